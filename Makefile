@@ -1,0 +1,64 @@
+# `make help` lists the targets. Every target that needs the virtual environment makes it first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Where torch is taken from, if not from pip's own index; https://download.pytorch.org/whl/cpu has the small CPU build.
+TORCH_INDEX ?=
+ARGS ?=
+# Test processes beyond the cores slow each other down, and so do their threads.
+WORKERS ?= 2
+QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-all check format bench tiny clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  for example: make train ARGS=\"algo=grpo seed=1\"; make setup PYTHON=python3.12"
+
+setup: $(READY) ## make .venv with everything in it (again only after pyproject.toml or constraints.txt changed)
+	@echo "setup: $(VENV) is ready"
+
+# The stamp is written last, so an interrupted setup starts again; nothing that is already installed is fetched twice.
+# torch goes first and alone: a looser request for it, while none is installed, may choose another build.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is missing or older; write make setup PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python -a -x $(BIN)/pip || { echo "setup: making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VENV); }
+	@echo "setup: installing torch"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
+	@echo "setup: installing ral and what it needs (the versions in constraints.txt)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+train: $(READY) ## train the shipped model on the default data, or what ARGS says
+	@$(BIN)/python train.py $(ARGS)
+
+test: $(READY) ## the quick tests
+	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
+
+test-all: $(READY) ## every test, the slow ones too
+	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) -m "" $(ARGS)
+
+check: $(READY) ## format, lint, types, imports; changes nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## put the code into format and mend what the linter can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(READY) ## run every scripts/bench_*.py
+	@found=0; for script in scripts/bench_*.py; do \
+		if [ -f "$$script" ]; then found=1; echo "== $$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; fi; done; \
+	[ $$found -eq 1 ] || echo "no scripts/bench_*.py here"
+
+tiny: $(READY) ## rebuild the shipped models from nothing (minutes to hours; docs say how long)
+	$(BIN)/python scripts/make_tiny.py $(ARGS)
+
+clean: ## delete caches and built files; keeps .venv and outputs
+	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

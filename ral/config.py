@@ -1,0 +1,334 @@
+"""What a run's configuration must look like, and the check that it does, before anything heavy is imported.
+
+Three layers, cheapest first: the schemas below (types, misspelt and missing keys), the rules (contradictions between
+fields), and the signatures of every `_target_` node. A problem raises UserError: one line, with the dotted key.
+
+A field without default must be in the configuration; its meaning and unit stand beside it in conf/. A group may hold
+nodes with `_target_` beyond its schema: they are checked against the callable they name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ral.errors import UserError
+from ral.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
+
+Node = Mapping[str, Any]
+"""A node whose content only the callables named in it know."""
+
+
+@dataclass
+class Algo:
+    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop."""
+
+    objective: list[str]
+    rollouts: bool
+    train_split: str
+    thinking: bool
+    group_size: int
+    prompts_per_step: int
+    updates_per_rollout: int
+    temperature: float
+    learning_rate: float
+    final_learning_rate: float
+    warmup: int
+    teacher: str | None
+
+
+@dataclass
+class Model:
+    """conf/model: which weights."""
+
+    pretrained: str
+    teacher: str | None
+    freeze_vision: bool
+    learning_rates: dict[str, float]
+
+
+@dataclass
+class Dataset:
+    """conf/dataset: which entries, how they are worded and decoded. Sources may have keys of their own."""
+
+    path: str
+    media_root: str | None
+    limit: int | None
+    max_new_tokens: int
+    answer_only_share: float
+    templates: dict[str, str]
+    cache_gb: float
+    validation_path: str | None = None
+
+
+@dataclass
+class Hardware:
+    """conf/hardware: processes, precision, memory."""
+
+    accelerator: str
+    devices: int
+    num_nodes: int
+    precision: str
+    dtype: str
+    micro_batch_prompts: int
+    num_workers: int
+    threads: int | None
+    strategy: Any
+    shard: Any
+    gather_weights: Any
+
+
+@dataclass
+class Optim:
+    """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
+
+    max_grad_norm: float
+
+
+@dataclass
+class Evaluation:
+    """conf/train.yaml, eval."""
+
+    every: int
+    prompts: int
+    batch: int
+    before: bool
+
+
+@dataclass
+class Checkpoint:
+    """conf/train.yaml, checkpoint."""
+
+    every: int
+    keep: int
+
+
+@dataclass
+class Train:
+    """conf/train.yaml: everything a run needs."""
+
+    seed: int
+    max_steps: int
+    name: str
+    resume: str | None
+    debug: bool
+    algo: Algo
+    model: Model
+    dataset: Dataset
+    hardware: Hardware
+    reward: Node
+    logger: Node
+    optim: Optim
+    eval: Evaluation
+    checkpoint: Checkpoint
+    diagnostics: Node
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain dicts, lists and scalars with every interpolation resolved.
+
+    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started,
+    values taken from `hydra:` become AT_RUN_TIME.
+    """
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    raw.pop("hydra", None)
+    for key, value in walk(raw):
+        if value == "???":
+            raise UserError(f"{key} is not set: write {key}=<value>")
+    if not HydraConfig.initialized():
+        raw = _without_run_time(raw)
+    source = cfg if HydraConfig.initialized() else OmegaConf.create(raw)
+    try:
+        resolved: Any = OmegaConf.to_container(source, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error.msg or error)}") from error
+    resolved.pop("hydra", None)
+    return resolved
+
+
+def first_line(message: object) -> str:
+    """The first line of a message that has something on it."""
+    return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
+
+
+def _without_run_time(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_run_time(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_run_time(v) for v in value]
+    return AT_RUN_TIME if isinstance(value, str) and "${hydra:" in value else value
+
+
+def check_schema(node: Node, schema: type, prefix: str = "") -> None:
+    """UserError for keys that the schema does not know, values of the wrong type, and missing keys.
+
+    A node with `_target_` answers to its callable instead: only the types of the fields that it shares with the schema
+    are looked at here.
+    """
+    hints = typing.get_type_hints(schema)
+    for name, value in node.items():
+        key = prefix + name
+        if name in hints:
+            _check_field(value, hints[name], key)
+        elif not is_target(value) and not is_target(node) and name not in SPECIAL_KEYS:
+            raise UserError(f"unknown key {key}{did_you_mean(name, hints)}")
+    for name in _required(schema):
+        if name not in node and not is_target(node):
+            raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>")
+
+
+def _required(schema: type) -> list[str]:
+    """Names of the fields that have no default."""
+    nothing = dataclasses.MISSING
+    return [f.name for f in dataclasses.fields(schema) if f.default is nothing and f.default_factory is nothing]
+
+
+def _check_field(value: Any, annotation: Any, key: str) -> None:
+    nested = [a for a in (annotation, *typing.get_args(annotation)) if dataclasses.is_dataclass(a)]
+    if nested and isinstance(value, Mapping):
+        check_schema(value, typing.cast(type, nested[0]), f"{key}.")
+    elif annotation in nested:
+        raise UserError(f"{key}={value!r} has the wrong type: a group of keys expected")
+    else:
+        expect(value, annotation, key)
+
+
+def bind_targets(cfg: DictConfig) -> None:
+    """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
+    bind_all(plain(cfg))
+
+
+# --- rules: contradictions between fields ----------------------------------------------------------------------------
+
+
+COUNTS = (
+    "max_steps",
+    "algo.group_size",
+    "algo.prompts_per_step",
+    "algo.updates_per_rollout",
+    "dataset.limit",
+    "dataset.max_new_tokens",
+    "hardware.devices",
+    "hardware.num_nodes",
+    "eval.prompts",
+    "eval.batch",
+)
+"""Fields that count something of which there must be at least one; null where a field allows it means all."""
+
+
+def _select(cfg: Node, key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    value: Any = cfg
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def counts_are_positive(cfg: Node) -> str | None:
+    """Counts of steps, responses, updates and processes start at 1."""
+    for key in COUNTS:
+        value = _select(cfg, key)
+        if isinstance(value, int) and value < 1:
+            return f"{key}={value} is too small: write 1 or more"
+    return None
+
+
+def temperature_is_positive(cfg: Node) -> str | None:
+    """Log-probs are divided by the temperature."""
+    value = _select(cfg, "algo.temperature")
+    if isinstance(value, int | float) and value <= 0:
+        return f"algo.temperature={value} is too small: write more than 0 (the paper uses 0.9)"
+    return None
+
+
+def terms_exist(cfg: Node) -> str | None:
+    """Every name in algo.objective is a term beside it."""
+    algo = cfg["algo"]
+    if not algo["objective"]:
+        return "algo.objective is empty: name at least one term, such as [token]"
+    terms = [name for name, node in algo.items() if is_target(node)]
+    for name in algo["objective"]:
+        if name not in terms:
+            return f"algo.objective names {name!r}, which is no term of algo{did_you_mean(name, terms)}"
+    return None
+
+
+GROUP_RELATIVE = frozenset({"token", "attention"})
+"""Terms weighted by the advantage, which compares the responses to one prompt with each other."""
+
+
+def groups_can_be_compared(cfg: Node) -> str | None:
+    """An advantage relative to the group needs a group."""
+    algo = cfg["algo"]
+    used = GROUP_RELATIVE.intersection(algo["objective"])
+    if algo["rollouts"] and used and algo["group_size"] < 2:
+        return (
+            f"algo.group_size={algo['group_size']}: the advantage compares the responses to one prompt with each other,"
+            " and one response has nothing to be compared with; write algo.group_size=2 or more (the paper uses 8)"
+        )
+    return None
+
+
+ANCHORS = ("old", "reference", "ema")
+
+
+def attention_has_a_signal(cfg: Node) -> str | None:
+    """RAL with one update per rollout against the old policy has no attention signal (paper section 3, Eq. 3)."""
+    algo = cfg["algo"]
+    attention = algo.get("attention")
+    if attention is None or "attention" not in algo["objective"]:
+        return None
+    against = attention.get("against", "old")
+    if against not in ANCHORS:
+        known = " or ".join(f"algo.attention.against={name}" for name in ANCHORS)
+        return f"algo.attention.against={against!r} is unknown: write {known}"
+    if against == "old" and algo["updates_per_rollout"] == 1 and attention.get("coef", 1.0) != 0:
+        return (
+            "algo.updates_per_rollout=1 with algo.attention.against=old leaves the attention term without any signal:"
+            " the divergence from the old policy and its gradient are zero until the weights have moved, so this would"
+            " be plain GRPO; write algo.updates_per_rollout=2 or more, or algo.attention.against=reference or ema"
+        )
+    return None
+
+
+def vision_is_trained_in_one_update(cfg: Node) -> str | None:
+    """Visual embeddings are made once per step, so a trained vision tower allows one update on them."""
+    if not cfg["model"]["freeze_vision"] and cfg["algo"]["updates_per_rollout"] > 1:
+        return (
+            "model.freeze_vision=false with algo.updates_per_rollout above 1: visual embeddings are computed once per"
+            " rollout and would be stale from the second update on; write model.freeze_vision=true (as the paper does)"
+            " or algo.updates_per_rollout=1"
+        )
+    return None
+
+
+Rule = Callable[[Node], str | None]
+"""What is wrong with a resolved configuration, as one line; None if nothing is."""
+RULES: tuple[Rule, ...] = (
+    counts_are_positive,
+    temperature_is_positive,
+    terms_exist,
+    groups_can_be_compared,
+    attention_has_a_signal,
+)
+
+
+def rules(cfg: Node) -> Iterator[str]:
+    """Every contradiction that the rules find in a resolved configuration."""
+    yield from (message for rule in RULES if (message := rule(cfg)) is not None)
+
+
+def check(cfg: DictConfig, schema: type = Train) -> None:
+    """UserError with the first problem of a composed configuration: schema, then rules, then signatures."""
+    tree = plain(cfg)
+    check_schema(tree, schema)
+    if (message := next(rules(tree), None)) is not None:
+        raise UserError(message)
+    bind_all(tree)

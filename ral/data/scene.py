@@ -1,0 +1,180 @@
+"""The made-up world of `visual_search`: objects and signs on a grid of cells, and what moves in a clip.
+
+Everything here is plain values drawn from a `random.Random`; nothing is rendered (see `draw`) and nothing is asked
+(see `questions`). In every scene item 0 is the one asked about and item 1 is the SALIENT one: much larger than all
+others, the one an inattentive reader would talk about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+CELL = 28  # pixels; one visual token of Qwen2-VL and Qwen2.5-VL (14-pixel patches, merged 2 x 2)
+SLOT_FRAMES = 2  # frames in which the world stands still; these models merge two frames into one temporal step
+SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond")
+COLORS = ("red", "green", "blue", "yellow", "purple", "orange")
+LETTERS, DIGITS = "ACEHKLTX", "123456"
+DIRECTIONS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}  # name -> (rows, columns)
+SMALL_PIXELS, SALIENT_PIXELS = (14, 16), 26
+SMALL_SIGN_PIXELS, SALIENT_SIGN_PIXELS = 22, 28
+CLIP_ITEMS = 3
+
+# Which scenes a split may hold, in percent of all scenes. A scene's bucket depends on nothing but the scene, so no
+# two splits can share one, whatever their seeds and sizes.
+SPLIT_BUCKETS = {"sft": range(0, 40), "train": range(40, 80), "validation": range(80, 90), "test": range(90, 100)}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One object, or a sign with `text`. row, col count from 0; size and the offsets dx, dy are pixels."""
+
+    shape: str
+    color: str
+    row: int
+    col: int
+    size: int
+    dx: int = 0
+    dy: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Item number `item` goes one cell in `direction`."""
+
+    item: int
+    direction: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """grid x grid cells. `moves` happen one after another between slots; () for a picture."""
+
+    grid: int
+    background: tuple[int, int, int]
+    items: tuple[Item, ...]
+    moves: tuple[Move, ...] = ()
+
+
+def moved(item: Item, direction: str) -> Item:
+    """The same item one cell further in `direction`."""
+    rows, cols = DIRECTIONS[direction]
+    return replace(item, row=item.row + rows, col=item.col + cols)
+
+
+def apply_move(items: Sequence[Item], move: Move) -> tuple[Item, ...]:
+    """All items after one move."""
+    return tuple(moved(item, move.direction) if n == move.item else item for n, item in enumerate(items))
+
+
+def states(scene: Scene) -> list[tuple[Item, ...]]:
+    """The items in each slot: one more state than there are moves."""
+    result = [scene.items]
+    for move in scene.moves:
+        result.append(apply_move(result[-1], move))
+    return result
+
+
+def scene_key(scene: Scene) -> str:
+    """What makes two scenes the same: layout, looks and moves; not the jitter, the tint or who is asked about."""
+    items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
+    moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
+    return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"
+
+
+def split_of(scene: Scene) -> str:
+    """The one split that may hold this scene."""
+    bucket = int.from_bytes(hashlib.sha256(scene_key(scene).encode()).digest()[:8], "big") % 100
+    return next(split for split, buckets in SPLIT_BUCKETS.items() if bucket in buckets)
+
+
+def _background(rng: Random) -> tuple[int, int, int]:
+    base = rng.randint(234, 248)
+    red, green, blue = (base + rng.randint(-4, 4) for _ in range(3))
+    return red, green, blue
+
+
+def _jittered(rng: Random, item: Item) -> Item:
+    """The item shifted by at most 4 pixels each way, so that it stays inside its cell."""
+    reach = min(4, (CELL - item.size) // 2)
+    return replace(item, dx=rng.randint(-reach, reach), dy=rng.randint(-reach, reach))
+
+
+def _cells(rng: Random, grid: int, count: int) -> list[tuple[int, int]]:
+    return [divmod(cell, grid) for cell in rng.sample(range(grid * grid), count)]
+
+
+def _count(rng: Random, distractors: int) -> int:
+    """Items of a picture: the asked, the salient and about `distractors` others."""
+    return rng.randint(max(2, distractors), distractors + 2)
+
+
+def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS) -> Scene:
+    """`count` objects of different shapes; colors come from `palette` and may repeat."""
+    shapes = rng.sample(SHAPES, count)
+    sizes = [SALIENT_PIXELS if n == 1 else rng.randint(*SMALL_PIXELS) for n in range(count)]
+    items = tuple(
+        _jittered(rng, Item(shape, rng.choice(palette), row, col, size))
+        for shape, size, (row, col) in zip(shapes, sizes, _cells(rng, grid, count), strict=True)
+    )
+    return Scene(grid, _background(rng), items)
+
+
+def picture(rng: Random, grid: int, distractors: int) -> Scene:
+    """A picture of objects in any colors."""
+    return objects(rng, grid, _count(rng, distractors))
+
+
+def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
+    """A picture of objects in at most three colors, so that counting a color is not always 1."""
+    return objects(rng, grid, _count(rng, distractors), rng.sample(COLORS, 3))
+
+
+def signs(rng: Random, grid: int, distractors: int) -> Scene:
+    """A picture of signs: squares of different colors, each with a letter and a digit on it."""
+    count = _count(rng, distractors)
+    texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]
+    sizes = [SALIENT_SIGN_PIXELS if n == 1 else SMALL_SIGN_PIXELS for n in range(count)]
+    items = tuple(
+        _jittered(rng, Item("sign", color, row, col, size, text=text))
+        for color, text, size, (row, col) in zip(
+            rng.sample(COLORS, count), texts, sizes, _cells(rng, grid, count), strict=True
+        )
+    )
+    return Scene(grid, _background(rng), items)
+
+
+def movers(rng: Random, count: int, asked_least: int) -> list[int]:
+    """Who moves, in order: the asked (0) at least `asked_least` times, the salient (1) at least once."""
+    asked = rng.randint(asked_least, count - 1)
+    salient = rng.randint(1, count - asked)
+    order = [0] * asked + [1] * salient + [2] * (count - asked - salient)
+    rng.shuffle(order)
+    return order
+
+
+def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
+    """Directions in which item `mover` finds an empty cell inside the grid."""
+    taken = {(item.row, item.col) for item in items}
+    ahead = {name: moved(items[mover], name) for name in DIRECTIONS}
+    return [
+        name
+        for name, item in ahead.items()
+        if 0 <= item.row < grid and 0 <= item.col < grid and (item.row, item.col) not in taken
+    ]
+
+
+def clip(rng: Random, grid: int, frames: int, asked_least: int) -> Scene | None:
+    """Three objects, frames / 2 slots, one move between two slots. None where an object has no way to go."""
+    scene = objects(rng, grid, CLIP_ITEMS)
+    items, moves = scene.items, []
+    for mover in movers(rng, frames // SLOT_FRAMES - 1, asked_least):
+        ways = free_directions(items, mover, grid)
+        if not ways:
+            return None
+        moves.append(Move(mover, rng.choice(ways)))
+        items = apply_move(items, moves[-1])
+    return replace(scene, moves=tuple(moves))

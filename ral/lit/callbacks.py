@@ -1,0 +1,158 @@
+"""Callbacks: the progress bar, the evaluation's files, and a gentle stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch.distributed as dist
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class ProgressBar(L.Callback):
+    """One bar with reward, accuracy, seconds a step and time left; plain lines where the output is no terminal."""
+
+    def __init__(self, total: int, console: Console | None = None, lines: int = 20) -> None:
+        self.total, self.console = total, console or Console(stderr=True)
+        self.every = max(total // lines, 1)
+        self.bar: Progress | None = None
+        self.first = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start where the run starts (a resumed one is part done)."""
+        self.started, self.first = time.perf_counter(), int(module.rollout_step)  # type: ignore[arg-type]
+        if trainer.is_global_zero and self.console.is_terminal:
+            text = TextColumn("{task.description}")
+            self.bar = Progress(
+                text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("training", total=self.total, completed=self.first)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """Show the step's figures."""
+        if not trainer.is_global_zero:
+            return
+        step, text = int(module.rollout_step), describe(module.latest)  # type: ignore[arg-type]
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, description=text)
+        elif step % self.every == 0 or step == self.total:
+            left = (time.perf_counter() - self.started) / (step - self.first) * (self.total - step)
+            self.console.print(f"step {step}/{self.total}  {text}  {left:.0f}s left", highlight=False)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Close the bar."""
+        if self.bar is not None:
+            self.bar.stop()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+def describe(values: Mapping[str, float]) -> str:
+    """The figures that a bar shows, those that the run has."""
+    shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll", "time/step_s": "s/step"}
+    return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown.items() if key in values)
+
+
+class Evaluations(L.Callback):
+    """Evaluates before training (step 0), every `every` steps and at the end, whatever step a run resumed from.
+
+    Means go to the loggers; the records of the first and the last evaluation to <folder>/before.jsonl and after.jsonl.
+    """
+
+    def __init__(self, folder: Path, *, every: int, before: bool) -> None:
+        self.folder, self.every, self.before = folder, every, before
+        self.evaluated: int | None = None
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """The untrained policy; not again in a resumed run."""
+        if self.before and module.rollout_step == 0:
+            self.evaluate(trainer, module, "before")
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """Evaluate when due; the end has its own."""
+        if self.every and module.rollout_step % self.every == 0 and module.rollout_step < trainer.datamodule.max_steps:  # type: ignore
+            self.evaluate(trainer, module, None)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """The trained policy, also after an interruption."""
+        self.evaluate(trainer, module, "after")
+
+    def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
+        """Records of this rank's held-out prompts, gathered in the order of the dataset."""
+        batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        records = gather_records([r for batch in batches for r in module.evaluate(batch)])
+        if not trainer.is_global_zero:
+            return
+        module.write(evaluation_means(records))
+        if label:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
+            (self.folder / f"{label}.jsonl").write_text(lines)
+
+
+def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records of all ranks, interleaved as they were dealt out."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return mine
+    everyone: list[list[dict[str, Any]]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(everyone, mine)
+    longest = max(len(records) for records in everyone)
+    return [records[i] for i in range(longest) for records in everyone if i < len(records)]
+
+
+def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """eval/* values: means over records, of accuracy also by problem type and by medium."""
+    def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
+        values = [float(r[key]) for r in chosen if r[key] is not None]
+        return sum(values) / len(values) if values else None
+
+    means = {f"eval/{k}": mean(k, records) for k in ("reward", "accuracy", "format", "grounding", "tokens", "finished")}
+    for field in ("problem_type", "data_type"):
+        for value in sorted({r[field] for r in records}):
+            chosen = [r for r in records if r[field] == value]
+            means[f"eval/accuracy_{value.replace(' ', '_').replace('-', '_').lower()}"] = mean("accuracy", chosen)
+    return {k: v for k, v in means.items() if v is not None}
+
+
+class GentleStop(L.Callback):
+    """Ctrl-C or SIGTERM: finish the step, save, report. A second Ctrl-C stops at once."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.requested: int | None = None
+        self.console = console or Console(stderr=True)
+        self.previous: dict[int, Any] = {}
+
+    def install(self) -> None:
+        """Catch the signals (main thread only)."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.previous[number] = signal.signal(number, self._receive)
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.requested is not None:
+            raise KeyboardInterrupt
+        self.requested = number
+        self.console.print("stopping after this step; press Ctrl-C again to stop at once", highlight=False)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """Stop here if asked to; ranks agree, since one that is alone would hang."""
+        asked = module.sum_over_ranks(module.policy.processor.banned.new_tensor(self.requested is not None).double())  # type: ignore
+        if float(asked) > 0:
+            self.requested = self.requested or signal.SIGINT
+            trainer.should_stop = True

@@ -1,0 +1,107 @@
+"""Evaluation of held-out prompts: greedy answers, their rewards, and where the answer tokens look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.lit.experience import Forward
+from ral.models.mllm import MLLM
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec, renormalise
+from ral.ops.grounding import evidence_tokens
+from ral.rewards.answers import extract_answer
+from ral.types import Example, PromptBatch, Rollout, Scores
+
+ANSWER_BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+
+
+def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[bool]:
+    """Which tokens of a response lie inside its first <answer> block (tags left out); none where there is no block."""
+    found = ANSWER_BLOCK.search(text)
+    if not found:
+        return [False] * len(ids)
+    start, stop = found.span(1)
+    return [start <= at < stop for at in processor.char_starts(ids)]
+
+
+@torch.no_grad()
+def evaluate_prompts(
+    policy: MLLM,
+    prompts: PromptBatch,
+    sampler: Callable[..., Rollout],
+    reward: Callable[[Rollout], Scores],
+    passes: Forward,
+    gather_weights: Callable[..., Any] | None = None,
+) -> list[dict[str, Any]]:
+    """One record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md)."""
+    prepared = policy("prepare", prompts)
+    with gather_weights(policy) if gather_weights else nullcontext():
+        rollout = sampler(policy, prepared, None)
+    scores = reward(rollout)
+    spec = AttentionSpec(layers=passes.spec.layers, heads=passes.spec.heads, query=passes.spec.query, keys="all")
+    states = replace(passes, spec=spec).states(policy, prepared, rollout, attention=True)
+    rows = states.attention.rows().mean(0)[..., : prompts.valid.shape[1]].cpu()  # type: ignore[union-attr]
+    return [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
+
+
+def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
+    """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
+    example, text = rollout.prompts.examples[n], rollout.texts[n]
+    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
+    look = attention_of_answer(processor, rollout, rows, n, ids)
+    return {
+        "uid": example.uid,
+        "problem_type": example.problem_type,
+        "data_type": example.media[0].kind if example.media else "text",
+        "media": [str(m.path) for m in example.media],
+        "question": example.question,
+        "options": list(example.options),
+        "gold": example.answer,
+        "response": text,
+        "answer": extract_answer(text),
+        "reward": float(scores.reward[n]),
+        **{name: float(part[n]) for name, part in scores.parts.items()},
+        "tokens": len(ids),
+        "finished": bool(rollout.finished[n]),
+        "grounding": None if look is None else grounding(example, look),
+        "evidence": [{"box": list(e.box), "span": list(e.span) if e.span else None} for e in example.evidence],
+        "attention": look,
+    }
+
+
+def attention_of_answer(
+    processor: Processor, rollout: Rollout, rows: Tensor, n: int, ids: Sequence[int]
+) -> dict[str, Any] | None:
+    """Mean attention of the answer tokens on the first medium's visual tokens, renormalised; None without either."""
+    inside = answer_tokens(processor, ids, rollout.texts[n])
+    grids = rollout.prompts.grids[n]
+    if not grids or not any(inside):
+        return None
+    t, h, w = grids[0]
+    visual = rollout.prompts.visual[n].cpu().nonzero().squeeze(-1)[: t * h * w]
+    seen = rows[: len(ids)][torch.tensor(inside)][:, visual].float()
+    weights = renormalise(seen, torch.ones_like(seen, dtype=torch.bool)).mean(0)
+    return {"grid": [t, h, w], "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
+
+
+def slot_seconds(prompts: PromptBatch, n: int) -> float:
+    """Seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
+    if prompts.examples[n].media[0].kind != "video":
+        return 0.0
+    before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
+    return float(prompts.media["second_per_grid_ts"][before])
+
+
+def grounding(example: Example, look: dict[str, Any]) -> float | None:
+    """Share of the answer tokens' visual attention that falls inside the evidence; None without evidence."""
+    if not example.evidence:
+        return None
+    inside = evidence_tokens(example.evidence, tuple(look["grid"]), look["seconds_per_slot"])
+    return float(torch.tensor(look["weights"])[inside.flatten()].sum())

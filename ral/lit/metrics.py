@@ -1,0 +1,60 @@
+"""Metrics as (total, count) pairs: summed over micro-batches, updates and ranks first, divided once at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from ral.types import Rollout, Scores
+
+Gather = Callable[[Tensor], Tensor]
+"""Sum of a tensor over all ranks."""
+
+
+class Meter:
+    """Adds up (total, count) pairs by name."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+
+    def add(self, pairs: Mapping[str, tuple[object, object]]) -> None:
+        """Add one dict of pairs; numbers or tensors."""
+        for name, (total, count) in pairs.items():
+            pair = torch.tensor([float(total), float(count)], dtype=torch.float64)  # type: ignore[arg-type]
+            self.sums[name] = self.sums.get(name, torch.zeros(2, dtype=torch.float64)) + pair
+
+    def means(self, gather: Gather) -> dict[str, float]:
+        """Mean by name over all ranks, in a fixed order; names with count 0 everywhere are left out. Empties the meter.
+
+        Every rank must hold the same names.
+        """
+        names = sorted(self.sums)
+        if not names:
+            return {}
+        stacked = gather(torch.stack([self.sums[name] for name in names]))
+        self.sums = {}
+        return {n: float(t / c) for n, (t, c) in zip(names, stacked.tolist(), strict=True) if c > 0}
+
+
+def no_reward(rollout: Rollout) -> Scores:
+    """Zero for every response, without parts: for given responses, which are not scored."""
+    return Scores(torch.zeros(len(rollout.texts)), {})
+
+
+def rollout_pairs(rollout: Rollout, scores: Scores) -> dict[str, tuple[object, object]]:
+    """What a rollout says of the policy: reward and its parts, lengths in tokens, share cut by the length limit."""
+    count = len(rollout.texts)
+    lengths: dict[str, tuple[object, object]] = {"response_length": (rollout.response_mask.sum(), count)}
+    if not scores.parts:
+        return lengths
+    groups = scores.reward.view(-1, rollout.group_size)
+    flat = (groups.amax(1) == groups.amin(1)).float()
+    return {
+        "reward": (scores.reward.sum(), count),
+        **{name: (part.sum(), count) for name, part in scores.parts.items()},
+        **lengths,
+        "truncated": ((~rollout.finished).sum(), count),
+        "groups_without_signal": (flat.sum(), flat.numel()),
+    }

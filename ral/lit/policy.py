@@ -1,0 +1,238 @@
+"""The policy as a LightningModule: one step is rollout, rewards, advantages, frozen signals, updates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ral.lit.diagnostics import Diagnostics
+from ral.lit.evaluation import evaluate_prompts
+from ral.lit.experience import Experience, Forward, freeze
+from ral.lit.metrics import Meter, rollout_pairs
+from ral.models.mllm import MLLM, Prepared
+from ral.ops.aggregate import Counts, counts
+from ral.ops.signals import Term, evaluate, frozen_needs, needed
+from ral.types import PromptBatch, Rollout, Scores
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks of a run. Only `policy` is trained; the others exist where an objective asks for them."""
+
+    policy: MLLM
+    reference: MLLM | None = None
+    ema: MLLM | None = None
+    teacher: MLLM | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Numbers of the update. ema_decay is per rollout step; micro_batch_prompts bounds memory, never the result."""
+
+    updates_per_rollout: int
+    max_grad_norm: float
+    micro_batch_prompts: int
+    seed: int
+    ema_decay: float = 0.99
+
+
+class PolicyModule(L.LightningModule):
+    """Trains models.policy on `objective`, a sum of named terms (ral.ops.objectives).
+
+    sampler(policy, prepared, generator) -> Rollout; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
+    aggregate(mask, counts) -> weights; optimizer(parameters) -> Optimizer; learning_rate(step) -> factor in [0, 1].
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        objective: Mapping[str, Term],
+        *,
+        sampler: Callable[..., Rollout],
+        evaluation_sampler: Callable[..., Rollout],
+        reward: Callable[[Rollout], Scores],
+        evaluation_reward: Callable[[Rollout], Scores],
+        advantage: Callable[[Tensor], Tensor],
+        aggregate: Callable[[Tensor, Counts], Tensor],
+        passes: Forward,
+        optimizer: Callable[..., Optimizer],
+        learning_rate: Callable[[int], float],
+        settings: Settings,
+        diagnostics: Diagnostics,
+        shard: Callable[..., None] | None = None,
+        gather_weights: Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.policy = models.policy
+        self.others = torch.nn.ModuleDict(
+            {k: m for k in ("reference", "ema", "teacher") if (m := getattr(models, k)) is not None}
+        )
+        self.objective, self.needs = dict(objective), needed(objective.values())
+        self.sampler, self.evaluation_sampler = sampler, evaluation_sampler
+        self.reward, self.evaluation_reward = reward, evaluation_reward
+        self.advantage, self.aggregate = advantage, aggregate
+        self.passes, self.make_optimizer, self.learning_rate = passes, optimizer, learning_rate
+        self.settings, self.diagnostics = settings, diagnostics
+        self.shard, self.gather_weights = shard, gather_weights
+        self.rollout_step = 0
+        self.meter = Meter()
+        self.latest: dict[str, float] = {}
+
+    # ---- one step
+
+    def training_step(self, prompts: PromptBatch, index: int) -> None:
+        """Rollout, rewards, advantages, frozen signals, then `updates_per_rollout` updates on the same batch."""
+        started = time.perf_counter()
+        prepared = self.policy("prepare", prompts)
+        rollout = self.roll_out(prepared)
+        rolled = time.perf_counter()
+        scores = self.reward(rollout)
+        advantages = self.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
+        experience = self.freeze(prompts, prepared, rollout, advantages)
+        for update in range(self.settings.updates_per_rollout):
+            self.update(experience, update)
+        self.diagnostics.after(self, experience)
+        self.finish_step(rollout, scores, started, rolled)
+
+    def roll_out(self, prepared: Prepared) -> Rollout:
+        """Responses to the prompts, drawn with a generator that depends on seed, step and rank alone."""
+        generator = torch.Generator(self.device)
+        generator.manual_seed(hash_seed(self.settings.seed, self.rollout_step, self.global_rank))
+        if self.gather_weights is None:
+            return self.sampler(self.policy, prepared, generator)
+        with self.gather_weights(self.policy):
+            return self.sampler(self.policy, prepared, generator)
+
+    def freeze(
+        self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, advantages: Tensor
+    ) -> list[Experience]:
+        """Micro-batches with global weights and the frozen signals that the objective or the diagnostics ask for."""
+        wanted = self.needs | self.diagnostics.needs(self.rollout_step)
+        models = {"old": (self.policy, prepared)}
+        for name in frozen_needs(wanted):
+            if name in self.others:
+                other: MLLM = self.others[name]  # type: ignore[assignment]
+                models[name] = (other, prepared if other.sees_like(self.policy) else other("prepare", prompts))
+        local = counts(rollout.response_mask)
+        total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
+        weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
+        advantages = advantages.to(weights.device)
+        return freeze(
+            self.passes, models, rollout, advantages, weights, wanted, self.settings.micro_batch_prompts
+        )
+
+    def update(self, experience: list[Experience], update: int) -> None:
+        """One optimizer step on the whole batch, in micro-batches of whole groups."""
+        optimizer = self.optimizers(use_pl_optimizer=True)
+        optimizer.zero_grad()
+        self.set_learning_rate(optimizer)
+        for part in experience:
+            keep = self.policy.trains_vision and part is not experience[-1]  # all parts share the vision tower's graph
+            losses = self.losses(part)
+            total = torch.stack([loss.value for loss in losses.values()]).sum()
+            self.diagnostics.during(self, update, losses)
+            # ranks average gradients, and the weights are global: hence the factor
+            self.manual_backward(total * self.trainer.world_size, retain_graph=keep)
+        self.diagnostics.update_done(self, update)
+        parameters = [p for _, p in self.policy.trained_parameters()]
+        norm = full(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
+        once = {f"loss_{name}": (0, 1 / self.trainer.world_size) for name in self.objective}
+        self.meter.add({"grad_norm": (norm, 1), "loss": (0, 1 / self.trainer.world_size), **once})
+        optimizer.step()
+
+    def losses(self, part: Experience) -> dict[str, Any]:
+        """Every term of the objective on one micro-batch."""
+        signals = {**part.signals, **self.passes.live(self.policy, part, self.needs)}
+        losses = {name: evaluate(term, signals) for name, term in self.objective.items()}
+        mask = part.rollout.response_mask
+        self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
+        for name, loss in losses.items():
+            share = loss.value.detach()  # of a sum over micro-batches and ranks; `update` counts it once
+            self.meter.add({**loss.metrics, f"loss_{name}": (share, 0)})
+            self.meter.add({"loss": (share, 0)})
+        return losses
+
+    def finish_step(self, rollout: Rollout, scores: Scores, started: float, rolled: float) -> None:
+        """Log the step's means over all ranks, move the EMA policy, count the step."""
+        self.meter.add(rollout_pairs(rollout, scores))
+        ended = time.perf_counter()
+        times = {"rollout_s": rolled - started, "update_s": ended - rolled, "step_s": ended - started}
+        means = {f"train/{k}": v for k, v in self.meter.means(self.sum_over_ranks).items()}
+        means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
+        if "ema" in self.others:
+            self.move_ema(self.others["ema"])  # type: ignore[arg-type]
+        self.rollout_step += 1
+        self.latest = means | {f"time/{k}": v for k, v in times.items()}
+        self.write(self.latest)
+
+    # ---- evaluation
+
+    def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
+        """Greedy answers to held-out prompts: a record of each, with rewards and where the answer looks."""
+        return evaluate_prompts(
+            self.policy, prompts, self.evaluation_sampler, self.evaluation_reward, self.passes, self.gather_weights
+        )
+
+    # ---- Lightning's hooks and helpers
+
+    def configure_model(self) -> None:
+        """Shard the networks where the hardware asks for it."""
+        if self.shard is not None:
+            for network in (self.policy, *self.others.values()):
+                self.shard(network, self.device_mesh["data_parallel"])
+
+    def configure_optimizers(self) -> Optimizer:
+        """An optimizer over the trained parameters alone: frozen weights get no state."""
+        return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
+
+    def set_learning_rate(self, optimizer: Any) -> None:
+        """The schedule is a function of the rollout step."""
+        for group in optimizer.param_groups:
+            group.setdefault("peak_lr", group["lr"])
+            group["lr"] = group["peak_lr"] * self.learning_rate(self.rollout_step)
+
+    @torch.no_grad()
+    def move_ema(self, ema: MLLM) -> None:
+        """ema <- decay * ema + (1 - decay) * policy, once per rollout step."""
+        own = dict(self.policy.network.named_parameters())
+        for name, average in ema.network.named_parameters():
+            if own[name].requires_grad:
+                average.lerp_(own[name].to(average.dtype), 1 - self.settings.ema_decay)
+
+    def sum_over_ranks(self, values: Tensor) -> Tensor:
+        """Sum over all ranks; the values themselves in a single process."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return values
+        values = values.to(self.device) if self.device.type == "cuda" else values.clone()
+        dist.all_reduce(values)
+        return values.cpu()
+
+    def write(self, values: Mapping[str, float]) -> None:
+        """Hand a step's values to every logger."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(values), step=self.rollout_step)
+
+
+def full(norm: Tensor) -> Tensor:
+    """A plain tensor, whatever the sharding."""
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+
+def hash_seed(*parts: int) -> int:
+    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
+    state = 0
+    for part in parts:
+        state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return state >> 1

@@ -1,0 +1,190 @@
+"""The attention of a shared prompt, through Transformers' attention interface.
+
+A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so the
+prompt is computed once, not G times. A model loaded with `attn_implementation=ral` calls `shared_attention`, which
+hands its queries and keys to the layout that the forward pass was given; without a layout it is PyTorch's fast attention
+with the usual masks. Layouts also record the queries and keys of chosen layers (the capture that RAL needs) and hold
+the key/value cache of a rollout. One function for every model family, no model class patched.
+
+Shapes inside: q [B H S D], k and v [B Hkv S D] with S = P + G * C for training, P for the prefill, G for one decoding step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
+
+from ral.ops.attention import AttentionSpec, CapturedAttention
+
+NAME = "ral"
+"""The attention implementation's name in Transformers' registry."""
+
+
+class Layout(Protocol):
+    """What a forward pass does with the queries, keys and values of a layer."""
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Attention output [B S H D]."""
+        ...
+
+
+def shared_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float,
+    layout: Layout | None = None,
+    **kwargs: object,
+) -> tuple[Tensor, None]:
+    """The registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none."""
+    if layout is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
+    return layout.attend(int(module.layer_idx), query, key, value, scaling), None
+
+
+AttentionInterface.register(NAME, shared_attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """Fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
+    grouped = query.shape[1] != key.shape[1]
+    out = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+    )
+    return out.transpose(1, 2)
+
+
+def prompt_mask(valid: Tensor) -> Tensor | None:
+    """Causal mask [B 1 P P] of left-padded prompts; None (plain causal) where nothing is padded.
+
+    A padded position attends to itself, so that no softmax is empty; no valid position attends to it.
+    """
+    if bool(valid.all()):
+        return None
+    length = valid.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=valid.device)
+    return ((causal & valid[:, None]) | itself)[:, None]
+
+
+def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
+    """Mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and to its own response up to itself."""
+    owner = torch.arange(group_size, device=valid.device).repeat_interleave(length)
+    at = torch.arange(length, device=valid.device).repeat(group_size)
+    own = (owner[:, None] == owner[None]) & (at[None] <= at[:, None])
+    batch, queries = valid.shape[0], group_size * length
+    return torch.cat([valid[:, None].expand(-1, queries, -1), own.expand(batch, -1, -1)], dim=-1)[:, None]
+
+
+@dataclass
+class Packed:
+    """Training layout: prompts [B P] and their responses [B G*C] in one row; records the layers of `spec`."""
+
+    valid: Tensor
+    group_size: int
+    response_length: int
+    layers: tuple[int, ...] = ()
+    recorded: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._prompt_mask = prompt_mask(self.valid)
+        self._response_mask = response_mask(self.valid, self.group_size, self.response_length)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+        if layer in self.layers:
+            self.recorded[layer] = (query, key, scaling)
+        p = self.valid.shape[1]
+        prompt = _sdpa(query[:, :, :p], key[:, :, :p], value[:, :, :p], self._prompt_mask, scaling)
+        responses = _sdpa(query[:, :, p:], key, value, self._response_mask, scaling)
+        return torch.cat([prompt, responses], dim=1)
+
+    def captured(self, spec: AttentionSpec, visual: Tensor, mask: Tensor) -> CapturedAttention:
+        """The recorded queries and keys as the attention policy needs them. visual [B P], mask [N C]."""
+        parts = [self._split(*self.recorded[layer][:2], spec) for layer in self.layers]
+        query, prompt_keys, response_keys = (tuple(column) for column in zip(*parts, strict=True))
+        scaling = self.recorded[self.layers[0]][2]
+        return CapturedAttention(query, prompt_keys, response_keys, self.valid, visual, mask, scaling, spec)
+
+    def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> tuple[Tensor, Tensor, Tensor]:
+        """query [B H R G C D], prompt keys [B H P D], response keys [B H G C D] of one layer."""
+        p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
+        if isinstance(spec.heads, str):
+            query = query.unflatten(1, (key.shape[1], repeat))
+        else:
+            chosen = torch.tensor(list(spec.heads), device=query.device)
+            query, key = query[:, chosen, None], key[:, chosen // repeat]
+        responses = query[..., p:, :].unflatten(-2, (self.group_size, self.response_length))
+        if spec.query == "previous":
+            last = query[..., p - 1 : p, :].unsqueeze(-3).expand(*responses.shape[:-2], 1, -1)
+            responses = torch.cat([last, responses[..., :-1, :]], dim=-2)
+        own = key[:, :, p:].unflatten(2, (self.group_size, self.response_length))
+        return responses, key[:, :, :p], own
+
+
+@dataclass
+class Prefill:
+    """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt."""
+
+    valid: Tensor
+    cache: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._mask = prompt_mask(self.valid)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Fast causal attention; the keys and values stay in `cache`."""
+        self.cache[layer] = (key, value)
+        return _sdpa(query, key, value, self._mask, scaling)
+
+
+@dataclass
+class Decode:
+    """Rollout layout of one step for all G responses of each prompt.
+
+    The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
+    [B Hkv G capacity D] at `step`, which the caller advances.
+    """
+
+    valid: Tensor
+    cache: dict[int, tuple[Tensor, Tensor]]
+    capacity: int
+    step: int = 0
+    own: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """One joint softmax over the prompt's keys and the response's own, fp32, output [B G H D]."""
+        prompt_k, prompt_v = self.cache[layer]
+        own_k, own_v = self._append(layer, key, value)
+        batch, heads, group, width = query.shape
+        kv_heads = key.shape[1]
+        q = (query * scaling).view(batch, kv_heads, heads // kv_heads, group, width)
+        on_prompt = torch.einsum("bhrgd,bhpd->bhrgp", q, prompt_k).float()
+        on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
+        on_own = torch.einsum("bhrgd,bhgtd->bhrgt", q, own_k).float()
+        weights = torch.softmax(torch.cat([on_prompt, on_own], dim=-1), dim=-1).to(value.dtype)
+        p = on_prompt.shape[-1]
+        out = torch.einsum("bhrgp,bhpd->bhrgd", weights[..., :p], prompt_v)
+        out = out + torch.einsum("bhrgt,bhgtd->bhrgd", weights[..., p:], own_v)
+        return out.reshape(batch, heads, group, width).transpose(1, 2)
+
+    def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Own keys and values so far, [B Hkv G t D]."""
+        if layer not in self.own:
+            shape = (*key.shape[:3], self.capacity, key.shape[3])
+            self.own[layer] = (key.new_empty(shape), value.new_empty(shape))
+        keys, values = self.own[layer]
+        keys[..., self.step, :] = key
+        values[..., self.step, :] = value
+        return keys[..., : self.step + 1, :], values[..., : self.step + 1, :]

@@ -1,0 +1,160 @@
+"""The attention policy of RAL, section 2, Eq. 2: where a generated token looks, as a distribution over earlier positions.
+
+a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
+p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
+
+The rows are made from the queries and keys that a layer computed anyway, for response tokens only, in chunks of queries;
+nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ral.ops.divergence import Divergence
+
+CHUNK_QUERIES = 64
+"""Response positions whose per-head rows exist at once."""
+
+
+@dataclass(frozen=True)
+class AttentionSpec:
+    """Which attention is the policy. Defaults are the paper's.
+
+    layers: decoder layers, negative counts from the last; divergences are averaged over them.
+    heads:  "mean", or the indices of the heads that are averaged.
+    query:  "self", the generated token's own position; "previous", the position that produced it.
+    keys:   "all" earlier positions, those of the "prompt", or its "visual" ones; the rows are renormalised over these.
+    """
+
+    layers: Sequence[int] = (-1,)
+    heads: str | Sequence[int] = "mean"
+    query: str = "self"
+    keys: str = "all"
+
+    def __post_init__(self) -> None:
+        if self.query not in ("self", "previous"):
+            raise ValueError(f"attention_policy.query is {self.query!r}: write self or previous")
+        if self.keys not in ("all", "prompt", "visual"):
+            raise ValueError(f"attention_policy.keys is {self.keys!r}: write all, prompt or visual")
+        if isinstance(self.heads, str) and self.heads != "mean":
+            raise ValueError(f"attention_policy.heads is {self.heads!r}: write mean or a list of head indices")
+        if not len(self.layers):
+            raise ValueError("attention_policy.layers is empty: name at least one decoder layer, such as [-1]")
+
+    def resolve_layers(self, depth: int) -> tuple[int, ...]:
+        """Layer indices in 0..depth-1. ValueError names a layer that the model does not have."""
+        for layer in self.layers:
+            if not -depth <= layer < depth:
+                raise ValueError(f"attention_policy.layers names layer {layer}, but the model has {depth} layers")
+        return tuple(layer % depth for layer in self.layers)
+
+
+def policy_rows(
+    query: Float[Tensor, "B H R G c D"],
+    prompt_keys: Float[Tensor, "B H P D"],
+    response_keys: Float[Tensor, "B H G C D"],
+    attend: Bool[Tensor, "B G c K"],
+    keep: Bool[Tensor, "B G c K"],
+    scaling: float,
+) -> Float[Tensor, "B G c K"]:
+    """Eq. 2 for c queries of each of G responses, K = P + C. fp32 (or wider). H key heads, each read by R query heads.
+
+    attend: keys that the softmax runs over; keep: keys that remain in p^t (own position out). Rows where nothing is
+    kept are all zero.
+    """
+    wide = torch.promote_types(query.dtype, torch.float32)
+    query = query.to(wide) * scaling
+    on_prompt = torch.einsum("bhrgcd,bhpd->bhrgcp", query, prompt_keys.to(wide))
+    on_response = torch.einsum("bhrgcd,bhgkd->bhrgck", query, response_keys.to(wide))
+    scores = torch.cat([on_prompt, on_response], dim=-1).masked_fill(~attend[:, None, None], -torch.inf)
+    weights = torch.softmax(scores, dim=-1).mean(dim=(1, 2)).masked_fill(~keep, 0.0)
+    return weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(wide).tiny)
+
+
+@dataclass(frozen=True)
+class CapturedAttention:
+    """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
+
+    query [L][B H R G C D], prompt_keys [L][B H P D], response_keys [L][B H G C D], restricted to the chosen heads;
+    a prompt's keys are held once, not once a response. prompt_valid, visual [B P]; mask [N C], N = B * G.
+    """
+
+    query: tuple[Tensor, ...]
+    prompt_keys: tuple[Tensor, ...]
+    response_keys: tuple[Tensor, ...]
+    prompt_valid: Tensor
+    visual: Tensor
+    mask: Tensor
+    scaling: float
+    spec: AttentionSpec
+
+    def _masks(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """attend and keep for response positions start..stop, each [B G c K]."""
+        mask = self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))  # [B G C]
+        at = torch.arange(mask.shape[-1], device=mask.device)
+        earlier = (at[None] < at[start:stop, None]) & mask[:, :, None]  # [B G c C], strictly before the token
+        itself = (at[None] == at[start:stop, None]).expand_as(earlier)
+        seen = earlier | itself if self.spec.query == "self" else earlier
+        shape = (*mask.shape[:2], stop - start, self.prompt_valid.shape[1])
+        prompt = self.prompt_valid[:, None, None].expand(shape)
+        attend = torch.cat([prompt, seen], dim=-1)
+        kept_prompt = self.visual[:, None, None].expand(shape) & prompt if self.spec.keys == "visual" else prompt
+        kept_own = earlier if self.spec.keys == "all" else torch.zeros_like(earlier)
+        keep = torch.cat([kept_prompt, kept_own], dim=-1) & mask[:, :, start:stop, None]
+        return attend, keep
+
+    def _chunk_rows(self, layer: int, start: int, stop: int) -> Tensor:
+        attend, keep = self._masks(start, stop)
+        query = self.query[layer][..., start:stop, :]
+        rows = policy_rows(query, self.prompt_keys[layer], self.response_keys[layer], attend, keep, self.scaling)
+        return rows.flatten(0, 1)
+
+    def _chunks(self, size: int) -> list[tuple[int, int]]:
+        length = self.mask.shape[1]
+        return [(start, min(start + size, length)) for start in range(0, length, size)]
+
+    def rows(self, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "L N C K"]:
+        """The attention policy, all layers; zero rows where mask is False."""
+        layers = range(len(self.query))
+        return torch.stack(
+            [torch.cat([self._chunk_rows(i, a, b) for a, b in self._chunks(chunk)], dim=1) for i in layers]
+        )
+
+    def compare(self, anchor: Tensor, measure: Divergence, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "N C"]:
+        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk."""
+        if anchor.shape[0] != len(self.query) or anchor.shape[1:3] != self.mask.shape:
+            want = (len(self.query), *self.mask.shape)
+            raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] with L N C = {want}")
+
+        def piece(layer: int, start: int, stop: int) -> Tensor:
+            return measure(self._chunk_rows(layer, start, stop), anchor[layer, :, start:stop])
+
+        layers = range(len(self.query))
+        values = [
+            torch.cat([checkpoint(piece, i, a, b, use_reentrant=False) for a, b in self._chunks(chunk)], dim=1)
+            for i in layers
+        ]
+        return torch.stack(values).mean(0)
+
+
+def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
+    """Entropy of attention rows in nats; 0 for an all-zero row."""
+    return -(rows * rows.clamp_min(torch.finfo(rows.dtype).tiny).log()).sum(-1)
+
+
+def visual_share(rows: Float[Tensor, "L N C K"], visual: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
+    """Share of the attention policy on visual keys, averaged over layers; in [0, 1]."""
+    return (rows[..., : visual.shape[1]] * visual[None, :, None]).sum(-1).mean(0)
+
+
+def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
+    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept."""
+    kept = rows.masked_fill(~keep, 0.0)
+    return kept / kept.sum(-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)

@@ -1,0 +1,203 @@
+"""The terms of an objective. Each is a pure function of signals; a yaml names the terms that are summed and binds the rest.
+
+The *positional* parameters of a term are signals, asked for by name; the update computes those and no others:
+
+    log_probs, entropy [N C]          of the policy being trained (gradient through log_probs)
+    old_log_probs [N C]               of the weights that sampled the rollout
+    reference_log_probs [N C]         of the frozen initial policy
+    attention                         CapturedAttention of the policy being trained
+    anchor_rows [L N C K]             attention rows of the model named by the keyword `against` (old, reference, ema)
+    teacher_rows [L N C K]            attention rows of the teacher
+    hidden, head                      states [N C D] that predict each token, and the map to logits (policy)
+    teacher_hidden, teacher_head      the same of the teacher
+    banned [V], temperature           of the sampling distribution
+    advantages [N], mask [N C], weights [N C]     weights sum to 1 over the whole batch (ral.ops.aggregate)
+
+The keyword parameters are numbers and names from yaml. The value returned is coef * sum(weights * per-token value), so
+that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD + gamma_attn L_AttnDistill) are sums of terms.
+Metrics are (total, count) pairs over tokens.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ral.ops.aggregate import masked_sum
+from ral.ops.attention import CapturedAttention
+from ral.ops.divergence import divergence as find_divergence
+from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
+from ral.types import Loss
+
+MAX_LOG_RATIO = 20.0
+"""Log-ratios are clamped to +-20 nats: exp(20) = 5e8 stays finite in fp32; clamped tokens are counted."""
+MAX_K3 = 10.0
+"""The k3 estimate of KL is clamped to 10 nats per token, beyond which its exponential dominates every other token."""
+
+
+def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
+    return coef * masked_sum(values * weights, mask)
+
+
+def _mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    return masked_sum(values.detach().float(), mask), mask.sum()
+
+
+def token(
+    log_probs: Float[Tensor, "N C"],
+    old_log_probs: Float[Tensor, "N C"],
+    advantages: Float[Tensor, " N"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+) -> Loss:
+    """GRPO's token loss, L_RL in RAL Eq. 4: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old."""
+    log_ratio = log_probs - old_log_probs
+    ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    advantage = advantages[:, None]
+    clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
+    surrogate = torch.minimum(ratio * advantage, clipped)
+    is_clipped = clipped < ratio * advantage
+    metrics = {
+        "clip_fraction": _mean(is_clipped, mask),
+        "ratio": _mean(ratio, mask),
+        "clamped_ratios": _mean(log_ratio.abs() > MAX_LOG_RATIO, mask),
+    }
+    return Loss(_weighted(-surrogate, weights, mask, coef), metrics)
+
+
+def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, estimator: str) -> Tensor:
+    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats."""
+    log_ratio = (reference_log_probs - log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    if estimator == "k1":
+        return -log_ratio
+    if estimator == "k2":
+        return log_ratio**2 / 2
+    if estimator == "k3":
+        return (log_ratio.exp() - log_ratio - 1).clamp_max(MAX_K3)
+    raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
+
+
+def kl(
+    log_probs: Float[Tensor, "N C"],
+    reference_log_probs: Float[Tensor, "N C"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 0.04,
+    estimator: str = "k3",
+) -> Loss:
+    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator."""
+    values = kl_estimate(log_probs, reference_log_probs, estimator)
+    clamped = values.detach() >= MAX_K3 if estimator == "k3" else torch.zeros_like(mask)
+    metrics = {"kl": _mean(values, mask), "clamped_kl": _mean(clamped, mask)}
+    return Loss(_weighted(values, weights, mask, coef), metrics)
+
+
+def attention_policy(
+    attention: CapturedAttention,
+    anchor_rows: Float[Tensor, "L N C K"],
+    advantages: Float[Tensor, " N"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+    against: str = "old",
+    divergence: str = "jsd",
+) -> Loss:
+    """Advantage-weighted attention divergence, RAL Eq. 3: E_t[ A D(p_theta^t || p_anchor^t) ], coef = lambda_attn.
+
+    A > 0 pulls the attention towards the anchor's, A < 0 pushes it away. D and its gradient are zero where the policy
+    equals the anchor (docs/method.md), so with against=old the first update on a batch gets nothing from this term.
+    """
+    values = attention.compare(anchor_rows, find_divergence(divergence))
+    return Loss(
+        _weighted(values * advantages[:, None], weights, mask, coef), {"attention_divergence": _mean(values, mask)}
+    )
+
+
+def attention_distillation(
+    attention: CapturedAttention,
+    teacher_rows: Float[Tensor, "L N C K"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 0.5,
+    divergence: str = "jsd",
+) -> Loss:
+    """On-policy attention distillation, RAL Eq. 5: D(p_theta^t || p_phi^t) on the student's rollouts, coef = gamma_attn."""
+    values = attention.compare(teacher_rows, find_divergence(divergence))
+    return Loss(_weighted(values, weights, mask, coef), {"attention_distillation": _mean(values, mask)})
+
+
+def _vocabulary_divergence(
+    hidden: Tensor,
+    teacher_hidden: Tensor,
+    head: Head,
+    teacher_head: Head,
+    banned: Tensor,
+    temperature: float,
+    direction: str,
+    beta: float,
+) -> Tensor:
+    """Divergence of two next-token distributions over the whole vocabulary, [M], nats."""
+    log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), -1)
+    log_q = torch.log_softmax(policy_logits(teacher_hidden, teacher_head, temperature=temperature, banned=banned), -1)
+    log_p, log_q = log_p.masked_fill(banned, -MAX_LOG_RATIO**2), log_q.masked_fill(banned, -MAX_LOG_RATIO**2)
+    p, q = log_p.exp(), log_q.exp()
+    if direction == "reverse_kl":
+        return (p * (log_p - log_q)).sum(-1)
+    if direction == "forward_kl":
+        return (q * (log_q - log_p)).sum(-1)
+    if direction == "generalised_jsd":
+        log_m = torch.logaddexp(log_q + torch.tensor(beta).log(), log_p + torch.tensor(1 - beta).log())
+        return beta * (q * (log_q - log_m)).sum(-1) + (1 - beta) * (p * (log_p - log_m)).sum(-1)
+    raise ValueError(f"unknown direction {direction!r}: write reverse_kl, forward_kl or generalised_jsd")
+
+
+def token_distillation(
+    hidden: Float[Tensor, "N C D"],
+    head: Head,
+    teacher_hidden: Float[Tensor, "N C E"],
+    teacher_head: Head,
+    banned: Bool[Tensor, " V"],
+    temperature: float,
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+    direction: str = "reverse_kl",
+    beta: float = 0.5,
+    chunk: int = CHUNK_TOKENS,
+) -> Loss:
+    """L_GKD of RAL Eq. 6: KL(pi_theta || pi_phi) over the whole vocabulary at each response position, coef = mu.
+
+    direction: reverse_kl (the paper), forward_kl, or GKD's generalised_jsd with its beta (weight of the teacher) in
+    (0, 1). Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
+    """
+    student, teacher = hidden[mask].split(chunk), teacher_hidden[mask].split(chunk)
+    parts = [
+        checkpoint(
+            _vocabulary_divergence, h, t, head, teacher_head, banned, temperature, direction, beta, use_reentrant=False
+        )
+        for h, t in zip(student, teacher, strict=True)
+    ]
+    flat = torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+    values = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device).masked_scatter(mask, flat)
+    return Loss(_weighted(values, weights, mask, coef), {"token_distillation": _mean(values, mask)})
+
+
+def nll(
+    log_probs: Float[Tensor, "N C"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+) -> Loss:
+    """Negative log-likelihood of given responses: supervised fine-tuning, on the response alone."""
+    return Loss(_weighted(-log_probs, weights, mask, coef), {"nll": _mean(-log_probs, mask)})

@@ -1,0 +1,117 @@
+"""Curves of a run as small PNG panels, drawn once for light and once for dark pages. Pure given the series.
+
+Uses matplotlib's objects alone (no pyplot), so nothing global changes and no window system is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+WIDTH, HEIGHT, DPI = 3.7, 2.3, 160  # inches, inches, pixels an inch: sharp on a phone's dense screen
+FONT = 9  # points
+AREA = (0.12, 0.19, 0.86, 0.73)  # left, bottom, width, height of the axes as fractions: room for labels, no layout pass
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a panel: name for the legend, steps and values of equal length, finite. dots: few points that were
+    measured at rest (an evaluation), drawn as they are, unsmoothed."""
+
+    name: str
+    steps: Sequence[int]
+    values: Sequence[float]
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of a panel on a light or a dark page."""
+
+    ink: str
+    grid: str
+    lines: tuple[str, ...]
+
+
+LIGHT = Theme(ink="#5b6470", grid="#e4e7eb", lines=("#2563a8", "#c2571a", "#3d8b57"))
+DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c592"))
+
+
+def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
+    """PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes(AREA)
+    for line, colour in zip(lines, _cycle(theme.lines, len(lines)), strict=True):
+        _draw(axes, line, colour)
+    _limit(axes, lines)
+    _dress(axes, theme, legend=len(lines) > 1)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return buffer.getvalue()
+
+
+def smooth(values: Sequence[float] | np.ndarray, window: int | None = None) -> np.ndarray:
+    """Running median, then running mean, both centred and of `window` points (odd; default about a tenth, up to 101).
+
+    The median keeps one wild step from bending the curve; ends are reflected, so the length stays the same. Fewer than
+    ten points are returned as they are.
+    """
+    raw = np.asarray(values, dtype=np.float64)
+    window = min(len(raw) // 20 * 2 + 1, 101) if window is None else window
+    if window < 3 or len(raw) < 10:
+        return raw
+    return _rolling(_rolling(raw, window, np.median), window, np.mean)
+
+
+def _rolling(values: np.ndarray, window: int, reduce: Callable[..., np.ndarray]) -> np.ndarray:
+    padded = np.pad(values, window // 2, mode="reflect")
+    return reduce(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+
+
+def _draw(axes: Axes, line: Series, colour: str) -> None:
+    if line.dots or len(line.values) < 10:
+        axes.plot(line.steps, line.values, color=colour, lw=1.2, marker="o", ms=4, label=line.name, zorder=3)
+        return
+    axes.plot(line.steps, line.values, color=colour, lw=0.8, alpha=0.3)
+    axes.plot(line.steps, smooth(line.values), color=colour, lw=1.8, label=line.name)
+
+
+def _limit(axes: Axes, lines: Sequence[Series]) -> None:
+    """Vertical limits that a few wild values cannot stretch: they run off the panel instead of flattening the rest."""
+    raw = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
+    kept = np.concatenate([np.asarray(line.values) if line.dots else smooth(line.values) for line in lines])
+    low, high = np.percentile(raw, (1, 99))
+    low, high = min(low, kept.min()), max(high, kept.max())
+    reach = high - low
+    if reach > 0:
+        bottom = raw.min() if raw.min() > low - reach else low
+        top = raw.max() if raw.max() < high + reach else high
+        axes.set_ylim(bottom - 0.06 * reach, top + 0.06 * reach)
+
+
+def _dress(axes: Axes, theme: Theme, legend: bool) -> None:
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(theme.grid)
+    axes.grid(axis="y", color=theme.grid, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=theme.ink, labelsize=FONT, length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=(1, 2, 5, 10)))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=(1, 2, 2.5, 5, 10)))
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
+    axes.yaxis.get_offset_text().set(color=theme.ink, size=FONT)
+    axes.set_xlabel("step", color=theme.ink, fontsize=FONT)
+    if legend:
+        axes.legend(frameon=False, fontsize=FONT, labelcolor=theme.ink, loc="best")
+
+
+def _cycle(colours: Sequence[str], count: int) -> list[str]:
+    return [colours[index % len(colours)] for index in range(count)]

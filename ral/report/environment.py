@@ -1,0 +1,56 @@
+"""What a run ran on: versions, machine, commit and command, as environment.json in the run's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+PACKAGES = ("torch", "transformers", "lightning", "hydra-core", "numpy", "pillow", "decord")
+
+
+def git_commit() -> str:
+    """The commit this code stands at, with "+changes" where the tree differs; "unknown" outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+
+
+def processor_name() -> str:
+    """The CPU's name as Linux tells it, else the platform's word."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def environment() -> dict[str, str]:
+    """Flat facts, all strings; nothing from the environment variables."""
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": git_commit(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": platform.platform(),
+        "cpu": f"{processor_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "gpu": ", ".join(gpus) or "none",
+    }
+
+
+def write_environment(folder: Path) -> None:
+    """Write environment.json."""
+    (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")

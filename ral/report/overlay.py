@@ -1,0 +1,73 @@
+"""Attention drawn over a picture. Pure functions: arrays in, PIL images out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+Box = tuple[float, float, float, float]
+
+SMALLEST = 224  # pixels of the longer side below which a picture is enlarged, so that 28-pixel cells can be seen
+LARGEST = 448  # pixels of the longer side above which a picture is reduced, so that the page stays small
+HEAT = np.array([255, 190, 30], dtype=np.float32)  # amber, RGB
+OPACITY = 0.65  # of the heat at full attention: the object under it must stay visible
+GAMMA = 0.8  # < 1 lifts weak attention, which would otherwise be invisible beside a sharp peak
+GREY = 0.6  # share of the picture's colour taken away, so that yellow objects do not pass for heat
+DIM = 0.2  # brightness left where there is no attention
+
+
+def enlarge(picture: np.ndarray, smallest: int = SMALLEST, largest: int = LARGEST) -> Image.Image:
+    """uint8 [H, W, 3] as an image whose longer side lies between `smallest` and `largest` pixels."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    longer = max(image.size)
+    scale = min(max(longer, smallest), largest) / longer
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def overlay(
+    picture: np.ndarray,
+    weights: np.ndarray,
+    box: Box | None,
+    *,
+    peak: float | None = None,
+    smallest: int = SMALLEST,
+    largest: int = LARGEST,
+) -> Image.Image:
+    """The picture, darkened where it is not looked at and tinted where it is, with the evidence outlined.
+
+    picture: uint8 [H, W, 3]. weights: [h, w] >= 0, one a visual token. box: (left, top, right, bottom) as fractions, or
+    None. peak: the weight shown at full heat (default: the largest of `weights`); give one peak to compare two maps.
+    """
+    base = np.asarray(enlarge(picture, smallest, largest), dtype=np.float32)
+    heat = _spread(weights, peak, (base.shape[1], base.shape[0]))
+    grey = base.mean(axis=2, keepdims=True)
+    pale = base * (1 - GREY) + grey * GREY
+    lit = pale * (DIM + (1 - DIM) * heat[..., None])
+    alpha = OPACITY * heat[..., None]
+    blended = lit * (1 - alpha) + HEAT * alpha
+    image = Image.fromarray(blended.round().clip(0, 255).astype(np.uint8))
+    return image if box is None else outline(image, [box])
+
+
+def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+    """A copy of the image with each box drawn as a white line between two dark ones: visible on any ground."""
+    image = image.copy()
+    draw = ImageDraw.Draw(image)
+    for box in boxes:
+        left, right = sorted(round(x * (image.width - 1)) for x in (box[0], box[2]))
+        top, bottom = sorted(round(y * (image.height - 1)) for y in (box[1], box[3]))
+        for inset, colour in ((0, "black"), (1, "white"), (2, "white"), (3, "black")):
+            if right - left > 2 * inset and bottom - top > 2 * inset:
+                draw.rectangle((left + inset, top + inset, right - inset, bottom - inset), outline=colour)
+    return image
+
+
+def _spread(weights: np.ndarray, peak: float | None, size: tuple[int, int]) -> np.ndarray:
+    """Weights [h, w] as heat in [0, 1] at `size` (width, height), one flat cell a visual token."""
+    weights = np.asarray(weights, dtype=np.float32)
+    top = float(weights.max()) if peak is None else peak
+    share = np.clip(weights / top, 0, 1) if top > 0 else np.zeros_like(weights)
+    return np.asarray(Image.fromarray(share**GAMMA).resize(size, Image.Resampling.NEAREST))

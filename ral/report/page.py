@@ -1,0 +1,125 @@
+"""The page of a run: `report.html`, one self-contained file made from the files of the run's folder.
+
+Nothing on the page is fetched: pictures are base64, fonts are the system's, and a content security policy forbids
+scripts and every outside address. All text of models and data is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ral.report.panels import draw_panels
+from ral.report.records import RunFiles, read_run
+from ral.report.samples import Reader, make_card
+from ral.report.summary import match, select, table
+from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size
+from ral.types import UserError
+
+SAMPLES = 8  # answers shown
+FILE_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One entry of the run's folder: a file, or a folder with the number and total size of its files."""
+
+    name: str
+    size: str
+    note: str
+
+
+def build(run_dir: Path, output: Path | None = None) -> Path:
+    """Write the page of the run in `run_dir` to `output` (default: report.html in the run's folder); its path.
+
+    Raises UserError when the folder is not a run's, when one of its files is damaged, or when the page cannot be
+    written. Missing optional files and unreadable pictures become notes on the page.
+    """
+    run_dir = Path(run_dir)
+    path = run_dir / FILE_NAME if output is None else Path(output)
+    html = render(read_run(run_dir))
+    try:
+        path.write_text(html, encoding="utf-8", errors="replace")  # a model may write half a character: U+D800
+    except OSError as error:
+        raise UserError(f"{path}: the report cannot be written ({error.strerror}); give another --output") from error
+    return path
+
+
+def render(run: RunFiles, read: Reader | None = None) -> str:
+    """The HTML of a run. read: how media become pixels (default: ral.data.media)."""
+    pairs, unmatched = match(run.before, run.after)
+    rows = table(pairs)
+    whole = rows[0] if rows else None
+    chosen = select(pairs, SAMPLES)
+    read = _media_reader() if read is None and chosen else read
+    notes = (progress_note(run.config, run.metrics), *run.notes, unmatched)
+    template = _templates().get_template("report.html.j2")
+    return template.render(
+        title=_title(run),
+        headline=headline(whole),
+        details=details(whole),
+        notes=[note for note in notes if note],
+        rows=rows,
+        both=run.before is not None and run.after is not None,
+        panels=draw_panels(run.metrics),
+        cards=[make_card(pair, read) for pair in chosen] if read is not None else [],
+        config_text=run.config_text,
+        environment=run.environment,
+        files=list_files(run.folder),
+        folder=str(run.folder.resolve()),
+    )
+
+
+def list_files(folder: Path) -> list[Listed]:
+    """The entries of a run's folder by name; folders are summed up, not listed."""
+    listed = []
+    for entry in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
+        if entry.name.startswith(".") or entry.name == FILE_NAME:
+            continue
+        note = FILE_NOTES.get(entry.name, "")
+        if entry.is_dir():
+            sizes = [path.stat().st_size for path in entry.rglob("*") if path.is_file()]
+            listed.append(Listed(entry.name + "/", f"{len(sizes)} files, {size(sum(sizes))}", note))
+        else:
+            listed.append(Listed(entry.name, size(entry.stat().st_size), note))
+    return [*listed, Listed(FILE_NAME, "", FILE_NOTES[FILE_NAME])]
+
+
+def _title(run: RunFiles) -> Mapping[str, str]:
+    """The parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
+    written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
+    config: Mapping[str, Any] = run.config
+    return {
+        "name": str(config.get("name") or run.folder.resolve().name),
+        "algo": run.choices.get("algo") or label(config, "algo"),
+        "model": run.choices.get("model") or label(config, "model"),
+        "date": run.environment.get("date") or written.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _media_reader() -> Reader:
+    # imported here: decoders are loaded only where there is something to show
+    from ral.data.media import TOKEN_PIXELS, MediaReader, MediaSettings
+
+    shown = MediaSettings(
+        image_min_pixels=TOKEN_PIXELS, image_max_pixels=1024 * TOKEN_PIXELS, video_min_pixels=TOKEN_PIXELS
+    )  # near the file's own size: the page enlarges small pictures itself
+    return MediaReader(shown, cache_bytes=0).read
+
+
+def _templates() -> Environment:
+    """Jinja with escaping always on: file endings such as .j2 do not switch it on by themselves."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, points=points)
+    return environment

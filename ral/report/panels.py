@@ -1,0 +1,114 @@
+"""Which curves the page shows, in which order, and what each means in plain words."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ral.report.curves import DARK, LIGHT, Series, panel, smooth
+from ral.report.records import series
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A panel to draw: title, {metric key: name in the legend}, caption."""
+
+    title: str
+    keys: Mapping[str, str]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A drawn panel: data addresses of its two pictures, and its first and last smoothed value in words."""
+
+    title: str
+    caption: str
+    light: str
+    dark: str
+    ends: str
+
+
+PANELS = (
+    Panel(
+        "Reward",
+        {"train/reward": "reward, sampled", "eval/accuracy": "accuracy, evaluation"},
+        "What training pushes up: the weighted sum of accuracy and format, averaged over the sampled responses. "
+        "Dots: accuracy on the evaluation items.",
+    ),
+    Panel(
+        "Accuracy while training",
+        {"train/accuracy": "accuracy"},
+        "Share of sampled training responses that are right. Sampling explores, so greedy answers may score higher.",
+    ),
+    Panel(
+        "Loss",
+        {"train/loss": "loss"},
+        "What the optimiser makes smaller. In supervised training: nats a response token, so lower is better.",
+    ),
+    Panel(
+        "Looking at the evidence",
+        {"eval/grounding": "grounding"},
+        "Share of the answer tokens' attention to the picture that falls inside the evidence box. Higher means looking "
+        "at what the question asks about.",
+    ),
+    Panel(
+        "Attention moved",
+        {"train/attention_jsd": "JSD"},
+        "How far attention moved from its reference while the same responses were trained on (Jensen-Shannon "
+        "divergence, nats; 0 = not at all, 0.69 = completely).",
+    ),
+    Panel(
+        "Attention on the picture",
+        {"train/attention_visual_share": "visual share"},
+        "Share of the response tokens' attention that goes to pictures and clips; the rest goes to text.",
+    ),
+    Panel(
+        "Distance from the start",
+        {"train/kl": "KL"},
+        "How far the policy's word choices drifted from the initial model (KL divergence, nats a token). A steep rise "
+        "warns of a run going astray.",
+    ),
+    Panel(
+        "Entropy",
+        {"train/entropy": "entropy"},
+        "How undecided the policy is about its next token (nats). Near 0 it has stopped exploring.",
+    ),
+    Panel(
+        "Response length",
+        {"train/response_length": "tokens"},
+        "Mean number of tokens a response takes, its end token included.",
+    ),
+    Panel(
+        "Gradient norm",
+        {"train/grad_norm": "norm"},
+        "Length of the gradient of an update, before clipping. Spikes mark unstable steps.",
+    ),
+    Panel("Seconds a step", {"time/step_s": "seconds"}, "Wall-clock time of one step: rollout, reward and updates."),
+)
+
+
+def draw_panels(metrics: Sequence[Mapping[str, Any]]) -> list[Drawn]:
+    """The panels whose metrics were logged, drawn for light and dark pages."""
+    drawn = []
+    for spec in PANELS:
+        lines = [
+            Series(name, *points, dots=key.startswith("eval/"))
+            for key, name in spec.keys.items()
+            if (points := series(metrics, key))[0]
+        ]
+        if lines:
+            light, dark = (_address(panel(lines, theme)) for theme in (LIGHT, DARK))
+            drawn.append(Drawn(spec.title, spec.caption, light, dark, _ends(lines[0])))
+    return drawn
+
+
+def _ends(line: Series) -> str:
+    values = smooth(line.values)
+    return f"{values[0]:.3g} → {values[-1]:.3g}" if len(values) > 1 else f"{values[0]:.3g}"
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,0 +1,248 @@
+"""The files of a run folder, read into frozen records. Nothing here draws or writes.
+
+Required: `config.yaml`, `metrics.jsonl`. Optional: `environment.json`, `eval/before.jsonl`, `eval/after.jsonl`.
+What is missing or cut off (an interrupted run) becomes a note for the reader of the page; what is damaged is a
+`UserError` that names file, line and field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ral.types import Evidence, UserError
+
+KINDS = ("image", "video", "text")
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where the answer tokens look (Eq. 2 restricted to visual keys), averaged over the answer's tokens.
+
+    grid: (T, H, W) of visual tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: time one of the T
+    slots covers, 0 for a picture.
+    """
+
+    grid: tuple[int, int, int]
+    weights: tuple[float, ...]
+    seconds_per_slot: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluated question with the model's greedy response. accuracy, format and grounding lie in [0, 1]."""
+
+    uid: str
+    problem_type: str
+    data_type: str
+    media: tuple[Path, ...]
+    question: str
+    options: tuple[str, ...]
+    gold: str
+    response: str
+    answer: str | None
+    accuracy: float
+    format: float
+    grounding: float | None
+    evidence: tuple[Evidence, ...]
+    attention: Attention | None
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Everything the page is made from. `before` and `after` are None where the file is missing; metrics keep their
+    order on disk; `choices` says which yaml each config group came from ({"algo": "ral"}), where Hydra left that;
+    `notes` are sentences about what is missing."""
+
+    folder: Path
+    config_text: str
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    environment: Mapping[str, str]
+    metrics: tuple[Mapping[str, Any], ...]
+    before: tuple[Item, ...] | None
+    after: tuple[Item, ...] | None
+    notes: tuple[str, ...]
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Read a run folder. Raises UserError when it is no run folder or a file in it is damaged."""
+    missing = [name for name in ("config.yaml", "metrics.jsonl") if not (folder / name).is_file()]
+    if missing:
+        raise UserError(f"{folder}: no {' and no '.join(missing)} in it; give the folder that a run printed last")
+    notes: list[str] = []
+    text = _read_text(folder / "config.yaml")
+    metrics = _read_lines(folder / "metrics.jsonl", notes)
+    if not metrics:
+        notes.append("metrics.jsonl is empty: no step was logged, so there are no curves.")
+    return RunFiles(
+        folder=folder,
+        config_text=text,
+        config=_parse_config(folder / "config.yaml", text),
+        choices=_read_choices(folder / ".hydra" / "hydra.yaml"),
+        environment=_read_environment(folder / "environment.json", notes),
+        metrics=tuple(row for _, row in metrics),
+        before=_read_items(folder / "eval" / "before.jsonl", notes),
+        after=_read_items(folder / "eval" / "after.jsonl", notes),
+        notes=tuple(notes),
+    )
+
+
+def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
+    """Steps and values of one metric, by step. A step logged twice (after a resume) keeps its last value; values that
+    are not finite numbers are left out."""
+    found = {
+        int(row["step"]): float(row[key])
+        for row in metrics
+        if _is_number(row.get(key)) and _is_number(row.get("step")) and math.isfinite(row[key])
+    }
+    steps = sorted(found)
+    return steps, [found[step] for step in steps]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def _parse_config(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        config = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid yaml ({' '.join(str(error).split())})") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: must be a mapping of config keys, is {type(config).__name__}")
+    return config
+
+
+def _read_choices(path: Path) -> Mapping[str, str]:
+    """The config groups' choices as Hydra records them beside a run; {} where it did not."""
+    if not path.is_file():
+        return {}
+    found = _parse_config(path, _read_text(path)).get("hydra") or {}
+    choices = (found.get("runtime") or {}).get("choices") or {}
+    return {str(group): str(choice) for group, choice in choices.items()}
+
+
+def _read_environment(path: Path, notes: list[str]) -> Mapping[str, str]:
+    if not path.is_file():
+        notes.append("environment.json is missing: versions and machine are unknown.")
+        return {}
+    try:
+        environment = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(environment, dict):
+        raise UserError(f"{path}: must be one object of strings, is {type(environment).__name__}")
+    return {str(key): str(value) for key, value in environment.items()}
+
+
+def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """(line number, object) of a JSON-lines file. A last line that was cut off is left out, with a note."""
+    lines = _read_text(path).split("\n")
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            if number == len(lines):  # no newline behind it: the writer was stopped in the middle of the line
+                notes.append(f"The last line of {path.name} was cut off and is left out.")
+                break
+            raise UserError(f"{path} line {number}: not valid JSON ({error.msg})") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path} line {number}: must be an object, is {type(row).__name__}")
+        rows.append((number, row))
+    return rows
+
+
+def _read_items(path: Path, notes: list[str]) -> tuple[Item, ...] | None:
+    if not path.is_file():
+        notes.append(f"eval/{path.name} is missing: the model was not evaluated {path.stem} training.")
+        return None
+    items: dict[str, Item] = {}
+    for number, row in _read_lines(path, notes):
+        item = _item(row, f"{path} line {number}")
+        if item.uid in items:
+            raise UserError(f"{path} line {number}: uid {item.uid!r} occurs twice; each item needs its own")
+        items[item.uid] = item
+    if not items:
+        notes.append(f"eval/{path.name} is empty: no item was evaluated {path.stem} training.")
+        return None
+    return tuple(items.values())
+
+
+def _item(row: Mapping[str, Any], where: str) -> Item:
+    """One line of an evaluation file as a record; UserError names the first field that does not fit."""
+    kind = _text(row, "data_type", where)
+    if kind not in KINDS:
+        raise UserError(f"{where}: field data_type is {kind!r}; write one of {', '.join(KINDS)}")
+    answer = row.get("answer")
+    return Item(
+        uid=_text(row, "uid", where),
+        problem_type=_text(row, "problem_type", where),
+        data_type=kind,
+        media=tuple(Path(str(path)) for path in row.get("media") or ()),
+        question=_text(row, "question", where),
+        options=tuple(str(option) for option in row.get("options") or ()),
+        gold=_text(row, "gold", where),
+        response=_text(row, "response", where),
+        answer=None if answer is None else str(answer),
+        accuracy=_number(row, "accuracy", where),
+        format=_number(row, "format", where),
+        grounding=None if row.get("grounding") is None else _number(row, "grounding", where),
+        evidence=tuple(_evidence(entry, where) for entry in row.get("evidence") or ()),
+        attention=None if row.get("attention") is None else _attention(row["attention"], where),
+    )
+
+
+def _text(row: Mapping[str, Any], field: str, where: str) -> str:
+    if row.get(field) is None:
+        raise UserError(f"{where}: field {field} is missing; write a string")
+    return str(row[field])
+
+
+def _number(row: Mapping[str, Any], field: str, where: str) -> float:
+    value = row.get(field)
+    if isinstance(value, bool):
+        return float(value)
+    if not _is_number(value) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise UserError(f"{where}: field {field} is {value!r}; write a finite number")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _evidence(entry: Any, where: str) -> Evidence:
+    try:
+        left, top, right, bottom = (float(edge) for edge in entry["box"])
+        span = entry.get("span")
+        return Evidence((left, top, right, bottom), None if span is None else (float(span[0]), float(span[1])))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        wanted = '{"box": [left, top, right, bottom], "span": [start, end] or null}'
+        raise UserError(f"{where}: field evidence holds {entry!r}; write {wanted}") from error
+
+
+def _attention(entry: Any, where: str) -> Attention:
+    try:
+        t, h, w = (int(size) for size in entry["grid"])
+        weights = tuple(float(weight) for weight in entry["weights"])
+        seconds = float(entry.get("seconds_per_slot") or 0.0)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{where}: field attention needs grid [T, H, W], weights and seconds_per_slot") from error
+    if min(t, h, w) < 1 or len(weights) != t * h * w:
+        raise UserError(f"{where}: field attention has {len(weights)} weights for grid {t}x{h}x{w}; write {t * h * w}")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+        raise UserError(f"{where}: field attention.weights holds a negative or non-finite number; write weights >= 0")
+    return Attention((t, h, w), weights, seconds)

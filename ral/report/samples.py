@@ -1,0 +1,156 @@
+"""The sampled answers: each question with its picture or clip, and attention before and after drawn over it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from ral.report.overlay import enlarge, outline, overlay
+from ral.report.records import Attention, Item
+from ral.report.summary import Pair, category
+from ral.report.words import CATEGORY_NAMES, percent, seconds, verdict
+from ral.types import Media, Pixels, UserError
+
+Reader = Callable[[Media], Pixels]
+Slot = tuple[int, int, float, float]
+
+MOST_SLOTS = 8  # frames shown of a clip; more would not fit beside each other
+FRAME_SIDES = (144, 224)  # pixels: smallest and largest longer side of a clip's frame
+PICTURE_SIDES = (224, 448)  # pixels: the same of a picture
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One row of pictures: data addresses, and a short text under each ('' for none)."""
+
+    name: str
+    images: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response as the page shows it. sign and words: verdict; grounding: text or ''."""
+
+    when: str
+    response: str
+    answer: str | None
+    sign: str
+    words: str
+    grounding: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which."""
+
+    item: Item
+    category: str
+    title: str
+    strips: tuple[Strip, ...]
+    answers: tuple[Answer, ...]
+    note: str
+
+
+def make_card(pair: Pair, read: Reader) -> Card:
+    """Everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
+    strips: tuple[Strip, ...] = ()
+    note = ""
+    if pair.item.media and pair.item.data_type != "text":
+        try:
+            strips = _strips(pair, read(_medium(pair.item)))
+        except (UserError, OSError) as error:
+            note = f"The picture or clip cannot be shown: {error}"
+    if len(pair.item.media) > 1:
+        note = f"{note} Shown is the first of {len(pair.item.media)} media.".strip()
+    name = category(pair)
+    title = CATEGORY_NAMES[pair.before is not None and pair.after is not None, name]
+    return Card(pair.item, name, title, strips, _answers(pair), note)
+
+
+def slots(attention: Attention | None, frame_count: int, seconds_per_frame: float) -> list[Slot]:
+    """(slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
+
+    With an attention map a slot is one of its T time steps and the frame is the one nearest the slot's middle; without
+    one, every frame is a slot.
+    """
+    count = attention.grid[0] if attention else frame_count
+    total = seconds_per_frame * frame_count
+    width = attention.seconds_per_slot if attention and attention.seconds_per_slot > 0 else total / count
+    chosen = sorted({round(x) for x in np.linspace(0, count - 1, min(count, MOST_SLOTS))})
+    frames_a_slot = width / seconds_per_frame if seconds_per_frame > 0 else frame_count / count
+    frames = [min(int((slot + 0.5) * frames_a_slot), frame_count - 1) for slot in chosen]
+    return [(slot, frame, slot * width, (slot + 1) * width) for slot, frame in zip(chosen, frames, strict=True)]
+
+
+def _medium(item: Item) -> Media:
+    path = item.media[0]
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    return Media("video" if item.data_type == "video" else "image", path)
+
+
+def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
+    """The picture or clip plain with its evidence, then attention before and after on one scale of heat."""
+    frames = np.asarray(pixels.frames)
+    sides = [(name, side.attention) for name, side in _sides(pair) if side.attention is not None]
+    first = sides[0][1] if sides else None
+    times = slots(first, len(frames), pixels.seconds_per_frame)
+    clip = pair.item.data_type == "video"
+    bounds = FRAME_SIDES if clip else PICTURE_SIDES
+    plain = [outline(enlarge(frames[k], *bounds), _boxes(pair.item, start, end)) for _, k, start, end in times]
+    captions = tuple(f"{seconds(start)}-{seconds(end)} s" if clip else "" for _, _, start, end in times)
+    strips = [Strip("clip" if clip else "picture", tuple(map(_address, plain)), captions)]
+    peak = max((max(attention.weights) for _, attention in sides), default=0.0)
+    for name, attention in sides:
+        if first is None or attention.grid != first.grid:
+            raise UserError(f"attention grids before {first and first.grid} and after {attention.grid} differ")
+        strips.append(_heat_strip(name, pair.item, attention, frames, times, peak))
+    return tuple(strips)
+
+
+def _heat_strip(
+    name: str,
+    item: Item,
+    attention: Attention,
+    frames: np.ndarray,
+    times: Sequence[Slot],
+    peak: float,
+) -> Strip:
+    clip = item.data_type == "video"
+    smallest, largest = FRAME_SIDES if clip else PICTURE_SIDES
+    maps = np.asarray(attention.weights, dtype=np.float64).reshape(attention.grid)
+    images = []
+    for slot, frame, start, end in times:
+        picture = overlay(frames[frame], maps[slot], None, peak=peak, smallest=smallest, largest=largest)
+        images.append(_address(outline(picture, _boxes(item, start, end))))
+    shares = tuple(percent(float(maps[slot].sum())) if clip else "" for slot, *_ in times)
+    return Strip(f"attention {name}", tuple(images), shares)
+
+
+def _boxes(item: Item, start: float, end: float) -> list[tuple[float, float, float, float]]:
+    """Evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
+    return [e.box for e in item.evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
+
+
+def _sides(pair: Pair) -> list[tuple[str, Item]]:
+    return [(name, side) for name, side in (("before", pair.before), ("after", pair.after)) if side is not None]
+
+
+def _answers(pair: Pair) -> tuple[Answer, ...]:
+    def answer(when: str, side: Item) -> Answer:
+        grounding = "" if side.grounding is None else percent(side.grounding)
+        return Answer(when, side.response, side.answer, *verdict(side), grounding)
+
+    return tuple(answer(when, side) for when, side in _sides(pair))
+
+
+def _address(image: Image.Image) -> str:
+    buffer = BytesIO()
+    image.save(buffer, format="webp", quality=88, method=3)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

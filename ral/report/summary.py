@@ -1,0 +1,161 @@
+"""Numbers of the report: paired before/after means with bootstrap intervals, the table's rows, the sampled answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ral.report.records import Item
+from ral.types import PROBLEM_TYPES
+
+BOOTSTRAP_SEED = 20260204  # any fixed number: the same files give the same interval
+BOOTSTRAP_RESAMPLES = 2000  # an interval end moves by some tenths of a point from seed to seed at 60 items
+RIGHT = 0.5  # an accuracy at least this high counts as right when answers are sorted into fixed, broken, ...
+KIND_NAMES = {"image": "pictures", "video": "clips", "text": "text alone"}
+ORDER = ("fixed", "broken", "wrong", "right")  # sampled answers are drawn in turns from these
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One question evaluated before and after training; one of the two may be missing, never both."""
+
+    before: Item | None
+    after: Item | None
+
+    @property
+    def item(self) -> Item:
+        """Whichever side exists: question, media and gold answer are the same on both."""
+        found = self.after if self.after is not None else self.before
+        assert found is not None
+        return found
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with the ends of its 95% percentile bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """Accuracy (and grounding) of one group of items. change is None unless both sides exist."""
+
+    name: str
+    n: int
+    before: Estimate | None
+    after: Estimate | None
+    change: Estimate | None
+    grounding_before: float | None
+    grounding_after: float | None
+    format_before: float | None
+    format_after: float | None
+
+
+def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
+    """Pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left out)."""
+    if before is None or after is None:
+        items = sorted(before or after or (), key=lambda item: item.uid)
+        return tuple(Pair(item, None) if after is None else Pair(None, item) for item in items), None
+    left, right = {item.uid: item for item in before}, {item.uid: item for item in after}
+    shared = sorted(left.keys() & right.keys())
+    lost = len(left) + len(right) - 2 * len(shared)
+    note = f"{lost} evaluated items occur on one side alone (before or after) and are left out of all comparisons."
+    return tuple(Pair(left[uid], right[uid]) for uid in shared), note if lost else None
+
+
+def bootstrap(values: np.ndarray) -> list[Estimate]:
+    """Means of the columns of `values` [n, columns] with 95% percentile intervals.
+
+    Items are resampled with replacement, whole rows at a time, so a difference of two columns is a paired comparison.
+    """
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    n = len(values)
+    means = np.stack([values[random.integers(0, n, n)].mean(axis=0) for _ in range(BOOTSTRAP_RESAMPLES)])
+    low, high = np.percentile(means, (2.5, 97.5), axis=0)
+    return [Estimate(*(float(x) for x in ends)) for ends in zip(values.mean(axis=0), low, high, strict=True)]
+
+
+def table(pairs: Sequence[Pair]) -> list[Row]:
+    """All items first, then each problem type that occurs, then pictures, clips and text where more than one occurs."""
+    if not pairs:
+        return []
+    types = _occurring(pairs, lambda item: item.problem_type, PROBLEM_TYPES)
+    kinds = _occurring(pairs, lambda item: item.data_type, tuple(KIND_NAMES))
+    rows = [_row("all items", pairs)]
+    rows += [_row(name, [p for p in pairs if p.item.problem_type == name]) for name in types]
+    if len(kinds) > 1:
+        rows += [_row(KIND_NAMES[kind], [p for p in pairs if p.item.data_type == kind]) for kind in kinds]
+    return rows
+
+
+def category(pair: Pair) -> str:
+    """fixed, broken, right or wrong (the last two: on both sides, or on the only side there is)."""
+    before, after = ((side or pair.item).accuracy >= RIGHT for side in (pair.before, pair.after))
+    if before == after:
+        return "right" if after else "wrong"
+    return "fixed" if after else "broken"
+
+
+def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
+    """`count` informative pairs, chosen by rule, never by chance.
+
+    Categories take turns (fixed, broken, wrong, right); within one, the pair whose medium kind and problem type were
+    chosen least often wins, then one with an attention map, then the first uid.
+    """
+    rest, chosen = sorted(pairs, key=lambda pair: pair.item.uid), list[Pair]()
+    while rest and len(chosen) < count:
+        turn = len(chosen) % len(ORDER)
+        wanted = next(name for name in ORDER[turn:] + ORDER[:turn] if any(category(pair) == name for pair in rest))
+        best = min((pair for pair in rest if category(pair) == wanted), key=_novelty(chosen))
+        rest.remove(best)
+        chosen.append(best)
+    return sorted(chosen, key=lambda pair: ORDER.index(category(pair)))
+
+
+def _novelty(chosen: Sequence[Pair]) -> Callable[[Pair], tuple[int, int, bool]]:
+    types = Counter(pair.item.problem_type for pair in chosen)
+    kinds = Counter(pair.item.data_type for pair in chosen)
+    return lambda pair: (types[pair.item.problem_type], kinds[pair.item.data_type], pair.item.attention is None)
+
+
+def _occurring(pairs: Sequence[Pair], field: Callable[[Item], str], known: Sequence[str]) -> list[str]:
+    """The values of a field that occur: known ones in their usual order, then others by name."""
+    found = {field(pair.item) for pair in pairs}
+    return [name for name in known if name in found] + sorted(found - set(known))
+
+
+def _row(name: str, pairs: Sequence[Pair]) -> Row:
+    both = [(p.before.accuracy, p.after.accuracy) for p in pairs if p.before is not None and p.after is not None]
+    before: Estimate | None = None
+    after: Estimate | None = None
+    change: Estimate | None = None
+    if both:
+        values = np.array(both)
+        before, after, change = bootstrap(np.column_stack([values, values[:, 1] - values[:, 0]]))
+    else:
+        (alone,) = bootstrap(np.array([[pair.item.accuracy] for pair in pairs]))
+        before, after = (alone, None) if pairs[0].after is None else (None, alone)
+    lefts, rights = [p.before for p in pairs if p.before], [p.after for p in pairs if p.after]
+    return Row(
+        name=name,
+        n=len(pairs),
+        before=before,
+        after=after,
+        change=change,
+        grounding_before=_mean(item.grounding for item in lefts),
+        grounding_after=_mean(item.grounding for item in rights),
+        format_before=_mean(item.format for item in lefts),
+        format_after=_mean(item.format for item in rights),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

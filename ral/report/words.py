@@ -1,0 +1,129 @@
+"""Numbers and sentences of the page in plain English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ral.report.records import Item
+from ral.report.summary import Estimate, Row
+
+CATEGORY_NAMES = {
+    (True, "fixed"): "fixed by training",
+    (True, "broken"): "broken by training",
+    (True, "wrong"): "wrong before and after",
+    (True, "right"): "right before and after",
+    (False, "wrong"): "wrong",
+    (False, "right"): "right",
+}
+FILE_NOTES = {
+    "config.yaml": "the resolved config: everything the run was told",
+    "environment.json": "versions, machine and command",
+    "metrics.jsonl": "one object a logged step",
+    "eval": "every evaluated item before and after",
+    "checkpoints": "to resume from",
+    "hf": "model and processor for from_pretrained",
+    "wandb": "the offline W&B run",
+    "report.html": "this page",
+}
+
+
+def percent(share: float) -> str:
+    """0.4167 -> 41.7%."""
+    return f"{100 * share:.1f}%"
+
+
+def points(change: float) -> str:
+    """0.3667 -> +36.7, with a real minus sign for a loss and no sign for zero."""
+    text = f"{100 * change:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def headline(row: Row | None) -> str:
+    """What the run achieved, in one sentence; `row` is the row of all items."""
+    if row is None:
+        return "The model was not evaluated, so there is no accuracy to show."
+    if row.before and row.after and row.change:
+        return (
+            f"Accuracy went from {percent(row.before.mean)} to {percent(row.after.mean)} on {_items(row.n)}: "
+            f"{points(row.change.mean)} points."
+        )
+    when, known = ("Before", row.before) if row.before else ("After", row.after)
+    assert known is not None
+    return f"{when} training, accuracy was {percent(known.mean)} on {_items(row.n)}."
+
+
+def details(row: Row | None) -> str:
+    """How sure the headline is, and how grounding moved; '' where nothing was evaluated."""
+    if row is None:
+        return ""
+    known = (("before", row.before), ("after", row.after))
+    parts = [f"{when} {_interval(estimate)}" for when, estimate in known if estimate]
+    if row.change:
+        parts.append(f"change {points(row.change.low)} to {points(row.change.high)} points")
+    doubt = "The interval of the change includes zero, so it may be chance. " if _doubtful(row.change) else ""
+    return f"95% bootstrap intervals over items: {', '.join(parts)}. {doubt}{_grounding(row)}"
+
+
+def verdict(item: Item) -> tuple[str, str]:
+    """(sign, words) of one answer: right, wrong, or its share of the points."""
+    if item.accuracy >= 1:
+        return "✓", "right"
+    return ("✗", "wrong") if item.accuracy <= 0 else ("≈", f"scores {item.accuracy:.2f} of 1")
+
+
+def label(config: Mapping[str, Any], group: str) -> str:
+    """Short name of a config group: a plain string, its `name`, or the last part of its `pretrained` folder."""
+    value = config.get(group)
+    if isinstance(value, Mapping):
+        value = value.get("name") or Path(str(value.get("pretrained") or "")).name
+    return str(value) if value else ""
+
+
+def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
+    """A sentence where the run stopped before its last step; None where it did not, or where the end is unknown."""
+    wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
+    if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
+        return None
+    return f"The run stopped early: the last logged step is {max(steps)} of {wanted}."
+
+
+def size(count: int) -> str:
+    """Bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def seconds(value: float) -> str:
+    """1.0 -> 1, 0.25 -> 0.25: seconds without idle zeros."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _items(n: int) -> str:
+    return f"{n} evaluation item" + ("" if n == 1 else "s")
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{100 * estimate.low:.1f} to {percent(estimate.high)}"
+
+
+def _doubtful(change: Estimate | None) -> bool:
+    return change is not None and change.low <= 0 <= change.high
+
+
+def _grounding(row: Row) -> str:
+    before, after = row.grounding_before, row.grounding_after
+    if before is not None and after is not None:
+        return (
+            f"The share of the answer's attention to the picture that falls on the evidence went from "
+            f"{percent(before)} to {percent(after)}."
+        )
+    known = before if before is not None else after
+    if known is None:
+        return ""
+    return f"Of the answer's attention to the picture, {percent(known)} falls on the evidence."

@@ -1,0 +1,134 @@
+"""Accuracy of a response by its entry's own problem type, in [0, 1] (Video-R1's five types; 90% of RAL's reward)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Literal
+
+from ral.rewards.answers import extract_answer
+from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.numbers import Number, in_terms_of, parse_number
+from ral.rewards.published import published_accuracy
+from ral.rewards.texts import bare_words, one_line, rouge, word_error_rate
+from ral.types import PROBLEM_TYPES, Example, UserError
+
+RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
+
+Judge = Callable[[str], float]
+
+
+def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat"] = "fixed") -> float:
+    """How right the first `<answer>...</answer>` of `response` is, in [0, 1].
+
+    rules="fixed", by `example.problem_type`:
+    - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);
+    - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
+      as an integer must be met exactly, any other within 1e-2 relative;
+    - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case;
+    - free-form: mean F of ROUGE-1, -2, -L with stemming. Deviation from Video-R1: an answer equal to gold but for case,
+      white space and punctuation scores 1.0 even where it is a single word, whose ROUGE-2 is 0 (published: 0.667);
+    - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
+    rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
+
+    A response without a readable answer scores 0. Under "fixed" a gold answer that cannot be read, or an unknown
+    problem type, raises UserError naming the entry: a reward must never be silently 0.
+    """
+    if rules == "compat":
+        return published_accuracy(example, response)
+    if rules != "fixed":
+        raise UserError(f'reward rules {rules!r} are unknown; write "fixed" or "compat"')
+    judge = _judge(example)
+    answer = extract_answer(response)
+    return judge(answer) if answer else 0.0
+
+
+def check_gold(example: Example) -> None:
+    """Raise UserError where the gold answer or the problem type of `example` cannot be scored by the rules "fixed"."""
+    _judge(example)
+
+
+def _judge(example: Example) -> Judge:
+    """The function from an answer to its score, its gold answer already read."""
+    match example.problem_type:
+        case "multiple choice":
+            return _choice_judge(example)
+        case "numerical":
+            gold = _gold_number(example)
+            return lambda answer: _numerical(gold, parse_number(answer))
+        case "regression":
+            gold = _gold_number(example)
+            return lambda answer: _regression(gold, parse_number(answer))
+        case "OCR":
+            text = _gold_text(example)
+            return lambda answer: min(1.0, max(0.0, 1.0 - word_error_rate(one_line(text), one_line(answer))))
+        case "free-form":
+            text = _gold_text(example)
+            return lambda answer: _free_form(text, answer)
+    raise _unknown_type(example)
+
+
+def _choice_judge(example: Example) -> Judge:
+    gold = chosen_letter(example.answer, example.options)
+    letters = tuple(split_options(example.options))
+    if gold is None or (letters and gold not in letters):
+        known = f"one of the letters {', '.join(letters)}" if letters else "an option letter such as B"
+        raise UserError(f"{_name(example)}: field solution: {example.answer!r} names no option; write {known}")
+    return lambda answer: float(chosen_letter(answer, example.options) == gold)
+
+
+def _numerical(gold: Number, answer: Number | None) -> float:
+    """1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE."""
+    if answer is None:
+        return 0.0
+    margin = Fraction(0) if gold.whole else abs(gold.value) * RELATIVE_TOLERANCE
+    return float(any(abs(value - gold.value) <= margin for value in in_terms_of(gold, answer)))
+
+
+def _regression(gold: Number, answer: Number | None) -> float:
+    """1 - relative error, clipped to [0, 1]; gold 0 is met by 0 alone."""
+    values = [] if answer is None else in_terms_of(gold, answer)
+    if not gold.value:
+        return float(0 in values)
+    return max((float(max(Fraction(0), 1 - abs((v - gold.value) / gold.value))) for v in values), default=0.0)
+
+
+def _free_form(gold: str, answer: str) -> float:
+    if bare_words(answer) == bare_words(gold):
+        return 1.0
+    return min(1.0, max(0.0, rouge(gold, answer)))
+
+
+def _gold_number(example: Example) -> Number:
+    gold = parse_number(example.answer)
+    if gold is None:
+        raise UserError(
+            f"{_name(example)}: field solution: {_short(example.answer)} holds no single number, which problem type "
+            f'"{example.problem_type}" needs; write one such as 42, 3/4 or 12.5 cm, or make the type "free-form"'
+        )
+    return gold
+
+
+def _gold_text(example: Example) -> str:
+    if not example.answer.strip():
+        raise UserError(f"{_name(example)}: field solution: the answer is empty; write the right answer as text")
+    return example.answer
+
+
+def _unknown_type(example: Example) -> UserError:
+    names = {name.lower(): name for name in PROBLEM_TYPES}
+    close = difflib.get_close_matches(example.problem_type.lower(), names, n=1)
+    hint = f'did you mean "{names[close[0]]}"? Known: ' if close else "known: "
+    return UserError(
+        f"{_name(example)}: field problem_type: {example.problem_type!r} is unknown; {hint}{', '.join(PROBLEM_TYPES)}"
+    )
+
+
+def _name(example: Example) -> str:
+    """How messages name an entry: where it came from, or its uid."""
+    return example.source or f"entry {example.uid}"
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return repr(text if len(text) <= limit else text[:limit] + "...")

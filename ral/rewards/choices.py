@@ -1,0 +1,81 @@
+"""Which option of a multiple-choice question an answer names."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+LONGEST_PREAMBLE = 60  # characters of "The correct answer is ..." looked at
+
+_OPTION = re.compile(r"\s*[(\[]?\s*([A-Za-z])\s*(?:[)\]][.:]?|[.:)、])\s*(.*)", re.DOTALL)
+_BARE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\]]?[.:)、]?")
+_PREAMBLE = re.compile(
+    r"(?:so\s+|therefore,?\s+)?(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:answer|option|choice)"
+    r"(?:\s+is)?\s*:?\s*(?:option\s+)?",
+    re.IGNORECASE,
+)
+_DRESS = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+
+
+def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
+    """The capital letter of the option that `answer` names; None where it names none, or more than one.
+
+    Read in this order: a letter alone ("B", "b.", "(B)", "**B**", "Answer: B"); the text of an option, or letter and
+    text, word for word ("blue", "B blue"); a letter with a mark and any text ("B. it is blue"), unless that text is
+    word for word another option or lists more letters ("B. C. D."). Case, width and white space do not count.
+    """
+    text = _undress(answer)
+    texts = split_options(tuple(options))
+    bare = _BARE.fullmatch(text)
+    if bare and (not texts or bare.group(1).upper() in texts):
+        return bare.group(1).upper()
+    said = {_norm(text), _norm(answer)}
+    named = [letter for letter, option in texts.items() if said & {option, _norm(f"{letter} {option}")}]
+    if named:
+        return named[0] if len(named) == 1 else None
+    return _letter_with_text(text, texts)
+
+
+def _letter_with_text(text: str, texts: dict[str, str]) -> str | None:
+    """The letter of "B. some text"; None where the text contradicts the letter or hedges."""
+    match = _OPTION.match(text)
+    if match is None:
+        return None
+    letter, rest = match.group(1).upper(), match.group(2)
+    own = _norm(rest) == texts.get(letter)
+    others = [option for name, option in texts.items() if name != letter]
+    return None if not own and (_lists_letters(rest) or _norm(rest) in others) else letter
+
+
+def _lists_letters(text: str) -> bool:
+    """True for "C", "C. D." or "or C": more letters, and nothing else."""
+    words = re.findall(r"\w+", text.casefold())
+    return bool(words) and all(len(word) == 1 or word in ("or", "and") for word in words)
+
+
+@lru_cache(maxsize=4096)
+def split_options(options: tuple[str, ...]) -> dict[str, str]:
+    """{letter: normalised text} of ("A. red", "B. blue"); options without letters get A, B, C, ... in order."""
+    matches = [_OPTION.fullmatch(unicodedata.normalize("NFKC", option)) for option in options]
+    found = [(m.group(1).upper(), m.group(2)) for m in matches if m is not None]
+    if len(found) != len(options) or len({letter for letter, _ in found}) != len(options):
+        found = list(zip(string.ascii_uppercase, options, strict=False))
+    return {letter: _norm(text) for letter, text in found}
+
+
+def _undress(answer: str) -> str:
+    """The answer without LaTeX, Markdown, quotes and a short opening such as "The answer is"."""
+    text = _DRESS.sub(r"\1", _DRESS.sub(r"\1", unicodedata.normalize("NFKC", answer)))  # twice: a box with text in it
+    text = re.sub(r"[*_`$\"“”]+", " ", text).strip()
+    preamble = _PREAMBLE.match(text, 0, LONGEST_PREAMBLE)
+    return text[preamble.end() :].strip() if preamble and text[preamble.end() :].strip() else text
+
+
+def _norm(text: str) -> str:
+    """Text as options are compared: one case, one width, single blanks, no marks at its ends or after the letter."""
+    text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", unicodedata.normalize("NFKC", text))
+    line = " ".join(re.sub(r"[*_`$\"“”]+", " ", text).casefold().split())
+    return line.strip(" .,:;!?") or line

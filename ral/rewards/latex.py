@@ -1,0 +1,103 @@
+"""LaTeX and Unicode notation of numbers: turned into plain text where that is easy, else given to math-verify."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from fractions import Fraction
+from functools import cache, partial
+from typing import Any
+
+LONGEST_FORMULA = 80  # characters given to math-verify
+MOST_POWERS = 2  # "^" signs in such a formula: towers of powers take for ever to evaluate
+
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_NUMBER = r"[\d.,']*\d"
+
+# (what to find, what to write instead), in this order
+_PLAIN: tuple[tuple[str, str], ...] = (
+    (r"\\!", ""),
+    (r"\{,\}", ","),
+    (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim)(?![a-z]))", " "),
+    (r"\\mu(?![a-z])", "μ"),
+    (r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}", r" \1 "),
+    (rf"\\[dtc]?frac\s*\{{\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" \1/\2"),
+    (rf"\\[dtc]?frac\s*\{{\s*-\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" -\1/\2"),
+    (r"\\[dtc]?frac\s*(\d)\s*(\d)", r" \1/\2"),
+    (r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", "°"),
+    (r"\\(?:times|cdot)(?![a-z])", "×"),
+    (r"\\([%$])", r"\1"),
+    (r"\^\s*\{\s*(-?\d+)\s*\}", r"^\1"),
+    (r"\\[()\[\]]|\*\*|[`$€£¥₹~≈{}]", " "),
+    (r"[−–—‐‑]", "-"),
+    (r"\b(?:minus|negative)\s+(?=[\d.])", "-"),
+    (rf"({_NUMBER})\s*[×x*·]\s*10\s*\^\s*\(?\s*(-?\d{{1,3}})\)?(?!\d)", r"\1e\2"),
+    (r"(?<![\w.^])10\s*\^\s*\(?\s*(-?\d{1,3})\)?(?!\d)", r"1e\1"),
+)
+_RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
+_BOXED = re.compile(r"\\f?boxed\s*\{(.*)\}", re.DOTALL)
+_SAFE = re.compile(r"(?:\\(?:[dtc]?frac|sqrt|pi|times|cdot|div|left|right)(?![a-z])|[\d\s.+*/^(){}\[\]-])*")
+_BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{4,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,3}\s*\})")
+
+
+def plain_text(text: str) -> str:
+    """`text` with its LaTeX and Unicode notation of numbers written in ASCII; what is not understood stays as it is."""
+    if boxed := _BOXED.search(text):
+        text = boxed.group(1)
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
+    text = re.sub(r"(?<=\d)(?=[¼½¾⅐-⅞])", " ", text)
+    text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def latex_value(text: str) -> Fraction | None:
+    r"""The real number that a formula such as "\sqrt{16}" or "x = 2\pi" stands for; None where it stands for none.
+
+    Only formulas of digits, roots, fractions, powers, pi and the four operations are evaluated; they are short and
+    their powers small, because evaluation has no time limit of its own (signals work in the main thread alone).
+    """
+    formula = _formula(text)
+    if len(formula) > LONGEST_FORMULA or not _SAFE.fullmatch(formula) or _BIG_POWER.search(formula):
+        return None
+    if formula.count("^") > MOST_POWERS:
+        return None
+    parsed = _math_verify()(f"${formula}$")
+    return _real(parsed[0]) if parsed else None
+
+
+def _formula(text: str) -> str:
+    """What is left of a formula without dollar signs, box, degree sign and the name before its equals sign."""
+    if boxed := _BOXED.search(text):
+        text = boxed.group(1)
+    text = unicodedata.normalize("NFKC", text).replace("π", r"\pi ").replace("−", "-")
+    text = re.sub(r"√\s*(\d+)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\[()\[\]]|\$|°|\\[,;: ]|\\text\s*\{[^{}]*\}", " ", text)
+    return re.sub(r"^\s*[A-Za-z]\s*=", "", text).strip(" .")
+
+
+@cache
+def _math_verify() -> Any:
+    """math-verify's LaTeX parser, imported when the first formula comes (sympy takes most of a second)."""
+    import logging
+
+    from math_verify import LatexExtractionConfig, parse
+
+    logging.getLogger("math_verify.parser").setLevel(logging.ERROR)  # it warns that it has no time limit: see above
+    return partial(parse, extraction_config=[LatexExtractionConfig()], parsing_timeout=None)
+
+
+def _real(expression: Any) -> Fraction | None:
+    """The value of a sympy expression as a fraction; None unless it is a finite real number."""
+    if getattr(expression, "is_Rational", False):
+        return Fraction(int(expression.p), int(expression.q))
+    try:
+        value = float(expression)
+    except (TypeError, ValueError, OverflowError):
+        return None  # a symbol, a complex number, a set: no real number
+    if not math.isfinite(value):
+        return None
+    nearest = round(value)
+    return Fraction(nearest) if math.isclose(value, nearest, rel_tol=1e-12, abs_tol=1e-12) else Fraction(value)

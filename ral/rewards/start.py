@@ -1,0 +1,88 @@
+"""The check at the start of a run: a few answers with their rewards, and warnings where nothing can be learned."""
+
+from __future__ import annotations
+
+import re
+
+from torch import Tensor
+
+from ral.rewards.answers import extract_answer
+from ral.types import Rollout, Scores
+
+LONGEST_SHOWN = 2000  # characters of a prompt or a response printed
+
+_REPEATED = re.compile(r"(<\|[^|<>]+\|>)(?:\1){3,}")
+
+
+def uniform(values: Tensor) -> bool:
+    """True where all values are equal: such rewards give zero advantages, so nothing is learned. values: any shape."""
+    return bool((values == values.flatten()[:1]).all())
+
+
+def describe_start(rollout: Rollout, scores: Scores, k: int = 3) -> str:
+    """Plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then warnings."""
+    k = min(k, len(rollout.texts))
+    shown = [i * len(rollout.texts) // k for i in range(k)]
+    blocks = [_describe_answer(rollout, scores, n) for n in shown]
+    return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in start_warnings(rollout, scores))])
+
+
+def start_warnings(rollout: Rollout, scores: Scores) -> list[str]:
+    """What will keep the run from learning, each with its likely cause; [] where the rewards look usable."""
+    warnings = []
+    if uniform(scores.reward):
+        warnings.append(f"all {len(rollout.texts)} rewards are {scores.reward[0].item():.3g}: {_why_equal(scores)}")
+    elif rollout.group_size > 1 and all(uniform(group) for group in scores.reward.view(-1, rollout.group_size)):
+        warnings.append(
+            "the answers to each prompt all earn the same, so every advantage is 0: "
+            "raise the sampling temperature or the group size, or take prompts of middling difficulty"
+        )
+    if _none_in_form(rollout, scores):
+        warnings.append(f"no answer has the format asked for: {_why_formless(rollout)}")
+    return warnings
+
+
+def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
+    prompt = n // rollout.group_size
+    example = rollout.prompts.examples[prompt]
+    parts = ", ".join(f"{name} {values[n].item():.3g}" for name, values in scores.parts.items())
+    cut = "" if bool(rollout.finished[n]) else "  [cut by the length limit]"
+    return "\n".join(
+        (
+            f"--- answer {n} to {example.source or example.uid} ({example.problem_type}) ---",
+            f"prompt:   {_shorten(rollout.prompts.texts[prompt])}",
+            f"response: {_shorten(rollout.texts[n])}{cut}",
+            f"gold:     {example.answer}",
+            f"reward:   {scores.reward[n].item():.3g}  ({parts})",
+        )
+    )
+
+
+def _shorten(text: str) -> str:
+    """Runs of one special token written as token x count, then cut in the middle to LONGEST_SHOWN characters."""
+    text = _REPEATED.sub(lambda match: f"{match.group(1)} x {len(match.group()) // len(match.group(1))}", text)
+    half = LONGEST_SHOWN // 2
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:half]} [...] {text[-half:]}"
+
+
+def _none_in_form(rollout: Rollout, scores: Scores) -> bool:
+    if "format" in scores.parts:
+        return not bool((scores.parts["format"] > 0).any())
+    return all(extract_answer(text) is None for text in rollout.texts)
+
+
+def _why_equal(scores: Scores) -> str:
+    right = scores.parts.get("accuracy")
+    if right is not None and bool((right >= 1).all()):
+        return "every answer is right already; take harder data or a weaker model"
+    if right is not None and not bool((right > 0).any()):
+        return "no answer is right; check that the solutions fit the prompts, take easier data, or start with algo=sft"
+    return "check the reward's parts and weights, and that sampling is not greedy (temperature above 0)"
+
+
+def _why_formless(rollout: Rollout) -> str:
+    if not bool(rollout.finished.any()):
+        return "every answer was cut by the length limit; raise the number of new tokens allowed"
+    if all(extract_answer(text) is None for text in rollout.texts):
+        return "no answer holds <answer>...</answer>; start with algo=sft, or check the prompt template"
+    return "the answer tags are there but not the form around them; check think mode against zero mode (algo=ral_zero)"

@@ -1,0 +1,155 @@
+"""What passes between the stages of a step: frozen dataclasses, and the one legend of axes and masks.
+
+Axes
+    B  prompts on this rank            G  responses to one prompt ("group size")
+    N  responses, N = B * G; response n answers prompt n // G
+    P  prompt length (left-padded)     C  response length (right-padded)
+    K  attention keys, K = P + C: first the prompt's P positions, then the response's own C
+Masks
+    True = counts, everywhere. A value under False may be anything and must change nothing.
+Units
+    Losses, log-probs, attention rows and rewards are fp32; divergences, entropies and log-probs in nats; times in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ral.errors import UserError as UserError
+
+PROBLEM_TYPES = ("multiple choice", "numerical", "OCR", "free-form", "regression")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Where the answer to a question can be seen.
+
+    box:  (left, top, right, bottom) as fractions of the picture's width and height, each in [0, 1].
+    span: (start, end) in seconds for a clip; None for a picture, or where the whole clip counts.
+    """
+
+    box: tuple[float, float, float, float]
+    span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Media:
+    """One picture or clip on disk."""
+
+    kind: Literal["image", "video"]
+    path: Path
+
+
+@dataclass(frozen=True)
+class Example:
+    """One entry of a dataset, whatever its format on disk.
+
+    question: the text without options and without instruction.
+    options:  ("A. red", "B. blue", ...) for multiple choice, else ().
+    answer:   the gold answer, without tags.
+    thought:  reasoning of an SFT entry without tags; None where the dataset has none.
+    evidence: boxes (and time spans) of what the question asks about; () where unknown.
+    source:   "file entry 12": how messages about this entry name it.
+    """
+
+    uid: str
+    question: str
+    answer: str
+    problem_type: str
+    media: tuple[Media, ...] = ()
+    options: tuple[str, ...] = ()
+    thought: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """One picture or clip, decoded and resized, not yet cut into patches.
+
+    frames: uint8 array-like tensor [T, height, width, 3]; T = 1 for a picture.
+    seconds_per_frame: time between two sampled frames; 0 for a picture.
+    """
+
+    kind: Literal["image", "video"]
+    frames: Tensor
+    seconds_per_frame: float = 0.0
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """B prompts as the model reads them.
+
+    token_ids  [B P] int64, left-padded            valid [B P] bool
+    visual     [B P] bool, True on image and video placeholders
+    media      keyword tensors of the vision tower (pixel_values, image_grid_thw, ...), patches of all prompts one
+               after another in the order of the placeholders; {} when no prompt has media
+    examples   the B examples;  texts: the B rendered prompts
+    grids      per prompt, per medium: (T, H, W) of visual tokens after merging
+    """
+
+    token_ids: Tensor
+    valid: Tensor
+    visual: Tensor
+    media: dict[str, Tensor]
+    examples: tuple[Example, ...]
+    texts: tuple[str, ...]
+    grids: tuple[tuple[tuple[int, int, int], ...], ...]
+    position_ids: Tensor | None = None  # [3 B P] int64, from the one function that makes positions
+    next_position: Tensor | None = None  # [B] int64, position of the first response token
+    targets: tuple[str, ...] | None = None  # the B responses to learn, for supervised fine-tuning
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def to(self, device: torch.device | str) -> PromptBatch:
+        """The same batch with every tensor on `device`."""
+        moved = {f.name: v.to(device) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, media={k: v.to(device) for k, v in self.media.items()}, **moved)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """N responses sampled (or, for SFT, given) for a PromptBatch.
+
+    response_ids [N C] int64, exactly as sampled; response_mask [N C] bool, True up to and including the end token.
+    finished [N] bool: False where the length limit cut the response.
+    """
+
+    prompts: PromptBatch
+    response_ids: Tensor
+    response_mask: Tensor
+    texts: tuple[str, ...]
+    finished: Tensor
+    group_size: int
+
+    def select(self, prompts: PromptBatch, start: int, stop: int) -> Rollout:
+        """The responses to prompts start..stop without shared padding; `prompts` is that part of the PromptBatch."""
+        rows = slice(start * self.group_size, stop * self.group_size)
+        length = max(int(self.response_mask[rows].sum(1).max()), 1)
+        ids, mask = self.response_ids[rows, :length], self.response_mask[rows, :length]
+        return Rollout(prompts, ids, mask, self.texts[rows], self.finished[rows], self.group_size)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rewards of N responses. reward [N] fp32 is the weighted sum; parts holds each unweighted part, [N] fp32."""
+
+    reward: Tensor
+    parts: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """value: fp32 scalar to minimise. metrics: {name: (total, count)}, summed over ranks before division."""
+
+    value: Tensor
+    metrics: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+
+Metrics = dict[str, tuple[Any, Any]]

@@ -1,0 +1,402 @@
+"""The configuration check: schemas, rules, and the signatures behind `_target_`."""
+
+from __future__ import annotations
+
+import enum
+import itertools
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, NewType
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from ral import cli, config
+from ral.errors import UserError
+from ral.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, walk
+
+HERE = __name__
+
+
+@dataclass
+class Algo:
+    """The part of conf/algo that the rules read."""
+
+    objective: list[str]
+    rollouts: bool
+    group_size: int
+    updates_per_rollout: int
+    temperature: float = 1.0
+
+
+@dataclass
+class Toy:
+    """A schema of the real one's shape, small and without heavy targets."""
+
+    seed: int
+    max_steps: int
+    name: str
+    resume: str | None
+    debug: bool
+    algo: Algo
+    model: config.Node
+    dataset: config.Node
+    reward: config.Node
+
+
+@pytest.fixture(autouse=True)
+def outside_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run has started, whatever other tests of this process have left behind."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+
+
+def check(cfg: DictConfig) -> None:
+    """The whole check, against the small schema."""
+    config.check(cfg, Toy)
+
+
+def clip(values: list[float], *, low: float = 0.2, high: float = 0.2, mode: Literal["hard", "soft"] = "hard") -> None:
+    """A term: signals by position, numbers by keyword."""
+
+
+def build(
+    path: str, size: tuple[int, int], weights: Mapping[str, float], inner: Callable[[], int] | None = None
+) -> None:
+    """Something with required keywords."""
+
+
+def anything(first: int, **rest: object) -> None:
+    """Takes every keyword."""
+
+
+class Base:
+    """A class with a constructor and another one beside it."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+
+    @classmethod
+    def from_folder(cls, folder: str | None) -> Base:
+        """An alternative constructor."""
+        return cls(len(folder or ""))
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A dataclass: its fields are its keywords."""
+
+    layers: tuple[int, ...] = (-1,)
+    heads: Literal["mean"] | list[int] = "mean"
+    extra: dict[str, int] = field(default_factory=dict)
+
+
+def term(name: str, **keywords: Any) -> dict[str, Any]:
+    """A partial `_target_` node for a callable of this file."""
+    return {"_target_": f"{HERE}.{name}", "_partial_": True, **keywords}
+
+
+def valid(**changes: Any) -> DictConfig:
+    """A configuration without a mistake, and then dotted changes to it."""
+    algo = {"objective": ["token", "attention"], "rollouts": True, "group_size": 8, "updates_per_rollout": 4}
+    nodes: dict[str, Any] = {group: {} for group in ("model", "dataset", "reward")}
+    terms = {"token": term("clip"), "attention": term("anything", coef=1.0, against="old")}
+    top = {"seed": 0, "max_steps": 60, "name": "x", "resume": None, "debug": False}
+    cfg = OmegaConf.create({**top, "algo": {**algo, **terms}, **nodes})
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key.replace("__", "."), value, force_add=True)
+    return cfg
+
+
+def message(**changes: Any) -> str:
+    """What the check says about a changed configuration: one line."""
+    with pytest.raises(UserError) as caught:
+        check(valid(**changes))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_valid_configuration_passes() -> None:
+    check(valid())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"seed": "abc"}, "seed='abc' has the wrong type: int expected"),
+        ({"seed": True}, "seed=True has the wrong type: int expected"),
+        ({"seed": 1.0}, "seed=1.0 has the wrong type: int expected"),
+        ({"seed": None}, "seed=None has the wrong type: int expected"),
+        ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected"),
+        ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),
+        ({"sead": 3}, "unknown key sead; did you mean seed?"),
+        ({"algo__grup_size": 3}, "unknown key algo.grup_size; did you mean group_size?"),
+        ({"algo__objective": "token"}, "algo.objective='token' has the wrong type: list of str expected"),
+        ({"algo": "ral"}, "algo='ral' has the wrong type: a group of keys expected"),
+        ({"model": 3}, "model=3 has the wrong type: mapping expected"),
+        ({"dataset__path": "???"}, "dataset.path is not set: write dataset.path=<value>"),
+        ({"dataset__parts": [{"path": "???"}]}, "dataset.parts[0].path is not set"),
+        ({"dataset__path": "${model.nowhere}"}, "dataset.path: Interpolation key 'model.nowhere' not found"),
+    ],
+)
+def test_schema(changes: dict[str, Any], expected: str) -> None:
+    assert message(**changes).startswith(expected)
+
+
+def test_a_deleted_key_is_asked_for() -> None:
+    cfg = valid()
+    del cfg.algo["group_size"]
+    with pytest.raises(UserError, match=r"algo\.group_size is not set: write algo\.group_size=<value>"):
+        check(cfg)
+
+
+def test_a_group_that_is_a_target_answers_to_its_callable_and_keeps_the_schemas_types() -> None:
+    @dataclass
+    class Eval:
+        every: int
+        limit: int | None
+
+    config.check_schema({"_target_": "x.y", "limit": 3, "other": 1}, Eval, "eval.")
+    with pytest.raises(UserError, match=r"eval\.limit='many' has the wrong type: int or null expected"):
+        config.check_schema({"_target_": "x.y", "limit": "many"}, Eval, "eval.")
+
+
+def test_values_of_the_run_itself_are_unknown_before_it_and_fit_everywhere() -> None:
+    cfg = valid(name="${hydra:job.num}", model={"_target_": f"{HERE}.Base", "width": "${hydra:job.num}"})
+    check(cfg)
+    assert config.plain(cfg)["name"] == AT_RUN_TIME
+
+
+def test_interpolations_are_resolved_before_types_are_judged() -> None:
+    check(valid(algo__updates_per_rollout="${algo.group_size}"))
+    assert message(algo__updates_per_rollout="${name}").startswith("algo.updates_per_rollout='x'")
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["max_steps", "algo.group_size", "algo.updates_per_rollout", "dataset.limit"])
+def test_counts_start_at_one(key: str) -> None:
+    assert message(**{key: 0}) == f"{key}=0 is too small: write 1 or more"
+
+
+def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:
+    check(valid(dataset__limit=None))
+    assert message(algo__temperature=0.0).startswith("algo.temperature=0.0 is too small")
+
+
+def test_a_group_of_one_is_rejected_where_responses_are_compared() -> None:
+    assert message(algo__group_size=1).startswith("algo.group_size=1: the advantage compares")
+    check(valid(algo__group_size=1, algo__rollouts=False))
+    check(valid(algo__group_size=1, algo__objective=["guide"], algo__guide=term("clip")))
+
+
+def test_the_objective_names_terms_that_exist() -> None:
+    assert "'atention', which is no term of algo; did you mean attention?" in message(algo__objective=["atention"])
+    assert message(algo__objective=[]).startswith("algo.objective is empty")
+
+
+TRAP = "leaves the attention term without any signal"
+
+
+def test_one_update_against_the_old_policy_is_rejected_with_both_ways_out() -> None:
+    said = message(algo__updates_per_rollout=1)
+    assert TRAP in said
+    assert "algo.updates_per_rollout=2" in said
+    assert "algo.attention.against=reference or ema" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"algo__updates_per_rollout": 2},
+        {"algo__updates_per_rollout": 1, "algo__attention__against": "reference"},
+        {"algo__updates_per_rollout": 1, "algo__attention__against": "ema"},
+        {"algo__updates_per_rollout": 1, "algo__attention__coef": 0.0},
+        {"algo__updates_per_rollout": 1, "algo__objective": ["token"]},
+    ],
+)
+def test_the_ways_out_of_the_trap_are_open(changes: dict[str, Any]) -> None:
+    check(valid(**changes))
+
+
+def test_the_anchor_is_one_of_three() -> None:
+    assert "algo.attention.against='new' is unknown: write algo.attention.against=old" in message(
+        algo__attention__against="new"
+    )
+
+
+# --- signatures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (term("clip", lo=0.1), f"x.lo: {HERE}.clip takes no 'lo'; did you mean low?"),
+        (term("clip", low="much"), "x.low='much' has the wrong type: float expected"),
+        (term("clip", low=True), "x.low=True has the wrong type: float expected"),
+        (term("clip", mode="medium"), "x.mode='medium' has the wrong type: 'hard' or 'soft' expected"),
+        (term("klip"), "has no 'klip'; did you mean clip?"),
+        (term("HERE"), "is not callable"),
+        (term("Spec", layers=3), "x.layers=3 has the wrong type: list of int expected"),
+        (term("Spec", layers=["last"]), "x.layers=['last'] has the wrong type"),
+        (term("Spec", heads="max"), "x.heads='max' has the wrong type: 'mean' or list of int expected"),
+        (term("Spec", extra={"a": "b"}), "x.extra={'a': 'b'} has the wrong type: mapping expected"),
+        (term("build", size=[1, 2, 3]), "x.size=[1, 2, 3] has the wrong type"),
+        (term("build", inner="relu"), "x.inner='relu' has the wrong type: Callable or null expected"),
+        (term("Base.from_folder", folder=3), "x.folder=3 has the wrong type: str or null expected"),
+        ({"_target_": f"{HERE}.build", "path": "a", "size": [1, 2]}, "needs weights; set x.weights=<value>"),
+        ({"_target_": f"{HERE}.Base"}, "needs width; set x.width=<value>"),
+        ({"_target_": "no_such_package.f"}, "x._target_: no package 'no_such_package' is installed"),
+        ({"_target_": "ral.configg.check"}, "x._target_: ral has no 'configg'; did you mean config?"),
+        ({"_target_": 3}, "x._target_=3 has the wrong type"),
+    ],
+)
+def test_a_wrong_call_is_found(node: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        bind(node, "x")
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        term("clip", low=0, high=1e-3, mode="soft"),
+        term("anything", whatever=1),
+        term("Spec", layers=[0, 1], heads=[3], extra={"a": 1}),
+        term("build", inner={"_target_": "x.y"}),
+        {"_target_": f"{HERE}.build", "_args_": ["a", [1, 2]], "weights": {"a": 1}},
+        {"_target_": f"{HERE}.Base.from_folder", "folder": None},
+        {"_target_": f"{HERE}.Base", "width": 3, "_convert_": "all", "_recursive_": False},
+        {"_target_": "collections.OrderedDict"},
+    ],
+)
+def test_a_right_call_binds(node: dict[str, Any]) -> None:
+    bind(node, "x")
+
+
+def test_targets_are_found_wherever_they_are_nested() -> None:
+    wrong = term("clip", lo=1)
+    assert message(reward={"parts": [{"a": 1}, {"deep": wrong}]}).startswith("reward.parts[1].deep.lo:")
+    assert message(algo__token=term("anything", inner=wrong)).startswith("algo.token.inner.lo:")
+
+
+def test_a_module_that_fails_to_import_says_why(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ral_needs_other.py").write_text("import ral_no_such_dependency\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match="importing ral_needs_other failed: No module named 'ral_no_such_dependency'"):
+        bind({"_target_": "ral_needs_other.f"}, "x")
+
+
+class Colour(enum.Enum):
+    """An annotation that is not judged."""
+
+    RED = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "expected"),
+    [
+        (1, float, True),
+        (True, float, False),
+        (True, int, False),
+        (1, bool, False),
+        (1.0, int, False),
+        ("a", Sequence[str], False),
+        (["a"], Sequence[str], True),
+        ([1, "a"], list[int | str], True),
+        ([None], list[int], False),
+        ([], tuple[int, ...], True),
+        (True, Literal[1], False),
+        (3, Annotated[int, "positive"], True),
+        ("a", Annotated[int, "positive"], False),
+        ("a", NewType("Seconds", float), False),
+        ("RED", Colour, True),
+        ("x", Any, True),
+        (AT_RUN_TIME, int, True),
+        ({"_target_": "a.b"}, int, True),
+        ({"a": 1}, list[int], False),
+        (None, typing.Optional[int], True),  # noqa: UP045
+    ],
+)
+def test_literals_against_annotations(value: Any, annotation: Any, expected: bool) -> None:
+    assert fits(value, annotation) is expected
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+TREES = st.recursive(SCALARS, lambda t: st.lists(t, max_size=3) | st.dictionaries(st.text("ab", min_size=1), t))
+
+
+@given(SCALARS)
+def test_a_scalar_fits_its_own_type_and_every_union_with_it(value: Any) -> None:
+    own = None if value is None else type(value)
+    assert fits(value, own)
+    assert own is None or fits(value, own | list[int])
+
+
+@given(TREES)
+def test_walking_a_tree_meets_every_leaf_once(tree: Any) -> None:
+    def leaves(value: Any) -> int:
+        items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+        return 1 if items is None else sum(map(leaves, items))
+
+    visited = list(walk(tree))
+    assert sum(not isinstance(value, dict | list) for _, value in visited) == leaves(tree)
+    assert len({key for key, _ in visited}) == len(visited)
+
+
+def test_suggestions_are_the_closest_or_a_short_list() -> None:
+    assert did_you_mean("sead", ["seed", "name"]) == "; did you mean seed?"
+    assert did_you_mean("zzz", ["seed", "name"]) == "; known: name, seed"
+    assert did_you_mean("zzz", map(str, range(100))) == ""
+
+
+def test_types_are_described_as_a_user_writes_them() -> None:
+    assert describe(int | None) == "int or null"
+    assert describe(list[str]) == "list of str"
+    assert describe(Literal["a", "b"]) == "'a' or 'b'"
+    assert describe(dict[str, int]) == "mapping"
+
+
+# --- the real conf/ ---------------------------------------------------------------------------------------------------
+
+AXES = {
+    name: sorted(p.stem for p in (cli.CONF / name).glob("*.yaml")) for name in ("algo", "model", "dataset", "hardware")
+}
+SHOWS_NO_PATH = ["dataset.path=data.json", "model.pretrained=folder", "model.teacher=folder"]
+
+
+def real(overrides: list[str]) -> DictConfig:
+    """The configuration that train.py would get."""
+    with initialize_config_dir(str(cli.CONF), version_base=cli.VERSION_BASE):
+        return compose("train", [*PATHS, *overrides], return_hydra_config=True)
+
+
+@pytest.mark.parametrize("algo", AXES["algo"])
+def test_every_composition_fits_the_schema_the_rules_and_the_signatures(algo: str) -> None:
+    """Every algo x model x dataset x hardware composes and resolves; what is bound twice is the same call."""
+    bound: set[str] = set()
+    for model, dataset, hardware in itertools.product(AXES["model"], AXES["dataset"], AXES["hardware"]):
+        cfg = real([f"algo={algo}", f"model={model}", f"dataset={dataset}", f"hardware={hardware}"])
+        tree = config.plain(cfg)
+        config.check_schema(tree, config.Train)
+        assert list(config.rules(tree)) == []
+        for key, node in walk(tree):
+            if is_target(node) and (call := f"{key} {node}") not in bound:
+                bind(node, key)
+                bound.add(call)
+    assert len(bound) > 10
+
+
+def test_a_misspelt_keyword_of_a_real_partial_node_is_found() -> None:
+    with pytest.raises(UserError, match=r"algo\.token\.clip_hi: .* did you mean clip_high"):
+        config.check(real(["algo=ral", "+algo.token.clip_hi=0.3"]))
+
+
+def test_a_wrong_type_in_a_real_partial_node_is_found() -> None:
+    with pytest.raises(UserError, match=r"algo\.kl\.coef='much' has the wrong type: float expected"):
+        config.check(real(["algo=grpo", "algo.kl.coef=much"]))
