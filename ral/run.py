@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from ral.data.media import MediaReader
 from ral.lit.callbacks import Evaluations, GentleStop, ProgressBar
 from ral.lit.checkpoint import Checkpoints, newest, read
-from ral.lit.data import PromptData
+from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.models.mllm import MLLM, check_spec, same_tokens, save_network
@@ -32,7 +32,7 @@ from ral.types import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER_VARIABLE = "RAL_RUN_FOLDER"
-"""Tells the processes of further ranks, started by the first, which folder the run writes to."""
+"""Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
 INTERRUPTED = 130
 """Exit code of a run that was stopped by Ctrl-C or SIGTERM, with everything saved."""
 
@@ -53,11 +53,22 @@ def train(cfg: DictConfig) -> None:
     stop.install()
     try:
         trainer.fit(module, datamodule=data)
+    except SystemExit:  # Lightning's answer to a second Ctrl-C
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        raise original(error) from None
     finally:
         stop.restore()
     finish(trainer, module, folder)
     if stop.requested is not None:
         sys.exit(INTERRUPTED)
+
+
+def original(error: BaseException) -> BaseException:
+    """The exception that ended a run: Lightning's teardown may raise another on top of it."""
+    if "combined_loader" in str(error) and error.__context__ is not None:
+        return error.__context__
+    return error
 
 
 def finish(trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
@@ -94,7 +105,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     others: dict[str, MLLM] = {name: policy.frozen_copy() for name in ("reference", "ema") if name in wanted}
     if "teacher" in wanted:
         if cfg.algo.teacher is None:
-            raise UserError(f"algo={cfg.algo_name} needs a teacher: write model.teacher=<folder or hub id>")
+            raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
         others["teacher"] = load_model(cfg, str(cfg.algo.teacher)).requires_grad_(False)
         same_tokens(policy.processor, others["teacher"].processor)
     try:
@@ -113,14 +124,18 @@ def build_data(cfg: DictConfig, policy: MLLM) -> PromptData:
             f"algo.prompts_per_step={algo.prompts_per_step} cannot be dealt out evenly to "
             f"{cfg.hardware.devices * cfg.hardware.num_nodes} processes: write a multiple"
         )
-    data = PromptData(
-        instantiate(cfg.dataset.source),
+    collate = Collate(
         policy.processor,
         MediaReader(media, cache_bytes=int(cfg.dataset.cache_gb * 2**30)),
-        train_split=algo.train_split,
         templates=(templates.think, templates.zero),
         thinking=algo.thinking,
         answer_only_share=cfg.dataset.answer_only_share,
+        targets=not algo.rollouts,
+    )
+    data = PromptData(
+        instantiate(cfg.dataset.source),
+        collate,
+        train_split=algo.train_split,
         prompts_per_step=algo.prompts_per_step,
         max_steps=cfg.max_steps,
         evaluation_prompts=cfg.eval.prompts,
@@ -192,7 +207,8 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
 
 def run_folder() -> Path:
     """The run's folder, the same for every rank. UserError where it cannot be written."""
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or HydraConfig.get().runtime.output_dir).absolute()
+    given = os.environ.get(FOLDER_VARIABLE) if int(os.environ.get("LOCAL_RANK", 0)) else None
+    folder = Path(given or HydraConfig.get().runtime.output_dir).absolute()
     os.environ[FOLDER_VARIABLE] = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

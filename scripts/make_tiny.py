@@ -20,13 +20,17 @@ WORK = Path("outputs/tiny")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is made. steps: updates of 48 entries; salient: share of targets about the salient object."""
+    """How one model is made. steps: updates of 48 entries; salient: share of targets about the salient object.
+
+    start: the model whose trained weights it continues from; None = random weights of these sizes.
+    """
 
     sizes: dict[str, int]
     steps: int
     salient: float
     seed: int
     learning_rate: float
+    start: str | None = None
 
 
 RECIPES = {
@@ -38,11 +42,12 @@ RECIPES = {
         learning_rate=2e-3,
     ),
     "tiny_teacher": Recipe(
-        {"hidden": 160, "layers": 5, "heads": 5, "kv_heads": 5, "mlp": 416, "vision_hidden": 64, "vision_depth": 2},
-        steps=3200,
+        {},
+        steps=1200,
         salient=0.0,
         seed=1,
-        learning_rate=1.5e-3,
+        learning_rate=1e-3,
+        start="tiny",
     ),
 }
 SFT_ENTRIES = 24000
@@ -72,10 +77,12 @@ def corpus() -> list[str]:
 
 
 def initial(name: str) -> Path:
-    """The folder with random weights that training starts from."""
+    """The folder that training starts from: random weights and a new tokenizer, or another recipe's result."""
     from ral.models.fresh import Sizes, write_model
 
     recipe = RECIPES[name]
+    if recipe.start is not None:
+        return WORK / f"{recipe.start}_run" / "hf"
     return write_model(WORK / f"{name}_init", corpus(), sizes=Sizes(**recipe.sizes), seed=recipe.seed, vocab_size=640)
 
 

@@ -182,7 +182,7 @@ def test_gold_in_tags_scores_one(entry: Example) -> None:
 @given(ENTRIES, st.one_of(st.text(), st.from_regex(r"[-+ 0-9.,/%^eE\\${}a-c×½²()]{0,30}", fullmatch=True)))
 def test_any_answer_scores_between_zero_and_one(entry: Example, answer: str) -> None:
     for rules in ("fixed", "compat"):
-        assert 0.0 <= accuracy(entry, f"<answer>{answer}</answer>", rules=rules) <= 1.0  # type: ignore[arg-type]
+        assert 0.0 <= accuracy(entry, f"<answer>{answer}</answer>", rules=rules) <= 1.0
 
 
 @settings(max_examples=100, deadline=None)

@@ -256,6 +256,12 @@ NUMBERS = [
     ("5", r"\sqrt{-25}", False),
     ("5", r"\sqrt{9^{9^{9}}}", False),
     ("5", r"\sqrt{x}", False),
+    ("5", r"\frac{5}{\sqrt{2}-\sqrt{2}}", False),
+    ("5", r"\sqrt{25}^{999}", False),
+    ("16", "0x10", False),
+    ("1", "1_000", False),
+    ("5", "5 x 3", False),
+    ("10", "50% of 20", False),
     # nothing to read
     ("5", "", False),
     ("5", "five or six", False),

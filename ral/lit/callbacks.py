@@ -15,6 +15,8 @@ import torch.distributed as dist
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ral.lit.data import opened
+
 
 class ProgressBar(L.Callback):
     """One bar with reward, accuracy, seconds a step and time left; plain lines where the output is no terminal."""
@@ -91,7 +93,7 @@ class Evaluations(L.Callback):
     def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
         batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
-        records = gather_records([r for batch in batches for r in module.evaluate(batch)])
+        records = gather_records([r for batch in batches for r in module.evaluate(opened(batch))])
         if not trainer.is_global_zero:
             return
         module.write(evaluation_means(records))

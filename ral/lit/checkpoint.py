@@ -105,6 +105,11 @@ class Checkpoints(L.Callback):
         """Save the end, also after an interruption."""
         self.write(trainer, module)
 
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Keep the steps that are complete: an error between steps (a broken picture, say) costs nothing computed."""
+        if not module.stepping and module.rollout_step and trainer.world_size == 1:
+            self.write(trainer, module)
+
     def write(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Save this step, unless it is saved already; every rank takes part, rank 0 writes."""
         step = module.rollout_step

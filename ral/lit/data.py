@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import lightning as L
 import torch
@@ -54,8 +55,8 @@ class StepSampler(Sampler[list[int]]):
         orders: dict[int, list[int]] = {}
         for step in range(self.first, self.last):
             places = range(step * self.size + self.rank, (step + 1) * self.size, self.ranks)
-            for epoch in {p // self.length for p in places} - set(orders):
-                orders = {k: v for k, v in orders.items() if k >= epoch - 1} | {epoch: self._order(epoch)}
+            epochs = {p // self.length for p in places}
+            orders = {e: orders[e] if e in orders else self._order(e) for e in epochs}
             yield [orders[p // self.length][p % self.length] for p in places]
 
     def _order(self, epoch: int) -> list[int]:
@@ -63,24 +64,54 @@ class StepSampler(Sampler[list[int]]):
         return torch.randperm(self.length, generator=generator).tolist()
 
 
+@dataclass(frozen=True)
+class Collate:
+    """Examples -> PromptBatch, in the worker: media decoded, prompts worded, targets added for supervised fine-tuning.
+
+    templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
+    """
+
+    processor: Processor
+    reader: MediaReader
+    templates: tuple[str, str]
+    thinking: bool
+    answer_only_share: float = 0.0
+    targets: bool = False
+
+    def __call__(self, examples: Sequence[Example]) -> PromptBatch | UserError:
+        """The batch, or the UserError that making it raised: a worker would bury its one line in a traceback."""
+        try:
+            return self.learn(examples) if self.targets else self.batch(examples, [self.thinking] * len(examples))
+        except UserError as error:
+            return UserError(str(error))
+
+    def learn(self, examples: Sequence[Example]) -> PromptBatch:
+        """Prompts with the responses to learn, longest last, so that micro-batches hold little padding."""
+        examples = sorted(examples, key=lambda e: len(e.answer) + len(e.thought or ""))
+        thinks = [self.thinking and fraction(e.uid) >= self.answer_only_share for e in examples]
+        targets = tuple(target(e, think) for e, think in zip(examples, thinks, strict=True))
+        return replace(self.batch(examples, thinks), targets=targets)
+
+    def batch(self, examples: Sequence[Example], thinks: Sequence[bool]) -> PromptBatch:
+        """Prompts, each worded with or without thinking."""
+        think, zero = self.templates
+        texts = [render(e, think if t else zero) for e, t in zip(examples, thinks, strict=True)]
+        return self.processor.batch(examples, texts, [[self.reader.read(m) for m in e.media] for e in examples])
+
+
 class PromptData(L.LightningDataModule):
     """Prompts of a dataset for training steps and for evaluation.
 
-    source(split=...) -> examples; split "train" (or "sft" with targets) and "validation". thinking: whether prompts ask
-    for a think block and targets keep it; templates: wording of the user's turn with and without thinking.
-    answer_only_share: of SFT entries that are worded and answered without thinking all the same.
+    source(split=...) -> examples; train_split: "train", or "sft" with targets; evaluation is on "validation".
+    collate makes batches of training prompts; evaluation uses it without targets.
     """
 
     def __init__(
         self,
         source: Callable[..., list[Example]],
-        processor: Processor,
-        reader: MediaReader,
+        collate: Collate,
         *,
         train_split: str,
-        templates: tuple[str, str],
-        thinking: bool,
-        answer_only_share: float,
         prompts_per_step: int,
         max_steps: int,
         evaluation_prompts: int,
@@ -89,9 +120,7 @@ class PromptData(L.LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.source, self.processor, self.reader = source, processor, reader
-        self.train_split, self.templates, self.thinking = train_split, templates, thinking
-        self.answer_only_share = answer_only_share
+        self.source, self.collate, self.train_split = source, collate, train_split
         self.prompts_per_step, self.max_steps, self.seed = prompts_per_step, max_steps, seed
         self.evaluation_prompts, self.evaluation_batch = evaluation_prompts, evaluation_batch
         self.num_workers = num_workers
@@ -107,42 +136,25 @@ class PromptData(L.LightningDataModule):
             if not examples:
                 raise UserError(f"dataset: its {split} split is empty: name another dataset.path or a larger limit")
 
-    def collate(self, examples: Sequence[Example]) -> PromptBatch:
-        """Decode media and make the prompts."""
-        return self._batch(examples, [self.thinking] * len(examples))
-
-    def collate_targets(self, examples: Sequence[Example]) -> PromptBatch:
-        """Prompts with the responses to learn, longest last, so that micro-batches hold little padding."""
-        examples = sorted(examples, key=lambda e: len(e.answer) + len(e.thought or ""))
-        thinks = [self.thinking and fraction(e.uid) >= self.answer_only_share for e in examples]
-        targets = tuple(target(e, think) for e, think in zip(examples, thinks, strict=True))
-        return replace(self._batch(examples, thinks), targets=targets)
-
-    def _batch(self, examples: Sequence[Example], thinks: Sequence[bool]) -> PromptBatch:
-        think, zero = self.templates
-        texts = [render(e, think if t else zero) for e, t in zip(examples, thinks, strict=True)]
-        return self.processor.batch(examples, texts, [[self.reader.read(m) for m in e.media] for e in examples])
-
-    def train_dataloader(self) -> DataLoader[PromptBatch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Steps first_step..max_steps of this rank."""
         assert self.trainer is not None
         ranks, rank = self.trainer.world_size, self.trainer.global_rank
         steps = StepSampler(
             len(self.train), self.prompts_per_step, self.first_step, self.max_steps, seed=self.seed, rank=rank, ranks=ranks
         )
-        collate = self.collate_targets if self.train_split == "sft" else self.collate
-        return self._loader(self.train, steps, collate)
+        return self._loader(self.train, steps, self.collate)
 
-    def val_dataloader(self) -> DataLoader[PromptBatch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """This rank's share of the held-out prompts, in order."""
         assert self.trainer is not None
         mine = list(range(self.trainer.global_rank, len(self.held_out), self.trainer.world_size))
         batches = [mine[i : i + self.evaluation_batch] for i in range(0, len(mine), self.evaluation_batch)]
-        return self._loader(self.held_out, batches, self.collate)
+        return self._loader(self.held_out, batches, replace(self.collate, targets=False))
 
     def _loader(
-        self, examples: Sequence[Example], batches: Sampler[list[int]] | list[list[int]], collate: Callable[..., PromptBatch]
-    ) -> DataLoader[PromptBatch]:
+        self, examples: Sequence[Example], batches: Sampler[list[int]] | list[list[int]], collate: Collate
+    ) -> DataLoader[Any]:
         return DataLoader(
             Examples(examples),
             batch_sampler=batches,
@@ -152,6 +164,13 @@ class PromptData(L.LightningDataModule):
             multiprocessing_context="spawn" if self.num_workers else None,  # decord hangs in forked children
         )
 
-    def transfer_batch_to_device(self, batch: PromptBatch, device: torch.device, index: int) -> PromptBatch:
-        """The policy moves prompts itself, once, when it prepares them."""
-        return batch
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> PromptBatch:
+        """The policy moves prompts itself, once, when it prepares them; bad input that a worker met is raised here."""
+        return opened(batch)
+
+
+def opened(batch: PromptBatch | UserError) -> PromptBatch:
+    """The batch; raises what stands in its place."""
+    if isinstance(batch, UserError):
+        raise batch
+    return batch

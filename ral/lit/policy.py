@@ -83,7 +83,7 @@ class PolicyModule(L.LightningModule):
         self.passes, self.make_optimizer, self.learning_rate = passes, optimizer, learning_rate
         self.settings, self.diagnostics = settings, diagnostics
         self.shard, self.gather_weights = shard, gather_weights
-        self.rollout_step = 0
+        self.rollout_step, self.stepping = 0, False
         self.meter = Meter()
         self.latest: dict[str, float] = {}
 
@@ -91,7 +91,7 @@ class PolicyModule(L.LightningModule):
 
     def training_step(self, prompts: PromptBatch, index: int) -> None:
         """Rollout, rewards, advantages, frozen signals, then `updates_per_rollout` updates on the same batch."""
-        started = time.perf_counter()
+        started, self.stepping = time.perf_counter(), True
         prepared = self.policy("prepare", prompts)
         rollout = self.roll_out(prepared)
         rolled = time.perf_counter()
@@ -151,7 +151,8 @@ class PolicyModule(L.LightningModule):
 
     def losses(self, part: Experience) -> dict[str, Any]:
         """Every term of the objective on one micro-batch."""
-        signals = {**part.signals, **self.passes.live(self.policy, part, self.needs)}
+        heads = {f"{name}_head": other.head for name, other in self.others.items()}
+        signals = {**part.signals, **heads, **self.passes.live(self.policy, part, self.needs)}
         losses = {name: evaluate(term, signals) for name, term in self.objective.items()}
         mask = part.rollout.response_mask
         self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
@@ -170,7 +171,7 @@ class PolicyModule(L.LightningModule):
         means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
         if "ema" in self.others:
             self.move_ema(self.others["ema"])  # type: ignore[arg-type]
-        self.rollout_step += 1
+        self.rollout_step, self.stepping = self.rollout_step + 1, False
         self.latest = means | {f"time/{k}": v for k, v in times.items()}
         self.write(self.latest)
 
@@ -195,10 +196,10 @@ class PolicyModule(L.LightningModule):
         return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
 
     def set_learning_rate(self, optimizer: Any) -> None:
-        """The schedule is a function of the rollout step."""
+        """The schedule is a function of the rollout step; the peak is the optimizer's default rate."""
+        peak = self.optimizers(use_pl_optimizer=False).defaults["lr"]
         for group in optimizer.param_groups:
-            group.setdefault("peak_lr", group["lr"])
-            group["lr"] = group["peak_lr"] * self.learning_rate(self.rollout_step)
+            group["lr"] = peak * self.learning_rate(self.rollout_step)
 
     @torch.no_grad()
     def move_ema(self, ema: MLLM) -> None:

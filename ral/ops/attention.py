@@ -67,15 +67,14 @@ def policy_rows(
     """Eq. 2 for c queries of each of G responses, K = P + C. fp32 (or wider). H key heads, each read by R query heads.
 
     attend: keys that the softmax runs over; keep: keys that remain in p^t (own position out). Rows where nothing is
-    kept are all zero.
+    kept are all zero. Queries and keys that count nowhere must be finite: 0 * NaN would reach the gradient of the others.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     query = query.to(wide) * scaling
     on_prompt = torch.einsum("bhrgcd,bhpd->bhrgcp", query, prompt_keys.to(wide))
     on_response = torch.einsum("bhrgcd,bhgkd->bhrgck", query, response_keys.to(wide))
     scores = torch.cat([on_prompt, on_response], dim=-1).masked_fill(~attend[:, None, None], -torch.inf)
-    weights = torch.softmax(scores, dim=-1).mean(dim=(1, 2)).masked_fill(~keep, 0.0)
-    return weights / weights.sum(-1, keepdim=True).clamp_min(torch.finfo(wide).tiny)
+    return renormalise(torch.softmax(scores, dim=-1).mean(dim=(1, 2)), keep)
 
 
 @dataclass(frozen=True)
@@ -95,9 +94,13 @@ class CapturedAttention:
     scaling: float
     spec: AttentionSpec
 
+    def _own(self) -> Tensor:
+        """The mask of response tokens by prompt, [B G C]."""
+        return self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))
+
     def _masks(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """attend and keep for response positions start..stop, each [B G c K]."""
-        mask = self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))  # [B G C]
+        mask = self._own()
         at = torch.arange(mask.shape[-1], device=mask.device)
         earlier = (at[None] < at[start:stop, None]) & mask[:, :, None]  # [B G c C], strictly before the token
         itself = (at[None] == at[start:stop, None]).expand_as(earlier)
@@ -110,11 +113,15 @@ class CapturedAttention:
         keep = torch.cat([kept_prompt, kept_own], dim=-1) & mask[:, :, start:stop, None]
         return attend, keep
 
-    def _chunk_rows(self, layer: int, start: int, stop: int) -> Tensor:
+    def _chunk_rows(self, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows of response positions start..stop and the keys kept in them, each [N c K]; padding counts as zeros."""
         attend, keep = self._masks(start, stop)
-        query = self.query[layer][..., start:stop, :]
-        rows = policy_rows(query, self.prompt_keys[layer], self.response_keys[layer], attend, keep, self.scaling)
-        return rows.flatten(0, 1)
+        outside = ~self._own()
+        query = self.query[layer][..., start:stop, :].masked_fill(outside[:, None, None, :, start:stop, None], 0.0)
+        prompt_keys = self.prompt_keys[layer].masked_fill(~self.prompt_valid[:, None, :, None], 0.0)
+        response_keys = self.response_keys[layer].masked_fill(outside[:, None, :, :, None], 0.0)
+        rows = policy_rows(query, prompt_keys, response_keys, attend, keep, self.scaling)
+        return rows.flatten(0, 1), keep.flatten(0, 1)
 
     def _chunks(self, size: int) -> list[tuple[int, int]]:
         length = self.mask.shape[1]
@@ -124,17 +131,21 @@ class CapturedAttention:
         """The attention policy, all layers; zero rows where mask is False."""
         layers = range(len(self.query))
         return torch.stack(
-            [torch.cat([self._chunk_rows(i, a, b) for a, b in self._chunks(chunk)], dim=1) for i in layers]
+            [torch.cat([self._chunk_rows(i, a, b)[0] for a, b in self._chunks(chunk)], dim=1) for i in layers]
         )
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "N C"]:
-        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk."""
-        if anchor.shape[0] != len(self.query) or anchor.shape[1:3] != self.mask.shape:
-            want = (len(self.query), *self.mask.shape)
-            raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] with L N C = {want}")
+        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk.
+
+        What the anchor holds at keys outside Eq. 2 (padding, the token itself and later ones) is not looked at.
+        """
+        want = (len(self.query), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
+        if anchor.shape != want:
+            raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] = {want}")
 
         def piece(layer: int, start: int, stop: int) -> Tensor:
-            return measure(self._chunk_rows(layer, start, stop), anchor[layer, :, start:stop])
+            rows, keep = self._chunk_rows(layer, start, stop)
+            return measure(rows, anchor[layer, :, start:stop].masked_fill(~keep, 0.0))
 
         layers = range(len(self.query))
         values = [
@@ -155,6 +166,12 @@ def visual_share(rows: Float[Tensor, "L N C K"], visual: Bool[Tensor, "N P"]) ->
 
 
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
-    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept."""
+    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept.
+
+    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a division
+    by less overflows.
+    """
+    least = torch.finfo(rows.dtype).tiny ** 0.5
     kept = rows.masked_fill(~keep, 0.0)
-    return kept / kept.sum(-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    mass = kept.sum(-1, keepdim=True)
+    return kept.masked_fill(mass < least, 0.0) / mass.clamp_min(least)

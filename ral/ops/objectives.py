@@ -38,7 +38,8 @@ MAX_K3 = 10.0
 
 
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
-    return coef * masked_sum(values * weights, mask)
+    """coef * sum(weights * values) under the mask; a weight outside of it does not reach the gradient either."""
+    return coef * masked_sum(values * weights.masked_fill(~mask, 0.0), mask)
 
 
 def _mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,6 +181,8 @@ def token_distillation(
     direction: reverse_kl (the paper), forward_kl, or GKD's generalised_jsd with its beta (weight of the teacher) in
     (0, 1). Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
     """
+    if not 0 < beta < 1:
+        raise ValueError(f"token_distillation.beta is {beta}: write a number between 0 and 1 (at 0 and 1 the loss is 0)")
     student, teacher = hidden[mask].split(chunk), teacher_hidden[mask].split(chunk)
     parts = [
         checkpoint(

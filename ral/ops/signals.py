@@ -20,11 +20,15 @@ ANCHOR = "anchor"
 
 
 def signal_names(term: Term) -> dict[str, str]:
-    """{parameter: signal} of one term: its parameters that stand before the `*`; anchors are resolved by `against`."""
-    bound: Mapping[str, Any] = term.keywords if isinstance(term, partial) else {}
-    parameters = inspect.signature(term).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in bound]
-    default = inspect.signature(term).parameters.get("against")
+    """{parameter: signal} of one term: its parameters that stand before the `*`; anchors are resolved by `against`.
+
+    A parameter bound by name is no signal. The signature is the function's own: a partial's makes all that follows a bound
+    parameter keyword-only.
+    """
+    function, bound = (term.func, term.keywords) if isinstance(term, partial) else (term, {})
+    parameters = inspect.signature(function).parameters
+    names = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in bound]
+    default = parameters.get("against")
     model = bound.get("against", default.default if default else ANCHOR)
     return {name: name.replace(f"{ANCHOR}_", f"{model}_", 1) if name.startswith(ANCHOR) else name for name in names}
 

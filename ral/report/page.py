@@ -57,6 +57,7 @@ def render(run: RunFiles, read: Reader | None = None) -> str:
     whole = rows[0] if rows else None
     chosen = select(pairs, SAMPLES)
     read = _media_reader() if read is None and chosen else read
+    cards = [make_card(pair, read) for pair in chosen] if read is not None else []
     notes = (progress_note(run.config, run.metrics), *run.notes, unmatched)
     template = _templates().get_template("report.html.j2")
     return template.render(
@@ -67,7 +68,9 @@ def render(run: RunFiles, read: Reader | None = None) -> str:
         rows=rows,
         both=run.before is not None and run.after is not None,
         panels=draw_panels(run.metrics),
-        cards=[make_card(pair, read) for pair in chosen] if read is not None else [],
+        cards=cards,
+        clips=any(card.item.data_type == "video" for card in cards),
+        overlays=any(len(card.strips) > 1 for card in cards),
         config_text=run.config_text,
         environment=run.environment,
         files=list_files(run.folder),
@@ -84,7 +87,8 @@ def list_files(folder: Path) -> list[Listed]:
         note = FILE_NOTES.get(entry.name, "")
         if entry.is_dir():
             sizes = [path.stat().st_size for path in entry.rglob("*") if path.is_file()]
-            listed.append(Listed(entry.name + "/", f"{len(sizes)} files, {size(sum(sizes))}", note))
+            files = "1 file" if len(sizes) == 1 else f"{len(sizes)} files"
+            listed.append(Listed(f"{entry.name}/", f"{files}, {size(sum(sizes))}", note))
         else:
             listed.append(Listed(entry.name, size(entry.stat().st_size), note))
     return [*listed, Listed(FILE_NAME, "", FILE_NOTES[FILE_NAME])]
@@ -98,7 +102,7 @@ def _title(run: RunFiles) -> Mapping[str, str]:
         "name": str(config.get("name") or run.folder.resolve().name),
         "algo": run.choices.get("algo") or label(config, "algo"),
         "model": run.choices.get("model") or label(config, "model"),
-        "date": run.environment.get("date") or written.strftime("%Y-%m-%d %H:%M"),
+        "date": (run.environment.get("date") or written.isoformat())[:16].replace("T", " "),
     }
 
 

@@ -13,6 +13,7 @@ from ral.types import PROBLEM_TYPES
 
 BOOTSTRAP_SEED = 20260204  # any fixed number: the same files give the same interval
 BOOTSTRAP_RESAMPLES = 2000  # an interval end moves by some tenths of a point from seed to seed at 60 items
+BLOCK = 200_000  # items resampled at once: bounds the memory for large evaluations
 RIGHT = 0.5  # an accuracy at least this high counts as right when answers are sorted into fixed, broken, ...
 KIND_NAMES = {"image": "pictures", "video": "clips", "text": "text alone"}
 ORDER = ("fixed", "broken", "wrong", "right")  # sampled answers are drawn in turns from these
@@ -76,7 +77,9 @@ def bootstrap(values: np.ndarray) -> list[Estimate]:
     """
     random = np.random.default_rng(BOOTSTRAP_SEED)
     n = len(values)
-    means = np.stack([values[random.integers(0, n, n)].mean(axis=0) for _ in range(BOOTSTRAP_RESAMPLES)])
+    at_once = max(1, BLOCK // n)
+    blocks = [min(at_once, BOOTSTRAP_RESAMPLES - done) for done in range(0, BOOTSTRAP_RESAMPLES, at_once)]
+    means = np.concatenate([values[random.integers(0, n, (count, n))].mean(axis=1) for count in blocks])
     low, high = np.percentile(means, (2.5, 97.5), axis=0)
     return [Estimate(*(float(x) for x in ends)) for ends in zip(values.mean(axis=0), low, high, strict=True)]
 

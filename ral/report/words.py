@@ -113,7 +113,7 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _doubtful(change: Estimate | None) -> bool:
-    return change is not None and change.low <= 0 <= change.high
+    return change is not None and change.mean != 0 and change.low <= 0 <= change.high
 
 
 def _grounding(row: Row) -> str:

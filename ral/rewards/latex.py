@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 LONGEST_FORMULA = 80  # characters given to math-verify
+LARGEST_VALUE = 1e12  # beyond it a root is not told from an integer, and 1 / (rounding error) from a number
 MOST_POWERS = 2  # "^" signs in such a formula: towers of powers take for ever to evaluate
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -38,7 +39,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
 _RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
 _BOXED = re.compile(r"\\f?boxed\s*\{(.*)\}", re.DOTALL)
 _SAFE = re.compile(r"(?:\\(?:[dtc]?frac|sqrt|pi|times|cdot|div|left|right)(?![a-z])|[\d\s.+*/^(){}\[\]-])*")
-_BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{4,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,3}\s*\})")
+_BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,2}\s*\})")
 
 
 def plain_text(text: str) -> str:
@@ -57,7 +58,7 @@ def latex_value(text: str) -> Fraction | None:
     r"""The real number that a formula such as "\sqrt{16}" or "x = 2\pi" stands for; None where it stands for none.
 
     Only formulas of digits, roots, fractions, powers, pi and the four operations are evaluated; they are short and
-    their powers small, because evaluation has no time limit of its own (signals work in the main thread alone).
+    their powers below 100, because evaluation has no time limit of its own (signals work in the main thread alone).
     """
     formula = _formula(text)
     if len(formula) > LONGEST_FORMULA or not _SAFE.fullmatch(formula) or _BIG_POWER.search(formula):
@@ -97,7 +98,7 @@ def _real(expression: Any) -> Fraction | None:
         value = float(expression)
     except (TypeError, ValueError, OverflowError):
         return None  # a symbol, a complex number, a set: no real number
-    if not math.isfinite(value):
+    if not abs(value) <= LARGEST_VALUE:
         return None
     nearest = round(value)
-    return Fraction(nearest) if math.isclose(value, nearest, rel_tol=1e-12, abs_tol=1e-12) else Fraction(value)
+    return Fraction(nearest if math.isclose(value, nearest, rel_tol=1e-12, abs_tol=1e-9) else value)

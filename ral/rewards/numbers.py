@@ -17,7 +17,7 @@ from ral.rewards.units import Unit, find_unit
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LONGEST_NUMBER = 50  # characters of one number
-LARGEST_EXPONENT = 308  # of ten, as in double precision
+LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
 
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SHORT_SCALES = {"k": 10**3, "M": 10**6, "B": 10**9}  # joined to the digits: "5k", "2.5M"
@@ -76,7 +76,7 @@ def _from_token(token: re.Match[str]) -> Number | None:
     """The number a token stands for, with the percent sign, scale word and unit that follow it."""
     read = _token_value(token)
     rest = token.string[token.end() :]
-    if read is None or re.match(r"\s*[\^*/]\s*[-(]?\d", rest):
+    if read is None or re.match(r"\s*[\^*/_x×]\s*[-(]?\d", rest):
         return None
     value, whole = read
     if scale := _SCALE.match(rest):

@@ -1,0 +1,64 @@
+"""Fixtures for all tests: shapes in ral.ops are checked at run time, and small random Qwen-VL folders are made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook("ral.ops", "beartype.beartype")
+
+from ral.models.fresh import Sizes, write_model  # noqa: E402
+from ral.models.mllm import MLLM  # noqa: E402
+from ral.types import Example, Media, Pixels, PromptBatch  # noqa: E402
+
+TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3
+SMALL = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with a random model of a family, written once a session."""
+    made: dict[str, Path] = {}
+
+    def folder(family: str = "qwen2_5_vl") -> Path:
+        if family not in made:
+            path = tmp_path_factory.mktemp(family)
+            made[family] = write_model(path, TEXTS, family=family, sizes=SMALL, seed=3, vocab_size=300)
+        return made[family]
+
+    return folder
+
+
+@pytest.fixture
+def load(model_folder: Callable[[str], Path]) -> Callable[..., MLLM]:
+    """A freshly loaded random model of a family."""
+    return lambda family="qwen2_5_vl", **settings: MLLM.load(str(model_folder(family)), **settings)
+
+
+def make_pixels(kind: str, seed: int, sides: tuple[int, int] = (56, 84), frames: int = 4) -> Pixels:
+    """Noise as a picture or clip."""
+    generator = torch.Generator().manual_seed(seed)
+    count = frames if kind == "video" else 1
+    values = torch.randint(0, 256, (count, *sides, 3), generator=generator, dtype=torch.uint8)
+    return Pixels(kind, values, 0.5 if kind == "video" else 0.0)  # type: ignore[arg-type]
+
+
+def make_prompts(model: MLLM, kinds: tuple[tuple[str, ...], ...], texts: tuple[str, ...] | None = None) -> PromptBatch:
+    """Prompts with the given media each, such as (("image",), ("video", "image"), ()), of different lengths."""
+    media = [[make_pixels(k, 10 * i + j, (56, 56 + 28 * i)) for j, k in enumerate(ks)] for i, ks in enumerate(kinds)]
+    examples = [
+        Example(str(i), "q", "red", "free-form", tuple(Media(k, Path(f"{i}.x")) for k in ks))  # type: ignore[arg-type]
+        for i, ks in enumerate(kinds)
+    ]
+    words = texts or tuple("What color is the star?" + " Think" * i for i in range(len(kinds)))
+    return model.processor.batch(examples, words, media)
+
+
+MIXED = (("image",), ("video",), (), ("image", "video", "image"))
+"""A batch that mixes a picture, a clip, plain text, and several media in one prompt."""

@@ -1,0 +1,169 @@
+"""Training steps: every algorithm runs, what is frozen stays, and how a batch is cut never changes the update."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from ral.config import check
+from ral.models.mllm import MLLM
+from ral.run import train
+
+CONF = str(Path(__file__).parent.parent / "conf")
+RL = ("grpo", "ral", "ral_zero", "distill", "ral_distill")
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Compose a configuration, check it, train in this process; the run's folder."""
+
+    def start(*overrides: str, folder: str = "run") -> Path:
+        with initialize_config_dir(CONF, version_base="1.3"):
+            cfg = compose("train", [*overrides, "logger=jsonl"], return_hydra_config=True)
+        with open_dict(cfg):
+            cfg.hydra.runtime.output_dir = str(tmp_path / folder)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        check(cfg)
+        train(cfg)
+        return tmp_path / folder
+
+    yield start
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests' visual_search data lies, made once."""
+    return tmp_path_factory.mktemp("visual_search")
+
+
+@pytest.fixture
+def small(model_folder: Callable[..., Path], data_folder: Path) -> list[str]:
+    """Overrides for a run of seconds: random small model, few pictures, short answers."""
+    return [
+        f"model.pretrained={model_folder()}",
+        f"model.teacher={model_folder()}",
+        f"dataset.path={data_folder}",
+        "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
+        "dataset.max_new_tokens=6",
+        "max_steps=2",
+        "eval.batch=4",
+        "eval.every=1",
+        "algo.prompts_per_step=4",
+    ]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of a run's exported model."""
+    return dict(MLLM.load(str(folder / "hf")).network.state_dict())
+
+
+@pytest.mark.parametrize("algo", ["sft", *RL])
+def test_two_steps_of_every_algorithm(algo: str, run: Callable[..., Path], small: list[str]) -> None:
+    folder = run(f"algo={algo}", *small)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert all("eval/accuracy" in line for line in lines)
+    assert all(v == v and abs(v) != float("inf") for line in lines for v in line.values())
+    for name in ("config.yaml", "environment.json", "report.html", "eval/before.jsonl", "eval/after.jsonl"):
+        assert (folder / name).is_file(), name
+    assert (folder / "checkpoints" / "step_000002" / "state.pt").is_file()
+    if algo != "sft":
+        assert {"train/kl", "train/clip_fraction", "train/attention_jsd", "train/entropy"} <= set(lines[-1])
+
+
+REWARD_FOR_LENGTH = "reward.parts.accuracy.function._target_=test_training.short_is_good"
+
+
+def short_is_good(example: object, response: str, *, rules: str) -> float:
+    """A reward that differs between random answers, so that there are advantages."""
+    return 1.0 / (1 + len(response))
+
+
+def test_vision_and_embedding_of_pictures_stay_frozen(
+    run: Callable[..., Path], small: list[str], model_folder: Callable[..., Path]
+) -> None:
+    before = dict(MLLM.load(str(model_folder())).network.state_dict())
+    after = weights(run("algo=ral", *small, REWARD_FOR_LENGTH))
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all("visual" not in name for name in moved)
+    state = torch.load(Path(run("algo=ral", *small, folder="b")) / "checkpoints/step_000002/state.pt", weights_only=True)
+    assert not any("visual" in name for name in [*state["weights"]["policy"], *state["optimizer"]["state"]])
+
+
+@pytest.mark.parametrize("algo", ["grpo", "ral", "ral_distill"])
+def test_micro_batches_do_not_change_the_update(algo: str, run: Callable[..., Path], small: list[str]) -> None:
+    """4 prompts at once, 2 and 1 at a time give the same weights, whatever the padding."""
+    sgd = ["optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.betas", "~optim.optimizer.eps"]
+    sgd += ["algo.learning_rate=0.1", "eval.every=0", "eval.before=false"]
+    results = [
+        weights(run(f"algo={algo}", *small, REWARD_FOR_LENGTH, *sgd, f"hardware.micro_batch_prompts={m}", folder=f"m{m}"))
+        for m in (4, 2, 1)
+    ]
+    for other in results[1:]:
+        for name, value in results[0].items():
+            torch.testing.assert_close(other[name], value, atol=2e-6, rtol=1e-5)
+
+
+def test_same_seed_same_losses_and_another_seed_differs(run: Callable[..., Path], small: list[str]) -> None:
+    def values(seed: int, folder: str) -> list[dict[str, float]]:
+        path = run("algo=ral", *small, REWARD_FOR_LENGTH, f"seed={seed}", folder=folder) / "metrics.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+    first = values(0, "a")
+    assert first == values(0, "b")
+    assert first != values(1, "c")
+
+
+def test_ral_without_coefficient_is_grpo(run: Callable[..., Path], small: list[str]) -> None:
+    """lambda_attn = 0 reproduces GRPO digit for digit; lambda_attn = 1 does not."""
+    common = [*small, REWARD_FOR_LENGTH, "diagnostics.gradients_every=0"]
+    grpo = weights(run("algo=grpo", *common, folder="g"))
+    off = weights(run("algo=ral", "algo.attention.coef=0.0", *common, folder="z"))
+    on = weights(run("algo=ral", "algo.attention.coef=50.0", *common, folder="o"))
+    assert all(torch.equal(grpo[name], off[name]) for name in grpo)
+    assert any(not torch.equal(grpo[name], on[name]) for name in grpo)
+
+
+def test_resume_equals_the_uninterrupted_run(run: Callable[..., Path], small: list[str]) -> None:
+    """Two steps, a checkpoint after the first: resumed from it, the second step and the metrics are the same."""
+    base = ["algo=ral", *small, REWARD_FOR_LENGTH, "checkpoint.every=1"]
+    whole = run(*base, folder="whole")
+    resumed = run(*base, f"resume={whole / 'checkpoints/step_000001'}", "eval.every=1", folder="resumed")
+    first, second = weights(whole), weights(resumed)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_first_update_has_no_attention_gradient_and_the_second_has(run: Callable[..., Path], small: list[str]) -> None:
+    """Paper section 3: D(p || q) and its gradient are zero at p = q."""
+    path = run("algo=ral", *small, REWARD_FOR_LENGTH, "diagnostics.gradients_every=1") / "metrics.jsonl"
+    line = json.loads(path.read_text().splitlines()[1])
+    assert line["train/grad_norm_attention_update_1"] < 1e-6 * line["train/grad_norm_token_update_1"]
+    assert line["train/grad_norm_attention_update_4"] > 1e2 * line["train/grad_norm_attention_update_1"] > -1
+
+
+def choices(group: str) -> list[str]:
+    """The names in a config group, from the files in conf/."""
+    return sorted(p.stem for p in (Path(CONF) / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("algo", choices("algo"))
+def test_every_composition_composes_resolves_and_binds(algo: str) -> None:
+    """Each algo x model x dataset x hardware passes the check that runs before any weight is loaded."""
+    others = list(product(choices("model"), choices("dataset"), choices("hardware")))
+    assert len(others) >= 4 * 2 * 4
+    with initialize_config_dir(CONF, version_base="1.3"):
+        for model, dataset, hardware in others:
+            overrides = [f"algo={algo}", f"model={model}", f"dataset={dataset}", f"hardware={hardware}"]
+            cfg: DictConfig = compose("train", [*overrides, "dataset.path=data.json", "model.teacher=folder"])
+            check(cfg)
