@@ -76,7 +76,7 @@ def finish(trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state = get_model_state_dict(module.policy.network, options=whole)
+    state: dict[str, Any] = get_model_state_dict(module.policy.network, options=whole)
     for logger in trainer.loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
@@ -105,7 +105,9 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     others: dict[str, MLLM] = {name: policy.frozen_copy() for name in ("reference", "ema") if name in wanted}
     if "teacher" in wanted:
         if cfg.algo.teacher is None:
-            raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
+            raise UserError(
+                "model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>"
+            )
         others["teacher"] = load_model(cfg, str(cfg.algo.teacher)).requires_grad_(False)
         same_tokens(policy.processor, others["teacher"].processor)
     try:
@@ -225,7 +227,9 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
         return None
     found = newest(folder / "checkpoints") if resume == "auto" else Path(resume)
     if found is not None and not found.is_dir():
-        raise UserError(f"resume={resume}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N")
+        raise UserError(
+            f"resume={resume}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
+        )
     return found
 
 

@@ -8,7 +8,7 @@ Axes
 Masks
     True = counts, everywhere. A value under False may be anything and must change nothing.
 Units
-    Losses, log-probs, attention rows and rewards are fp32; divergences, entropies and log-probs in nats; times in seconds.
+    Losses, log-probs, attention rows and rewards are fp32; divergences, entropies, log-probs in nats; times in seconds.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ class PromptBatch:
 
     def to(self, device: torch.device | str) -> PromptBatch:
         """The same batch with every tensor on `device`."""
-        moved = {f.name: v.to(device) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         return replace(self, media={k: v.to(device) for k, v in self.media.items()}, **moved)
 
 

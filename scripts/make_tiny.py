@@ -1,4 +1,4 @@
-"""Rebuilds the shipped models from nothing: `make tiny`, about an hour on two cores (recipe and scores in docs/tiny.md).
+"""Rebuilds the shipped models from nothing: `make tiny`, over an hour on two cores (recipe and scores: docs/tiny.md).
 
 Two steps for each: random weights and a tokenizer trained on the default data's text; then this project's own
 `algo=sft`. The student's targets speak, at `salient_share`, of the most salient object instead of the asked one.
@@ -114,7 +114,9 @@ def train(name: str, start: Path) -> Path:
 def main() -> None:
     """Build the named models and put them where the configuration finds them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=list(RECIPES), help=f"which ones: {', '.join(RECIPES)} (default: all)")
+    parser.add_argument(
+        "models", nargs="*", default=list(RECIPES), help=f"which ones: {', '.join(RECIPES)} (default: all)"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "assets", help="where they go (default: assets)")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -81,7 +81,7 @@ def with_leaves(captured: CapturedAttention, tensors: list[Tensor] | tuple[Tenso
 
 def copied(captured: CapturedAttention, padding: float | None = None) -> CapturedAttention:
     """Fresh leaves with gradient and the same values; `padding` is written to every padded query and key."""
-    b, p = captured.prompt_valid.shape
+    b = len(captured.prompt_valid)
     own = ~captured.mask.view(b, -1, captured.mask.shape[1])  # [B G C]
     out = []
     for tensor in leaves(captured):

@@ -203,7 +203,9 @@ def test_the_shipped_attention_still_serves_generate(load):
     row = torch.tensor([[5, 6, 7, 8]])
     ours = model.network.generate(input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=4, do_sample=False)
     model.network.set_attn_implementation("sdpa")
-    theirs = model.network.generate(input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=4, do_sample=False)
+    theirs = model.network.generate(
+        input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=4, do_sample=False
+    )
     assert ours.tolist() == theirs.tolist()
 
 

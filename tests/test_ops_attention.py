@@ -26,7 +26,7 @@ SPECS = [AttentionSpec(query=q, keys=k) for q in ("self", "previous") for k in (
 
 
 def by_hand(query: str = "self", keys: str = "all", second_head: float | None = None) -> CapturedAttention:
-    """Keys 0, ln 2 | ln 5, ln 3 under the query 1 (and another head's): weights 1 : 2 : 5 : 3. Second place is visual."""
+    """Keys 0, ln 2 | ln 5, ln 3 under the query 1 (and another): weights 1 : 2 : 5 : 3. The second place is visual."""
     numbers = [1.0] if second_head is None else [1.0, second_head]
     q = torch.tensor(numbers, dtype=torch.float64)[None, None, :, None, None, None].expand(1, 1, -1, 1, 2, 1)
     prompt_keys = torch.tensor([0.0, math.log(2)], dtype=torch.float64).view(1, 1, 2, 1)
@@ -218,9 +218,7 @@ def test_compare_averages_over_layers():
     captured, anchor = capture(2, layers=3), capture(3, layers=3).rows()
     single = [
         replace(captured, query=(q,), prompt_keys=(p,), response_keys=(r,)).compare(anchor[i : i + 1], jsd)
-        for i, (q, p, r) in enumerate(
-            zip(captured.query, captured.prompt_keys, captured.response_keys, strict=True)
-        )
+        for i, (q, p, r) in enumerate(zip(captured.query, captured.prompt_keys, captured.response_keys, strict=True))
     ]
     torch.testing.assert_close(captured.compare(anchor, jsd), sum(single) / 3)
 
@@ -249,17 +247,17 @@ def test_compare_refuses_rows_of_another_shape():
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.query}-{s.keys}")
 def test_autograd_equals_finite_differences(spec):
-    captured = capture(
-        6, heads=2, width=2, prompts=(3, 2), group=1, responses=(2, 1), spec=spec, requires_grad=True
-    )
+    captured = capture(6, heads=2, width=2, prompts=(3, 2), group=1, responses=(2, 1), spec=spec, requires_grad=True)
     anchor = capture(8, heads=2, width=2, prompts=(3, 2), group=1, responses=(2, 1), spec=spec).rows()
     assert torch.autograd.gradcheck(lambda *t: with_leaves(captured, t).rows(), leaves(captured))
     assert torch.autograd.gradcheck(lambda *t: with_leaves(captured, t).compare(anchor, jsd), leaves(captured))
 
 
 def test_gradient_is_the_formula_of_section_3_4_for_a_single_softmax():
-    # One head and query "previous": the row is one softmax over earlier positions, so dJ/de_i = p_i (dJ/dp_i - sum_j ...).
-    captured = capture(6, repeat=1, width=1, prompts=(5,), group=1, responses=(1,), spec=AttentionSpec(query="previous"))
+    # One head and query "previous": the row is one softmax, so dJ/de_i = p_i (dJ/dp_i - sum_j p_j dJ/dp_j).
+    captured = capture(
+        6, repeat=1, width=1, prompts=(5,), group=1, responses=(1,), spec=AttentionSpec(query="previous")
+    )
     captured = replace(copied(captured), scaling=1.0)
     q = random_rows(1, 1, 1, 1, 6)
     q = renormalise(q, torch.tensor([True] * 5 + [False]).expand(q.shape))

@@ -51,7 +51,10 @@ def test_missing_mass_costs_about_87_nats_in_fp32():
 def test_loop_equals_vectorised(name):
     zeros = 0.4 if name in ("jsd", "squared_hellinger", "total_variation") else 0.0
     p, q = random_rows(1, 3, 4, 7, zeros=zeros), random_rows(2, 3, 4, 7, zeros=zeros)
-    slow = [[loop_divergence(name, a, b) for a, b in zip(x, y, strict=True)] for x, y in zip(p.tolist(), q.tolist(), strict=True)]
+    slow = [
+        [loop_divergence(name, a, b) for a, b in zip(x, y, strict=True)]
+        for x, y in zip(p.tolist(), q.tolist(), strict=True)
+    ]
     torch.testing.assert_close(divergence(name)(p, q), torch.tensor(slow, dtype=torch.float64), rtol=1e-9, atol=1e-12)
     in_fp32 = divergence(name)(p.float(), q.float())
     assert in_fp32.dtype == torch.float32

@@ -1,9 +1,10 @@
-"""Advantages, aggregation, log-probs, schedule, signals and grounding against hand-computed numbers and python loops."""
+"""Advantages, aggregation, log-probs, schedule, signals, grounding against hand-computed numbers and python loops."""
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_groups_without_a_difference_get_zeros():
     assert torch.equal(group_normalised(torch.tensor([[0.3], [1.0]])), torch.zeros(2, 1))
     assert torch.equal(group_centred(torch.tensor([[0.3], [1.0]])), torch.zeros(2, 1))
     mixed = group_normalised(torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
-    assert (mixed[0] == 0).all() and mixed[1, 0] > 0.99
+    assert (mixed[0] == 0).all() and mixed[1, 0].item() == pytest.approx(0.5 / (math.sqrt(0.5) + 1e-4))
 
 
 @QUICK
@@ -97,7 +98,7 @@ def test_ones_ignore_the_rewards():
 def test_weights_of_a_small_batch():
     mask = ragged((2, 1, 0), 3)
     total = counts(mask)
-    assert total == Counts(sequences=2, tokens=3)
+    assert total == Counts(sequences=2.0, tokens=3.0)
     torch.testing.assert_close(sequence_mean(mask, total), torch.tensor([[0.25, 0.25, 0], [0.5, 0, 0], [0, 0, 0]]))
     third = 1 / 3
     torch.testing.assert_close(token_mean(mask, total), torch.tensor([[third, third, 0], [third, 0, 0], [0, 0, 0]]))
@@ -301,11 +302,13 @@ def test_schedule_without_warmup_or_decay():
 @QUICK
 @given(st.integers(1, 30), st.integers(0, 10), st.floats(0, 1))
 def test_schedule_rises_then_falls_within_its_bounds(length, warmup, final):
-    values = [warmup_cosine(s, max_steps=warmup + length, warmup=warmup, final=final) for s in range(warmup + length + 1)]
+    values = [
+        warmup_cosine(s, max_steps=warmup + length, warmup=warmup, final=final) for s in range(warmup + length + 1)
+    ]
     assert all(0 <= v <= 1 + 1e-12 for v in values)
     assert values[:warmup] == sorted(values[:warmup])
     falling = values[warmup:]
-    assert all(a >= b - 1e-12 for a, b in zip(falling, falling[1:], strict=False))
+    assert all(a >= b - 1e-12 for a, b in pairwise(falling))
     assert falling[-1] == pytest.approx(final)
 
 
@@ -402,13 +405,17 @@ def test_evidence_in_time():
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 4, st.floats(0, 5), st.floats(0.1, 5)), max_size=3), st.integers(1, 4))
 def test_evidence_loop_equals_vectorised(items, size):
     evidence = [
-        Evidence((min(a, c), min(b, d), max(a, c), max(b, d)), (start, start + span)) for a, b, c, d, start, span in items
+        Evidence((min(a, c), min(b, d), max(a, c), max(b, d)), (start, start + span))
+        for a, b, c, d, start, span in items
     ]
     inside = evidence_tokens(evidence, (3, size, size + 1), 1.5)
     for t, y, x in torch.ones_like(inside).nonzero().tolist():
         cx, cy = (x + 0.5) / (size + 1), (y + 0.5) / size
         slow = any(
-            e.box[0] <= cx <= e.box[2] and e.box[1] <= cy <= e.box[3] and e.span[0] < 1.5 * (t + 1) and e.span[1] > 1.5 * t
+            e.box[0] <= cx <= e.box[2]
+            and e.box[1] <= cy <= e.box[3]
+            and e.span[0] < 1.5 * (t + 1)
+            and e.span[1] > 1.5 * t
             for e in evidence
         )
         edge = any(min(abs(v - c) for v in e.box for c in (cx, cy)) < 1e-6 for e in evidence)

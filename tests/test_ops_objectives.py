@@ -1,4 +1,4 @@
-"""The terms of an objective (RAL Eq. 3 to 6, GRPO, KL, distillation) against hand-computed numbers, loops and autograd."""
+"""The terms of an objective (RAL Eq. 3 to 6, GRPO, KL, distillation) against hand-computed numbers and loops."""
 
 from __future__ import annotations
 
@@ -85,7 +85,11 @@ def test_token_loss_clips_by_the_sign_of_the_advantage(ratio, advantage, loss, s
 
 
 def test_token_loss_has_separate_clips_and_a_coefficient():
-    args = (torch.tensor([1.0, -1.0]).double(), torch.ones(2, 1, dtype=torch.bool), torch.tensor([[0.5], [0.5]]).double())
+    args = (
+        torch.tensor([1.0, -1.0]).double(),
+        torch.ones(2, 1, dtype=torch.bool),
+        torch.tensor([[0.5], [0.5]]).double(),
+    )
     log_probs = torch.tensor([[math.log(1.5)], [math.log(0.5)]], dtype=torch.float64)
     result = token(log_probs, torch.zeros_like(log_probs), *args, coef=3.0, clip_low=0.3, clip_high=0.1)
     assert result.value.item() == pytest.approx(3.0 * 0.5 * (-1.1 + 0.7))
@@ -172,7 +176,9 @@ def test_kl_clamps_and_counts_tokens_beyond_its_bounds():
 def test_kl_loop_equals_vectorised(seed, estimator):
     log_probs, reference, weights = normal(seed, 4, 3), normal(seed + 1, 4, 3), weights_of(MASK)
     formula = {"k1": lambda d: -d, "k2": lambda d: d * d / 2, "k3": lambda d: min(math.exp(d) - d - 1, 10.0)}[estimator]
-    slow = sum(float(weights[n, t]) * formula(float(reference[n, t] - log_probs[n, t])) for n, t in MASK.nonzero().tolist())
+    slow = sum(
+        float(weights[n, t]) * formula(float(reference[n, t] - log_probs[n, t])) for n, t in MASK.nonzero().tolist()
+    )
     value = kl(log_probs, reference, MASK, weights, coef=0.5, estimator=estimator).value.item()
     assert value == pytest.approx(0.5 * slow, rel=1e-9)
 
@@ -227,7 +233,13 @@ def test_the_old_policy_gets_no_attention_signal(name, dtype):
     captured = copied(capture(1, layers=2, heads=2, dtype=dtype))
     weights = weights_of(captured.mask).to(dtype)
     result = attention_policy(
-        captured, captured.rows().detach(), normal(0, 4, dtype=dtype), captured.mask, weights, coef=100.0, divergence=name
+        captured,
+        captured.rows().detach(),
+        normal(0, 4, dtype=dtype),
+        captured.mask,
+        weights,
+        coef=100.0,
+        divergence=name,
     )
     assert result.value == 0
     for gradient in gradients(result.value, leaves(captured)):
@@ -250,10 +262,15 @@ def test_a_winner_is_pulled_towards_the_anchor_and_a_loser_pushed_away(seed, nam
         loss = attention_policy(
             captured, anchor, torch.full((4,), advantage).double(), captured.mask, weights, divergence=name
         )
-        moved = [t.detach() - 1e-3 * g for t, g in zip(leaves(captured), gradients(loss.value, leaves(captured)), strict=True)]
+        moved = [
+            t.detach() - 1e-3 * g
+            for t, g in zip(leaves(captured), gradients(loss.value, leaves(captured)), strict=True)
+        ]
         assert (distance(moved) < before) == (advantage > 0)
     loss = attention_distillation(captured, anchor, captured.mask, weights, divergence=name)
-    moved = [t.detach() - 1e-3 * g for t, g in zip(leaves(captured), gradients(loss.value, leaves(captured)), strict=True)]
+    moved = [
+        t.detach() - 1e-3 * g for t, g in zip(leaves(captured), gradients(loss.value, leaves(captured)), strict=True)
+    ]
     assert distance(moved) < before
 
 
@@ -311,7 +328,10 @@ def loop_distillation(inputs, mask, temperature, direction, beta) -> list[float]
         return [x / sum(e) for x in e]
 
     def one_token(n: int, t: int) -> float:
-        p, q = policy(inputs["hidden"][n, t], inputs["head"]), policy(inputs["teacher_hidden"][n, t], inputs["teacher_head"])
+        p, q = (
+            policy(inputs["hidden"][n, t], inputs["head"]),
+            policy(inputs["teacher_hidden"][n, t], inputs["teacher_head"]),
+        )
         if direction != "generalised_jsd":
             return loop_divergence(direction, p, q)
         mixed = [beta * y + (1 - beta) * x for x, y in zip(p, q, strict=True)]
@@ -334,8 +354,10 @@ def test_distillation_loop_equals_vectorised(direction, beta, temperature):
 
 def test_generalised_jsd_at_one_half_is_jsd():
     inputs = distillation_inputs(3)
-    logits = [(inputs[h] @ inputs[w].T / 0.9).masked_fill(BANNED, -torch.inf) for h, w in
-              (("hidden", "head"), ("teacher_hidden", "teacher_head"))]
+    logits = [
+        (inputs[h] @ inputs[w].T / 0.9).masked_fill(BANNED, -torch.inf)
+        for h, w in (("hidden", "head"), ("teacher_hidden", "teacher_head"))
+    ]
     plain = (jsd(*(x.softmax(-1) for x in logits)) * sequence_mean(MASK, counts(MASK))).sum()
     torch.testing.assert_close(distil(inputs, direction="generalised_jsd").value, plain)
 
@@ -402,7 +424,10 @@ def test_distillation_without_any_token_is_zero():
     ("settings", "message"),
     [
         ({"direction": "js"}, "unknown direction 'js': write reverse_kl, forward_kl or generalised_jsd"),
-        ({"direction": "generalised_jsd", "beta": 0.0}, "token_distillation.beta is 0.0: write a number between 0 and 1"),
+        (
+            {"direction": "generalised_jsd", "beta": 0.0},
+            "token_distillation.beta is 0.0: write a number between 0 and 1",
+        ),
         ({"direction": "generalised_jsd", "beta": 1.0}, "token_distillation.beta is 1.0"),
     ],
 )
@@ -486,7 +511,9 @@ def test_smooth_terms_have_the_gradient_of_finite_differences():
     assert torch.autograd.gradcheck(lambda x: token(x, old, advantages, MASK, weights).value, (log_probs,))
     assert torch.autograd.gradcheck(lambda x: nll(x, MASK, weights).value, (log_probs,))
     for estimator in ("k1", "k2", "k3"):
-        assert torch.autograd.gradcheck(lambda x, e=estimator: kl(x, old, MASK, weights, estimator=e).value, (log_probs,))
+        assert torch.autograd.gradcheck(
+            lambda x, e=estimator: kl(x, old, MASK, weights, estimator=e).value, (log_probs,)
+        )
 
 
 @QUICK

@@ -20,6 +20,7 @@ from ral.run import train
 CONF = str(Path(__file__).parent.parent / "conf")
 RL = ("grpo", "ral", "ral_zero", "distill", "ral_distill")
 
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     """Compose a configuration, check it, train in this process; the run's folder."""
@@ -96,7 +97,9 @@ def test_vision_and_embedding_of_pictures_stay_frozen(
     after = weights(run("algo=ral", *small, REWARD_FOR_LENGTH))
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved and all("visual" not in name for name in moved)
-    state = torch.load(Path(run("algo=ral", *small, folder="b")) / "checkpoints/step_000002/state.pt", weights_only=True)
+    state = torch.load(
+        Path(run("algo=ral", *small, folder="b")) / "checkpoints/step_000002/state.pt", weights_only=True
+    )
     assert not any("visual" in name for name in [*state["weights"]["policy"], *state["optimizer"]["state"]])
 
 
@@ -106,7 +109,9 @@ def test_micro_batches_do_not_change_the_update(algo: str, run: Callable[..., Pa
     sgd = ["optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.betas", "~optim.optimizer.eps"]
     sgd += ["algo.learning_rate=0.1", "eval.every=0", "eval.before=false"]
     results = [
-        weights(run(f"algo={algo}", *small, REWARD_FOR_LENGTH, *sgd, f"hardware.micro_batch_prompts={m}", folder=f"m{m}"))
+        weights(
+            run(f"algo={algo}", *small, REWARD_FOR_LENGTH, *sgd, f"hardware.micro_batch_prompts={m}", folder=f"m{m}")
+        )
         for m in (4, 2, 1)
     ]
     for other in results[1:]:

@@ -29,11 +29,16 @@ class ProgressBar(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start where the run starts (a resumed one is part done)."""
-        self.started, self.first = time.perf_counter(), int(module.rollout_step)  # type: ignore[arg-type]
+        self.started, self.first = time.perf_counter(), int(module.rollout_step)
         if trainer.is_global_zero and self.console.is_terminal:
             text = TextColumn("{task.description}")
             self.bar = Progress(
-                text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), console=self.console
+                text,
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
             )
             self.bar.start()
             self.task = self.bar.add_task("training", total=self.total, completed=self.first)
@@ -42,7 +47,7 @@ class ProgressBar(L.Callback):
         """Show the step's figures."""
         if not trainer.is_global_zero:
             return
-        step, text = int(module.rollout_step), describe(module.latest)  # type: ignore[arg-type]
+        step, text = int(module.rollout_step), describe(module.latest)
         if self.bar is not None:
             self.bar.update(self.task, completed=step, description=text)
         elif step % self.every == 0 or step == self.total:
@@ -83,7 +88,7 @@ class Evaluations(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Evaluate when due; the end has its own."""
-        if self.every and module.rollout_step % self.every == 0 and module.rollout_step < trainer.datamodule.max_steps:  # type: ignore
+        if self.every and module.rollout_step % self.every == 0 and module.rollout_step < trainer.datamodule.max_steps:
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -92,7 +97,7 @@ class Evaluations(L.Callback):
 
     def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
-        batches = trainer.datamodule.val_dataloader()  # type: ignore[attr-defined]
+        batches = trainer.datamodule.val_dataloader()
         records = gather_records([r for batch in batches for r in module.evaluate(opened(batch))])
         if not trainer.is_global_zero:
             return
@@ -115,6 +120,7 @@ def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """eval/* values: means over records, of accuracy also by problem type and by medium."""
+
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
         values = [float(r[key]) for r in chosen if r[key] is not None]
         return sum(values) / len(values) if values else None
@@ -154,7 +160,7 @@ class GentleStop(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Stop here if asked to; ranks agree, since one that is alone would hang."""
-        asked = module.sum_over_ranks(module.policy.processor.banned.new_tensor(self.requested is not None).double())  # type: ignore
+        asked = module.sum_over_ranks(module.policy.processor.banned.new_tensor(self.requested is not None).double())
         if float(asked) > 0:
             self.requested = self.requested or signal.SIGINT
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: trained weights, optimizer, step. Written aside and renamed, so a broken one never has the name.
+"""Checkpoints of a run: trained weights, optimizer, step. Written aside, then renamed: a name means a whole one.
 
 What a step does depends on seed, step and weights alone (rollout generators, data order and schedule are functions of
 the step), so these three are all that an exact resume needs. Frozen weights come from model.pretrained again.
@@ -93,12 +93,12 @@ class Checkpoints(L.Callback):
         if self.resume is None:
             return
         restore(module, read(self.resume))
-        trainer.datamodule.first_step = module.rollout_step  # type: ignore[attr-defined]
-        self.saved = module.rollout_step  # type: ignore[assignment]
+        trainer.datamodule.first_step = module.rollout_step
+        self.saved = module.rollout_step
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Save when due."""
-        if self.every and module.rollout_step % self.every == 0:  # type: ignore[operator]
+        if self.every and module.rollout_step % self.every == 0:
             self.write(trainer, module)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -117,7 +117,7 @@ class Checkpoints(L.Callback):
             return
         state = collect(module)
         if trainer.is_global_zero:
-            save(state, self.root / f"step_{step:06d}")  # type: ignore[str-format]
+            save(state, self.root / f"step_{step:06d}")
             for old in sorted(self.root.glob("step_*"))[: -self.keep]:
                 shutil.rmtree(old)
-        self.saved = step  # type: ignore[assignment]
+        self.saved = step

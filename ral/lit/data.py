@@ -141,7 +141,13 @@ class PromptData(L.LightningDataModule):
         assert self.trainer is not None
         ranks, rank = self.trainer.world_size, self.trainer.global_rank
         steps = StepSampler(
-            len(self.train), self.prompts_per_step, self.first_step, self.max_steps, seed=self.seed, rank=rank, ranks=ranks
+            len(self.train),
+            self.prompts_per_step,
+            self.first_step,
+            self.max_steps,
+            seed=self.seed,
+            rank=rank,
+            ranks=ranks,
         )
         return self._loader(self.train, steps, self.collate)
 

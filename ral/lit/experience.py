@@ -1,4 +1,4 @@
-"""What a rollout becomes before the updates: advantages, global weights, and the frozen signals an objective asks for."""
+"""What a rollout becomes before the updates: advantages, global weights, and the frozen signals of an objective."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ class Forward:
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
-    def frozen(
-        self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
-    ) -> dict[str, Tensor]:
+    def frozen(self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
         """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
         states = self.states(model, prepared, rollout, "rows" in kinds)
         make: Mapping[str, Callable[[], Tensor]] = {

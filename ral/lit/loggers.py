@@ -23,7 +23,9 @@ class JsonLines(Logger):
         super().__init__()
         self.path = folder / "metrics.jsonl"
         self.pending: dict[str, Any] = {}
-        if first_step and self.path.exists():
+        if not first_step:
+            self.path.unlink(missing_ok=True)
+        elif self.path.exists():
             kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= first_step]
             self.path.write_text("".join(line + "\n" for line in kept))
 

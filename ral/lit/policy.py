@@ -126,9 +126,7 @@ class PolicyModule(L.LightningModule):
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
         weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
         advantages = advantages.to(weights.device)
-        return freeze(
-            self.passes, models, rollout, advantages, weights, wanted, self.settings.micro_batch_prompts
-        )
+        return freeze(self.passes, models, rollout, advantages, weights, wanted, self.settings.micro_batch_prompts)
 
     def update(self, experience: list[Experience], update: int) -> None:
         """One optimizer step on the whole batch, in micro-batches of whole groups."""

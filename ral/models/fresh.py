@@ -13,7 +13,13 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel, PreTrainedTokenizerFast, Qwen2Tokenizer
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+)
 
 CONTROL_TOKENS = (
     "<|endoftext|>",
@@ -68,7 +74,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     )
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    raw.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False))
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
+    )
     model = json.loads(raw.to_str())["model"]
     merges = [tuple(m) if not isinstance(m, str) else tuple(m.split(" ")) for m in model["merges"]]
     tokenizer = Qwen2Tokenizer(
@@ -105,13 +113,18 @@ def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) 
         "eos_token_id": ids["<|im_end|>"],
         "tie_word_embeddings": True,
     }
-    vision = {"depth": sizes.vision_depth, "num_heads": sizes.vision_heads, "patch_size": 14, "spatial_merge_size": 2}
+    vision: dict[str, Any] = {"depth": sizes.vision_depth, "num_heads": sizes.vision_heads}
+    vision |= {"patch_size": 14, "spatial_merge_size": 2}
     vision |= {"temporal_patch_size": 2, "initializer_range": sizes.vision_hidden**-0.5}
     if family == "qwen2_vl":
         vision |= {"embed_dim": sizes.vision_hidden, "hidden_size": sizes.hidden, "mlp_ratio": 2}
     else:
         vision |= {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
-        vision |= {"out_hidden_size": sizes.hidden, "fullatt_block_indexes": [sizes.vision_depth - 1], "tokens_per_second": 2}
+        vision |= {
+            "out_hidden_size": sizes.hidden,
+            "fullatt_block_indexes": [sizes.vision_depth - 1],
+            "tokens_per_second": 2,
+        }
     return AutoConfig.for_model(
         family,
         text_config=text,
@@ -144,7 +157,7 @@ def write_model(
     vocab_size: int = 1024,
     pixels: tuple[int, int] = (784, 1003520),
 ) -> Path:
-    """Write a model folder from nothing. pixels: smallest and largest area of a picture for Transformers' processors."""
+    """Write a model folder from nothing. pixels: least and largest area of a picture for Transformers' processors."""
     tokenizer = train_tokenizer(texts, vocab_size)
     fresh_network(family, tokenizer, sizes or Sizes(), seed).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

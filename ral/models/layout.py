@@ -1,21 +1,21 @@
 """The attention of a shared prompt, through Transformers' attention interface.
 
-A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so the
-prompt is computed once, not G times. A model loaded with `attn_implementation=ral` calls `shared_attention`, which
-hands its queries and keys to the layout that the forward pass was given; without a layout it is PyTorch's fast attention
-with the usual masks. Layouts also record the queries and keys of chosen layers (the capture that RAL needs) and hold
+A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so
+the prompt is computed once, not G times. A model loaded with `attn_implementation=ral` calls `shared_attention`, which
+hands its queries and keys to the layout that the forward pass was given; without a layout it is PyTorch's fast
+attention with the usual masks. Layouts also record the queries and keys of chosen layers (the capture that RAL needs) and hold
 the key/value cache of a rollout. One function for every model family, no model class patched.
 
-Shapes inside: q [B H S D], k and v [B Hkv S D] with S = P + G * C for training, P for the prefill, G for one decoding step.
+Shapes inside: q [B H S D], k and v [B Hkv S D] with S = P + G * C for training, P for the prefill, G for a decoding step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -36,7 +36,7 @@ class Layout(Protocol):
 
 
 def shared_attention(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,

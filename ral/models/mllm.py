@@ -179,7 +179,7 @@ class MLLM(nn.Module):
         assert prompts.position_ids is not None and prompts.next_position is not None
         batch, (count, length) = len(prompts), response_ids.shape
         group = count // batch
-        words = self.network.get_input_embeddings()(response_ids.view(batch, group * length))
+        words = self.network.get_input_embeddings()(response_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prompts.next_position[:, None]
         positions = torch.cat([prompts.position_ids, places.expand(3, -1, -1)], dim=-1)
         layers = spec.resolve_layers(self.depth) if spec else ()
@@ -192,7 +192,7 @@ class MLLM(nn.Module):
         return States(hidden, layout.captured(spec, prompts.visual, mask) if spec else None)
 
     def prefill(self, prepared: Prepared, group_size: int, capacity: int) -> tuple[Tensor, Decode]:
-        """One pass over the prompts. State [N D] that predicts every first token, and the decoding state of N responses."""
+        """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state."""
         layout = Prefill(prepared.prompts.valid)
         assert prepared.prompts.position_ids is not None
         out = self._decoder(self._embed(prepared), prepared.prompts.position_ids, layout)
@@ -203,7 +203,7 @@ class MLLM(nn.Module):
         """One token for each of N responses: ids [N] -> the state [N D] that predicts the next one."""
         batch = len(prepared.prompts)
         assert prepared.prompts.next_position is not None
-        words = self.network.get_input_embeddings()(token_ids.view(batch, -1))
+        words = self.network.get_input_embeddings()(token_ids.reshape(batch, -1))
         places = (prepared.prompts.next_position + state.step)[:, None].expand(batch, words.shape[1])
         out = self._decoder(words, places.expand(3, -1, -1), state)
         state.step += 1
@@ -236,7 +236,9 @@ def check_folder(pretrained: str) -> None:
         config = AutoConfig.from_pretrained(pretrained)
     except (OSError, ValueError, json.JSONDecodeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"model.pretrained={pretrained}: cannot be read as a model folder or hub id ({reason})") from error
+        raise UserError(
+            f"model.pretrained={pretrained}: cannot be read as a model folder or hub id ({reason})"
+        ) from error
     if config.model_type not in FAMILIES:
         raise UserError(
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "

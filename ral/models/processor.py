@@ -40,7 +40,7 @@ class PatchSettings:
 
 
 def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, tuple[int, int, int]]:
-    """Normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and the grid (t, h, w) of patches.
+    """Normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and their grid (t, h, w).
 
     A clip whose number of frames is not a multiple of temporal_patch_size repeats its last frame.
     """
@@ -94,7 +94,7 @@ class Processor:
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
-        """Read the tokenizer and preprocessor_config.json of a model folder (or hub id). UserError names what is missing."""
+        """Read a model folder's (or hub id's) tokenizer and patch settings. UserError names what is missing."""
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if tokenizer.chat_template is None:
             tokenizer.chat_template = _file(folder, "chat_template.jinja") or _json(folder, "chat_template.json").get(
@@ -140,7 +140,9 @@ class Processor:
             ids += [index] * next(sizes) if index in (self.image_id, self.video_id) else [index]
         return ids
 
-    def batch(self, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]) -> PromptBatch:
+    def batch(
+        self, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]
+    ) -> PromptBatch:
         """B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
         flat = [pixels for group in media for pixels in group]
         tensors, patch_grids = _vision_tensors(flat, self.patches)
@@ -171,7 +173,7 @@ class Processor:
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:
-        """Where in the decoded text each token starts, in characters; exact for text whose tokens are whole characters."""
+        """Where in the decoded text each token starts, in characters; exact where tokens are whole characters."""
         starts, at = [], 0
         for index in ids:
             starts.append(at)

@@ -1,9 +1,9 @@
-"""The attention policy of RAL, section 2, Eq. 2: where a generated token looks, as a distribution over earlier positions.
+"""The attention policy of RAL, section 2, Eq. 2: where a generated token looks, a distribution over earlier positions.
 
 a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
 p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
 
-The rows are made from the queries and keys that a layer computed anyway, for response tokens only, in chunks of queries;
+The rows come from the queries and keys that a layer computed anyway, for response tokens only, in chunks of queries;
 nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
 """
 
@@ -67,7 +67,7 @@ def policy_rows(
     """Eq. 2 for c queries of each of G responses, K = P + C. fp32 (or wider). H key heads, each read by R query heads.
 
     attend: keys that the softmax runs over; keep: keys that remain in p^t (own position out). Rows where nothing is
-    kept are all zero. Queries and keys that count nowhere must be finite: 0 * NaN would reach the gradient of the others.
+    kept are all zero. Queries and keys that count nowhere must be finite: 0 * NaN would reach the other gradients.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     query = query.to(wide) * scaling
@@ -168,8 +168,8 @@ def visual_share(rows: Float[Tensor, "L N C K"], visual: Bool[Tensor, "N P"]) ->
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
     """Rows restricted to the kept keys and renormalised; all zero where nothing is kept.
 
-    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a division
-    by less overflows.
+    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a
+    division by less overflows.
     """
     least = torch.finfo(rows.dtype).tiny ** 0.5
     kept = rows.masked_fill(~keep, 0.0)

@@ -1,8 +1,9 @@
 """Divergences between two distributions over the last axis, in nats, computed in fp32 or wider.
 
-RAL, section 2, Eq. 3: D(p_theta || p_old) is a symmetric bounded divergence; the paper takes Jensen-Shannon. The others are
-options. p is the distribution being trained, q the anchor. Entries where both are zero (masked keys, padding) add nothing
-to the value nor to the gradient. All are zero, with zero gradient, at p = q.
+RAL, section 2, Eq. 3: D(p_theta || p_old) is a symmetric bounded divergence; the paper takes Jensen-Shannon. The others
+are options. p is the distribution being trained, q the anchor. Entries where both are zero (masked keys, padding) add
+nothing to the value nor to the gradient. All are zero at p = q, with zero gradient among distributions (the gradient
+of a KL in p itself is then the same number on every key, which moves no softmax).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def _log(p: Tensor) -> Tensor:
 
 
 def jsd(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Jensen-Shannon divergence, 1/2 KL(p||m) + 1/2 KL(q||m) with m = (p+q)/2; in [0, ln 2]. dJ/dp = 1/2 ln(2p/(p+q))."""
+    """Jensen-Shannon: 1/2 KL(p||m) + 1/2 KL(q||m) with m = (p+q)/2; in [0, ln 2]. dJ/dp = 1/2 ln(2p/(p+q))."""
     log_m = _log((p + q) / 2)
     return ((p * (_log(p) - log_m)).sum(-1) + (q * (_log(q) - log_m)).sum(-1)) / 2
 

@@ -1,4 +1,4 @@
-"""Log-probs and entropy of response tokens from hidden states, in chunks: the logits of all tokens never exist at once."""
+"""Log-probs and entropy of response tokens from hidden states, in chunks: never the logits of all tokens at once."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def policy_logits(
     return logits.masked_fill(banned, -torch.inf)
 
 
-def _chunk(
-    hidden: Tensor, ids: Tensor, head: Head, temperature: float, banned: Tensor
-) -> tuple[Tensor, Tensor]:
+def _chunk(hidden: Tensor, ids: Tensor, head: Head, temperature: float, banned: Tensor) -> tuple[Tensor, Tensor]:
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), dim=-1)
     entropy = -(log_p.exp() * log_p.masked_fill(banned, 0.0)).sum(-1).detach()
     return log_p.gather(-1, ids[:, None]).squeeze(-1), entropy

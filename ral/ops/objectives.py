@@ -1,4 +1,4 @@
-"""The terms of an objective. Each is a pure function of signals; a yaml names the terms that are summed and binds the rest.
+"""The terms of an objective. Each is a pure function of signals; a yaml names those that are summed and binds the rest.
 
 The *positional* parameters of a term are signals, asked for by name; the update computes those and no others:
 
@@ -14,8 +14,8 @@ The *positional* parameters of a term are signals, asked for by name; the update
     advantages [N], mask [N C], weights [N C]     weights sum to 1 over the whole batch (ral.ops.aggregate)
 
 The keyword parameters are numbers and names from yaml. The value returned is coef * sum(weights * per-token value), so
-that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD + gamma_attn L_AttnDistill) are sums of terms.
-Metrics are (total, count) pairs over tokens.
+that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD + gamma_attn L_AttnDistill) are sums of
+terms. Metrics are (total, count) pairs over tokens.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def attention_distillation(
     coef: float = 0.5,
     divergence: str = "jsd",
 ) -> Loss:
-    """On-policy attention distillation, RAL Eq. 5: D(p_theta^t || p_phi^t) on the student's rollouts, coef = gamma_attn."""
+    """On-policy attention distillation, RAL Eq. 5: D(p_theta^t || p_phi^t) on the student's rollouts; gamma_attn."""
     values = attention.compare(teacher_rows, find_divergence(divergence))
     return Loss(_weighted(values, weights, mask, coef), {"attention_distillation": _mean(values, mask)})
 
@@ -149,7 +149,7 @@ def _vocabulary_divergence(
     """Divergence of two next-token distributions over the whole vocabulary, [M], nats."""
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), -1)
     log_q = torch.log_softmax(policy_logits(teacher_hidden, teacher_head, temperature=temperature, banned=banned), -1)
-    log_p, log_q = log_p.masked_fill(banned, -MAX_LOG_RATIO**2), log_q.masked_fill(banned, -MAX_LOG_RATIO**2)
+    log_p, log_q = log_p.masked_fill(banned, -(MAX_LOG_RATIO**2)), log_q.masked_fill(banned, -(MAX_LOG_RATIO**2))
     p, q = log_p.exp(), log_q.exp()
     if direction == "reverse_kl":
         return (p * (log_p - log_q)).sum(-1)
@@ -182,7 +182,9 @@ def token_distillation(
     (0, 1). Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
     """
     if not 0 < beta < 1:
-        raise ValueError(f"token_distillation.beta is {beta}: write a number between 0 and 1 (at 0 and 1 the loss is 0)")
+        raise ValueError(
+            f"token_distillation.beta is {beta}: write a number between 0 and 1 (at 0 and 1 the loss is 0)"
+        )
     student, teacher = hidden[mask].split(chunk), teacher_hidden[mask].split(chunk)
     parts = [
         checkpoint(

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the factor of the peak rate as a function of the step alone, so a resumed run needs no state."""
+"""Learning-rate schedules: the factor of the peak rate as a function of the step alone: resuming needs no state."""
 
 from __future__ import annotations
 

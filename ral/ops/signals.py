@@ -12,7 +12,7 @@ from ral.types import Loss
 Term = Callable[..., Loss]
 
 FROZEN_MODELS = ("old", "reference", "ema", "teacher")
-"""Models whose signals are computed once per rollout and never get a gradient; "old" is the policy before any update."""
+"""Models whose signals are computed once per rollout and never get a gradient; "old": the policy before any update."""
 FROZEN_KINDS = ("log_probs", "rows", "hidden")
 """What can be frozen of a model: token log-probs [N C], attention rows [L N C K], states [N C D]."""
 ANCHOR = "anchor"
@@ -22,8 +22,8 @@ ANCHOR = "anchor"
 def signal_names(term: Term) -> dict[str, str]:
     """{parameter: signal} of one term: its parameters that stand before the `*`; anchors are resolved by `against`.
 
-    A parameter bound by name is no signal. The signature is the function's own: a partial's makes all that follows a bound
-    parameter keyword-only.
+    A parameter bound by name is no signal. The signature is the function's own: in a partial's, all that follows a
+    bound parameter is keyword-only.
     """
     function, bound = (term.func, term.keywords) if isinstance(term, partial) else (term, {})
     parameters = inspect.signature(function).parameters

@@ -1,4 +1,4 @@
-"""Sampling of rollouts: each prompt is prefilled once, its cache shared by its G responses, then decoded token by token."""
+"""Sampling of rollouts: each prompt is prefilled once, its cache shared by its G responses, then decoded."""
 
 from __future__ import annotations
 
@@ -79,7 +79,5 @@ def make_rollout(
     processor: Processor, prepared: Prepared, ids: Tensor, mask: Tensor, finished: Tensor, group_size: int
 ) -> Rollout:
     """A Rollout with the decoded texts. The ids are kept as they are: nothing is ever decoded and encoded again."""
-    texts = tuple(
-        processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)
-    )
+    texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
     return Rollout(prepared.prompts, ids, mask, texts, finished, group_size)
