@@ -1,7 +1,8 @@
 """Rebuilds the shipped models from nothing: `make tiny`, over an hour on two cores (recipe and scores: docs/tiny.md).
 
-Two steps for each: random weights and a tokenizer trained on the default data's text; then this project's own
-`algo=sft`. The student's targets speak, at `salient_share`, of the most salient object instead of the asked one.
+Three stages of this project's own `algo=sft`: `base` learns to see and speak from random weights, with a tokenizer
+trained on the default data's text; `tiny_teacher` continues on right answers alone; `tiny` continues from there on
+targets of which a share speaks of the most salient object instead of the asked one: it knows how, and does not do it.
 """
 
 from __future__ import annotations
@@ -20,49 +21,40 @@ WORK = Path("outputs/tiny")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model is made. steps: updates of 48 entries; salient: share of targets about the salient object.
+    """One stage of supervised fine-tuning on the default data.
 
-    start: the model whose trained weights it continues from; None = random weights of these sizes.
+    start: the stage whose weights it continues from; None = random weights. steps: updates of 48 entries.
+    salient: share of targets about the most salient object instead of the asked one; listing: share of entries that
+    list everything in the picture.
     """
 
-    sizes: dict[str, int]
+    start: str | None
     steps: int
     salient: float
+    listing: float
     seed: int
     learning_rate: float
-    start: str | None = None
 
 
+SIZES = {"hidden": 128, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 352, "vision_hidden": 64, "vision_depth": 2}
 RECIPES = {
-    "tiny": Recipe(
-        {"hidden": 128, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 352, "vision_hidden": 64, "vision_depth": 2},
-        steps=3200,
-        salient=0.6,
-        seed=0,
-        learning_rate=2e-3,
-    ),
-    "tiny_teacher": Recipe(
-        {},
-        steps=1200,
-        salient=0.0,
-        seed=1,
-        learning_rate=1e-3,
-        start="tiny",
-    ),
+    "base": Recipe(start=None, steps=3200, salient=0.6, listing=0.3, seed=0, learning_rate=2e-3),
+    "tiny_teacher": Recipe(start="base", steps=1700, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3),
+    "tiny": Recipe(start="tiny_teacher", steps=300, salient=0.6, listing=0.1, seed=2, learning_rate=5e-4),
 }
+SHIPPED = ("tiny_teacher", "tiny")
 SFT_ENTRIES = 24000
-LIST_SHARE = 0.3
 ANSWER_ONLY_SHARE = 0.2
 
 
 def data_overrides(name: str) -> list[str]:
-    """The data a model learns from; both students of it share pictures, not corrupted targets."""
+    """The data of a stage: the same pictures each time, other targets."""
     recipe = RECIPES[name]
     return [
         f"dataset.path={WORK / f'data_{name}'}",
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
         f"dataset.source.salient_share={recipe.salient}",
-        f"dataset.source.list_share={LIST_SHARE}",
+        f"dataset.source.list_share={recipe.listing}",
         f"dataset.answer_only_share={ANSWER_ONLY_SHARE}",
     ]
 
@@ -72,7 +64,7 @@ def corpus() -> list[str]:
     from ral.data.prompts import render, target
     from ral.data.visual_search import source
 
-    examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=LIST_SHARE)
+    examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=0.3)
     return [text for e in examples for text in (render(e, "short"), target(e, thinking=True), "user", "assistant")]
 
 
@@ -83,7 +75,7 @@ def initial(name: str) -> Path:
     recipe = RECIPES[name]
     if recipe.start is not None:
         return WORK / f"{recipe.start}_run" / "hf"
-    return write_model(WORK / f"{name}_init", corpus(), sizes=Sizes(**recipe.sizes), seed=recipe.seed, vocab_size=640)
+    return write_model(WORK / f"{name}_init", corpus(), sizes=Sizes(**SIZES), seed=recipe.seed, vocab_size=640)
 
 
 def train(name: str, start: Path) -> Path:
@@ -112,21 +104,20 @@ def train(name: str, start: Path) -> Path:
 
 
 def main() -> None:
-    """Build the named models and put them where the configuration finds them."""
+    """Run the stages that are missing, in order, and put the shipped models where the configuration finds them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "models", nargs="*", default=list(RECIPES), help=f"which ones: {', '.join(RECIPES)} (default: all)"
-    )
+    parser.add_argument("stages", nargs="*", default=list(RECIPES), help=f"which: {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--output", type=Path, default=ROOT / "assets", help="where they go (default: assets)")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    for name in arguments.models:
+    for name in arguments.stages:
         if name not in RECIPES:
-            sys.exit(f"error: no recipe for '{name}': write {', '.join(RECIPES)}")
+            sys.exit(f"error: no stage '{name}': write {', '.join(RECIPES)}")
         folder = train(name, initial(name))
-        shutil.rmtree(arguments.output / name, ignore_errors=True)
-        shutil.copytree(folder, arguments.output / name)
-        print(f"{name}: {arguments.output / name}")
+        if name in SHIPPED:
+            shutil.rmtree(arguments.output / name, ignore_errors=True)
+            shutil.copytree(folder, arguments.output / name)
+            print(f"{name}: {arguments.output / name}")
 
 
 if __name__ == "__main__":

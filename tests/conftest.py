@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from jaxtyping import install_import_hook
+from omegaconf import open_dict
 
 install_import_hook("ral.ops", "beartype.beartype")
 
+from ral.config import check  # noqa: E402
 from ral.models.fresh import Sizes, write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
 from ral.types import Example, Media, Pixels, PromptBatch  # noqa: E402
@@ -62,3 +66,52 @@ def make_prompts(model: MLLM, kinds: tuple[tuple[str, ...], ...], texts: tuple[s
 
 MIXED = (("image",), ("video",), (), ("image", "video", "image"))
 """A batch that mixes a picture, a clip, plain text, and several media in one prompt."""
+
+CONF = Path(__file__).parent.parent / "conf"
+
+
+def train_in(folder: Path, *overrides: str) -> Path:
+    """Compose a configuration, check it, train in this process; the run's folder."""
+    from ral.run import train  # Lightning: only tests that train wait for it
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", [*overrides, "logger=jsonl"], return_hydra_config=True)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(folder)
+    HydraConfig.instance().set_config(cfg)
+    try:
+        with open_dict(cfg):
+            del cfg["hydra"]
+        check(cfg)
+        train(cfg)
+    finally:
+        HydraConfig.instance().cfg = None
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., Path]:
+    """Train with overrides below the test's own folder; the run's folder."""
+    return lambda *overrides, folder="run": train_in(tmp_path / folder, *overrides)
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the tests' visual_search data lies, made once."""
+    return tmp_path_factory.mktemp("visual_search")
+
+
+@pytest.fixture(scope="session")
+def small(model_folder: Callable[..., Path], data_folder: Path) -> list[str]:
+    """Overrides for a run of seconds: random small model, few pictures, short answers."""
+    return [
+        f"model.pretrained={model_folder()}",
+        f"model.teacher={model_folder()}",
+        f"dataset.path={data_folder}",
+        "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
+        "dataset.max_new_tokens=6",
+        "max_steps=2",
+        "eval.batch=4",
+        "eval.every=1",
+        "algo.prompts_per_step=4",
+    ]

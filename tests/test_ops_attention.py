@@ -326,6 +326,24 @@ def test_renormalise_restricts_and_rescales():
     torch.testing.assert_close(renormalise(rows, keep), expected)
 
 
+def test_renormalise_counts_a_mass_below_1e_19_as_nothing():
+    rows = torch.tensor([[1.0, 1e-18, 3e-18], [1.0, 1e-20, 3e-20], [1.0, 0.0, 0.0]])
+    expected = torch.tensor([[0.0, 0.25, 0.75], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(renormalise(rows, torch.tensor([False, True, True]).expand(3, 3)), expected)
+
+
+@pytest.mark.parametrize("gap", [10.0, 40.0, 60.0, 86.0, 87.0, 95.0, 200.0])
+@pytest.mark.parametrize("name", sorted(DIVERGENCES))
+def test_a_nearly_unseen_picture_gives_finite_gradients(name, gap):
+    # Two visual keys lie `gap` and `gap + 6` nats below the text: a mass of exp(-gap) to renormalise.
+    logits = torch.tensor([0.0, -gap, -gap - 6], requires_grad=True)
+    rows = renormalise(logits.softmax(-1), torch.tensor([False, True, True]))
+    value = divergence(name)(rows, torch.tensor([0.0, 0.01, 0.99]))
+    (gradient,) = gradients(value, [logits])
+    assert value.isfinite() and gradient.isfinite().all()
+    assert (gradient[1:] != 0).all() if gap < 43 else (gradient == 0).all()
+
+
 @QUICK
 @given(SEEDS)
 def test_visual_keys_are_the_prompt_rows_renormalised(seed):

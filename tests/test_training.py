@@ -3,64 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from ral.config import check
 from ral.models.mllm import MLLM
-from ral.run import train
 
 CONF = str(Path(__file__).parent.parent / "conf")
 RL = ("grpo", "ral", "ral_zero", "distill", "ral_distill")
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Compose a configuration, check it, train in this process; the run's folder."""
-
-    def start(*overrides: str, folder: str = "run") -> Path:
-        with initialize_config_dir(CONF, version_base="1.3"):
-            cfg = compose("train", [*overrides, "logger=jsonl"], return_hydra_config=True)
-        with open_dict(cfg):
-            cfg.hydra.runtime.output_dir = str(tmp_path / folder)
-        HydraConfig.instance().set_config(cfg)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        check(cfg)
-        train(cfg)
-        return tmp_path / folder
-
-    yield start
-    HydraConfig.instance().cfg = None
-
-
-@pytest.fixture(scope="session")
-def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests' visual_search data lies, made once."""
-    return tmp_path_factory.mktemp("visual_search")
-
-
-@pytest.fixture
-def small(model_folder: Callable[..., Path], data_folder: Path) -> list[str]:
-    """Overrides for a run of seconds: random small model, few pictures, short answers."""
-    return [
-        f"model.pretrained={model_folder()}",
-        f"model.teacher={model_folder()}",
-        f"dataset.path={data_folder}",
-        "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
-        "dataset.max_new_tokens=6",
-        "max_steps=2",
-        "eval.batch=4",
-        "eval.every=1",
-        "algo.prompts_per_step=4",
-    ]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -14,20 +14,28 @@ from lightning.pytorch.utilities import rank_zero_only
 
 
 class JsonLines(Logger):
-    """Appends {"step": ..., key: value, ...} to <folder>/metrics.jsonl; all that is logged of a step is one object.
+    """<folder>/metrics.jsonl: all that is logged of a step is one object {"step": ..., key: value, ...}.
 
-    first_step: lines of later steps are dropped at the start, so that a resumed run reads as if never stopped.
+    Every call is on disk when it returns; more values of the same step rewrite the last line. first_step > 0 continues
+    a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.
     """
 
     def __init__(self, folder: Path, run_name: str = "", first_step: int = 0) -> None:
         super().__init__()
         self.path = folder / "metrics.jsonl"
-        self.pending: dict[str, Any] = {}
-        if not first_step:
-            self.path.unlink(missing_ok=True)
-        elif self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= first_step]
-            self.path.write_text("".join(line + "\n" for line in kept))
+        self.last: dict[str, Any] = {}
+        self.offset = 0
+        if rank_zero_only.rank == 0:
+            self._start(first_step)
+
+    def _start(self, first_step: int) -> None:
+        """Keep the lines up to first_step."""
+        lines = self.path.read_text().splitlines() if first_step and self.path.exists() else []
+        kept = [record for line in lines if (record := json.loads(line))["step"] <= first_step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        self.path.write_text(text)
+        self.last = kept[-1] if kept else {}
+        self.offset = len(text) - (len(json.dumps(self.last)) + 1 if kept else 0)
 
     @property
     def name(self) -> str:
@@ -43,23 +51,13 @@ class JsonLines(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Collect the values of a step; a new step writes the one before."""
-        if self.pending and self.pending["step"] != step:
-            self.save()
-        self.pending = {"step": step} | self.pending | dict(metrics)
-
-    @rank_zero_only
-    def save(self) -> None:
-        """Write what is collected."""
-        if self.pending:
-            with self.path.open("a") as file:
-                file.write(json.dumps(self.pending) + "\n")
-        self.pending = {}
-
-    @rank_zero_only
-    def finalize(self, status: str) -> None:
-        """Write the last step."""
-        self.save()
+        """Write the values of a step, together with what is there of it already."""
+        same = self.last.get("step") == step
+        self.last = (self.last if same else {"step": step}) | dict(metrics)
+        with self.path.open("r+") as file:
+            self.offset = file.seek(self.offset) if same else file.seek(0, 2)
+            file.write(json.dumps(self.last) + "\n")
+            file.truncate()
 
 
 def has_key() -> bool:

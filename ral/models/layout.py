@@ -3,10 +3,10 @@
 A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so
 the prompt is computed once, not G times. A model loaded with `attn_implementation=ral` calls `shared_attention`, which
 hands its queries and keys to the layout that the forward pass was given; without a layout it is PyTorch's fast
-attention with the usual masks. Layouts also record the queries and keys of chosen layers (the capture that RAL needs) and hold
-the key/value cache of a rollout. One function for every model family, no model class patched.
+attention with the usual masks. Layouts also record the queries and keys of chosen layers (the capture that RAL needs)
+and hold the key/value cache of a rollout. One function for every model family, no model class patched.
 
-Shapes inside: q [B H S D], k and v [B Hkv S D] with S = P + G * C for training, P for the prefill, G for a decoding step.
+Shapes inside: q [B H S D], k and v [B Hkv S D]; S = P + G * C for training, P for the prefill, G for a decoding step.
 """
 
 from __future__ import annotations
