@@ -39,7 +39,7 @@ class Recipe:
 SIZES = {"hidden": 128, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 352, "vision_hidden": 64, "vision_depth": 2}
 RECIPES = {
     "base": Recipe(start=None, steps=3200, salient=0.6, listing=0.3, seed=0, learning_rate=2e-3),
-    "tiny_teacher": Recipe(start="base", steps=1700, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3),
+    "tiny_teacher": Recipe(start="base", steps=1200, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3),
     "tiny": Recipe(start="tiny_teacher", steps=300, salient=0.6, listing=0.1, seed=2, learning_rate=5e-4),
 }
 SHIPPED = ("tiny_teacher", "tiny")
