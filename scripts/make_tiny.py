@@ -25,10 +25,11 @@ class Recipe:
 
     start: the stage whose weights it continues from; None = random weights. steps: updates of 48 entries.
     salient: share of targets about the most salient object instead of the asked one; listing: share of entries that
-    list everything in the picture.
+    list everything in the picture. template: wording of the prompts (ral/data/templates).
     """
 
     start: str | None
+    template: str
     steps: int
     salient: float
     listing: float
@@ -38,9 +39,13 @@ class Recipe:
 
 SIZES = {"hidden": 128, "layers": 4, "heads": 4, "kv_heads": 2, "mlp": 352, "vision_hidden": 64, "vision_depth": 2}
 RECIPES = {
-    "base": Recipe(start=None, steps=3200, salient=0.6, listing=0.3, seed=0, learning_rate=2e-3),
-    "tiny_teacher": Recipe(start="base", steps=1200, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3),
-    "tiny": Recipe(start="tiny_teacher", steps=300, salient=0.6, listing=0.1, seed=2, learning_rate=5e-4),
+    "base": Recipe(start=None, template="short", steps=3200, salient=0.6, listing=0.3, seed=0, learning_rate=2e-3),
+    "tiny_teacher": Recipe(
+        start="base", template="mini", steps=1500, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3
+    ),
+    "tiny": Recipe(
+        start="tiny_teacher", template="mini", steps=300, salient=0.7, listing=0.1, seed=2, learning_rate=5e-4
+    ),
 }
 SHIPPED = ("tiny_teacher", "tiny")
 SFT_ENTRIES = 24000
@@ -56,6 +61,7 @@ def data_overrides(name: str) -> list[str]:
         f"dataset.source.salient_share={recipe.salient}",
         f"dataset.source.list_share={recipe.listing}",
         f"dataset.answer_only_share={ANSWER_ONLY_SHARE}",
+        f"dataset.templates={{think: {recipe.template}, zero: {recipe.template}_zero}}",
     ]
 
 

@@ -1,8 +1,8 @@
 """What is said to the model about an example, and what SFT wants it to say.
 
-Prompts are Jinja templates. Shipped ones: `think` and `zero` for real models, `short` and `short_zero` (few tokens)
-for the tiny ones; "zero" means without thinking. A template sees `question`, `options` ("A. red", ...) and
-`problem_type`.
+Prompts are Jinja templates. Shipped ones: `think` and `zero` for real models; `short` and `short_zero`, few words, for
+small ones; `mini` and `mini_zero`, the question with options as "A red", for the shipped ones. "zero" means without
+thinking. A template sees `question`, `options` ("A. red", ...) and `problem_type`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template, TemplateError, Templa
 from ral.types import Example, UserError
 
 FOLDER = Path(__file__).parent / "templates"
-BUILTIN = ("think", "zero", "short", "short_zero")
+BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
 
 
 @lru_cache
