@@ -60,6 +60,7 @@ def data_overrides(name: str) -> list[str]:
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
         f"dataset.source.salient_share={recipe.salient}",
         f"dataset.source.list_share={recipe.listing}",
+        "dataset.source.free_form_share=0",
         f"dataset.answer_only_share={ANSWER_ONLY_SHARE}",
         f"dataset.templates={{think: {recipe.template}, zero: {recipe.template}_zero}}",
     ]

@@ -418,3 +418,13 @@ def test_answers_are_spread(train: list[Example]) -> None:
         answers = [e.answer for e in train if e.problem_type == name]
         most = max(answers.count(answer) for answer in set(answers))
         assert most / len(answers) < 0.5, (name, random.sample(answers, 5))
+
+
+def test_free_form_share_turns_entries_into_descriptions(tmp_path: Path) -> None:
+    """Half of the entries plus one turn in five or four of the rest; every type still occurs."""
+    entries = json.loads(make(tmp_path, "train", size=120, seed=0, free_form_share=0.5).read_text())
+    types = [e["problem_type"] for e in entries]
+    assert 0.48 < types.count("free-form") / len(types) < 0.75
+    assert len(set(types)) == 5
+    none = json.loads(make(tmp_path / "none", "train", size=120, seed=0).read_text())
+    assert [e["problem_type"] for e in none].count("free-form") < 0.3 * len(none)

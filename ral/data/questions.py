@@ -258,6 +258,8 @@ PICTURE_TEMPLATES = (
     _of_picture(picture, ask_column),
     _of_picture(signs, ask_text),
 )
+FREE_FORM_OF_PICTURES, FREE_FORM_OF_CLIPS = 1, 2
+"""Places of the free-form questions in PICTURE_TEMPLATES and CLIP_TEMPLATES."""
 CLIP_TEMPLATES = (
     _of_clip(2, ask_first_way),
     _of_clip(0, ask_move_count),

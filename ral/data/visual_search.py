@@ -24,7 +24,16 @@ from rich.console import Console
 from rich.progress import track
 
 from ral.data.draw import write_clip, write_picture
-from ral.data.questions import CLIP_TEMPLATES, PICTURE_TEMPLATES, Question, Reply, World, listing
+from ral.data.questions import (
+    CLIP_TEMPLATES,
+    FREE_FORM_OF_CLIPS,
+    FREE_FORM_OF_PICTURES,
+    PICTURE_TEMPLATES,
+    Question,
+    Reply,
+    World,
+    listing,
+)
 from ral.data.scene import CLIP_ITEMS, SHAPES, SPLIT_BUCKETS, Scene, split_of
 from ral.data.sources import read_file
 from ral.types import Example, UserError
@@ -46,6 +55,7 @@ class Settings:
     clip_share: float
     salient_share: float
     list_share: float
+    free_form_share: float = 0.0
     version: int = VERSION
 
 
@@ -64,7 +74,7 @@ def check(settings: Settings) -> None:
     _require(0 <= world.distractors <= most, "distractors", world.distractors, f"0 to {most} for this grid")
     _require(world.clip_grid >= CLIP_ITEMS, "clip_grid", world.clip_grid, f"at least {CLIP_ITEMS} cells")
     _require(world.frames >= 8 and world.frames % 2 == 0, "frames", world.frames, "an even number from 8 on")
-    for name in ("clip_share", "salient_share", "list_share"):
+    for name in ("clip_share", "salient_share", "list_share", "free_form_share"):
         _require(0 <= getattr(settings, name) <= 1, name, getattr(settings, name), "a share from 0 to 1")
 
 
@@ -74,12 +84,15 @@ def is_clip(index: int, clip_share: float) -> bool:
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """One try at entry `index`; question types take turns. None where the scene does not suit."""
+    """One try at entry `index`; question types take turns, but for the free-form share. None where the scene does not suit."""
     clips = int(index * settings.clip_share)
+    free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
     if is_clip(index, settings.clip_share):
-        made = CLIP_TEMPLATES[clips % len(CLIP_TEMPLATES)](rng, settings.world)
+        turn = FREE_FORM_OF_CLIPS if free_form else clips % len(CLIP_TEMPLATES)
+        made = CLIP_TEMPLATES[turn](rng, settings.world)
     else:
-        made = PICTURE_TEMPLATES[(index - clips) % len(PICTURE_TEMPLATES)](rng, settings.world)
+        turn = FREE_FORM_OF_PICTURES if free_form else (index - clips) % len(PICTURE_TEMPLATES)
+        made = PICTURE_TEMPLATES[turn](rng, settings.world)
     if made is None or split_of(made[0]) != settings.split:
         return None
     same = made[1].right.answer == made[1].salient.answer
@@ -184,16 +197,18 @@ def make(
     clip_share: float = 0.25,
     salient_share: float = 0.0,
     list_share: float = 0.0,
+    free_form_share: float = 0.0,
 ) -> Path:
     """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
 
     A split that was made with the same settings is left as it is; one with other settings is made anew. The settings
-    file is written last, so that an interrupted making is noticed. `salient_share` and `list_share` count for "sft"
+    file is written last, so that an interrupted making is noticed. `free_form_share` of the entries ask for a description
+    whatever their turn. `salient_share` and `list_share` count for "sft"
     alone: the other splits are always right.
     """
     shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
     world = World(grid, clip_grid, frames, distractors)
-    return _make(Path(root), Settings(split, size, seed, world, clip_share, *shares))
+    return _make(Path(root), Settings(split, size, seed, world, clip_share, *shares, free_form_share))
 
 
 def source(
@@ -209,6 +224,7 @@ def source(
     clip_share: float = 0.25,
     salient_share: float = 0.0,
     list_share: float = 0.0,
+    free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> list[Example]:
     """The examples of a split, made first if need be; `limit` keeps the first entries.
@@ -229,5 +245,6 @@ def source(
         clip_share=clip_share,
         salient_share=salient_share,
         list_share=list_share,
+        free_form_share=free_form_share,
     )
     return read_file(path, limit=limit)
