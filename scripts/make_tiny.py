@@ -44,7 +44,7 @@ RECIPES = {
         start="base", template="mini", steps=1500, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3
     ),
     "tiny": Recipe(
-        start="tiny_teacher", template="mini", steps=300, salient=0.7, listing=0.1, seed=2, learning_rate=5e-4
+        start="tiny_teacher", template="mini", steps=240, salient=0.7, listing=0.1, seed=2, learning_rate=5e-4
     ),
 }
 SHIPPED = ("tiny_teacher", "tiny")

@@ -84,7 +84,7 @@ def is_clip(index: int, clip_share: float) -> bool:
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """One try at entry `index`; question types take turns, but for the free-form share. None where the scene does not suit."""
+    """One try at entry `index`; types take turns, but for the free-form share. None where the scene does not suit."""
     clips = int(index * settings.clip_share)
     free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
     if is_clip(index, settings.clip_share):
@@ -202,9 +202,9 @@ def make(
     """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
 
     A split that was made with the same settings is left as it is; one with other settings is made anew. The settings
-    file is written last, so that an interrupted making is noticed. `free_form_share` of the entries ask for a description
-    whatever their turn. `salient_share` and `list_share` count for "sft"
-    alone: the other splits are always right.
+    file is written last, so that an interrupted making is noticed. `free_form_share` of the entries ask for a
+    description whatever their turn. `salient_share` and `list_share` count for "sft" alone: the other splits are
+    always right.
     """
     shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
     world = World(grid, clip_grid, frames, distractors)
