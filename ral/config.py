@@ -79,6 +79,7 @@ class Hardware:
     dtype: str
     micro_batch_prompts: int
     num_workers: int
+    gradients_every: int
     threads: int | None
     strategy: Any
     shard: Any
@@ -317,6 +318,7 @@ RULES: tuple[Rule, ...] = (
     terms_exist,
     groups_can_be_compared,
     attention_has_a_signal,
+    vision_is_trained_in_one_update,
 )
 
 

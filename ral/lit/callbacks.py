@@ -122,7 +122,7 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """eval/* values: means over records, of accuracy also by problem type and by medium."""
 
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
-        values = [float(r[key]) for r in chosen if r[key] is not None]
+        values = [float(r[key]) for r in chosen if r.get(key) is not None]
         return sum(values) / len(values) if values else None
 
     means = {f"eval/{k}": mean(k, records) for k in ("reward", "accuracy", "format", "grounding", "tokens", "finished")}
