@@ -301,7 +301,7 @@ def attention_has_a_signal(cfg: Node) -> str | None:
 
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     """Visual embeddings are made once per step, so a trained vision tower allows one update on them."""
-    if not cfg["model"]["freeze_vision"] and cfg["algo"]["updates_per_rollout"] > 1:
+    if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
         return (
             "model.freeze_vision=false with algo.updates_per_rollout above 1: visual embeddings are computed once per"
             " rollout and would be stale from the second update on; write model.freeze_vision=true (as the paper does)"

@@ -345,7 +345,7 @@ def test_listing_names_everything_in_order(root: Path) -> None:
             wanted = [f"{item.shape} {way}" for item, way in seen_moves(slots_of(example))]
         else:
             seen = picture_of(example)
-            wanted = [f"row {s.row + 1} column {s.col + 1} {s.color} {s.shape} {s.text}".rstrip() for s in seen]
+            wanted = [f"column {s.col + 1} {s.color} {s.shape} {s.text}".rstrip() for s in seen]
         assert example.thought == ", ".join(wanted)
         assert example.answer.split()[0] == str(len(wanted))
 

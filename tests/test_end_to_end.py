@@ -119,7 +119,7 @@ def test_exported_model_answers_as_recorded_in_plain_transformers(command: list[
         example = Example(
             record["uid"], record["question"], record["gold"], record["problem_type"], options=tuple(record["options"])
         )
-        content = [{"type": "image"}, {"type": "text", "text": render(example, "short")}]
+        content = [{"type": "image"}, {"type": "text", "text": render(example, "mini")}]
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
