@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from ral.data.media import MediaReader, MediaSettings
@@ -137,3 +138,44 @@ def test_exported_model_answers_as_recorded_in_plain_transformers(command: list[
         answer = out[0, ids["input_ids"].shape[1] :].tolist()
         ends = (tokenizer.eos_token_id, tokenizer.pad_token_id)
         assert tokenizer.decode([i for i in answer if i not in ends]) == record["response"]
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
+def test_your_own_folder_and_json_file(family: str, tmp_path: Path, model_folder: Callable[..., Path]) -> None:
+    """The command of the README: a checkpoint folder, and a file that mixes a picture, two pictures and plain text."""
+    for i in range(3):
+        Image.new("RGB", (56, 84), (80 * i, 100, 50)).save(tmp_path / f"{i}.png")
+    entries = [
+        {"question": "What color?", "answer": "red", "image": "0.png"},
+        {
+            "question": "Which differs?",
+            "answer": "A",
+            "options": ["A. first", "B. second"],
+            "images": ["1.png", "2.png"],
+        },
+        {"question": "2 + 2?", "answer": "4", "problem_type": "numerical", "images": []},
+    ] * 3
+    (tmp_path / "data.json").write_text(json.dumps(entries))
+    done = finish(
+        [
+            sys.executable,
+            str(ROOT / "train.py"),
+            "algo=ral",
+            f"model={'qwen2vl' if family == 'qwen2_vl' else 'qwen2_5_vl'}",
+            f"model.pretrained={model_folder(family)}",
+            "dataset=jsonl",
+            f"dataset.path={tmp_path / 'data.json'}",
+            "dataset.templates.think=short",
+            "dataset.media.image_min_pixels=784",
+            "dataset.max_new_tokens=5",
+            "max_steps=1",
+            "algo.prompts_per_step=6",
+            "hardware.micro_batch_prompts=2",
+            f"hydra.run.dir={tmp_path / 'run'}",
+        ],
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    kinds = {json.loads(line)["data_type"] for line in (tmp_path / "run/eval/after.jsonl").read_text().splitlines()}
+    assert kinds <= {"image", "text"}
+    assert any((tmp_path / "run" / "wandb").glob("offline-run-*")), "an offline W&B run beside metrics.jsonl"

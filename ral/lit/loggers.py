@@ -78,4 +78,6 @@ def wandb_logger(
         raise ValueError(f"logger.wandb.mode is {mode!r}: write auto, online or offline")
     chosen = os.environ.get("WANDB_MODE") or (mode if mode != "auto" else "online" if has_key() else "offline")
     os.environ.setdefault("WANDB_SILENT", "true")
-    return WandbLogger(name=run_name, project=project, save_dir=str(folder), offline=chosen == "offline")
+    logger = WandbLogger(name=run_name, project=project, save_dir=str(folder), offline=chosen == "offline")
+    logger._wandb_init.pop("anonymous", None)  # Lightning passes a setting that wandb warns about
+    return logger
