@@ -37,6 +37,7 @@ class Algo:
     group_size: int
     prompts_per_step: int
     updates_per_rollout: int
+    ema_decay: float
     temperature: float
     learning_rate: float
     final_learning_rate: float
@@ -79,7 +80,10 @@ class Hardware:
     dtype: str
     micro_batch_prompts: int
     num_workers: int
-    gradients_every: int
+    share_prompt: bool
+    gradient_checkpointing: bool
+    profile: bool
+    term_gradients: bool
     threads: int | None
     strategy: Any
     shard: Any

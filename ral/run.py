@@ -19,12 +19,14 @@ from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
 from ral.data.media import MediaReader
-from ral.lit.callbacks import Evaluations, GentleStop, ProgressBar
+from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, newest, read
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.policy import Models, PolicyModule, Settings
-from ral.models.mllm import MLLM, check_spec, same_tokens, save_network
+from ral.models.checks import check_spec, same_tokens
+from ral.models.mllm import MLLM, save_network
+from ral.models.plain import load
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.report.environment import write_environment
 from ral.report.page import build as build_report
@@ -96,11 +98,14 @@ def load_model(cfg: DictConfig, pretrained: str) -> MLLM:
     """A model from a folder (also one relative to this repository) or a hub id."""
     shipped = ROOT / pretrained
     path = str(shipped) if not Path(pretrained).exists() and shipped.exists() else pretrained
-    return MLLM.load(path, dtype=cfg.hardware.dtype, freeze_vision=cfg.model.freeze_vision)
+    hardware = cfg.hardware
+    return load(path, share_prompt=hardware.share_prompt, dtype=hardware.dtype, freeze_vision=cfg.model.freeze_vision)
 
 
 def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -> Models:
     """The policy and whatever other networks the objective needs frozen signals of."""
+    if cfg.hardware.gradient_checkpointing:
+        policy.checkpoint_layers()
     wanted = frozen_needs(needed(objective.values()))
     spec = instantiate(cfg.algo.attention_policy)
     others: dict[str, MLLM] = {name: policy.frozen_copy() for name in ("reference", "ema") if name in wanted}
@@ -111,10 +116,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             )
         others["teacher"] = load_model(cfg, str(cfg.algo.teacher)).requires_grad_(False)
         same_tokens(policy.processor, others["teacher"].processor)
-    try:
-        check_spec(spec, [policy, *others.values()])
-    except ValueError as error:
-        raise UserError(f"algo.{error}") from error
+    check_spec(spec, [policy, *others.values()])
     return Models(policy, **others)
 
 
@@ -171,6 +173,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models)
             max_grad_norm=cfg.optim.max_grad_norm,
             micro_batch_prompts=max(hardware.micro_batch_prompts, 1),
             seed=cfg.seed,
+            ema_decay=algo.ema_decay,
         ),
         diagnostics=instantiate(cfg.diagnostics),
         shard=instantiate(hardware.shard),
@@ -188,6 +191,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         folder / "checkpoints", every=cfg.checkpoint.every, keep=cfg.checkpoint.keep, resume=resume
     )
     evaluations = Evaluations(folder / "eval", every=cfg.eval.every, before=cfg.eval.before)
+    profile = [Profile(folder / "profile")] if hardware.profile else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
     return L.Trainer(
         accelerator=hardware.accelerator,
@@ -196,7 +200,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=hardware.precision,
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints],
+        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *profile],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,

@@ -102,6 +102,7 @@ class PromptBatch:
     grids: tuple[tuple[tuple[int, int, int], ...], ...]
     position_ids: Tensor | None = None  # [3 B P] int64, from the one function that makes positions
     next_position: Tensor | None = None  # [B] int64, position of the first response token
+    evidence: Tensor | None = None  # [B P] bool, True on visual tokens inside the evidence of the first medium
     targets: tuple[str, ...] | None = None  # the B responses to learn, for supervised fine-tuning
 
     def __len__(self) -> int:
@@ -120,6 +121,7 @@ class Rollout:
 
     response_ids [N C] int64, exactly as sampled; response_mask [N C] bool, True up to and including the end token.
     finished [N] bool: False where the length limit cut the response.
+    log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
     """
 
     prompts: PromptBatch
@@ -128,13 +130,15 @@ class Rollout:
     texts: tuple[str, ...]
     finished: Tensor
     group_size: int
+    log_probs: Tensor | None = None
 
     def select(self, prompts: PromptBatch, start: int, stop: int) -> Rollout:
         """The responses to prompts start..stop without shared padding; `prompts` is that part of the PromptBatch."""
         rows = slice(start * self.group_size, stop * self.group_size)
         length = max(int(self.response_mask[rows].sum(1).max()), 1)
         ids, mask = self.response_ids[rows, :length], self.response_mask[rows, :length]
-        return Rollout(prompts, ids, mask, self.texts[rows], self.finished[rows], self.group_size)
+        log_probs = None if self.log_probs is None else self.log_probs[rows, :length]
+        return Rollout(prompts, ids, mask, self.texts[rows], self.finished[rows], self.group_size, log_probs)
 
 
 @dataclass(frozen=True)

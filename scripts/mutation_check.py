@@ -267,8 +267,8 @@ MUTATIONS = (
     Mutation(
         "log-probs: logits kept",
         "logprobs",
-        "checkpoint(_chunk, h, i, head, temperature, banned, use_reentrant=False)",
-        "_chunk(h, i, head, temperature, banned)",
+        "partial(checkpoint, _chunk, use_reentrant=False)",
+        "_chunk",
         "misc",
     ),
     Mutation(

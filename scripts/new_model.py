@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ral.data.prompts import render
 from ral.data.sources import jsonl
+from ral.models.family import FAMILIES
 from ral.models.fresh import Sizes, write_model
 from ral.types import UserError
 
@@ -31,7 +32,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="JSON file whose text trains the tokenizer")
     parser.add_argument("--media-root", type=Path, help="folder that media paths are relative to (default: its own)")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    parser.add_argument("--family", choices=("qwen2_vl", "qwen2_5_vl"), default="qwen2_5_vl")
+    parser.add_argument("--family", choices=tuple(FAMILIES), default="qwen2_5_vl")
     parser.add_argument("--hidden", type=int, default=128, help="width, a multiple of 32 (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=4, help="decoder layers (default: %(default)s)")
     parser.add_argument("--vocabulary", type=int, default=640, help="text tokens at most (default: %(default)s)")

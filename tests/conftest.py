@@ -55,7 +55,8 @@ def make_pixels(kind: str, seed: int, sides: tuple[int, int] = (56, 84), frames:
 
 def make_prompts(model: MLLM, kinds: tuple[tuple[str, ...], ...], texts: tuple[str, ...] | None = None) -> PromptBatch:
     """Prompts with the given media each, such as (("image",), ("video", "image"), ()), of different lengths."""
-    media = [[make_pixels(k, 10 * i + j, (56, 56 + 28 * i)) for j, k in enumerate(ks)] for i, ks in enumerate(kinds)]
+    s = max(model.processor.patches.factor, 28)  # side of a visual token in pixels
+    media = [[make_pixels(k, 10 * i + j, (2 * s, (2 + i) * s)) for j, k in enumerate(ks)] for i, ks in enumerate(kinds)]
     examples = [
         Example(str(i), "q", "red", "free-form", tuple(Media(k, Path(f"{i}.x")) for k in ks))  # type: ignore[arg-type]
         for i, ks in enumerate(kinds)

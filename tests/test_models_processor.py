@@ -1,4 +1,4 @@
-"""Patches, placeholders and bans of the processor, against Transformers' own picture processor."""
+"""Patches, placeholders and bans of the processor, for every family, against Transformers' own picture processor."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import torch
 from conftest import MIXED, make_pixels, make_prompts
 from transformers import AutoImageProcessor
 
-from ral.models.processor import END_OF_TEXT, END_OF_TURN, Processor, patchify
+from ral.models.family import FAMILIES, patchify
+from ral.models.processor import END_OF_TEXT, END_OF_TURN, Processor
 from ral.types import Example, Pixels, UserError
 
 
-@pytest.mark.parametrize("sides", [(56, 84), (140, 56), (28, 28)])
-def test_picture_patches_equal_transformers(sides, model_folder, load):
-    pixels = make_pixels("image", 3, sides)
-    theirs = AutoImageProcessor.from_pretrained(model_folder(), use_fast=False)(
+@pytest.mark.parametrize("tokens", [(2, 3), (5, 2), (1, 1)])
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_picture_patches_equal_transformers(family, tokens, model_folder, load):
+    settings = load(family).processor.patches
+    pixels = make_pixels("image", 3, (tokens[0] * settings.factor, tokens[1] * settings.factor))
+    theirs = AutoImageProcessor.from_pretrained(model_folder(family), use_fast=False)(
         images=[pixels.frames[0].numpy()], return_tensors="pt"
     )
-    patches, grid = patchify(pixels, load().processor.patches)
+    patches, grid = patchify(pixels, settings)
     assert list(grid) == theirs["image_grid_thw"][0].tolist()
     torch.testing.assert_close(patches, theirs["pixel_values"].float(), atol=1e-5, rtol=1e-5)
 
@@ -43,8 +46,9 @@ def test_frames_of_a_pair_are_both_in_the_patches(load):
     torch.testing.assert_close(a.unflatten(1, (3, 2, -1)).flip(2), b.unflatten(1, (3, 2, -1)))
 
 
-def test_placeholders_count_visual_tokens_and_prompts_are_padded_on_the_left(load):
-    model = load()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_placeholders_count_visual_tokens_and_prompts_are_padded_on_the_left(family, load):
+    model = load(family)
     prompts = make_prompts(model, MIXED)
     for b, grids in enumerate(prompts.grids):
         assert int(prompts.visual[b].sum()) == sum(t * h * w for t, h, w in grids)
@@ -77,12 +81,14 @@ def example_with_clip(example: Example) -> Example:
     return replace(example, media=(Media("video", Path("x.mp4")),))
 
 
-def test_ends_are_allowed_and_every_other_control_token_is_banned(load):
-    processor = load().processor
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ends_are_allowed_and_every_other_control_token_is_banned(family, load):
+    processor = load(family).processor
     ends = {processor.tokenizer.convert_tokens_to_ids(t) for t in (END_OF_TURN, END_OF_TEXT)}
     assert set(processor.end_ids) == ends and not processor.banned[list(ends)].any()
     special = {i for i, t in processor.tokenizer.added_tokens_decoder.items() if t.special}
     assert set(processor.banned.nonzero().flatten().tolist()) == special - ends
+    assert processor.banned[[processor.image_id, processor.video_id]].all()
     assert processor.response_ids("<answer>red</answer>")[-1] == processor.end_id
     assert processor.decode(processor.response_ids("<think>a</think><answer>red</answer>")) == (
         "<think>a</think><answer>red</answer>"
@@ -104,4 +110,4 @@ def test_a_tokenizer_without_placeholders_is_refused(load):
             return len(tokenizer)
 
     with pytest.raises(UserError, match="image_pad"):
-        Processor(Plain(), processor.patches, "folder")
+        Processor(Plain(), processor.family, processor.patches, "folder")

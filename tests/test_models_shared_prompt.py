@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 from conftest import MIXED, make_prompts
 from transformers import AutoModelForImageTextToText
 
+from ral.models.family import FAMILIES
 from ral.models.layout import NAME
 from ral.ops.attention import AttentionSpec
 from ral.rollout.sampler import PolicySampler
-
-FAMILIES = ("qwen2_vl", "qwen2_5_vl")
 
 
 def responses(model, count, length=6, seed=0):
@@ -23,27 +24,36 @@ def responses(model, count, length=6, seed=0):
     return ids, torch.arange(length)[None] < lengths[:, None]
 
 
+@cache
+def eager(folder):
+    """Transformers' own model with its plainest attention."""
+    return AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
+
+
 def plain_rows(model_folder, family, model, prompts, ids, mask, n, group):
     """Transformers' eager model on prompt n // group and response n alone: (states, logits, attentions)."""
-    hf = AutoModelForImageTextToText.from_pretrained(model_folder(family), attn_implementation="eager")
-    b = n // group
+    hf, b = eager(model_folder(family)), n // group
     prompt = prompts.token_ids[b][prompts.valid[b]]
     row = torch.cat([prompt, ids[n][mask[n]]])[None]
-    types = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id).int()
-    media = media_of(prompts, b)
-    return hf(
-        input_ids=row,
-        attention_mask=torch.ones_like(row),
-        mm_token_type_ids=types,
-        output_attentions=True,
-        output_hidden_states=True,
-        **media,
-    )
+    return hf(**inputs_of(family, model, prompts, b, row), output_attentions=True, output_hidden_states=True)
+
+
+def inputs_of(family, model, prompts, b, row):
+    """What Transformers' model of the family takes: ids [1 T] that begin with prompt b, and that prompt's media."""
+    inputs = {"input_ids": row, "attention_mask": torch.ones_like(row), **media_of(prompts, b)}
+    if family != "qwen2_5_vl":  # the others do not know the time between frames; their positions have none
+        inputs.pop("second_per_grid_ts", None)
+    if family != "internvl":
+        inputs["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+    return inputs
 
 
 def media_of(prompts, b):
     """The vision tensors of prompt b alone."""
     out = {}
+    if "pixel_values" in prompts.media and prompts.media["pixel_values"].ndim == 4:  # tiles of all media in order
+        tiles = prompts.media["pixel_values"].split([sum(t for t, _, _ in grids) for grids in prompts.grids])
+        return {"pixel_values": tiles[b]} if len(tiles[b]) else {}
     for kind, values, grid in (
         ("image", "pixel_values", "image_grid_thw"),
         ("video", "pixel_values_videos", "video_grid_thw"),
@@ -131,58 +141,52 @@ def test_greedy_rollout_equals_generate(family, load, model_folder):
     banned = [[int(i)] for i in model.processor.banned.nonzero()]
     for b in range(len(prompts)):
         row = prompts.token_ids[b][prompts.valid[b]][None]
-        types = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id).int()
-        media = media_of(prompts, b)
-        if family == "qwen2_vl":  # its generate does not know the time between frames; its positions have none
-            media.pop("second_per_grid_ts", None)
         out = hf.generate(
-            input_ids=row,
-            attention_mask=torch.ones_like(row),
-            mm_token_type_ids=types,
+            **inputs_of(family, model, prompts, b, row),
             max_new_tokens=8,
             do_sample=False,
             bad_words_ids=banned,
             eos_token_id=list(model.processor.end_ids),
-            **media,
         )[0, row.shape[1] :]
         for n in (2 * b, 2 * b + 1):
             assert rollout.response_ids[n][rollout.response_mask[n]].tolist() == out.tolist()
 
 
-def test_rollout_log_probs_equal_training_log_probs(load):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rollout_log_probs_equal_training_log_probs(family, load):
     """The decoding path and the training path give the same distribution for the same tokens."""
-    model = load()
+    model = load(family)
     prompts = make_prompts(model, MIXED)
     prepared = model("prepare", prompts)
-    generator = torch.Generator().manual_seed(1)
-    rollout = PolicySampler(3, temperature=0.7, max_new_tokens=7)(model, prepared, generator)
+    rollout = PolicySampler(3, temperature=0.7, max_new_tokens=7)(model, prepared, 1)
     with torch.no_grad():
         trained = model("score", prepared, rollout.response_ids, rollout.response_mask, None).hidden
-        hidden, state = model("prefill", prepared, 3, 7)
+        hidden, state = model("prefill", prepared, 3)
         for t in range(rollout.response_ids.shape[1]):
             keep = rollout.response_mask[:, t]
             torch.testing.assert_close(hidden[keep], trained[keep, t], atol=2e-5, rtol=1e-4)
-            hidden = model("decode", prepared, rollout.response_ids[:, t], state)
+            hidden = model("decode", rollout.response_ids[:, t], state)
 
 
-def test_a_model_that_loves_placeholders_never_samples_them(load):
-    model = load()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_that_loves_placeholders_never_samples_them(family, load):
+    model = load(family)
     with torch.no_grad():
         weight = model.network.lm_head.weight
         weight.zero_()
         weight[model.processor.banned.nonzero().flatten()] = 10.0
     prompts = make_prompts(model, (("image",), ("video",)))
-    generator = torch.Generator().manual_seed(0)
-    rollout = PolicySampler(8, temperature=0.9, max_new_tokens=12)(model, model("prepare", prompts), generator)
+    rollout = PolicySampler(8, temperature=0.9, max_new_tokens=12)(model, model("prepare", prompts), 0)
     used = rollout.response_ids[rollout.response_mask]
     assert not bool(model.processor.banned[used].any())
     for token in ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|im_start|>"):
         assert model.processor.banned[model.processor.tokenizer.convert_tokens_to_ids(token)]
 
 
-def test_padding_changes_nothing(load):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_changes_nothing(family, load):
     """Other prompts in the batch, padded values and group mates leave a response's states untouched."""
-    model = load()
+    model = load(family)
     prompts = make_prompts(model, MIXED)
     ids, mask = responses(model, 8)
     with torch.no_grad():
@@ -196,9 +200,10 @@ def test_padding_changes_nothing(load):
     torch.testing.assert_close(alone.hidden[mask[2:4]], together.hidden[2:4][mask[2:4]], atol=2e-6, rtol=1e-5)
 
 
-def test_the_shipped_attention_still_serves_generate(load):
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_shipped_attention_still_serves_generate(family, load):
     """A model under our attention implementation generates as usual: no layout means plain SDPA."""
-    model = load()
+    model = load(family)
     assert model.network.model.language_model.config._attn_implementation == NAME
     row = torch.tensor([[5, 6, 7, 8]])
     ours = model.network.generate(input_ids=row, attention_mask=torch.ones_like(row), max_new_tokens=4, do_sample=False)
@@ -209,8 +214,9 @@ def test_the_shipped_attention_still_serves_generate(load):
     assert ours.tolist() == theirs.tolist()
 
 
-def test_frozen_copy_shares_the_tower_and_does_not_move(load):
-    model = load()
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_copy_shares_the_tower_and_does_not_move(family, load):
+    model = load(family)
     twin = model.frozen_copy()
     assert twin.sees_like(model)
     before = twin.network.lm_head.weight.clone()

@@ -17,7 +17,7 @@ from ral.ops.attention import (
     policy_rows,
     renormalise,
     row_entropy,
-    visual_share,
+    share_on,
 )
 from ral.ops.divergence import DIVERGENCES, divergence, jsd
 
@@ -311,11 +311,11 @@ def test_entropy_of_rows():
     torch.testing.assert_close(row_entropy(rows), expected)
 
 
-def test_visual_share_is_a_mean_over_layers_of_prompt_keys_only():
+def test_share_on_is_a_mean_over_layers_of_prompt_keys_only():
     rows = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.3, 0.3, 0.4, 0.0]])[:, None, None]  # two layers, P = 3, C = 1
     visual = torch.tensor([[False, True, True]])
-    torch.testing.assert_close(visual_share(rows, visual), torch.tensor([[(0.5 + 0.7) / 2]]))
-    both = visual_share(rows.expand(2, 2, 1, 4), torch.tensor([[False, True, True], [True, False, False]]))
+    torch.testing.assert_close(share_on(rows, visual), torch.tensor([[(0.5 + 0.7) / 2]]))
+    both = share_on(rows.expand(2, 2, 1, 4), torch.tensor([[False, True, True], [True, False, False]]))
     torch.testing.assert_close(both, torch.tensor([[0.6], [0.2]]))
 
 

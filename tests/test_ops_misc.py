@@ -202,7 +202,9 @@ def test_log_probs_loop_equals_vectorised(seed, temperature):
     assert log_probs.requires_grad and not entropy.requires_grad
 
 
-def test_log_probs_have_the_gradient_of_the_plain_computation():
+@pytest.mark.parametrize("kept", [0, 2**24])  # logits recomputed in the backward pass, and kept for it
+def test_log_probs_have_the_gradient_of_the_plain_computation(kept, monkeypatch):
+    monkeypatch.setattr("ral.ops.logprobs.KEPT_LOGITS", kept)
     hidden, weight, ids, mask = inputs(2)
     log_probs, _ = token_log_probs(hidden, ids, mask, head_of(weight), temperature=0.7, banned=BANNED, chunk=2)
     factors = normal(5, 4, 3)
@@ -268,7 +270,8 @@ def test_no_token_at_all():
     assert all((g == 0).all() for g in gradients(log_probs.sum(), [hidden, weight]))
 
 
-def test_no_logits_are_kept_for_the_backward_pass():
+def test_no_logits_are_kept_for_the_backward_pass(monkeypatch):
+    monkeypatch.setattr("ral.ops.logprobs.KEPT_LOGITS", 4 * 3 * 400 - 1)  # these are one too many
     hidden, weight, vocabulary = normal(0, 4, 3, 5).requires_grad_(), normal(1, 400, 5), 400
     ids, mask, sizes = torch.zeros(4, 3, dtype=torch.long), ragged((3, 3, 3, 3), 3), []
 

@@ -88,7 +88,7 @@ def test_same_seed_same_losses_and_another_seed_differs(run: Callable[..., Path]
 
 def test_ral_without_coefficient_is_grpo(run: Callable[..., Path], small: list[str]) -> None:
     """lambda_attn = 0 reproduces GRPO digit for digit; lambda_attn = 1 does not."""
-    common = [*small, REWARD_FOR_LENGTH, "diagnostics.gradients_every=0"]
+    common = [*small, REWARD_FOR_LENGTH, "diagnostics.gradients=false"]
     grpo = weights(run("algo=grpo", *common, folder="g"))
     off = weights(run("algo=ral", "algo.attention.coef=0.0", *common, folder="z"))
     on = weights(run("algo=ral", "algo.attention.coef=50.0", *common, folder="o"))
@@ -107,7 +107,7 @@ def test_resume_equals_the_uninterrupted_run(run: Callable[..., Path], small: li
 
 def test_first_update_has_no_attention_gradient_and_the_second_has(run: Callable[..., Path], small: list[str]) -> None:
     """Paper section 3: D(p || q) and its gradient are zero at p = q."""
-    path = run("algo=ral", *small, REWARD_FOR_LENGTH, "diagnostics.gradients_every=1") / "metrics.jsonl"
+    path = run("algo=ral", *small, REWARD_FOR_LENGTH, "diagnostics.every=1") / "metrics.jsonl"
     line = json.loads(path.read_text().splitlines()[1])
     assert line["train/grad_norm_attention_update_1"] < 1e-6 * line["train/grad_norm_token_update_1"]
     assert line["train/grad_norm_attention_update_4"] > 1e2 * line["train/grad_norm_attention_update_1"] > -1

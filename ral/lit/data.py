@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ral.data.evidence import evidence_mask
 from ral.data.media import MediaReader
 from ral.data.prompts import render, target
 from ral.models.processor import Processor
@@ -96,7 +97,10 @@ class Collate:
         """Prompts, each worded with or without thinking."""
         think, zero = self.templates
         texts = [render(e, think if t else zero) for e, t in zip(examples, thinks, strict=True)]
-        return self.processor.batch(examples, texts, [[self.reader.read(m) for m in e.media] for e in examples])
+        media = [[self.reader.read(m) for m in e.media] for e in examples]
+        prompts = self.processor.batch(examples, texts, media)
+        frames_per_slot = self.processor.patches.temporal_patch_size
+        return replace(prompts, evidence=evidence_mask(prompts, media, frames_per_slot))
 
 
 class PromptData(L.LightningDataModule):

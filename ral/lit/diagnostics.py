@@ -1,16 +1,16 @@
-"""What the attention did in a step, measured for every algorithm alike, whether or not the objective uses attention."""
+"""What attention and gradients do in a step, measured for every algorithm alike, whether or not it uses attention."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ral.ops.aggregate import masked_sum
-from ral.ops.attention import row_entropy, visual_share
+from ral.ops.attention import CapturedAttention, row_entropy, share_on
 from ral.ops.divergence import jsd
 from ral.types import Loss
 
@@ -21,27 +21,38 @@ if TYPE_CHECKING:
 
 @dataclass
 class Diagnostics:
-    """every: steps between measurements of attention after the updates (one extra forward pass each; 0 = never).
+    """What the attention does, for every algorithm alike: at each step's last update, and at times by update index.
 
-    gradients_every: steps between measurements of each term's own gradient, per update index (one extra backward pass
-    a term; 0 = never).
+    Attention is that of an update's own pass, before the update moves the weights: at the first it is the rollout's.
+    every: steps between measurements by update index (0 = measure nothing at all); with `gradients` one costs a
+    backward pass for each term and update.
+    max_log_prob_gap: nats; how far the sampler's and the first update's log-probs of the same tokens may differ in the
+    mean. More means that rollouts come from another distribution than the one that is trained.
     """
 
-    every: int = 1
-    gradients_every: int = 10
+    every: int = 10
+    gradients: bool = True
+    max_log_prob_gap: float = 0.1
     _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    def due(self, step: int) -> bool:
-        """Whether attention is measured at this rollout step."""
-        return self.every > 0 and step % self.every == 0
+    def needs(self) -> frozenset[str]:
+        """Signals that the measurement wants beside the objective's."""
+        return frozenset({"old_rows", "attention"}) if self.every else frozenset()
 
-    def needs(self, step: int) -> frozenset[str]:
-        """Frozen signals that the measurement wants beside the objective's."""
-        return frozenset({"old_rows"}) if self.due(step) else frozenset()
-
-    def during(self, module: PolicyModule, update: int, losses: Mapping[str, Loss]) -> None:
-        """Add up each term's own gradient over the micro-batches of an update."""
-        if self.gradients_every == 0 or module.rollout_step % self.gradients_every or len(losses) < 2:
+    def during(
+        self, module: PolicyModule, update: int, part: Experience, live: Mapping[str, Any], losses: Mapping[str, Loss]
+    ) -> None:
+        """Attention before this update, and each term's own gradient, added up over the micro-batches."""
+        sampled, mask = part.rollout.log_probs, part.rollout.response_mask
+        if update == 0 and sampled is not None:
+            gap = (live["log_probs"].detach() - sampled).abs()
+            module.meter.add({"log_prob_gap": (masked_sum(gap, mask), mask.sum())})
+        if self.every and update + 1 == module.settings.updates_per_rollout:
+            module.meter.add(attention_pairs(part, live["attention"], ""))
+        if not self.every or module.rollout_step % self.every:
+            return
+        module.meter.add(attention_pairs(part, live["attention"], f"_update_{update + 1}"))
+        if not self.gradients or len(losses) < 2:
             return
         parameters = [p for _, p in module.policy.trained_parameters()]
         for name, loss in losses.items():
@@ -69,24 +80,36 @@ class Diagnostics:
             )
         self._gradients = {}
 
-    @torch.no_grad()
-    def after(self, module: PolicyModule, experience: list[Experience]) -> None:
-        """Attention after the updates: JSD to the rollout's, entropy, share on visual keys; summed over tokens."""
-        if not self.due(module.rollout_step):
-            return
-        for part in experience:
-            mask = part.rollout.response_mask
-            states = module.passes.states(module.policy, part.prepared, part.rollout, attention=True)
-            assert states.attention is not None
-            rows = states.attention.rows()
-            measured = {
-                "attention_jsd": jsd(rows, part.signals["old_rows"]).mean(0),
-                "attention_entropy": row_entropy(rows).mean(0),
-                "attention_visual_share": visual_share(
-                    rows, part.prepared.prompts.visual.repeat_interleave(part.rollout.group_size, 0)
-                ),
-            }
-            module.meter.add({name: (masked_sum(value, mask), mask.sum()) for name, value in measured.items()})
+    def check(self, means: Mapping[str, float]) -> None:
+        """RuntimeError where sampler and training disagree on the policy."""
+        gap = means.get("train/log_prob_gap", 0.0)
+        if not gap <= self.max_log_prob_gap:
+            raise RuntimeError(
+                f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "
+                f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: the rollout is not of the policy being trained"
+            )
+
+
+@torch.no_grad()
+def attention_pairs(part: Experience, attention: CapturedAttention, suffix: str) -> dict[str, tuple[Tensor, Tensor]]:
+    """(total, count) over response tokens: JSD to the rollout's attention, entropy, share on visual keys, and the part
+    of that share which falls inside the evidence (over the responses to prompts that have evidence).
+    """
+    prompts, mask = part.prepared.prompts, part.rollout.response_mask
+    assert prompts.evidence is not None
+    visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
+    columns: dict[str, list[Tensor]] = {"jsd": [], "entropy": [], "visual_share": [], "evidence_share": []}
+    for at, rows in attention.pieces():
+        seen, found = (share_on(rows, keys) for keys in (visual, evidence))
+        columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
+        columns["entropy"].append(row_entropy(rows).mean(0))
+        columns["visual_share"].append(seen)
+        columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
+    over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
+    return {
+        f"attention_{name}{suffix}": (masked_sum(torch.cat(values, dim=1), over[name]), over[name].sum())
+        for name, values in columns.items()
+    }
 
 
 def dot(a: list[Tensor], b: list[Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ def evaluate_prompts(
     """One record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md)."""
     prepared = policy("prepare", prompts)
     with gather_weights(policy) if gather_weights else nullcontext():
-        rollout = sampler(policy, prepared, None)
+        rollout = sampler(policy, prepared)
     scores = reward(rollout)
     spec = AttentionSpec(layers=passes.spec.layers, heads=passes.spec.heads, query=passes.spec.query, keys="all")
     states = replace(passes, spec=spec).states(policy, prepared, rollout, attention=True)

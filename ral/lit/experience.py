@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -28,7 +28,15 @@ class Experience:
     rollout: Rollout
     advantages: Tensor
     weights: Tensor
-    signals: dict[str, Tensor]
+    signals: dict[str, Tensor] = field(default_factory=dict)
+
+    def select(self, start: int, stop: int) -> Experience:
+        """Prompts start..stop with all their responses."""
+        prepared = self.prepared.select(start, stop)
+        part = self.rollout.select(prepared.prompts, start, stop)
+        rows = slice(start * self.rollout.group_size, stop * self.rollout.group_size)
+        weights = self.weights[rows, : part.response_ids.shape[1]]
+        return Experience(prepared, part, self.advantages[rows], weights)
 
 
 @dataclass(frozen=True)
@@ -53,17 +61,12 @@ class Forward:
     def frozen(self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
         """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
         states = self.states(model, prepared, rollout, "rows" in kinds)
-        make: Mapping[str, Callable[[], Tensor]] = {
-            "log_probs": lambda: self.log_probs(model, states, rollout)[0],
-            "rows": lambda: states.attention.rows(),  # type: ignore[union-attr]
-            "hidden": lambda: states.hidden,
-        }
-        return {kind: make[kind]() for kind in kinds}
+        return frozen_kinds(kinds, states, lambda: self.log_probs(model, states, rollout)[0])
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """The signals of the policy being trained, with their graph."""
         rollout = experience.rollout
-        states = self.states(model, experience.prepared, rollout, "attention" in needs)
+        states = self.states(model, experience.prepared, rollout, bool(needs & {"attention", "old_rows"}))
         log_probs, entropy = self.log_probs(model, states, rollout)
         return {
             "log_probs": log_probs,
@@ -82,28 +85,41 @@ class Forward:
 def freeze(
     forward: Forward,
     models: Mapping[str, tuple[MLLM, Prepared]],
-    rollout: Rollout,
-    advantages: Tensor,
-    weights: Tensor,
+    batch: Experience,
     needs: frozenset[str],
     prompts: int,
 ) -> list[Experience]:
-    """Micro-batches of at most `prompts` prompts with the frozen signals that `needs` names ("old_log_probs", ...).
+    """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}; "old" is the policy as it is now.
+    models: {name: (network, its view of the prompts)}.
     """
     wanted = frozen_needs(needs)
     batches = []
-    for start in range(0, len(rollout.prompts), prompts):
-        stop = min(start + prompts, len(rollout.prompts))
-        views = {name: (model, prepared.select(start, stop)) for name, (model, prepared) in models.items()}
-        part = rollout.select(views["old"][1].prompts, start, stop)
-        rows = slice(start * rollout.group_size, stop * rollout.group_size)
+    for start in range(0, len(batch.prepared.prompts), prompts):
+        stop = min(start + prompts, len(batch.prepared.prompts))
+        part = batch.select(start, stop)
         signals = {
             f"{name}_{kind}": value
-            for name, kinds in wanted.items()
-            for kind, value in forward.frozen(*views[name], part, kinds).items()
+            for name, (model, prepared) in models.items()
+            for kind, value in forward.frozen(model, prepared.select(start, stop), part.rollout, wanted[name]).items()
         }
-        own_weights = weights[rows, : part.response_ids.shape[1]]
-        batches.append(Experience(views["old"][1], part, advantages[rows], own_weights, signals))
+        batches.append(replace(part, signals=signals))
     return batches
+
+
+@torch.no_grad()
+def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -> Experience:
+    """The micro-batch with the old policy's signals that `needs` names, from a pass before any weight has moved."""
+    kinds = frozen_needs(needs).get("old", ())
+    old = frozen_kinds(kinds, States(live["hidden"], live["attention"]), lambda: live["log_probs"])
+    return replace(part, signals=part.signals | {f"old_{kind}": value for kind, value in old.items()})
+
+
+def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
+    """{kind: tensor without graph} of the asked kinds, from one pass."""
+    make: Mapping[str, Callable[[], Tensor]] = {
+        "log_probs": log_probs,
+        "rows": lambda: states.attention.rows(),  # type: ignore[union-attr]
+        "hidden": lambda: states.hidden,
+    }
+    return {kind: make[kind]().detach() for kind in kinds}

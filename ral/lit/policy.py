@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import lightning as L
 import torch
@@ -15,12 +17,35 @@ from torch.optim import Optimizer
 
 from ral.lit.diagnostics import Diagnostics
 from ral.lit.evaluation import evaluate_prompts
-from ral.lit.experience import Experience, Forward, freeze
+from ral.lit.experience import Experience, Forward, freeze, remember
 from ral.lit.metrics import Meter, rollout_pairs
 from ral.models.mllm import MLLM, Prepared
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
-from ral.types import PromptBatch, Rollout, Scores
+from ral.rollout.sampler import hash_seed
+from ral.types import Loss, PromptBatch, Rollout, Scores
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def timed(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add a method's seconds to self.times[name], the device's work included."""
+
+    def wrap(method: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(method)
+        def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+            self: Any = args[0]
+            started = time.perf_counter()
+            result = method(*args, **kwargs)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.times[name] = self.times.get(name, 0.0) + time.perf_counter() - started
+            return result
+
+        return inner
+
+    return wrap
 
 
 @dataclass(frozen=True)
@@ -47,7 +72,7 @@ class Settings:
 class PolicyModule(L.LightningModule):
     """Trains models.policy on `objective`, a sum of named terms (ral.ops.objectives).
 
-    sampler(policy, prepared, generator) -> Rollout; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
+    sampler(policy, prepared, seed) -> Rollout; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
     aggregate(mask, counts) -> weights; optimizer(parameters) -> Optimizer; learning_rate(step) -> factor in [0, 1].
     """
 
@@ -86,58 +111,72 @@ class PolicyModule(L.LightningModule):
         self.rollout_step, self.stepping = 0, False
         self.meter = Meter()
         self.latest: dict[str, float] = {}
+        self.times: dict[str, float] = {}
 
     # ---- one step
 
     def training_step(self, prompts: PromptBatch, index: int) -> None:
         """Rollout, rewards, advantages, frozen signals, then `updates_per_rollout` updates on the same batch."""
         started, self.stepping = time.perf_counter(), True
-        prepared = self.policy("prepare", prompts)
+        prepared = self.see(prompts)
         rollout = self.roll_out(prepared)
-        rolled = time.perf_counter()
-        scores = self.reward(rollout)
+        scores = self.score(rollout)
         advantages = self.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
         experience = self.freeze(prompts, prepared, rollout, advantages)
         for update in range(self.settings.updates_per_rollout):
-            self.update(experience, update)
-        self.diagnostics.after(self, experience)
-        self.finish_step(rollout, scores, started, rolled)
+            experience = self.update(experience, update)
+        self.finish_step(rollout, scores, started)
 
+    @timed("vision_s")
+    def see(self, prompts: PromptBatch) -> Prepared:
+        """Prompts with positions and visual embeddings, for every pass of the step."""
+        return self.policy("prepare", prompts)
+
+    @timed("rollout_s")
     def roll_out(self, prepared: Prepared) -> Rollout:
-        """Responses to the prompts, drawn with a generator that depends on seed, step and rank alone."""
-        generator = torch.Generator(self.device)
-        generator.manual_seed(hash_seed(self.settings.seed, self.rollout_step, self.global_rank))
-        if self.gather_weights is None:
-            return self.sampler(self.policy, prepared, generator)
-        with self.gather_weights(self.policy):
-            return self.sampler(self.policy, prepared, generator)
+        """Responses to the prompts; a prompt's depend on seed, step and the prompt alone, not on batch or rank."""
+        seed = hash_seed(self.settings.seed, self.rollout_step)
+        with self.gather_weights(self.policy) if self.gather_weights else nullcontext():
+            return self.sampler(self.policy, prepared, seed)
 
+    @timed("reward_s")
+    def score(self, rollout: Rollout) -> Scores:
+        """Rewards of the responses."""
+        return self.reward(rollout)
+
+    @timed("freeze_s")
     def freeze(
         self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, advantages: Tensor
     ) -> list[Experience]:
-        """Micro-batches with global weights and the frozen signals that the objective or the diagnostics ask for."""
-        wanted = self.needs | self.diagnostics.needs(self.rollout_step)
-        models = {"old": (self.policy, prepared)}
-        for name in frozen_needs(wanted):
-            if name in self.others:
-                other: MLLM = self.others[name]  # type: ignore[assignment]
-                models[name] = (other, prepared if other.sees_like(self.policy) else other("prepare", prompts))
+        """Micro-batches with global weights and the other networks' signals that the objective asks for."""
+        models = {}
+        for name in frozen_needs(self.needs).keys() & set(self.others):
+            other: MLLM = self.others[name]  # type: ignore[assignment]
+            models[name] = (other, prepared if other.sees_like(self.policy) else other("prepare", prompts))
         local = counts(rollout.response_mask)
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
         weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
-        advantages = advantages.to(weights.device)
-        return freeze(self.passes, models, rollout, advantages, weights, wanted, self.settings.micro_batch_prompts)
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights)
+        return freeze(self.passes, models, batch, self.needs, self.settings.micro_batch_prompts)
 
-    def update(self, experience: list[Experience], update: int) -> None:
-        """One optimizer step on the whole batch, in micro-batches of whole groups."""
+    @timed("update_s")
+    def update(self, experience: list[Experience], update: int) -> list[Experience]:
+        """One optimizer step on the whole batch, in micro-batches of whole groups.
+
+        The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
+        """
         optimizer = self.optimizers(use_pl_optimizer=True)
         optimizer.zero_grad()
         self.set_learning_rate(optimizer)
+        needs = self.needs | self.diagnostics.needs()
+        done = []
         for part in experience:
-            keep = self.policy.trains_vision and part is not experience[-1]  # all parts share the vision tower's graph
-            losses = self.losses(part)
+            live = self.passes.live(self.policy, part, needs)
+            done.append(part if update else remember(part, live, needs))
+            losses = self.losses(done[-1], live)
             total = torch.stack([loss.value for loss in losses.values()]).sum()
-            self.diagnostics.during(self, update, losses)
+            self.diagnostics.during(self, update, done[-1], live, losses)
+            keep = self.policy.trains_vision and part is not experience[-1]  # all parts share the vision tower's graph
             # ranks average gradients, and the weights are global: hence the factor
             self.manual_backward(total * self.trainer.world_size, retain_graph=keep)
         self.diagnostics.update_done(self, update)
@@ -146,11 +185,12 @@ class PolicyModule(L.LightningModule):
         once = {f"loss_{name}": (0, 1 / self.trainer.world_size) for name in self.objective}
         self.meter.add({"grad_norm": (norm, 1), "loss": (0, 1 / self.trainer.world_size), **once})
         optimizer.step()
+        return done
 
-    def losses(self, part: Experience) -> dict[str, Any]:
+    def losses(self, part: Experience, live: Mapping[str, Any]) -> dict[str, Loss]:
         """Every term of the objective on one micro-batch."""
         heads = {f"{name}_head": other.head for name, other in self.others.items()}
-        signals = {**part.signals, **heads, **self.passes.live(self.policy, part, self.needs)}
+        signals = {**part.signals, **heads, **live}
         losses = {name: evaluate(term, signals) for name, term in self.objective.items()}
         mask = part.rollout.response_mask
         self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
@@ -160,17 +200,18 @@ class PolicyModule(L.LightningModule):
             self.meter.add({"loss": (share, 0)})
         return losses
 
-    def finish_step(self, rollout: Rollout, scores: Scores, started: float, rolled: float) -> None:
+    def finish_step(self, rollout: Rollout, scores: Scores, started: float) -> None:
         """Log the step's means over all ranks, move the EMA policy, count the step."""
         self.meter.add(rollout_pairs(rollout, scores))
-        ended = time.perf_counter()
-        times = {"rollout_s": rolled - started, "update_s": ended - rolled, "step_s": ended - started}
         means = {f"train/{k}": v for k, v in self.meter.means(self.sum_over_ranks).items()}
+        self.diagnostics.check(means)
         means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
         if "ema" in self.others:
             self.move_ema(self.others["ema"])  # type: ignore[arg-type]
         self.rollout_step, self.stepping = self.rollout_step + 1, False
-        self.latest = means | {f"time/{k}": v for k, v in times.items()}
+        self.times["step_s"] = time.perf_counter() - started
+        self.latest = means | {f"time/{k}": v for k, v in self.times.items()}
+        self.times = {}
         self.write(self.latest)
 
     # ---- evaluation
@@ -182,6 +223,18 @@ class PolicyModule(L.LightningModule):
         )
 
     # ---- Lightning's hooks and helpers
+
+    def on_train_start(self) -> None:
+        """The first step's data are waited for from here on."""
+        self.waiting_since = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The time that the step waited for its data."""
+        self.times["data_s"] = time.perf_counter() - self.waiting_since
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Lightning calls this after the callbacks: what follows is waiting for data."""
+        self.waiting_since = time.perf_counter()
 
     def configure_model(self) -> None:
         """Shard the networks where the hardware asks for it."""
@@ -224,14 +277,3 @@ class PolicyModule(L.LightningModule):
 def full(norm: Tensor) -> Tensor:
     """A plain tensor, whatever the sharding."""
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-
-
-def hash_seed(*parts: int) -> int:
-    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
-    state = 0
-    for part in parts:
-        state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        state ^= state >> 31
-    return state >> 1

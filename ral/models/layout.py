@@ -17,10 +17,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+from transformers import Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
+from ral.models.kernel import KERNELS, attend_shared
 from ral.ops.attention import AttentionSpec, CapturedAttention
 
 NAME = "ral"
@@ -28,10 +30,19 @@ NAME = "ral"
 
 
 class Layout(Protocol):
-    """What a forward pass does with the queries, keys and values of a layer."""
+    """What a forward pass does with the queries, keys and values of a layer.
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attention output [B S H D]."""
+    mask: Transformers' own mask [B S] of valid positions, past: its cache; None where the layout attends itself.
+    """
+
+    @property
+    def mask(self) -> Tensor | None: ...
+
+    @property
+    def past(self) -> Cache | None: ...
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
+        """Attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
         ...
 
 
@@ -47,9 +58,10 @@ def shared_attention(
     **kwargs: object,
 ) -> tuple[Tensor, None]:
     """The registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none."""
-    if layout is None:
+    out = None if layout is None else layout.attend(int(module.layer_idx), query, key, value, scaling)
+    if out is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    return layout.attend(int(module.layer_idx), query, key, value, scaling), None
+    return out, None
 
 
 AttentionInterface.register(NAME, shared_attention)
@@ -88,27 +100,25 @@ def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
 
 
 @dataclass
-class Packed:
-    """Training layout: prompts [B P] and their responses [B G*C] in one row; records the layers of `spec`."""
+class Recorder:
+    """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
+
+    valid [B P]; a row holds the prompt and group_size responses of response_length tokens.
+    """
 
     valid: Tensor
     group_size: int
     response_length: int
     layers: tuple[int, ...] = ()
+    mask: Tensor | None = None
+    past: Cache | None = None
     recorded: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._prompt_mask = prompt_mask(self.valid)
-        self._response_mask = response_mask(self.valid, self.group_size, self.response_length)
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
+        """Records, and leaves the attention to SDPA."""
         if layer in self.layers:
             self.recorded[layer] = (query, key, scaling)
-        p = self.valid.shape[1]
-        prompt = _sdpa(query[:, :, :p], key[:, :, :p], value[:, :, :p], self._prompt_mask, scaling)
-        responses = _sdpa(query[:, :, p:], key, value, self._response_mask, scaling)
-        return torch.cat([prompt, responses], dim=1)
+        return None
 
     def captured(self, spec: AttentionSpec, visual: Tensor, mask: Tensor) -> CapturedAttention:
         """The recorded queries and keys as the attention policy needs them. visual [B P], mask [N C]."""
@@ -134,10 +144,34 @@ class Packed:
 
 
 @dataclass
+class Packed(Recorder):
+    """Training layout of shared prompts: a prompt and all its responses in one row."""
+
+    def __post_init__(self) -> None:
+        self._prompt_mask = prompt_mask(self.valid)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+        super().attend(layer, query, key, value, scaling)
+        p = self.valid.shape[1]
+        prompt = _sdpa(query[:, :, :p], key[:, :, :p], value[:, :, :p], self._prompt_mask, scaling)
+        if query.device.type in KERNELS:
+            padded = None if self._prompt_mask is None else self.valid
+            before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
+            responses = attend_shared(query[:, :, p:], before, own, padded, self.group_size, scaling).transpose(1, 2)
+        else:
+            mask = response_mask(self.valid, self.group_size, self.response_length)
+            responses = _sdpa(query[:, :, p:], key, value, mask, scaling)
+        return torch.cat([prompt, responses], dim=1)
+
+
+@dataclass
 class Prefill:
     """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt."""
 
     valid: Tensor
+    mask: Tensor | None = None
+    past: Cache | None = None
     cache: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -151,17 +185,36 @@ class Prefill:
 
 @dataclass
 class Decode:
-    """Rollout layout of one step for all G responses of each prompt.
+    """Rollout layout of one step for the G responses of each prompt.
 
     The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
-    [B Hkv G capacity D] at `step`, which the caller advances.
+    [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B]:
+    that of the first response token.
     """
 
     valid: Tensor
+    position: Tensor
     cache: dict[int, tuple[Tensor, Tensor]]
-    capacity: int
+    capacity: int = 64
     step: int = 0
+    past: Cache | None = None
     own: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    @property
+    def mask(self) -> Tensor | None:
+        """None: attends itself."""
+        return None
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        if len(prompts) < len(self.valid):
+            self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
+        rows = prompts[:, None]
+        self.valid, self.position = self.valid[prompts], self.position[prompts]
+        self.own = {
+            layer: (k[rows, :, slots].transpose(1, 2), v[rows, :, slots].transpose(1, 2))
+            for layer, (k, v) in self.own.items()
+        }
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """One joint softmax over the prompt's keys and the response's own, fp32, output [B G H D]."""
@@ -181,10 +234,11 @@ class Decode:
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Own keys and values so far, [B Hkv G t D]."""
-        if layer not in self.own:
-            shape = (*key.shape[:3], self.capacity, key.shape[3])
-            self.own[layer] = (key.new_empty(shape), value.new_empty(shape))
-        keys, values = self.own[layer]
+        shape = (*key.shape[:3], self.capacity, key.shape[3])
+        keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
+        if self.step == keys.shape[3]:
+            keys, values = (torch.cat([x, torch.empty_like(x)], dim=3) for x in (keys, values))
         keys[..., self.step, :] = key
         values[..., self.step, :] = value
+        self.own[layer] = keys, values
         return keys[..., : self.step + 1, :], values[..., : self.step + 1, :]

@@ -7,34 +7,36 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
-import inspect
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ral.models.layout import NAME, Decode, Layout, Packed, Prefill
+from ral.models.family import IMAGE, VIDEO, read_config, shareable
+from ral.models.layout import NAME, Decode, Layout, Packed, Prefill, Recorder
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import PromptBatch, UserError
-
-FAMILIES = ("qwen2_vl", "qwen2_5_vl")
-"""Values of config.json's model_type that this module loads."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Prompts on the device with positions, and their visual embeddings [B P D] (zero where no visual token is)."""
+    """Prompts on the device with positions, and their visual embeddings [B P D] (zero where no visual token is).
+
+    deepstack [J B P D]: what is added to the states after each of the first J decoder layers; J is 0 for most families.
+    """
 
     prompts: PromptBatch
     vision: Tensor
+    deepstack: Tensor
 
     def select(self, start: int, stop: int) -> Prepared:
         """Prompts start..stop, without their pixels (the embeddings stand for them) and without shared padding."""
@@ -47,6 +49,7 @@ class Prepared:
             token_ids=p.token_ids[rows, keep],
             valid=p.valid[rows, keep],
             visual=p.visual[rows, keep],
+            evidence=None if p.evidence is None else p.evidence[rows, keep],
             media={},
             examples=p.examples[rows],
             texts=p.texts[rows],
@@ -55,7 +58,27 @@ class Prepared:
             position_ids=p.position_ids[:, rows, keep],
             next_position=p.next_position[rows],
         )
-        return Prepared(part, self.vision[rows, keep])
+        return Prepared(part, self.vision[rows, keep], self.deepstack[:, rows, keep])
+
+    def repeat(self, count: int) -> Prepared:
+        """Each prompt `count` times, one after another."""
+        p = self.prompts
+        assert p.position_ids is not None and p.next_position is not None
+
+        def each(x: Tensor, dim: int = 0) -> Tensor:
+            return x.repeat_interleave(count, dim)
+
+        part = replace(
+            p,
+            token_ids=each(p.token_ids),
+            valid=each(p.valid),
+            visual=each(p.visual),
+            media={},
+            examples=tuple(e for e in p.examples for _ in range(count)),
+            position_ids=each(p.position_ids, 1),
+            next_position=each(p.next_position),
+        )
+        return Prepared(part, each(self.vision), each(self.deepstack, 1))
 
 
 @dataclass(frozen=True)
@@ -67,39 +90,49 @@ class States:
 
 
 class MLLM(nn.Module):
-    """A Hugging Face Qwen-VL network with its processor; `network` keeps its own module names and state dict."""
+    """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
+
+    What differs between families of networks is in `processor.family`.
+    """
 
     def __init__(self, network: PreTrainedModel, processor: Processor, *, freeze_vision: bool = True) -> None:
         super().__init__()
         self.network, self.processor = network, processor
         self.network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
         if freeze_vision:
-            self.network.model.visual.requires_grad_(False)
+            for part in self._towers():
+                part.requires_grad_(False)
         self.network.eval()  # no dropout anywhere: rollout and training are the same function
 
     @classmethod
     def load(cls, pretrained: str, *, dtype: str = "float32", freeze_vision: bool = True) -> MLLM:
         """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it."""
-        check_folder(pretrained)
+        reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
+        if reason is not None:
+            raise UserError(f"model.pretrained={pretrained}: {reason}; choose another model")
         network = AutoModelForImageTextToText.from_pretrained(pretrained, dtype=DTYPES[dtype])
         return cls(network, Processor.from_folder(pretrained), freeze_vision=freeze_vision)
 
     def frozen_copy(self) -> MLLM:
         """A copy that is never trained and shares the vision tower when that is frozen (no second tower in memory)."""
-        tower = self.network.model.visual
-        shared = {id(p): p for p in [*tower.parameters(), *tower.buffers()] if not p.requires_grad}
+        parts = [tensor for tower in self._towers() for tensor in (*tower.parameters(), *tower.buffers())]
+        shared = {id(p): p for p in parts if not p.requires_grad}
         twin = copy.deepcopy(self, memo={id(self.processor): self.processor, **shared})
         return twin.requires_grad_(False)
 
     def sees_like(self, other: MLLM) -> bool:
         """Whether both have the very same vision tower, so that one's visual embeddings serve the other."""
-        ours, theirs = (next(m.network.model.visual.parameters()) for m in (self, other))
-        return ours is theirs
+        ours, theirs = ([p for tower in m._towers() for p in tower.parameters()] for m in (self, other))
+        return len(ours) == len(theirs) and all(p is q for p, q in zip(ours, theirs, strict=True))
+
+    def _towers(self) -> list[nn.Module]:
+        """The parts of the network between pixels and visual embeddings."""
+        return [getattr(self.network.model, name) for name in self.processor.family.towers]
 
     @property
     def trains_vision(self) -> bool:
         """Whether the vision tower gets gradients; its embeddings then hold for a single update."""
-        return any(p.requires_grad for p in self.network.model.visual.parameters())
+        return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
 
     @property
     def depth(self) -> int:
@@ -126,48 +159,51 @@ class MLLM(nn.Module):
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step."""
         prompts = prompts.to(self.device)
         position_ids, next_position = self._positions(prompts)
-        return Prepared(replace(prompts, position_ids=position_ids, next_position=next_position), self._see(prompts))
+        return Prepared(replace(prompts, position_ids=position_ids, next_position=next_position), *self._see(prompts))
+
+    def _kinds(self, prompts: PromptBatch) -> Tensor:
+        """Kind of each token [B P]: text 0, IMAGE or VIDEO."""
+        ids, processor = prompts.token_ids, self.processor
+        return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
 
     def _positions(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """mRoPE positions [3 B P] of prompts, and [B] of the first response token; times of clips included."""
-        types = torch.zeros_like(prompts.token_ids)
-        types[prompts.token_ids == self.processor.image_id] = 1
-        types[prompts.token_ids == self.processor.video_id] = 2
-        rope = self.network.model.get_rope_index
-        grids = {k: v for k, v in prompts.media.items() if k in inspect.signature(rope).parameters}
-        positions, _ = rope(prompts.token_ids, mm_token_type_ids=types, attention_mask=prompts.valid.long(), **grids)
+        """Positions [3 B P] of prompts (time, row, column), and [B] of the first response token."""
+        positions = self.processor.family.positions(self.network.model, prompts, self._kinds(prompts))
         following = positions.masked_fill(~prompts.valid, -1).amax(dim=(0, 2)) + 1
         return positions, following
 
-    def _see(self, prompts: PromptBatch) -> Tensor:
-        """Visual embeddings at their places, [B P D]."""
-        model, media = self.network.model, prompts.media
-        weight = self.network.get_input_embeddings().weight
-        out = torch.zeros(*prompts.token_ids.shape, weight.shape[1], dtype=weight.dtype, device=weight.device)
+    def _see(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
+        """Visual embeddings at their places [B P D], and those for the first J decoder layers [J B P D]."""
+        weight, kinds = self.network.get_input_embeddings().weight, self._kinds(prompts)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            for index, encode, values, grid in (
-                (self.processor.image_id, model.get_image_features, "pixel_values", "image_grid_thw"),
-                (self.processor.video_id, model.get_video_features, "pixel_values_videos", "video_grid_thw"),
-            ):
-                if values in media:
-                    features = torch.cat(encode(media[values], media[grid], return_dict=True).pooler_output)
-                    where = ((prompts.token_ids == index) & prompts.valid)[..., None].expand_as(out)
-                    out = out.masked_scatter(where, features.to(out.dtype))
-        return out
+            seen = self.processor.family.see(self.network.model, prompts.media)
+            depth = max((len(parts) for parts in seen.values()), default=1)
+            out = torch.zeros(depth, *kinds.shape, weight.shape[1], dtype=weight.dtype, device=weight.device)
+            for kind, parts in seen.items():
+                out[:, (kinds == kind) & prompts.valid] = torch.stack(parts).to(out.dtype)
+        return out[0], out[1:]
 
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
         words = self.network.get_input_embeddings()(prepared.prompts.token_ids)
         return torch.where(prepared.prompts.visual[..., None], prepared.vision.to(words.dtype), words)
 
-    def _decoder(self, embeds: Tensor, position_ids: Tensor, layout: Layout) -> Tensor:
-        """The decoder stack under a layout, [B S D] -> [B S D]."""
+    def _decoder(self, embeds: Tensor, position_ids: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
+        """The decoder stack under a layout, [B S D] -> [B S D]. position_ids [3 B S]; deepstack [J B P D], P <= S."""
+        visual: dict[str, Any] = {}
+        if deepstack is not None and len(deepstack):
+            prompt = torch.arange(embeds.shape[1], device=embeds.device) < deepstack.shape[2]
+            visual["visual_pos_masks"] = prompt.expand(embeds.shape[:2])
+            visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
         return self.network.model.language_model(
             inputs_embeds=embeds,
-            position_ids=position_ids,
-            attention_mask={"full_attention": None, "sliding_attention": None},
-            use_cache=False,
+            position_ids=position_ids[: self.processor.family.axes].squeeze(0),
+            # Transformers hands a mask of four dimensions on as it is: the layout makes its own
+            attention_mask=embeds.new_empty(1, 1, 1, 1) if layout.mask is None else layout.mask,
+            past_key_values=layout.past,
+            use_cache=layout.past is not None,
             layout=layout,
+            **visual,
         ).last_hidden_state
 
     def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
@@ -182,29 +218,52 @@ class MLLM(nn.Module):
         words = self.network.get_input_embeddings()(response_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prompts.next_position[:, None]
         positions = torch.cat([prompts.position_ids, places.expand(3, -1, -1)], dim=-1)
-        layers = spec.resolve_layers(self.depth) if spec else ()
-        layout = Packed(prompts.valid, group, length, layers)
-        out = self._decoder(torch.cat([self._embed(prepared), words], dim=1), positions, layout)
+        layout = self._training_layout(prompts.valid, mask, spec.resolve_layers(self.depth) if spec else ())
+        with self._recomputation():
+            embeds = torch.cat([self._embed(prepared), words], dim=1)
+            out = self._decoder(embeds, positions, layout, prepared.deepstack)
         p = prompts.token_ids.shape[1]
         own = out[:, p:].unflatten(1, (group, length))
         first = out[:, p - 1 : p, None].expand(-1, group, -1, -1)
         hidden = torch.cat([first, own[:, :, :-1]], dim=2).flatten(0, 1)
         return States(hidden, layout.captured(spec, prompts.visual, mask) if spec else None)
 
-    def prefill(self, prepared: Prepared, group_size: int, capacity: int) -> tuple[Tensor, Decode]:
+    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
+        """The layout of `score`. valid [B P], mask [N C]."""
+        return Packed(valid, len(mask) // len(valid), mask.shape[1], layers)
+
+    def checkpoint_layers(self) -> None:
+        """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
+        network: Any = self.network  # Transformers 5.2x renamed the method
+        enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+
+    @contextmanager
+    def _recomputation(self) -> Iterator[None]:
+        """Layers drop their activations where gradient checkpointing is on and a graph is built; dropout stays off."""
+        layers = [m for m in self.network.model.language_model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        for layer in layers:
+            layer.training = torch.is_grad_enabled()  # of the layer alone: Transformers asks it before checkpointing
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.training = False
+
+    def prefill(self, prepared: Prepared, group_size: int) -> tuple[Tensor, Decode]:
         """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state."""
-        layout = Prefill(prepared.prompts.valid)
-        assert prepared.prompts.position_ids is not None
-        out = self._decoder(self._embed(prepared), prepared.prompts.position_ids, layout)
-        state = Decode(prepared.prompts.valid, layout.cache, capacity)
+        prompts = prepared.prompts
+        layout = Prefill(prompts.valid)
+        assert prompts.position_ids is not None and prompts.next_position is not None
+        out = self._decoder(self._embed(prepared), prompts.position_ids, layout, prepared.deepstack)
+        state = Decode(prompts.valid, prompts.next_position, layout.cache)
         return out[:, -1].repeat_interleave(group_size, dim=0), state
 
-    def decode(self, prepared: Prepared, token_ids: Tensor, state: Decode) -> Tensor:
-        """One token for each of N responses: ids [N] -> the state [N D] that predicts the next one."""
-        batch = len(prepared.prompts)
-        assert prepared.prompts.next_position is not None
+    def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
+        """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
+        batch = len(state.position)
         words = self.network.get_input_embeddings()(token_ids.reshape(batch, -1))
-        places = (prepared.prompts.next_position + state.step)[:, None].expand(batch, words.shape[1])
+        places = (state.position + state.step)[:, None].expand(batch, words.shape[1])
         out = self._decoder(words, places.expand(3, -1, -1), state)
         state.step += 1
         return out.flatten(0, 1)
@@ -223,45 +282,3 @@ def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: 
     finally:
         network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
     processor.save(folder, processor.name)
-
-
-def check_folder(pretrained: str) -> None:
-    """UserError unless `pretrained` is a Qwen-VL folder (or hub id that can be had); reads config.json alone."""
-    path = Path(pretrained)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise UserError(f"model.pretrained={pretrained}: the folder has no config.json: not a Hugging Face model")
-    if not path.exists() and (path.is_absolute() or pretrained.startswith(".") or pretrained.count("/") != 1):
-        raise UserError(f"model.pretrained={pretrained}: no such folder")
-    try:
-        config = AutoConfig.from_pretrained(pretrained)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"model.pretrained={pretrained}: cannot be read as a model folder or hub id ({reason})"
-        ) from error
-    if config.model_type not in FAMILIES:
-        raise UserError(
-            f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
-            f"this project trains {', '.join(FAMILIES)}"
-        )
-
-
-def same_tokens(student: Processor, teacher: Processor) -> None:
-    """UserError unless both models read the same ids: distillation compares them token by token."""
-    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
-        raise UserError(
-            f"teacher {teacher.name} and student {student.name} have different tokenizers: "
-            "distillation needs one vocabulary"
-        )
-    ours, theirs = student.patches, teacher.patches
-    if (ours.factor, ours.temporal_patch_size) != (theirs.factor, theirs.temporal_patch_size):
-        raise UserError(f"teacher {teacher.name} and student {student.name} make different numbers of visual tokens")
-
-
-def check_spec(spec: AttentionSpec, models: Sequence[MLLM]) -> None:
-    """ValueError where a model lacks a layer or head that the attention policy names."""
-    for model in models:
-        spec.resolve_layers(model.depth)
-        heads = int(model.network.config.get_text_config().num_attention_heads)
-        if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
-            raise ValueError(f"attention_policy.heads names head {max(spec.heads)}, but the model has {heads}")

@@ -9,7 +9,7 @@ nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -127,12 +127,15 @@ class CapturedAttention:
         length = self.mask.shape[1]
         return [(start, min(start + size, length)) for start in range(0, length, size)]
 
+    def pieces(self, chunk: int = CHUNK_QUERIES) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
+        """The attention policy of some response positions at a time, all layers; zero rows where mask is False."""
+        for start, stop in self._chunks(chunk):
+            rows = [self._chunk_rows(layer, start, stop)[0] for layer in range(len(self.query))]
+            yield slice(start, stop), torch.stack(rows)
+
     def rows(self, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "L N C K"]:
-        """The attention policy, all layers; zero rows where mask is False."""
-        layers = range(len(self.query))
-        return torch.stack(
-            [torch.cat([self._chunk_rows(i, a, b)[0] for a, b in self._chunks(chunk)], dim=1) for i in layers]
-        )
+        """The attention policy of all response positions."""
+        return torch.cat([rows for _, rows in self.pieces(chunk)], dim=2)
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "N C"]:
         """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk.
@@ -160,9 +163,9 @@ def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
     return -(rows * rows.clamp_min(torch.finfo(rows.dtype).tiny).log()).sum(-1)
 
 
-def visual_share(rows: Float[Tensor, "L N C K"], visual: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
-    """Share of the attention policy on visual keys, averaged over layers; in [0, 1]."""
-    return (rows[..., : visual.shape[1]] * visual[None, :, None]).sum(-1).mean(0)
+def share_on(rows: Float[Tensor, "L N C K"], keys: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
+    """Share of the attention policy on some of the prompt's keys, averaged over layers; in [0, 1]."""
+    return (rows[..., : keys.shape[1]] * keys[None, :, None]).sum(-1).mean(0)
 
 
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,6 +15,8 @@ Head = Callable[[Tensor], Tensor]
 
 CHUNK_TOKENS = 1024
 """Tokens whose logits exist at once: 1024 x 152k x 4 bytes = 0.6 GB for Qwen's vocabulary."""
+KEPT_LOGITS = 2**24
+"""Up to this many logits (64 MB in fp32) are kept for the backward pass; more are recomputed in it, chunk by chunk."""
 
 
 def policy_logits(
@@ -46,13 +49,12 @@ def token_log_probs(
     """log pi(token) with gradient and the policy's entropy without, both [N C] fp32 in nats, 0 where mask is False.
 
     hidden[n, c] is the state that predicts token c. Only tokens under the mask go through the head; the backward pass
-    recomputes each chunk's logits.
+    recomputes each chunk's logits, unless there are few of them.
     """
     flat, chosen = hidden[mask], ids[mask]
-    parts = [
-        checkpoint(_chunk, h, i, head, temperature, banned, use_reentrant=False)
-        for h, i in zip(flat.split(chunk), chosen.split(chunk), strict=True)
-    ]
+    few = len(flat) * len(banned) <= KEPT_LOGITS
+    run = _chunk if few else partial(checkpoint, _chunk, use_reentrant=False)
+    parts = [run(h, i, head, temperature, banned) for h, i in zip(flat.split(chunk), chosen.split(chunk), strict=True)]
     values = torch.cat([p[0] for p in parts]) if parts else flat.sum(-1).float()
     entropy = torch.cat([p[1] for p in parts]) if parts else values.detach()
     empty = torch.zeros(mask.shape, dtype=torch.float32, device=hidden.device)

@@ -1,8 +1,15 @@
-"""Sampling of rollouts: each prompt is prefilled once, its cache shared by its G responses, then decoded."""
+"""Sampling of rollouts: each prompt is prefilled once, its cache shared by its G responses, then decoded.
+
+A sampled token is where one uniform number falls in the policy's cumulative distribution. The numbers belong to the
+prompt (seed, uid), the response and the token: a prompt gets the same answers in whatever batch or rank it is.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,12 +19,66 @@ from ral.models.processor import Processor
 from ral.ops.logprobs import policy_logits
 from ral.types import Rollout
 
+COMPACT_BELOW = 0.5
+"""Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
 
-def draw(logits: Tensor, greedy: bool, generator: torch.Generator | None) -> Tensor:
-    """Next tokens [N] from logits [N V] (banned ones at -inf): the likeliest, or one sampled from their softmax."""
-    if greedy:
+
+def hash_seed(*parts: int) -> int:
+    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
+    state = 0
+    for part in parts:
+        state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return state >> 1
+
+
+def uniforms(uids: Sequence[str], group_size: int, length: int, seed: int) -> Tensor:
+    """Numbers in [0, 1) for every token of every response, [B*G C] fp64; each prompt has a generator of its own."""
+    seen: Counter[str] = Counter()
+    rows = []
+    for uid in uids:
+        generator = torch.Generator().manual_seed(hash_seed(seed, zlib.crc32(uid.encode()), seen[uid]))
+        seen[uid] += 1
+        rows.append(torch.rand(group_size, length, generator=generator, dtype=torch.float64))
+    return torch.cat(rows)
+
+
+def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
+    """Next tokens [n] from logits [n V] (banned ones at -inf): the likeliest, or by inverse transform of `uniform` [n].
+
+    A token without probability is never drawn: its interval is empty, and the last interval ends above every number.
+    """
+    if uniform is None:
         return logits.argmax(-1)
-    return torch.multinomial(torch.softmax(logits, -1), 1, generator=generator).squeeze(-1)
+    weights = torch.softmax(logits.double(), -1)
+    edges = weights.cumsum(-1)
+    found = torch.searchsorted(edges, uniform[:, None] * edges[:, -1:], right=True).squeeze(-1)
+    last = weights.shape[-1] - 1 - (weights > 0).flip(-1).int().argmax(-1)
+    return torch.minimum(found, last)
+
+
+@dataclass
+class Slots:
+    """Which response each place of the decoding batch holds: grid [B' G'] of indices into the N responses."""
+
+    grid: Tensor
+
+    def leave(self, running: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Let finished responses go where that frees enough places: the kept prompts [B'] and slots [B' G'], or None.
+
+        running [N]. Prompts without a running response go; of the rest, running responses come first.
+        """
+        alive = running[self.grid]
+        counts = alive.sum(1)
+        prompts = counts.nonzero().squeeze(-1)
+        width = int(counts.max())
+        if len(prompts) * width > COMPACT_BELOW * self.grid.numel():
+            return None
+        slots = (~alive[prompts]).int().argsort(dim=1, stable=True)[:, :width]
+        self.grid = self.grid[prompts].gather(1, slots)
+        return prompts, slots
 
 
 @dataclass(frozen=True)
@@ -34,26 +95,36 @@ class PolicySampler:
     greedy: bool = False
 
     @torch.no_grad()
-    def __call__(self, policy: MLLM, prepared: Prepared, generator: torch.Generator | None = None) -> Rollout:
+    def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """Rollout of N = B * group_size responses. Banned tokens (placeholders, control) are never drawn."""
+        processor, device, limit = policy.processor, policy.device, self.max_new_tokens
         count = len(prepared.prompts) * self.group_size
-        banned = policy.processor.banned.to(policy.device)
-        ends = torch.tensor(policy.processor.end_ids, device=policy.device)
-        ids = torch.full((count, self.max_new_tokens), policy.processor.pad_id, device=policy.device)
-        mask = torch.zeros_like(ids, dtype=torch.bool)
-        running = torch.ones(count, dtype=torch.bool, device=policy.device)
-        hidden, state = policy("prefill", prepared, self.group_size, self.max_new_tokens)
-        for step in range(self.max_new_tokens):
+        uids = [e.uid for e in prepared.prompts.examples]
+        numbers = None if self.greedy else uniforms(uids, self.group_size, limit, seed).to(device)
+        banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
+        ids = torch.full((count, limit), processor.pad_id, device=device)
+        mask, log_probs = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape, device=device)
+        running = torch.ones(count, dtype=torch.bool, device=device)
+        slots = Slots(torch.arange(count, device=device).view(-1, self.group_size))
+        hidden, state = policy("prefill", prepared, self.group_size)
+        for step in range(limit):
+            rows = slots.grid.flatten()
             logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)
-            token = draw(logits, self.greedy, generator)
-            ids[:, step] = torch.where(running, token, ids[:, step])
-            mask[:, step] = running
-            running = running & ~torch.isin(token, ends)
-            if step + 1 == self.max_new_tokens or not bool(running.any()):
+            token = draw(logits, None if numbers is None else numbers[rows, step])
+            live = running[rows]
+            ids[rows, step] = torch.where(live, token, ids[rows, step])
+            mask[rows, step] = live
+            chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
+            log_probs[rows, step] = torch.where(live, chosen, 0.0)
+            running[rows] = live & ~torch.isin(token, ends)
+            if step + 1 == limit or not bool(running.any()):
                 break
-            hidden = policy("decode", prepared, ids[:, step], state)
+            if (kept := slots.leave(running)) is not None:
+                state.keep(*kept)
+            hidden = policy("decode", ids[slots.grid.flatten(), step], state)
         length = int(mask.sum(1).max())
-        return make_rollout(policy.processor, prepared, ids[:, :length], mask[:, :length], ~running, self.group_size)
+        rollout = make_rollout(processor, prepared, ids[:, :length], mask[:, :length], ~running, self.group_size)
+        return replace(rollout, log_probs=log_probs[:, :length])
 
 
 @dataclass(frozen=True)
@@ -63,7 +134,7 @@ class TargetSampler:
     group_size: int = 1
     temperature: float = 1.0
 
-    def __call__(self, policy: MLLM, prepared: Prepared, generator: torch.Generator | None = None) -> Rollout:
+    def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """The target of each prompt, tokenized, with its end token."""
         assert prepared.prompts.targets is not None, "a dataset split without targets reached supervised fine-tuning"
         rows = [policy.processor.response_ids(text) for text in prepared.prompts.targets]

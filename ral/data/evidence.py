@@ -1,0 +1,25 @@
+"""Which prompt positions hold the evidence: visual tokens inside the boxes and time spans a question is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ral.ops.grounding import evidence_tokens
+from ral.types import Pixels, PromptBatch
+
+
+def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frames_per_slot: int) -> Tensor:
+    """[B P] bool, over the first medium of each prompt; all False where an example has no evidence.
+
+    media: the decoded media of each prompt; frames_per_slot: frames that one temporal slot of visual tokens spans.
+    """
+    mask = torch.zeros_like(prompts.visual)
+    for n, (example, pixels) in enumerate(zip(prompts.examples, media, strict=True)):
+        if example.evidence and pixels:
+            seconds = pixels[0].seconds_per_frame * frames_per_slot
+            inside = evidence_tokens(example.evidence, prompts.grids[n][0], seconds).flatten()
+            mask[n, prompts.visual[n].nonzero().squeeze(-1)[: len(inside)]] = inside
+    return mask

@@ -1,0 +1,48 @@
+"""What models must have in common, and what an attention policy may ask of them: checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ral.models.family import layer_types
+from ral.models.mllm import MLLM
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec
+from ral.types import UserError
+
+
+def same_tokens(student: Processor, teacher: Processor) -> None:
+    """UserError unless both models read the same ids: distillation compares them token by token."""
+    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
+        raise UserError(
+            f"teacher {teacher.name} and student {student.name} have different tokenizers: "
+            "distillation needs one vocabulary"
+        )
+    ours, theirs = ((p.patches, p.family.expand) for p in (student, teacher))
+    if ours != theirs:
+        raise UserError(
+            f"teacher {teacher.name} and student {student.name} make different visual tokens of a picture or clip"
+        )
+
+
+def check_spec(spec: AttentionSpec, models: Sequence[MLLM]) -> None:
+    """UserError where a model lacks a layer or head that the attention policy names, or the layer cannot serve it.
+
+    Rows are compared over all earlier positions, so that a layer must be softmax attention without a window.
+    """
+    for model in models:
+        kinds = layer_types(model.network.config)
+        fit = [layer for layer, kind in enumerate(kinds) if kind == "full_attention"]
+        heads = int(model.network.config.get_text_config().num_attention_heads)
+        try:
+            layers = spec.resolve_layers(model.depth)
+        except ValueError as error:
+            raise UserError(f"algo.{error}") from error
+        for layer in layers:
+            if kinds[layer] != "full_attention":
+                raise UserError(
+                    f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
+                    f"{kinds[layer]}, not softmax attention over all earlier tokens; write layers among {fit}"
+                )
+        if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
+            raise UserError(f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}")

@@ -1,0 +1,74 @@
+"""The plain path: one row [prompt | response] for each response, under Transformers' own masks and cache.
+
+What other trainers do: the prompt is computed G times. Chosen by hardware.share_prompt=false, and the way out for a
+model whose layers the shared-prompt layout cannot serve. Same tokens, log-probs and attention rows as the shared path.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from ral.models.family import read_config, shareable
+from ral.models.layout import Decode, Recorder
+from ral.models.mllm import MLLM, Prepared, States
+from ral.ops.attention import AttentionSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class PlainDecode(Decode):
+    """Decoding state of plain rows: N rows of one response each, Transformers' cache in `past`."""
+
+    group_size: int = 1
+
+    @property
+    def mask(self) -> Tensor:
+        """Valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is fed."""
+        return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        rows = (prompts[:, None] * self.group_size + slots).flatten()
+        self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
+        assert self.past is not None
+        self.past.batch_select_indices(rows)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
+        """Leaves the attention to SDPA."""
+        return None
+
+
+class PlainMLLM(MLLM):
+    """An MLLM whose passes repeat the prompt for each response."""
+
+    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+        """As MLLM.score, over one row for each response."""
+        group = len(response_ids) // len(prepared.prompts)
+        return super().score(prepared.repeat(group), response_ids, mask, spec)
+
+    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
+        return Recorder(valid, 1, mask.shape[1], layers, mask=torch.cat([valid, mask], dim=1))
+
+    def prefill(self, prepared: Prepared, group_size: int) -> tuple[Tensor, Decode]:
+        """As MLLM.prefill, over one row for each response."""
+        rows = prepared.repeat(group_size)
+        p = rows.prompts
+        assert p.position_ids is not None and p.next_position is not None
+        layout = Recorder(p.valid, 1, 0, mask=p.valid, past=DynamicCache(config=self.network.config.get_text_config()))
+        out = self._decoder(self._embed(rows), p.position_ids, layout, rows.deepstack)
+        return out[:, -1], PlainDecode(p.valid, p.next_position, {}, past=layout.past, group_size=group_size)
+
+
+def load(pretrained: str, *, share_prompt: bool = True, dtype: str = "float32", freeze_vision: bool = True) -> MLLM:
+    """The model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one."""
+    reason = shareable(read_config(pretrained)) if share_prompt else None
+    if reason is not None:
+        log.warning("%s: %s: its prompts are computed once per response (the plain path)", pretrained, reason)
+    kind = MLLM if share_prompt and reason is None else PlainMLLM
+    return kind.load(pretrained, dtype=dtype, freeze_vision=freeze_vision)

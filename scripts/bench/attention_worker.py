@@ -1,0 +1,103 @@
+"""One update (forward, losses, backward, clipping, optimizer) of GRPO, RAL, or RAL the naive way, again and again.
+
+    python -m bench.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
+
+Rollouts, rewards and frozen signals are given: what is timed is the update alone, on one prompt with its responses.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench.naive import NaiveMLLM
+from bench.worker import Line
+from hydra import compose, initialize_config_dir
+
+from ral.lit.experience import Experience, Forward, remember
+from ral.models.mllm import MLLM
+from ral.ops.aggregate import counts, sequence_mean
+from ral.ops.attention import AttentionSpec
+from ral.ops.signals import Term, evaluate, needed
+from ral.rollout.sampler import make_rollout
+from ral.run import build_objective
+from ral.types import Example, Media, Pixels, Rollout
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
+
+
+def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
+    """A prompt with one picture and its responses, all random; visual embeddings stand for the vision tower."""
+    generator = torch.Generator().manual_seed(0)
+    side = model.processor.patches.factor
+    picture = Pixels("image", torch.zeros(1, side * 32, side * (spec["prompt_tokens"] // 32), 3, dtype=torch.uint8))
+    example = Example("0", "q", "a", "free-form", (Media("image", Path("0.png")),))
+    prompts = model.processor.batch([example], ["What is it?"], [[picture]])
+    width = model.network.get_input_embeddings().weight.shape[1]
+    vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
+    model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
+    prepared = model("prepare", prompts)
+    shape = (spec["group_size"], spec["response_tokens"])
+    ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    rollout = make_rollout(model.processor, prepared, ids, mask, mask.any(1), spec["group_size"])
+    advantages = torch.linspace(-1, 1, spec["group_size"]).to(model.device)
+    return Experience(prepared, rollout, advantages, sequence_mean(mask, counts(mask)))
+
+
+def by_response(whole: Experience) -> list[Experience]:
+    """The same as one micro-batch for each response: all that eager attention leaves room for."""
+    group = whole.rollout.group_size
+    rows = whole.prepared.repeat(group)
+    r = whole.rollout
+    rollout = Rollout(rows.prompts, r.response_ids, r.response_mask, r.texts, r.finished, 1)
+    return [Experience(rows, rollout, whole.advantages, whole.weights).select(n, n + 1) for n in range(group)]
+
+
+def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
+    """The micro-batch with frozen signals: the model's own, the reference a little off."""
+    with torch.no_grad():
+        part = remember(part, passes.live(model, part, needs), needs)
+    part.signals["reference_log_probs"] = part.signals["old_log_probs"] + 0.01
+    return part
+
+
+def update(
+    passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
+) -> None:
+    """One update as `ral.lit.policy` makes it, without its bookkeeping."""
+    needs = needed(objective.values())
+    optimizer.zero_grad()
+    for part in parts:
+        signals = {**part.signals, **passes.live(model, part, needs)}
+        torch.stack([evaluate(term, signals).value for term in objective.values()]).sum().backward()
+    torch.nn.utils.clip_grad_norm_([p for _, p in model.trained_parameters()], 1.0)
+    optimizer.step()
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Load, then an update for each line asked."""
+    line = Line()
+    torch.set_num_threads(spec["threads"])
+    device, kind = spec["device"], spec["variant"]
+    model = MODELS[kind].load(spec["model"], dtype=spec["dtype"]).to(device)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        objective = build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
+    passes = Forward(0.9, AttentionSpec())
+    whole = experience(model, spec)
+    needs = needed(objective.values())
+    parts = [frozen(passes, model, p, needs) for p in (by_response(whole) if kind == "naive" else [whole])]
+    optimizer = torch.optim.AdamW([p for _, p in model.trained_parameters()], lr=1e-6)
+    while True:
+        line.next_step()
+        update(passes, model, parts, objective, optimizer)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

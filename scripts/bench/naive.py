@@ -1,0 +1,69 @@
+"""RAL the naive way, to compare with: eager attention everywhere, the weights of every layer returned, one row for each
+response with its own prompt. The same objective code runs on it; only the forward pass and the rows differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ral.models.layout import Recorder
+from ral.models.mllm import Prepared, States
+from ral.models.plain import PlainMLLM
+from ral.ops.attention import AttentionSpec, CapturedAttention
+from ral.ops.divergence import Divergence
+
+
+@dataclass(frozen=True)
+class EagerAttention(CapturedAttention):
+    """Eq. 2 from returned attention weights; the rows [L N C K] exist as they are, graph and all."""
+
+    weights: Tensor | None = None
+
+    def rows(self, chunk: int = 0) -> Tensor:
+        """The attention policy."""
+        assert self.weights is not None
+        return self.weights
+
+    def compare(self, anchor: Tensor, measure: Divergence, chunk: int = 0) -> Tensor:
+        """measure(rows, anchor), averaged over layers, [N C]."""
+        return measure(self.rows(), anchor).mean(0)
+
+
+@dataclass
+class EagerRecorder(Recorder):
+    """Collects the attention weights [N H S S] of every layer."""
+
+    weights: list[Tensor] = field(default_factory=list)
+
+    def captured(self, spec: AttentionSpec, visual: Tensor, mask: Tensor) -> CapturedAttention:
+        """Rows as the paper wants them: mean over heads, the token's own query, all keys."""
+        start = self.valid.shape[1]
+        seen = torch.cat([self.valid, mask], dim=1)[:, None]
+        at = torch.arange(seen.shape[-1], device=mask.device)
+        keep = seen & (at[None] < at[start:, None]) & mask[:, :, None]
+        layers = [self.weights[i][:, :, start:].mean(1) * keep for i in self.layers]
+        rows = torch.stack([a / a.sum(-1, keepdim=True).clamp_min(1e-19) for a in layers])
+        return EagerAttention((), (), (), self.valid, visual, mask, 1.0, spec, rows)
+
+
+class NaiveMLLM(PlainMLLM):
+    """Passes over plain rows under Transformers' eager attention, whose weights every layer returns."""
+
+    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+        """As MLLM.score."""
+        self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
+        self.weights: list[Tensor] = []
+        layers = self.network.model.language_model.layers
+        hooks = [x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1])) for x in layers]
+        try:
+            return super().score(prepared, response_ids, mask, spec)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
+        whole = torch.cat([valid, mask], dim=1)
+        return EagerRecorder(valid, 1, mask.shape[1], layers, mask=whole, weights=self.weights)

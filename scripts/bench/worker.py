@@ -1,0 +1,92 @@
+"""The worker's end of the line that a bench script speaks with its workers; needs neither this project nor TRL.
+
+One line asks, one JSON line answers: "step" runs exactly one whole training step, "reset" forgets the peak of memory,
+the end of input ends the worker. A worker that waits is blocked on its input and takes no processor time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+class Line:
+    """Reads requests from standard input; standard output is for answers alone, what libraries print goes to stderr."""
+
+    def __init__(self) -> None:
+        self.answers = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+        self.started: tuple[float, float] | None = None
+
+    def answer(self, **values: Any) -> None:
+        """One JSON line."""
+        self.answers.write(json.dumps(values) + "\n")
+
+    def next_step(self, **facts: Any) -> None:
+        """Answer the step that has just ended, then block until the next is asked for; SystemExit at end of input."""
+        if self.started is not None:
+            seconds, processor_seconds = (now - then for now, then in zip(clocks(), self.started, strict=True))
+            self.answer(seconds=seconds, cpu_seconds=processor_seconds, peak_gb=peak_gb(), facts=facts)
+        while (request := sys.stdin.readline().strip()) == "reset":
+            self.answer(reset=reset_peak())
+        if request != "step":
+            raise SystemExit(0)
+        self.started = clocks()
+
+
+def clocks() -> tuple[float, float]:
+    """Wall time and this process's processor time, in seconds; the second leaves out waiting for a busy machine."""
+    return time.perf_counter(), time.process_time()
+
+
+def reset_peak() -> bool:
+    """Start the kernel's high-water mark of resident memory anew; False where that is not permitted."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_gb() -> float:
+    """Most resident memory of this process since the last reset (or ever), in GB of 1e9 bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * 1024 / 1e9
+
+
+def reward(example: object, text: str) -> float:
+    """Reward in [0, 1) in constant time, whatever the question; texts differ, so every group has a signal."""
+    return zlib.crc32(text.encode()) / 2**32
+
+
+def environment_facts(network: Any, optimizer: Any) -> dict[str, Any]:
+    """What must be the same on both sides, as it is in this process. updates: optimizer steps since the start."""
+    import torch
+
+    trained = [p for p in network.parameters() if p.requires_grad]
+    attention = (
+        network.config.get_text_config()._attn_implementation,
+        network.config.vision_config._attn_implementation,
+    )
+    return {
+        "updates": int(optimizer.state[trained[0]]["step"]),
+        "trained_parameters": sum(p.numel() for p in trained),
+        "dtype": str(trained[0].dtype),
+        "optimizer": type(getattr(optimizer, "optimizer", optimizer)).__name__,
+        "decoder_attention": attention[0],
+        "vision_attention": attention[1],
+        "threads": torch.get_num_threads(),
+        "malloc": {k: v for k, v in sorted(os.environ.items()) if k.startswith("MALLOC_")},
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }

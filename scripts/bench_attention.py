@@ -1,0 +1,159 @@
+"""What reinforced attention costs: one update of RAL against one of GRPO, and against RAL the naive way.
+
+    python scripts/bench_attention.py --prompt-tokens 1024,4096,8192 --repeats 5
+    python scripts/bench_attention.py --device cuda --model 7b --prompt-tokens 4096,16384    # on a GPU, bf16
+
+The same prompt, responses and frozen signals; the sides take turns, one update each, and ratios are taken pair by pair.
+Naive: eager attention everywhere and the weights of all layers returned, one response at a time; it is left out where
+its attention weights alone would not fit into memory. The last line is a JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.measure import Worker, compare, in_turn, machine, range_text, spread, table
+from bench_vs_trl import write_bench_model
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ral.errors import UserError
+from ral.models.fresh import Sizes
+
+SIZES = {
+    "100m": Sizes(hidden=768, layers=12, heads=12, kv_heads=2, mlp=2816, vision_hidden=64, vision_depth=1),
+    "3b": Sizes(hidden=2048, layers=36, heads=16, kv_heads=2, mlp=11008, vision_hidden=64, vision_depth=1),
+    "7b": Sizes(hidden=3584, layers=28, heads=28, kv_heads=4, mlp=18944, vision_hidden=64, vision_depth=1),
+}
+"""Decoders of about 100 million parameters and of the shapes of Qwen2.5-VL-3B and 7B; the vision tower is not timed."""
+VOCABULARY = {"100m": 6144, "3b": 6144, "7b": 6144}
+WARMUP = 1
+NAIVE_SHARE = 0.7
+"""Share of the machine's memory that the naive side's attention weights may take."""
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompt-tokens", default="1024,4096,8192", help="visual tokens, multiples of 32, comma list")
+    parser.add_argument("--response-tokens", type=int, default=256, help="tokens of each response")
+    parser.add_argument("--group-size", type=int, default=8, help="responses to the prompt")
+    parser.add_argument("--repeats", type=int, default=5, help="pairs of updates that count")
+    parser.add_argument("--naive-repeats", type=int, default=None, help="of the naive side (default: repeats)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each side")
+    parser.add_argument("--model", choices=list(SIZES), default="100m", help="shape of the decoder, random weights")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
+    return parser.parse_args()
+
+
+def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
+    """Memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
+    return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
+
+
+def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
+    """What every side is to do."""
+    return {
+        "model": str(model.absolute()),
+        "prompt_tokens": size,
+        "response_tokens": given.response_tokens,
+        "group_size": given.group_size,
+        "threads": given.threads,
+        "device": given.device,
+        "dtype": "bfloat16" if given.device == "cuda" else "float32",
+    }
+
+
+def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
+    """`other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
+    workers: dict[str, Worker] = {}
+    try:
+        for name in ("grpo", other):
+            log = given.output / f"attention_{name}.log"
+            own = spec | {"variant": name}
+            workers[name] = Worker(Path(sys.executable), "bench.attention_worker", own, log, given.threads)
+        replies = in_turn(workers, WARMUP, repeats, progress)
+    finally:
+        for worker in workers.values():
+            worker.close()
+    found = compare(replies["grpo"], replies[other])
+    memory = [t["peak_gb"] / o["peak_gb"] for o, t in zip(replies["grpo"], replies[other], strict=True)]
+    return {"time": found["ratio"], "memory": spread(memory), "grpo": found["ours"], other: found["theirs"]}
+
+
+def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
+    """Both pairs at one size; naive is None, with the reason, where it cannot run."""
+    spec = specification(given, model, size)
+    progress.update(task, description=f"{size} visual tokens")
+    result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
+    need = naive_gb(SIZES[given.model], size + given.response_tokens, 4 if given.device == "cpu" else 2)
+    have = memory_gb(given.device)
+    if need > NAIVE_SHARE * have:
+        return result | {"naive": None, "why": f"one response's attention weights take {need:.0f} GB of {have:.0f}"}
+    repeats = given.naive_repeats or given.repeats
+    return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
+
+
+def memory_gb(device: str) -> float:
+    """Memory of the device, in GB."""
+    if device == "cuda":
+        import torch
+
+        return float(torch.cuda.get_device_properties(0).total_memory) / 1e9
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def ratios(found: dict[str, Any]) -> dict[str, Any]:
+    """The four ratios of one size, each {min, median, max} or None."""
+    return {
+        f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
+        for name in ("ral", "naive")
+        for kind in ("time", "memory")
+    }
+
+
+def markdown(sizes: dict[int, dict[str, Any]]) -> str:
+    """A row for each size."""
+    columns = ("visual tokens", "GRPO, s", "RAL / GRPO, time", "memory", "naive / GRPO, time", "memory ", "GRPO, GB")
+    rows = []
+    for size, found in sizes.items():
+        naive = [range_text(found["naive"][k]) for k in ("time", "memory")] if found["naive"] else [found["why"], "-"]
+        grpo = found["ral"]["grpo"]
+        ours = [range_text(found["ral"][k]) for k in ("time", "memory")]
+        rows.append((size, range_text(grpo["seconds"]), *ours, *naive, f"{grpo['peak_gb']:.2f}"))
+    return "Median (min to max) of pairs.\n\n" + table(columns, rows)
+
+
+def main() -> None:
+    """Measure every size; one line and exit code 1 where something is wrong."""
+    given = arguments()
+    given.output.mkdir(parents=True, exist_ok=True)
+    sizes = [int(part) for part in given.prompt_tokens.split(",")]
+    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    total = len(sizes) * 2 * (2 * WARMUP + given.repeats + (given.naive_repeats or given.repeats))
+    try:
+        model = write_bench_model(given.output / f"decoder_{given.model}", SIZES[given.model], VOCABULARY[given.model])
+        with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+            task = progress.add_task("loading", total=total)
+            found = {size: measure(given, model, size, progress, task) for size in sizes}
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    settings = {k: v for k, v in vars(given).items() if k != "output"}
+    last = ratios(found[sizes[-1]])
+    each = {str(size): {**ratios(f), **f} for size, f in found.items()}
+    result = {**last, "sizes": each, "settings": settings, "machine": machine(threads=str(given.threads))}
+    name = given.output / f"attention_{given.model}_{given.device}"
+    name.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    name.with_suffix(".md").write_text(markdown(found))
+    print(markdown(found))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

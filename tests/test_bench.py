@@ -1,0 +1,125 @@
+"""The bench scripts: summaries and tables of given figures, and this project's worker on a very small model."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ral.models.fresh import Sizes
+from ral.types import UserError
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """scripts/bench_vs_trl.py as a module, imported the way Python runs it: with its own folder on the path."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import bench_vs_trl
+
+    return bench_vs_trl
+
+
+def replies(*seconds: float, peak: float = 1.0) -> list[dict[str, Any]]:
+    """What a worker answers; twice as much wall as processor time."""
+    return [{"seconds": s, "cpu_seconds": s / 2, "peak_gb": peak, "facts": {}} for s in seconds]
+
+
+def test_ratios_are_taken_pair_by_pair(bench: ModuleType) -> None:
+    """Pairs 4/1, 6/3, 9/3: the ratio of the medians (6/3) is another number than the median ratio (3)."""
+    found = bench.compare(replies(1, 3, 3, peak=0.5), replies(4, 6, 9, peak=2.0))
+    assert found["ratio"] == found["cpu_ratio"] == {"min": 2.0, "median": 3.0, "max": 4.0}
+    assert found["memory_ratio"] == 0.25
+    assert found["theirs"] == {
+        "seconds": {"min": 4, "median": 6, "max": 9},
+        "cpu_seconds": {"min": 2, "median": 3, "max": 4.5},
+        "peak_gb": 2.0,
+    }
+
+
+def test_markdown_table(bench: ModuleType) -> None:
+    assert bench.table(("a", "b"), [(1, bench.range_text({"min": 1, "median": 2, "max": 3.456}))]) == (
+        "| a | b |\n| ---: | ---: |\n| 1 | 2.00 (1.00 to 3.46) |\n"
+    )
+
+
+def test_workers_take_turns_and_warm_up_does_not_count(bench: ModuleType) -> None:
+    asked: list[str] = []
+
+    def worker(name: str) -> SimpleNamespace:
+        def ask(request: str) -> dict[str, int]:
+            asked.append(name if request == "step" else request)
+            return {"step": asked.count(name)}
+
+        return SimpleNamespace(ask=ask)
+
+    found = bench.in_turn({"a": worker("a"), "b": worker("b")}, 1, 2, lambda: None)
+    assert asked == ["a", "b", "reset", "b", "reset", "a", "a", "b"]
+    assert found == {name: [{"step": 2}, {"step": 3}] for name in "ab"}
+
+
+def test_unequal_work_is_an_error(bench: ModuleType) -> None:
+    spec = {"prompts": 1, "group_size": 8, "response_tokens": 4, "steps": 3, "updates": 2}
+    facts = dict.fromkeys(bench.SAME, "same") | {"response_tokens": 32, "updates": 6}
+    bench.check_fair(spec, facts, dict(facts))
+    with pytest.raises(UserError, match="prompt_tokens: same against 9"):
+        bench.check_fair(spec, facts, facts | {"prompt_tokens": 9})
+    with pytest.raises(UserError, match="response_tokens: 31, asked for 32"):
+        bench.check_fair(spec, facts | {"response_tokens": 31}, facts | {"response_tokens": 31})
+
+
+@pytest.mark.parametrize("text", ["", "64,", "0", "a"])
+def test_sizes_that_are_none(bench: ModuleType, text: str) -> None:
+    with pytest.raises(UserError, match="--prompt-tokens"):
+        bench.sizes_of(text)
+
+
+@pytest.mark.parametrize("tokens", [1, 6, 64, 7])
+def test_pictures_have_the_asked_number_of_visual_tokens(bench: ModuleType, tmp_path: Path, tokens: int) -> None:
+    folder = bench.write_data(tmp_path, tokens, 2)
+    for number in range(2):
+        with Image.open(folder / f"{number}.png") as picture:
+            assert math.prod(picture.size) == tokens * 28 * 28 and not any(side % 28 for side in picture.size)
+    assert (folder / "0.png").read_bytes() != (folder / "1.png").read_bytes()
+
+
+def test_our_worker_takes_whole_steps(bench: ModuleType, tmp_path: Path) -> None:
+    """Two steps of the command line itself, of the lengths and updates asked for, on pictures of 6 visual tokens."""
+    small = Sizes(hidden=64, layers=1, heads=2, kv_heads=1, mlp=64, vision_hidden=32, vision_depth=1, vision_heads=2)
+    model = bench.write_bench_model(tmp_path / "model", small, 300)
+    given = SimpleNamespace(prompts=2, group_size=2, response_tokens=3, updates=2, repeats=0, threads=1)
+    spec = bench.specification(given, model, bench.write_data(tmp_path / "data", 6, 7)) | {"run": str(tmp_path / "run")}
+    worker = bench.Worker(Path(sys.executable), "bench.ral_worker", spec, tmp_path / "log.txt", threads=1)
+    try:
+        one, reset, two = (worker.ask(request) for request in ("step", "reset", "step"))
+    finally:
+        worker.close()
+    assert set(reset) == {"reset"}
+    assert [r["facts"]["updates"] for r in (one, two)] == [2, 4]
+    assert two["facts"]["response_tokens"] == 2 * 2 * 3
+    assert two["facts"]["prompt_tokens"] > 2 * 6
+    assert len(two["facts"]["malloc"]) == 3
+    assert two["facts"]["threads"] == 1
+    assert 0 < two["facts"]["times"]["time/step_s"] <= two["seconds"]
+    assert 0 < two["seconds"] < 60 and 0 < two["peak_gb"] < 10
+
+
+def test_a_dead_worker_is_one_line(bench: ModuleType, tmp_path: Path) -> None:
+    worker = bench.Worker(Path(sys.executable), "bench.no_such_worker", {}, tmp_path / "log.txt", threads=1)
+    with pytest.raises(UserError, match=r"its last words: .*No module named bench\.no_such_worker"):
+        worker.ask("step")
+    worker.close()
+
+
+def test_an_error_ends_the_command_with_one_line(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench_vs_trl.py", "--prompt-tokens", "x", "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match="error: --prompt-tokens x: write numbers from 1 to 16384 such as 64,256,1024"):
+        bench.main()
