@@ -13,6 +13,7 @@ Units
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -132,13 +133,14 @@ class Rollout:
     group_size: int
     log_probs: Tensor | None = None
 
-    def select(self, prompts: PromptBatch, start: int, stop: int) -> Rollout:
-        """The responses to prompts start..stop without shared padding; `prompts` is that part of the PromptBatch."""
-        rows = slice(start * self.group_size, stop * self.group_size)
+    def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:
+        """The responses to the chosen prompts without shared padding; `prompts` is that part of the PromptBatch."""
+        group = self.group_size
+        rows = [n * group + g for n in chosen for g in range(group)]
         length = max(int(self.response_mask[rows].sum(1).max()), 1)
         ids, mask = self.response_ids[rows, :length], self.response_mask[rows, :length]
         log_probs = None if self.log_probs is None else self.log_probs[rows, :length]
-        return Rollout(prompts, ids, mask, self.texts[rows], self.finished[rows], self.group_size, log_probs)
+        return Rollout(prompts, ids, mask, tuple(self.texts[n] for n in rows), self.finished[rows], group, log_probs)
 
 
 @dataclass(frozen=True)

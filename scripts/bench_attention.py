@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="pairs of updates that count")
     parser.add_argument("--naive-repeats", type=int, default=None, help="of the naive side (default: repeats)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
+    parser.add_argument("--apart", action="store_true", help="one side after the other: both do not fit into memory")
     parser.add_argument("--model", choices=list(SIZES), default="100m", help="shape of the decoder, random weights")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
@@ -72,19 +73,29 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
 
 def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
     """`other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
-    workers: dict[str, Worker] = {}
-    try:
-        for name in ("grpo", other):
-            log = given.output / f"attention_{name}.log"
-            own = spec | {"variant": name}
-            workers[name] = Worker(Path(sys.executable), "bench.attention_worker", own, log, given.threads)
-        replies = in_turn(workers, WARMUP, repeats, progress)
-    finally:
-        for worker in workers.values():
-            worker.close()
+    sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
+    replies: dict[str, Any] = {}
+    for names in sides:
+        replies |= run_sides(given, spec, names, repeats, progress)
     found = compare(replies["grpo"], replies[other])
     memory = [t["peak_gb"] / o["peak_gb"] for o, t in zip(replies["grpo"], replies[other], strict=True)]
     return {"time": found["ratio"], "memory": spread(memory), "grpo": found["ours"], other: found["theirs"]}
+
+
+def run_sides(
+    given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
+) -> dict[str, Any]:
+    """The answers of these sides' workers, in turn."""
+    workers: dict[str, Worker] = {}
+    try:
+        for name in names:
+            log = given.output / f"attention_{name}.log"
+            own = spec | {"variant": name}
+            workers[name] = Worker(Path(sys.executable), "bench.attention_worker", own, log, given.threads)
+        return in_turn(workers, WARMUP, repeats, progress)
+    finally:
+        for worker in workers.values():
+            worker.close()
 
 
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def measure(given: argparse.Namespace, python: Path, size: int, progress: Progre
     ours, theirs = replies["ral"], replies["trl"]
     facts = {name: r[-1]["facts"] for name, r in replies.items()}
     check_fair(spec, facts["ral"], facts["trl"])
-    same = {key: facts["ral"][key] for key in SAME} | {"trl": facts["trl"]["trl"]}
+    same = {key: facts["ral"][key] for key in SAME} | {"updates": given.updates, "trl": facts["trl"]["trl"]}
     same["decoder_attention"] = {name: fact["decoder_attention"] for name, fact in facts.items()}
     times = {key: spread([r["facts"]["times"][key] for r in ours])["median"] for key in facts["ral"]["times"]}
     pairs = [[round(r["seconds"], 4) for r in pair] for pair in zip(ours, theirs, strict=True)]

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONF, MIXED, make_prompts
+from conftest import CONF, MIXED, TEXTS, make_prompts
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ral.lit.experience import Experience, Forward, freeze, remember
+from ral.models.checks import check_spec, same_tokens
 from ral.models.family import FAMILIES
+from ral.models.fresh import Sizes, write_model
 from ral.models.kernel import attend_shared
 from ral.models.layout import response_mask
 from ral.models.mllm import MLLM
@@ -170,6 +172,7 @@ def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeyp
     model.processor.end_ids = tuple(range(10, 25))  # often enough for responses of very different lengths
     sampler, places = PolicySampler(6, temperature=1.5, max_new_tokens=90), []
     decode = model.decode
+    monkeypatch.setattr(sampling, "LONGEST", 1e9)  # one batch for all
     monkeypatch.setattr(model, "decode", lambda ids, state: (places.append(len(ids)), decode(ids, state))[1])
     prepared = model("prepare", make_prompts(model, MIXED))
     compacted = sampler(model, prepared, 3)
@@ -189,11 +192,53 @@ def test_a_prompts_answers_do_not_depend_on_its_batch(load) -> None:
     prepared = model("prepare", make_prompts(model, MIXED))
     together = sampler(model, prepared, 7)
     for n in range(len(MIXED)):
-        alone = sampler(model, prepared.select(n, n + 1), 7)
+        alone = sampler(model, prepared.take([n]), 7)
         rows = slice(4 * n, 4 * n + 4)
         assert alone.texts == together.texts[rows]
     assert sampler(model, prepared, 8).texts != together.texts
     assert not torch.equal(*uniforms(["a", "a"], 1, 8, seed=0))
+
+
+def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_order(load, monkeypatch) -> None:
+    assert sampling.length_buckets([9, 3, 5, 20, 6, 100]) == [[1, 2, 4], [0], [3], [5]]
+    model = load()
+    sampler = PolicySampler(3, temperature=1.0, max_new_tokens=6)
+    kinds = (("video", "image", "video"), (), ("image",), (), ("image", "video"))
+    prepared = model("prepare", make_prompts(model, kinds))
+    decoded: list[int] = []
+    prefill = model.prefill
+    monkeypatch.setattr(model, "prefill", lambda p, g: (decoded.append(len(p.prompts)), prefill(p, g))[1])
+    apart = sampler(model, prepared, 5)
+    assert len(decoded) > 1 and sum(decoded) == len(kinds)
+    monkeypatch.setattr(sampling, "LONGEST", 1e9)
+    together = sampler(model, prepared, 5)
+    assert decoded[-1] == len(kinds) and together.texts == apart.texts
+    assert torch.equal(together.response_ids, apart.response_ids) and torch.equal(together.finished, apart.finished)
+    torch.testing.assert_close(together.log_probs, apart.log_probs, atol=2e-5, rtol=1e-4)
+
+
+def test_lora_adapters_train_through_the_shared_prompt(model_folder) -> None:
+    """Adapters of peft, put into the network: the same losses and gradients on both paths, the base untouched."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"], init_lora_weights=False)
+    tokens = (
+        torch.randint(5, 250, (6, 5), generator=torch.Generator().manual_seed(2)),
+        torch.ones(6, 5, dtype=torch.bool),
+    )
+    teacher, results = MLLM.load(str(model_folder())).requires_grad_(False), []
+    for kind in (MLLM, PlainMLLM):
+        model = kind.load(str(model_folder()))
+        torch.manual_seed(3)
+        inject_adapter_in_model(config, model.network.model.language_model)
+        model.network.lm_head.requires_grad_(False)
+        assert {name for name, _ in model.trained_parameters()} and all(
+            "lora" in n for n, _ in model.trained_parameters()
+        )
+        results.append(losses_and_gradients(model, teacher, (("image",), ("video",)), 3, "ral", tokens))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    for name, grad in results[1][2].items():
+        close(results[0][2][name], grad)
 
 
 def test_draws_follow_the_distribution_and_never_a_banned_token() -> None:
@@ -261,3 +306,57 @@ def test_a_step_encodes_and_prefills_each_prompt_once(run, small, monkeypatch) -
     assert step.count("_see") == 2  # the policy's (which is the reference's too) and the teacher's
     assert step.count("prefill") == 1
     assert step.count("score") == 2 + 4  # reference and teacher once; the old policy's signals are the first update's
+
+
+@pytest.mark.parametrize("half", ["autocast", "weights"])
+def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> None:
+    exact, model = load(), load(dtype="bfloat16" if half == "weights" else "float32")
+    generator = torch.Generator().manual_seed(3)
+    ids = torch.randint(5, 250, (8, 6), generator=generator)
+    mask = torch.arange(6)[None] < torch.randint(1, 7, (8, 1), generator=generator)
+    passes, rows, log_probs = Forward(0.9, AttentionSpec()), [], []
+    for m in (exact, model):
+        prepared = m("prepare", make_prompts(m, MIXED))
+        rollout = sampling.make_rollout(m.processor, prepared, ids, mask, mask.any(1), 2)
+        with torch.autocast("cpu", torch.bfloat16, enabled=m is model and half == "autocast"):
+            part = Experience(prepared, rollout, torch.ones(8), sequence_mean(mask, counts(mask)))
+            live = passes.live(m, part, frozenset({"attention"}))
+            rows.append(live["attention"].rows())
+            log_probs.append(live["log_probs"])
+            (live["log_probs"].sum() + live["attention"].rows().square().sum()).backward()
+        assert all(bool(p.grad.isfinite().all()) for _, p in m.trained_parameters())
+    assert rows[1].dtype == log_probs[1].dtype == torch.float32
+    torch.testing.assert_close(rows[1], rows[0], atol=1e-2, rtol=0)
+    torch.testing.assert_close(rows[1].sum(-1)[0][mask], torch.ones(int(mask.sum())), atol=1e-5, rtol=0)
+    torch.testing.assert_close(log_probs[1], log_probs[0], atol=0.1, rtol=0.05)
+    sampled = PolicySampler(2, max_new_tokens=5)(model, model("prepare", make_prompts(model, MIXED)), 0)
+    assert sampled.log_probs is not None and bool(sampled.log_probs.isfinite().all())
+
+
+def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path, load) -> None:
+    sizes = Sizes(hidden=96, layers=2, heads=3, kv_heads=3, mlp=64, vision_hidden=32, vision_depth=1, vision_heads=2)
+    teacher = MLLM.load(str(write_model(tmp_path, TEXTS, sizes=sizes, seed=9, vocab_size=300))).requires_grad_(False)
+    student = load()
+    same_tokens(student.processor, teacher.processor)
+    check_spec(AttentionSpec(), [student, teacher])
+    generator = torch.Generator().manual_seed(2)
+    tokens = torch.randint(5, 250, (6, 5), generator=generator), torch.ones(6, 5, dtype=torch.bool)
+    objective = objective_of("ral_distill")
+    passes, needs = Forward(0.9, AttentionSpec()), needed(objective.values())
+    prompts = make_prompts(student, (("image",), ("video",)))
+    prepared, seen = student("prepare", prompts), teacher("prepare", prompts)
+    rollout = sampling.make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
+    batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
+    others = {"teacher": (teacher, seen), "reference": (student.frozen_copy(), prepared)}
+    (part,) = freeze(passes, others, batch, needs, prompts=2)
+    live = passes.live(student, part, needs)
+    part = remember(part, live, needs)
+    losses = {
+        name: evaluate(t, {**part.signals, **live, "teacher_head": teacher.head}) for name, t in objective.items()
+    }
+    assert all(float(losses[n].value.detach()) > 0 for n in ("attention_distillation", "token_distillation"))
+    for term in ("attention_distillation", "token_distillation"):
+        grads = torch.autograd.grad(
+            losses[term].value, [p for _, p in student.trained_parameters()], retain_graph=True, allow_unused=True
+        )
+        assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0

@@ -118,7 +118,7 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     assert prepared.deepstack.shape == (2, *prompts.token_ids.shape, 64)
     filled = prepared.deepstack.abs().sum(-1) > 0
     assert torch.equal(filled, prompts.visual.expand(2, -1, -1))
-    part = prepared.select(1, 3)
+    part = prepared.take([1, 2])
     assert torch.equal(part.deepstack, prepared.deepstack[:, 1:3, -part.deepstack.shape[2] :])
     assert torch.equal(prepared.repeat(2).deepstack, prepared.deepstack.repeat_interleave(2, 1))
 

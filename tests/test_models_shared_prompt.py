@@ -193,7 +193,7 @@ def test_padding_changes_nothing(family, load):
         together = model("score", model("prepare", prompts), ids, mask, AttentionSpec())
         scrambled = torch.where(mask, ids, torch.full_like(ids, 7))
         again = model("score", model("prepare", prompts), scrambled, mask, AttentionSpec())
-        part = model("prepare", prompts).select(1, 2)
+        part = model("prepare", prompts).take([1])
         alone = model("score", part, ids[2:4], mask[2:4], None)
     torch.testing.assert_close(together.hidden[mask], again.hidden[mask], atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(together.attention.rows(), again.attention.rows(), atol=1e-6, rtol=1e-6)

@@ -99,7 +99,9 @@ class Evaluations(L.Callback):
     def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
         batches = trainer.datamodule.val_dataloader()
-        records = gather_records([r for batch in batches for r in module.evaluate(opened(batch))])
+        with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
+            mine = [r for batch in batches for r in module.evaluate(opened(batch))]
+        records = gather_records(mine)
         if not trainer.is_global_zero:
             return
         module.write(evaluation_means(records))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,13 +30,12 @@ class Experience:
     weights: Tensor
     signals: dict[str, Tensor] = field(default_factory=dict)
 
-    def select(self, start: int, stop: int) -> Experience:
-        """Prompts start..stop with all their responses."""
-        prepared = self.prepared.select(start, stop)
-        part = self.rollout.select(prepared.prompts, start, stop)
-        rows = slice(start * self.rollout.group_size, stop * self.rollout.group_size)
-        weights = self.weights[rows, : part.response_ids.shape[1]]
-        return Experience(prepared, part, self.advantages[rows], weights)
+    def take(self, chosen: Sequence[int]) -> Experience:
+        """The chosen prompts with all their responses."""
+        prepared = self.prepared.take(chosen)
+        part = self.rollout.take(prepared.prompts, chosen)
+        rows = [n * part.group_size + g for n in chosen for g in range(part.group_size)]
+        return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.response_ids.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -91,17 +90,19 @@ def freeze(
 ) -> list[Experience]:
     """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}.
+    models: {name: (network, its view of the prompts)}. Prompts of similar length share a micro-batch.
     """
     wanted = frozen_needs(needs)
+    lengths = batch.prepared.prompts.valid.sum(1).tolist()
+    order = sorted(range(len(lengths)), key=lambda n: lengths[n])
     batches = []
-    for start in range(0, len(batch.prepared.prompts), prompts):
-        stop = min(start + prompts, len(batch.prepared.prompts))
-        part = batch.select(start, stop)
+    for start in range(0, len(order), prompts):
+        chosen = order[start : start + prompts]
+        part = batch.take(chosen)
         signals = {
             f"{name}_{kind}": value
             for name, (model, prepared) in models.items()
-            for kind, value in forward.frozen(model, prepared.select(start, stop), part.rollout, wanted[name]).items()
+            for kind, value in forward.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches

@@ -200,6 +200,9 @@ class Decode:
     past: Cache | None = None
     own: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.padded = not bool(self.valid.all())
+
     @property
     def mask(self) -> Tensor | None:
         """None: attends itself."""
@@ -221,16 +224,15 @@ class Decode:
         prompt_k, prompt_v = self.cache[layer]
         own_k, own_v = self._append(layer, key, value)
         batch, heads, group, width = query.shape
-        kv_heads = key.shape[1]
-        q = (query * scaling).view(batch, kv_heads, heads // kv_heads, group, width)
-        on_prompt = torch.einsum("bhrgd,bhpd->bhrgp", q, prompt_k).float()
-        on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
-        on_own = torch.einsum("bhrgd,bhgtd->bhrgt", q, own_k).float()
-        weights = torch.softmax(torch.cat([on_prompt, on_own], dim=-1), dim=-1).to(value.dtype)
-        p = on_prompt.shape[-1]
-        out = torch.einsum("bhrgp,bhpd->bhrgd", weights[..., :p], prompt_v)
-        out = out + torch.einsum("bhrgt,bhgtd->bhrgd", weights[..., p:], own_v)
-        return out.reshape(batch, heads, group, width).transpose(1, 2)
+        kv_heads, p = key.shape[1], prompt_k.shape[2]
+        q = (query * scaling).view(batch, kv_heads, -1, group, width).transpose(2, 3)  # [B Hkv G R D]
+        on_prompt = (q.flatten(2, 3) @ prompt_k.mT).unflatten(2, (group, -1))
+        if self.padded:
+            on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
+        scores = torch.cat([on_prompt, q @ own_k.mT], dim=-1)
+        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+        out = (weights[..., :p].flatten(2, 3) @ prompt_v).unflatten(2, (group, -1)) + weights[..., p:] @ own_v
+        return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Own keys and values so far, [B Hkv G t D]."""

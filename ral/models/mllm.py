@@ -7,7 +7,7 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,27 +38,27 @@ class Prepared:
     vision: Tensor
     deepstack: Tensor
 
-    def select(self, start: int, stop: int) -> Prepared:
-        """Prompts start..stop, without their pixels (the embeddings stand for them) and without shared padding."""
+    def take(self, chosen: Sequence[int]) -> Prepared:
+        """The chosen prompts in this order, without their pixels and without shared padding."""
         p = self.prompts
         assert p.position_ids is not None and p.next_position is not None
-        rows = slice(start, stop)
-        keep = slice(int(p.valid[rows].int().argmax(1).min()), None)
+        index = torch.tensor(list(chosen), device=p.valid.device)
+        keep = slice(int(p.valid[index].int().argmax(1).min()), None)
         part = replace(
             p,
-            token_ids=p.token_ids[rows, keep],
-            valid=p.valid[rows, keep],
-            visual=p.visual[rows, keep],
-            evidence=None if p.evidence is None else p.evidence[rows, keep],
+            token_ids=p.token_ids[index, keep],
+            valid=p.valid[index, keep],
+            visual=p.visual[index, keep],
+            evidence=None if p.evidence is None else p.evidence[index, keep],
             media={},
-            examples=p.examples[rows],
-            texts=p.texts[rows],
-            grids=p.grids[rows],
-            targets=p.targets[rows] if p.targets else None,
-            position_ids=p.position_ids[:, rows, keep],
-            next_position=p.next_position[rows],
+            examples=tuple(p.examples[n] for n in chosen),
+            texts=tuple(p.texts[n] for n in chosen),
+            grids=tuple(p.grids[n] for n in chosen),
+            targets=tuple(p.targets[n] for n in chosen) if p.targets else None,
+            position_ids=p.position_ids[:, index, keep],
+            next_position=p.next_position[index],
         )
-        return Prepared(part, self.vision[rows, keep], self.deepstack[:, rows, keep])
+        return Prepared(part, self.vision[index, keep], self.deepstack[:, index, keep])
 
     def repeat(self, count: int) -> Prepared:
         """Each prompt `count` times, one after another."""

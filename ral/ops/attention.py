@@ -70,9 +70,10 @@ def policy_rows(
     kept are all zero. Queries and keys that count nowhere must be finite: 0 * NaN would reach the other gradients.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
-    query = query.to(wide) * scaling
-    on_prompt = torch.einsum("bhrgcd,bhpd->bhrgcp", query, prompt_keys.to(wide))
-    on_response = torch.einsum("bhrgcd,bhgkd->bhrgck", query, response_keys.to(wide))
+    with torch.autocast(query.device.type, enabled=False):  # it would make the products half precision again
+        query = query.to(wide) * scaling
+        on_prompt = torch.einsum("bhrgcd,bhpd->bhrgcp", query, prompt_keys.to(wide))
+        on_response = torch.einsum("bhrgcd,bhgkd->bhrgck", query, response_keys.to(wide))
     scores = torch.cat([on_prompt, on_response], dim=-1).masked_fill(~attend[:, None, None], -torch.inf)
     return renormalise(torch.softmax(scores, dim=-1).mean(dim=(1, 2)), keep)
 

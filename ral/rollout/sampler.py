@@ -22,6 +22,9 @@ from ral.types import Rollout
 COMPACT_BELOW = 0.5
 """Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
 
+LONGEST = 2.0
+"""Prompts in one decoding batch are at most this many times as long as the shortest: the rest would be padding."""
+
 
 def hash_seed(*parts: int) -> int:
     """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
@@ -81,6 +84,16 @@ class Slots:
         return prompts, slots
 
 
+def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices of prompts that are decoded together: by length, none more than LONGEST times its bucket's shortest."""
+    buckets: list[list[int]] = []
+    for n in sorted(range(len(lengths)), key=lambda n: lengths[n]):
+        if not buckets or lengths[n] > LONGEST * lengths[buckets[-1][0]]:
+            buckets.append([])
+        buckets[-1].append(n)
+    return buckets
+
+
 @dataclass(frozen=True)
 class PolicySampler:
     """Samples G responses to each prompt from the policy.
@@ -97,6 +110,14 @@ class PolicySampler:
     @torch.no_grad()
     def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """Rollout of N = B * group_size responses. Banned tokens (placeholders, control) are never drawn."""
+        buckets = length_buckets(prepared.prompts.valid.sum(1).tolist())
+        if len(buckets) == 1:
+            return self.decode(policy, prepared, seed)
+        parts = [self.decode(policy, prepared.take(bucket), seed) for bucket in buckets]
+        return joined(policy.processor, prepared, parts, buckets)
+
+    def decode(self, policy: MLLM, prepared: Prepared, seed: int) -> Rollout:
+        """Rollout of prompts of similar length."""
         processor, device, limit = policy.processor, policy.device, self.max_new_tokens
         count = len(prepared.prompts) * self.group_size
         uids = [e.uid for e in prepared.prompts.examples]
@@ -125,6 +146,23 @@ class PolicySampler:
         length = int(mask.sum(1).max())
         rollout = make_rollout(processor, prepared, ids[:, :length], mask[:, :length], ~running, self.group_size)
         return replace(rollout, log_probs=log_probs[:, :length])
+
+
+def joined(
+    processor: Processor, prepared: Prepared, parts: Sequence[Rollout], buckets: Sequence[Sequence[int]]
+) -> Rollout:
+    """The rollouts of buckets of prompts as one, in the order of `prepared`."""
+    group, length = parts[0].group_size, max(part.response_ids.shape[1] for part in parts)
+
+    def stack(values: Sequence[Tensor], filler: float) -> Tensor:
+        rows = torch.cat([torch.nn.functional.pad(v, (0, length - v.shape[1]), value=filler) for v in values])
+        return rows.unflatten(0, (-1, group))[order].flatten(0, 1)
+
+    order = torch.tensor([n for bucket in buckets for n in bucket]).argsort().to(parts[0].response_ids.device)
+    ids, mask = stack([p.response_ids for p in parts], processor.pad_id), stack([p.response_mask for p in parts], False)
+    finished = torch.cat([p.finished for p in parts]).view(-1, group)[order].flatten()
+    log_probs = stack([p.log_probs for p in parts if p.log_probs is not None], 0.0)
+    return replace(make_rollout(processor, prepared, ids, mask, finished, group), log_probs=log_probs)
 
 
 @dataclass(frozen=True)

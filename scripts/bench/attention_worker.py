@@ -55,7 +55,7 @@ def by_response(whole: Experience) -> list[Experience]:
     rows = whole.prepared.repeat(group)
     r = whole.rollout
     rollout = Rollout(rows.prompts, r.response_ids, r.response_mask, r.texts, r.finished, 1)
-    return [Experience(rows, rollout, whole.advantages, whole.weights).select(n, n + 1) for n in range(group)]
+    return [Experience(rows, rollout, whole.advantages, whole.weights).take([n]) for n in range(group)]
 
 
 def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
