@@ -68,13 +68,18 @@ class Prepared:
         def each(x: Tensor, dim: int = 0) -> Tensor:
             return x.repeat_interleave(count, dim)
 
+        def every(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(v for v in values for _ in range(count))
+
         part = replace(
             p,
             token_ids=each(p.token_ids),
             valid=each(p.valid),
             visual=each(p.visual),
             media={},
-            examples=tuple(e for e in p.examples for _ in range(count)),
+            examples=every(p.examples),
+            texts=every(p.texts),
+            grids=every(p.grids),
             position_ids=each(p.position_ids, 1),
             next_position=each(p.next_position),
         )
