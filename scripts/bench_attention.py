@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--response-tokens", type=int, default=256, help="tokens of each response")
     parser.add_argument("--group-size", type=int, default=8, help="responses to the prompt")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of updates that count")
-    parser.add_argument("--naive-repeats", type=int, default=None, help="of the naive side (default: repeats)")
+    parser.add_argument("--naive-repeats", type=int, default=None, help="of the naive side (default: repeats); 0: none")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
     parser.add_argument("--apart", action="store_true", help="one side after the other: both do not fit into memory")
     parser.add_argument("--model", choices=list(SIZES), default="100m", help="shape of the decoder, random weights")
@@ -103,11 +103,13 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
+    repeats = given.repeats if given.naive_repeats is None else given.naive_repeats
+    if repeats == 0:
+        return result | {"naive": None, "why": "not run"}
     need = naive_gb(SIZES[given.model], size + given.response_tokens, 4 if given.device == "cpu" else 2)
     have = memory_gb(given.device)
     if need > NAIVE_SHARE * have:
         return result | {"naive": None, "why": f"one response's attention weights take {need:.0f} GB of {have:.0f}"}
-    repeats = given.naive_repeats or given.repeats
     return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
 
 
@@ -147,7 +149,8 @@ def main() -> None:
     given.output.mkdir(parents=True, exist_ok=True)
     sizes = [int(part) for part in given.prompt_tokens.split(",")]
     shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    total = len(sizes) * 2 * (2 * WARMUP + given.repeats + (given.naive_repeats or given.repeats))
+    naive = given.repeats if given.naive_repeats is None else given.naive_repeats
+    total = len(sizes) * 2 * (2 * WARMUP + given.repeats + naive)
     try:
         model = write_bench_model(given.output / f"decoder_{given.model}", SIZES[given.model], VOCABULARY[given.model])
         with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:

@@ -89,7 +89,8 @@ def trl_python(folder: Path) -> Path:
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1]
+            said = (done.stderr + done.stdout).strip().splitlines()
+            reason = next((line for line in said if line.startswith("ERROR")), said[-1] if said else "nothing")
             raise UserError(f"{folder}: TRL's environment cannot be made: `{' '.join(command[2:])}` said: {reason}")
     stamp.write_text(wanted)
     return python

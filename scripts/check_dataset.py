@@ -1,0 +1,192 @@
+"""Reads every entry of a dataset as a run would, and lists what a run would skip: `--help` says more.
+
+python scripts/check_dataset.py dataset=video_r1 dataset.path=FILE dataset.media_root=FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ral.cli import run
+from ral.config import Dataset, bind_targets, check_schema, plain
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from ral.data.bad import Bad
+    from ral.data.order import Samples
+
+AT_ONCE = 32  # entries that a worker is given
+
+
+@dataclass
+class Settings:
+    """conf/check.yaml."""
+
+    dataset: Dataset
+    splits: list[str]
+    workers: int | None
+    debug: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the tables need of one usable entry: lengths in characters, and visual tokens of 28 x 28 pixels."""
+
+    problem_type: str
+    medium: str
+    characters: int
+    tokens: int
+
+
+def check(cfg: DictConfig) -> None:
+    """UserError for a configuration that does not fit together."""
+    check_schema(plain(cfg), Settings)
+    bind_targets(cfg)
+
+
+# --- in a worker
+
+SPLITS: dict[str, Samples] = {}
+
+
+def start_worker(splits: dict[str, Samples]) -> None:
+    """Hold the splits, with a reader of this process's own."""
+    SPLITS.update(splits)
+
+
+def look(split: str, places: range) -> list[Seen | Bad]:
+    """What becomes of the entries at some places."""
+    return [seen(SPLITS[split], at) for at in places]
+
+
+def seen(samples: Samples, at: int) -> Seen | Bad:
+    """Read one entry and its media."""
+    from ral.data.bad import BadSample
+    from ral.data.clips import TOKEN_PIXELS
+    from ral.data.entries import bad_of
+
+    try:
+        sample = samples.read(at)
+    except BadSample as error:
+        return bad_of(samples.examples, at, error)
+    example = sample.example
+    areas = [p.frames.shape[1:3].numel() * (len(p.frames) / 2 if p.kind == "video" else 1) for p in sample.media]
+    characters = len(example.question) + sum(map(len, example.options))
+    medium = example.media[0].kind if example.media else "text"
+    return Seen(example.problem_type, medium, characters, round(sum(areas) / TOKEN_PIXELS))
+
+
+# --- in the main process
+
+
+def open_splits(cfg: DictConfig) -> dict[str, Samples]:
+    """The splits as a run opens them, without a use that could rule an entry out."""
+    from hydra.utils import instantiate
+
+    from ral.data.media import media_reader
+    from ral.data.order import Samples
+
+    dataset = cfg.dataset
+    source, media = instantiate(dataset.source), instantiate(dataset.media)
+    reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
+    return {split: Samples(source(split=split), reader, any_use, range) for split in cfg.splits}
+
+
+def any_use(example: object) -> None:
+    """Any example will do."""
+
+
+def scan(splits: dict[str, Samples], workers: int) -> Iterator[list[Seen | Bad]]:
+    """What was seen, some entries at a time, in order."""
+    jobs = [
+        (split, range(start, min(start + AT_ONCE, len(samples.examples))))
+        for split, samples in splits.items()
+        for start in range(0, len(samples.examples), AT_ONCE)
+    ]
+    context = get_context("spawn")  # decoders do not survive a fork
+    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(splits,)) as pool:
+        yield from pool.map(look, *zip(*jobs, strict=True))
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what is peculiar to one entry."""
+    return re.sub(r"field ('\w+'): .* (is not|is none)", r"field \1: \2", re.split(r" \(|: /|: [^:]*/", reason)[0])[:80]
+
+
+def tables(good: Sequence[Seen], bad: Sequence[Bad]) -> Iterator[Any]:
+    """What is there by problem type and medium, and what is bad by reason."""
+    from rich.table import Table
+
+    groups: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+    for item in good:
+        groups[item.problem_type, item.medium].append(item)
+    usable = Table(title="usable entries", title_justify="left")
+    names = ("problem type", "medium", "entries", "characters, mean", "most", "visual tokens, mean", "most")
+    for number, name in enumerate(names):
+        usable.add_column(name, justify="left" if number < 2 else "right")
+    for group, items in sorted(groups.items()):
+        figures = [[i.characters for i in items], [i.tokens for i in items]]
+        numbers = [text for values in figures for text in (f"{sum(values) / len(values):.0f}", str(max(values)))]
+        usable.add_row(*group, str(len(items)), *numbers)
+    yield usable
+    if bad:
+        skipped = Table("reason", "entries", "the first one", title="would be skipped", title_justify="left")
+        counts = Counter(kind_of(b.reason) for b in bad)
+        first = {kind_of(b.reason): b for b in reversed(bad)}
+        for kind, count in counts.most_common():
+            skipped.add_row(kind, str(count), f"index {first[kind].index}  {first[kind].path or ''}")
+        yield skipped
+
+
+def write(bad: Sequence[Bad]) -> Path:
+    """bad_samples.jsonl in the output folder."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from ral.data.bad import write_bad
+
+    path = Path(HydraConfig.get().runtime.output_dir) / "bad_samples.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bad(path, bad)
+    return path
+
+
+def main(cfg: DictConfig) -> None:
+    """Scan, print the tables, write the list."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    splits = open_splits(cfg)
+    total = sum(len(samples.examples) for samples in splits.values())
+    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    found: list[Seen | Bad] = []
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("checking", total=total)
+        for part in scan(splits, cfg.workers or os.cpu_count() or 1):
+            found += part
+            bar.advance(task, len(part))
+    good = [item for item in found if isinstance(item, Seen)]
+    bad = [item for item in found if not isinstance(item, Seen)]
+    for table in tables(good, bad):
+        Console().print(table)
+    print(f"bad_samples: {write(bad)}")
+    print(f"checked: {len(found)} ok: {len(good)} bad: {len(bad)}", flush=True)
+
+
+if __name__ == "__main__":
+    run(main, "check", check=check)
