@@ -314,6 +314,17 @@ def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     return None
 
 
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+def precision_keeps_weights_exact(cfg: Node) -> str | None:
+    """Half-precision weights lose small updates, and fp16 needs scaled gradients, which clipping would not know of."""
+    precision = cfg["hardware"].get("precision")
+    if precision in PRECISIONS:
+        return None
+    return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
+
+
 Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
@@ -323,6 +334,7 @@ RULES: tuple[Rule, ...] = (
     groups_can_be_compared,
     attention_has_a_signal,
     vision_is_trained_in_one_update,
+    precision_keeps_weights_exact,
 )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.measure import Worker, compare, in_turn, machine, range_text, table
 from bench.variants import VARIANTS
-from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, write_bench_model, write_data
+from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, sizes_of, write_bench_model, write_data
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -146,13 +146,13 @@ def main() -> None:
     """Measure; one line and exit code 1 where something is wrong."""
     given = arguments()
     given.output.mkdir(parents=True, exist_ok=True)
-    sizes = [int(part) for part in given.prompt_tokens.split(",")]
-    unknown = set(given.variants.split(",")) - set(VARIANTS)
-    if unknown or "all" not in given.variants.split(","):
-        sys.exit(f"error: --variants {given.variants}: write all and some of {', '.join(VARIANTS)}")
-    sides = sum(len(v) for v in GROWTH.values()) if given.growth else len(sizes) * len(given.variants.split(","))
+    variants = given.variants.split(",")
     shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
+        sizes = sizes_of(given.prompt_tokens)
+        if not set(variants) <= set(VARIANTS) or "all" not in variants:
+            raise UserError(f"--variants {given.variants}: write all and some of {', '.join(VARIANTS)}")
+        sides = sum(len(v) for v in GROWTH.values()) if given.growth else len(sizes) * len(variants)
         with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             task = progress.add_task("steps", total=sides * (WARMUP + given.repeats))
 

@@ -87,7 +87,12 @@ def test_multirun_gives_a_run_for_each_combination(command: list[str], tmp_path:
 @pytest.mark.parametrize("hardware", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_two_processes_equal_one_in_supervised_training(hardware: str, command: list[str], tmp_path: Path) -> None:
     """The same 4 entries on one rank, and 2 and 2 on two ranks: the same weights after two SGD updates."""
-    sgd = ["optim.optimizer._target_=torch.optim.SGD", "~optim.optimizer.betas", "~optim.optimizer.eps"]
+    sgd = [
+        "optim.optimizer._target_=torch.optim.SGD",
+        "~optim.optimizer.betas",
+        "~optim.optimizer.eps",
+        "~optim.optimizer.fused",
+    ]
     common = [*command, "algo=sft", *sgd, "algo.learning_rate=0.1", "max_steps=2", "diagnostics.every=0"]
     two = ["hardware.accelerator=cpu", "hardware.precision=32-true", "hardware.num_workers=0", f"hardware={hardware}"]
     for name, extra in (("one", []), ("two", two)):

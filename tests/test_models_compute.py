@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONF, MIXED, TEXTS, make_prompts
+from conftest import CONF, MIXED, TEXTS, make_pixels, make_prompts
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from ral.ops.signals import evaluate, needed
 from ral.rollout import sampler as sampling
 from ral.rollout.sampler import PolicySampler, draw, uniforms
 from ral.run import build_objective
+from ral.types import UserError
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor, tolerance: float = 1e-5) -> None:
@@ -64,6 +66,23 @@ def test_merged_kernel_equals_one_masked_softmax(heads: tuple[int, int], padded:
         torch.autograd.grad((out * probe).sum(), inputs), torch.autograd.grad((want * probe).sum(), inputs), strict=True
     ):
         torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=1e-10)
+
+
+def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> None:
+    model, results = load(), []
+    ids = torch.randint(5, 250, (8, 5), generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(5)[None] < torch.tensor([5, 1, 3, 2, 5, 4, 2, 1])[:, None]
+    for threshold in (10**6, 0):
+        monkeypatch.setattr("ral.models.layout.APART_FROM", threshold)
+        model.zero_grad()
+        prepared = model("prepare", make_prompts(model, MIXED))
+        states = model("score", prepared, ids, mask, AttentionSpec(layers=(0, -1)))
+        (states.hidden[mask].square().sum() + states.attention.rows().square().sum()).backward()
+        rollout = PolicySampler(2, max_new_tokens=5)(model, prepared, 3)
+        grads = torch.cat([p.grad.flatten() for _, p in model.trained_parameters() if p.grad is not None])
+        results.append((states.hidden[mask].detach(), states.attention.rows().detach(), grads, rollout.response_ids))
+    for together, apart in zip(*results, strict=True):
+        close(apart.float(), together.float())
 
 
 def objective_of(algo: str) -> dict:
@@ -200,7 +219,7 @@ def test_a_prompts_answers_do_not_depend_on_its_batch(load) -> None:
 
 
 def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_order(load, monkeypatch) -> None:
-    assert sampling.length_buckets([9, 3, 5, 20, 6, 100]) == [[1, 2, 4], [0], [3], [5]]
+    assert sampling.length_buckets([9, 3, 5, 20, 6, 100]) == [[1, 2, 4, 0], [3], [5]]
     model = load()
     sampler = PolicySampler(3, temperature=1.0, max_new_tokens=6)
     kinds = (("video", "image", "video"), (), ("image",), (), ("image", "video"))
@@ -208,6 +227,7 @@ def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_or
     decoded: list[int] = []
     prefill = model.prefill
     monkeypatch.setattr(model, "prefill", lambda p, g: (decoded.append(len(p.prompts)), prefill(p, g))[1])
+    monkeypatch.setattr(sampling, "LONGEST", 1.5)
     apart = sampler(model, prepared, 5)
     assert len(decoded) > 1 and sum(decoded) == len(kinds)
     monkeypatch.setattr(sampling, "LONGEST", 1e9)
@@ -273,7 +293,6 @@ def test_gradient_checkpointing_changes_no_gradient(model_folder) -> None:
 
 
 def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, model_folder, caplog) -> None:
-    import json
     import shutil
 
     folder = shutil.copytree(model_folder(), tmp_path / "sliding")
@@ -329,7 +348,13 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
     torch.testing.assert_close(rows[1], rows[0], atol=1e-2, rtol=0)
     torch.testing.assert_close(rows[1].sum(-1)[0][mask], torch.ones(int(mask.sum())), atol=1e-5, rtol=0)
     torch.testing.assert_close(log_probs[1], log_probs[0], atol=0.1, rtol=0.05)
-    sampled = PolicySampler(2, max_new_tokens=5)(model, model("prepare", make_prompts(model, MIXED)), 0)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half == "autocast"):
+        prepared = model("prepare", make_prompts(model, MIXED))
+        sampled = PolicySampler(2, max_new_tokens=5)(model, prepared, 0)
+        with torch.no_grad():
+            states = model("score", prepared, sampled.response_ids, sampled.response_mask, None)
+            trained, _ = passes.log_probs(model, states, sampled)
+    assert float((trained - sampled.log_probs)[sampled.response_mask].abs().mean()) < 0.03
     assert sampled.log_probs is not None and bool(sampled.log_probs.isfinite().all())
 
 
@@ -360,3 +385,47 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
             losses[term].value, [p for _, p in student.trained_parameters()], retain_graph=True, allow_unused=True
         )
         assert sum(float(g.abs().sum()) for g in grads if g is not None) > 0
+
+
+def test_a_rollout_of_another_distribution_stops_the_run(run, small, monkeypatch) -> None:
+    """The sampler's temperature is not the one of training: the first step says so, and its figures are written."""
+    with pytest.raises(UserError, match="max_log_prob_gap"):
+        run(
+            "algo=grpo",
+            *small,
+            "max_steps=1",
+            "eval.before=false",
+            "eval.every=0",
+            "algo.sampler.temperature=0.2",
+            "diagnostics.max_log_prob_gap=0.01",
+        )
+
+
+def test_plain_path_and_checkpointing_train_from_the_command_line_alike(run, small) -> None:
+    common = ["algo=ral", *small, "max_steps=1", "eval.before=false", "eval.every=0"]
+    lines = []
+    for name, extra in (
+        ("shared", []),
+        ("plain", ["hardware.share_prompt=false", "hardware.gradient_checkpointing=true"]),
+    ):
+        path = run(*common, *extra, folder=name) / "metrics.jsonl"
+        lines.append(json.loads(path.read_text().splitlines()[0]))
+    shared, plain = lines
+    for key in ("train/loss", "train/grad_norm", "train/attention_jsd", "train/kl", "train/response_length"):
+        assert plain[key] == pytest.approx(shared[key], rel=1e-3, abs=1e-6), key
+
+
+def test_evidence_lies_on_the_visual_tokens_of_the_box(load) -> None:
+    from dataclasses import replace
+
+    from ral.data.evidence import evidence_mask
+    from ral.types import Evidence
+
+    model = load()
+    prompts = make_prompts(model, (("image",), ()))
+    right = replace(prompts.examples[0], evidence=(Evidence((0.5, 0.0, 1.0, 1.0)),))
+    pixels = [[make_pixels("image", 0, (56, 56))], []]
+    mask = evidence_mask(replace(prompts, examples=(right, prompts.examples[1])), pixels, 2)
+    visual = prompts.visual[0].nonzero().squeeze(-1)
+    assert prompts.grids[0][0] == (1, 2, 2)
+    assert mask[0, visual].tolist() == [False, True, False, True] and int(mask.sum()) == 2

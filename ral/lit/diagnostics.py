@@ -12,7 +12,7 @@ from torch import Tensor
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, row_entropy, share_on
 from ral.ops.divergence import jsd
-from ral.types import Loss
+from ral.types import Loss, UserError
 
 if TYPE_CHECKING:
     from ral.lit.experience import Experience
@@ -35,9 +35,9 @@ class Diagnostics:
     max_log_prob_gap: float = 0.1
     _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    def needs(self) -> frozenset[str]:
-        """Signals that the measurement wants beside the objective's."""
-        return frozenset({"old_rows", "attention"}) if self.every else frozenset()
+    def needs(self, updates: int) -> frozenset[str]:
+        """Signals that the measurement wants beside the objective's; a single update differs from nothing."""
+        return frozenset({"attention"} | ({"old_rows"} if updates > 1 else set())) if self.every else frozenset()
 
     def during(
         self, module: PolicyModule, update: int, part: Experience, live: Mapping[str, Any], losses: Mapping[str, Loss]
@@ -47,19 +47,25 @@ class Diagnostics:
         if update == 0 and sampled is not None:
             gap = (live["log_probs"].detach() - sampled).abs()
             module.meter.add({"log_prob_gap": (masked_sum(gap, mask), mask.sum())})
-        if self.every and update + 1 == module.settings.updates_per_rollout:
-            module.meter.add(attention_pairs(part, live["attention"], ""))
-        if not self.every or module.rollout_step % self.every:
+        if not self.every:
             return
-        module.meter.add(attention_pairs(part, live["attention"], f"_update_{update + 1}"))
+        last, due = update + 1 == module.settings.updates_per_rollout, module.rollout_step % self.every == 0
+        if last or due:
+            pairs = attention_pairs(part, live["attention"])
+            module.meter.add({f"{k}_update_{update + 1}": v for k, v in pairs.items()} if due else {})
+            module.meter.add(pairs if last else {})
+        if not due:
+            return
         if not self.gradients or len(losses) < 2:
             return
         parameters = [p for _, p in module.policy.trained_parameters()]
         for name, loss in losses.items():
             found = torch.autograd.grad(loss.value, parameters, retain_graph=True, allow_unused=True)
             dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
-            known = self._gradients.get(name)
-            self._gradients[name] = [a + b for a, b in zip(known, dense, strict=True)] if known else dense
+            if name in self._gradients:
+                torch._foreach_add_(self._gradients[name], dense)
+            else:
+                self._gradients[name] = dense
 
     def update_done(self, module: PolicyModule, update: int) -> None:
         """Norm of each term's gradient on this rank, and its ratio and cosine to the token term's, by update index."""
@@ -81,33 +87,36 @@ class Diagnostics:
         self._gradients = {}
 
     def check(self, means: Mapping[str, float]) -> None:
-        """RuntimeError where sampler and training disagree on the policy."""
+        """UserError where sampler and training disagree on the policy."""
         gap = means.get("train/log_prob_gap", 0.0)
         if not gap <= self.max_log_prob_gap:
-            raise RuntimeError(
+            raise UserError(
                 f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "
-                f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: the rollout is not of the policy being trained"
+                f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: rollouts are not of the trained policy; try "
+                "hardware.share_prompt=false or hardware.precision=32-true, or allow more"
             )
 
 
 @torch.no_grad()
-def attention_pairs(part: Experience, attention: CapturedAttention, suffix: str) -> dict[str, tuple[Tensor, Tensor]]:
-    """(total, count) over response tokens: JSD to the rollout's attention, entropy, share on visual keys, and the part
-    of that share which falls inside the evidence (over the responses to prompts that have evidence).
+def attention_pairs(part: Experience, attention: CapturedAttention) -> dict[str, tuple[Tensor, Tensor]]:
+    """(total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual keys, and
+    the part of that share which falls inside the evidence (over the responses to prompts that have evidence).
     """
     prompts, mask = part.prepared.prompts, part.rollout.response_mask
     assert prompts.evidence is not None
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
-    columns: dict[str, list[Tensor]] = {"jsd": [], "entropy": [], "visual_share": [], "evidence_share": []}
+    columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
+    columns |= {"jsd": []} if "old_rows" in part.signals else {}
     for at, rows in attention.pieces():
         seen, found = (share_on(rows, keys) for keys in (visual, evidence))
-        columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
+        if "jsd" in columns:
+            columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
         columns["entropy"].append(row_entropy(rows).mean(0))
         columns["visual_share"].append(seen)
         columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
     over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
     return {
-        f"attention_{name}{suffix}": (masked_sum(torch.cat(values, dim=1), over[name]), over[name].sum())
+        f"attention_{name}": (masked_sum(torch.cat(values, dim=1), over[name]), over[name].sum())
         for name, values in columns.items()
     }
 

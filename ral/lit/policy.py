@@ -101,6 +101,7 @@ class PolicyModule(L.LightningModule):
         self.others = torch.nn.ModuleDict(
             {k: m for k in ("reference", "ema", "teacher") if (m := getattr(models, k)) is not None}
         )
+        self.same_sight = {k for k, m in vars(models).items() if m is not None and m.sees_like(models.policy)}
         self.objective, self.needs = dict(objective), needed(objective.values())
         self.sampler, self.evaluation_sampler = sampler, evaluation_sampler
         self.reward, self.evaluation_reward = reward, evaluation_reward
@@ -152,7 +153,7 @@ class PolicyModule(L.LightningModule):
         models = {}
         for name in frozen_needs(self.needs).keys() & set(self.others):
             other: MLLM = self.others[name]  # type: ignore[assignment]
-            models[name] = (other, prepared if other.sees_like(self.policy) else other("prepare", prompts))
+            models[name] = (other, prepared if name in self.same_sight else other("prepare", prompts))
         local = counts(rollout.response_mask)
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
         weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
@@ -168,7 +169,7 @@ class PolicyModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         optimizer.zero_grad()
         self.set_learning_rate(optimizer)
-        needs = self.needs | self.diagnostics.needs()
+        needs = self.needs | self.diagnostics.needs(self.settings.updates_per_rollout)
         done = []
         for part in experience:
             live = self.passes.live(self.policy, part, needs)
@@ -204,7 +205,6 @@ class PolicyModule(L.LightningModule):
         """Log the step's means over all ranks, move the EMA policy, count the step."""
         self.meter.add(rollout_pairs(rollout, scores))
         means = {f"train/{k}": v for k, v in self.meter.means(self.sum_over_ranks).items()}
-        self.diagnostics.check(means)
         means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
         if "ema" in self.others:
             self.move_ema(self.others["ema"])  # type: ignore[arg-type]
@@ -213,6 +213,7 @@ class PolicyModule(L.LightningModule):
         self.latest = means | {f"time/{k}": v for k, v in self.times.items()}
         self.times = {}
         self.write(self.latest)
+        self.diagnostics.check(means)
 
     # ---- evaluation
 

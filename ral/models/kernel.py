@@ -22,6 +22,11 @@ Saved = tuple[Any, ...]
 """What a kernel's backward pass wants beside tensors."""
 
 
+def _flash(query: Tensor) -> bool:
+    """Whether CUDA's flash kernel takes these: half precision on Ampere or later; else the memory-efficient one."""
+    return query.dtype != torch.float32 and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
 def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Any:
     """Output [B H S D], log-sum-exp [B H S], and what the backward pass wants. bias: added to the scores."""
     if query.device.type == "cpu":
@@ -29,7 +34,7 @@ def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cau
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
         )
         return out, lse, ()
-    if bias is None and query.dtype != torch.float32:
+    if bias is None and _flash(query):
         out, lse, *rest = aten._scaled_dot_product_flash_attention(query, key, value, 0.0, causal, False, scale=scale)
         return out, lse, tuple(rest[:6])
     out, lse, *rest = aten._scaled_dot_product_efficient_attention(
@@ -45,7 +50,7 @@ def _backward(grad: Tensor, part: Saved, out: Tensor, lse: Tensor, causal: bool,
         return aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad, query, key, value, out, lse, 0.0, causal, attn_mask=bias, scale=scale
         )
-    if bias is None and query.dtype != torch.float32:
+    if bias is None and _flash(query):
         return aten._scaled_dot_product_flash_attention_backward(
             grad, query, key, value, out, lse.float().contiguous(), *rest[:4], 0.0, causal, *rest[4:], scale=scale
         )

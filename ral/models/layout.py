@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import pad, scaled_dot_product_attention
 from transformers import Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
@@ -25,6 +25,8 @@ from transformers.modeling_utils import AttentionInterface
 from ral.models.kernel import KERNELS, attend_shared
 from ral.ops.attention import AttentionSpec, CapturedAttention
 
+Pair = tuple[Tensor, Tensor]
+"""Keys and values."""
 NAME = "ral"
 """The attention implementation's name in Transformers' registry."""
 
@@ -68,9 +70,37 @@ AttentionInterface.register(NAME, shared_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
+APART_FROM = 512
+"""Padded prompts of this length or longer go through the kernel one by one, without a mask; on CUDA all do."""
+
+
+def _apart(tensor: Tensor, length: int) -> bool:
+    """Whether padded prompts are attended one by one."""
+    return tensor.is_cuda or length >= APART_FROM
+
+
+def _starts(valid: Tensor) -> list[int]:
+    """Where each left-padded prompt begins."""
+    return valid.int().argmax(1).tolist()
+
+
+def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """Causal attention [B P H D] of prompts; zero where nothing is valid, if they go one by one."""
+    if mask is None or not _apart(query, query.shape[2]):
+        return _sdpa(query, key, value, mask, scaling)
+    rows = []
+    for n, start in enumerate(_starts(valid)):
+        own = (slice(n, n + 1), slice(None), slice(start, None))
+        rows.append(pad(_sdpa(query[own], key[own], value[own], None, scaling), (0, 0, 0, 0, start, 0)))
+    return torch.cat(rows)
+
+
 def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
     """Fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
     grouped = query.shape[1] != key.shape[1]
+    if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
+        grouped = False
     out = scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
     )
@@ -154,15 +184,28 @@ class Packed(Recorder):
         """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
         super().attend(layer, query, key, value, scaling)
         p = self.valid.shape[1]
-        prompt = _sdpa(query[:, :, :p], key[:, :, :p], value[:, :, :p], self._prompt_mask, scaling)
+        before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
+        prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
         if query.device.type in KERNELS:
-            padded = None if self._prompt_mask is None else self.valid
-            before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
-            responses = attend_shared(query[:, :, p:], before, own, padded, self.group_size, scaling).transpose(1, 2)
+            responses = self._on_shared(query[:, :, p:], before, own, scaling).transpose(1, 2)
         else:
             mask = response_mask(self.valid, self.group_size, self.response_length)
             responses = _sdpa(query[:, :, p:], key, value, mask, scaling)
         return torch.cat([prompt, responses], dim=1)
+
+    def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
+        """Responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
+        if self._prompt_mask is None:
+            return attend_shared(query, before, own, None, self.group_size, scaling)
+        if not _apart(query, before[0].shape[2]):
+            return attend_shared(query, before, own, self.valid, self.group_size, scaling)
+        rows = []
+        for n, start in enumerate(_starts(self.valid)):
+            one = slice(n, n + 1)
+            prompt = (before[0][one, :, start:], before[1][one, :, start:])
+            mine = (own[0][one], own[1][one])
+            rows.append(attend_shared(query[one], prompt, mine, None, self.group_size, scaling))
+        return torch.cat(rows)
 
 
 @dataclass
@@ -179,8 +222,8 @@ class Prefill:
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Fast causal attention; the keys and values stay in `cache`."""
-        self.cache[layer] = (key, value)
-        return _sdpa(query, key, value, self._mask, scaling)
+        self.cache[layer] = (key.to(value.dtype).contiguous(), value.contiguous())  # one layout for every decoding step
+        return on_prompts(query, key, value, self.valid, self._mask, scaling)
 
 
 @dataclass
@@ -220,8 +263,9 @@ class Decode:
         }
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """One joint softmax over the prompt's keys and the response's own, fp32, output [B G H D]."""
+        """One joint softmax, in fp32, over the prompt's keys and the response's own; output [B G H D]."""
         prompt_k, prompt_v = self.cache[layer]
+        query, key = query.to(value.dtype), key.to(value.dtype)  # autocast may leave them wider
         own_k, own_v = self._append(layer, key, value)
         batch, heads, group, width = query.shape
         kv_heads, p = key.shape[1], prompt_k.shape[2]

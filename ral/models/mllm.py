@@ -42,7 +42,9 @@ class Prepared:
         """The chosen prompts in this order, without their pixels and without shared padding."""
         p = self.prompts
         assert p.position_ids is not None and p.next_position is not None
-        index = torch.tensor(list(chosen), device=p.valid.device)
+        chosen, first = list(chosen), chosen[0]
+        run = chosen == list(range(first, first + len(chosen)))  # then views instead of copies
+        index = slice(first, first + len(chosen)) if run else torch.tensor(chosen, device=p.valid.device)
         keep = slice(int(p.valid[index].int().argmax(1).min()), None)
         part = replace(
             p,
@@ -76,6 +78,8 @@ class Prepared:
             token_ids=each(p.token_ids),
             valid=each(p.valid),
             visual=each(p.visual),
+            evidence=None if p.evidence is None else each(p.evidence),
+            targets=every(p.targets) if p.targets else None,
             media={},
             examples=every(p.examples),
             texts=every(p.texts),
@@ -161,10 +165,15 @@ class MLLM(nn.Module):
         return getattr(self, step)(*args, **kwargs)
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Move prompts to the device, make their positions, run the vision tower: once per prompt and step."""
+        """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
+
+        Of the media only the clips' times are kept: the embeddings stand for the pixels.
+        """
         prompts = prompts.to(self.device)
         position_ids, next_position = self._positions(prompts)
-        return Prepared(replace(prompts, position_ids=position_ids, next_position=next_position), *self._see(prompts))
+        times = {name: value for name, value in prompts.media.items() if name == "second_per_grid_ts"}
+        kept = replace(prompts, media=times, position_ids=position_ids, next_position=next_position)
+        return Prepared(kept, *self._see(prompts))
 
     def _kinds(self, prompts: PromptBatch) -> Tensor:
         """Kind of each token [B P]: text 0, IMAGE or VIDEO."""

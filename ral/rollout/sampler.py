@@ -1,7 +1,8 @@
 """Sampling of rollouts: each prompt is prefilled once, its cache shared by its G responses, then decoded.
 
 A sampled token is where one uniform number falls in the policy's cumulative distribution. The numbers belong to the
-prompt (seed, uid), the response and the token: a prompt gets the same answers in whatever batch or rank it is.
+prompt (seed, uid), the response and the token: a prompt that occurs once in a step gets the same answers in whatever
+batch or rank it is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ral.types import Rollout
 COMPACT_BELOW = 0.5
 """Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
 
-LONGEST = 2.0
+LONGEST = 4.0
 """Prompts in one decoding batch are at most this many times as long as the shortest: the rest would be padding."""
 
 
@@ -51,7 +52,7 @@ def uniforms(uids: Sequence[str], group_size: int, length: int, seed: int) -> Te
 def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
     """Next tokens [n] from logits [n V] (banned ones at -inf): the likeliest, or by inverse transform of `uniform` [n].
 
-    A token without probability is never drawn: its interval is empty, and the last interval ends above every number.
+    The interval of a token without probability is empty, and the last interval ends above every number.
     """
     if uniform is None:
         return logits.argmax(-1)
@@ -64,9 +65,13 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
 
 @dataclass
 class Slots:
-    """Which response each place of the decoding batch holds: grid [B' G'] of indices into the N responses."""
+    """Which response each place of the decoding batch holds: grid [B' G'] of indices into the N responses.
+
+    left: responses that still run, as of the last call of `leave`.
+    """
 
     grid: Tensor
+    left: int = -1
 
     def leave(self, running: Tensor) -> tuple[Tensor, Tensor] | None:
         """Let finished responses go where that frees enough places: the kept prompts [B'] and slots [B' G'], or None.
@@ -74,11 +79,12 @@ class Slots:
         running [N]. Prompts without a running response go; of the rest, running responses come first.
         """
         alive = running[self.grid]
-        counts = alive.sum(1)
-        prompts = counts.nonzero().squeeze(-1)
-        width = int(counts.max())
-        if len(prompts) * width > COMPACT_BELOW * self.grid.numel():
+        counts: list[int] = alive.sum(1).tolist()  # the one wait for the device in a decoding step
+        self.left = sum(counts)
+        kept, width = [n for n, count in enumerate(counts) if count], max(counts)
+        if not kept or len(kept) * width > COMPACT_BELOW * self.grid.numel():
             return None
+        prompts = torch.tensor(kept, device=running.device)
         slots = (~alive[prompts]).int().argsort(dim=1, stable=True)[:, :width]
         self.grid = self.grid[prompts].gather(1, slots)
         return prompts, slots
@@ -124,7 +130,10 @@ class PolicySampler:
         numbers = None if self.greedy else uniforms(uids, self.group_size, limit, seed).to(device)
         banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
         ids = torch.full((count, limit), processor.pad_id, device=device)
-        mask, log_probs = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape, device=device)
+        mask, log_probs = (
+            torch.zeros_like(ids, dtype=torch.bool),
+            torch.zeros(ids.shape, dtype=torch.float32, device=device),
+        )
         running = torch.ones(count, dtype=torch.bool, device=device)
         slots = Slots(torch.arange(count, device=device).view(-1, self.group_size))
         hidden, state = policy("prefill", prepared, self.group_size)
@@ -138,9 +147,10 @@ class PolicySampler:
             chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
             log_probs[rows, step] = torch.where(live, chosen, 0.0)
             running[rows] = live & ~torch.isin(token, ends)
-            if step + 1 == limit or not bool(running.any()):
+            kept = slots.leave(running)
+            if step + 1 == limit or slots.left == 0:
                 break
-            if (kept := slots.leave(running)) is not None:
+            if kept is not None:
                 state.keep(*kept)
             hidden = policy("decode", ids[slots.grid.flatten(), step], state)
         length = int(mask.sum(1).max())

@@ -46,8 +46,17 @@ def clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
+def on_gpu() -> bool:
+    """Whether this process has used a GPU."""
+    torch = sys.modules.get("torch")
+    return bool(torch and torch.cuda.is_available() and torch.cuda.is_initialized())
+
+
 def reset_peak() -> bool:
-    """Start the kernel's high-water mark of resident memory anew; False where that is not permitted."""
+    """Start the high-water mark of memory anew; False where the kernel does not permit that."""
+    if on_gpu():
+        sys.modules["torch"].cuda.reset_peak_memory_stats()
+        return True
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -56,7 +65,9 @@ def reset_peak() -> bool:
 
 
 def peak_gb() -> float:
-    """Most resident memory of this process since the last reset (or ever), in GB of 1e9 bytes."""
+    """Most memory since the last reset (or ever), in GB of 1e9 bytes: of the GPU if one is used, else resident."""
+    if on_gpu():
+        return float(sys.modules["torch"].cuda.max_memory_allocated()) / 1e9
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
