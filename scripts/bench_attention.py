@@ -82,7 +82,13 @@ def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: i
         replies |= run_sides(given, spec, names, repeats, progress)
     found = compare(replies["grpo"], replies[other])
     memory = [t["peak_gb"] / o["peak_gb"] for o, t in zip(replies["grpo"], replies[other], strict=True)]
-    return {"time": found["ratio"], "memory": spread(memory), "grpo": found["ours"], other: found["theirs"]}
+    return {
+        "time": found["ratio"],
+        "cpu_time": found["cpu_ratio"],
+        "memory": spread(memory),
+        "grpo": found["ours"],
+        other: found["theirs"],
+    }
 
 
 def run_sides(
@@ -126,22 +132,24 @@ def memory_gb(device: str) -> float:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """The four ratios of one size, each {min, median, max} or None."""
+    """The ratios of one size, each {min, median, max} or None; cpu_time: of processor time."""
     return {
         f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
         for name in ("ral", "naive")
-        for kind in ("time", "memory")
+        for kind in ("time", "cpu_time", "memory")
     }
 
 
 def markdown(sizes: dict[int, dict[str, Any]]) -> str:
     """A row for each size."""
-    columns = ("visual tokens", "GRPO, s", "RAL / GRPO, time", "memory", "naive / GRPO, time", "memory ", "GRPO, GB")
+    columns = ("visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory")
+    columns += ("naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB")
     rows = []
     for size, found in sizes.items():
-        naive = [range_text(found["naive"][k]) for k in ("time", "memory")] if found["naive"] else [found["why"], "-"]
+        kinds = ("time", "cpu_time", "memory")
+        naive = [range_text(found["naive"][k]) for k in kinds] if found["naive"] else [found["why"], "-", "-"]
         grpo = found["ral"]["grpo"]
-        ours = [range_text(found["ral"][k]) for k in ("time", "memory")]
+        ours = [range_text(found["ral"][k]) for k in kinds]
         rows.append((size, range_text(grpo["seconds"]), *ours, *naive, f"{grpo['peak_gb']:.2f}"))
     return "Median (min to max) of pairs.\n\n" + table(columns, rows)
 

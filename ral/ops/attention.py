@@ -19,8 +19,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ral.ops.divergence import Divergence
 
-CHUNK_QUERIES = 64
-"""Response positions whose per-head rows exist at once."""
+SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
+"""Attention scores, over all heads, that exist at once (in fp32: 17 MB, near a processor's cache; 268 MB on a GPU)."""
 
 
 @dataclass(frozen=True)
@@ -124,21 +124,26 @@ class CapturedAttention:
         rows = policy_rows(query, prompt_keys, response_keys, attend, keep, self.scaling)
         return rows.flatten(0, 1), keep.flatten(0, 1)
 
-    def _chunks(self, size: int) -> list[tuple[int, int]]:
-        length = self.mask.shape[1]
+    def _chunks(self, size: int | None) -> list[tuple[int, int]]:
+        """Ranges of response positions of at most `size`; None: as many as SCORES_AT_ONCE allows."""
+        (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
+        if size is None:
+            heads = self.query[0].shape[1] * self.query[0].shape[2]
+            budget = SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
+            size = max(budget // (count * heads * (prompt + length)), 1)
         return [(start, min(start + size, length)) for start in range(0, length, size)]
 
-    def pieces(self, chunk: int = CHUNK_QUERIES) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
+    def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
         """The attention policy of some response positions at a time, all layers; zero rows where mask is False."""
         for start, stop in self._chunks(chunk):
             rows = [self._chunk_rows(layer, start, stop)[0] for layer in range(len(self.query))]
             yield slice(start, stop), torch.stack(rows)
 
-    def rows(self, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "L N C K"]:
+    def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
         """The attention policy of all response positions."""
         return torch.cat([rows for _, rows in self.pieces(chunk)], dim=2)
 
-    def compare(self, anchor: Tensor, measure: Divergence, chunk: int = CHUNK_QUERIES) -> Float[Tensor, "N C"]:
+    def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Float[Tensor, "N C"]:
         """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk.
 
         What the anchor holds at keys outside Eq. 2 (padding, the token itself and later ones) is not looked at.

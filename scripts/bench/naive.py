@@ -22,12 +22,12 @@ class EagerAttention(CapturedAttention):
 
     weights: Tensor | None = None
 
-    def rows(self, chunk: int = 0) -> Tensor:
+    def rows(self, chunk: int | None = None) -> Tensor:
         """The attention policy."""
         assert self.weights is not None
         return self.weights
 
-    def compare(self, anchor: Tensor, measure: Divergence, chunk: int = 0) -> Tensor:
+    def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Tensor:
         """measure(rows, anchor), averaged over layers, [N C]."""
         return measure(self.rows(), anchor).mean(0)
 
