@@ -40,7 +40,9 @@ def draw(tables: dict[str, np.ndarray], path: Path) -> None:
         updates = np.arange(1, values.shape[1] + 1)
         axes.plot(updates, values.T, color="#2563a8", alpha=0.2, lw=0.8)
         axes.plot(updates, np.median(values, axis=0), color="#2563a8", marker="o", lw=2)
-        axes.set(xlabel="update on the same rollout", title=PANELS[name], xticks=updates, ylim=(0, None))
+        axes.set(xlabel="update on the same rollout", title=PANELS[name], xticks=updates)
+        tops = np.sort(values.max(axis=1))
+        axes.set_ylim(0, 1.15 * tops[max(len(tops) - 2, 0)])  # one wild step may leave the panel
         axes.title.set_fontsize(9)
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
