@@ -65,7 +65,10 @@ class Dataset:
     max_new_tokens: int
     answer_only_share: float
     templates: dict[str, str]
+    max_bad_share: float
     cache_gb: float
+    disk_cache: str | None
+    disk_cache_gb: float
     validation_path: str | None = None
 
 
@@ -124,6 +127,7 @@ class Train:
     name: str
     resume: str | None
     debug: bool
+    start_check: bool
     algo: Algo
     model: Model
     dataset: Dataset
@@ -253,6 +257,14 @@ def temperature_is_positive(cfg: Node) -> str | None:
     return None
 
 
+def bad_share_is_a_share(cfg: Node) -> str | None:
+    """A share of the entries drawn."""
+    value = _select(cfg, "dataset.max_bad_share")
+    if isinstance(value, int | float) and not 0 <= value <= 1:
+        return f"dataset.max_bad_share={value} is no share: write a number from 0 (none may be bad) to 1"
+    return None
+
+
 def terms_exist(cfg: Node) -> str | None:
     """Every name in algo.objective is a term beside it."""
     algo = cfg["algo"]
@@ -330,6 +342,7 @@ Rule = Callable[[Node], str | None]
 RULES: tuple[Rule, ...] = (
     counts_are_positive,
     temperature_is_positive,
+    bad_share_is_a_share,
     terms_exist,
     groups_can_be_compared,
     attention_has_a_signal,

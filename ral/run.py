@@ -15,15 +15,18 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
-from ral.data.media import MediaReader
+from ral.data.bad import Ledger
+from ral.data.media import media_reader
 from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, newest, read
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.policy import Models, PolicyModule, Settings
+from ral.lit.start import StartCheck
 from ral.models.checks import check_spec, same_tokens
 from ral.models.mllm import MLLM, save_network
 from ral.models.plain import load
@@ -46,7 +49,7 @@ def train(cfg: DictConfig) -> None:
     folder = run_folder()
     resume = find_checkpoint(cfg.resume, folder)
     objective = build_objective(cfg.algo)
-    data = build_data(cfg, policy := load_model(cfg, str(cfg.model.pretrained)))
+    data = build_data(cfg, policy := load_model(cfg, str(cfg.model.pretrained)), folder)
     module = build_module(cfg, objective, build_models(cfg, policy, objective))
     stop = GentleStop()
     trainer = build_trainer(cfg, folder, resume, stop)
@@ -120,10 +123,16 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     return Models(policy, **others)
 
 
-def build_data(cfg: DictConfig, policy: MLLM) -> PromptData:
-    """The datamodule, its two splits read."""
-    media = instantiate(cfg.dataset.media, factor=policy.processor.patches.factor)
-    algo, templates = cfg.algo, cfg.dataset.templates
+def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
+    """The datamodule, its two splits opened; rank 0 lists bad entries in the run's folder."""
+    dataset = cfg.dataset
+    reader = media_reader(
+        instantiate(dataset.media, factor=policy.processor.patches.factor),
+        cache_gb=dataset.cache_gb,
+        disk_cache=dataset.disk_cache,
+        disk_cache_gb=dataset.disk_cache_gb,
+    )
+    algo, templates = cfg.algo, dataset.templates
     if algo.prompts_per_step % (cfg.hardware.devices * cfg.hardware.num_nodes):
         raise UserError(
             f"algo.prompts_per_step={algo.prompts_per_step} cannot be dealt out evenly to "
@@ -131,15 +140,16 @@ def build_data(cfg: DictConfig, policy: MLLM) -> PromptData:
         )
     collate = Collate(
         policy.processor,
-        MediaReader(media, cache_bytes=int(cfg.dataset.cache_gb * 2**30)),
         templates=(templates.think, templates.zero),
         thinking=algo.thinking,
-        answer_only_share=cfg.dataset.answer_only_share,
+        answer_only_share=dataset.answer_only_share,
         targets=not algo.rollouts,
     )
     data = PromptData(
-        instantiate(cfg.dataset.source),
+        instantiate(dataset.source),
+        reader,
         collate,
+        Ledger(folder / "bad_samples.jsonl" if rank_zero_only.rank == 0 else None, dataset.max_bad_share),
         train_split=algo.train_split,
         prompts_per_step=algo.prompts_per_step,
         max_steps=cfg.max_steps,
@@ -192,6 +202,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     )
     evaluations = Evaluations(folder / "eval", every=cfg.eval.every, before=cfg.eval.before)
     profile = [Profile(folder / "profile")] if hardware.profile else []
+    start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
     return L.Trainer(
         accelerator=hardware.accelerator,
@@ -200,7 +211,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=hardware.precision,
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *profile],
+        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *start, *profile],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,

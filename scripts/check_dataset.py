@@ -112,6 +112,10 @@ def scan(splits: dict[str, Samples], workers: int) -> Iterator[list[Seen | Bad]]
         for split, samples in splits.items()
         for start in range(0, len(samples.examples), AT_ONCE)
     ]
+    if workers == 1:
+        start_worker(splits)
+        yield from (look(*job) for job in jobs)
+        return
     context = get_context("spawn")  # decoders do not survive a fork
     with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(splits,)) as pool:
         yield from pool.map(look, *zip(*jobs, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,19 +15,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ral.data import media as module
+from ral.data import clips
+from ral.data.clips import MediaSettings, duration_of, frame_count, frame_indices, resized, smart_resize
 from ral.data.draw import write_frames
-from ral.data.media import (
-    BadMedia,
-    MediaReader,
-    MediaSettings,
-    frame_count,
-    frame_indices,
-    load_picture,
-    read_clip,
-    smart_resize,
-)
-from ral.types import Media, UserError
+from ral.data.media import BadMedia, MediaReader, load_picture
+from ral.models.family import PatchSettings, patchify
+from ral.types import Media, Pixels, UserError
 
 SMALL = MediaSettings(image_min_pixels=28 * 28, video_min_pixels=28 * 28)
 side = st.integers(1, 3000)
@@ -50,19 +44,31 @@ def test_smart_resize_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    "seconds, fps, most, wanted",
+    "total, seconds, fps, most, wanted",
     [
-        (8, 1, 128, 8),
-        (9.9, 1, 128, 8),
-        (7.99999, 1, 128, 8),
-        (0.1, 1, 128, 2),
-        (500, 1, 128, 128),
-        (500, 1, 7, 6),
-        (5, 2, 9, 8),
+        (200, 8, 1, 128, 8),
+        (200, 9.9, 1, 128, 8),
+        (200, 7.99999, 1, 128, 8),
+        (200, 0.1, 1, 128, 2),
+        (999, 500, 1, 128, 128),
+        (999, 500, 1, 7, 6),
+        (200, 5, 2, 9, 8),
+        (5, 500, 1, 128, 4),  # not more than there are
+        (1, 500, 1, 128, 2),
     ],
 )
-def test_frame_count(seconds: float, fps: float, most: int, wanted: int) -> None:
-    assert frame_count(seconds, MediaSettings(fps=fps, max_frames=most)) == wanted
+def test_frame_count(total: int, seconds: float, fps: float, most: int, wanted: int) -> None:
+    assert frame_count(total, seconds, MediaSettings(fps=fps, max_frames=most)) == wanted
+
+
+def test_duration_is_that_of_the_frames() -> None:
+    assert duration_of(8, 2.0, 9.0, 25.0) == 8
+    assert duration_of(1, 0.0, 0.0, 4.0) == 0.25 and duration_of(8, None, None, 4.0) == 2
+    with pytest.raises(ValueError, match="no duration"):
+        duration_of(8, 0.0, 0.0, 25.0)
+    for rate in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="no duration"):
+            duration_of(1, 0.0, 0.0, rate)
 
 
 def test_frame_indices() -> None:
@@ -142,6 +148,10 @@ def brightness(frames: torch.Tensor) -> list[int]:
     return [round((value - 10) / 10) for value in frames.float().mean((1, 2, 3)).tolist()]
 
 
+def clip(path: Path, settings: MediaSettings = SMALL) -> Pixels:
+    return MediaReader(settings).read(Media("video", path))
+
+
 @pytest.mark.parametrize("reader", ["decord", "PyAV"])
 @pytest.mark.parametrize(
     "frames, fps, wanted, seconds",
@@ -156,19 +166,48 @@ def test_clip_frames(
     wanted: list[int],
     seconds: float,
 ) -> None:
-    monkeypatch.setattr(module, "READERS", [pair for pair in module.READERS if pair[0] == reader])
-    pixels = read_clip(grey_clip(tmp_path / "a.mp4", frames, fps), SMALL)
+    monkeypatch.setattr(clips, "READERS", [pair for pair in clips.READERS if pair[0] == reader])
+    pixels = clip(grey_clip(tmp_path / "a.mp4", frames, fps))
     assert brightness(pixels.frames) == wanted
     assert pixels.seconds_per_frame == pytest.approx(seconds)
     assert pixels.kind == "video" and pixels.frames.shape == (len(wanted), 56, 56, 3)
 
 
 def test_second_reader_where_the_first_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(path: Path, settings: MediaSettings) -> tuple[module.Frames, float]:
+    def broken(path: Path, settings: MediaSettings) -> tuple[clips.Frames, float]:
         raise RuntimeError("cannot open")
 
-    monkeypatch.setattr(module, "READERS", (("decord", broken), module.READERS[1]))
-    assert brightness(read_clip(grey_clip(tmp_path / "a.mp4", 4), SMALL).frames) == [0, 1, 2, 3]
+    monkeypatch.setattr(clips, "READERS", (("decord", broken), clips.READERS[1]))
+    assert brightness(clip(grey_clip(tmp_path / "a.mp4", 4)).frames) == [0, 1, 2, 3]
+
+
+def video_processor() -> Any:
+    """Transformers' own, where torchvision is there; skips where it is not. A CPU torch lacks two of its operators."""
+    pytest.importorskip("torchvision.version", reason="torchvision is not installed", exc_type=Exception)  # type: ignore[arg-type]
+    from transformers import Qwen2VLVideoProcessor
+
+    return Qwen2VLVideoProcessor(cap_pixels_per_frame=False)
+
+
+@pytest.mark.parametrize("sides, most", [((112, 140), 1e-6), ((90, 150), 0.016), ((480, 640), 0.016)])
+def test_clip_tensors_are_those_of_transformers_video_processor(sides: tuple[int, int], most: float) -> None:
+    """Equal where no frame is resized; else pillow and torch round differently by one of 255 levels (0.015)."""
+    processor = video_processor()
+    noise = [Image.effect_noise((sides[1], sides[0]), 70).convert("RGB") for _ in range(4)]
+    frames = torch.stack([torch.from_numpy(np.array(image)) for image in noise])
+    low, high = MediaSettings().video_min_pixels, MediaSettings().video_max_pixels
+    theirs = processor(
+        videos=[frames.permute(0, 3, 1, 2)],
+        do_sample_frames=False,
+        size={"shortest_edge": low, "longest_edge": high},
+        return_tensors="pt",
+    )
+    size = smart_resize(*sides, 28, low, high)
+    ours = torch.stack([torch.from_numpy(resized(image, size)) for image in noise])
+    patches, grid = patchify(Pixels("video", ours, 1.0), PatchSettings())
+    assert theirs["video_grid_thw"].tolist() == [list(grid)]
+    difference = (patches - theirs["pixel_values_videos"]).abs()
+    assert difference.max() < most and difference.mean() < 1e-3
 
 
 def test_bounds_of_clips_and_pictures_differ(tmp_path: Path) -> None:

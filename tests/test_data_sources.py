@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from ral.data.sources import jsonl, parse_own, read_file, validation_count, video_r1
+from ral.data import jsonfile
+from ral.data.bad import BadSample
+from ral.data.entries import bad_of
+from ral.data.fields import Entry
+from ral.data.sources import jsonl, parse_own, parse_video_r1, read_file, validation_count, video_r1
 from ral.types import Evidence, Example, Media, UserError
 
 
@@ -80,7 +86,7 @@ def test_media_root(folder: Path) -> None:
     path = write(folder / "json", [r1(), r1()])
     assert video_r1("train", path=path, media_root=folder)[0].media[0].path == folder / "a.png"
     with pytest.raises(UserError, match=r"field 'path': no such file: .*json/a.png; .*media_root"):
-        video_r1("train", path=path)
+        list(video_r1("train", path=path))
 
 
 @pytest.mark.parametrize("source, entry", [(video_r1, r1), (jsonl, own)])
@@ -182,7 +188,11 @@ R1_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"path": "./gone.png"}, "field 'path': no such file: .*gone.png"),
     ({"path": "."}, "field 'path': no such file"),
     ({"path": None}, "field 'path': missing or empty"),
-    ({"path": 3}, "field 'path': no such file"),
+    ({"path": 3}, "field 'path': 3 is not text"),
+    ({"path": "a" * 999}, "field 'path': no such file"),
+    ({"path": "a\0b"}, "field 'path': no such file"),
+    ({"problem": 5}, "field 'problem': 5 is not text"),
+    ({"solution": 5}, "field 'solution': 5 is not text"),
     ({"process": {}}, "field 'process': \\{\\} is not text"),
     ({"evidence": {}}, "field 'evidence': \\{\\} is not a list"),
     ({"evidence": [3]}, "field 'evidence': 3 is not an object"),
@@ -195,8 +205,10 @@ R1_ERRORS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("fields, message", R1_ERRORS)
 def test_malformed_video_r1_entry(folder: Path, fields: dict[str, Any], message: str) -> None:
     path = write(folder, [r1(), r1(), r1(**fields), *[r1()] * 7])
-    with pytest.raises(UserError, match=f"data.json: entry 3: {message}") as caught:
-        video_r1("train", path=path)
+    examples = video_r1("train", path=path)
+    assert len(examples) == 8 and examples[1].answer == "B" and examples[3].answer == "B"
+    with pytest.raises(BadSample, match=f"data.json: entry 3: {message}") as caught:
+        examples[2]
     assert "\n" not in str(caught.value) and "; write " in str(caught.value)
 
 
@@ -238,10 +250,11 @@ def test_malformed_own_entry(folder: Path, fields: dict[str, Any], message: str)
     [
         ("", "data.json: has no entries"),
         ("[]", "data.json: has no entries"),
-        ("[{]", "data.json: not JSON: .* at line 1, column 3; write an array"),
-        ("{}\n{,", "data.json: line 2 is not JSON"),
-        ("[3, 4]", "data.json: entry 1: 3 is not an object"),
-        ("hello", "data.json: line 1 is not JSON"),
+        ("[{]", "data.json: entry 1: not JSON: .* at line 1, column 2 of the entry; write an array"),
+        ("hello", "data.json: entry 1: not JSON: .*; write an array"),
+        ("[{}, {}", "data.json: ends after entry 2 without the closing ]; it is not whole"),
+        ('[{}, {"a": "cut', "data.json: not JSON from entry 2 on, or not whole"),
+        ("[{}] [{}]", "data.json: something follows the closing ] after entry 1"),
     ],
 )
 def test_bad_files(folder: Path, text: str, message: str) -> None:
@@ -249,12 +262,114 @@ def test_bad_files(folder: Path, text: str, message: str) -> None:
         video_r1("train", path=write(folder, text))
 
 
-def test_missing_file_and_wrong_encoding(folder: Path) -> None:
+def test_an_entry_that_is_no_object(folder: Path) -> None:
+    with pytest.raises(BadSample, match=r"data.json: entry 1: 3 is not an object"):
+        video_r1("train", path=write(folder, "[3, 4]"))[0]
+
+
+BROKEN = [
+    '{"question": "x" "answer": 1}',
+    '{"question": "open, "answer": "x"}',
+    '{"question": 3',
+    "nonsense",
+    '{"q": "\xff"}',
+]
+
+
+@pytest.mark.parametrize("form", ["array", "indented", "lines"])
+@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_an_entry_that_is_not_json_is_one_bad_entry(folder: Path, form: str, broken: str, at: int) -> None:
+    """Wherever it is and whatever is wrong with it, those around it keep their numbers."""
+    boxes = [{"box": [0, 0, 1, 1]}, {"box": [0, 0, 0.5, 1]}]  # objects within entries are no next entries
+    indent = 4 if form == "indented" else None
+    texts = [json.dumps(own(answer=f"ü{n}", evidence=boxes), ensure_ascii=False, indent=indent) for n in range(5)]
+    texts[at] = broken
+    text = "\n".join(texts) if form == "lines" else "[" + ",\n ".join(texts) + "]\n"
+    path = folder / "data.json"
+    path.write_bytes(text.encode("utf-8").replace("\xff".encode(), b"\xff"))
+    examples = jsonl("train", path=path, validation_path=path)
+    assert len(examples) == 5
+    for n in range(5):
+        if n != at:
+            assert examples[n].answer == f"ü{n}"
+    with pytest.raises(BadSample, match=f"data.json: entry {at + 1}: not (JSON|UTF-8 text)") as caught:
+        examples[at]
+    assert bad_of(examples, at, caught.value).record()["problem_id"] is None
+
+
+def test_windows_of_a_large_file_meet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of one to four bytes a character are found wherever the window's edge falls."""
+    entries = [own(answer="aé中😀"[n % 4] * (n % 7 + 1), id=n) for n in range(50)]
+    path = write(folder, json.dumps(entries, ensure_ascii=False), "wide.json")
+    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
+    for window in (64, 101, 257):
+        monkeypatch.setattr(jsonfile, "WINDOW", window)
+        jsonfile._opened.cache_clear()
+        examples = read_file(path, parse=parse_own)
+        assert [e.answer for e in examples] == [entry["answer"] for entry in entries]
+
+
+def test_half_a_surrogate_pair_is_no_text(folder: Path) -> None:
+    path = write(folder, [own(), own(question="\ud83d?")])
+    with pytest.raises(BadSample, match="entry 2: not UTF-8 text: surrogates not allowed"):
+        read_file(path, parse=parse_own)[1]
+
+
+def test_a_file_that_changes_is_an_error(folder: Path) -> None:
+    examples = read_file(write(folder, [own()] * 3), parse=parse_own)
+    write(folder, [own(question="longer than before")] * 3)
+    with pytest.raises(UserError, match="has changed since the run started"):
+        examples[0]
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "role", "box"]), inner),
+    max_leaves=6,
+)
+FIELDS = sorted({*r1(), *own(), "videos", "messages", "evidence", "process", "thought", "data_type"})
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(st.sampled_from(FIELDS), values, max_size=4), st.booleans())
+def test_any_json_value_in_any_field_is_an_example_or_a_bad_entry(changes: dict[str, Any], is_r1: bool) -> None:
+    entry = Entry(Path(__file__), 1, (r1() if is_r1 else own()) | changes, Path(__file__).parent)
+    try:
+        example = (parse_video_r1 if is_r1 else parse_own)(entry)
+        assert example.question and example.answer
+    except BadSample as error:
+        assert "\n" not in str(error)
+
+
+def test_what_is_listed_of_a_bad_entry(folder: Path) -> None:
+    entries = [r1(problem_id=11), r1(problem_id=12, path="./gone.png"), r1(problem_id=13, solution=None), 3]
+    path = write(folder, entries)
+    found = []
+    for at in range(4):
+        examples = read_file(path)
+        try:
+            examples[at]
+        except BadSample as error:
+            found.append(bad_of(examples[1:], at - 1, error).record())
+    assert found[0] == {
+        "index": 1,
+        "problem_id": 12,
+        "path": "./gone.png",
+        "reason": f"field 'path': no such file: {folder / 'gone.png'}",
+    }
+    assert found[1] == {
+        "index": 2,
+        "problem_id": 13,
+        "path": "./a.png",
+        "reason": "field 'solution': missing or empty",
+    }
+    assert found[2] == {"index": 3, "problem_id": None, "path": None, "reason": "3 is not an object"}
+
+
+def test_missing_file(folder: Path) -> None:
     with pytest.raises(UserError, match=r"nothing.json: no such file; write"):
         jsonl("train", path=folder / "nothing.json")
-    (folder / "data.json").write_bytes(b"[\xff]")
-    with pytest.raises(UserError, match=r"data.json: not UTF-8 text"):
-        jsonl("train", path=folder / "data.json")
 
 
 def test_empty_validation_is_an_error(folder: Path) -> None:

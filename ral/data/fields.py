@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from ral.types import PROBLEM_TYPES, Evidence, Media, UserError
+from ral.data.bad import BadSample
+from ral.types import PROBLEM_TYPES, Evidence, Media
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset(
@@ -30,9 +32,9 @@ class Entry:
     def place(self) -> str:
         return f"{self.file}: entry {self.number}"
 
-    def fail(self, field: str, problem: str, write: str) -> NoReturn:
-        """Raise the one-line error of this entry."""
-        raise UserError(f"{self.place}: field '{field}': {problem}; write {write}")
+    def fail(self, field: str, problem: str, write: str, file: Path | None = None) -> NoReturn:
+        """Raise the one-line error of this entry; file: the one to blame."""
+        raise BadSample(self.place, f"field '{field}': {problem}", f"write {write}", file)
 
     def named(self, names: Sequence[str]) -> str | None:
         """The first of `names` that this entry has a value for."""
@@ -45,13 +47,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def text_of(entry: Entry, names: Sequence[str], example: str) -> str | None:
-    """The text under the first name present, stripped; numbers count as text. None where no name is present."""
+def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
+    """The text under the first name present, stripped; None where no name is present. numbers: they count as text."""
     name = entry.named(names)
     if name is None:
         return None
     value = entry.data[name]
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if not isinstance(value, str) and (isinstance(value, bool) or not numbers or not isinstance(value, int | float)):
         entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
     return str(value).strip()
 
@@ -118,8 +120,9 @@ def media_of(entry: Entry, field: str, path: object, kind: Kind | None) -> Media
     if not isinstance(path, str) or not path.strip():
         entry.fail(field, f"{shown(path)} is not a path", 'a string such as "./pictures/1.png"')
     full = entry.media_root / path
-    if not full.is_file():
-        entry.fail(field, f"no such file: {full}", f"a path below media_root ({entry.media_root}), or set media_root")
+    if not os.path.isfile(full):  # False also for what no file can be called
+        write = f"a path below media_root ({entry.media_root}), or set media_root"
+        entry.fail(field, f"no such file: {full}", write, full)
     return Media(kind or kind_of(entry, field, path), full)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
+from ral.data.bad import BadSample
 from ral.types import Example, UserError
 
 FOLDER = Path(__file__).parent / "templates"
@@ -53,5 +54,5 @@ def target(example: Example, thinking: bool) -> str:
     if not example.thought:
         problem = "field 'process': missing, and this run trains thinking"
         write = "write '<think>...</think>', or choose answers alone"
-        raise UserError(f"{example.source or example.uid}: {problem}; {write}")
+        raise BadSample(example.source or example.uid, problem, write)
     return f"<think>{example.thought}</think>{answer}"

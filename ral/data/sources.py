@@ -1,19 +1,19 @@
-"""Datasets on disk -> list[Example]: Video-R1's JSON, read unchanged, and a user's own JSON or JSON lines.
+"""Datasets on disk -> Examples: Video-R1's JSON, read unchanged, and a user's own JSON or JSON lines.
 
-A source is a function `source(split, ...) -> list[Example]` for the splits "sft", "train", "validation" and "test".
-Entries are numbered from 1 in every message. Only the entries of the asked split are checked, their media files
-included, so a small `limit` on a large file is quick.
+A source is a function `source(split, ...) -> Sequence[Example]` for the splits "sft", "train", "validation" and "test".
+These read an entry, and look for its media files, when it is asked for, so that opening a large file takes seconds.
+Entries are numbered from 1 in every message.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ral.data.chat import chat_of
+from ral.data.entries import Entries, Parse
 from ral.data.fields import (
     Entry,
     Kind,
@@ -29,60 +29,13 @@ from ral.data.fields import (
     untagged,
     without,
 )
+from ral.data.jsonfile import open_json
 from ral.types import Example, Media, UserError
 
-SPLITS = ("sft", "train", "validation", "test")
+TRAINING = ("sft", "train")
+SPLITS = (*TRAINING, "validation", "test")
 LARGEST_HELD_OUT_SHARE = 5  # at most one fifth of a file is held out for validation
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
-Parse = Callable[[Entry], Example]
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; write the path of a JSON or JSON lines file")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-
-
-def _parse_array(path: Path, text: str) -> list[Any]:
-    try:
-        entries: list[Any] = json.loads(text)
-    except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path}: {problem}; write an array of objects, or one object a line") from error
-    return entries
-
-
-def _parse_lines(path: Path, text: str) -> list[Any]:
-    entries = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            entries.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            problem = f"line {number} is not JSON: {error.msg} at column {error.colno}"
-            raise UserError(f"{path}: {problem}; write an array of objects, or one object a line") from error
-    return entries
-
-
-def read_entries(path: Path) -> list[Any]:
-    """The raw entries of a JSON array or of JSON lines; UserError for anything else and for an empty file."""
-    text = _read_text(path)
-    entries = (_parse_array if text.lstrip().startswith("[") else _parse_lines)(path, text)
-    if not entries:
-        raise UserError(f"{path}: has no entries; write at least one")
-    return entries
-
-
-def _example(path: Path, media_root: Path, number: int, data: Any, parse: Parse) -> Example:
-    if not isinstance(data, dict):
-        raise UserError(f'{path}: entry {number}: {shown(data)} is not an object; write {{"problem": ..., ...}}')
-    return parse(Entry(path, number, data, media_root))
 
 
 def _path_media(entry: Entry) -> tuple[Media, ...]:
@@ -148,7 +101,7 @@ def parse_own(entry: Entry) -> Example:
     """One entry of a user's own file; see `jsonl` for the fields."""
     chat = chat_of(entry)
     question = text_of(entry, QUESTION, '"What color is the star?"') or chat.question
-    answer = text_of(entry, ANSWER, '"red"') or chat.answer or ""
+    answer = text_of(entry, ANSWER, '"red"', numbers=True) or chat.answer or ""
     thought = text_of(entry, THOUGHT, '"the star is red"') or inside("think", answer)
     question = (question or "").replace("<image>", "").replace("<video>", "").strip()
     bare = required(entry, untagged("answer", without("think", answer)), ANSWER, '"red"')
@@ -168,16 +121,11 @@ def parse_own(entry: Entry) -> Example:
 
 def read_file(
     path: Path, *, media_root: Path | None = None, limit: int | None = None, parse: Parse = parse_video_r1
-) -> list[Example]:
+) -> Entries:
     """All entries of one file, or the first `limit`."""
     _check_limit(path, limit)
-    return _examples(path, media_root, parse, slice(0, limit))
-
-
-def _examples(path: Path, media_root: Path | None, parse: Parse, part: slice) -> list[Example]:
-    entries = read_entries(path)
-    root = path.parent if media_root is None else media_root
-    return [_example(path, root, n + 1, entries[n], parse) for n in range(len(entries))[part]]
+    rows = open_json(path)
+    return Entries(rows, path.parent if media_root is None else media_root, parse, range(len(rows))[:limit])
 
 
 def validation_count(total: int, validation_size: int) -> int:
@@ -198,6 +146,15 @@ def _check_numbers(path: Path, split: str, validation_size: int, limit: int | No
     _check_limit(path, limit)
 
 
+def parts(path: Path, split: str, total: int, validation_size: int, limit: int | None) -> range:
+    """Positions of a split in a file of `total` entries: its last ones are for validation, the rest is for training."""
+    _check_numbers(path, split, validation_size, limit)
+    if total < 2:
+        raise UserError(f"{path}: one entry cannot be both trained on and held out; write two, or validation_path")
+    cut = total - validation_count(total, validation_size)
+    return range(cut)[:limit] if split in TRAINING else range(cut, total)
+
+
 def _split(
     split: str,
     path: Path,
@@ -206,17 +163,15 @@ def _split(
     validation_size: int,
     limit: int | None,
     parse: Parse,
-) -> list[Example]:
+) -> Entries:
     _check_numbers(path, split, validation_size, limit)
-    training = split in ("sft", "train")
+    if validation_path is not None and split not in TRAINING:
+        return read_file(validation_path, media_root=media_root, parse=parse)
     if validation_path is not None:
-        file = path if training else validation_path
-        return _examples(file, media_root, parse, slice(0, limit if training else None))
-    total = len(read_entries(path))
-    if total < 2:
-        raise UserError(f"{path}: one entry cannot be both trained on and held out; write two, or validation_path")
-    cut = total - validation_count(total, validation_size)
-    return _examples(path, media_root, parse, slice(0, min(cut, limit or cut)) if training else slice(cut, None))
+        return read_file(path, media_root=media_root, limit=limit, parse=parse)
+    rows = open_json(path)
+    part = parts(path, split, len(rows), validation_size, limit)
+    return Entries(rows, path.parent if media_root is None else media_root, parse, part)
 
 
 def _folder(path: str | Path | None) -> Path | None:
@@ -232,7 +187,7 @@ def video_r1(
     validation_size: int = 256,
     seed: int = 0,
     limit: int | None = None,
-) -> list[Example]:
+) -> Entries:
     """A split of a Video-R1 file (an array of objects; fields problem, solution, path, problem_type, ...).
 
     media_root: where `path` starts; the file's folder by default. Without `validation_path`, the last
@@ -254,7 +209,7 @@ def jsonl(
     validation_size: int = 256,
     seed: int = 0,
     limit: int | None = None,
-) -> list[Example]:
+) -> Entries:
     """A split of a user's own file: a JSON array or JSON lines. Splits and parameters as in `video_r1`.
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path (a string or a list; picture or clip by

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ral.data.draw import write_clip, write_picture
+from ral.data.entries import Entries
 from ral.data.questions import (
     CLIP_TEMPLATES,
     FREE_FORM_OF_CLIPS,
@@ -36,7 +37,7 @@ from ral.data.questions import (
 )
 from ral.data.scene import CLIP_ITEMS, SHAPES, SPLIT_BUCKETS, Scene, split_of
 from ral.data.sources import read_file
-from ral.types import Example, UserError
+from ral.types import UserError
 
 VERSION = 1  # raise when the same settings give other files
 QUIET_BELOW = 300  # entries made without a progress bar
@@ -226,7 +227,7 @@ def source(
     list_share: float = 0.0,
     free_form_share: float = 0.0,
     limit: int | None = None,
-) -> list[Example]:
+) -> Entries:
     """The examples of a split, made first if need be; `limit` keeps the first entries.
 
     Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.

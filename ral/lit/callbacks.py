@@ -12,11 +12,10 @@ from typing import Any
 
 import lightning as L
 import torch
-import torch.distributed as dist
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ral.lit.data import opened
+from ral.lit.data import gather
 
 
 class ProgressBar(L.Callback):
@@ -98,9 +97,8 @@ class Evaluations(L.Callback):
 
     def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
-        batches = trainer.datamodule.val_dataloader()
         with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
-            mine = [r for batch in batches for r in module.evaluate(opened(batch))]
+            mine = [r for prompts in trainer.datamodule.held_out() for r in module.evaluate(prompts)]
         records = gather_records(mine)
         if not trainer.is_global_zero:
             return
@@ -113,10 +111,7 @@ class Evaluations(L.Callback):
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The records of all ranks, interleaved as they were dealt out."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return mine
-    everyone: list[list[dict[str, Any]]] = [[] for _ in range(dist.get_world_size())]
-    dist.all_gather_object(everyone, mine)
+    everyone = gather(mine)
     longest = max(len(records) for records in everyone)
     return [records[i] for i in range(longest) for records in everyone if i < len(records)]
 

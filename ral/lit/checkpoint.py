@@ -1,7 +1,8 @@
 """Checkpoints of a run: trained weights, optimizer, step. Written aside, then renamed: a name means a whole one.
 
 What a step does depends on seed, step and weights alone (rollout generators, data order and schedule are functions of
-the step), so these three are all that an exact resume needs. Frozen weights come from model.pretrained again.
+the step), so these three, and the bad entries met so far, are all that an exact resume needs. Frozen weights come from
+model.pretrained again.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class Checkpoints(L.Callback):
         """Restore weights and step before the data loader asks where to begin."""
         if self.resume is None:
             return
-        restore(module, read(self.resume))
+        restore(module, state := read(self.resume))
+        if "data" in state:  # not in those of 0.1.0
+            trainer.datamodule.ledger.restore(state["data"])
         trainer.datamodule.first_step = module.rollout_step
         self.saved = module.rollout_step
 
@@ -115,7 +118,7 @@ class Checkpoints(L.Callback):
         step = module.rollout_step
         if self.saved == step:
             return
-        state = collect(module)
+        state = collect(module) | {"data": trainer.datamodule.ledger.state()}
         if trainer.is_global_zero:
             save(state, self.root / f"step_{step:06d}")
             for old in sorted(self.root.glob("step_*"))[: -self.keep]:

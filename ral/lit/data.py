@@ -1,21 +1,26 @@
-"""The data as a LightningDataModule: which prompts a step gets depends on seed and step alone."""
+"""The data as a LightningDataModule: which prompts a step gets depends on seed, step and data alone."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+import torch.distributed as dist
+from torch.utils.data import DataLoader, Sampler
 
+from ral.data.bad import Bad, BadSample, Ledger
 from ral.data.evidence import evidence_mask
 from ral.data.media import MediaReader
+from ral.data.order import Drawn, Epochs, HeldOut, Sample, Samples, StepSampler, Training
 from ral.data.prompts import render, target
 from ral.models.processor import Processor
 from ral.types import Example, PromptBatch, UserError
+
+T = TypeVar("T")
 
 
 def fraction(uid: str) -> float:
@@ -23,81 +28,78 @@ def fraction(uid: str) -> float:
     return zlib.crc32(uid.encode()) / 2**32
 
 
-class Examples(Dataset[Example]):
-    """Examples by index; media are read in `collate`, in the worker."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.examples[index]
+def gather(value: T) -> list[T]:
+    """The values of all ranks, in their order."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [value]
+    everyone: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, value)
+    return everyone
 
 
-class StepSampler(Sampler[list[int]]):
-    """The indices of steps first..last-1, `size` a step, this rank's share of each.
+@dataclass(frozen=True)
+class Batch:
+    """What a worker hands over: prompts (None where nothing was usable), entries tried, and the bad ones among them.
 
-    Epoch e visits all entries in the order of a generator seeded with (seed, e); steps run across epochs, so a resumed
-    run continues the very sequence.
+    empty: places for which no candidate was usable. error: what else was wrong; a worker would bury it in a traceback.
     """
 
-    def __init__(
-        self, length: int, size: int, first: int, last: int, *, seed: int, rank: int = 0, ranks: int = 1
-    ) -> None:
-        self.length, self.size, self.first, self.last = length, size, first, last
-        self.seed, self.rank, self.ranks = seed, rank, ranks
-
-    def __len__(self) -> int:
-        return self.last - self.first
-
-    def __iter__(self) -> Iterator[list[int]]:
-        orders: dict[int, list[int]] = {}
-        for step in range(self.first, self.last):
-            places = range(step * self.size + self.rank, (step + 1) * self.size, self.ranks)
-            epochs = {p // self.length for p in places}
-            orders = {e: orders[e] if e in orders else self._order(e) for e in epochs}
-            yield [orders[p // self.length][p % self.length] for p in places]
-
-    def _order(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(self.length, generator=generator).tolist()
+    prompts: PromptBatch | None = None
+    drawn: int = 0
+    bad: tuple[Bad, ...] = ()
+    empty: int = 0
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Collate:
-    """Examples -> PromptBatch, in the worker: media decoded, prompts worded, targets added for supervised fine-tuning.
+    """Samples -> Batch, in the worker: prompts worded, targets added for supervised fine-tuning.
 
     templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
     """
 
     processor: Processor
-    reader: MediaReader
     templates: tuple[str, str]
     thinking: bool
     answer_only_share: float = 0.0
     targets: bool = False
 
-    def __call__(self, examples: Sequence[Example]) -> PromptBatch | UserError:
-        """The batch, or the UserError that making it raised: a worker would bury its one line in a traceback."""
+    def __call__(self, drawn: Sequence[Drawn]) -> Batch:
+        """The batch of the places that gave a sample."""
+        samples = [d.sample for d in drawn if d.sample is not None]
+        bad = tuple(b for d in drawn for b in d.bad)
         try:
-            return self.learn(examples) if self.targets else self.batch(examples, [self.thinking] * len(examples))
+            prompts = self.prompts(samples) if samples else None
         except UserError as error:
-            return UserError(str(error))
+            return Batch(error=str(error))
+        return Batch(prompts, len(samples) + len(bad), bad, len(drawn) - len(samples))
 
-    def learn(self, examples: Sequence[Example]) -> PromptBatch:
-        """Prompts with the responses to learn, longest last, so that micro-batches hold little padding."""
-        examples = sorted(examples, key=lambda e: len(e.answer) + len(e.thought or ""))
-        thinks = [self.thinking and fraction(e.uid) >= self.answer_only_share for e in examples]
-        targets = tuple(target(e, think) for e, think in zip(examples, thinks, strict=True))
-        return replace(self.batch(examples, thinks), targets=targets)
+    def check(self, example: Example) -> None:
+        """BadSample for an example that this run has no use for."""
+        family = self.processor.family
+        for token in (family.image_token, family.video_token):
+            if any(token in text for text in (example.question, *example.options)):
+                place, problem = example.source or example.uid, f"the question holds the placeholder {token}"
+                raise BadSample(place, problem, "take it out")
+        if self.targets:
+            target(example, self.thinks(example))
 
-    def batch(self, examples: Sequence[Example], thinks: Sequence[bool]) -> PromptBatch:
+    def thinks(self, example: Example) -> bool:
+        """Whether an example is worded with thinking."""
+        return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
+
+    def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
+        """Prompts; with responses to learn, these longest last, so that micro-batches hold little padding."""
+        if not self.targets:
+            return self.batch(samples)
+        samples = sorted(samples, key=lambda s: len(s.example.answer) + len(s.example.thought or ""))
+        return replace(self.batch(samples), targets=tuple(target(s.example, self.thinks(s.example)) for s in samples))
+
+    def batch(self, samples: Sequence[Sample]) -> PromptBatch:
         """Prompts, each worded with or without thinking."""
         think, zero = self.templates
-        texts = [render(e, think if t else zero) for e, t in zip(examples, thinks, strict=True)]
-        media = [[self.reader.read(m) for m in e.media] for e in examples]
+        examples, media = [s.example for s in samples], [s.media for s in samples]
+        texts = [render(e, think if self.thinks(e) else zero) for e in examples]
         prompts = self.processor.batch(examples, texts, media)
         frames_per_slot = self.processor.patches.temporal_patch_size
         return replace(prompts, evidence=evidence_mask(prompts, media, frames_per_slot))
@@ -107,13 +109,16 @@ class PromptData(L.LightningDataModule):
     """Prompts of a dataset for training steps and for evaluation.
 
     source(split=...) -> examples; train_split: "train", or "sft" with targets; evaluation is on "validation".
-    collate makes batches of training prompts; evaluation uses it without targets.
+    collate makes batches of training prompts; evaluation uses it without targets. ledger: of the entries that cannot
+    be used.
     """
 
     def __init__(
         self,
-        source: Callable[..., list[Example]],
+        source: Callable[..., Sequence[Example]],
+        reader: MediaReader,
         collate: Collate,
+        ledger: Ledger,
         *,
         train_split: str,
         prompts_per_step: int,
@@ -124,63 +129,73 @@ class PromptData(L.LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
-        self.source, self.collate, self.train_split = source, collate, train_split
-        self.prompts_per_step, self.max_steps, self.seed = prompts_per_step, max_steps, seed
+        self.source, self.reader, self.collate, self.ledger = source, reader, collate, ledger
+        self.train_split, self.seed = train_split, seed
+        self.prompts_per_step, self.max_steps = prompts_per_step, max_steps
         self.evaluation_prompts, self.evaluation_batch = evaluation_prompts, evaluation_batch
         self.num_workers = num_workers
         self.first_step = 0
-        self.train: list[Example] = []
-        self.held_out: list[Example] = []
+        self.train: Sequence[Example] = []
+        self.validation: Sequence[Example] = []
 
     def load(self) -> None:
-        """Read the two splits. UserError where one is empty."""
+        """Open the two splits. UserError where one is empty."""
         self.train = self.source(split=self.train_split)
-        self.held_out = self.source(split="validation")[: self.evaluation_prompts]
-        for split, examples in ((self.train_split, self.train), ("validation", self.held_out)):
+        self.validation = self.source(split="validation")
+        for split, examples in ((self.train_split, self.train), ("validation", self.validation)):
             if not examples:
                 raise UserError(f"dataset: its {split} split is empty: name another dataset.path or a larger limit")
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Steps first_step..max_steps of this rank."""
         assert self.trainer is not None
-        ranks, rank = self.trainer.world_size, self.trainer.global_rank
-        steps = StepSampler(
-            len(self.train),
-            self.prompts_per_step,
-            self.first_step,
-            self.max_steps,
-            seed=self.seed,
-            rank=rank,
-            ranks=ranks,
-        )
-        return self._loader(self.train, steps, self.collate)
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        steps = StepSampler(self.prompts_per_step, self.first_step, self.max_steps, rank=rank, ranks=ranks)
+        candidates = Training(Epochs(len(self.train), self.seed), self.prompts_per_step)
+        return self._loader(Samples(self.train, self.reader, self.collate.check, candidates), steps, self.collate)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This rank's share of the held-out prompts, in order."""
         assert self.trainer is not None
-        mine = list(range(self.trainer.global_rank, len(self.held_out), self.trainer.world_size))
+        count, collate = min(self.evaluation_prompts, len(self.validation)), replace(self.collate, targets=False)
+        mine = list(range(self.trainer.global_rank, count, self.trainer.world_size))
         batches = [mine[i : i + self.evaluation_batch] for i in range(0, len(mine), self.evaluation_batch)]
-        return self._loader(self.held_out, batches, replace(self.collate, targets=False))
+        candidates = HeldOut(len(self.validation), count)
+        return self._loader(Samples(self.validation, self.reader, collate.check, candidates), batches, collate)
 
-    def _loader(
-        self, examples: Sequence[Example], batches: Sampler[list[int]] | list[list[int]], collate: Collate
-    ) -> DataLoader[Any]:
+    def _loader(self, samples: Samples, batches: Sampler[list[int]] | list[list[int]], collate: Collate) -> Any:
         return DataLoader(
-            Examples(examples),
+            samples,
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            multiprocessing_context="spawn" if self.num_workers else None,  # decord hangs in forked children
+            multiprocessing_context="spawn" if self.num_workers else None,  # decoders do not survive a fork
         )
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> PromptBatch:
-        """The policy moves prompts itself, once, when it prepares them; bad input that a worker met is raised here."""
-        return opened(batch)
+    def held_out(self) -> Iterator[PromptBatch]:
+        """Batches of this rank's held-out prompts. UserError at their end where too many entries were bad."""
+        found = []
+        for batch in self.val_dataloader():
+            found.append(replace(batch, prompts=None))
+            if batch.prompts is not None:
+                yield batch.prompts
+        self.count("validation", len(self.validation), found)
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> PromptBatch:
+        """A training batch once its bad entries are counted. The policy moves the prompts itself."""
+        self.count(self.train_split, len(self.train), [replace(batch, prompts=None)])
+        assert batch.prompts is not None  # count() lets no empty batch pass
+        return batch.prompts
 
-def opened(batch: PromptBatch | UserError) -> PromptBatch:
-    """The batch; raises what stands in its place."""
-    if isinstance(batch, UserError):
-        raise batch
-    return batch
+    def count(self, split: str, size: int, batches: Sequence[Batch]) -> None:
+        """Enter batches of all ranks into the ledger: all of them raise the same UserError, or none does."""
+        everyone = [batch for of_rank in gather(list(batches)) for batch in of_rank]
+        for error in (batch.error for batch in everyone if batch.error):
+            raise UserError(error)
+        bad = [b for batch in everyone for b in batch.bad]
+        self.ledger.add(split, size, sum(batch.drawn for batch in everyone), bad)
+        lost = sum(batch.empty for batch in everyone)
+        none = not any(batch.drawn > len(batch.bad) for batch in everyone)
+        if none or (split == self.train_split and lost):
+            raise UserError(f"dataset: no usable entry near the bad ones of the {split} split; {bad[-1].message}")

@@ -112,6 +112,7 @@ class PolicyModule(L.LightningModule):
         self.rollout_step, self.stepping = 0, False
         self.meter = Meter()
         self.latest: dict[str, float] = {}
+        self.scored: list[Callable[[Rollout, Scores], None]] = []  # called with each step's rollout and its scores
         self.times: dict[str, float] = {}
 
     # ---- one step
@@ -142,8 +143,11 @@ class PolicyModule(L.LightningModule):
 
     @timed("reward_s")
     def score(self, rollout: Rollout) -> Scores:
-        """Rewards of the responses."""
-        return self.reward(rollout)
+        """Rewards of the responses, shown to whoever asked for them."""
+        scores = self.reward(rollout)
+        for show in tuple(self.scored):
+            show(rollout, scores)
+        return scores
 
     @timed("freeze_s")
     def freeze(
@@ -206,6 +210,7 @@ class PolicyModule(L.LightningModule):
         self.meter.add(rollout_pairs(rollout, scores))
         means = {f"train/{k}": v for k, v in self.meter.means(self.sum_over_ranks).items()}
         means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
+        means["data/skipped"] = self.trainer.datamodule.ledger.skipped
         if "ema" in self.others:
             self.move_ema(self.others["ema"])  # type: ignore[arg-type]
         self.rollout_step, self.stepping = self.rollout_step + 1, False

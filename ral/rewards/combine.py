@@ -13,7 +13,10 @@ from ral.types import Example, Rollout, Scores, UserError
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a reward. function: (example, response text) -> number. weight: its factor in the sum."""
+    """One part of a reward. function: (example, response text) -> number. weight: its factor in the sum.
+
+    A function with a method score_many(examples, texts) -> numbers is asked once for all responses of a rollout.
+    """
 
     function: Callable[[Example, str], float]
     weight: float
@@ -43,9 +46,7 @@ class Reward:
         Raises UserError, naming the part and the entry, where a part fails or returns no finite number.
         """
         parts = {
-            name: torch.tensor(
-                [_value(name, part, e, t) for e, t in zip(examples, texts, strict=True)], dtype=torch.float32
-            )
+            name: torch.tensor(_values(name, part.function, examples, texts), dtype=torch.float32)
             for name, part in self.parts.items()
         }
         reward = torch.zeros(len(texts), dtype=torch.float32)
@@ -54,16 +55,40 @@ class Reward:
         return Scores(reward=reward, parts=parts)
 
 
-def _value(name: str, part: Part, example: Example, text: str) -> float:
-    """One part's finite value for one response."""
-    entry = f"{example.source or 'entry'} (uid {example.uid})"
+def _values(
+    name: str, function: Callable[[Example, str], float], examples: Sequence[Example], texts: Sequence[str]
+) -> list[float]:
+    """One part's finite values; from one call of function.score_many where there is such a method."""
+    many = getattr(function, "score_many", None)
+    if many is not None:
+        return _checked(name, many, examples, texts)
+
+    def one(examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
+        return [function(examples[0], texts[0])]
+
+    return [_checked(name, one, [e], [t])[0] for e, t in zip(examples, texts, strict=True)]
+
+
+def _checked(
+    name: str, call: Callable[..., Sequence[float]], examples: Sequence[Example], texts: Sequence[str]
+) -> list[float]:
+    """The values of one call, one finite number a response; UserError otherwise."""
+    where = _entry(examples[0]) if len(examples) == 1 else f"{len(examples)} responses"
     try:
-        value = float(part.function(example, text))
+        values = [float(value) for value in call(examples, texts)]
+        if len(values) != len(examples):
+            raise ValueError(f"it returned {len(values)} values")
     except UserError:
         raise  # already names the entry and what to change
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise UserError(f"reward part {name} failed on {entry}: {reason}; mend its function") from error
-    if not abs(value) <= torch.finfo(torch.float32).max:
-        raise UserError(f"reward part {name} gave {value} on {entry}; a reward must be a finite fp32 number")
-    return value
+        raise UserError(f"reward part {name} failed on {where}: {reason}; mend its function") from error
+    for value, example in zip(values, examples, strict=True):
+        if not abs(value) <= torch.finfo(torch.float32).max:
+            entry = _entry(example)
+            raise UserError(f"reward part {name} gave {value} on {entry}; a reward must be a finite fp32 number")
+    return values
+
+
+def _entry(example: Example) -> str:
+    return f"{example.source or 'entry'} (uid {example.uid})"

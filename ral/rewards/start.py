@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from ral.types import Rollout, Scores
 
 LONGEST_SHOWN = 2000  # characters of a prompt or a response printed
 
-_REPEATED = re.compile(r"(<\|[^|<>]+\|>)(?:\1){3,}")
+_REPEATED = re.compile(r"(<[^<>\s]+>)(?: ?\1){3,}")
 
 
 def uniform(values: Tensor) -> bool:
@@ -19,17 +20,26 @@ def uniform(values: Tensor) -> bool:
     return bool((values == values.flatten()[:1]).all())
 
 
-def describe_start(rollout: Rollout, scores: Scores, k: int = 3) -> str:
-    """Plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then warnings."""
+def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Sequence[str] | None = None) -> str:
+    """Plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then warnings.
+
+    warnings: one line each; None: those of `start_warnings`. A rank passes those of the answers of all ranks.
+    """
     k = min(k, len(rollout.texts))
     shown = [i * len(rollout.texts) // k for i in range(k)]
     blocks = [_describe_answer(rollout, scores, n) for n in shown]
-    return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in start_warnings(rollout, scores))])
+    found = start_warnings(rollout, scores) if warnings is None else warnings
+    return "\n\n".join([*blocks, *(f"warning: {warning}" for warning in found)])
 
 
 def start_warnings(rollout: Rollout, scores: Scores) -> list[str]:
-    """What will keep the run from learning, each with its likely cause; [] where the rewards look usable."""
-    warnings = []
+    """What will keep the run from learning, each with its likely cause; [] where the rewards look usable, or are none.
+
+    Looks at the answers and scores alone, not at the prompts.
+    """
+    warnings: list[str] = []
+    if not scores.parts:
+        return warnings
     if uniform(scores.reward):
         warnings.append(f"all {len(rollout.texts)} rewards are {scores.reward[0].item():.3g}: {_why_equal(scores)}")
     elif rollout.group_size > 1 and all(uniform(group) for group in scores.reward.view(-1, rollout.group_size)):
@@ -60,7 +70,7 @@ def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
 
 def _shorten(text: str) -> str:
     """Runs of one special token written as token x count, then cut in the middle to LONGEST_SHOWN characters."""
-    text = _REPEATED.sub(lambda match: f"{match.group(1)} x {len(match.group()) // len(match.group(1))}", text)
+    text = _REPEATED.sub(lambda match: f"{match[1]} x {match[0].count(match[1])}", text)
     half = LONGEST_SHOWN // 2
     return text if len(text) <= LONGEST_SHOWN else f"{text[:half]} [...] {text[-half:]}"
 

@@ -1,0 +1,122 @@
+"""Reads clips in a process of its own: one that hangs is killed, one that crashes takes nothing with it.
+
+The process is replaced after some clips, so that what decoders leak is given back. It is started by its command line,
+not forked, and imports neither torch nor the main program.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+from ral.data.clips import Frames, MediaSettings, Reader
+
+CLIPS_OF_A_PROCESS = 500
+COMMAND = (sys.executable, "-P", "-c", "from ral.data.decoder import main; main()")
+
+
+class Decoder:
+    """Calls readers elsewhere, with the time limit of the settings. Goes to workers without its process."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clips = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_process": None, "_clips": 0}
+
+    def read(self, reader: Reader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
+        """What reader(path, settings) returns. ValueError with its reason, or with how its process ended."""
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            pickle.dump((reader, path, settings), process.stdin)
+            process.stdin.flush()
+            answer = pickle.load(process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._process = None
+            raise ValueError(_end(process, settings)) from None
+        if isinstance(answer, str):
+            raise ValueError(answer)
+        return answer
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """The process, a new one after CLIPS_OF_A_PROCESS clips."""
+        self._clips += 1
+        if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
+            _stop(self._process)
+            self._process = None
+        if self._process is None:
+            folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+            self._process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": folders},
+                start_new_session=True,  # Ctrl-C is for the run, which finishes its step
+            )
+            self._clips = 1
+            weakref.finalize(self, _stop, self._process)
+        return self._process
+
+
+def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
+    """Why a process gave no answer; waits for its end."""
+    _close(process)
+    code = process.wait()
+    if code == -signal.SIGALRM:
+        return f"not done after {settings.timeout_s:g} s"
+    return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        try:
+            stream.close()  # type: ignore[union-attr]
+        except OSError:  # what could not be sent to a dead process
+            continue
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    _close(process)
+    process.wait()
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an exception's message, else its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def main() -> None:
+    """Answer requests (reader, path, settings) from stdin until it is closed, each with a result or a reason.
+
+    At the time limit the kernel ends this process: a decoder that hangs in C would not hear of it otherwise.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):  # the run decides when to end; its end closes stdin
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    answers, errors, nowhere = os.fdopen(os.dup(1), "wb"), os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)  # what a library prints must not get between the answers
+    while True:
+        try:
+            reader, path, settings = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_REAL, settings.timeout_s or 0.0)
+        os.dup2(nowhere, 2)  # decoders print, too, what is reported as the reason
+        try:
+            answer = reader(path, settings)
+        except Exception as error:  # decoders raise many kinds; the reason is reported
+            answer = reason_of(error)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        os.dup2(errors, 2)
+        pickle.dump(answer, answers, protocol=5)
+        answers.flush()

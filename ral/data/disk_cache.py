@@ -1,0 +1,102 @@
+"""A folder of decoded, resized frames, shared by all processes and runs; the longest unused give way at a size cap."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ral.data.clips import Frames, MediaSettings
+from ral.errors import UserError
+
+KEPT = 0.9  # share of the cap that is left after making room
+NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
+
+
+def cache_key(path: Path, kind: str, settings: MediaSettings) -> str:
+    """A name for what a file's frames depend on: its path, size, time of change, its kind and the settings."""
+    status = path.stat()
+    numbers = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_PIXELS}
+    text = repr((str(path.absolute()), status.st_size, status.st_mtime_ns, kind, sorted(numbers.items())))
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class DiskCache:
+    """Frames and seconds by key, at most `cap_bytes` in `folder`. UserError where the folder cannot be written.
+
+    A file is written aside and renamed. The total stands in `folder/size`, which also is the lock for changing it.
+    """
+
+    def __init__(self, folder: Path, cap_bytes: int) -> None:
+        self.folder, self.cap_bytes, self.full = folder, cap_bytes, False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "size").touch()
+        except OSError as error:
+            raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
+
+    def get(self, key: str) -> tuple[Frames, float] | None:
+        """What is kept under a key, which thereby counts as used now."""
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                seconds, frames = np.load(file), np.load(file)
+            os.utime(path)
+        except FileNotFoundError:
+            return None
+        except (ValueError, EOFError):  # the machine went down while it was written
+            path.unlink(missing_ok=True)
+            return None
+        return frames, float(seconds)
+
+    def put(self, key: str, frames: Frames, seconds: float) -> None:
+        """Keep frames [T H W 3] under a key; those larger than the cap are not kept. Warns where the disk is full."""
+        if self.full or frames.nbytes > self.cap_bytes * KEPT:
+            return
+        aside = self._path(f"{key}.{os.getpid()}")
+        try:
+            with aside.open("wb") as file:
+                np.save(file, np.float64(seconds))
+                np.save(file, frames)
+            with self._total() as total:
+                total[0] += aside.stat().st_size
+                os.replace(aside, self._path(key))
+                if total[0] > self.cap_bytes:
+                    total[0] = self._make_room()
+        except OSError as error:
+            self.full = True
+            aside.unlink(missing_ok=True)
+            warnings.warn(f"dataset.disk_cache={self.folder}: {error}; nothing more is kept", stacklevel=2)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npy"
+
+    @contextmanager
+    def _total(self) -> Iterator[list[int]]:
+        """The bytes in the folder as a list of one number, to be changed; one process at a time."""
+        with (self.folder / "size").open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            total = [int(file.read() or 0)]
+            yield total
+            file.seek(0)
+            file.truncate()
+            file.write(str(total[0]))
+
+    def _make_room(self) -> int:
+        """Delete the longest unused files until KEPT of the cap is left; the bytes that remain, counted anew."""
+        with os.scandir(self.folder) as found:
+            files = sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= KEPT * self.cap_bytes:
+                break
+            os.unlink(path)
+            total -= size
+        return total

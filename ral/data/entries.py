@@ -1,0 +1,80 @@
+"""Entries of a file as a sequence of Examples: each is read and checked when it is asked for, so opening is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, overload
+
+from ral.data.bad import Bad, BadSample
+from ral.data.fields import Entry, shown
+from ral.types import Example
+
+Parse = Callable[[Entry], Example]
+
+
+class Rows(Protocol):
+    """Raw entries by position. `row` raises BadSample for one that cannot be read."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int) -> Any: ...
+
+
+class Entries(Sequence[Example]):
+    """The Examples at the positions `part` of `rows`. An entry that cannot be used raises BadSample when asked for."""
+
+    def __init__(self, rows: Rows, media_root: Path, parse: Parse, part: range) -> None:
+        self.rows, self.media_root, self.parse, self.part = rows, media_root, parse, part
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    @overload
+    def __getitem__(self, at: int) -> Example: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Entries: ...
+
+    def __getitem__(self, at: int | slice) -> Example | Entries:
+        """One Example, or the Entries of a slice."""
+        if isinstance(at, slice):
+            return Entries(self.rows, self.media_root, self.parse, self.part[at])
+        number, data = self.part[at] + 1, self.rows.row(self.part[at])
+        if not isinstance(data, dict):
+            place = f"{self.rows.path}: entry {number}"
+            raise BadSample(place, f"{shown(data)} is not an object", 'write {"problem": ..., ...}')
+        return self.parse(Entry(self.rows.path, number, data, self.media_root))
+
+    def bad(self, at: int, error: BadSample) -> Bad:
+        """What bad_samples.jsonl says of the entry at `at`."""
+        try:
+            data = self.rows.row(self.part[at])
+        except BadSample:
+            data = None
+        data = data if isinstance(data, dict) else {}
+        uid, path = data.get("problem_id", data.get("id")), data.get("path")
+        return Bad(
+            index=self.part[at],
+            problem_id=uid if isinstance(uid, int | str) else None,
+            path=path if isinstance(path, str) else str(error.file) if error.file else None,
+            reason=error.reason,
+            message=_message(error, f"{self.rows.path}: entry {self.part[at] + 1}"),
+        )
+
+
+def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
+    """What bad_samples.jsonl says of an entry of any source."""
+    if isinstance(examples, Entries):
+        return examples.bad(at, error)
+    example = examples[at]
+    file = str(error.file) if error.file else None
+    return Bad(at, example.uid, file, error.reason, _message(error, example.source or example.uid))
+
+
+def _message(error: BadSample, place: str) -> str:
+    """The message of an error, naming the entry also where it is about a file."""
+    return str(error) if error.place == place else f"{place}: {error}"

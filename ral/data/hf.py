@@ -1,0 +1,119 @@
+"""Hugging Face datasets on disk: a folder written by `save_to_disk`, or parquet. Columns become the fields of `jsonl`.
+
+Rows are read when they are asked for. Media that lie in the rows as bytes are written to a folder at that moment, named
+after their content, so that everything else deals with files alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ral.data.bad import BadSample
+from ral.data.entries import Entries
+from ral.data.sources import TRAINING, parse_own, parts
+from ral.types import UserError
+
+MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
+
+
+class HubRows:
+    """The rows of a `datasets.Dataset` as entries in the format of `jsonl`."""
+
+    def __init__(self, table: Any, path: Path, columns: Mapping[str, str], unpacked: Path) -> None:
+        self.table, self.path, self.columns, self.unpacked = table.with_format("arrow"), path, columns, unpacked
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The row at a position, its media as paths. BadSample where it cannot be read."""
+        place = f"{self.path}: entry {index + 1}"
+        try:
+            (raw,) = self.table[index : index + 1].to_pylist()
+        except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+            raise BadSample(place, f"unreadable row ({error})", "fetch the file again") from error
+        fields = {field: raw[column] for field, column in self.columns.items()}
+        if not any(field in MEDIA_FIELDS for field in fields):
+            fields["images"] = []  # a dataset of text alone
+        return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in fields.items()}
+
+    def _paths(self, value: Any) -> Any:
+        """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
+        if isinstance(value, list):
+            return [self._paths(item) for item in value]
+        if isinstance(value, bytes):
+            return self._written(value, "")
+        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
+            return self._written(value["bytes"], Path(value.get("path") or "").suffix)
+        return value.get("path") if isinstance(value, dict) else value
+
+    def _written(self, content: bytes, suffix: str) -> str:
+        """The absolute path of a file with this content, written unless it is there."""
+        path = (self.unpacked / f"{hashlib.sha256(content).hexdigest()}{suffix}").absolute()
+        if not path.exists():
+            aside = path.with_name(f"{path.name}.{os.getpid()}")
+            aside.write_bytes(content)
+            os.replace(aside, path)
+        return str(path)
+
+
+def _open(path: Path) -> Any:
+    """A Dataset, or a DatasetDict. UserError where there is none."""
+    import datasets  # takes a second, so only where it is used
+
+    datasets.disable_progress_bars()
+    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    try:
+        if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+            return datasets.load_from_disk(str(path))
+        if files and all(file.suffix == ".parquet" for file in files):
+            return datasets.Dataset.from_parquet([str(file) for file in files])
+    except Exception as error:  # pyarrow and datasets raise many kinds
+        raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
+    raise UserError(f"{path}: no dataset; write a folder of save_to_disk, a .parquet file or a folder of them")
+
+
+def _check_columns(path: Path, columns: Mapping[str, str], there: list[str]) -> None:
+    for field, column in columns.items():
+        if column not in there:
+            write = f"write dataset.source.columns.{field}=<one of {', '.join(there)}>, or null"
+            raise UserError(f"{path}: has no column '{column}' for the field '{field}'; {write}")
+
+
+def hf(
+    split: str,
+    *,
+    path: str | Path,
+    columns: Mapping[str, str | None],
+    unpacked: str | Path,
+    media_root: str | Path | None = None,
+    train_split: str = "train",
+    validation_split: str = "validation",
+    validation_size: int = 256,
+    limit: int | None = None,
+) -> Entries:
+    """A split of a Hugging Face dataset on disk.
+
+    columns: field (as in `jsonl`) -> column, None for a field that there is none for. Where the dataset has splits of
+    its own, `train_split` and `validation_split` name those to use; without the latter the last `validation_size` rows
+    are held out, as in `video_r1`. unpacked: folder for media that are stored as bytes.
+    """
+    path, unpacked, training = Path(path), Path(unpacked), split in TRAINING
+    found, name = _open(path), train_split if training else validation_split
+    if isinstance(found, Mapping) and train_split not in found:
+        raise UserError(
+            f"{path}: has no split '{train_split}'; write dataset.source.train_split=<{' or '.join(found)}>"
+        )
+    apart = isinstance(found, Mapping) and validation_split in found
+    table = found[name if apart else train_split] if isinstance(found, Mapping) else found
+    used = {field: column for field, column in columns.items() if column is not None}
+    _check_columns(path, used, table.column_names)
+    whole = range(len(table))[: limit if training else None]
+    part = whole if apart else parts(path, split, len(table), validation_size, limit)
+    unpacked.mkdir(parents=True, exist_ok=True)
+    root = path.parent if media_root is None else Path(media_root)
+    return Entries(HubRows(table, path, used, unpacked), root, parse_own, part)

@@ -1,0 +1,121 @@
+"""Which entries a step gets, and which stand in for those that cannot be used: functions of seed, step and data alone.
+
+A place is a position in the endless sequence of prompts: step s has the places s * size .. (s + 1) * size - 1, whatever
+the number of ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from ral.data.bad import Bad, BadSample
+from ral.data.entries import bad_of
+from ral.data.media import MediaReader
+from ral.types import Example, Pixels
+
+LONGEST_RUN = 50  # stand-ins that are tried for one place
+EPOCHS_HELD = 4  # orders of epochs kept in memory
+
+
+class Epochs:
+    """Place -> entry. Epoch e visits all entries in the order of a generator seeded with (seed, e)."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+        self._orders: dict[int, torch.Tensor] = {}
+
+    def __getitem__(self, place: int) -> int:
+        epoch, at = divmod(place, self.length)
+        if epoch not in self._orders:
+            if len(self._orders) == EPOCHS_HELD:
+                self._orders.pop(next(iter(self._orders)))
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            self._orders[epoch] = torch.randperm(self.length, generator=generator)
+        return int(self._orders[epoch][at])
+
+
+@dataclass(frozen=True)
+class Training:
+    """Candidates for a place of training: its entry, then those at the same place of the following steps."""
+
+    epochs: Epochs
+    size: int
+
+    def __call__(self, place: int) -> Iterator[int]:
+        return (self.epochs[place + n * self.size] for n in range(LONGEST_RUN))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Candidates for one of the `count` held-out places: its entry, then the spare ones of the split of `total`."""
+
+    total: int
+    count: int
+
+    def __call__(self, place: int) -> Iterable[int]:
+        return range(place, self.total, self.count)
+
+
+class StepSampler(Sampler[list[int]]):
+    """The places of steps first..last-1, `size` a step, this rank's share of each."""
+
+    def __init__(self, size: int, first: int, last: int, *, rank: int = 0, ranks: int = 1) -> None:
+        self.size, self.first, self.last, self.rank, self.ranks = size, first, last, rank, ranks
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.last):
+            yield list(range(step * self.size + self.rank, (step + 1) * self.size, self.ranks))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A usable entry with its decoded media."""
+
+    example: Example
+    media: tuple[Pixels, ...]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a place gave: a sample, None where no candidate could be used, and the bad candidates before it."""
+
+    sample: Sample | None
+    bad: tuple[Bad, ...]
+
+
+class Samples(Dataset[Drawn]):
+    """Samples by place, read where they are asked for: in a worker.
+
+    check(example) raises BadSample for one that this run cannot use; candidates(place): positions in `examples`.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        reader: MediaReader,
+        check: Callable[[Example], object],
+        candidates: Callable[[int], Iterable[int]],
+    ) -> None:
+        self.examples, self.reader, self.check, self.candidates = examples, reader, check, candidates
+
+    def __getitem__(self, place: int) -> Drawn:
+        bad: list[Bad] = []
+        for at in self.candidates(place):
+            try:
+                return Drawn(self.read(at), tuple(bad))
+            except BadSample as error:
+                bad.append(bad_of(self.examples, at, error))
+        return Drawn(None, tuple(bad))
+
+    def read(self, at: int) -> Sample:
+        """The entry at a position of the split. BadSample where it cannot be used."""
+        example = self.examples[at]
+        self.check(example)
+        return Sample(example, tuple(self.reader.read(m) for m in example.media))

@@ -1,0 +1,79 @@
+"""scripts/check_dataset.py over made data whose broken entries are known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+def call(script: str, *arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 entries, 36 of them broken in nine ways, some odd."""
+    folder = tmp_path_factory.mktemp("made")
+    done = call("make_broken_dataset.py", "--output", "b", "--entries", "200", "--share", "0.18", folder=folder)
+    assert done.returncode == 0 and done.stdout == "data: b/data.json\n", done.stderr
+    return folder / "b"
+
+
+def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None:
+    key = [json.loads(line) for line in (made / "key.jsonl").read_text().splitlines()]
+    broken = {line["index"]: line["kind"] for line in key if "kind" in line}
+    assert len(broken) == 36 and len(set(broken.values())) == 9 and len(key) > 60
+    settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "workers=2", "hydra.run.dir=out")
+    done = call("check_dataset.py", *settings, "dataset.media.image_max_pixels=200704", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "checked: 200 ok: 164 bad: 36"
+    found = [json.loads(line) for line in (tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()]
+    assert {line["index"] for line in found} == set(broken) and len(found) == 36
+    assert all(list(line) == ["index", "problem_id", "path", "reason"] for line in found)
+    assert all(line["problem_id"] == 100000 + line["index"] for line in found)
+    for text in ("usable entries", "numerical", "video", "would be skipped", "unreadable clip", "no such file"):
+        assert text in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_limit_splits_and_the_default_folder(made: Path, tmp_path: Path) -> None:
+    settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "splits=[sft]", "dataset.limit=10")
+    done = call("check_dataset.py", *settings, "workers=1", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("checked: 10 ok: ")
+    (written,) = tmp_path.glob("outputs/check/*/*/bad_samples.jsonl")
+    assert f"bad_samples: {written}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("dataset=video_r1",), "dataset.path is not set"),
+        (("dataset=video_r1", "dataset.path=gone.json"), "gone.json: no such file"),
+        (("dataset=vidoe_r1",), "did you mean video_r1"),
+        (("dataset.limits=3",), "unknown key dataset.limits"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    done = call("check_dataset.py", *arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_help(tmp_path: Path) -> None:
+    done = call("check_dataset.py", "--help", folder=tmp_path)
+    assert done.returncode == 0 and "video_r1" in done.stdout and "checked: N ok: M bad: K" in done.stdout
+
+
+def test_a_folder_of_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").touch()
+    done = call("make_broken_dataset.py", "--output", "mine", "--entries", "10", folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and (tmp_path / "mine" / "thesis.txt").exists()
