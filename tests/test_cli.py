@@ -50,7 +50,7 @@ FILES = {
     "model/tiny.yaml": "pretrained: models/tiny",
     "dataset/toy.yaml": "{path: toy.json, limit: null}",
     "dataset/jsonl.yaml": 'path: ???\nlimit: null\nmedia_root: "${oc.env:RAL_NO_SUCH_VARIABLE}"',
-    "hardware/cpu.yaml": "devices: 1",
+    "hardware/cpu.yaml": "{devices: 1, precision: 32-true}",
     "reward/exact.yaml": "accuracy: 0.9",
     "logger/jsonl.yaml": "every: 1",
     "experiment/long.yaml": "# @package _global_\nmax_steps: 500",

@@ -46,6 +46,7 @@ class Toy:
     algo: Algo
     model: config.Node
     dataset: config.Node
+    hardware: config.Node
     reward: config.Node
 
 
@@ -104,6 +105,7 @@ def valid(**changes: Any) -> DictConfig:
     """A configuration without a mistake, and then dotted changes to it."""
     algo = {"objective": ["token", "attention"], "rollouts": True, "group_size": 8, "updates_per_rollout": 4}
     nodes: dict[str, Any] = {group: {} for group in ("model", "dataset", "reward")}
+    nodes["hardware"] = {"precision": "32-true"}
     terms = {"token": term("clip"), "attention": term("anything", coef=1.0, against="old")}
     top = {"seed": 0, "max_steps": 60, "name": "x", "resume": None, "debug": False}
     cfg = OmegaConf.create({**top, "algo": {**algo, **terms}, **nodes})

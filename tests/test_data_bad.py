@@ -16,6 +16,7 @@ from PIL import Image
 
 from ral.data.bad import Bad, BadSample, Ledger
 from ral.data.clips import MediaSettings
+from ral.data.draw import write_frames
 from ral.data.media import MediaReader
 from ral.data.order import LONGEST_RUN, Epochs, HeldOut, Samples, StepSampler, Training
 from ral.lit.data import Batch, Collate, PromptData
@@ -235,12 +236,15 @@ def test_what_only_this_run_has_no_use_for(load: Callable[..., MLLM]) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """40 entries in Video-R1's format, six of them bad in six ways; one of these is among the eight held out."""
+    """40 entries in Video-R1's format, two of them clips, six bad in six ways, one of these held out."""
     entries = []
     for n in range(40):
         Image.new("RGB", (56, 56), (6 * n, 90, 200)).save(tmp_path / f"{n}.png")
         text = {"problem": "What color is the star?", "solution": "<answer>red</answer>", "problem_type": "free-form"}
         entries.append(text | {"problem_id": n, "data_type": "image", "path": f"./{n}.png", "options": []})
+    for n in (1, 12):
+        write_frames([Image.new("RGB", (56, 56), (9 * k, 9, 9)) for k in range(4)], tmp_path / f"{n}.mp4")
+        entries[n] |= {"data_type": "video", "path": f"./{n}.mp4"}
     (tmp_path / "3.png").unlink()
     (tmp_path / "9.png").write_bytes(b"")
     (tmp_path / "14.png").write_text("no picture")
@@ -262,7 +266,13 @@ def overrides(mixed: Path, model_folder: Callable[..., Path]) -> list[str]:
         f"model.pretrained={model_folder()}",
         *("algo=grpo", "algo.group_size=2", "algo.updates_per_rollout=1", "algo.prompts_per_step=8", "eval.prompts=4"),
         *("dataset=video_r1", f"dataset.path={mixed}", "dataset.max_new_tokens=4", "dataset.max_bad_share=0.5"),
-        *("dataset.media.image_min_pixels=784", "eval.every=0", "eval.batch=2", "diagnostics.every=0"),
+        *(
+            "dataset.media.image_min_pixels=784",
+            "dataset.media.video_min_pixels=784",
+            "eval.every=0",
+            "eval.batch=2",
+            "diagnostics.every=0",
+        ),
     ]
 
 
