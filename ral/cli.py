@@ -52,6 +52,7 @@ def run(main: Main, config_name: str, config_dir: Path = CONF, check: Main = che
     """
     failures: list[Exception] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait by spinning starve others on a busy machine
     try:
         _check_flags(sys.argv[1:])
         job = _guarded(main, check, failures)

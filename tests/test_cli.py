@@ -213,6 +213,16 @@ def fail(error: BaseException) -> Callable[[DictConfig], None]:
     return main
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_threads_wait_without_spinning_unless_told(
+    start: Start, monkeypatch: pytest.MonkeyPatch, own: str | None, expected: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "undone after the test")
+    monkeypatch.delenv("OMP_WAIT_POLICY") if own is None else monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    start(main=lambda _: None)
+    assert os.environ["OMP_WAIT_POLICY"] == expected
+
+
 def test_user_error_is_one_line_even_if_its_text_is_not(start: Start) -> None:
     code, _, stderr = start(main=fail(UserError("data.json entry 3:\n field 'path' is empty")))
     assert code == 1
