@@ -43,6 +43,7 @@ class Algo:
     final_learning_rate: float
     warmup: int
     teacher: str | None
+    preferences: bool = False
 
 
 @dataclass
@@ -116,6 +117,15 @@ class Checkpoint:
 
     every: int
     keep: int
+    best: str | None
+
+
+@dataclass
+class Guard:
+    """conf/train.yaml, guard."""
+
+    max_skipped: int
+    watch: bool
 
 
 @dataclass
@@ -138,6 +148,7 @@ class Train:
     eval: Evaluation
     checkpoint: Checkpoint
     diagnostics: Node
+    guard: Guard
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -293,6 +304,13 @@ def groups_can_be_compared(cfg: Node) -> str | None:
     return None
 
 
+def pairs_have_two_responses(cfg: Node) -> str | None:
+    """Preferences are between two given responses."""
+    if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
+        return "algo.preferences=true trains on pairs as they are given: write algo.group_size=2 algo.rollouts=false"
+    return None
+
+
 ANCHORS = ("old", "reference", "ema")
 
 
@@ -326,6 +344,21 @@ def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     return None
 
 
+def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
+    """T-GRPO's bonuses are parts of the reward beside those of reward.parts."""
+    temporal, parts = _select(cfg, "algo.temporal"), _select(cfg, "reward.parts") or {}
+    if temporal is None:
+        return None
+    if "temporal" in parts:
+        return "reward.parts.temporal has the name of a bonus of algo.temporal: give that part another name"
+    if "length" in parts and temporal.get("length") is not None:
+        return (
+            "reward.parts.length and algo.temporal.length both reward lengths, under one name: write "
+            "~reward.parts.length or algo.temporal.length=null"
+        )
+    return None
+
+
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
@@ -345,8 +378,10 @@ RULES: tuple[Rule, ...] = (
     bad_share_is_a_share,
     terms_exist,
     groups_can_be_compared,
+    pairs_have_two_responses,
     attention_has_a_signal,
     vision_is_trained_in_one_update,
+    bonuses_have_names_of_their_own,
     precision_keeps_weights_exact,
 )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,38 +20,43 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
-from ral.data.bad import Ledger
+from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, newest, read
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
+from ral.lit.guards import Skip, Watch
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
 from ral.models.checks import check_spec, same_tokens
-from ral.models.mllm import MLLM, save_network
+from ral.models.mllm import MLLM
 from ral.models.plain import load
+from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.report.environment import write_environment
 from ral.report.page import build as build_report
+from ral.rewards.accuracy import check_gold
 from ral.rollout.sampler import PolicySampler
-from ral.types import UserError
+from ral.types import Example, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 """Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
-INTERRUPTED = 130
-"""Exit code of a run that was stopped by Ctrl-C or SIGTERM, with everything saved."""
+RULES = "ral.rewards.accuracy.accuracy"
+"""The reward part that needs gold answers it can read, unless rules=compat."""
+SIGNALLED = 128
+"""Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
 
 
 def train(cfg: DictConfig) -> None:
-    """One run, from a checked configuration to its report. SystemExit(130) after an interruption."""
+    """One run, from a checked configuration to its report. SystemExit(128 + signal) after an interruption."""
     quiet_libraries()
     folder = run_folder()
     resume = find_checkpoint(cfg.resume, folder)
     objective = build_objective(cfg.algo)
     data = build_data(cfg, policy := load_model(cfg, str(cfg.model.pretrained)), folder)
-    module = build_module(cfg, objective, build_models(cfg, policy, objective))
+    module = build_module(cfg, objective, build_models(cfg, policy, objective), folder)
     stop = GentleStop()
     trainer = build_trainer(cfg, folder, resume, stop)
     if trainer.is_global_zero:
@@ -60,14 +66,30 @@ def train(cfg: DictConfig) -> None:
     try:
         trainer.fit(module, datamodule=data)
     except SystemExit:  # Lightning's answer to a second Ctrl-C
-        sys.exit(INTERRUPTED)
+        sys.exit(SIGNALLED + signal.SIGINT)
+    except torch.OutOfMemoryError as error:
+        raise UserError(out_of_memory(cfg, str(error))) from error
     except Exception as error:
         raise original(error) from None
     finally:
         stop.restore()
-    finish(trainer, module, folder)
+    if not stop.hurried:
+        finish(trainer, module, folder)
+    elif trainer.is_global_zero:
+        print(f"run: {folder}", flush=True)
     if stop.requested is not None:
-        sys.exit(INTERRUPTED)
+        sys.exit(SIGNALLED + stop.requested)
+
+
+def out_of_memory(cfg: DictConfig, reason: str) -> str:
+    """What would lower a run's memory, by the settings that are not at their lowest yet."""
+    hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
+    ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
+    ways = ways if hardware.micro_batch_prompts > 1 else []
+    ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
+    ways += [] if "bf16" in str(hardware.precision) else ["hardware.precision=bf16-mixed"]
+    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
+    return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
 
 
 def original(error: BaseException) -> BaseException:
@@ -86,7 +108,7 @@ def finish(trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
     for logger in trainer.loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
-        save_network(module.policy.network, state, module.policy.processor, folder / "hf")
+        module.export(state, folder)
         report = build_report(folder)
         print(f"report: {report}")
         print(f"run: {folder}", flush=True)
@@ -110,7 +132,6 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
     wanted = frozen_needs(needed(objective.values()))
-    spec = instantiate(cfg.algo.attention_policy)
     others: dict[str, MLLM] = {name: policy.frozen_copy() for name in ("reference", "ema") if name in wanted}
     if "teacher" in wanted:
         if cfg.algo.teacher is None:
@@ -119,7 +140,8 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             )
         others["teacher"] = load_model(cfg, str(cfg.algo.teacher)).requires_grad_(False)
         same_tokens(policy.processor, others["teacher"].processor)
-    check_spec(spec, [policy, *others.values()])
+    if "attention_policy" in cfg.algo:
+        check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
     return Models(policy, **others)
 
 
@@ -138,12 +160,15 @@ def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
             f"algo.prompts_per_step={algo.prompts_per_step} cannot be dealt out evenly to "
             f"{cfg.hardware.devices * cfg.hardware.num_nodes} processes: write a multiple"
         )
+    preferences = bool(algo.get("preferences", False))
     collate = Collate(
         policy.processor,
         templates=(templates.think, templates.zero),
         thinking=algo.thinking,
         answer_only_share=dataset.answer_only_share,
-        targets=not algo.rollouts,
+        targets=not algo.rollouts and not preferences,
+        preferences=preferences,
+        scorable=scorable(cfg.reward),
     )
     data = PromptData(
         instantiate(dataset.source),
@@ -162,11 +187,28 @@ def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
     return data
 
 
-def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models) -> PolicyModule:
+def scorable(reward: DictConfig) -> Callable[[Example], object]:
+    """What finds the entries whose gold answer the reward's rules cannot read."""
+    functions = [part.function for part in reward.get("parts", {}).values()]
+    strict = any(f.get("_target_") == RULES and f.get("rules", "fixed") == "fixed" for f in functions)
+    return Checked(check_gold) if strict else any_use
+
+
+def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
+    """The reward by its yaml, its parts checked against the policy where they read the policy's tokens."""
+    reward = instantiate(cfg.reward)
+    for part in getattr(reward, "parts", {}).values():
+        if isinstance(part.function, LearnedReward):
+            part.function.check(policy)
+    return reward
+
+
+def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models, folder: Path) -> PolicyModule:
     """The LightningModule from its parts."""
     algo, hardware = cfg.algo, cfg.hardware
-    reward = instantiate(cfg.reward)
-    return PolicyModule(
+    reward = build_reward(cfg, models.policy)
+    make = instantiate(algo.module) if "module" in algo else PolicyModule
+    return make(
         models,
         objective,
         sampler=instantiate(algo.sampler),
@@ -175,7 +217,9 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models)
         evaluation_reward=reward,
         advantage=instantiate(algo.advantage),
         aggregate=instantiate(algo.aggregate),
-        passes=Forward(algo.temperature, instantiate(algo.attention_policy)),
+        passes=instantiate(algo.passes)
+        if "passes" in algo
+        else Forward(algo.temperature, instantiate(algo.attention_policy)),
         optimizer=instantiate(cfg.optim.optimizer),
         learning_rate=partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps),
         settings=Settings(
@@ -186,8 +230,10 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models)
             ema_decay=algo.ema_decay,
         ),
         diagnostics=instantiate(cfg.diagnostics),
+        guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
         gather_weights=instantiate(hardware.gather_weights),
+        temporal=instantiate(algo.temporal) if "temporal" in algo else None,
     )
 
 
@@ -197,10 +243,9 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     if hardware.threads:
         torch.set_num_threads(hardware.threads)
     first_step = 0 if resume is None else int(read(resume)["step"])
-    checkpoints = Checkpoints(
-        folder / "checkpoints", every=cfg.checkpoint.every, keep=cfg.checkpoint.keep, resume=resume
-    )
-    evaluations = Evaluations(folder / "eval", every=cfg.eval.every, before=cfg.eval.before)
+    evaluations = Evaluations(folder / "eval", stop, every=cfg.eval.every, before=cfg.eval.before)
+    checkpoints = Checkpoints(folder / "checkpoints", evaluations, **cfg.checkpoint, resume=resume)
+    watch = [Watch()] if cfg.guard.watch and cfg.algo.rollouts else []
     profile = [Profile(folder / "profile")] if hardware.profile else []
     start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
@@ -211,7 +256,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=hardware.precision,
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *start, *profile],
+        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *start, *watch, *profile],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,

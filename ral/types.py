@@ -52,9 +52,10 @@ class Example:
 
     question: the text without options and without instruction.
     options:  ("A. red", "B. blue", ...) for multiple choice, else ().
-    answer:   the gold answer, without tags.
+    answer:   the gold answer, without tags; "" only beside preferences.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
     evidence: boxes (and time spans) of what the question asks about; () where unknown.
+    chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
     source:   "file entry 12": how messages about this entry name it.
     """
 
@@ -67,6 +68,8 @@ class Example:
     thought: str | None = None
     evidence: tuple[Evidence, ...] = ()
     source: str = ""
+    chosen: str | None = None
+    rejected: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class PromptBatch:
     token_ids  [B P] int64, left-padded            valid [B P] bool
     visual     [B P] bool, True on image and video placeholders
     media      keyword tensors of the vision tower (pixel_values, image_grid_thw, ...), patches of all prompts one
-               after another in the order of the placeholders; {} when no prompt has media
+               after another in the order of the placeholders; {} when no prompt has media. Of the clips in their order
+               also second_per_grid_ts (seconds of a temporal slot) and frame_counts (frames sampled)
     examples   the B examples;  texts: the B rendered prompts
     grids      per prompt, per medium: (T, H, W) of visual tokens after merging
     """
@@ -105,6 +109,7 @@ class PromptBatch:
     next_position: Tensor | None = None  # [B] int64, position of the first response token
     evidence: Tensor | None = None  # [B P] bool, True on visual tokens inside the evidence of the first medium
     targets: tuple[str, ...] | None = None  # the B responses to learn, for supervised fine-tuning
+    original: PromptBatch | None = None  # of a prepared batch: the same before that, with its pixels
 
     def __len__(self) -> int:
         return len(self.examples)

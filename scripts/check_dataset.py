@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class Settings:
     dataset: Dataset
     splits: list[str]
     workers: int | None
+    strict: bool
     debug: bool
 
 
@@ -89,20 +91,21 @@ def seen(samples: Samples, at: int) -> Seen | Bad:
 
 
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
-    """The splits as a run opens them, without a use that could rule an entry out."""
+    """The splits as a run opens them. strict: "sft" needs reasoning, others a gold answer that the rules can read."""
     from hydra.utils import instantiate
 
+    from ral.data.bad import Checked, any_use
     from ral.data.media import media_reader
     from ral.data.order import Samples
+    from ral.data.prompts import target
+    from ral.rewards.accuracy import check_gold
 
     dataset = cfg.dataset
     source, media = instantiate(dataset.source), instantiate(dataset.media)
     reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
-    return {split: Samples(source(split=split), reader, any_use, range) for split in cfg.splits}
-
-
-def any_use(example: object) -> None:
-    """Any example will do."""
+    uses = {"sft": partial(target, thinking=True)} if cfg.strict else {}
+    gold = Checked(check_gold) if cfg.strict else any_use
+    return {split: Samples(source(split=split), reader, uses.get(split, gold), range) for split in cfg.splits}
 
 
 def scan(splits: dict[str, Samples], workers: int) -> Iterator[list[Seen | Bad]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -123,3 +127,75 @@ def test_an_error_ends_the_command_with_one_line(
     monkeypatch.setattr(sys, "argv", ["bench_vs_trl.py", "--prompt-tokens", "x", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match="error: --prompt-tokens x: write numbers from 1 to 16384 such as 64,256,1024"):
         bench.main()
+
+
+# --- media
+
+
+@pytest.fixture
+def bench_media(bench: ModuleType) -> ModuleType:
+    import bench_media
+
+    return bench_media
+
+
+def test_media_are_read_by_all_sides_and_the_last_line_is_json(
+    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench_media, "CLIP", {"sides": (112, 56), "seconds": 4, "fps": 2})
+    monkeypatch.setattr(bench_media, "PICTURE_SIDES", (112, 84))
+    monkeypatch.setattr(bench_media, "MADE", 2)
+    monkeypatch.setattr(
+        sys, "argv", ["bench_media.py", "--repeats", "2", "--output", str(tmp_path), "--group-size", "8"]
+    )
+    bench_media.main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"ral", "decord alone, frames not resized"} < set(result["clips"])
+    assert set(result["pictures"]) == {"ral", "Transformers"}
+    for side in (*result["clips"].values(), *result["pictures"].values()):
+        assert all(0 < side[key]["min"] <= side[key]["max"] for key in ("a_second", "a_cpu_second", "cpu_ratio"))
+    assert result["settings"]["files"] == {"clips": 2, "pictures": 2}
+    assert "| pictures |" in (tmp_path / "media.md").read_text()
+
+
+def test_media_sides_take_turns_and_the_warm_up_does_not_count(
+    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clock by hand: side a takes 1 s a file (9 s in the first round), side b 4 s."""
+    now, asked = [0.0], list[str]()
+
+    def side(name: str, seconds: float) -> Any:
+        def read(path: Path) -> None:
+            asked.append(name)
+            now[0] += 9.0 if len(asked) <= 4 else seconds
+
+        return read
+
+    monkeypatch.setattr(bench_media, "clocks", lambda: np.array([now[0], 2 * now[0]]))
+    found = bench_media.measure({"a": side("a", 1.0), "b": side("b", 4.0)}, [Path("1"), Path("2")], 2, lambda: None)
+    assert "".join(asked) == "baab" * 3
+    assert found["a"]["a_second"] == {"min": 1.0, "median": 1.0, "max": 1.0}
+    assert found["a"]["a_cpu_second"]["median"] == 0.5 and found["b"]["a_second"]["median"] == 0.25
+    assert found["a"]["cpu_ratio"]["median"] == 4.0 and found["b"]["cpu_ratio"]["max"] == 1.0
+
+
+def test_the_clock_counts_children(bench_media: ModuleType) -> None:
+    before = bench_media.clocks()
+    child = subprocess.Popen([sys.executable, "-c", "n = 0\nwhile True: n += 1"])
+    try:
+        while bench_media.clocks()[1] - before[1] < 0.2:
+            time.sleep(0.05)
+            assert bench_media.clocks()[0] - before[0] < 30
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_an_empty_folder_of_media_is_one_line(
+    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    folders = ["--clips", str(tmp_path / "none"), "--pictures", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["bench_media.py", *folders, "--output", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"error: --clips .*none: no files there; name a folder of clips"):
+        bench_media.main()

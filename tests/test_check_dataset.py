@@ -52,6 +52,26 @@ def test_limit_splits_and_the_default_folder(made: Path, tmp_path: Path) -> None
     assert f"bad_samples: {written}" in done.stdout
 
 
+def test_what_only_some_uses_rule_out(made: Path, tmp_path: Path) -> None:
+    """Reasoning that SFT lacks, and a gold answer that the rules cannot read; strict=false asks for neither."""
+    entry = {"problem_id": 1, "problem": "How many?", "problem_type": "numerical", "data_type": "image"}
+    entry |= {
+        "solution": "<answer>2</answer>",
+        "process": "<think>two</think>",
+        "path": str(made / "sources/good/1.png"),
+    }
+    entries = [dict(entry) for _ in range(4)]
+    entries[0]["solution"] = "<answer>plenty</answer>"
+    del entries[1]["process"]
+    (tmp_path / "data.json").write_text(json.dumps(entries))
+    settings = ("dataset=video_r1", "dataset.path=data.json", "workers=1", "hydra.run.dir=out")
+    for split, strict, bad in (("train", True, [0]), ("sft", True, [1]), ("train", False, []), ("sft", False, [])):
+        done = call("check_dataset.py", *settings, f"splits=[{split}]", f"strict={strict}", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found = (tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()
+        assert [json.loads(line)["index"] for line in found] == bad
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

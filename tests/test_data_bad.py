@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from ral.data.bad import Bad, BadSample, Ledger
@@ -21,6 +23,7 @@ from ral.data.media import MediaReader
 from ral.data.order import LONGEST_RUN, Epochs, HeldOut, Samples, StepSampler, Training
 from ral.lit.data import Batch, Collate, PromptData
 from ral.models.mllm import MLLM
+from ral.run import scorable
 from ral.types import Example, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -229,6 +232,29 @@ def test_what_only_this_run_has_no_use_for(load: Callable[..., MLLM]) -> None:
     asks.check(plain)
     with pytest.raises(BadSample, match=r"the question holds the placeholder <\|image_pad\|>; take it out"):
         asks.check(Example("a", "what is <|image_pad|>?", "a", "free-form"))
+    with pytest.raises(BadSample, match=r"the question holds the control token <\|im_end\|>; take it out"):
+        asks.check(Example("a", "what?", "a", "free-form", options=("A. this", "B. that<|im_end|>")))
+    with pytest.raises(BadSample, match=r"the response holds the control token <\|vision_start\|>; take it out"):
+        teach.check(Example("a", "q", "a", "free-form", thought="so <|vision_start|>"))
+    asks.check(Example("a", "q <|vision_start|>", "a <|im_end|>", "free-form", thought="so <|image_pad|>"))
+
+
+def test_a_gold_answer_that_rules_cannot_read_is_bad_where_they_score(load: Callable[..., MLLM]) -> None:
+    """Not for compat, which reads any, and not as a response to learn."""
+    odd = Example("a", "how many?", "plenty", "numerical", thought="so", source="f: entry 1")
+    for rules, is_bad in (("fixed", True), ("compat", False)):
+        part = {"function": {"_target_": "ral.rewards.accuracy.accuracy", "rules": rules}, "weight": 1}
+        check = scorable(OmegaConf.create({"parts": {"mine": part}}))
+        collate = Collate(load().processor, ("think", "zero"), thinking=True, scorable=check)
+        replace(collate, targets=True).check(odd)
+        if is_bad:
+            with pytest.raises(
+                BadSample, match=r"^f: entry 1: .*'plenty' holds no single number.*; write one "
+            ) as error:
+                collate.check(odd)
+            assert error.value.place == "f: entry 1" and error.value.reason.startswith("field solution: 'plenty'")
+        else:
+            collate.check(odd)
 
 
 # --- whole runs
@@ -236,7 +262,7 @@ def test_what_only_this_run_has_no_use_for(load: Callable[..., MLLM]) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """40 entries in Video-R1's format, two of them clips, six bad in six ways, one of these held out."""
+    """40 entries in Video-R1's format, two of them clips, seven bad in seven ways, one of these held out."""
     entries = []
     for n in range(40):
         Image.new("RGB", (56, 56), (6 * n, 90, 200)).save(tmp_path / f"{n}.png")
@@ -250,13 +276,14 @@ def mixed(tmp_path: Path) -> Path:
     (tmp_path / "14.png").write_text("no picture")
     (tmp_path / "33.png").write_bytes((tmp_path / "32.png").read_bytes()[:60])
     entries[20]["solution"] = None
+    entries[27] |= {"solution": "<answer>plenty</answer>", "problem_type": "numerical"}
     texts = [json.dumps(entry) for entry in entries]
     texts[25] = texts[25].replace('"options":', '"options"')
     (tmp_path / "data.json").write_text("[" + ",\n".join(texts) + "]")
     return tmp_path / "data.json"
 
 
-BROKEN = {3, 9, 14, 20, 25}
+BROKEN = {3, 9, 14, 20, 25, 27}
 HELD_OUT_BROKEN = {33}
 
 
@@ -280,10 +307,10 @@ def test_a_run_over_bad_data_lists_exactly_these(run: Callable[..., Path], overr
     """One epoch of 32 entries: every bad one is listed, every step is full, and a resumed run repeats it."""
     folder = run(*overrides, "max_steps=4", "checkpoint.every=2", "checkpoint.keep=9")
     found = lines(folder / "bad_samples.jsonl")
-    assert {line["index"] for line in found} == BROKEN | HELD_OUT_BROKEN and len(found) == 6
+    assert {line["index"] for line in found} == BROKEN | HELD_OUT_BROKEN and len(found) == 7
     assert all(line["problem_id"] == line["index"] or line["index"] == 25 for line in found)
     skipped = [line["data/skipped"] for line in lines(folder / "metrics.jsonl") if "data/skipped" in line]
-    assert len(skipped) == 4 and sorted(skipped) == skipped and skipped[-1] == 6
+    assert len(skipped) == 4 and sorted(skipped) == skipped and skipped[-1] == 7
     records = lines(folder / "eval" / "after.jsonl")
     assert [r["uid"] for r in records] == ["data-32", "data-37", "data-34", "data-35"]  # 33 gave way to a spare one
     again = run(*overrides, "max_steps=4", f"resume={folder / 'checkpoints' / 'step_000002'}", folder="resumed")

@@ -137,6 +137,11 @@ def test_the_second_reader_takes_over_then_the_clip_is_bad(
     assert time.perf_counter() - started < 8
 
 
+def test_a_reason_is_the_same_at_any_time() -> None:
+    said = RuntimeError("[02:18:52] /github/src/reader.cc:151: Check failed: no video stream\nmore")
+    assert decoder.reason_of(said) == "Check failed: no video stream"
+
+
 def test_the_process_loads_nothing_heavy() -> None:
     code = "import ral.data.decoder, sys; print([m for m in ('torch', 'hydra', 'lightning') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -112,6 +112,19 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
         assert kept.stat().st_size > wanted.frames.nbytes
 
 
+def test_files_of_another_user_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their time of use cannot be set."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    cache = DiskCache(tmp_path, 10**6)
+    cache.put("a", np.zeros((1, 28, 28, 3), np.uint8), 3.0)
+    monkeypatch.setattr(disk_cache.os, "utime", refused)
+    found = cache.get("a")
+    assert found is not None and found[1] == 3.0
+
+
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     item = Media("image", noise(tmp_path / "a.png"))
     first = media_reader(SETTINGS, disk_cache=str(tmp_path / "cache"), disk_cache_gb=1).read(item)

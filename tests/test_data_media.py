@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ral.data import clips
 from ral.data.clips import MediaSettings, duration_of, frame_count, frame_indices, resized, smart_resize
@@ -118,6 +118,16 @@ def test_camera_rotation_is_undone(tmp_path: Path) -> None:
     Image.fromarray(HALVES).save(tmp_path / "a.png", exif=exif)
     picture = np.asarray(load_picture(tmp_path / "a.png"))
     assert picture.shape == (40, 20, 3) and (picture[0] == (255, 0, 0)).all() and (picture[-1] == (0, 0, 255)).all()
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_that_of_pillow(tmp_path: Path, orientation: int) -> None:
+    exif, corners = Image.Exif(), np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    exif[0x0112] = orientation
+    Image.fromarray(corners).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as picture:
+        wanted = np.asarray(ImageOps.exif_transpose(picture))
+    assert np.array_equal(np.asarray(load_picture(tmp_path / "a.png")), wanted)
 
 
 def test_first_frame_of_an_animation(tmp_path: Path) -> None:

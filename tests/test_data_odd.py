@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ral.data import clips
 from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
@@ -201,6 +201,15 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 def test_a_damaged_exif_block_costs_nothing(tmp_path: Path, made: ModuleType) -> None:
     made.picture(4).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12", quality=95)
     assert (torch.tensor(halves(read(tmp_path / "a.jpg", "image"))) - torch.tensor(colours(4))).abs().max() <= 1
+
+
+def test_an_exif_block_that_cannot_be_written_again_still_turns(tmp_path: Path, made: ModuleType) -> None:
+    """A description of the wrong type beside an orientation that is right: turned to the right by 90 degrees."""
+    tags = bytes.fromhex("0107 0002 00000006 00000026 0112 0003 00000001 0006 0000")
+    made.picture(4).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\2" + tags + b"\0\0\0\0hello\0")
+    with Image.open(tmp_path / "a.png") as picture, pytest.raises(Exception, match="not an integer"):
+        ImageOps.exif_transpose(picture)  # what is at stake
+    assert load_picture(tmp_path / "a.png").size == made.picture(4).size[::-1]
 
 
 def test_many_pixels_below_the_bound_are_read(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:

@@ -145,7 +145,7 @@ def test_placeholders_of_other_trainers_are_taken_out(folder: Path) -> None:
     assert read(folder, own(question="<image>\nWhat color?")).question == "What color?"
 
 
-@pytest.mark.parametrize("answer, letter", [("blue", "B"), ("B", "B"), ("(b)", "(b)")])
+@pytest.mark.parametrize("answer, letter", [("blue", "B"), ("B", "B"), ("(b)", "(b)"), ("B. so it is", "B. so it is")])
 def test_options_without_letters_get_them(folder: Path, answer: str, letter: str) -> None:
     example = read(folder, own(options=["red", "blue"], answer=answer))
     assert example.options == ("A. red", "B. blue") and example.answer == letter
@@ -155,6 +155,17 @@ def test_options_without_letters_get_them(folder: Path, answer: str, letter: str
 def test_lettered_options_stay(folder: Path) -> None:
     example = read(folder, own(options=["(A) red", "(B) blue"], answer="(B) blue"))
     assert example.options == ("(A) red", "(B) blue") and example.answer == "B"
+
+
+def test_the_text_of_a_lettered_option_is_its_letter(folder: Path) -> None:
+    """Also where it begins with a word that is another option's letter."""
+    example = read(folder, own(options=["A. red", "B. a blue star"], answer="a blue star"))
+    assert example.options == ("A. red", "B. a blue star") and example.answer == "B"
+
+
+def test_an_entry_without_an_id_is_named_by_its_number(folder: Path) -> None:
+    assert [read(folder, own(id=value)).uid for value in (None, 0, "x")] == ["data-1", "data-0", "data-x"]
+    assert read(folder, r1(problem_id=None), video_r1).uid == "data-1"
 
 
 def test_chat_format(folder: Path) -> None:
@@ -227,6 +238,8 @@ OWN_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"image": None, "path": "data.json"}, "field 'path': cannot tell picture from clip by 'data.json'"),
     ({"image": {"bytes": 1}}, "field 'image': .* is not a path"),
     ({"options": ["red", "blue"], "answer": "green"}, "field 'answer': 'green' is none of the options"),
+    ({"options": ["red", "blue"], "answer": "a star"}, "field 'answer': 'a star' is none of the options"),
+    ({"options": [f"{chr(65 + n)}. red" for n in range(30)]}, "field 'options': 30 are more than there are letters"),
     ({"messages": "hello"}, "field 'messages': 'hello' is not a list of turns"),
     ({"messages": [{"role": "assistant", "content": "a"}]}, "field 'messages': no turn of the user"),
     ({"messages": [{"role": "user", "content": 3}]}, "field 'messages': content 3 is neither"),

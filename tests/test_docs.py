@@ -16,6 +16,7 @@ import yaml
 from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from test_reward_model import write_pairs
 
 from ral.ops.attention import renormalise
 from ral.ops.divergence import jsd
@@ -47,7 +48,7 @@ def first_column(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Path]:
-    """Folders of one-step runs of three algorithms that share no key of their own."""
+    """Folders of one-step runs of five algorithms, each with keys of its own."""
 
     with pytest.MonkeyPatch.context() as patch:
         # a random model writes no answer block, so that nothing would be grounded: its whole response stands for one
@@ -55,7 +56,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
         root = tmp_path_factory.mktemp("runs")
         overrides = [*small, "max_steps=1", "eval.every=0"]
         rl = [*overrides, "algo.updates_per_rollout=2", "algo.group_size=2"]
-        chosen = {"sft": overrides, "ral": rl, "ral_distill": rl}
+        pairs = [o for o in overrides if not o.startswith("dataset.")]
+        pairs += ["dataset=jsonl", f"dataset.path={write_pairs(root / 'pairs')}", "dataset.media.image_min_pixels=784"]
+        chosen = {"sft": overrides, "ral": rl, "ral_distill": rl, "t_grpo": [*rl, "algo.prompts_per_step=16"]}
+        chosen["reward_model"] = pairs
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 
@@ -93,8 +97,10 @@ def check_keys(runs: list[Path]) -> None:
 
 def check_fields(runs: list[Path]) -> None:
     """docs/outputs.md names the fields of eval/*.jsonl, and no others, in their order."""
-    documented = first_column(section(DOCS / "outputs.md", "eval/before.jsonl and eval/after.jsonl"))
     for run in runs:
+        pairs = run.name == "reward_model"
+        heading = "Evaluation records of a reward model" if pairs else "eval/before.jsonl and eval/after.jsonl"
+        documented = first_column(section(DOCS / "outputs.md", heading))
         for name in ("before", "after"):
             assert all(list(record) == documented for record in read_lines(run / "eval" / f"{name}.jsonl"))
 

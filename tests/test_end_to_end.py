@@ -18,6 +18,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 
 from ral.data.media import MediaReader, MediaSettings
 from ral.data.prompts import render
+from ral.lit.checkpoint import newest
 from ral.models.mllm import MLLM
 from ral.types import Example, Media
 
@@ -73,6 +74,26 @@ def test_interrupt_saves_reports_and_exits_with_130_and_resumes(command: list[st
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
     assert steps == list(range(step + 3))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
+def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Path, number: int, code: int) -> None:
+    """The whole process group is signalled, as schedulers do: loader workers live on. No evaluation, no export."""
+    folder = tmp_path / "stopped"
+    long = [*command, "max_steps=10000", "hardware.num_workers=1", f"hydra.run.dir={folder}"]
+    process = subprocess.Popen(
+        long, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    metrics, deadline = folder / "metrics.jsonl", time.monotonic() + 120
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.read_text().count("\n") >= 3):
+        time.sleep(0.1)
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors.decode()
+    assert output.decode().strip().splitlines()[-1] == f"run: {folder}"
+    step = len(metrics.read_text().splitlines()) - 1
+    assert newest(folder / "checkpoints") == folder / "checkpoints" / f"step_{step:06d}"
+    assert not (folder / "hf").exists() and not (folder / "eval" / "after.jsonl").exists()
 
 
 def test_multirun_gives_a_run_for_each_combination(command: list[str], tmp_path: Path) -> None:

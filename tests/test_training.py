@@ -16,7 +16,7 @@ from ral.config import check
 from ral.models.mllm import MLLM
 
 CONF = str(Path(__file__).parent.parent / "conf")
-RL = ("grpo", "ral", "ral_zero", "distill", "ral_distill")
+RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ral.types import UserError
+from ral.types import Example, UserError
 
 FIRST_CHECK = 20  # draws (fewer where a split is smaller) before the share of bad ones says something
 
@@ -25,6 +25,26 @@ class BadSample(UserError):
 
     def __str__(self) -> str:
         return f"{self.place}: {self.reason}; {self.write}"
+
+
+def any_use(example: Example) -> None:
+    """A check that every example passes."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check of examples whose UserError makes an entry a bad one."""
+
+    check: Callable[[Example], object]
+
+    def __call__(self, example: Example) -> None:
+        """BadSample where the check complains."""
+        try:
+            self.check(example)
+        except UserError as error:
+            place = example.source or example.uid
+            reason, _, write = str(error).removeprefix(f"{place}: ").partition("; ")
+            raise BadSample(place, reason, write or "mend the entry") from error
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -90,8 +91,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an exception's message, else its name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an exception's message, else its name; without the time and place that decord puts first."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[\d+:\d+:\d+\] \S+:\d+: ", "", line)
 
 
 def main() -> None:
@@ -99,7 +101,7 @@ def main() -> None:
 
     At the time limit the kernel ends this process: a decoder that hangs in C would not hear of it otherwise.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # the run decides when to end; its end closes stdin
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])

@@ -7,7 +7,7 @@ import hashlib
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -48,12 +48,12 @@ class DiskCache:
         try:
             with path.open("rb") as file:
                 seconds, frames = np.load(file), np.load(file)
+        except (ValueError, EOFError):  # the machine went down while it was written: it is written anew
+            return None
+        except OSError:  # not there, or not to be read
+            return None
+        with suppress(OSError):  # of another user, or just deleted
             os.utime(path)
-        except FileNotFoundError:
-            return None
-        except (ValueError, EOFError):  # the machine went down while it was written
-            path.unlink(missing_ok=True)
-            return None
         return frames, float(seconds)
 
     def put(self, key: str, frames: Frames, seconds: float) -> None:

@@ -82,6 +82,20 @@ def without(tag: str, text: str) -> str:
     return re.sub(rf"<{tag}>.*?</{tag}>", "", text, flags=re.DOTALL).strip()
 
 
+CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
+
+
+def preference_of(entry: Entry) -> tuple[str | None, str | None]:
+    """The whole responses `chosen` and `rejected`; None and None where the entry has neither."""
+    pair = (text_of(entry, ["chosen"], CHOSEN), text_of(entry, ["rejected"], CHOSEN))
+    if pair == (None, None):
+        return pair
+    chosen, rejected = (required(entry, pair[n], [name], CHOSEN) for n, name in enumerate(("chosen", "rejected")))
+    if chosen == rejected:
+        entry.fail("rejected", "the same as chosen", "another response, which is worse")
+    return chosen, rejected
+
+
 def options_of(entry: Entry) -> tuple[str, ...]:
     """The options of multiple choice as they stand; () for a missing, null or empty list."""
     value = entry.data.get("options")

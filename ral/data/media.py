@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from ral.data import clips
 from ral.data.bad import BadSample
@@ -24,6 +24,16 @@ from ral.data.disk_cache import DiskCache, cache_key
 from ral.types import Media, Pixels
 
 SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
 REPLACE = "replace or remove the file"
 
 
@@ -47,6 +57,15 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """A loaded picture turned as its EXIF says; as it is where the EXIF is damaged, for its pixels are not."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # pillow raises many kinds here too
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
 def load_picture(path: Path) -> Image.Image:
     """An RGB picture, upright; the first frame of an animated one. BadMedia where it cannot be read.
 
@@ -56,7 +75,8 @@ def load_picture(path: Path) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # half that bound, and oddities that pillow copes with
             with Image.open(path) as image:
-                return _opaque(ImageOps.exif_transpose(image)).convert("RGB")
+                image.load()
+                return _opaque(_upright(image)).convert("RGB")
     except Exception as error:  # pillow's plugins raise many kinds for a damaged file
         raise BadMedia(path, f"unreadable picture ({reason_of(error)})") from error
 

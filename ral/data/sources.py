@@ -8,6 +8,7 @@ Entries are numbered from 1 in every message.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ral.data.fields import (
     kind_of,
     media_of,
     options_of,
+    preference_of,
     problem_type_of,
     required,
     shown,
@@ -38,6 +40,12 @@ LARGEST_HELD_OUT_SHARE = 5  # at most one fifth of a file is held out for valida
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
 
 
+def _uid(entry: Entry, names: Sequence[str]) -> str:
+    """The file's name with the entry's id, else with its number."""
+    name = entry.named(names)
+    return f"{entry.file.stem}-{entry.data[name] if name else entry.number}"
+
+
 def _path_media(entry: Entry) -> tuple[Media, ...]:
     """The one file under `path`."""
     path = required(entry, text_of(entry, ["path"], '"./pictures/1.png"'), ["path"], '"./pictures/1.png"')
@@ -51,7 +59,7 @@ def parse_video_r1(entry: Entry) -> Example:
     question = text_of(entry, ["problem"], '"What color is the star?"')
     thought = text_of(entry, ["process"], '"<think>...</think>"')
     return Example(
-        uid=f"{entry.file.stem}-{entry.data.get('problem_id', entry.number)}",
+        uid=_uid(entry, ["problem_id"]),
         question=required(entry, question, ["problem"], '"What color is the star?"'),
         answer=answer,
         problem_type=problem_type_of(entry, None),
@@ -84,17 +92,22 @@ def _own_media(entry: Entry, of_chat: Sequence[tuple[str, Any, Kind]]) -> tuple[
 
 def _lettered(entry: Entry, options: tuple[str, ...], answer: str) -> tuple[tuple[str, ...], str]:
     """Options without letters get them ("A. red"); an answer that is an option's text becomes its letter."""
-    letters = [chr(ord("A") + n) for n in range(len(options))]
-    named = [f"{letter}. {option}" for letter, option in zip(letters, options, strict=True)]
-    if all(re.match(rf"\(?{letter}[.):]", option) for letter, option in zip(letters, options, strict=True)):
-        named = list(options)
-    choice = letters[options.index(answer)] if answer in options else answer
-    found = re.match(r"\(?([A-Za-z])(?![A-Za-z0-9])", choice)
-    if options and (found is None or found.group(1).upper() not in letters):
+    letters = string.ascii_uppercase[: len(options)]
+    if len(letters) < len(options):
+        entry.fail("options", f"{len(options)} are more than there are letters", f"at most {len(letters)} options")
+    bare = [re.sub(rf"^\(?{letter}[.):]+\s*", "", option) for letter, option in zip(letters, options, strict=True)]
+    named = tuple(f"{letter}. {option}" for letter, option in zip(letters, options, strict=True))
+    if all(text != option for text, option in zip(bare, options, strict=True)):
+        named = options
+    for texts in (options, bare):
+        if answer in texts:
+            return named, letters[texts.index(answer)]
+    found = re.fullmatch(r"\(?([A-Za-z])(\)|[.):].*)?", answer, re.DOTALL)
+    if options and answer and (found is None or found.group(1).upper() not in letters):
         entry.fail(
             entry.named(ANSWER) or "messages", f"{shown(answer)} is none of the options", "an option or its letter"
         )
-    return tuple(named), choice
+    return named, answer
 
 
 def parse_own(entry: Entry) -> Example:
@@ -104,10 +117,13 @@ def parse_own(entry: Entry) -> Example:
     answer = text_of(entry, ANSWER, '"red"', numbers=True) or chat.answer or ""
     thought = text_of(entry, THOUGHT, '"the star is red"') or inside("think", answer)
     question = (question or "").replace("<image>", "").replace("<video>", "").strip()
-    bare = required(entry, untagged("answer", without("think", answer)), ANSWER, '"red"')
+    chosen, rejected = preference_of(entry)
+    bare = untagged("answer", without("think", answer))
+    if chosen is None:  # preferences need no gold answer
+        bare = required(entry, bare, ANSWER, '"red"')
     options, bare = _lettered(entry, options_of(entry), bare)
     return Example(
-        uid=f"{entry.file.stem}-{entry.data.get('problem_id', entry.data.get('id', entry.number))}",
+        uid=_uid(entry, ["problem_id", "id"]),
         question=required(entry, question, QUESTION, '"What color is the star?"'),
         answer=bare,
         problem_type=problem_type_of(entry, "multiple choice" if options else "free-form"),
@@ -116,6 +132,8 @@ def parse_own(entry: Entry) -> Example:
         thought=untagged("think", thought) if thought else None,
         evidence=evidence_of(entry),
         source=entry.place,
+        chosen=chosen,
+        rejected=rejected,
     )
 
 
@@ -214,7 +232,8 @@ def jsonl(
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path (a string or a list; picture or clip by
     data_type or the suffix); options; problem_type ("multiple choice" where there are options, else "free-form");
-    thought | process; evidence; or `messages` in chat format (see `chat`). Tags around answers are optional.
+    thought | process; evidence; or `messages` in chat format (see `chat`). Tags around answers are optional. An entry
+    with `chosen` and `rejected`, whole responses, needs no answer.
     """
     held_out = _folder(validation_path)
     return _split(split, Path(path), _folder(media_root), held_out, validation_size, limit, parse_own)

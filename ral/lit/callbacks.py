@@ -67,7 +67,8 @@ class ProgressBar(L.Callback):
 
 def describe(values: Mapping[str, float]) -> str:
     """The figures that a bar shows, those that the run has."""
-    shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll", "time/step_s": "s/step"}
+    shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll"}
+    shown |= {"train/pair_accuracy": "pairs right", "time/step_s": "s/step"}
     return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown.items() if key in values)
 
 
@@ -77,9 +78,9 @@ class Evaluations(L.Callback):
     Means go to the loggers; the records of the first and the last evaluation to <folder>/before.jsonl and after.jsonl.
     """
 
-    def __init__(self, folder: Path, *, every: int, before: bool) -> None:
-        self.folder, self.every, self.before = folder, every, before
-        self.evaluated: int | None = None
+    def __init__(self, folder: Path, stop: GentleStop, *, every: int, before: bool) -> None:
+        self.folder, self.stop, self.every, self.before = folder, stop, every, before
+        self.latest: tuple[int, dict[str, float]] = (-1, {})  # step and means of the last evaluation, on every rank
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The untrained policy; not again in a resumed run."""
@@ -92,21 +93,27 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The trained policy, also after an interruption."""
-        self.evaluate(trainer, module, "after")
+        """The trained policy. After an interruption the means are not logged: the resumed run would not have them."""
+        if self.stop.hurried:
+            return
+        self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 
-    def evaluate(self, trainer: L.Trainer, module: Any, label: str | None) -> None:
+    def evaluate(self, trainer: L.Trainer, module: Any, label: str | None, log: bool = True) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
         with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
             mine = [r for prompts in trainer.datamodule.held_out() for r in module.evaluate(prompts)]
         records = gather_records(mine)
+        self.latest = module.rollout_step, evaluation_means(records)
         if not trainer.is_global_zero:
             return
-        module.write(evaluation_means(records))
+        if log:
+            module.write(self.latest[1])
         if label:
             self.folder.mkdir(parents=True, exist_ok=True)
             lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
-            (self.folder / f"{label}.jsonl").write_text(lines)
+            aside = self.folder / f"{label}.partial"
+            aside.write_text(lines)
+            aside.replace(self.folder / f"{label}.jsonl")
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -132,7 +139,9 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 class GentleStop(L.Callback):
-    """Ctrl-C or SIGTERM: finish the step, save, report. A second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save and leave. A second Ctrl-C stops at once."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self, console: Console | None = None) -> None:
         self.requested: int | None = None
@@ -141,8 +150,13 @@ class GentleStop(L.Callback):
 
     def install(self) -> None:
         """Catch the signals (main thread only)."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in self.SIGNALS:
             self.previous[number] = signal.signal(number, self._receive)
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Take SIGTERM back from Lightning, which would end the run within the step."""
+        for number in self.previous:
+            signal.signal(number, self._receive)
 
     def restore(self) -> None:
         """Give the signals back."""
@@ -150,17 +164,26 @@ class GentleStop(L.Callback):
             signal.signal(number, handler)
         self.previous = {}
 
+    @property
+    def hurried(self) -> bool:
+        """Whether a scheduler asked, which gives little time: nothing but the checkpoint is written."""
+        return self.requested in (signal.SIGTERM, signal.SIGUSR1)
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
-            raise KeyboardInterrupt
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return  # schedulers may ask more than once
         self.requested = number
-        self.console.print("stopping after this step; press Ctrl-C again to stop at once", highlight=False)
+        again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
+        self.console.print(f"stopping after this step{again}", highlight=False)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Stop here if asked to; ranks agree, since one that is alone would hang."""
-        asked = module.sum_over_ranks(module.policy.processor.banned.new_tensor(self.requested is not None).double())
-        if float(asked) > 0:
-            self.requested = self.requested or signal.SIGINT
+        """Stop here if any rank was asked to; all agree on the signal, since one that is alone would hang."""
+        mine = torch.tensor([float(number == self.requested) for number in self.SIGNALS])
+        asked = [n for n, ranks in zip(self.SIGNALS, module.sum_over_ranks(mine).tolist(), strict=True) if ranks > 0]
+        if asked:
+            self.requested = asked[-1]
             trainer.should_stop = True
 
 

@@ -7,9 +7,15 @@ model.pretrained again.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import os
 import shutil
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -22,9 +28,12 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from ral.lit.callbacks import Evaluations
 from ral.types import UserError
 
-FILE = "state.pt"
+FILE, CHECKSUM = "state.pt", "sha256"
+PARTIAL = "partial_"
+"""Begins the name of a checkpoint folder that is being written."""
 GATHERED = StateDictOptions(full_state_dict=True, cpu_offload=True)
 LOADED = StateDictOptions(full_state_dict=True, broadcast_from_rank0=False, strict=False)
 
@@ -45,27 +54,75 @@ def collect(module: Any) -> dict[str, Any]:
 
 
 def save(state: dict[str, Any], folder: Path) -> None:
-    """Write folder/state.pt through a temporary folder."""
-    aside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    torch.save(state, aside / FILE)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(aside, folder)
+    """Write folder/state.pt with its checksum, on disk before the folder gets its name.
+
+    UserError where that fails (a full disk, say); what is saved already stays.
+    """
+    aside = folder.with_name(PARTIAL + folder.name)
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        with (aside / FILE).open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        (aside / CHECKSUM).write_text(checksum(aside / FILE) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(aside, folder)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise UserError(
+            f"{folder}: the checkpoint cannot be written ({error}); those before it are whole: "
+            "free some space and go on with resume=auto"
+        ) from error
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint folder is named after."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def saved(root: Path) -> list[Path]:
+    """The checkpoint folders under `root`, oldest first."""
+    return sorted((p.parent for p in root.glob(f"step_*/{FILE}")), key=step_of)
+
+
+def whole(folder: Path) -> bool:
+    """Whether a checkpoint is what was written: its checksum fits. One of version 0.1.0 has none and passes."""
+    own = folder / CHECKSUM
+    return not own.is_file() or own.read_text().strip() == checksum(folder / FILE)
 
 
 def newest(root: Path) -> Path | None:
-    """The checkpoint folder with the highest step under `root`, or None."""
-    found = sorted(p.parent for p in root.glob(f"step_*/{FILE}"))
-    return found[-1] if found else None
+    """The newest whole checkpoint folder under `root`, with a warning for each broken one behind it; None if none is.
+
+    UserError where all are broken: a run should not silently begin again.
+    """
+    found = saved(root)
+    for folder in reversed(found):
+        if whole(folder):
+            return folder
+        warnings.warn(f"{folder}: the checkpoint is damaged (its checksum does not fit): passed over", stacklevel=2)
+    if found:
+        raise UserError(f"resume=auto: every checkpoint in {root} is damaged; remove them to begin again")
+    return None
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The state in a checkpoint folder. UserError where it cannot be read."""
+    """The state in a checkpoint folder. UserError where it cannot be read or is damaged."""
+    remedy = "name another checkpoint folder"
+    if (folder / FILE).is_file() and not whole(folder):
+        raise UserError(f"resume: {folder / FILE} is damaged (its checksum does not fit); {remedy}")
     try:
-        return torch.load(folder / FILE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"resume: {folder / FILE} cannot be read ({error}); name another checkpoint folder") from error
+        return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        raise UserError(f"resume: {folder / FILE} cannot be read ({error}); {remedy}") from error
 
 
 def restore(module: Any, state: dict[str, Any]) -> None:
@@ -83,11 +140,26 @@ def restore(module: Any, state: dict[str, Any]) -> None:
 
 
 class Checkpoints(L.Callback):
-    """Saves every `every` steps and at the end; keeps the newest `keep`. resume: a checkpoint folder to start from."""
+    """Saves every `every` steps, at the end and at an interruption; keeps the newest `keep` and the best.
 
-    def __init__(self, root: Path, *, every: int, keep: int, resume: Path | None = None) -> None:
-        self.root, self.every, self.keep, self.resume = root, every, keep, resume
+    best: the metric of `evaluations` whose highest value's step is kept as well, named in <root>/best.json; None: no
+    such. resume: a checkpoint folder to start from.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        evaluations: Evaluations,
+        *,
+        every: int,
+        keep: int,
+        best: str | None = None,
+        resume: Path | None = None,
+    ) -> None:
+        self.root, self.evaluations, self.every, self.keep = root, evaluations, every, keep
+        self.best, self.resume = best, resume
         self.saved: int | None = None
+        self.highest: dict[str, Any] = {}
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Restore weights and step before the data loader asks where to begin."""
@@ -96,16 +168,26 @@ class Checkpoints(L.Callback):
         restore(module, state := read(self.resume))
         if "data" in state:  # not in those of 0.1.0
             trainer.datamodule.ledger.restore(state["data"])
+        self.highest = state.get("best", {})
         trainer.datamodule.first_step = module.rollout_step
         self.saved = module.rollout_step
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Save when due."""
-        if self.every and module.rollout_step % self.every == 0:
+        """Save when due, when an evaluation was the best so far, and at once when the run is asked to stop."""
+        step, means = self.evaluations.latest
+        better = step == module.rollout_step and self.is_better(means)
+        if better:
+            self.highest = {"step": step, "metric": self.best, "value": means[self.best]}  # type: ignore[index]
+        due = self.every and module.rollout_step % self.every == 0
+        if due or better or trainer.should_stop:
             self.write(trainer, module)
 
+    def is_better(self, means: Mapping[str, float]) -> bool:
+        """Whether an evaluation beats those before it."""
+        return self.best is not None and self.best in means and means[self.best] > self.highest.get("value", -math.inf)
+
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Save the end, also after an interruption."""
+        """Save the end."""
         self.write(trainer, module)
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
@@ -118,9 +200,16 @@ class Checkpoints(L.Callback):
         step = module.rollout_step
         if self.saved == step:
             return
-        state = collect(module) | {"data": trainer.datamodule.ledger.state()}
+        self.saved = step  # a failure is not tried again on the way out
+        state = collect(module) | {"data": trainer.datamodule.ledger.state(), "best": self.highest}
         if trainer.is_global_zero:
             save(state, self.root / f"step_{step:06d}")
-            for old in sorted(self.root.glob("step_*"))[: -self.keep]:
+            self.prune()
+
+    def prune(self) -> None:
+        """Remove all but the newest and the best."""
+        if self.highest:
+            (self.root / "best.json").write_text(json.dumps(self.highest) + "\n")
+        for old in saved(self.root)[: -self.keep]:
+            if step_of(old) != self.highest.get("step"):
                 shutil.rmtree(old)
-        self.saved = step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.utils.data import DataLoader, Sampler
 
-from ral.data.bad import Bad, BadSample, Ledger
+from ral.data.bad import Bad, BadSample, Ledger, any_use
 from ral.data.evidence import evidence_mask
 from ral.data.media import MediaReader
 from ral.data.order import Drawn, Epochs, HeldOut, Sample, Samples, StepSampler, Training
@@ -37,6 +38,12 @@ def gather(value: T) -> list[T]:
     return everyone
 
 
+def outlive_signals(worker: int) -> None:
+    """Leave Ctrl-C and a scheduler's signals, which reach every process of a run, to the main one."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
+
+
 @dataclass(frozen=True)
 class Batch:
     """What a worker hands over: prompts (None where nothing was usable), entries tried, and the bad ones among them.
@@ -56,6 +63,8 @@ class Collate:
     """Samples -> Batch, in the worker: prompts worded, targets added for supervised fine-tuning.
 
     templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
+    preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
+    a gold answer that no response could be scored against.
     """
 
     processor: Processor
@@ -63,6 +72,8 @@ class Collate:
     thinking: bool
     answer_only_share: float = 0.0
     targets: bool = False
+    preferences: bool = False
+    scorable: Callable[[Example], object] = any_use
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
         """The batch of the places that gave a sample."""
@@ -76,13 +87,22 @@ class Collate:
 
     def check(self, example: Example) -> None:
         """BadSample for an example that this run has no use for."""
-        family = self.processor.family
-        for token in (family.image_token, family.video_token):
-            if any(token in text for text in (example.question, *example.options)):
-                place, problem = example.source or example.uid, f"the question holds the placeholder {token}"
-                raise BadSample(place, problem, "take it out")
-        if self.targets:
-            target(example, self.thinks(example))
+        place = example.source or example.uid
+        if self.preferences and example.chosen is None:
+            problem = "field 'chosen': missing, and this run trains on preferences"
+            raise BadSample(place, problem, "write chosen and rejected (scripts/make_preferences.py makes pairs)")
+        if not self.preferences and not example.answer:
+            raise BadSample(place, "field 'answer': missing, and this run needs it", "write the gold answer")
+        texts = {"question": "\n".join((example.question, *example.options))}
+        if self.preferences:
+            texts |= {"chosen": example.chosen or "", "rejected": example.rejected or ""}
+        elif self.targets:
+            texts["response"] = target(example, self.thinks(example))
+        else:
+            self.scorable(example)
+        for name, text in texts.items():
+            if found := self.processor.intruder(text, response=name != "question"):
+                raise BadSample(place, f"the {name} holds the {found}", "take it out")
 
     def thinks(self, example: Example) -> bool:
         """Whether an example is worded with thinking."""
@@ -170,6 +190,7 @@ class PromptData(L.LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=outlive_signals,
             multiprocessing_context="spawn" if self.num_workers else None,  # decoders do not survive a fork
         )
 

@@ -51,11 +51,8 @@ def evaluate_prompts(
     return [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
 
 
-def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
-    """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
-    example, text = rollout.prompts.examples[n], rollout.texts[n]
-    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
-    look = attention_of_answer(processor, rollout, rows, n, ids)
+def about(example: Example) -> dict[str, Any]:
+    """What a record says of the question."""
     return {
         "uid": example.uid,
         "problem_type": example.problem_type,
@@ -64,6 +61,16 @@ def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor,
         "question": example.question,
         "options": list(example.options),
         "gold": example.answer,
+    }
+
+
+def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
+    """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
+    example, text = rollout.prompts.examples[n], rollout.texts[n]
+    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
+    look = attention_of_answer(processor, rollout, rows, n, ids)
+    return {
+        **about(example),
         "response": text,
         "answer": extract_answer(text),
         "reward": float(scores.reward[n]),

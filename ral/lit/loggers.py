@@ -31,7 +31,7 @@ class JsonLines(Logger):
     def _start(self, first_step: int) -> None:
         """Keep the lines up to first_step."""
         lines = self.path.read_text().splitlines() if first_step and self.path.exists() else []
-        kept = [record for line in lines if (record := json.loads(line))["step"] <= first_step]
+        kept = [record for record in map(parse, lines) if record and record["step"] <= first_step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         self.path.write_text(text)
         self.last = kept[-1] if kept else {}
@@ -58,6 +58,14 @@ class JsonLines(Logger):
             self.offset = file.seek(self.offset) if same else file.seek(0, 2)
             file.write(json.dumps(self.last) + "\n")
             file.truncate()
+
+
+def parse(line: str) -> dict[str, Any]:
+    """The object of a line; {} for one that a killed run did not finish (only lines after its checkpoint can be)."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return {}
 
 
 def has_key() -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import lightning as L
@@ -19,7 +20,8 @@ from ral.lit.diagnostics import Diagnostics
 from ral.lit.evaluation import evaluate_prompts
 from ral.lit.experience import Experience, Forward, freeze, remember
 from ral.lit.metrics import Meter, rollout_pairs
-from ral.models.mllm import MLLM, Prepared
+from ral.lit.temporal import Temporal
+from ral.models.mllm import MLLM, Prepared, save_network
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
 from ral.rollout.sampler import hash_seed
@@ -74,6 +76,8 @@ class PolicyModule(L.LightningModule):
 
     sampler(policy, prepared, seed) -> Rollout; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
     aggregate(mask, counts) -> weights; optimizer(parameters) -> Optimizer; learning_rate(step) -> factor in [0, 1].
+    guard(gradient norm, place, micro-batches, losses) -> whether the update may be made (ral.lit.guards.Skip).
+    temporal: T-GRPO's responses to shuffled clips, which change rewards and are never trained on.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class PolicyModule(L.LightningModule):
         learning_rate: Callable[[int], float],
         settings: Settings,
         diagnostics: Diagnostics,
+        guard: Callable[..., bool],
         shard: Callable[..., None] | None = None,
         gather_weights: Callable[..., Any] | None = None,
+        temporal: Temporal | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -107,8 +113,8 @@ class PolicyModule(L.LightningModule):
         self.reward, self.evaluation_reward = reward, evaluation_reward
         self.advantage, self.aggregate = advantage, aggregate
         self.passes, self.make_optimizer, self.learning_rate = passes, optimizer, learning_rate
-        self.settings, self.diagnostics = settings, diagnostics
-        self.shard, self.gather_weights = shard, gather_weights
+        self.settings, self.diagnostics, self.guard = settings, diagnostics, guard
+        self.shard, self.gather_weights, self.temporal = shard, gather_weights, temporal
         self.rollout_step, self.stepping = 0, False
         self.meter = Meter()
         self.latest: dict[str, float] = {}
@@ -121,8 +127,8 @@ class PolicyModule(L.LightningModule):
         """Rollout, rewards, advantages, frozen signals, then `updates_per_rollout` updates on the same batch."""
         started, self.stepping = time.perf_counter(), True
         prepared = self.see(prompts)
-        rollout = self.roll_out(prepared)
-        scores = self.score(rollout)
+        rollout, shuffled = self.roll_out(prompts, prepared)
+        scores = self.score(rollout, shuffled)
         advantages = self.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
         experience = self.freeze(prompts, prepared, rollout, advantages)
         for update in range(self.settings.updates_per_rollout):
@@ -135,16 +141,23 @@ class PolicyModule(L.LightningModule):
         return self.policy("prepare", prompts)
 
     @timed("rollout_s")
-    def roll_out(self, prepared: Prepared) -> Rollout:
-        """Responses to the prompts; a prompt's depend on seed, step and the prompt alone, not on batch or rank."""
+    def roll_out(self, prompts: PromptBatch, prepared: Prepared) -> tuple[Rollout, Rollout | None]:
+        """Responses to the prompts, and to their shuffled clips where the algorithm wants them.
+
+        A prompt's depend on seed, step and the prompt alone, not on batch or rank.
+        """
         seed = hash_seed(self.settings.seed, self.rollout_step)
         with self.gather_weights(self.policy) if self.gather_weights else nullcontext():
-            return self.sampler(self.policy, prepared, seed)
+            rollout = self.sampler(self.policy, prepared, seed)
+            return rollout, self.temporal.roll_out(self.policy, prompts, seed) if self.temporal else None
 
     @timed("reward_s")
-    def score(self, rollout: Rollout) -> Scores:
+    def score(self, rollout: Rollout, shuffled: Rollout | None = None) -> Scores:
         """Rewards of the responses, shown to whoever asked for them."""
         scores = self.reward(rollout)
+        if self.temporal is not None:
+            scores, pairs = self.temporal.add(scores, rollout, shuffled)
+            self.meter.add(pairs)
         for show in tuple(self.scored):
             show(rollout, scores)
         return scores
@@ -174,11 +187,12 @@ class PolicyModule(L.LightningModule):
         optimizer.zero_grad()
         self.set_learning_rate(optimizer)
         needs = self.needs | self.diagnostics.needs(self.settings.updates_per_rollout)
-        done = []
+        done, values = [], []
         for part in experience:
             live = self.passes.live(self.policy, part, needs)
             done.append(part if update else remember(part, live, needs))
             losses = self.losses(done[-1], live)
+            values.append({name: loss.value.detach() for name, loss in losses.items()})
             total = torch.stack([loss.value for loss in losses.values()]).sum()
             self.diagnostics.during(self, update, done[-1], live, losses)
             keep = self.policy.trains_vision and part is not experience[-1]  # all parts share the vision tower's graph
@@ -188,8 +202,12 @@ class PolicyModule(L.LightningModule):
         parameters = [p for _, p in self.policy.trained_parameters()]
         norm = full(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         once = {f"loss_{name}": (0, 1 / self.trainer.world_size) for name in self.objective}
-        self.meter.add({"grad_norm": (norm, 1), "loss": (0, 1 / self.trainer.world_size), **once})
-        optimizer.step()
+        place = f"step_{self.rollout_step + 1:06d}_update_{update + 1}_rank_{self.global_rank}"
+        sound = self.guard(norm, place, done, values)
+        self.meter.add({"skipped_updates": (float(not sound), 1), "loss": (0, 1 / self.trainer.world_size), **once})
+        if sound:
+            self.meter.add({"grad_norm": (norm, 1)})
+            optimizer.step()
         return done
 
     def losses(self, part: Experience, live: Mapping[str, Any]) -> dict[str, Loss]:
@@ -198,7 +216,8 @@ class PolicyModule(L.LightningModule):
         signals = {**part.signals, **heads, **live}
         losses = {name: evaluate(term, signals) for name, term in self.objective.items()}
         mask = part.rollout.response_mask
-        self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
+        if "entropy" in signals:
+            self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
         for name, loss in losses.items():
             share = loss.value.detach()  # of a sum over micro-batches and ranks; `update` counts it once
             self.meter.add({**loss.metrics, f"loss_{name}": (share, 0)})
@@ -227,6 +246,10 @@ class PolicyModule(L.LightningModule):
         return evaluate_prompts(
             self.policy, prompts, self.evaluation_sampler, self.evaluation_reward, self.passes, self.gather_weights
         )
+
+    def export(self, state: dict[str, Tensor], run: Path) -> None:
+        """Write the policy with the whole weights `state` to the run's folder hf/."""
+        save_network(self.policy.network, state, self.policy.processor, run / "hf")
 
     # ---- Lightning's hooks and helpers
 

@@ -11,18 +11,18 @@ from ral.ops.attention import AttentionSpec
 from ral.types import UserError
 
 
-def same_tokens(student: Processor, teacher: Processor) -> None:
-    """UserError unless both models read the same ids: distillation compares them token by token."""
-    if student.tokenizer.get_vocab() != teacher.tokenizer.get_vocab():
-        raise UserError(
-            f"teacher {teacher.name} and student {student.name} have different tokenizers: "
-            "distillation needs one vocabulary"
-        )
-    ours, theirs = ((p.patches, p.family.expand) for p in (student, teacher))
-    if ours != theirs:
-        raise UserError(
-            f"teacher {teacher.name} and student {student.name} make different visual tokens of a picture or clip"
-        )
+def same_tokens(
+    ours: Processor, theirs: Processor, *, roles: tuple[str, str] = ("student", "teacher"), use: str = "distillation"
+) -> None:
+    """UserError unless both models read the same ids: `use` hands those of one to the other.
+
+    roles: what the two are called in the message.
+    """
+    both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
+    if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
+        raise UserError(f"{both} have different tokenizers: {use} needs one vocabulary")
+    if (ours.patches, ours.family.expand) != (theirs.patches, theirs.family.expand):
+        raise UserError(f"{both} make different visual tokens of a picture or clip")
 
 
 def check_spec(spec: AttentionSpec, models: Sequence[MLLM]) -> None:

@@ -80,15 +80,17 @@ def tiles(pixels: Pixels, settings: PatchSettings) -> Tensor:
     return normalised(frames.permute(0, 2, 3, 1), settings)
 
 
-def slot_seconds(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
-    """Seconds that one temporal slot of each clip spans, {} without clips."""
-    seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in pixels if p.kind == "video"]
-    return {"second_per_grid_ts": torch.tensor(seconds)} if seconds else {}
+def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
+    """Seconds that one temporal slot of each clip spans, and its number of frames; {} without clips."""
+    clips = [p for p in pixels if p.kind == "video"]
+    seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in clips]
+    counts = [len(p.frames) for p in clips]
+    return {"second_per_grid_ts": torch.tensor(seconds), "frame_counts": torch.tensor(counts)} if clips else {}
 
 
 def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
     """Patches and patch grids of pictures and of clips, and each medium's grid of visual tokens."""
-    media = slot_seconds(pixels, settings)
+    media = clip_times(pixels, settings)
     cut = [patchify(p, settings) for p in pixels]
     for kind, values_key, grid_key in (
         ("image", "pixel_values", "image_grid_thw"),
@@ -108,7 +110,7 @@ def tile_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[
         return {}, []
     values = torch.cat([tiles(p, settings) for p in pixels])
     side = values.shape[-1] // settings.patch_size // settings.merge_size
-    return {"pixel_values": values, **slot_seconds(pixels, settings)}, [(len(p.frames), side, side) for p in pixels]
+    return {"pixel_values": values, **clip_times(pixels, settings)}, [(len(p.frames), side, side) for p in pixels]
 
 
 def one_run(pixels: Pixels, settings: PatchSettings) -> str:

@@ -40,27 +40,8 @@ class Prepared:
 
     def take(self, chosen: Sequence[int]) -> Prepared:
         """The chosen prompts in this order, without their pixels and without shared padding."""
-        p = self.prompts
-        assert p.position_ids is not None and p.next_position is not None
-        chosen, first = list(chosen), chosen[0]
-        run = chosen == list(range(first, first + len(chosen)))  # then views instead of copies
-        index = slice(first, first + len(chosen)) if run else torch.tensor(chosen, device=p.valid.device)
-        keep = slice(int(p.valid[index].int().argmax(1).min()), None)
-        part = replace(
-            p,
-            token_ids=p.token_ids[index, keep],
-            valid=p.valid[index, keep],
-            visual=p.visual[index, keep],
-            evidence=None if p.evidence is None else p.evidence[index, keep],
-            media={},
-            examples=tuple(p.examples[n] for n in chosen),
-            texts=tuple(p.texts[n] for n in chosen),
-            grids=tuple(p.grids[n] for n in chosen),
-            targets=tuple(p.targets[n] for n in chosen) if p.targets else None,
-            position_ids=p.position_ids[:, index, keep],
-            next_position=p.next_position[index],
-        )
-        return Prepared(part, self.vision[index, keep], self.deepstack[:, index, keep])
+        part, rows, columns = select(self.prompts, chosen)
+        return Prepared(part, self.vision[rows, columns], self.deepstack[:, rows, columns])
 
     def repeat(self, count: int) -> Prepared:
         """Each prompt `count` times, one after another."""
@@ -81,6 +62,7 @@ class Prepared:
             evidence=None if p.evidence is None else each(p.evidence),
             targets=every(p.targets) if p.targets else None,
             media={},
+            original=None,
             examples=every(p.examples),
             texts=every(p.texts),
             grids=every(p.grids),
@@ -88,6 +70,30 @@ class Prepared:
             next_position=each(p.next_position),
         )
         return Prepared(part, each(self.vision), each(self.deepstack, 1))
+
+
+def select(p: PromptBatch, chosen: Sequence[int]) -> tuple[PromptBatch, slice | Tensor, slice]:
+    """The chosen prompts in this order, without media and without shared padding; and their rows and columns in `p`."""
+    chosen, first = list(chosen), chosen[0]
+    run = chosen == list(range(first, first + len(chosen)))  # then views instead of copies
+    rows = slice(first, first + len(chosen)) if run else torch.tensor(chosen, device=p.valid.device)
+    columns = slice(int(p.valid[rows].int().argmax(1).min()), None)
+    part = replace(
+        p,
+        token_ids=p.token_ids[rows, columns],
+        valid=p.valid[rows, columns],
+        visual=p.visual[rows, columns],
+        evidence=None if p.evidence is None else p.evidence[rows, columns],
+        media={},
+        original=None,
+        examples=tuple(p.examples[n] for n in chosen),
+        texts=tuple(p.texts[n] for n in chosen),
+        grids=tuple(p.grids[n] for n in chosen),
+        targets=tuple(p.targets[n] for n in chosen) if p.targets else None,
+        position_ids=None if p.position_ids is None else p.position_ids[:, rows, columns],
+        next_position=None if p.next_position is None else p.next_position[rows],
+    )
+    return part, rows, columns
 
 
 @dataclass(frozen=True)
@@ -167,12 +173,13 @@ class MLLM(nn.Module):
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
 
-        Of the media only the clips' times are kept: the embeddings stand for the pixels.
+        Of the media only the clips' times are kept on the device: the embeddings stand for the pixels, which stay where
+        they were (`original`), for whoever looks with other eyes.
         """
-        prompts = prompts.to(self.device)
+        original, prompts = prompts, prompts.to(self.device)
         position_ids, next_position = self._positions(prompts)
         times = {name: value for name, value in prompts.media.items() if name == "second_per_grid_ts"}
-        kept = replace(prompts, media=times, position_ids=position_ids, next_position=next_position)
+        kept = replace(prompts, media=times, position_ids=position_ids, next_position=next_position, original=original)
         return Prepared(kept, *self._see(prompts))
 
     def _kinds(self, prompts: PromptBatch) -> Tensor:

@@ -22,6 +22,7 @@ from ral.types import Example, Pixels, PromptBatch, UserError
 
 END_OF_TURN = "<|im_end|>"
 END_OF_TEXT = "<|endoftext|>"
+START_OF_TURN = "<|im_start|>"
 
 
 class Processor:
@@ -45,6 +46,7 @@ class Processor:
         special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
         self.banned = torch.zeros(self.vocab_size, dtype=torch.bool)
         self.banned[[*(special - set(self.end_ids)), self.image_id, self.video_id]] = True
+        self._special = tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
@@ -116,6 +118,16 @@ class Processor:
             texts=tuple(rendered),
             grids=tuple(grids),
         )
+
+    def intruder(self, text: str, *, response: bool = False) -> str | None:
+        """What a text of the dataset must not hold, with its name: a token of media or turns; None where it is clean.
+
+        response: no other token that a response cannot contain is allowed either.
+        """
+        media = (self.family.image_token, self.family.video_token)
+        turns = (START_OF_TURN, END_OF_TURN, END_OF_TEXT, *(self._special if response else ()))
+        found = next((token for token in (*media, *turns) if token in text), None)
+        return found and f"{'placeholder' if found in media else 'control token'} {found}"
 
     def response_ids(self, text: str) -> list[int]:
         """Ids of a given response (an SFT target), with the end of the turn."""

@@ -44,6 +44,11 @@ PANELS = (
         "Share of sampled training responses that are right. Sampling explores, so greedy answers may score higher.",
     ),
     Panel(
+        "Pairs ranked right",
+        {"train/pair_accuracy": "training pairs"},
+        "Share of the pairs in which the reward model scores the chosen response higher. Chance is 0.5.",
+    ),
+    Panel(
         "Loss",
         {"train/loss": "loss"},
         "What the optimiser makes smaller. In supervised training: nats a response token, so lower is better.",

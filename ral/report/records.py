@@ -36,7 +36,10 @@ class Attention:
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluated question with the model's greedy response. accuracy, format and grounding lie in [0, 1]."""
+    """One evaluated question with the model's greedy response. accuracy, format and grounding lie in [0, 1].
+
+    Of a reward model's pair `accuracy` says whether the chosen response scores higher, and there is no format.
+    """
 
     uid: str
     problem_type: str
@@ -48,7 +51,7 @@ class Item:
     response: str
     answer: str | None
     accuracy: float
-    format: float
+    format: float | None
     grounding: float | None
     evidence: tuple[Evidence, ...]
     attention: Attention | None
@@ -199,14 +202,24 @@ def _item(row: Mapping[str, Any], where: str) -> Item:
         question=_text(row, "question", where),
         options=tuple(str(option) for option in row.get("options") or ()),
         gold=_text(row, "gold", where),
-        response=_text(row, "response", where),
+        response=_response(row, where),
         answer=None if answer is None else str(answer),
         accuracy=_number(row, "accuracy", where),
-        format=_number(row, "format", where),
+        format=None if "rejected" in row else _number(row, "format", where),
         grounding=None if row.get("grounding") is None else _number(row, "grounding", where),
         evidence=tuple(_evidence(entry, where) for entry in row.get("evidence") or ()),
         attention=None if row.get("attention") is None else _attention(row["attention"], where),
     )
+
+
+def _response(row: Mapping[str, Any], where: str) -> str:
+    """The response; of a pair that a reward model ranked, both with their scores."""
+    response = _text(row, "response", where)
+    if "rejected" not in row:
+        return response
+    higher, lower = (_number(row, name, where) for name in ("reward", "rejected_reward"))
+    rejected = _text(row, "rejected", where)
+    return f"chosen, score {higher:.2f}:\n{response}\n\nrejected, score {lower:.2f}:\n{rejected}"
 
 
 def _text(row: Mapping[str, Any], field: str, where: str) -> str:

@@ -15,17 +15,19 @@ from ral.types import Example, Rollout, Scores, UserError
 class Part:
     """One part of a reward. function: (example, response text) -> number. weight: its factor in the sum.
 
-    A function with a method score_many(examples, texts) -> numbers is asked once for all responses of a rollout.
+    A function with a method score_many(examples, texts) -> numbers is asked once for all responses of a rollout; one
+    with a method score_rollout(rollout) -> numbers sees more than texts: tokens, pictures and clips.
     """
 
-    function: Callable[[Example, str], float]
+    function: Callable[..., float]
     weight: float
 
 
 class Reward:
     """r = sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
 
-    def __init__(self, parts: Mapping[str, Part]) -> None:
+    def __init__(self, parts: Mapping[str, Part], *, checkpoint: str | None = None) -> None:
+        """checkpoint: where a yaml names it once, for the parts that load it."""
         if not parts:
             raise UserError("reward.parts is empty; name at least one part, such as accuracy")
         for name, part in parts.items():
@@ -38,15 +40,17 @@ class Reward:
         examples = rollout.prompts.examples
         if len(rollout.texts) != len(examples) * rollout.group_size:
             raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
-        return self.score([examples[n // rollout.group_size] for n in range(len(rollout.texts))], rollout.texts)
+        each = [examples[n // rollout.group_size] for n in range(len(rollout.texts))]
+        return self.score(each, rollout.texts, rollout)
 
-    def score(self, examples: Sequence[Example], texts: Sequence[str]) -> Scores:
+    def score(self, examples: Sequence[Example], texts: Sequence[str], rollout: Rollout | None = None) -> Scores:
         """Scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts unweighted.
 
+        rollout: where the responses are from, for parts that score rollouts.
         Raises UserError, naming the part and the entry, where a part fails or returns no finite number.
         """
         parts = {
-            name: torch.tensor(_values(name, part.function, examples, texts), dtype=torch.float32)
+            name: torch.tensor(_values(name, part.function, examples, texts, rollout), dtype=torch.float32)
             for name, part in self.parts.items()
         }
         reward = torch.zeros(len(texts), dtype=torch.float32)
@@ -56,9 +60,18 @@ class Reward:
 
 
 def _values(
-    name: str, function: Callable[[Example, str], float], examples: Sequence[Example], texts: Sequence[str]
+    name: str,
+    function: Callable[..., float],
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    rollout: Rollout | None,
 ) -> list[float]:
-    """One part's finite values; from one call of function.score_many where there is such a method."""
+    """One part's finite values; from one call of function.score_rollout or score_many where there is such a method."""
+    whole = getattr(function, "score_rollout", None)
+    if whole is not None:
+        if rollout is None:
+            raise ValueError(f"reward part {name} scores rollouts, and was given texts alone")
+        return _checked(name, lambda *_: whole(rollout), examples, texts)
     many = getattr(function, "score_many", None)
     if many is not None:
         return _checked(name, many, examples, texts)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ral.models.mllm import MLLM, Prepared
+from ral.models.packed import packed_weights
 from ral.models.processor import Processor
 from ral.ops.logprobs import policy_logits
 from ral.types import Rollout
@@ -137,22 +138,23 @@ class PolicySampler:
         running = torch.ones(count, dtype=torch.bool, device=device)
         slots = Slots(torch.arange(count, device=device).view(-1, self.group_size))
         hidden, state = policy("prefill", prepared, self.group_size)
-        for step in range(limit):
-            rows = slots.grid.flatten()
-            logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)
-            token = draw(logits, None if numbers is None else numbers[rows, step])
-            live = running[rows]
-            ids[rows, step] = torch.where(live, token, ids[rows, step])
-            mask[rows, step] = live
-            chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
-            log_probs[rows, step] = torch.where(live, chosen, 0.0)
-            running[rows] = live & ~torch.isin(token, ends)
-            kept = slots.leave(running)
-            if step + 1 == limit or slots.left == 0:
-                break
-            if kept is not None:
-                state.keep(*kept)
-            hidden = policy("decode", ids[slots.grid.flatten(), step], state)
+        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, limit):
+            for step in range(limit):
+                rows = slots.grid.flatten()
+                logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)
+                token = draw(logits, None if numbers is None else numbers[rows, step])
+                live = running[rows]
+                ids[rows, step] = torch.where(live, token, ids[rows, step])
+                mask[rows, step] = live
+                chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
+                log_probs[rows, step] = torch.where(live, chosen, 0.0)
+                running[rows] = live & ~torch.isin(token, ends)
+                kept = slots.leave(running)
+                if step + 1 == limit or slots.left == 0:
+                    break
+                if kept is not None:
+                    state.keep(*kept)
+                hidden = policy("decode", ids[slots.grid.flatten(), step], state)
         length = int(mask.sum(1).max())
         rollout = make_rollout(processor, prepared, ids[:, :length], mask[:, :length], ~running, self.group_size)
         return replace(rollout, log_probs=log_probs[:, :length])
@@ -185,13 +187,31 @@ class TargetSampler:
     def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """The target of each prompt, tokenized, with its end token."""
         assert prepared.prompts.targets is not None, "a dataset split without targets reached supervised fine-tuning"
-        rows = [policy.processor.response_ids(text) for text in prepared.prompts.targets]
-        length = max(len(row) for row in rows)
-        pad = policy.processor.pad_id
-        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=policy.device)
-        lengths = torch.tensor([len(row) for row in rows], device=policy.device)
-        mask = torch.arange(length, device=policy.device)[None] < lengths[:, None]
-        return make_rollout(policy.processor, prepared, ids, mask, torch.ones_like(lengths, dtype=torch.bool), 1)
+        return given(policy, prepared, prepared.prompts.targets)
+
+
+@dataclass(frozen=True)
+class PairSampler:
+    """The two responses of each preference in place of sampled ones, chosen before rejected: group_size is 2."""
+
+    def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
+        """Both responses to each prompt, tokenized, with their end token."""
+        pairs = [(example.chosen, example.rejected) for example in prepared.prompts.examples]
+        texts = [text for pair in pairs for text in pair if text is not None]
+        assert len(texts) == 2 * len(pairs), "an entry without preferences reached a reward model"
+        return given(policy, prepared, texts)
+
+
+def given(policy: MLLM, prepared: Prepared, texts: Sequence[str]) -> Rollout:
+    """A Rollout of written responses, equally many to each prompt, with their end token."""
+    rows = [policy.processor.response_ids(text) for text in texts]
+    length = max(len(row) for row in rows)
+    pad = policy.processor.pad_id
+    ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=policy.device)
+    lengths = torch.tensor([len(row) for row in rows], device=policy.device)
+    mask = torch.arange(length, device=policy.device)[None] < lengths[:, None]
+    group, finished = len(rows) // len(prepared.prompts), torch.ones_like(lengths, dtype=torch.bool)
+    return make_rollout(policy.processor, prepared, ids, mask, finished, group)
 
 
 def make_rollout(

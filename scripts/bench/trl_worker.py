@@ -15,20 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bench.operators import name_missing_operators
 from bench.worker import Line, environment_facts, reward
 
 LINE = Line()
-
-
-def name_missing_operators() -> torch.library.Library | None:
-    """Let torchvision load beside a CPU build of torch, for which its compiled operators were not built."""
-    if torch.version.cuda is not None or "+" in version("torchvision"):
-        return None
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
 
 OPERATORS = name_missing_operators()
 

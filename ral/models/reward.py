@@ -1,0 +1,129 @@
+"""A reward model: a backbone of any supported family with one number for each response, and that number as a reward.
+
+The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. It is a part of the
+network, so optimizer, sharding and checkpoints treat it like every other weight; on disk it is a file of its own beside
+a plain Hugging Face folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ral.models.checks import same_tokens
+from ral.models.mllm import MLLM, Prepared, save_network
+from ral.models.plain import load
+from ral.types import Example, Rollout, UserError
+
+HEAD = "reward_head.weight"
+HEAD_FILE, FACTS_FILE = "reward_head.safetensors", "reward_model.json"
+
+
+def add_head(model: MLLM) -> None:
+    """Give the network a head: the one in its folder where that holds a reward model, else small random numbers.
+
+    Standard deviation 1 / (hidden + 1) as in Stiennon et al. 2020, the same numbers in every process. The map to words
+    has no part in a score and is frozen, unless it is the embedding itself.
+    """
+    network: Any = model.network
+    size = int(network.config.get_text_config().hidden_size)
+    head = nn.Linear(size, 1, bias=False, device=model.device, dtype=torch.float32)
+    file = Path(model.processor.name) / HEAD_FILE
+    weight = torch.randn(1, size, generator=torch.Generator().manual_seed(0)) / (size + 1)
+    with torch.no_grad():
+        head.weight.copy_(load_file(file)[HEAD] if file.is_file() else weight)
+    network.reward_head = head
+    if network.lm_head.weight is not network.get_input_embeddings().weight:
+        network.lm_head.requires_grad_(False)
+
+
+def response_scores(model: MLLM, prepared: Prepared, response_ids: Tensor, mask: Tensor) -> Tensor:
+    """One number for each response, [N] fp32. response_ids, mask [N C], right-padded, at least one token each.
+
+    The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
+    """
+    ids = torch.nn.functional.pad(response_ids, (0, 1), value=model.processor.pad_id)
+    hidden = model("score", prepared, ids, torch.nn.functional.pad(mask, (0, 1)), None).hidden
+    last = hidden[torch.arange(len(ids), device=ids.device), mask.sum(1)]
+    with torch.autocast(last.device.type, enabled=False):
+        return model.network.reward_head(last.float()).squeeze(-1)
+
+
+def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts: Mapping[str, Any]) -> None:
+    """A Hugging Face folder of the backbone, the head beside it, and a JSON that says what they are."""
+    backbone = {name: value for name, value in state.items() if name != HEAD}
+    save_network(model.network, backbone, model.processor, folder)
+    save_file({HEAD: state[HEAD].contiguous()}, folder / HEAD_FILE)
+    what = {"kind": "reward model", "score": "reward_head of the last response token's state (after the final norm)"}
+    (folder / FACTS_FILE).write_text(json.dumps({**what, "from": model.processor.name, **facts}, indent=2) + "\n")
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What reward_model.json says. UserError where the folder holds no reward model."""
+    missing = [name for name in (HEAD_FILE, FACTS_FILE) if not (folder / name).is_file()]
+    if missing:
+        write = "write the folder hf of a run of algo=reward_model"
+        raise UserError(f"reward.checkpoint={folder}: no reward model: it has no {' and no '.join(missing)}; {write}")
+    try:
+        facts = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        return {**facts, "mean": float(facts["mean"]), "std": float(facts["std"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / FACTS_FILE}: needs the numbers mean and std ({error}); train it again") from error
+
+
+class LearnedReward:
+    """A part of a reward: the scores of a frozen reward model that reads prompts, media and tokens as sampled.
+
+    checkpoint: the folder hf of a run of algo=reward_model. normalise: (score - mean) / std of the responses it was
+    evaluated on. batch: prompts, with all their responses, scored at once. dtype: of its weights. Each process of a run
+    holds the whole model, also where the policy is sharded.
+    """
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str,
+        normalise: bool = True,
+        batch: int = 8,
+        dtype: str = "float32",
+        share_prompt: bool = True,
+    ) -> None:
+        if batch < 1:
+            raise UserError(f"reward.parts.learned.function.batch={batch} is too small: write 1 or more")
+        facts = read_facts(Path(checkpoint))
+        self.shift: float = facts["mean"] if normalise else 0.0
+        self.scale: float = facts["std"] if normalise else 1.0
+        if self.scale == 0:
+            raise UserError(f"reward.checkpoint={checkpoint}: all its scores are equal: train it first")
+        self.model = load(checkpoint, share_prompt=share_prompt, dtype=dtype)
+        add_head(self.model)
+        self.model.requires_grad_(False)
+        self.batch = batch
+
+    def __call__(self, example: Example, response: str) -> float:
+        """Not from a text: the model reads tokens, pictures and clips."""
+        raise UserError("a learned reward scores rollouts, not texts")
+
+    def check(self, policy: MLLM) -> None:
+        """UserError unless the policy's tokens and visual tokens are its own."""
+        roles, use = ("policy", "reward model"), "reward=learned hands over tokens as sampled and"
+        same_tokens(policy.processor, self.model.processor, roles=roles, use=use)
+
+    @torch.no_grad()
+    def score_rollout(self, rollout: Rollout) -> list[float]:
+        """The score of each of the N responses."""
+        model, original = self.model.to(rollout.response_ids.device), rollout.prompts.original
+        assert original is not None, "a rollout of prepared prompts keeps their pixels"
+        prepared, scores = model("prepare", original), []
+        for start in range(0, len(original), self.batch):
+            chosen = range(start, min(start + self.batch, len(original)))
+            part = prepared.take(chosen)
+            rows = rollout.take(part.prompts, chosen)
+            scores.append(response_scores(model, part, rows.response_ids, rows.response_mask))
+        return ((torch.cat(scores) - self.shift) / self.scale).tolist()

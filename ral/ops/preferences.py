@@ -1,0 +1,36 @@
+"""The loss of a reward model on pairs of responses."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ral.types import Loss
+
+
+def bradley_terry(
+    scores: Float[Tensor, " N"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+    centring: float = 0.0,
+) -> Loss:
+    """-log sigmoid(r_chosen - r_rejected) + centring * (r_chosen + r_rejected)^2, mean over pairs, nats.
+
+    scores: responses 2k (chosen) and 2k + 1 (rejected) are of one prompt; weights: as `ral.ops.aggregate.sequence_mean`
+    makes them, so that a pair has the weight 1 / pairs of the whole batch. Metrics are over pairs; equal scores count
+    as half right. Model of choice: Bradley and Terry 1952; on pairs of responses: Ouyang et al. 2022 (arXiv 2203.02155,
+    Eq. 1); the term that keeps scores around 0, which differences alone leave free: Eisenstein et al. 2023 (arXiv
+    2312.09244).
+    """
+    chosen, rejected = scores.view(-1, 2).unbind(1)
+    share = weights.masked_fill(~mask, 0.0).sum(1).view(-1, 2).sum(1)
+    margin = chosen - rejected
+    values = -logsigmoid(margin) + centring * (chosen + rejected) ** 2
+    count = torch.tensor(len(margin))
+    right = (margin.detach().sign() + 1) / 2
+    metrics = {"pair_accuracy": (right.sum(), count), "margin": (margin.detach().sum(), count)}
+    return Loss(coef * (values * share).sum(), metrics)

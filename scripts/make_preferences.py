@@ -1,0 +1,126 @@
+"""Turn a dataset with gold answers into preference pairs for algo=reward_model, as JSON lines for dataset=jsonl.
+
+    python scripts/make_preferences.py --output outputs/pairs.jsonl                   # of visual_search, made first
+    python scripts/make_preferences.py --data my/data.json --output outputs/pairs.jsonl
+
+chosen: the entry's own reasoning and right answer in the form that prompts ask for. rejected, in the same form: another
+of its options, also in the reasoning; without options, the response to an entry with another answer, of the same
+question where there is one, else of the same problem type. So the picture or clip tells the two apart, not their form.
+An entry without reasoning gives answers alone. Entries for which there is no other answer are left out and counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
+
+from ral.data.prompts import target
+from ral.data.sources import parse_own, read_file
+from ral.data.visual_search import make
+from ral.types import Example, UserError
+
+LETTER = re.compile(r"\(?([A-Z])[.):]\s*")
+TRIES = 20  # entries drawn from a pool before the next pool is asked
+
+
+def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: random.Random) -> str | None:
+    """The response to an entry of the first pool in which a few draws find another answer; None where none has one."""
+    for pool in pools:
+        for other in rng.choices(pool, k=TRIES):
+            if other.answer.lower() != example.answer.lower() and bool(other.thought) == bool(example.thought):
+                return target(other, bool(example.thought))
+    return None
+
+
+def other_option(example: Example, rng: random.Random) -> str | None:
+    """The response with a wrong option in place of the right one; None where there is none."""
+    letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
+    answer = LETTER.match(f"{example.answer}.")
+    right = next((text for letter, text in letters if answer and letter == answer[1]), None)
+    wrong = [pair for pair in letters if pair[1] != right]
+    if right is None or not wrong:
+        return None
+    letter, text = rng.choice(wrong)
+    thought = example.thought.replace(right, text) if example.thought else None
+    return target(replace(example, answer=letter, thought=thought), bool(thought))
+
+
+def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
+    """(entry, chosen, rejected); a function of entries and seed."""
+    rng = random.Random(seed)
+    same: dict[object, list[Example]] = defaultdict(list)
+    for example in examples:
+        same[example.problem_type, example.question].append(example)
+        same[example.problem_type].append(example)
+    for example in examples:
+        pools = [same[example.problem_type, example.question], same[example.problem_type]]
+        rejected = other_option(example, rng) if example.options else other_response(example, pools, rng)
+        if rejected is not None:
+            yield example, target(example, bool(example.thought)), rejected
+
+
+def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
+    """A line of the output; media by their absolute paths."""
+    kinds = {medium.kind for medium in example.media}
+    field = f"{kinds.pop()}s" if len(kinds) == 1 else "path" if kinds else "images"
+    return {
+        "id": example.uid,
+        "question": example.question,
+        "options": list(example.options),
+        "problem_type": example.problem_type,
+        "answer": example.answer,
+        field: [str(medium.path.absolute()) for medium in example.media],
+        "chosen": chosen,
+        "rejected": rejected,
+    }
+
+
+def visual_search(size: int) -> Path:
+    """The file of that many entries with reasoning, like those of dataset=visual_search; media beside it."""
+    root = Path("outputs/data/visual_search_pairs")
+    return make(root, "sft", size=size, seed=1, distractors=3, free_form_share=0.4)
+
+
+def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
+    """Write JSON lines; how many."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
+    path.write_text("".join(texts), encoding="utf-8")
+    return len(texts)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 with the output's path as the last line, or 1 with one line on stderr."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="JSON or JSON lines, in the format of dataset=jsonl")
+    parser.add_argument("--media-root", type=Path, help="folder that media paths are relative to (default: its own)")
+    parser.add_argument("--output", type=Path, required=True, help="file to write, .jsonl")
+    parser.add_argument("--limit", type=int, help="first entries of the data (default: all; 4000 without --data)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the choice of rejected responses (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        data = options.data or visual_search(options.limit or 4000)
+        examples = list(read_file(data, media_root=options.media_root, limit=options.limit, parse=parse_own))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    count = write((entry(*pair) for pair in pairs(examples, options.seed)), options.output)
+    print(f"pairs: {count} left out: {len(examples) - count}")
+    print(f"output: {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

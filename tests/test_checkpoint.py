@@ -1,0 +1,143 @@
+"""Checkpoints: whole or not there, the newest whole one found, the best kept, and runs that stop and go on."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ral.lit.callbacks import Evaluations, GentleStop
+from ral.lit.checkpoint import CHECKSUM, FILE, PARTIAL, Checkpoints, newest, read, save, saved
+from ral.lit.loggers import JsonLines
+from ral.types import Example, UserError
+
+
+def state(step: int) -> dict[str, Any]:
+    return {"step": step, "weights": {"policy": {"w": torch.full((5000,), float(step))}}}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Checkpoints of steps 5, 10 and 15, and half of one of step 20."""
+    for step in (5, 10, 15):
+        save(state(step), tmp_path / f"step_{step:06d}")
+    (tmp_path / f"{PARTIAL}step_000020").mkdir()
+    (tmp_path / f"{PARTIAL}step_000020" / FILE).write_bytes(b"half")
+    return tmp_path
+
+
+def damage(folder: Path) -> None:
+    data = bytearray((folder / FILE).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / FILE).write_bytes(bytes(data))
+
+
+def test_the_newest_whole_one_is_found(root: Path) -> None:
+    assert newest(root) == root / "step_000015"
+    damage(root / "step_000015")
+    with pytest.warns(UserWarning, match=r"step_000015: the checkpoint is damaged"):
+        assert newest(root) == root / "step_000010"
+    (root / "step_000010" / FILE).write_bytes(b"")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert newest(root) == root / "step_000005"
+
+
+def test_a_run_does_not_begin_again_where_all_are_damaged(root: Path) -> None:
+    for folder in saved(root):
+        damage(folder)
+    with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"), pytest.warns(UserWarning):
+        newest(root)
+    assert newest(root / "empty") is None
+
+
+def test_reading_verifies(root: Path) -> None:
+    assert torch.equal(read(root / "step_000010")["weights"]["policy"]["w"], torch.full((5000,), 10.0))
+    damage(root / "step_000010")
+    with pytest.raises(UserError, match=r"step_000010/state.pt is damaged"):
+        read(root / "step_000010")
+    (root / "step_000005" / CHECKSUM).unlink()  # as version 0.1.0 wrote them
+    assert read(root / "step_000005")["step"] == 5
+    (root / "step_000005" / FILE).write_bytes(b"no checkpoint")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(root / "step_000005")
+
+
+def test_steps_are_ordered_by_number(tmp_path: Path) -> None:
+    for step in (999_999, 1_000_000, 2_000_000):
+        save(state(step), tmp_path / f"step_{step:06d}")
+    assert newest(tmp_path) == tmp_path / "step_2000000"
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(root: Path) -> None:
+    """Writes beyond 8 KB fail as on a full disk; the checkpoint has 20 KB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+    try:
+        with pytest.raises(UserError, match=r"step_000025: the checkpoint cannot be written .*resume=auto"):
+            save(state(25), root / "step_000025")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert newest(root) == root / "step_000015" and not list(root.glob(f"{PARTIAL}step_000025"))
+    save(state(25), root / "step_000025")
+    assert newest(root) == root / "step_000025"
+
+
+def test_the_newest_and_the_best_are_kept(root: Path) -> None:
+    evaluations = Evaluations(root, GentleStop(), every=5, before=False)
+    callback = Checkpoints(root, evaluations, every=5, keep=1, best="eval/accuracy")
+    callback.highest = {"step": 5, "metric": "eval/accuracy", "value": 0.5}
+    callback.prune()
+    assert [p.name for p in saved(root)] == ["step_000005", "step_000015"]
+    assert json.loads((root / "best.json").read_text())["step"] == 5
+    assert callback.is_better({"eval/accuracy": 0.6}) and not callback.is_better({"eval/accuracy": 0.5})
+    assert not callback.is_better({"eval/reward": 0.9})
+
+
+def test_metrics_of_a_killed_run_go_on(tmp_path: Path) -> None:
+    """A last line that was cut, and lines after the checkpoint, give way."""
+    lines = [json.dumps({"step": n, "train/reward": n / 10}) for n in range(5)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n" + lines[-1][:9])
+    logger = JsonLines(tmp_path, first_step=3)
+    logger.log_metrics({"train/reward": 0.7}, step=4)
+    found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in found] == [0, 1, 2, 3, 4] and found[-1]["train/reward"] == 0.7
+
+
+SIZE = f"{{_target_: {__name__}.size, _partial_: true}}"
+SOME_REWARD = f"+reward.parts.size={{_target_: ral.rewards.combine.Part, weight: 1, function: {SIZE}}}"
+
+
+def size(example: Example, text: str) -> float:
+    """A reward that random answers differ in."""
+    return len(text) % 5 / 5
+
+
+def without_times(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+
+@pytest.mark.parametrize("algo", [["algo=ral", "algo.attention.against=ema"], ["algo=ral_distill"]])
+def test_a_resumed_run_is_bit_for_bit_the_whole_one(
+    run: Callable[..., Path], small: list[str], algo: list[str]
+) -> None:
+    """From the middle; the newest checkpoints are damaged."""
+    often = [*algo, *small, SOME_REWARD, "max_steps=4", "checkpoint.every=1", "checkpoint.keep=9"]
+    whole = run(*often, folder="whole")
+    expected, weights = without_times(whole), (whole / "hf" / "model.safetensors").read_bytes()
+    best = json.loads((whole / "checkpoints" / "best.json").read_text())
+    damage(whole / "checkpoints" / "step_000004")
+    damage(whole / "checkpoints" / "step_000003")
+    with pytest.warns(UserWarning, match="damaged"):
+        run(*often, "resume=auto", folder="whole")
+    assert without_times(whole) == expected and len(expected) == 5
+    assert all(line["train/grad_norm"] > 0 for line in expected[1:])
+    assert (whole / "hf" / "model.safetensors").read_bytes() == weights
+    assert json.loads((whole / "checkpoints" / "best.json").read_text()) == best
+    top = max(line["eval/accuracy"] for line in expected[1:])
+    assert best["value"] == top and expected[best["step"]]["eval/accuracy"] == top

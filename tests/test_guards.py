@@ -1,0 +1,117 @@
+"""Unsound updates are skipped and kept; signs of trouble are told once, with a remedy."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from ral.lit.guards import WINDOW, Skip, Watch, kl_explosion, length_explosion, no_signal, reward_collapse
+from ral.run import out_of_memory
+from ral.types import UserError
+
+
+def steps(key: str, *values: float) -> list[dict[str, float]]:
+    """WINDOW steps of each value."""
+    return [{f"train/{key}": value} for value in values for _ in range(WINDOW)]
+
+
+@pytest.fixture
+def norms(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Whether the k-th update's gradient is finite is what this list says; its last value goes on."""
+    plan: list[float] = []
+    real = torch.nn.utils.clip_grad_norm_
+
+    def clip(*args: Any, **kwargs: Any) -> torch.Tensor:
+        return real(*args, **kwargs) * (plan.pop(0) if len(plan) > 1 else plan[0])
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clip)
+    return plan
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "hf" / "model.safetensors").read_bytes()
+
+
+def test_an_unsound_update_is_skipped_counted_and_kept(
+    run: Callable[..., Path], small: list[str], norms: list[float]
+) -> None:
+    """Two updates a step: the second of step 1 and the first of step 2 are unsound."""
+    norms += [1.0, float("nan"), float("inf"), 1.0]
+    quick = [*small, "algo=grpo", "algo.updates_per_rollout=2", "eval.every=0"]
+    with pytest.warns(UserWarning, match="the gradient is not finite"):
+        folder = run(*quick)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["train/skipped_updates"] for line in lines[1:]] == [0.5, 0.5]
+    assert all(line["train/grad_norm"] < float("inf") for line in lines[1:])
+    names = sorted(p.name for p in (folder / "skipped").iterdir())
+    assert names == ["step_000001_update_2_rank_0.pt", "step_000002_update_1_rank_0.pt"]
+    (part, *_) = torch.load(folder / "skipped" / names[0], weights_only=True)
+    assert len(part["texts"]) == len(part["advantages"]) == len(part["response_ids"]) and "token" in part["losses"]
+    assert set(part["uids"]) and bool(torch.isfinite(part["advantages"]).all())
+
+
+def test_a_skipped_update_moves_nothing(run: Callable[..., Path], small: list[str], norms: list[float]) -> None:
+    quick = [*small, "algo=sft", "max_steps=1", "eval.every=0"]
+    norms += [1.0]
+    still, moved = run(*quick, "algo.learning_rate=0", folder="still"), run(*quick, folder="moved")
+    norms[:] = [float("nan")]
+    with pytest.warns(UserWarning):
+        skipped = run(*quick, folder="skipped")
+    assert weights(skipped) == weights(still) != weights(moved)
+
+
+def test_too_many_end_the_run(tmp_path: Path) -> None:
+    guard = Skip(tmp_path / "skipped", max_skipped=1)
+    assert guard(torch.tensor(2.0), "a", [], [])
+    with pytest.warns(UserWarning):
+        assert not guard(torch.tensor(float("nan")), "b", [], [])
+    with pytest.raises(UserError, match=r"in 2 updates, more than guard.max_skipped=1"), pytest.warns(UserWarning):
+        guard(torch.tensor(float("inf")), "c", [], [])
+
+
+@pytest.mark.parametrize(
+    ("sign", "quiet", "loud", "said"),
+    [
+        (reward_collapse, steps("reward", 0.6, 0.35), steps("reward", 0.2, 0.6, 0.25), "fell from 0.60 to 0.25"),
+        (reward_collapse, steps("reward", 0.06, 0.01), steps("reward", 0.9, 0.0), "fell from 0.90 to 0.00"),
+        (no_signal, steps("groups_without_signal", 1.0, 0.9), steps("groups_without_signal", 0.2, 1.0), "100%"),
+        (kl_explosion, steps("kl", 0.9), steps("kl", 0.1, 1.5), "1.50 nats"),
+        (length_explosion, steps("truncated", 0.1, 0.4), steps("truncated", 0.1, 0.8), "80%"),
+        (length_explosion, steps("truncated", 0.9, 0.9), steps("truncated", 0.0, 0.5), "50%"),
+    ],
+)
+def test_signs(sign: Any, quiet: list[dict[str, float]], loud: list[dict[str, float]], said: str) -> None:
+    assert sign([]) is None and sign(quiet) is None
+    assert said in (sign(loud) or "")
+
+
+def test_each_sign_is_told_once() -> None:
+    told = io.StringIO()
+    watch = Watch(Console(file=told))
+    for number, values in enumerate(steps("kl", 2.0, 2.0)):
+        module: Any = SimpleNamespace(latest=values, rollout_step=number + 1)
+        watch.on_train_batch_end(SimpleNamespace(is_global_zero=True), module)  # type: ignore[arg-type]
+    assert told.getvalue().count("warning") == 1 and "step 3:" in told.getvalue()
+
+
+def test_out_of_memory_names_what_is_left_to_lower() -> None:
+    cfg = OmegaConf.create(
+        {
+            "hardware": {"micro_batch_prompts": 4, "gradient_checkpointing": True, "precision": "bf16-mixed"},
+            "algo": {"group_size": 8},
+            "dataset": {"media": {"max_frames": 128}},
+        }
+    )
+    message = out_of_memory(cfg, "CUDA out of memory. Tried to allocate 2 GiB\nmore")
+    assert "micro_batch_prompts=1 (now 4)" in message and "checkpointing" not in message and "\n" not in message
+    cfg.hardware.micro_batch_prompts = 1
+    assert "micro_batch" not in out_of_memory(cfg, "x")
