@@ -1,10 +1,10 @@
 """What a run's configuration must look like, and the check that it does, before anything heavy is imported.
 
-Three layers, cheapest first: the schemas below (types, misspelt and missing keys), the rules (contradictions between
-fields), and the signatures of every `_target_` node. A problem raises UserError: one line, with the dotted key.
+Three layers, cheapest first: the schemas of ral.schema (types, misspelt and missing keys), the rules
+(contradictions between fields), and the signatures of every `_target_` node. A problem raises UserError: one line,
+with the dotted key.
 
-A field without default must be in the configuration; its meaning and unit stand beside it in conf/. A group may hold
-nodes with `_target_` beyond its schema: they are checked against the callable they name.
+Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -20,135 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.errors import UserError
+from ral.schema import Node, Train
 from ral.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
-
-Node = Mapping[str, Any]
-"""A node whose content only the callables named in it know."""
-
-
-@dataclass
-class Algo:
-    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop."""
-
-    objective: list[str]
-    rollouts: bool
-    train_split: str
-    thinking: bool
-    group_size: int
-    prompts_per_step: int
-    updates_per_rollout: int
-    ema_decay: float
-    temperature: float
-    learning_rate: float
-    final_learning_rate: float
-    warmup: int
-    teacher: str | None
-    preferences: bool = False
-
-
-@dataclass
-class Model:
-    """conf/model: which weights."""
-
-    pretrained: str
-    teacher: str | None
-    freeze_vision: bool
-    learning_rates: dict[str, float]
-
-
-@dataclass
-class Dataset:
-    """conf/dataset: which entries, how they are worded and decoded. Sources may have keys of their own."""
-
-    path: str
-    media_root: str | None
-    limit: int | None
-    max_new_tokens: int
-    answer_only_share: float
-    templates: dict[str, str]
-    max_bad_share: float
-    cache_gb: float
-    disk_cache: str | None
-    disk_cache_gb: float
-    validation_path: str | None = None
-
-
-@dataclass
-class Hardware:
-    """conf/hardware: processes, precision, memory."""
-
-    accelerator: str
-    devices: int
-    num_nodes: int
-    precision: str
-    dtype: str
-    micro_batch_prompts: int
-    num_workers: int
-    share_prompt: bool
-    gradient_checkpointing: bool
-    profile: bool
-    term_gradients: bool
-    threads: int | None
-    strategy: Any
-    shard: Any
-    gather_weights: Any
-
-
-@dataclass
-class Optim:
-    """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
-
-    max_grad_norm: float
-
-
-@dataclass
-class Evaluation:
-    """conf/train.yaml, eval."""
-
-    every: int
-    prompts: int
-    batch: int
-    before: bool
-
-
-@dataclass
-class Checkpoint:
-    """conf/train.yaml, checkpoint."""
-
-    every: int
-    keep: int
-    best: str | None
-
-
-@dataclass
-class Guard:
-    """conf/train.yaml, guard."""
-
-    max_skipped: int
-    watch: bool
-
-
-@dataclass
-class Train:
-    """conf/train.yaml: everything a run needs."""
-
-    seed: int
-    max_steps: int
-    name: str
-    resume: str | None
-    debug: bool
-    start_check: bool
-    algo: Algo
-    model: Model
-    dataset: Dataset
-    hardware: Hardware
-    reward: Node
-    logger: Node
-    optim: Optim
-    eval: Evaluation
-    checkpoint: Checkpoint
-    diagnostics: Node
-    guard: Guard
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -239,6 +111,7 @@ COUNTS = (
     "hardware.num_nodes",
     "eval.prompts",
     "eval.batch",
+    "checkpoint.keep",
 )
 """Fields that count something of which there must be at least one; null where a field allows it means all."""
 
@@ -359,6 +232,36 @@ def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
     return None
 
 
+_TAKEN = """
+    uid problem_type data_type media question options gold response answer rejected rejected_reward reward tokens
+    finished grounding evidence attention response_length truncated groups_without_signal temporal_pass_rate
+    accuracy_clips accuracy_shuffled loss grad_norm skipped_updates learning_rate entropy nll ratio clip_fraction
+    clamped_ratios kl clamped_kl attention_divergence attention_distillation token_distillation pair_accuracy margin
+    attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
+"""
+TAKEN = frozenset(_TAKEN.split())
+"""Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
+
+
+def parts_have_names_of_their_own(cfg: Node) -> str | None:
+    """A part is logged and recorded under its name."""
+    for name in map(str, _select(cfg, "reward.parts") or {}):
+        if name in TAKEN or name.startswith("loss_"):
+            return f"reward.parts.{name} has the name of a metric or of a field of records: give that part another name"
+    return None
+
+
+def adapters_stand_alone(cfg: Node) -> str | None:
+    """Adapters are trained and nothing else."""
+    if not _select(cfg, "lora.rank"):
+        return None
+    if _select(cfg, "lora.rank") < 0:
+        return f"lora.rank={_select(cfg, 'lora.rank')}: write 0 (no adapters) or a rank such as 16"
+    if not _select(cfg, "model.freeze_vision"):
+        return "model.freeze_vision=false trains the vision tower, lora.rank adapters of the decoder alone: choose one"
+    return None
+
+
 PRECISIONS = ("32-true", "bf16-mixed")
 
 
@@ -382,7 +285,9 @@ RULES: tuple[Rule, ...] = (
     attention_has_a_signal,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
+    parts_have_names_of_their_own,
     precision_keeps_weights_exact,
+    adapters_stand_alone,
 )
 
 

@@ -23,13 +23,14 @@ from transformers.utils.logging import disable_progress_bar
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
-from ral.lit.checkpoint import Checkpoints, newest, read
+from ral.lit.checkpoint import Checkpoints, newest, read, verified
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.guards import Skip, Watch
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
 from ral.models.checks import check_spec, same_tokens
+from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.reward import LearnedReward
@@ -55,7 +56,7 @@ def train(cfg: DictConfig) -> None:
     folder = run_folder()
     resume = find_checkpoint(cfg.resume, folder)
     objective = build_objective(cfg.algo)
-    data = build_data(cfg, policy := load_model(cfg, str(cfg.model.pretrained)), folder)
+    data = build_data(cfg, policy := load_policy(cfg), folder)
     module = build_module(cfg, objective, build_models(cfg, policy, objective), folder)
     stop = GentleStop()
     trainer = build_trainer(cfg, folder, resume, stop)
@@ -74,11 +75,11 @@ def train(cfg: DictConfig) -> None:
     finally:
         stop.restore()
     if not stop.hurried:
-        finish(trainer, module, folder)
+        finish(cfg, trainer, module, folder)
     elif trainer.is_global_zero:
         print(f"run: {folder}", flush=True)
-    if stop.requested is not None:
-        sys.exit(SIGNALLED + stop.requested)
+    if stop.agreed is not None:
+        sys.exit(SIGNALLED + stop.agreed)
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
@@ -99,8 +100,8 @@ def original(error: BaseException) -> BaseException:
     return error
 
 
-def finish(trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Export hf/, write report.html, print where everything is."""
+def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
+    """Export hf/ and adapters, write report.html, print where everything is."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -108,7 +109,11 @@ def finish(trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
     for logger in trainer.loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
-        module.export(state, folder)
+        if cfg.lora.rank:
+            save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
+            state = merged(state, module.policy.network)
+        if cfg.lora.merge or not cfg.lora.rank:
+            module.export(state, folder)
         report = build_report(folder)
         print(f"report: {report}")
         print(f"run: {folder}", flush=True)
@@ -127,12 +132,24 @@ def load_model(cfg: DictConfig, pretrained: str) -> MLLM:
     return load(path, share_prompt=hardware.share_prompt, dtype=hardware.dtype, freeze_vision=cfg.model.freeze_vision)
 
 
+def load_policy(cfg: DictConfig) -> MLLM:
+    """The network to train, with adapters where lora.rank asks for them."""
+    policy = load_model(cfg, str(cfg.model.pretrained))
+    if cfg.lora.rank:
+        add_adapters(policy, Adapters(cfg.lora.rank, cfg.lora.alpha, tuple(cfg.lora.targets)))
+    return policy
+
+
 def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -> Models:
     """The policy and whatever other networks the objective needs frozen signals of."""
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
     wanted = frozen_needs(needed(objective.values()))
-    others: dict[str, MLLM] = {name: policy.frozen_copy() for name in ("reference", "ema") if name in wanted}
+    others: dict[str, MLLM] = {}
+    if "reference" in wanted:
+        others["reference"] = WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
+    if "ema" in wanted:
+        others["ema"] = policy.frozen_copy()
     if "teacher" in wanted:
         if cfg.algo.teacher is None:
             raise UserError(
@@ -269,29 +286,39 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
 
 
 def run_folder() -> Path:
-    """The run's folder, the same for every rank. UserError where it cannot be written."""
-    given = os.environ.get(FOLDER_VARIABLE) if int(os.environ.get("LOCAL_RANK", 0)) else None
+    """The run's folder, the same for every rank. UserError where it cannot be written.
+
+    Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
+    """
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    given = os.environ.get(FOLDER_VARIABLE) if rank else None
+    named = any(key.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for key in HydraConfig.get().overrides.hydra)
+    if given is None and started_apart() and not named:
+        raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
     folder = Path(given or HydraConfig.get().runtime.output_dir).absolute()
     os.environ[FOLDER_VARIABLE] = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        probe = folder / f".writable_{os.getpid()}"
+        probe.touch()
+        probe.unlink()
     except OSError as error:
         raise UserError(f"hydra.run.dir={folder}: cannot be written ({error.strerror}): name another folder") from error
     return folder
+
+
+def started_apart() -> bool:
+    """Whether torchrun or srun started this process as one of several."""
+    env = os.environ
+    by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
+    return by_torchrun or ("SLURM_PROCID" in env and int(env.get("SLURM_NTASKS", 1)) > 1)
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
     if resume is None:
         return None
-    found = newest(folder / "checkpoints") if resume == "auto" else Path(resume)
-    if found is not None and not found.is_dir():
-        raise UserError(
-            f"resume={resume}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
-        )
-    return found
+    return newest(folder / "checkpoints") if resume == "auto" else verified(Path(resume))
 
 
 def quiet_libraries() -> None:

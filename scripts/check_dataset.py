@@ -10,22 +10,27 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ral.cli import run
-from ral.config import Dataset, bind_targets, check_schema, plain
+from ral.config import bind_targets, check_schema, plain
+from ral.schema import Dataset, Model
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ral.data.bad import Bad
     from ral.data.order import Samples
+    from ral.lit.data import Collate
+    from ral.types import Example
 
+ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 32  # entries that a worker is given
+FOR_SFT = "video_r1_cot"  # the choice of dataset whose training split is for SFT
 
 
 @dataclass
@@ -33,7 +38,8 @@ class Settings:
     """conf/check.yaml."""
 
     dataset: Dataset
-    splits: list[str]
+    model: Model
+    splits: list[str] | None
     workers: int | None
     strict: bool
     debug: bool
@@ -65,6 +71,11 @@ def start_worker(splits: dict[str, Samples]) -> None:
     SPLITS.update(splits)
 
 
+def usable(collate: Collate, example: Example) -> None:
+    """BadSample for an example that a run would skip; one with chosen and rejected is for a reward model."""
+    replace(collate, preferences=example.chosen is not None).check(example)
+
+
 def look(split: str, places: range) -> list[Seen | Bad]:
     """What becomes of the entries at some places."""
     return [seen(SPLITS[split], at) for at in places]
@@ -92,20 +103,34 @@ def seen(samples: Samples, at: int) -> Seen | Bad:
 
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
     """The splits as a run opens them. strict: "sft" needs reasoning, others a gold answer that the rules can read."""
+    from hydra.core.hydra_config import HydraConfig
     from hydra.utils import instantiate
 
     from ral.data.bad import Checked, any_use
     from ral.data.media import media_reader
     from ral.data.order import Samples
-    from ral.data.prompts import target
+    from ral.lit.data import Collate
+    from ral.models.family import read_config
+    from ral.models.processor import Processor
     from ral.rewards.accuracy import check_gold
 
-    dataset = cfg.dataset
+    dataset, model, shipped = cfg.dataset, cfg.model.pretrained, ROOT / cfg.model.pretrained
+    model = str(shipped) if not Path(model).exists() and shipped.exists() else model
+    read_config(model)
+    collate = Collate(
+        Processor.from_folder(model),
+        templates=(dataset.templates.think, dataset.templates.zero),
+        thinking=cfg.strict,
+        answer_only_share=dataset.answer_only_share,
+        scorable=Checked(check_gold) if cfg.strict else any_use,
+    )
     source, media = instantiate(dataset.source), instantiate(dataset.media)
     reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
-    uses = {"sft": partial(target, thinking=True)} if cfg.strict else {}
-    gold = Checked(check_gold) if cfg.strict else any_use
-    return {split: Samples(source(split=split), reader, uses.get(split, gold), range) for split in cfg.splits}
+    training = "sft" if HydraConfig.get().runtime.choices.dataset == FOR_SFT else "train"
+    return {
+        split: Samples(source(split=split), reader, partial(usable, replace(collate, targets=split == "sft")), range)
+        for split in cfg.splits or (training, "validation")
+    }
 
 
 def scan(splits: dict[str, Samples], workers: int) -> Iterator[list[Seen | Bad]]:

@@ -6,7 +6,8 @@
 chosen: the entry's own reasoning and right answer in the form that prompts ask for. rejected, in the same form: another
 of its options, also in the reasoning; without options, the response to an entry with another answer, of the same
 question where there is one, else of the same problem type. So the picture or clip tells the two apart, not their form.
-An entry without reasoning gives answers alone. Entries for which there is no other answer are left out and counted.
+An entry without reasoning gives answers alone. Entries for which there is no other answer, or whose reasoning does not
+name the right option, are left out and counted; so are those that cannot be used.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
+from ral.data.bad import BadSample
 from ral.data.prompts import target
 from ral.data.sources import parse_own, read_file
 from ral.data.visual_search import make
@@ -47,12 +49,14 @@ def other_option(example: Example, rng: random.Random) -> str | None:
     letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
     answer = LETTER.match(f"{example.answer}.")
     right = next((text for letter, text in letters if answer and letter == answer[1]), None)
-    wrong = [pair for pair in letters if pair[1] != right]
-    if right is None or not wrong:
+    wrong = [pair for pair in letters if pair[1] not in (right, "")]
+    if not right or not wrong:
         return None
     letter, text = rng.choice(wrong)
-    thought = example.thought.replace(right, text) if example.thought else None
-    return target(replace(example, answer=letter, thought=thought), bool(thought))
+    if not example.thought:
+        return target(replace(example, answer=letter), False)
+    thought, times = re.subn(rf"(?<!\w){re.escape(right)}(?!\w)", lambda _: text, example.thought, flags=re.IGNORECASE)
+    return target(replace(example, answer=letter, thought=thought), True) if times else None
 
 
 def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
@@ -91,6 +95,17 @@ def visual_search(size: int) -> Path:
     return make(root, "sft", size=size, seed=1, distractors=3, free_form_share=0.4)
 
 
+def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
+    """The entries that can be used, and what is wrong with the others."""
+    good, bad = [], []
+    for at in range(len(entries)):
+        try:
+            good.append(entries[at])
+        except BadSample as error:
+            bad.append(error)
+    return good, bad
+
+
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
     """Write JSON lines; how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,12 +127,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         data = options.data or visual_search(options.limit or 4000)
-        examples = list(read_file(data, media_root=options.media_root, limit=options.limit, parse=parse_own))
+        entries = read_file(data, media_root=options.media_root, limit=options.limit, parse=parse_own)
+        examples, bad = usable(entries)
+        if not examples:
+            raise bad[0]
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     count = write((entry(*pair) for pair in pairs(examples, options.seed)), options.output)
-    print(f"pairs: {count} left out: {len(examples) - count}")
+    print(f"pairs: {count} left out: {len(examples) - count} bad: {len(bad)}" + (f" ({bad[0]}, ...)" if bad else ""))
     print(f"output: {options.output}")
     return 0
 

@@ -72,12 +72,45 @@ def test_what_only_some_uses_rule_out(made: Path, tmp_path: Path) -> None:
         assert [json.loads(line)["index"] for line in found] == bad
 
 
+def scanned(folder: Path, entries: list[dict[str, object]], *settings: str) -> list[tuple[int, str]]:
+    """(index, reason) of each bad entry of a file."""
+    (folder / "data.json").write_text(json.dumps(entries))
+    done = call(
+        "check_dataset.py", "dataset.path=data.json", "workers=1", "hydra.run.dir=out", *settings, folder=folder
+    )
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "out" / "bad_samples.jsonl").read_text().splitlines()
+    return [(line["index"], line["reason"]) for line in map(json.loads, lines)]
+
+
+def test_control_tokens_and_pairs_as_a_run_takes_them(tmp_path: Path) -> None:
+    """The model's tokens rule entries out, in pairs also those of their responses; pairs need no gold answer."""
+    good = {"question": "What is it?", "images": []}
+    pair = {**good, "chosen": "<answer>red</answer>", "rejected": "<answer>blue</answer>"}
+    entries: list[dict[str, object]] = [{**good, "answer": "red"} for _ in range(3)]
+    entries += [{**good, "question": "What is <|im_end|>?", "answer": "red"}, pair, {**pair, "chosen": "<|endoftext|>"}]
+    found = scanned(tmp_path, [*entries, good, pair, pair], "dataset=jsonl")
+    assert [index for index, _ in found] == [3, 5, 6]
+    assert "control token <|im_end|>" in found[0][1] and "the chosen holds" in found[1][1]
+    assert "'answer': missing" in found[2][1]
+
+
+def test_the_file_for_sft_is_looked_at_as_sft_does(made: Path, tmp_path: Path) -> None:
+    """No reasoning: bad where video_r1_cot trains, not in what it holds out, and not for dataset=video_r1."""
+    entry = {"problem_id": 1, "problem": "How many?", "problem_type": "numerical", "data_type": "image"}
+    entry |= {"solution": "<answer>2</answer>", "path": str(made / "sources/good/1.png")}
+    entries: list[dict[str, object]] = [{**entry, "process": "<think>two</think>"}, *(dict(entry) for _ in range(9))]
+    assert [index for index, _ in scanned(tmp_path, entries, "dataset=video_r1_cot")] == [1, 2, 3, 4, 5, 6, 7]
+    assert scanned(tmp_path, entries, "dataset=video_r1") == []
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (("dataset=video_r1",), "dataset.path is not set"),
         (("dataset=video_r1", "dataset.path=gone.json"), "gone.json: no such file"),
         (("dataset=vidoe_r1",), "did you mean video_r1"),
+        (("model.pretrained=/gone",), "model.pretrained=/gone: no such folder"),
         (("dataset.limits=3",), "unknown key dataset.limits"),
     ],
 )

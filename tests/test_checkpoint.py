@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from ral.lit.callbacks import Evaluations, GentleStop
-from ral.lit.checkpoint import CHECKSUM, FILE, PARTIAL, Checkpoints, newest, read, save, saved
+from ral.lit.checkpoint import CHECKSUM, FILE, PARTIAL, Checkpoints, newest, read, save, saved, verified
 from ral.lit.loggers import JsonLines
 from ral.types import Example, UserError
+
+PART = "{{_target_: ral.rewards.combine.Part, weight: 1, function: {{_target_: {}, _partial_: true}}}}"
+SOME_REWARD = f"+reward.parts.size={PART.format(__name__ + '.size')}"
+GROWING = f"+reward.parts.growing={PART.format(__name__ + '.growing')}"
+CALLS = itertools.count()
 
 
 def state(step: int) -> dict[str, Any]:
@@ -55,13 +62,15 @@ def test_a_run_does_not_begin_again_where_all_are_damaged(root: Path) -> None:
     assert newest(root / "empty") is None
 
 
-def test_reading_verifies(root: Path) -> None:
-    assert torch.equal(read(root / "step_000010")["weights"]["policy"]["w"], torch.full((5000,), 10.0))
+def test_a_named_one_is_verified(root: Path) -> None:
+    assert torch.equal(read(verified(root / "step_000010"))["weights"]["policy"]["w"], torch.full((5000,), 10.0))
     damage(root / "step_000010")
-    with pytest.raises(UserError, match=r"step_000010/state.pt is damaged"):
-        read(root / "step_000010")
+    with pytest.raises(UserError, match=r"resume=.*step_000010: it is damaged"):
+        verified(root / "step_000010")
+    with pytest.raises(UserError, match=r"no such checkpoint folder; write resume=auto"):
+        verified(root / "step_000099")
     (root / "step_000005" / CHECKSUM).unlink()  # as version 0.1.0 wrote them
-    assert read(root / "step_000005")["step"] == 5
+    assert read(verified(root / "step_000005"))["step"] == 5
     (root / "step_000005" / FILE).write_bytes(b"no checkpoint")
     with pytest.raises(UserError, match="cannot be read"):
         read(root / "step_000005")
@@ -88,14 +97,26 @@ def test_a_full_disk_leaves_the_checkpoints_before(root: Path) -> None:
 
 
 def test_the_newest_and_the_best_are_kept(root: Path) -> None:
+    """Three evaluations: the second is the best, the third as good."""
     evaluations = Evaluations(root, GentleStop(), every=5, before=False)
     callback = Checkpoints(root, evaluations, every=5, keep=1, best="eval/accuracy")
-    callback.highest = {"step": 5, "metric": "eval/accuracy", "value": 0.5}
+    better = []
+    for step, value in ((5, 0.2), (10, 0.5), (15, 0.5)):
+        evaluations.latest = (step, {"eval/accuracy": value})
+        better.append(callback.consider(SimpleNamespace(rollout_step=step)))
+    assert better == [True, True, False]
+    assert not callback.consider(SimpleNamespace(rollout_step=16))  # the evaluation is of another step
     callback.prune()
-    assert [p.name for p in saved(root)] == ["step_000005", "step_000015"]
-    assert json.loads((root / "best.json").read_text())["step"] == 5
-    assert callback.is_better({"eval/accuracy": 0.6}) and not callback.is_better({"eval/accuracy": 0.5})
-    assert not callback.is_better({"eval/reward": 0.9})
+    assert [p.name for p in saved(root)] == ["step_000010", "step_000015"]
+    assert json.loads((root / "best.json").read_text()) == {"step": 10, "metric": "eval/accuracy", "value": 0.5}
+
+
+def test_the_last_evaluation_counts_for_the_best(run: Callable[..., Path], small: list[str]) -> None:
+    """With a reward that grows at every call, every evaluation beats the one before."""
+    folder = run(
+        *small, "algo=grpo", "checkpoint.best=eval/reward", "checkpoint.keep=1", "max_steps=2", "eval.every=1", GROWING
+    )
+    assert json.loads((folder / "checkpoints" / "best.json").read_text())["step"] == 2
 
 
 def test_metrics_of_a_killed_run_go_on(tmp_path: Path) -> None:
@@ -108,8 +129,9 @@ def test_metrics_of_a_killed_run_go_on(tmp_path: Path) -> None:
     assert [r["step"] for r in found] == [0, 1, 2, 3, 4] and found[-1]["train/reward"] == 0.7
 
 
-SIZE = f"{{_target_: {__name__}.size, _partial_: true}}"
-SOME_REWARD = f"+reward.parts.size={{_target_: ral.rewards.combine.Part, weight: 1, function: {SIZE}}}"
+def growing(example: Example, text: str) -> float:
+    """More at every call."""
+    return float(next(CALLS))
 
 
 def size(example: Example, text: str) -> float:

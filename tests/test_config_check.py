@@ -202,6 +202,13 @@ def test_the_objective_names_terms_that_exist() -> None:
     assert message(algo__objective=[]).startswith("algo.objective is empty")
 
 
+def test_parts_of_the_reward_have_names_of_their_own() -> None:
+    part = term("anything", weight=1.0)
+    for name in ("kl", "reward", "tokens", "response", "loss_token"):
+        assert message(reward={"parts": {name: part}}).startswith(f"reward.parts.{name} has the name of a metric")
+    check(valid(reward={"parts": {"accuracy": part, "format": part, "length": part, "hedging": part}}))
+
+
 TRAP = "leaves the attention term without any signal"
 
 

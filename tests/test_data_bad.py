@@ -179,6 +179,28 @@ def test_no_usable_entry() -> None:
     assert uid == "" and len(met) == LONGEST_RUN
 
 
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (
+            UserError("a.json: has changed since the run started; start again"),
+            "a.json: has changed since .*; start again",
+        ),
+        (OSError(28, "No space left on device", "/d/x"), "dataset: .*No space left on device: '/d/x'; see to the disk"),
+    ],
+)
+def test_what_is_wrong_with_more_than_an_entry_comes_back_as_a_line(error: Exception, message: str) -> None:
+    """A worker would bury it in a traceback."""
+
+    def check(example: Example) -> None:
+        raise error
+
+    samples = Samples(Numbered(9, set()), MediaReader(MediaSettings()), check, range)  # type: ignore[arg-type]
+    batch = Collate(None, ("think", "zero"), thinking=True)([samples[1]])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"^{message}"):
+        data_with(Ledger(None, 1.0)).count("train", 50, [batch])
+
+
 def test_held_out_entries_give_way_to_spare_ones() -> None:
     assert list(HeldOut(10, 4)(1)) == [1, 5, 9] and list(HeldOut(4, 4)(1)) == [1]
 
@@ -331,13 +353,25 @@ def test_workers_hand_bad_entries_over(run: Callable[..., Path], overrides: list
     assert {line["index"] for line in lines(folder / "bad_samples.jsonl")} == BROKEN | HELD_OUT_BROKEN
 
 
+BY_UID = """
+import zlib
+
+def by_uid(example, response):
+    return zlib.crc32(example.uid.encode()) / 2**32
+"""
+
+
 @pytest.mark.slow
 def test_two_ranks_skip_what_one_does(overrides: list[str], tmp_path: Path) -> None:
-    """The same prompts, so the same rewards; the same list in another order within a step."""
+    """The same prompts, so the same rewards, which tell prompts apart; the same list in another order within a step."""
+    (tmp_path / "by_uid.py").write_text(BY_UID)
+    function = "{_target_: by_uid.by_uid, _partial_: true}"
+    reward = [f"+reward.parts.by_uid={{_target_: ral.rewards.combine.Part, weight: 1, function: {function}}}"]
     two = ["hardware=ddp", "hardware.accelerator=cpu", "hardware.precision=32-true", "hardware.num_workers=0"]
     for name, extra in (("one", []), ("two", two)):
-        command = [sys.executable, str(ROOT / "train.py"), *overrides, *extra, "max_steps=4", "logger=jsonl"]
-        environment = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, str(ROOT / "train.py"), *overrides, *reward, *extra, "max_steps=4", "logger=jsonl"]
+        environment = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
         done = subprocess.run(
             [*command, f"hydra.run.dir={tmp_path / name}"],
             cwd=tmp_path,
@@ -352,3 +386,4 @@ def test_two_ranks_skip_what_one_does(overrides: list[str], tmp_path: Path) -> N
     for key in ("data/skipped", "train/response_length", "train/reward"):
         values = [[line.get(key) for line in lines(folder / "metrics.jsonl")] for folder in (one, other)]
         assert values[0] == pytest.approx(values[1]), key
+    assert len({value for value in values[0] if value is not None}) == 4  # rewards of other prompts are others

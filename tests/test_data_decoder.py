@@ -99,6 +99,41 @@ def test_other_ends_are_reasons(readers: object, clip: Path, name: str, reason: 
             reader.read(getattr(readers, name), clip, SETTINGS)
 
 
+def test_what_was_not_read_is_no_answer_to_the_next_clip(
+    readers: object, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is larger than this process has memory for, say."""
+
+    def fails(_: object) -> None:
+        raise MemoryError
+
+    reader = Decoder()
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(decoder.pickle, "load", fails)
+        reader.read(readers.process, clip, SETTINGS)  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="first line"):
+        reader.read(readers.raises, clip, SETTINGS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "code, reason",
+    [
+        ("pickle.dump((99, (None, 0.0)), sys.stdout.buffer)", "the answer to another request"),
+        ("time.sleep(60)", r"not done after 0.1 s, nor ended then"),
+    ],
+)
+def test_the_process_answers_what_was_asked_in_time(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
+) -> None:
+    """Also one whose own limit does not work: nothing ends it while it waits for a disk that is gone."""
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-c", f"import pickle, sys, time; {code}"))
+    monkeypatch.setattr(decoder, "START_S", 0.3 if "sleep" in code else 9.0)
+    reader, started = Decoder(), time.perf_counter()
+    with pytest.raises(ValueError, match=reason):
+        reader.read(read_by_pyav, clip, MediaSettings(timeout_s=0.1))
+    assert reader._process is None and time.perf_counter() - started < 9
+
+
 def test_what_a_reader_prints_does_not_get_between(
     readers: object, clip: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,7 +166,7 @@ def test_the_second_reader_takes_over_then_the_clip_is_bad(
     assert (MediaReader(SETTINGS).read(media).frames.numpy() == read_by_pyav(clip, SETTINGS)[0]).all()
     monkeypatch.setattr(clips, "READERS", (("decord", readers.crashes), ("PyAV", hangs)))  # type: ignore[attr-defined]
     reader, started = MediaReader(SETTINGS), time.perf_counter()
-    for _ in range(3):  # the second and third time it is known
+    for _ in range(9):  # from the third time on it is known
         with pytest.raises(BadMedia, match=r"decord: crashed \(SIGSEGV\); PyAV: not done after 1 s"):
             reader.read(media)
     assert time.perf_counter() - started < 8

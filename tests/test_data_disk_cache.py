@@ -88,6 +88,29 @@ def _fill(folder: str, name: str) -> None:
         cache.get(f"{name}{n // 2}")
 
 
+@pytest.mark.parametrize("left", ["", "garbage"])
+def test_a_total_that_was_lost_is_counted_anew(tmp_path: Path, left: str) -> None:
+    """A process was killed while it wrote the total."""
+    frames = np.zeros((1, 56, 56, 3), np.uint8)
+    one = frames.nbytes + 300
+    for n in range(8):
+        DiskCache(tmp_path, 5 * one).put(f"{n}", frames, float(n))
+        (tmp_path / "size").write_text(left)
+    assert size_of(tmp_path) <= 5 * one
+    DiskCache(tmp_path, 5 * one)
+    assert int((tmp_path / "size").read_text()) == size_of(tmp_path)
+
+
+def test_frames_are_on_the_disk_before_they_have_their_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, synced = DiskCache(tmp_path, 10**6), []
+    monkeypatch.setattr(
+        disk_cache.os, "fsync", lambda number: synced.append((os.fstat(number), list(tmp_path.iterdir())))
+    )
+    cache.put("a", np.zeros((1, 28, 28, 3), np.uint8), 0.0)
+    ((status, there),) = synced
+    assert status.st_size == (tmp_path / "a.npy").stat().st_size and tmp_path / "a.npy" not in there
+
+
 def test_processes_share_the_cap(tmp_path: Path) -> None:
     context = get_context("fork")
     workers = [context.Process(target=_fill, args=(str(tmp_path), name)) for name in "abc"]

@@ -91,6 +91,50 @@ def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(read(tmp_path / "folder" / "1.parquet", "validation", validation_size=1), [9])
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        (
+            "data/train-00000-of-00002",
+            "data/train-00001-of-00002",
+            "data/validation-00000-of-00001",
+            "data/test-0-of-1",
+        ),
+        ("train/part-00000-of-00002", "train/part-00001-of-00002", "validation/part-00000-of-00001", "test/0"),
+        ("train_a", "train_b", "validation", "my-test-2024"),
+    ],
+)
+def test_parquet_files_with_splits_in_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for number, name in enumerate(names):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        table(2, 10 * number).to_parquet(tmp_path / "folder" / f"{name}.parquet")
+    check(read(tmp_path / "folder", "train"), [0, 1, 10, 11])
+    check(read(tmp_path / "folder", "validation"), [20, 21])
+    check(read(tmp_path / "folder", "validation", validation_split="test"), [30, 31])
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (("train-0-of-1", "more"), r"more.parquet: names no split, and files beside it do; rename it like train-00000"),
+        (("train_or_test", "train"), r"train_or_test.parquet: names the splits test and train; rename it"),
+        (("train_sft-0-of-1", "test_sft-0-of-1"), r"write dataset.source.train_split=<test_sft or train_sft>"),
+    ],
+)
+def test_parquet_files_of_which_the_split_is_not_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "folder").mkdir()
+    for name in names:
+        table(2).to_parquet(tmp_path / "folder" / f"{name}.parquet")
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "folder", "train")
+
+
 def test_paths_lists_and_raw_bytes(tmp_path: Path) -> None:
     for n in range(3):
         picture(n).save(tmp_path / f"{n}.png")

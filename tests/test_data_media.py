@@ -11,6 +11,8 @@ import av
 import numpy as np
 import pytest
 import torch
+import yaml
+from conftest import CONF
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -110,6 +112,35 @@ def test_transparent_is_white(tmp_path: Path) -> None:
 def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     ramp = np.array([[0, 257 * 100, 65535]], dtype=np.uint16)
     assert np.asarray(load_picture(save(tmp_path / "a.png", ramp)))[0, :, 0].tolist() == [0, 100, 255]
+
+
+@pytest.mark.parametrize("name", ["hf", "jsonl", "video_r1", "video_r1_cot"])
+def test_workers_keep_no_media_unless_told(name: str) -> None:
+    """Each has its own, on every rank; in a large dataset nothing comes again soon."""
+    assert yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())["cache_gb"] == 0
+
+
+def test_fractions_are_scaled(tmp_path: Path) -> None:
+    for top, wanted in ((1.0, [0, 51, 255]), (255.0, [0, 51, 255]), (0.0, [0, 0, 0])):
+        ramp = np.array([[0.0, 0.2, 1.0]], dtype=np.float32) * top
+        assert np.asarray(load_picture(save(tmp_path / "a.tif", ramp)))[0, :, 0].tolist() == wanted
+
+
+def test_a_passing_fault_is_forgotten_and_a_lasting_one_is_not_met_again(tmp_path: Path) -> None:
+    item, reader = Media("image", tmp_path / "a.png"), MediaReader(SMALL)
+    for _ in range(2):
+        item.path.unlink(missing_ok=True)
+        with pytest.raises(BadMedia, match="no such file"):
+            reader.read(item)
+        save(item.path, HALVES)
+        assert reader.read(item).frames.shape[0] == 1
+    item.path.unlink()
+    for _ in range(2):
+        with pytest.raises(BadMedia, match="no such file"):
+            reader.read(item)
+    save(item.path, HALVES)
+    with pytest.raises(BadMedia, match="no such file"):
+        reader.read(item)
 
 
 def test_camera_rotation_is_undone(tmp_path: Path) -> None:

@@ -311,6 +311,35 @@ def test_an_entry_that_is_not_json_is_one_bad_entry(folder: Path, form: str, bro
     assert bad_of(examples, at, caught.value).record()["problem_id"] is None
 
 
+@pytest.mark.parametrize(
+    "text, readable",
+    [
+        ('[{"id":1,"q":"a"},{"q":"x" "id":2},{"q":"y","id":3},{"id":4,"q":"c"}]', [0, 2, 3]),  # keys in any order
+        ('[{"id":1,"q":"a"},{"q":"x" "id":2},{"id":3 "q":"y"},{"id":4,"q":"c"}]', [0, 3]),  # two in a row
+        ('[{"id":1,"q":"a","ev":[]},{"id":2,"q":"a","ev":[{"id":1},{"id":2}] x},{"q":"y","id":3}]', [0, 2]),
+        ('[{"id":1,"ev":[{"box":1},{"box":2}] x},{"id":2},{"id":3}]', [1, 2]),  # the first one is broken
+        ('[{"id":1,"ev":[{"box":1},{"box":2}] x},{"id":2,"ev":[{"box":3},{"box":4}]}]', [1]),
+    ],
+)
+def test_no_good_entry_is_lost_behind_a_broken_one(folder: Path, text: str, readable: list[int]) -> None:
+    rows = jsonfile.open_json(write(folder, text))
+    found = []
+    for index in range(len(rows)):
+        try:
+            found.append((index, rows.row(index)["id"] - 1))
+        except BadSample:
+            continue
+    assert found == [(n, n) for n in readable] and len(rows) == readable[-1] + 1
+
+
+def test_a_broken_entry_that_fills_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
+    monkeypatch.setattr(jsonfile, "WINDOW", 64)
+    path = write(folder, [own(), own(answer="x" * 999), own()], "long.json")
+    with pytest.raises(UserError, match=r"long.json: entry 2 is not JSON, or longer than 200 characters"):
+        read_file(path)
+
+
 def test_windows_of_a_large_file_meet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries of one to four bytes a character are found wherever the window's edge falls."""
     entries = [own(answer="aé中😀"[n % 4] * (n % 7 + 1), id=n) for n in range(50)]

@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from test_reward_model import write_pairs
 
+from ral.config import TAKEN
 from ral.ops.attention import renormalise
 from ral.ops.divergence import jsd
 from ral.report.panels import PANELS
@@ -121,6 +122,24 @@ def test_runs_log_and_leave_what_the_documents_say(runs: list[Path]) -> None:
 def test_every_metric_has_formula_unit_and_reduction() -> None:
     rows = re.findall(r"^\| `[^`]+` \|(.*)\|$", (DOCS / "metrics.md").read_text(), re.MULTILINE)
     assert all(len(cells) == 3 and all(c.strip() for c in cells) for cells in (row.split(" | ") for row in rows))
+
+
+def test_no_part_of_a_reward_may_take_a_documented_name() -> None:
+    """config.TAKEN is what the pages name, less the parts themselves and the names with a placeholder."""
+    metrics = [key.removeprefix("train/") for key in first_column((DOCS / "metrics.md").read_text())]
+    fields = first_column(
+        (DOCS / "outputs.md").read_text().split("## eval/before.jsonl")[1].split("\n## checkpoints")[0]
+    )
+    names = {name for name in (*metrics, *fields) if name.isidentifier()}
+    assert names - TAKEN == {"step", "accuracy", "format", "temporal", "length"} and names >= TAKEN
+
+
+def test_every_field_of_a_yaml_has_a_comment() -> None:
+    """But groups, names in underscores, lists of choices, and values passed on from another field."""
+    plain = re.compile(r"^ *(?!_)\w+: (?!\$\{(?:algo|dataset|reward)\.)[^#\n]+$", re.MULTILINE)
+    pages = [p for p in CONF.rglob("*.yaml") if p.parent.name != "help"]
+    assert len(pages) > 25
+    assert [(p.name, line) for p in pages for line in plain.findall(p.read_text())] == []
 
 
 def test_the_curves_of_the_report_are_documented() -> None:

@@ -80,7 +80,7 @@ def test_interrupt_saves_reports_and_exits_with_130_and_resumes(command: list[st
 def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Path, number: int, code: int) -> None:
     """The whole process group is signalled, as schedulers do: loader workers live on. No evaluation, no export."""
     folder = tmp_path / "stopped"
-    long = [*command, "max_steps=10000", "hardware.num_workers=1", f"hydra.run.dir={folder}"]
+    long = [*command, "max_steps=10000", "eval.every=1", "hardware.num_workers=1", f"hydra.run.dir={folder}"]
     process = subprocess.Popen(
         long, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -94,6 +94,10 @@ def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Pat
     step = len(metrics.read_text().splitlines()) - 1
     assert newest(folder / "checkpoints") == folder / "checkpoints" / f"step_{step:06d}"
     assert not (folder / "hf").exists() and not (folder / "eval" / "after.jsonl").exists()
+    rest = [*command, "eval.every=1", f"max_steps={step + 1}", f"hydra.run.dir={folder}", "resume=auto"]
+    assert finish(rest, tmp_path).returncode == 0
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(step + 2)) and all("eval/reward" in line for line in lines)
 
 
 def test_multirun_gives_a_run_for_each_combination(command: list[str], tmp_path: Path) -> None:

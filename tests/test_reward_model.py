@@ -6,6 +6,8 @@ import importlib.util
 import json
 import math
 import os
+import random
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,7 +32,7 @@ from ral.ops.aggregate import Counts, sequence_mean
 from ral.ops.preferences import bradley_terry
 from ral.rewards.combine import Part, Reward
 from ral.rollout.sampler import PairSampler, given
-from ral.types import PromptBatch, Rollout, UserError
+from ral.types import Example, PromptBatch, Rollout, UserError
 
 LONG, SHORT = "<think>red</think><answer>A. red</answer>", "<answer>blue</answer>"
 
@@ -220,10 +222,11 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     choice = {"question": "Color?", "options": ["red", "blue"], "answer": "A", "thought": "it is red", "images": []}
     free = [{"question": "Which?", "answer": a, "thought": f"it is {a}", "image": "0.png"} for a in ("x", "y")]
     lonely = {"question": "How many?", "answer": "3", "problem_type": "numerical", "images": []}
+    bad = {"question": "Where?", "answer": "x", "image": "gone.png"}
     data, output = tmp_path / "data.json", tmp_path / "out" / "pairs.jsonl"
-    data.write_text(json.dumps([choice, *free, lonely]))
+    data.write_text(json.dumps([bad, choice, *free, lonely]))
     assert script().main(["--data", str(data), "--output", str(output)]) == 0
-    assert "pairs: 3 left out: 1" in capsys.readouterr().out
+    assert re.search(r"pairs: 3 left out: 1 bad: 1 \(.*entry 1: .*no such file.*gone.png", capsys.readouterr().out)
     found = list(jsonl("train", path=output, validation_path=output))
     assert [(e.chosen, e.rejected) for e in found] == [
         ("<think>it is red</think><answer>A</answer>", "<think>it is blue</think><answer>B</answer>"),
@@ -233,6 +236,28 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found[1].media[0].path == tmp_path / "0.png"
     assert script().main(["--data", str(tmp_path / "none.json"), "--output", str(output)]) == 1
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "thought", "rejected"),
+    [
+        (
+            ("A. red", "B. blue"),
+            "a hundred; Red, so red.",
+            "<think>a hundred; blue, so blue.</think><answer>B</answer>",
+        ),
+        (("A. red", "B. blue"), "one of a hundred", None),  # it would argue for the right one
+        (("A.", "B. blue"), "so it is", None),
+        (("A. red", "B."), "it is red", None),
+        (("A. red", "B. \\1"), "it is red", "<think>it is \\1</think><answer>B</answer>"),
+        (("A. red", "B. blue"), None, "<answer>B</answer>"),
+    ],
+)
+def test_a_rejected_response_argues_for_its_own_option(
+    options: tuple[str, ...], thought: str | None, rejected: str | None
+) -> None:
+    example = Example("a", "Color?", "A", "multiple choice", options=options, thought=thought)
+    assert script().other_option(example, random.Random(0)) == rejected
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

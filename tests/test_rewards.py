@@ -123,7 +123,7 @@ def test_format(response: str, thinking: int, zero: int) -> None:
     ("kind", "gold", "says"),
     [
         ("numerical", "a lot", "holds no single number"),
-        ("numerical", "3:45", "holds no single number"),
+        ("numerical", "3:45 or 4:45", "holds no single number"),
         ("regression", "", "holds no single number"),
         ("multiple choice", "C", "names no option; write one of the letters A, B"),
         ("multiple choice", "maybe", "names no option"),

@@ -200,6 +200,8 @@ def test_settings_that_cannot_work() -> None:
     assert temporal(share=0.4).sampler.group_size == 2
     with pytest.raises(UserError, match=r"^algo.temporal.share=0.1 of algo.group_size=4 is no response: write more$"):
         temporal(share=0.1)
+    with pytest.raises(UserError, match=r"^reward.parts.accuracy.weight=0 leaves the order bonus .* without effect"):
+        Temporal(PolicySampler(4), Part(says_red, 0.0), OrderBonus())
     with pytest.raises(UserError, match="shortest=9 to longest=8 is no range"):
         LengthBonus(shortest=9, longest=8)
 

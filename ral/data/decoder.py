@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import select
 import signal
 import subprocess
 import sys
 import weakref
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ral.data.clips import Frames, MediaSettings, Reader
 
 CLIPS_OF_A_PROCESS = 500
+START_S = 30.0  # seconds beyond a clip's limit: for the start of the process, and before one that nothing ends is left
+END_S = 5.0  # seconds that an ended process may take to be gone
 COMMAND = (sys.executable, "-P", "-c", "from ral.data.decoder import main; main()")
 
 
@@ -37,12 +41,18 @@ class Decoder:
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:
-            pickle.dump((reader, path, settings), process.stdin)
+            pickle.dump((self._clips, reader, path, settings), process.stdin)
             process.stdin.flush()
-            answer = pickle.load(process.stdout)
-        except (EOFError, OSError, pickle.UnpicklingError):
+            _await(process.stdout, settings)
+            number, answer = pickle.load(process.stdout)
+            if number != self._clips:
+                raise ValueError("the answer to another request")
+        except BaseException as error:  # what is unread of this answer would be the next clip's
             self._process = None
-            raise ValueError(_end(process, settings)) from None
+            if isinstance(error, EOFError | BrokenPipeError | pickle.UnpicklingError):
+                raise ValueError(_end(process, settings)) from None
+            _stop(process)
+            raise
         if isinstance(answer, str):
             raise ValueError(answer)
         return answer
@@ -67,10 +77,22 @@ class Decoder:
         return self._process
 
 
+def _await(answers: IO[bytes], settings: MediaSettings) -> None:
+    """Return when an answer begins, or its process ends. ValueError where neither comes, as from a lost disk."""
+    poll = select.poll()
+    poll.register(answers, select.POLLIN)
+    if not poll.poll(None if settings.timeout_s is None else 1000 * (settings.timeout_s + START_S)):
+        raise ValueError(f"not done after {settings.timeout_s:g} s, nor ended then")
+
+
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
     """Why a process gave no answer; waits for its end."""
     _close(process)
-    code = process.wait()
+    try:
+        code = process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return "ended its answer too early"
     if code == -signal.SIGALRM:
         return f"not done after {settings.timeout_s:g} s"
     return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
@@ -87,7 +109,8 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     _close(process)
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # the kernel ends it when its disk answers
+        process.wait(END_S)
 
 
 def reason_of(error: BaseException) -> str:
@@ -97,19 +120,19 @@ def reason_of(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Answer requests (reader, path, settings) from stdin until it is closed, each with a result or a reason.
+    """Answer requests (number, reader, path, settings) from stdin until it is closed: (number, result or reason).
 
     At the time limit the kernel ends this process: a decoder that hangs in C would not hear of it otherwise.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
-        signal.signal(number, signal.SIG_IGN)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
+        signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     answers, errors, nowhere = os.fdopen(os.dup(1), "wb"), os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)  # what a library prints must not get between the answers
     while True:
         try:
-            reader, path, settings = pickle.load(sys.stdin.buffer)
+            number, reader, path, settings = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
         signal.setitimer(signal.ITIMER_REAL, settings.timeout_s or 0.0)
@@ -120,5 +143,5 @@ def main() -> None:
             answer = reason_of(error)
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         os.dup2(errors, 2)
-        pickle.dump(answer, answers, protocol=5)
+        pickle.dump((number, answer), answers, protocol=5)
         answers.flush()

@@ -31,7 +31,8 @@ def cache_key(path: Path, kind: str, settings: MediaSettings) -> str:
 class DiskCache:
     """Frames and seconds by key, at most `cap_bytes` in `folder`. UserError where the folder cannot be written.
 
-    A file is written aside and renamed. The total stands in `folder/size`, which also is the lock for changing it.
+    A file is written aside and renamed. The total stands in `folder/size`, which also is the lock for changing it;
+    where a process that was killed left no number in it, the files are counted.
     """
 
     def __init__(self, folder: Path, cap_bytes: int) -> None:
@@ -39,6 +40,8 @@ class DiskCache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "size").touch()
+            with self._total():
+                pass
         except OSError as error:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
@@ -65,6 +68,8 @@ class DiskCache:
             with aside.open("wb") as file:
                 np.save(file, np.float64(seconds))
                 np.save(file, frames)
+                file.flush()
+                os.fsync(file.fileno())  # else a machine that goes down may leave a file of zeros under its name
             with self._total() as total:
                 total[0] += aside.stat().st_size
                 os.replace(aside, self._path(key))
@@ -83,16 +88,23 @@ class DiskCache:
         """The bytes in the folder as a list of one number, to be changed; one process at a time."""
         with (self.folder / "size").open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            total = [int(file.read() or 0)]
+            try:
+                total = [int(file.read())]
+            except ValueError:
+                total = [sum(size for _, size, _ in self._files())]
             yield total
             file.seek(0)
             file.truncate()
             file.write(str(total[0]))
 
+    def _files(self) -> list[tuple[float, int, str]]:
+        """(time of last use, bytes, path) of every file, the longest unused first."""
+        with os.scandir(self.folder) as found:
+            return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
+
     def _make_room(self) -> int:
         """Delete the longest unused files until KEPT of the cap is left; the bytes that remain, counted anew."""
-        with os.scandir(self.folder) as found:
-            files = sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
+        files = self._files()
         total = sum(size for _, size, _ in files)
         for _, size, path in files:
             if total <= KEPT * self.cap_bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from ral.data.entries import Entries
 from ral.data.sources import TRAINING, parse_own, parts
 from ral.types import UserError
 
+SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
+SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
 MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
 
 
@@ -61,17 +65,47 @@ class HubRows:
         return str(path)
 
 
+def _words(name: str) -> set[str]:
+    """Those of the words in a name that are names of splits."""
+    return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
+
+
+def _split_of(file: Path) -> set[str]:
+    """The split that a file's path below the dataset's folder names: one; none; several where that is not clear."""
+    shard = SHARD.match(file.name)
+    if shard and _words(shard[1]):
+        return {shard[1]}
+    return _words(str(file.with_suffix(""))) or ({shard[1]} if shard else set())
+
+
+def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
+    """The parquet files of each split; of one called "" where no name holds one. UserError where it is not clear."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        names = _split_of(file.relative_to(path)) if path.is_dir() else set()
+        if len(names) > 1:
+            raise UserError(f"{file}: names the splits {' and '.join(sorted(names))}; rename it, with one of them")
+        found["".join(names)].append(str(file))
+    if len(found) > 1 and "" in found:
+        write = f"rename it like train-00000-of-00001.parquet, or name one file of {path}"
+        raise UserError(f"{found[''][0]}: names no split, and files beside it do; {write}")
+    return found
+
+
 def _open(path: Path) -> Any:
-    """A Dataset, or a DatasetDict. UserError where there is none."""
+    """A Dataset, or a mapping of splits to such. UserError where there is none."""
     import datasets  # takes a second, so only where it is used
 
     datasets.disable_progress_bars()
-    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
+    files = [] if saved else [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    splits = _by_split(path, files)
     try:
-        if path.is_dir() and ((path / "dataset_dict.json").exists() or (path / "state.json").exists()):
+        if saved:
             return datasets.load_from_disk(str(path))
         if files and all(file.suffix == ".parquet" for file in files):
-            return datasets.Dataset.from_parquet([str(file) for file in files])
+            tables = {split: datasets.Dataset.from_parquet(names) for split, names in splits.items()}
+            return tables.get("", tables)
     except Exception as error:  # pyarrow and datasets raise many kinds
         raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
     raise UserError(f"{path}: no dataset; write a folder of save_to_disk, a .parquet file or a folder of them")
@@ -99,8 +133,9 @@ def hf(
     """A split of a Hugging Face dataset on disk.
 
     columns: field (as in `jsonl`) -> column, None for a field that there is none for. Where the dataset has splits of
-    its own, `train_split` and `validation_split` name those to use; without the latter the last `validation_size` rows
-    are held out, as in `video_r1`. unpacked: folder for media that are stored as bytes.
+    its own (those of save_to_disk, or in the names of parquet files or their folders), `train_split` and
+    `validation_split` name those to use; without the latter the last `validation_size` rows are held out, as in
+    `video_r1`. unpacked: folder for media that are stored as bytes.
     """
     path, unpacked, training = Path(path), Path(unpacked), split in TRAINING
     found, name = _open(path), train_split if training else validation_split

@@ -1,7 +1,7 @@
 """A large JSON file, opened by noting where each entry lies: entries are read and parsed when they are asked for.
 
 Opening reads the file once in windows, so memory does not grow with it. An entry that is not JSON is one bad entry: the
-next one is found behind it.
+next one is found behind it: the first object with most of the keys of an entry that is JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,6 +27,8 @@ WINDOW = 2**22  # bytes read at once
 TRIED = 20  # first entries of which one has to be JSON
 FORM = "write an array of objects, or one object a line"
 BLANK = re.compile(r"[\s,]*")
+NEXT = re.compile(r',\s*(?=\{\s*"([^"\\]*)")')  # what stands before an object, and its first key
+Keys = tuple[str, ...]
 Span = tuple[int, int]
 """First byte of an entry, and the one after its last."""
 
@@ -58,7 +61,7 @@ class _Window:
 def _array(path: Path, file: BinaryIO) -> Iterator[Span]:
     """The entries of an array; `file` stands behind its opening bracket."""
     window, number = _Window(file), 0
-    next_entry = re.compile(r',\s*\{\s*"')
+    known: set[Keys] = set()
     while True:
         window.fill()
         window.at = BLANK.match(window.text, window.at).end()  # type: ignore[union-attr]
@@ -68,10 +71,10 @@ def _array(path: Path, file: BinaryIO) -> Iterator[Span]:
         start = window.byte(window.at)
         try:
             value, window.at = json.JSONDecoder().raw_decode(window.text, window.at)
-            if number == 1 and isinstance(value, dict) and value:
-                next_entry = re.compile(r",\s*\{\s*" + re.escape(json.dumps(next(iter(value)), ensure_ascii=False)))
+            if isinstance(value, dict) and value:
+                known.add(tuple(value))
         except (ValueError, RecursionError):
-            window.at = _behind(path, window, number, next_entry)
+            window.at = _behind(path, window, number, known or _guessed(window))
         yield start, window.byte(window.at)
 
 
@@ -84,12 +87,37 @@ def _check_end(path: Path, window: _Window, number: int) -> None:
         raise UserError(f"{path}: something follows the closing ] after entry {number}; {FORM}")
 
 
-def _behind(path: Path, window: _Window, number: int, next_entry: re.Pattern[str]) -> int:
-    """Where an entry ends that is not JSON: before something that begins as the first entry does."""
-    if found := next_entry.search(window.text, window.at + 1):
-        return found.start()
+def _objects(text: str, at: int) -> Iterator[tuple[re.Match[str], Keys]]:
+    """The objects behind commas from `at` on, none within another, with their keys: () where one is not JSON."""
+    while found := NEXT.search(text, at):
+        try:
+            value, at = json.JSONDecoder().raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            value, at = {}, found.end()
+        yield found, tuple(value)
+
+
+def _alike(keys: Keys, others: Keys) -> bool:
+    """Whether two objects have most of their keys in common."""
+    return 2 * len(set(keys) & set(others)) > max(len(keys), len(others))
+
+
+def _guessed(window: _Window) -> set[Keys]:
+    """The keys of entries where the first one is not JSON: those that most of the next objects are like."""
+    seen = [keys for _, keys in islice(_objects(window.text, window.at + 1), TRIED) if keys]
+    return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
+
+
+def _behind(path: Path, window: _Window, number: int, known: set[Keys]) -> int:
+    """Where an entry ends that is not JSON: before an object like those `known`, or a broken one that begins so."""
+    first = {keys[0] for keys in known}
+    for found, keys in _objects(window.text, window.at + 1):
+        if any(_alike(keys, others) for others in known) if keys else found[1] in first:
+            return found.start()
     rest = window.text.rstrip()
-    if not window.final or not rest.endswith("]"):
+    if not window.final:
+        raise UserError(f"{path}: entry {number} is not JSON, or longer than {LARGEST_ENTRY} characters: mend it")
+    if not rest.endswith("]"):
         raise UserError(f"{path}: not JSON from entry {number} on, or not whole: mend it or fetch it again; {FORM}")
     return len(rest) - 1
 

@@ -35,6 +35,7 @@ TURNS = {
 }
 """EXIF orientation -> what makes the picture upright."""
 REPLACE = "replace or remove the file"
+MOST_TRIES = 2  # readings, of a file that none succeeds for
 
 
 class BadMedia(BadSample):
@@ -46,11 +47,12 @@ class BadMedia(BadSample):
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits."""
+    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits, fractions up to 1 scaled up."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
-        return Image.fromarray((values / (SIXTEEN_BITS if deep else 1)).round().clip(0, 255).astype(np.uint8))
+        white = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 255 * (SIXTEEN_BITS if deep else 1)
+        return Image.fromarray((255 * values / white).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
@@ -116,28 +118,31 @@ def read_clip(path: Path, settings: MediaSettings, decode: Decode = _here) -> tu
 class MediaReader:
     """Reads media and keeps the latest results, at most `cache_bytes` of pixels. Results are shared: do not write.
 
-    disk: where results are kept beyond this process; None = nowhere. A file that was bad is not read again.
+    disk: where results are kept beyond this process; None = nowhere. A file that was bad twice is not read again: once
+    may have been a passing fault.
     """
 
     def __init__(self, settings: MediaSettings, cache_bytes: int = 0, disk: DiskCache | None = None) -> None:
         self.settings, self.cache_bytes, self.disk = settings, cache_bytes, disk
         self.held_bytes = 0
         self._cache: OrderedDict[Media, Pixels] = OrderedDict()
-        self._bad: dict[Media, tuple[str, str]] = {}  # reason and what to do
+        self._bad: dict[Media, tuple[int, str, str]] = {}  # times, reason and what to do
         self._decoder = Decoder()
 
     def read(self, media: Media) -> Pixels:
         """The pixels of one picture or clip. Errors: BadMedia naming the file."""
-        if media in self._bad:
-            raise BadMedia(media.path, *self._bad[media])
+        times, reason, write = self._bad.get(media, (0, "", ""))
+        if times == MOST_TRIES:
+            raise BadMedia(media.path, reason, write)
         if media in self._cache:
             self._cache.move_to_end(media)
             return self._cache[media]
         try:
             frames, seconds = self._kept(media)
         except BadMedia as error:
-            self._bad[media] = (error.reason, error.write)
+            self._bad[media] = (times + 1, error.reason, error.write)
             raise
+        self._bad.pop(media, None)
         pixels = Pixels(media.kind, torch.from_numpy(frames), seconds / len(frames))
         self._keep(media, pixels)
         return pixels

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from ral.data.bad import Bad, BadSample
 from ral.data.entries import bad_of
 from ral.data.media import MediaReader
-from ral.types import Example, Pixels
+from ral.types import Example, Pixels, UserError
 
 LONGEST_RUN = 50  # stand-ins that are tried for one place
 EPOCHS_HELD = 4  # orders of epochs kept in memory
@@ -84,10 +84,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a place gave: a sample, None where no candidate could be used, and the bad candidates before it."""
+    """What a place gave: a sample, None where no candidate could be used, and the bad candidates before it.
+
+    error: what else was wrong, and ends the run.
+    """
 
     sample: Sample | None
     bad: tuple[Bad, ...]
+    error: str | None = None
 
 
 class Samples(Dataset[Drawn]):
@@ -106,6 +110,15 @@ class Samples(Dataset[Drawn]):
         self.examples, self.reader, self.check, self.candidates = examples, reader, check, candidates
 
     def __getitem__(self, place: int) -> Drawn:
+        try:
+            return self.draw(place)
+        except UserError as error:
+            return Drawn(None, (), str(error))
+        except OSError as error:
+            return Drawn(None, (), f"dataset: {error}; see to the disk that it names, then resume")
+
+    def draw(self, place: int) -> Drawn:
+        """The first usable candidate of a place. UserError, OSError: what is wrong with more than an entry."""
         bad: list[Bad] = []
         for at in self.candidates(place):
             try:

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ral.lit.data import gather
+from ral.lit.data import Abandoned, gather
 
 
 class ProgressBar(L.Callback):
@@ -83,37 +83,61 @@ class Evaluations(L.Callback):
         self.latest: tuple[int, dict[str, float]] = (-1, {})  # step and means of the last evaluation, on every rank
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The untrained policy; not again in a resumed run."""
-        if self.before and module.rollout_step == 0:
+        """The untrained policy, or what the run that is resumed had no time for."""
+        step = module.rollout_step
+        if self.latest[0] == step:
+            return
+        if step == 0 and self.before:
             self.evaluate(trainer, module, "before")
+        elif step and self.due(trainer, step):
+            self.evaluate(trainer, module, None)
+
+    def due(self, trainer: L.Trainer, step: int) -> bool:
+        """Whether a step has an evaluation; the end has its own."""
+        return bool(self.every) and step % self.every == 0 and step < trainer.datamodule.max_steps
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Evaluate when due; the end has its own."""
-        if self.every and module.rollout_step % self.every == 0 and module.rollout_step < trainer.datamodule.max_steps:
+        """Evaluate when due; a scheduler's signal leaves no time, and the resumed run makes up for it."""
+        if self.due(trainer, module.rollout_step) and not self.stop.hurried:
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The trained policy. After an interruption the means are not logged: the resumed run would not have them."""
-        if self.stop.hurried:
-            return
-        self.evaluate(trainer, module, "after", log=not trainer.should_stop)
+        if not self.stop.hurried:
+            self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 
     def evaluate(self, trainer: L.Trainer, module: Any, label: str | None, log: bool = True) -> None:
         """Records of this rank's held-out prompts, gathered in the order of the dataset."""
-        with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
-            mine = [r for prompts in trainer.datamodule.held_out() for r in module.evaluate(prompts)]
+        mine: list[dict[str, Any]] = []
+        try:
+            with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
+                for prompts, own in trainer.datamodule.held_out(self.stop.hurrying if label != "before" else never):
+                    found = module.evaluate(prompts)
+                    mine += found if own else []
+        except Abandoned as given_up:
+            self.stop.agreed, trainer.should_stop = given_up.args[0], True
+            return
         records = gather_records(mine)
-        self.latest = module.rollout_step, evaluation_means(records)
+        if log:
+            self.latest = module.rollout_step, evaluation_means(records)
         if not trainer.is_global_zero:
             return
         if log:
             module.write(self.latest[1])
         if label:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lines = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records)
-            aside = self.folder / f"{label}.partial"
-            aside.write_text(lines)
-            aside.replace(self.folder / f"{label}.jsonl")
+            write_records(self.folder / f"{label}.jsonl", records)
+
+
+def never() -> None:
+    """No signal: before the first step there is nothing to save."""
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """JSON lines, under their name once they are whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial")
+    aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    aside.replace(path)
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -144,7 +168,8 @@ class GentleStop(L.Callback):
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __init__(self, console: Console | None = None) -> None:
-        self.requested: int | None = None
+        self.requested: int | None = None  # of this process
+        self.agreed: int | None = None  # of all ranks
         self.console = console or Console(stderr=True)
         self.previous: dict[int, Any] = {}
 
@@ -167,7 +192,11 @@ class GentleStop(L.Callback):
     @property
     def hurried(self) -> bool:
         """Whether a scheduler asked, which gives little time: nothing but the checkpoint is written."""
-        return self.requested in (signal.SIGTERM, signal.SIGUSR1)
+        return self.agreed is not None and self.agreed != signal.SIGINT
+
+    def hurrying(self) -> int | None:
+        """The scheduler's signal to this process, if there was one."""
+        return None if self.requested == signal.SIGINT else self.requested
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.requested is not None:
@@ -183,7 +212,7 @@ class GentleStop(L.Callback):
         mine = torch.tensor([float(number == self.requested) for number in self.SIGNALS])
         asked = [n for n, ranks in zip(self.SIGNALS, module.sum_over_ranks(mine).tolist(), strict=True) if ranks > 0]
         if asked:
-            self.requested = asked[-1]
+            self.agreed = asked[-1]
             trainer.should_stop = True
 
 

@@ -13,7 +13,6 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -29,6 +28,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from ral.lit.callbacks import Evaluations
+from ral.lit.data import together
 from ral.types import UserError
 
 FILE, CHECKSUM = "state.pt", "sha256"
@@ -114,11 +114,20 @@ def newest(root: Path) -> Path | None:
     return None
 
 
+def verified(folder: Path) -> Path:
+    """The checkpoint folder. UserError where there is none, or a damaged one."""
+    if not (folder / FILE).is_file():
+        raise UserError(
+            f"resume={folder}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
+        )
+    if not whole(folder):
+        raise UserError(f"resume={folder}: it is damaged (its checksum does not fit); name another checkpoint folder")
+    return folder
+
+
 def read(folder: Path) -> dict[str, Any]:
-    """The state in a checkpoint folder. UserError where it cannot be read or is damaged."""
+    """The state in a checkpoint folder. UserError where it cannot be read."""
     remedy = "name another checkpoint folder"
-    if (folder / FILE).is_file() and not whole(folder):
-        raise UserError(f"resume: {folder / FILE} is damaged (its checksum does not fit); {remedy}")
     try:
         return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
@@ -163,48 +172,62 @@ class Checkpoints(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Restore weights and step before the data loader asks where to begin."""
-        if self.resume is None:
+        if (folder := self.resume) is None:
             return
-        restore(module, state := read(self.resume))
+        restore(module, state := together(lambda: read(folder)))
         if "data" in state:  # not in those of 0.1.0
             trainer.datamodule.ledger.restore(state["data"])
         self.highest = state.get("best", {})
+        self.evaluations.latest = (state.get("evaluated", module.rollout_step), {})
         trainer.datamodule.first_step = module.rollout_step
         self.saved = module.rollout_step
 
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """An evaluation that a resumed run had to make up for may be the best so far."""
+        if module.rollout_step and self.consider(module):
+            self.write(trainer, module, again=True)
+
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Save when due, when an evaluation was the best so far, and at once when the run is asked to stop."""
-        step, means = self.evaluations.latest
-        better = step == module.rollout_step and self.is_better(means)
-        if better:
-            self.highest = {"step": step, "metric": self.best, "value": means[self.best]}  # type: ignore[index]
+        better = self.consider(module)
         due = self.every and module.rollout_step % self.every == 0
         if due or better or trainer.should_stop:
             self.write(trainer, module)
 
-    def is_better(self, means: Mapping[str, float]) -> bool:
-        """Whether an evaluation beats those before it."""
-        return self.best is not None and self.best in means and means[self.best] > self.highest.get("value", -math.inf)
+    def consider(self, module: Any) -> bool:
+        """Whether this step's evaluation beats those before it; it is remembered then."""
+        step, means = self.evaluations.latest
+        if step != module.rollout_step or self.best is None or self.best not in means:
+            return False
+        if means[self.best] <= self.highest.get("value", -math.inf):
+            return False
+        self.highest = {"step": step, "metric": self.best, "value": means[self.best]}
+        return True
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Save the end."""
-        self.write(trainer, module)
+        """Save the end, which may be the best."""
+        self.write(trainer, module, again=self.consider(module))
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
         """Keep the steps that are complete: an error between steps (a broken picture, say) costs nothing computed."""
         if not module.stepping and module.rollout_step and trainer.world_size == 1:
             self.write(trainer, module)
 
-    def write(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def write(self, trainer: L.Trainer, module: L.LightningModule, again: bool = False) -> None:
         """Save this step, unless it is saved already; every rank takes part, rank 0 writes."""
         step = module.rollout_step
-        if self.saved == step:
+        if self.saved == step and not again:
             return
         self.saved = step  # a failure is not tried again on the way out
-        state = collect(module) | {"data": trainer.datamodule.ledger.state(), "best": self.highest}
-        if trainer.is_global_zero:
-            save(state, self.root / f"step_{step:06d}")
-            self.prune()
+        own = {"best": self.highest, "evaluated": self.evaluations.latest[0]}
+        state = collect(module) | {"data": trainer.datamodule.ledger.state()} | own
+
+        def put() -> None:
+            if trainer.is_global_zero:
+                save(state, self.root / f"step_{step:06d}")
+                self.prune()
+
+        together(put)
 
     def prune(self) -> None:
         """Remove all but the newest and the best."""

@@ -6,6 +6,7 @@ import signal
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import lightning as L
@@ -38,10 +39,36 @@ def gather(value: T) -> list[T]:
     return everyone
 
 
-def outlive_signals(worker: int) -> None:
-    """Leave Ctrl-C and a scheduler's signals, which reach every process of a run, to the main one."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+def together(call: Callable[[], T]) -> T:
+    """call() on every rank; a UserError of one is raised on all: one that left alone would have the others hang."""
+    result, error = None, None
+    try:
+        result = call()
+    except UserError as raised:
+        error = raised
+    if messages := [message for message in gather(error and str(error)) if message]:
+        raise error or UserError(messages[0])
+    return result  # type: ignore[return-value]
+
+
+class Abandoned(Exception):
+    """An evaluation was given up because of a signal, whose number this holds."""
+
+
+class Loader(DataLoader[Any]):
+    """Its workers never get Ctrl-C or a scheduler's signals, which reach every process of a run: the main one decides.
+
+    They inherit what is blocked here, so this holds while they start, too.
+    """
+
+    def __iter__(self) -> Any:
+        blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+        resource_tracker.ensure_running()  # its start would unblock two of them
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True)
@@ -79,6 +106,8 @@ class Collate:
         """The batch of the places that gave a sample."""
         samples = [d.sample for d in drawn if d.sample is not None]
         bad = tuple(b for d in drawn for b in d.bad)
+        for problem in (d.error for d in drawn if d.error):
+            return Batch(error=problem)
         try:
             prompts = self.prompts(samples) if samples else None
         except UserError as error:
@@ -184,24 +213,43 @@ class PromptData(L.LightningDataModule):
         return self._loader(Samples(self.validation, self.reader, collate.check, candidates), batches, collate)
 
     def _loader(self, samples: Samples, batches: Sampler[list[int]] | list[list[int]], collate: Collate) -> Any:
-        return DataLoader(
+        return Loader(
             samples,
             batch_sampler=batches,
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=outlive_signals,
             multiprocessing_context="spawn" if self.num_workers else None,  # decoders do not survive a fork
         )
 
-    def held_out(self) -> Iterator[PromptBatch]:
-        """Batches of this rank's held-out prompts. UserError at their end where too many entries were bad."""
-        found = []
+    def held_out(self, signalled: Callable[[], int | None]) -> Iterator[tuple[PromptBatch, bool]]:
+        """This rank's batches of held-out prompts, as many on every rank: (prompts, whether they are its own).
+
+        Passes over sharded weights need all ranks, so one that runs out repeats a batch. signalled: of this rank;
+        Abandoned is raised on all where one was. UserError at the end where too many entries were bad.
+        """
+        found: list[Batch] = []
+        batches, filler = self._usable(found), None
+        while True:
+            prompts = next(batches, None)
+            everyone = gather((prompts is not None, filler is None, signalled()))
+            if numbers := [number for *_, number in everyone if number is not None]:
+                raise Abandoned(numbers[0])
+            if not any(own for own, *_ in everyone):
+                break
+            if any(not own and empty for own, empty, _ in everyone):  # a rank without a single batch borrows one
+                filler = next(lent for lent in gather(prompts) if lent is not None)
+            filler = prompts or filler
+            assert filler is not None
+            yield filler, prompts is not None
+        self.count("validation", len(self.validation), found)
+
+    def _usable(self, found: list[Batch]) -> Iterator[PromptBatch]:
+        """This rank's batches that hold prompts; all of them, without these, are added to `found`."""
         for batch in self.val_dataloader():
             found.append(replace(batch, prompts=None))
             if batch.prompts is not None:
                 yield batch.prompts
-        self.count("validation", len(self.validation), found)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> PromptBatch:
         """A training batch once its bad entries are counted. The policy moves the prompts itself."""

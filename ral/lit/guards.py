@@ -41,9 +41,12 @@ class Skip:
             return True
         self.skipped += 1
         if self.skipped <= MOST_DUMPS:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            torch.save([describe(*pair) for pair in zip(parts, losses, strict=True)], self.folder / f"{place}.pt")
             warnings.warn(f"{place}: the gradient is not finite: no update; batch in {self.folder}", stacklevel=2)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                torch.save([describe(*pair) for pair in zip(parts, losses, strict=True)], self.folder / f"{place}.pt")
+            except (OSError, RuntimeError) as error:  # a full disk on one rank must not part it from the others
+                warnings.warn(f"{self.folder}: the batch cannot be written ({error})", stacklevel=2)
         if self.skipped > self.max_skipped:
             raise UserError(
                 f"the gradient was not finite in {self.skipped} updates, more than "

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
 from ral.lit.evaluation import evaluate_prompts
 from ral.lit.experience import Experience, Forward, freeze, remember
@@ -154,9 +155,10 @@ class PolicyModule(L.LightningModule):
     @timed("reward_s")
     def score(self, rollout: Rollout, shuffled: Rollout | None = None) -> Scores:
         """Rewards of the responses, shown to whoever asked for them."""
-        scores = self.reward(rollout)
+        scores = together(lambda: self.reward(rollout))
         if self.temporal is not None:
-            scores, pairs = self.temporal.add(scores, rollout, shuffled)
+            add = self.temporal.add
+            scores, pairs = together(lambda: add(scores, rollout, shuffled))
             self.meter.add(pairs)
         for show in tuple(self.scored):
             show(rollout, scores)
@@ -268,7 +270,10 @@ class PolicyModule(L.LightningModule):
     def configure_model(self) -> None:
         """Shard the networks where the hardware asks for it."""
         if self.shard is not None:
-            for network in (self.policy, *self.others.values()):
+            own = [
+                m for m in self.others.values() if next(m.parameters(), None) is not None
+            ]  # not a view of the policy
+            for network in (self.policy, *own):
                 self.shard(network, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Optimizer:

@@ -38,6 +38,11 @@ class Temporal:
             raise UserError(
                 f"algo.temporal.share={share} of algo.group_size={sampler.group_size} is no response: write more"
             )
+        if accuracy.weight == 0:
+            raise UserError(
+                "reward.parts.accuracy.weight=0 leaves the order bonus of algo=t_grpo without effect, since it is its "
+                "weight too: write more than 0, or choose algo=grpo"
+            )
         self.sampler, self.weight = replace(sampler, group_size=count), accuracy.weight
         self.accuracy, self.order, self.length = Reward({"accuracy": accuracy}), order, length
 

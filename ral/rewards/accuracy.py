@@ -27,8 +27,9 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
       as an integer must be met exactly, any other within 1e-2 relative;
     - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case;
-    - free-form: mean F of ROUGE-1, -2, -L with stemming. Deviation from Video-R1: an answer equal to gold but for case,
-      white space and punctuation scores 1.0 even where it is a single word, whose ROUGE-2 is 0 (published: 0.667);
+    - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
+      Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
+      word, whose ROUGE-2 is 0 (published: 0.667);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
 

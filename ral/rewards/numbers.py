@@ -1,6 +1,7 @@
 """Numbers as people write them: units, percent, fractions, thousands separators, LaTeX, number words.
 
-`parse_number` reads a text that holds exactly one number. A text with two ("5 or 6", "5-6", "2 h 30 min") has none.
+`parse_number` reads a text that holds exactly one number. A text with two ("5 or 6", "5-6") has none, a time ("3:45",
+"2 h 30 min") is one.
 Values are exact fractions, so that "0.1" equals "1/10" and integers can be compared without rounding.
 """
 
@@ -13,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.latex import latex_value, plain_text
-from ral.rewards.units import Unit, find_unit
+from ral.rewards.units import Unit, find_unit, read_duration
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LONGEST_NUMBER = 50  # characters of one number
@@ -61,6 +62,8 @@ def parse_number(text: str) -> Number | None:
     if "\\" in plain or any(sign in plain for sign in "π√"):
         value = latex_value(text)
         return None if value is None else Number(value, whole=value.denominator == 1)
+    if time := read_duration(plain):
+        return Number(Fraction(time[0]), whole=True, unit=time[1])
     tokens = list(_TOKEN.finditer(join_spaced(plain)))
     if not tokens:
         return number_in_words(plain)

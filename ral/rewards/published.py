@@ -32,7 +32,7 @@ def published_accuracy(example: Example, response: str) -> float:
         case "OCR":
             return min(1.0, max(0.0, 1.0 - word_error_rate(gold, answer)))
         case "free-form":
-            return min(1.0, max(0.0, rouge(gold, answer)))
+            return min(1.0, max(0.0, rouge(gold, answer, published=True)))
         case "regression":
             return _regression(gold, answer)
         case _:

@@ -12,6 +12,9 @@ from typing import Any
 
 _END_MARKS = re.compile(r"(?<![.,;:!?…])[.,;:!?…]++(?=\s|$)")
 _MARKS = re.compile(r"(?<!\d)[^\w\s](?!\d)")  # but not the "-" of "-5", the "." of "3.5" or the "%" of "50%"
+_ACCENTS = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")  # of Latin letters; elsewhere a mark makes another letter
+_NO_BLANKS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
 def word_error_rate(gold: str, answer: str) -> float:
@@ -22,9 +25,12 @@ def word_error_rate(gold: str, answer: str) -> float:
     return float(_jiwer().wer(" ".join(gold.split()), " ".join(answer.split())))
 
 
-def rouge(gold: str, answer: str) -> float:
-    """Mean F-measure of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1] (Lin 2004)."""
-    scores = _scorer().score(gold, answer)
+def rouge(gold: str, answer: str, *, published: bool = False) -> float:
+    """Mean F-measure of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1] (Lin 2004), over `words`.
+
+    published: over rouge-score's own words, which are of a-z and 0-9 alone.
+    """
+    scores = _scorer(published).score(gold, answer)
     return float(sum(score.fmeasure for score in scores.values()) / len(scores))
 
 
@@ -40,6 +46,14 @@ def bare_words(text: str) -> str:
     return " ".join(bare.split()) or line
 
 
+def words(text: str) -> list[str]:
+    """Words of letters and digits of any script, in one case and width, without the accents of Latin letters."""
+    folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold())
+    return _WORD.findall(
+        "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", folded))
+    )
+
+
 @cache
 def _jiwer() -> Any:
     import jiwer
@@ -48,8 +62,18 @@ def _jiwer() -> Any:
 
 
 @cache
-def _scorer() -> Any:
-    """The one ROUGE scorer: building its stemmer for every response would cost more than the scoring."""
+def _scorer(published: bool) -> Any:
+    """A ROUGE scorer, kept: building its stemmer for every response would cost more than the scoring."""
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
 
-    return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=True)
+    plain = DefaultTokenizer(use_stemmer=True)
+
+    class Words:
+        """rouge-score's stemming, of ASCII words, behind `words`."""
+
+        def tokenize(self, text: str) -> list[str]:
+            """The words of a text."""
+            return [stem for word in words(text) for stem in (plain.tokenize(word) if word.isascii() else [word])]
+
+    return RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=plain if published else Words())

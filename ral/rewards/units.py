@@ -6,6 +6,8 @@ a unit that is not listed here ("apples") is passed over, so that only the numbe
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from fractions import Fraction
 
@@ -57,6 +59,28 @@ UNITS: dict[str, Unit] = {
 
 _SQUARED = re.compile(r"^(?:square|sq\.?)\s+(\w+?)$|^(mm|cm|m|km)2$")
 _CUBED = re.compile(r"^(?:cubic)\s+(\w+?)$|^(mm|cm|dm|m)3$")
+
+
+_DURATION = re.compile(r"(?:\d+\s*[a-z]+[\s,.]*(?:and\s+)?){2,4}")
+_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
+
+
+def read_duration(text: str) -> tuple[int, Unit | None] | None:
+    """(value, unit) of "2 h 30 min" or "3:45" as one number of the smallest unit written; None for any other form.
+
+    A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
+    """
+    text = text.strip(" .").lower()
+    if clock := _CLOCK.fullmatch(text):
+        return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), None
+    if not _DURATION.fullmatch(text):
+        return None
+    pairs = re.findall(r"(\d+)\s*([a-z]+)", text)
+    units = [UNITS.get("min" if name == "m" else name, ("", Fraction(0))) for _, name in pairs]
+    sizes = [size for dimension, size in units if dimension == "time"]
+    if len(sizes) < len(pairs) or any(a <= b for a, b in itertools.pairwise(sizes)):
+        return None
+    return int(sum(int(n) * size for (n, _), size in zip(pairs, sizes, strict=True)) / sizes[-1]), units[-1]
 
 
 def find_unit(text: str) -> Unit | None:

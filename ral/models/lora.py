@@ -1,0 +1,116 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021, by peft): trained alone; without them the policy is its own reference.
+
+No dropout: rollout, old and current policy have to be the same function of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ral.models.mllm import MLLM
+from ral.types import UserError
+
+NAME = "default"
+"""peft's name of the one adapter."""
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """rank of the update of each weight; it counts alpha / rank. targets: names of the decoder's linear layers."""
+
+    rank: int
+    alpha: float
+    targets: Sequence[str]
+
+    def config(self) -> LoraConfig:
+        """As peft has it."""
+        return LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(self.targets), lora_dropout=0.0)
+
+
+def add_adapters(model: MLLM, adapters: Adapters) -> None:
+    """Freeze the model and add adapters, zero at first, to its decoder. UserError where no layer has such a name."""
+    model.requires_grad_(False)
+    decoder = model.network.model.language_model
+    try:
+        inject_adapter_in_model(adapters.config(), decoder)
+    except ValueError as error:
+        names = sorted({name.rsplit(".", 1)[-1] for name, m in decoder.named_modules() if isinstance(m, nn.Linear)})
+        raise UserError(f"lora.targets={list(adapters.targets)}: no such layer; the decoder has {names}") from error
+
+
+def adapted(network: nn.Module) -> dict[str, LoraLayer]:
+    """The layers with an adapter, by name."""
+    return {name: m for name, m in network.named_modules() if isinstance(m, LoraLayer)}
+
+
+@contextmanager
+def adapters_off(network: nn.Module) -> Iterator[None]:
+    """The network without its adapters while open."""
+    layers = adapted(network).values()
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer._disable_adapters = False
+
+
+class WithoutAdapters(MLLM):
+    """The policy without its adapters as a network of its own: the reference, with no second copy of the weights.
+
+    Holds the policy's network without registering it, so that a run's parameters are counted, moved and sharded once.
+    """
+
+    policy: MLLM
+
+    def __init__(self, policy: MLLM) -> None:
+        nn.Module.__init__(self)
+        vars(self).update(policy=policy, network=policy.network, processor=policy.processor)
+
+    def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
+        """A pass of the policy, its adapters off."""
+        with adapters_off(self.network):
+            return self.policy(step, *args, **kwargs)
+
+
+def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """A state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A."""
+    layers = adapted(network)
+    result: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name, _, rest = key.partition(".base_layer.")
+        if rest:
+            result[f"{name}.{rest}"] = value
+        elif ".lora_" not in key:
+            result[key] = value
+    for name, layer in layers.items():
+        a, b = (state[f"{name}.lora_{side}.{NAME}.weight"] for side in "AB")
+        weight = result[f"{name}.weight"]
+        result[f"{name}.weight"] = (weight.float() + layer.scaling[NAME] * (b.float() @ a.float())).to(weight.dtype)
+    return result
+
+
+def save_adapters(state: Mapping[str, Tensor], network: PreTrainedModel, pretrained: str, folder: Path) -> None:
+    """Write a folder that `peft.PeftModel.from_pretrained` puts onto the model it was trained from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    decoder: Any = network.model.language_model
+    prefix = next(name for name, module in network.named_modules() if module is decoder)
+    config = decoder.peft_config[NAME]
+    config.base_model_name_or_path = pretrained
+    config.target_modules = sorted(adapted(network))  # by whole name: the vision tower has layers of the same last name
+    config.save_pretrained(folder)
+    own = {k.removeprefix(f"{prefix}."): v for k, v in state.items() if ".lora_" in k}
+    chosen = get_peft_model_state_dict(decoder, state_dict=own, adapter_name=NAME)
+    tensors = {f"base_model.model.{prefix}.{key}": value.contiguous() for key, value in chosen.items()}
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -1,0 +1,149 @@
+"""What conf/ holds: a dataclass for each group, its fields' meanings and units beside them in the yaml.
+
+A field without default must be in the configuration. A group may hold nodes with `_target_` beyond its schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Node = Mapping[str, Any]
+"""A node whose content only the callables named in it know."""
+
+
+@dataclass
+class Algo:
+    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop."""
+
+    objective: list[str]
+    rollouts: bool
+    train_split: str
+    thinking: bool
+    group_size: int
+    prompts_per_step: int
+    updates_per_rollout: int
+    ema_decay: float
+    temperature: float
+    learning_rate: float
+    final_learning_rate: float
+    warmup: int
+    teacher: str | None
+    preferences: bool = False
+
+
+@dataclass
+class Model:
+    """conf/model: which weights."""
+
+    pretrained: str
+    teacher: str | None
+    freeze_vision: bool
+    learning_rates: dict[str, float]
+
+
+@dataclass
+class Lora:
+    """conf/train.yaml, lora."""
+
+    rank: int
+    alpha: float
+    targets: list[str]
+    merge: bool
+
+
+@dataclass
+class Dataset:
+    """conf/dataset: which entries, how they are worded and decoded. Sources may have keys of their own."""
+
+    path: str
+    media_root: str | None
+    limit: int | None
+    max_new_tokens: int
+    answer_only_share: float
+    templates: dict[str, str]
+    max_bad_share: float
+    cache_gb: float
+    disk_cache: str | None
+    disk_cache_gb: float
+    validation_path: str | None = None
+
+
+@dataclass
+class Hardware:
+    """conf/hardware: processes, precision, memory."""
+
+    accelerator: str
+    devices: int
+    num_nodes: int
+    precision: str
+    dtype: str
+    micro_batch_prompts: int
+    num_workers: int
+    share_prompt: bool
+    gradient_checkpointing: bool
+    profile: bool
+    term_gradients: bool
+    threads: int | None
+    strategy: Any
+    shard: Any
+    gather_weights: Any
+
+
+@dataclass
+class Optim:
+    """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
+
+    max_grad_norm: float
+
+
+@dataclass
+class Evaluation:
+    """conf/train.yaml, eval."""
+
+    every: int
+    prompts: int
+    batch: int
+    before: bool
+
+
+@dataclass
+class Checkpoint:
+    """conf/train.yaml, checkpoint."""
+
+    every: int
+    keep: int
+    best: str | None
+
+
+@dataclass
+class Guard:
+    """conf/train.yaml, guard."""
+
+    max_skipped: int
+    watch: bool
+
+
+@dataclass
+class Train:
+    """conf/train.yaml: everything a run needs."""
+
+    seed: int
+    max_steps: int
+    name: str
+    resume: str | None
+    debug: bool
+    start_check: bool
+    algo: Algo
+    model: Model
+    lora: Lora
+    dataset: Dataset
+    hardware: Hardware
+    reward: Node
+    logger: Node
+    optim: Optim
+    eval: Evaluation
+    checkpoint: Checkpoint
+    diagnostics: Node
+    guard: Guard

@@ -1,0 +1,117 @@
+"""LoRA: adapters alone are trained, the reference is the policy without them, and both exports load elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import MIXED, make_prompts
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+
+from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
+from ral.models.mllm import MLLM, save_network
+from ral.ops.attention import AttentionSpec
+from ral.types import UserError
+
+TARGETS = ("q_proj", "v_proj", "down_proj")
+LORA = ["lora.rank=4", "algo.learning_rate=1e-2"]
+SIZE = "{_target_: test_checkpoint.size, _partial_: true}"
+SOME_REWARD = f"+reward.parts.size={{_target_: ral.rewards.combine.Part, weight: 1, function: {SIZE}}}"
+
+
+@pytest.fixture
+def adapted_model(load: Callable[..., MLLM]) -> MLLM:
+    """Adapters that change the model: both factors random."""
+    model = load()
+    add_adapters(model, Adapters(4, 8.0, TARGETS))
+    torch.manual_seed(0)
+    for _, weight in model.trained_parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return model
+
+
+def hidden(model: MLLM) -> torch.Tensor:
+    """Hidden states of a mixed batch with two responses to each prompt."""
+    prepared = model("prepare", make_prompts(model, MIXED))
+    ids = torch.randint(5, 200, (2 * len(MIXED), 5), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return model("score", prepared, ids, torch.ones_like(ids, dtype=torch.bool), AttentionSpec()).hidden
+
+
+def test_the_reference_is_the_model_before(adapted_model: MLLM, load: Callable[..., MLLM]) -> None:
+    before, now = hidden(load()), hidden(adapted_model)
+    reference = WithoutAdapters(adapted_model)
+    assert torch.equal(hidden(reference), before) and not torch.allclose(now, before, atol=1e-2)
+    assert torch.equal(hidden(adapted_model), now)  # on again
+    assert list(reference.parameters()) == [] and reference.sees_like(adapted_model)
+
+
+def test_adapters_alone_are_trained(adapted_model: MLLM) -> None:
+    names = [name for name, _ in adapted_model.trained_parameters()]
+    assert names and all(".lora_" in name for name in names)
+    assert len(names) == 2 * len(TARGETS) * adapted_model.depth
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers
+def test_both_exports_are_the_adapted_model(
+    adapted_model: MLLM, model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    network, state = adapted_model.network, adapted_model.network.state_dict()
+    save_network(network, merged(state, network), adapted_model.processor, tmp_path / "hf")
+    save_adapters(state, network, str(model_folder()), tmp_path / "adapter")
+    plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "hf")
+    base = AutoModelForImageTextToText.from_pretrained(model_folder())
+    other = PeftModel.from_pretrained(base, tmp_path / "adapter")
+    ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        one, two = plain(input_ids=ids).logits, other(input_ids=ids).logits
+        with other.disable_adapter():
+            without = other(input_ids=ids).logits
+    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
+    assert (one - without).abs().max() > 0.05
+    torch.testing.assert_close(hidden(MLLM.load(str(tmp_path / "hf"))), hidden(adapted_model), rtol=1e-4, atol=1e-4)
+
+
+def test_unknown_targets_are_named(load: Callable[..., MLLM]) -> None:
+    with pytest.raises(UserError, match=r"lora.targets=\['query'\]: no such layer; the decoder has .*'q_proj'"):
+        add_adapters(load(), Adapters(4, 8.0, ("query",)))
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
+
+
+def test_a_run_trains_exports_and_resumes(
+    run: Callable[..., Path], small: list[str], model_folder: Callable[..., Path]
+) -> None:
+    """KL to the reference is zero before the first update and grows; weights beside the adapters stay."""
+    often = [*small, *LORA, SOME_REWARD, "algo=ral", "max_steps=3", "checkpoint.every=1", "checkpoint.keep=9"]
+    whole = run(*often, folder="whole")
+    assert metrics(whole)[3]["train/kl"] > 0 and metrics(whole)[1]["train/grad_norm"] > 0
+    state = torch.load(whole / "checkpoints" / "step_000003" / "state.pt", weights_only=True)
+    assert all(".lora_" in name for name in state["weights"]["policy"])
+    before, after = load_file(model_folder() / "model.safetensors"), load_file(whole / "hf" / "model.safetensors")
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all("_proj" in name and "visual" not in name for name in changed)
+    again = run(*often, f"resume={whole / 'checkpoints' / 'step_000001'}", folder="again")
+    assert metrics(again)[-1] == metrics(whole)[-1]
+    assert (again / "adapter" / "adapter_model.safetensors").read_bytes() == (
+        whole / "adapter" / "adapter_model.safetensors"
+    ).read_bytes()
+
+
+def test_no_merged_export_where_none_is_wanted(run: Callable[..., Path], small: list[str]) -> None:
+    folder = run(*small, *LORA, "algo=sft", "max_steps=1", "lora.merge=false", "eval.every=0")
+    assert (folder / "adapter" / "adapter_config.json").is_file() and not (folder / "hf").exists()
+
+
+def test_adapters_and_a_trained_tower_exclude_each_other(run: Callable[..., Path], small: list[str]) -> None:
+    with pytest.raises(UserError, match=r"model.freeze_vision=false trains the vision tower"):
+        run(*small, *LORA, "model.freeze_vision=false", "algo.updates_per_rollout=1", "algo=grpo")
