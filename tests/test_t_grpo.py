@@ -290,7 +290,9 @@ def own_data(path: Path, model: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("algo", ["grpo", "ral", "t_grpo"])
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "internvl"])
+@pytest.mark.parametrize(
+    "family", ["qwen2_5_vl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("qwen3_vl", "internvl"))]
+)
 def test_one_batch_mixes_text_pictures_and_clips(
     family: str, algo: str, run: Callable[..., Path], tmp_path: Path, model_folder: Callable[..., Path]
 ) -> None:
