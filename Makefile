@@ -41,7 +41,13 @@ evaluate: $(READY) ## score the shipped model on its held-out data, or what ARGS
 test: $(READY) ## the quick tests
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)
 
-test-all: $(READY) ## every test, the slow ones too
+# What only slow tests need: another launcher of sweeps, 8-bit optimizer states.
+$(VENV)/.slow: $(READY)
+	@echo "setup: installing what the slow tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,ray,eightbit]'
+	@touch $@
+
+test-all: $(VENV)/.slow ## every test, the slow ones too
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) -m "" $(ARGS)
 
 check: $(READY) ## format, lint, types, imports; changes nothing

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-def main(cfg: DictConfig) -> None:
-    """Train what a valid configuration describes."""
+def main(cfg: DictConfig) -> float | None:
+    """Train what a valid configuration describes; what a sweeper would optimise."""
     from ral.run import train  # imports torch, so only now
 
-    train(cfg)
+    return train(cfg)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from ral import sweeps
 from ral.config import check as check_config
 from ral.config import first_line
 from ral.errors import UserError
@@ -43,7 +44,7 @@ INTERRUPTED = 130
 SPINS = "20000"
 """Turns a thread waits by spinning before it sleeps (GNU OpenMP): well under a millisecond."""
 
-Main = Callable[[DictConfig], None]
+Main = Callable[[DictConfig], Any]
 
 
 def _bound_spinning() -> None:
@@ -74,22 +75,30 @@ def run(main: Main, config_name: str, config_dir: Path = CONF, check: Main = che
     except Exception as error:
         _report(_explain(error, config_dir, config_name), error, _wants_traceback(sys.argv[1:]))
         failures.append(error)
-    if failures:
+    if line := sweeps.told():
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    if failures or line:
         sys.exit(1)
 
 
 def _guarded(main: Main, check: Main, failures: list[Exception]) -> Main:
-    """main with its check, reporting failures itself: Hydra never sees them, and a sweep goes on with its next job."""
+    """main with its check, reporting failures itself: Hydra never sees them, and a sweep goes on with its next job.
+
+    What main returns is what a sweeper such as Optuna's optimises; None, as of a run that failed, it leaves out.
+    """
 
     @functools.wraps(main)
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> float | None:
+        sweeps.note(None)
         try:
             with _relaunchable():
                 check(cfg)
-                main(cfg)
+                return main(cfg)
         except Exception as error:
             _report(_message(error), error, bool(cfg.get("debug", False)))
+            sweeps.note(_message(error))
             failures.append(error)
+            return None
 
     return job
 

@@ -51,8 +51,11 @@ SIGNALLED = 128
 """Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
 
 
-def train(cfg: DictConfig) -> None:
-    """One run, from a checked configuration to its report. SystemExit(128 + signal) after an interruption."""
+def train(cfg: DictConfig) -> float | None:
+    """One run, from a checked configuration to its report. SystemExit(128 + signal) after an interruption.
+
+    Returns the last evaluation's value of checkpoint.best, None where there is no such: what a sweeper optimises.
+    """
     quiet_libraries()
     folder = run_folder()
     resume = find_checkpoint(cfg.resume, folder)
@@ -81,6 +84,8 @@ def train(cfg: DictConfig) -> None:
         print(f"run: {folder}", flush=True)
     if stop.agreed is not None:
         sys.exit(SIGNALLED + stop.agreed)
+    (evaluations,) = (c for c in trainer.callbacks if isinstance(c, Evaluations))
+    return evaluations.latest[1].get(str(cfg.checkpoint.best))
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,7 +71,9 @@ def make_prompts(model: MLLM, kinds: tuple[tuple[str, ...], ...], texts: tuple[s
 MIXED = (("image",), ("video",), (), ("image", "video", "image"))
 """A batch that mixes a picture, a clip, plain text, and several media in one prompt."""
 
-CONF = Path(__file__).parent.parent / "conf"
+ROOT = Path(__file__).parent.parent
+CONF = ROOT / "conf"
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | {"OMP_NUM_THREADS": "1"}
 
 
 def train_in(folder: Path, *overrides: str) -> Path:
@@ -116,3 +121,25 @@ def small(model_folder: Callable[..., Path], data_folder: Path) -> list[str]:
         "eval.every=1",
         "algo.prompts_per_step=4",
     ]
+
+
+@pytest.fixture
+def command(tmp_path: Path, model_folder: Callable[..., Path]) -> list[str]:
+    """train.py on a small random model, seconds a run."""
+    return [
+        sys.executable,
+        str(ROOT / "train.py"),
+        f"model.pretrained={model_folder()}",
+        f"dataset.path={tmp_path / 'data'}",
+        "dataset.source.sizes={sft: 8, train: 8, validation: 4, test: 4}",
+        "dataset.max_new_tokens=6",
+        "algo.prompts_per_step=4",
+        "eval.every=0",
+        "max_steps=1",
+        "logger=jsonl",
+    ]
+
+
+def finish(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run to the end in `folder`."""
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import ENVIRONMENT, ROOT, finish
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
@@ -21,31 +22,6 @@ from ral.data.prompts import render
 from ral.lit.checkpoint import newest
 from ral.models.mllm import MLLM
 from ral.types import Example, Media
-
-ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | {"OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture
-def command(tmp_path: Path, model_folder: Callable[..., Path]) -> list[str]:
-    """train.py on a small random model, seconds a run."""
-    return [
-        sys.executable,
-        str(ROOT / "train.py"),
-        f"model.pretrained={model_folder()}",
-        f"dataset.path={tmp_path / 'data'}",
-        "dataset.source.sizes={sft: 8, train: 8, validation: 4, test: 4}",
-        "dataset.max_new_tokens=6",
-        "algo.prompts_per_step=4",
-        "eval.every=0",
-        "max_steps=1",
-        "logger=jsonl",
-    ]
-
-
-def finish(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run to the end in `folder`."""
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
 
 
 def test_last_line_names_the_run_folder(command: list[str], tmp_path: Path) -> None:

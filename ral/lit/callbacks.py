@@ -124,6 +124,9 @@ class Evaluations(L.Callback):
             return
         if log:
             module.write(self.latest[1])
+            for logger in trainer.loggers:
+                if hasattr(logger, "log_records"):
+                    logger.log_records(records, module.rollout_step, trainer.datamodule.reader.read)
         if label:
             write_records(self.folder / f"{label}.jsonl", records)
 

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 import netrc
 import os
-from collections.abc import Mapping
+import uuid
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+
+from ral.report.overlay import overlay
+from ral.types import Media, Pixels, UserError
 
 
 class JsonLines(Logger):
@@ -70,22 +78,137 @@ def parse(line: str) -> dict[str, Any]:
 
 def has_key() -> bool:
     """Whether a W&B key is configured: in the environment or by `wandb login`."""
+    import wandb
+
     if os.environ.get("WANDB_API_KEY"):
         return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url).hostname
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
+        return host is not None and netrc.netrc().authenticators(host) is not None
     except (FileNotFoundError, netrc.NetrcParseError):
         return False
 
 
+ID_FILE = "id.txt"
+"""Below a run's wandb/: the id of its W&B run, so that a resumed run goes on in the same one."""
+SWEEP = "multirun.yaml"
+"""In the folder of a sweep (ral.sweeps writes it): the runs below it are one W&B group."""
+FORMER_NAMES = {"dryrun": "offline", "run": "online"}
+"""Values of WANDB_MODE that wandb takes too; Lightning sets the first."""
+OWN_DATA = "RAL_WANDB_DATA"
+"""Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
+SHOWN = 16
+"""Answers of an evaluation in the table of completions."""
+COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", "reward", "grounding", "looks at")
+
+
+def run_id(folder: Path, first_step: int) -> str:
+    """The id of the folder's W&B run: a new one for a run that begins, the one before for a run that goes on."""
+    file = folder / "wandb" / ID_FILE
+    if first_step and file.is_file():
+        return file.read_text().strip()
+    chosen = uuid.uuid4().hex[:8]
+    if rank_zero_only.rank == 0:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(chosen + "\n")
+    return chosen
+
+
+Read = Callable[[Media], Pixels]
+
+
+class Wandb(WandbLogger):
+    """Lightning's logger, with a table of completions at each evaluation: answers, and where they look."""
+
+    @rank_zero_only
+    def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
+        """The first SHOWN records of an evaluation (docs/outputs.md), with the picture overlaid by attention."""
+        rows = [[step, *(r.get(key) for key in COLUMNS[1:-1]), looks(r, read)] for r in records[:SHOWN]]
+        self.log_table("eval/completions", columns=list(COLUMNS), data=rows, step=step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End the W&B run, so that the next run of a sweep in this process gets one of its own."""
+        super().finalize(status)
+        if self._experiment is not None:
+            self._experiment.finish(exit_code=int(status != "success"))
+
+
+def looks(record: Mapping[str, Any], read: Read) -> Any:
+    """A W&B image of a record's first medium with the answer's attention, of a clip the frame that gets most.
+
+    None where there is no such attention, and for a file that can no longer be read.
+    """
+    import wandb
+
+    look = record.get("attention")
+    if look is None:
+        return None
+    try:
+        pixels = read(Media(record["data_type"], Path(record["media"][0])))
+    except (UserError, OSError):
+        return None
+    maps = np.reshape(look["weights"], look["grid"])
+    slot = int(maps.sum((1, 2)).argmax())
+    frame = min(int((slot + 0.5) * len(pixels.frames) / len(maps)), len(pixels.frames) - 1)
+    boxes = [tuple(evidence["box"]) for evidence in record["evidence"]]
+    return wandb.Image(overlay(np.asarray(pixels.frames[frame]), maps[slot], boxes[0] if boxes else None))
+
+
+def keep_beside(folder: Path) -> None:
+    """Let wandb put the files of tables below `folder` instead of below the home, unless WANDB_DATA_DIR says where."""
+    if os.environ.get("WANDB_DATA_DIR") == os.environ.get(OWN_DATA):
+        os.environ["WANDB_DATA_DIR"] = os.environ[OWN_DATA] = str(folder / "wandb")
+
+
 def wandb_logger(
     folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral", mode: str = "auto"
-) -> WandbLogger:
-    """A W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins."""
+) -> Wandb:
+    """A W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
+
+    The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
+    server cannot be reached the run is kept offline, with a warning.
+    """
+    import wandb
+
     if mode not in ("auto", "online", "offline"):
         raise ValueError(f"logger.wandb.mode is {mode!r}: write auto, online or offline")
     chosen = os.environ.get("WANDB_MODE") or (mode if mode != "auto" else "online" if has_key() else "offline")
+    chosen = FORMER_NAMES.get(chosen, chosen)
     os.environ.setdefault("WANDB_SILENT", "true")
-    logger = WandbLogger(name=run_name, project=project, save_dir=str(folder), offline=chosen == "offline")
-    logger._wandb_init.pop("anonymous", None)  # Lightning passes a setting that wandb warns about
+    keep_beside(folder)
+    wandb.finish()  # one that an error left open, before Lightning took care of it
+    group = folder.parent.name if (folder.parent / SWEEP).is_file() else None
+    make = partial(
+        Wandb,
+        name=run_name,
+        project=project,
+        save_dir=str(folder),
+        id=run_id(folder, first_step),
+        group=group,
+        resume="allow",
+    )
+    online = connected(quiet(make(mode="online"))) if chosen == "online" else None
+    rest = "offline" if chosen == "online" else chosen
+    return online or quiet(make(offline=rest == "offline", mode=rest))
+
+
+def quiet(logger: Wandb) -> Wandb:
+    """Take out what Lightning passes on and wandb warns about."""
+    logger._wandb_init.pop("anonymous", None)
+    return logger
+
+
+def connected(logger: Wandb) -> Wandb | None:
+    """The logger with its run begun on the server; None, with a warning, where that cannot be reached."""
+    import wandb
+
+    try:
+        logger.experiment  # noqa: B018  # begins the run
+    except wandb.errors.CommError as error:
+        wandb.teardown()  # else the id counts as taken
+        reason = str(error).splitlines()[0][:160]
+        message = f"W&B cannot be reached ({reason}): the run stays offline; scripts/sync.py uploads it"
+        warnings.warn(message, stacklevel=2)
+        return None
     return logger

@@ -1,0 +1,36 @@
+"""AdamW whose running means take a byte a weight each instead of four (bitsandbytes), for large full fine-tunings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+from torch.distributed.tensor import DTensor
+from torch.nn import Parameter
+from torch.optim import Optimizer
+
+from ral.types import UserError
+
+
+def adamw_8bit(
+    parameters: Iterable[Parameter],
+    lr: float,
+    betas: Sequence[float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    smallest: int = 4096,
+) -> Optimizer:
+    """bitsandbytes' AdamW8bit; state of tensors with fewer than `smallest` elements stays fp32.
+
+    UserError where the package is missing, and for sharded weights, which it cannot update.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            from bitsandbytes.optim import AdamW8bit
+    except ImportError as error:
+        raise UserError(f"optim=adamw_8bit needs bitsandbytes ({error}): pip install '.[eightbit]'") from error
+    trained = list(parameters)
+    if any(isinstance(p, DTensor) for p in trained):
+        raise UserError("optim=adamw_8bit cannot update sharded weights: write optim=adamw or hardware=ddp")
+    first, second = betas
+    return AdamW8bit(trained, lr=lr, betas=(first, second), eps=eps, weight_decay=weight_decay, min_8bit_size=smallest)

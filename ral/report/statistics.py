@@ -1,0 +1,62 @@
+"""Means over seeds: t-intervals, paired differences, sign-flip tests, Holm's correction. Pure functions over scipy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+RESAMPLES = 100_000  # sign flips at random, where trying all would be more
+SEED = 0  # of the sign flips
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean of n values with its 95% t-interval; low and high are NaN for fewer than two values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and 95% interval by Student's t of independent values."""
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, n)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1) * stats.sem(values))
+    return Interval(mean, mean - half, mean + half, n)
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided p-value of paired differences: how often random signs give a mean as far from zero.
+
+    All 2^n signs are tried where that is no more than RESAMPLES, else so many at random. One pair gives 1.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if len(values) < 2:
+        return 1.0
+    found = stats.permutation_test(
+        (values, np.zeros_like(values)),
+        lambda first, second, axis: np.mean(first - second, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        rng=np.random.default_rng(SEED),
+    )
+    return float(found.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction for several tests, in the order given; never above 1."""
+    order = sorted(range(len(p_values)), key=lambda n: p_values[n])
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, n in enumerate(order):
+        highest = max(highest, min(1.0, p_values[n] * (len(p_values) - rank)))
+        corrected[n] = highest
+    return corrected

@@ -1,0 +1,132 @@
+"""scripts/compare.py on sweeps written by hand, and its statistics against tables and hand-made counts."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from ral.report.statistics import holm, interval, sign_flip_p
+
+
+@pytest.mark.parametrize(("n", "quantile"), [(2, 12.7062), (10, 2.262157), (31, 2.042272)])
+def test_intervals_use_the_tables_quantiles(n: int, quantile: float) -> None:
+    """Quantiles of Student's t at 97.5% for 1, 9 and 30 degrees of freedom, from printed tables."""
+    values = [float(k % 2) for k in range(n)]
+    mean = sum(values) / n
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    found = interval(values)
+    assert found.mean == pytest.approx(mean) and found.n == n
+    assert found.high - found.mean == pytest.approx(quantile * spread, rel=1e-5)
+    assert found.mean - found.low == pytest.approx(quantile * spread, rel=1e-5)
+
+
+def test_one_value_has_no_interval() -> None:
+    found = interval([0.25])
+    assert found.mean == 0.25 and math.isnan(found.low) and math.isnan(found.high)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1, 1, 1], 2 / 8),  # only +++ and --- are as far from zero
+        ([1, 2, 3], 2 / 8),
+        ([3, -1], 1.0),  # |sums| 4 4 2 2, observed 2: all of them
+        ([1, 2, -1, 0.5], 8 / 16),  # observed 2.5; |sums| >= 2.5: 4.5 3.5 2.5 2.5 and their negatives
+        ([0, 0], 1.0),
+        ([5], 1.0),
+    ],
+)
+def test_sign_flips_counted_by_hand(differences: list[float], p: float) -> None:
+    assert sign_flip_p(differences) == pytest.approx(p)
+
+
+def test_many_pairs_are_flipped_at_random_and_reproducibly() -> None:
+    values = [0.1 * (k % 5) - 0.05 for k in range(25)]
+    assert sign_flip_p(values) == sign_flip_p(values)
+    assert 1e-5 <= sign_flip_p([1.0] * 25) < 1e-4  # no random flip is as far; the observed one counts
+    assert sign_flip_p([1.0, -1.0] * 12) > 0.9
+
+
+def test_holm_by_hand() -> None:
+    """Sorted 0.01 0.03 0.04 times 3, 2, 1, each no smaller than the one before."""
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
+
+
+def write_run(folder: Path, overrides: list[str], values: dict[int, float], steps: int = 2) -> None:
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(overrides))
+    seed = next(int(o.partition("=")[2]) for o in overrides if o.startswith("seed="))
+    (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "max_steps": steps}))
+    lines = [{"step": step, "eval/accuracy": value} for step, value in values.items()]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """GRPO 0.5 0.6 0.7 and RAL 0.6 0.8 0.8 at seeds 0 1 2; one failed run, one unfinished one."""
+    folder = tmp_path / "sweep"
+    for algo, ends in (("grpo", (0.5, 0.6, 0.7)), ("ral", (0.6, 0.8, 0.8))):
+        for seed, end in enumerate(ends):
+            own = [f"algo={algo}", f"seed={seed}", "hydra.sweep.dir=x"]
+            write_run(folder / f"{algo}{seed}", own, {0: 0.2, 1: 0.3, 2: end})
+    write_run(folder / "ral3", ["algo=ral", "seed=3"], {0: 0.2, 1: 0.3})
+    write_run(folder / "ral4", ["algo=ral", "seed=4"], {0: 0.2, 2: 0.3})
+    (folder / "ral4" / "error.txt").write_text("no such thing\n")
+    return folder
+
+
+def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "compare.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+
+def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
+    done = compare(sweep, "--baseline", "algo=grpo")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((sweep / "compare.json").read_text())
+    grpo, ral = facts["groups"]
+    assert (facts["metric"], facts["baseline"]) == ("eval/accuracy", "algo=grpo")
+    assert grpo["values"] == {"0": 0.5, "1": 0.6, "2": 0.7} and grpo["difference"] is None
+    assert ral["mean"]["mean"] == pytest.approx(2.2 / 3) and ral["mean"]["n"] == 3
+    assert ral["difference"]["mean"] == pytest.approx(0.4 / 3)  # pairs 0.1 0.2 0.1
+    half = 4.302653 * math.sqrt((2 * (1 / 30) ** 2 + (2 / 30) ** 2) / 2 / 3)
+    assert ral["difference"]["high"] == pytest.approx(0.4 / 3 + half, rel=1e-5)
+    assert ral["p"] == ral["p_holm"] == 0.25
+    table = (sweep / "compare.md").read_text()
+    assert "| algo=ral | 0, 1, 2 | 73.3 |" in table and "| +13.3 | -1.0 to +27.7 | 0.250 | 0.250 |" in table
+    assert (sweep / "compare.png").stat().st_size > 10_000
+    assert done.stdout.splitlines()[-1] == f"compare: {sweep / 'compare.md'} {sweep / 'compare.png'}"
+
+
+def test_runs_that_cannot_be_compared_are_named(sweep: Path) -> None:
+    left_out = json.loads((compare(sweep).returncode == 0) and (sweep / "compare.json").read_text())["left_out"]
+    assert left_out == {
+        "ral3": "it is not finished: its last evaluation is that of step 1 of 2",
+        "ral4": "no such thing",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--baseline", "algo=none"], "--baseline algo=none: no such runs; write one of 'algo=grpo', 'algo=ral'"),
+        (["--metric", "eval/nothing"], "no eval/nothing in metrics.jsonl"),
+    ],
+)
+def test_what_is_not_there_is_one_line(sweep: Path, arguments: list[str], said: str) -> None:
+    done = compare(sweep, *arguments)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    done = compare(tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: holds no runs")

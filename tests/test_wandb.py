@@ -1,0 +1,153 @@
+"""The W&B run: groups of sweeps, resumed runs, tables of completions, no network; read back by wandb's own reader."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ENVIRONMENT, ROOT, finish
+
+from ral.lit import loggers
+from ral.types import Media, Pixels, UserError
+
+KEY = "0123456789abcdef" * 2 + "secretly"
+
+
+def offline_runs(folder: Path) -> list[Path]:
+    return sorted((folder / "wandb").glob("offline-run-*"))
+
+
+def read_back(run: Path) -> list[dict[str, Any]]:
+    """The records of an offline run."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(run)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def header(run: Path) -> dict[str, Any]:
+    return next(record["run"] for record in read_back(run) if record["type"] == "run")
+
+
+def test_runs_of_a_sweep_are_a_group_and_a_resumed_run_is_the_same_one(command: list[str], tmp_path: Path) -> None:
+    online = [c for c in command if c != "logger=jsonl"]
+    sweep = tmp_path / "my_sweep"
+    base = [*online, "start_check=false"]
+    done = finish([*base[:2], "-m", *base[2:], "seed=0,1", f"hydra.sweep.dir={sweep}"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    first, second = (header(*offline_runs(sweep / f"{n}-ral-seed{n}")) for n in (0, 1))
+    assert first["run_group"] == second["run_group"] == "my_sweep" and first["run_id"] != second["run_id"]
+
+    again = [*base, "seed=0", "max_steps=2", f"hydra.run.dir={sweep / '0-ral-seed0'}", "resume=auto"]
+    assert finish(again, tmp_path).returncode == 0
+    both = [header(run) for run in offline_runs(sweep / "0-ral-seed0")]
+    assert [run["run_id"] for run in both] == [first["run_id"]] * 2
+
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "sync.py"), str(sweep), "--dry-run"], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == f"runs: 3 offline below {sweep}"
+
+
+def test_without_network_the_run_stays_offline_with_a_warning(command: list[str], tmp_path: Path) -> None:
+    """A key is set, so the run would be online; nobody listens at the server's address."""
+    server = {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_INIT_TIMEOUT": "2"}
+    folder = tmp_path / "run"
+    own = [c for c in command if c != "logger=jsonl"]
+    done = subprocess.run(
+        [*own, f"hydra.run.dir={folder}"], env=ENVIRONMENT | server, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("W&B cannot be reached") == 1
+    assert len(offline_runs(folder)) == 1 and (folder / "report.html").is_file()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(files) > 10 and [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    look = {"grid": [2, 1, 2], "weights": [0.1, 0.1, 0.1, 0.7], "seconds_per_slot": 1.0}
+    return {
+        "uid": "a",
+        "data_type": "video",
+        "media": ["clip.mp4"],
+        "attention": look,
+        "evidence": [{"box": [0, 0, 1, 1]}],
+    } | changes
+
+
+def test_a_clip_is_shown_where_it_is_looked_at_most() -> None:
+    frames = torch.stack([torch.full((28, 56, 3), value, dtype=torch.uint8) for value in (0, 60, 120, 240)])
+    asked: list[Media] = []
+
+    def read(media: Media) -> Pixels:
+        asked.append(media)
+        return Pixels("video", frames, 0.5)
+
+    shown = np.asarray(loggers.looks(record(evidence=[]), read).image)
+    assert asked == [Media("video", Path("clip.mp4"))]
+    left, right = shown[:, : shown.shape[1] // 2], shown[:, shown.shape[1] // 2 :]
+    assert right[..., 0].mean() > 240 and left[..., 0].mean() < right[..., 0].mean() / 1.5  # the bright last frame
+
+
+@pytest.mark.parametrize("changes", [{"attention": None}, {"data_type": "text", "attention": None, "media": []}])
+def test_no_attention_no_picture(changes: dict[str, Any]) -> None:
+    assert loggers.looks(record(**changes), lambda media: pytest.fail("nothing to read")) is None
+
+
+def test_a_file_that_is_gone_leaves_the_cell_empty() -> None:
+    def read(media: Media) -> Pixels:
+        raise UserError("gone")
+
+    assert loggers.looks(record(), read) is None
+
+
+def test_tables_hold_the_first_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(loggers.Wandb, "log_table", lambda self, key, **given: logged.update({"key": key} | given))
+    logger = loggers.Wandb(save_dir=str(tmp_path), offline=True)
+    records = [record(uid=str(n), question="?", reward=0.5, attention=None) for n in range(loggers.SHOWN + 3)]
+    logger.log_records(records, 7, lambda media: pytest.fail("nothing to read"))
+    assert (logged["key"], logged["step"], len(logged["data"])) == ("eval/completions", 7, loggers.SHOWN)
+    row = dict(zip(logged["columns"], logged["data"][3], strict=True))
+    assert row["step"] == 7 and row["uid"] == "3" and row["question"] == "?" and row["reward"] == 0.5
+
+
+def test_files_of_tables_stay_beside_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("WANDB_DATA_DIR", loggers.OWN_DATA):
+        monkeypatch.delenv(name, raising=False)
+    for run in ("one", "two"):  # of one sweep, in one process
+        loggers.keep_beside(tmp_path / run)
+        assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / run / "wandb")
+    monkeypatch.setenv("WANDB_DATA_DIR", "/elsewhere")
+    loggers.keep_beside(tmp_path)
+    assert os.environ["WANDB_DATA_DIR"] == "/elsewhere"
+
+
+def test_all_runs_are_uploaded_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """wandb joins the parts of a resumed run only where one call has all of them; uploaded ones are left alone."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    sync = importlib.import_module("sync")
+    for name in ("b/wandb/offline-run-2-x", "a/wandb/offline-run-1-x", "a/wandb/offline-run-0-y"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "a/wandb/offline-run-0-y/run-y.wandb.synced").touch()
+    calls: list[list[str]] = []
+
+    def run(command: list[str]) -> SimpleNamespace:
+        calls.append(command)
+        for path in command[4:]:
+            (Path(path) / "run.wandb.synced").touch()
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(sync.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["sync.py", str(tmp_path)])
+    sync.main()
+    runs = [str(tmp_path / name) for name in ("a/wandb/offline-run-1-x", "b/wandb/offline-run-2-x")]
+    assert calls == [[sys.executable, "-m", "wandb", "sync", *runs]]
