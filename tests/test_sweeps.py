@@ -11,7 +11,7 @@ from conftest import finish
 
 LAUNCHERS = [
     "basic",
-    "joblib",
+    pytest.param("joblib", marks=pytest.mark.slow),
     pytest.param("submitit_local", marks=pytest.mark.slow),
     pytest.param("ray", marks=pytest.mark.slow),
 ]
@@ -36,21 +36,25 @@ def test_a_failing_run_neither_ends_nor_hides_the_others(launcher: str, command:
     assert not (sweep / "1-ral-seed0" / "error.txt").exists()
 
 
-def test_errors_of_an_earlier_sweep_in_the_folder_are_forgotten(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_same_sweep_again_goes_on_and_forgets_earlier_errors(command: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
-    assert finish(multirun(command, sweep, "algo.updates_per_rollout=1,1"), tmp_path).returncode == 1
-    again = finish(multirun(command, sweep, "algo.updates_per_rollout=2"), tmp_path)
+    assert finish(multirun(command, sweep, "algo.updates_per_rollout=1,2"), tmp_path).returncode == 1
+    ended = (sweep / "1-ral-seed0" / "metrics.jsonl").read_bytes()
+    again = finish(multirun(command, sweep, "algo.updates_per_rollout=3,2", "resume=auto"), tmp_path)
     assert again.returncode == 0, again.stderr
-    assert not list(sweep.glob("*/error.txt"))
+    assert not list(sweep.glob("*/error.txt")) and (sweep / "0-ral-seed0" / "report.html").is_file()
+    assert (sweep / "1-ral-seed0" / "metrics.jsonl").read_bytes() == ended
 
 
 @pytest.mark.parametrize(
     ("name", "key", "grid"),
     [
         ("lambda", "attention", {0.5, 1, 5}),
-        pytest.param("gamma", "attention_distillation", {0.05, 0.5, 1}, marks=pytest.mark.slow),
+        ("gamma", "attention_distillation", {0.05, 0.5, 1}),
     ],
 )
+@pytest.mark.slow
 def test_optuna_tries_the_papers_grid(
     name: str, key: str, grid: set[float], command: list[str], tmp_path: Path
 ) -> None:
