@@ -103,21 +103,31 @@ class Processor:
         """B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
         flat = [pixels for group in media for pixels in group]
         tensors, flat_grids = self.family.media(flat, self.patches)
-        rendered = [self.render(e, t) for e, t in zip(examples, texts, strict=True)]
-        rest, rows, grids = iter(flat_grids), [], []
-        for example, text, group in zip(examples, rendered, media, strict=True):
-            grids.append(tuple(next(rest) for _ in group))
-            rows.append(self._token_ids(text, list(zip(group, grids[-1], strict=True)), example.source))
+        rest = iter(flat_grids)
+        grids = [tuple(next(rest) for _ in group) for group in media]
+        made = [self.prompt(*parts) for parts in zip(examples, texts, media, grids, strict=True)]
+        rendered, rows = [text for text, _ in made], [ids for _, ids in made]
         token_ids, valid = left_pad(rows, self.pad_id)
         return PromptBatch(
             token_ids=token_ids,
             valid=valid,
-            visual=((token_ids == self.image_id) | (token_ids == self.video_id)) & valid,
+            visual=self.visual(token_ids, valid),
             media=tensors,
             examples=tuple(examples),
             texts=tuple(rendered),
             grids=tuple(grids),
         )
+
+    def prompt(
+        self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
+    ) -> tuple[str, list[int]]:
+        """One prompt as text, and its token ids; grids: those of `batch` for the same media."""
+        rendered = self.render(example, text)
+        return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
+
+    def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
+        """Where the placeholders of pictures and clips are, [B P] bool."""
+        return ((token_ids == self.image_id) | (token_ids == self.video_id)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
         """What a text of the dataset must not hold, with its name: a token of media or turns; None where it is clean.

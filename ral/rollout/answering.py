@@ -15,7 +15,8 @@ from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.models.mllm import MLLM
 from ral.rollout.sampler import PolicySampler
-from ral.types import Example, Pixels, PromptBatch, Rollout, UserError
+from ral.rollout.shared import Shared, respond, share
+from ral.types import Example, Pixels, UserError
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """A batch of items; prompts: of those without error, in their order, None where there are none."""
+    """A batch of items; shared: the prompts of those without error, in their order, None where there are none."""
 
     questions: Sequence[Question]
-    prompts: PromptBatch | None
+    shared: Shared | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Answering:
         if not good:
             return Asked(questions, None)
         examples = [q.item.example for q in good if q.item is not None]
-        return Asked(questions, self.policy.processor.batch(examples, [q.text for q in good], [q.media for q in good]))
+        return Asked(questions, share(self.policy.processor, examples, [q.text for q in good], [q.media for q in good]))
 
     def question(self, index: int) -> Question:
         """One item, worded and with its media; an item that cannot be asked says why."""
@@ -86,36 +87,33 @@ class Answering:
     def answer(self, asked: Asked) -> list[Answered]:
         """Decode and judge a batch."""
         started = time.perf_counter()
-        rollout = None
-        if asked.prompts is not None:
+        answers: list[tuple[str, bool]] = []
+        if asked.shared is not None:
             try:
-                rollout = self.sampler(self.policy, self.policy("prepare", asked.prompts), self.seed)
+                answers = respond(self.sampler, self.policy, asked.shared, self.seed)
             except torch.OutOfMemoryError as error:
                 ways = "a smaller batch, media.max_frames, media.image_max_pixels or max_new_tokens"
                 raise UserError(f"out of GPU memory with batch={len(asked.questions)}: write {ways}") from error
         seconds = (time.perf_counter() - started) / len(asked.questions)
-        places = iter(range(len(asked.questions)))
-        return [
-            self.judged(q, rollout, next(places), seconds) if q.error is None and rollout else self.failed(q)
-            for q in asked.questions
-        ]
+        said = iter(zip(asked.shared.texts if asked.shared else (), answers, strict=True))
+        return [self.judged(q, *next(said), seconds) if q.error is None else self.failed(q) for q in asked.questions]
 
-    def judged(self, question: Question, rollout: Rollout, n: int, seconds: float) -> Answered:
-        """The record of response n of a rollout."""
-        item, response = question.item, rollout.texts[n]
+    def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
+        """The record of a response."""
+        item, (response, finished) = question.item, answer
         assert item is not None
         verdict = self.judge(item, response)
         return Answered(
             index=question.index,
             uid=item.example.uid,
             group=item.group,
-            prompt=rollout.prompts.texts[n],
+            prompt=prompt,
             response=response,
             answer=verdict.answer,
             gold=list(item.answers) or item.example.answer,
             score=float(verdict.score),
             seconds=round(seconds, 4),
-            finished=bool(rollout.finished[n]),
+            finished=finished,
             error=None,
             facts=dict(item.facts),
         )

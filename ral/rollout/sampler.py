@@ -64,6 +64,35 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
     return torch.minimum(found, last)
 
 
+@dataclass(frozen=True)
+class Openings:
+    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
+
+    ids: Tensor
+    lengths: Tensor
+    asked: Tensor
+
+    def to(self, device: torch.device) -> Openings:
+        """The same on `device`."""
+        return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
+
+
+def no_openings(count: int) -> Openings:
+    """N responses that begin with their first sampled token."""
+    nothing = torch.zeros(count, dtype=torch.long)
+    return Openings(nothing[:, None], nothing, torch.ones(count, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Generated:
+    """ids [N C], padded; mask [N C]: the sampled tokens; log_probs [N C] fp32; finished [N]: ended before the limit."""
+
+    ids: Tensor
+    mask: Tensor
+    log_probs: Tensor
+    finished: Tensor
+
+
 @dataclass
 class Slots:
     """Which response each place of the decoding batch holds: grid [B' G'] of indices into the N responses.
@@ -125,39 +154,53 @@ class PolicySampler:
 
     def decode(self, policy: MLLM, prepared: Prepared, seed: int) -> Rollout:
         """Rollout of prompts of similar length."""
-        processor, device, limit = policy.processor, policy.device, self.max_new_tokens
-        count = len(prepared.prompts) * self.group_size
         uids = [e.uid for e in prepared.prompts.examples]
-        numbers = None if self.greedy else uniforms(uids, self.group_size, limit, seed).to(device)
+        drawn = self.generate(policy, prepared, self.numbers(uids, self.group_size, seed))
+        length = int(drawn.mask.sum(1).max())
+        ids, mask = drawn.ids[:, :length], drawn.mask[:, :length]
+        rollout = make_rollout(policy.processor, prepared, ids, mask, drawn.finished, self.group_size)
+        return replace(rollout, log_probs=drawn.log_probs[:, :length])
+
+    def numbers(self, uids: Sequence[str], group_size: int, seed: int) -> Tensor | None:
+        """What decides the tokens of each response, [B*G C]; None where the likeliest are taken."""
+        return None if self.greedy else uniforms(uids, group_size, self.max_new_tokens, seed)
+
+    @torch.no_grad()
+    def generate(
+        self, policy: MLLM, prepared: Prepared, numbers: Tensor | None, openings: Openings | None = None
+    ) -> Generated:
+        """Decode N responses, equally many to each prompt: group_size of them, or as many as `openings` holds."""
+        processor, device, limit = policy.processor, policy.device, self.max_new_tokens
+        given = openings or no_openings(len(prepared.prompts) * self.group_size)
+        numbers, given = None if numbers is None else numbers.to(device), given.to(device)
+        count, longest = len(given.lengths), int(given.lengths.max())
         banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
         ids = torch.full((count, limit), processor.pad_id, device=device)
-        mask, log_probs = (
-            torch.zeros_like(ids, dtype=torch.bool),
-            torch.zeros(ids.shape, dtype=torch.float32, device=device),
-        )
-        running = torch.ones(count, dtype=torch.bool, device=device)
-        slots = Slots(torch.arange(count, device=device).view(-1, self.group_size))
-        hidden, state = policy("prefill", prepared, self.group_size)
-        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, limit):
-            for step in range(limit):
+        mask, log_probs = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape, device=device)
+        latest, running, finished = ids[:, 0].clone(), given.asked.clone(), torch.zeros_like(given.asked)
+        slots = Slots(torch.arange(count, device=device).view(len(prepared.prompts), -1))
+        hidden, state = policy("prefill", prepared, slots.grid.shape[1])
+        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, longest + limit):
+            for step in range(longest + limit):
                 rows = slots.grid.flatten()
+                at = step - given.lengths[rows]  # place in the response; below 0 the token is given
+                place, live = at.clamp(0, limit - 1), running[rows] & (at >= 0)
                 logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)
-                token = draw(logits, None if numbers is None else numbers[rows, step])
-                live = running[rows]
-                ids[rows, step] = torch.where(live, token, ids[rows, step])
-                mask[rows, step] = live
+                token = draw(logits, None if numbers is None else numbers[rows, place])
                 chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
-                log_probs[rows, step] = torch.where(live, chosen, 0.0)
-                running[rows] = live & ~torch.isin(token, ends)
+                ids[rows, place] = torch.where(live, token, ids[rows, place])
+                log_probs[rows, place] = torch.where(live, chosen, log_probs[rows, place])
+                mask[rows, place] |= live
+                finished[rows] |= live & torch.isin(token, ends)
+                running[rows] &= ~finished[rows] & (at + 1 < limit)
+                latest[rows] = torch.where(at < 0, given.ids[rows, min(step, given.ids.shape[1] - 1)], token)
                 kept = slots.leave(running)
-                if step + 1 == limit or slots.left == 0:
+                if slots.left == 0:
                     break
                 if kept is not None:
                     state.keep(*kept)
-                hidden = policy("decode", ids[slots.grid.flatten(), step], state)
-        length = int(mask.sum(1).max())
-        rollout = make_rollout(processor, prepared, ids[:, :length], mask[:, :length], ~running, self.group_size)
-        return replace(rollout, log_probs=log_probs[:, :length])
+                hidden = policy("decode", latest[slots.grid.flatten()], state)
+        return Generated(ids, mask, log_probs, finished)
 
 
 def joined(
