@@ -130,3 +130,50 @@ def test_what_is_not_there_is_one_line(sweep: Path, arguments: list[str], said: 
 def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
     done = compare(tmp_path)
     assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: holds no runs")
+
+
+# --- scripts/tabulate.py
+
+
+def evaluation(folder: Path, scores: dict[str, list[float]], **settings: object) -> Path:
+    """An evaluation of a checkpoint of its own; scores by group."""
+    folder.mkdir()
+    rest = {"prompt": "", "response": "", "answer": "", "gold": "", "seconds": 0.1, "finished": True, "error": None}
+    rows = [(group, score) for group, values in scores.items() for score in values]
+    items = [
+        {"index": n, "uid": str(n), "group": group, "score": score, "facts": {}} | rest
+        for n, (group, score) in enumerate(rows)
+    ]
+    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    own = {"checkpoint": str(folder), "template": "mini"} | settings
+    (folder / "summary.json").write_text(json.dumps({"settings": own}))
+    return folder
+
+
+def tabulate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "tabulate.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+
+def test_evaluations_stand_side_by_side(tmp_path: Path) -> None:
+    """Runs with means 0.25, 0.5, 0.75: half a t interval of 4.302653 * 0.25 / sqrt(3) = 0.621."""
+    one = evaluation(tmp_path / "one", {"b": [1, 1], "a": [0, 0]})
+    several = [evaluation(tmp_path / f"s{n}", {"b": [1, 0], "a": [n > 0, n > 1]}) for n in range(3)]
+    rows = [f"shipped={one}", f"RAL={','.join(map(str, several))}"]
+    done = tabulate(*rows, "--output", tmp_path / "t.md")
+    assert done.returncode == 0, done.stderr
+    lines = [[c.strip() for c in line.strip("|\n").split("|")] for line in done.stdout.splitlines()]
+    assert lines[0] == ["", "runs", "all (n=4)", "a (n=2)", "b (n=2)"]
+    assert lines[2] == ["shipped", "1", "50.0 (0.0 to 100.0)", "0.0 (0.0 to 0.0)", "100.0 (100.0 to 100.0)"]
+    assert lines[3][1:4] == ["3", "50.0 (-12.1 to 112.1)", "50.0 (-74.2 to 174.2)"]
+    assert (tmp_path / "t.md").read_text() == done.stdout
+
+
+def test_evaluations_that_do_not_compare_are_refused(tmp_path: Path) -> None:
+    one = evaluation(tmp_path / "one", {"a": [1, 0]})
+    other = evaluation(tmp_path / "other", {"a": [1, 0]}, template="think")
+    shorter = evaluation(tmp_path / "shorter", {"a": [1]})
+    for wrong, said in ((other, "template is think, but mini"), (shorter, "items is {'all': 1, 'a': 1}"), ("no", "no")):
+        done = tabulate(f"A={one}", f"B={wrong}")
+        assert done.returncode == 1 and done.stderr.startswith(f"error: {wrong}: ") and said in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1

@@ -1,0 +1,93 @@
+"""Evaluations side by side, by type of question, with intervals.
+
+    python scripts/tabulate.py shipped=outputs/eval/shipped GRPO=outputs/eval/grpo_0 RAL=outputs/eval/ral_0
+    python scripts/tabulate.py GRPO=outputs/eval/grpo_0,outputs/eval/grpo_1 RAL=outputs/eval/ral_0,outputs/eval/ral_1
+
+A row is one evaluation (evaluate.py's output folder), with 95% bootstrap intervals over its items; or the same
+evaluation of several runs, with the mean over runs and its 95% interval by Student's t. All must have asked the same
+items of the same benchmark in the same way. The table goes to --output, if given, and to the terminal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ral.report.statistics import interval
+from ral.report.summary import bootstrap
+from ral.types import UserError
+
+RESAMPLES = 10_000
+OWN = ("checkpoint", "weights", "versions")  # settings in which evaluations of one table may differ
+Scores = Mapping[str, np.ndarray]
+
+
+def read(folder: Path) -> tuple[Scores, dict[str, object]]:
+    """{type: scores [n]} of an evaluation, with "all" first, and the settings that must agree."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no summary.json in it; write the output folder of a finished evaluation") from error
+    lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    items = {item["index"]: item for item in map(json.loads, lines)}  # an item asked again has a later line
+    scores = {"all": np.array([item["score"] for item in items.values()])}
+    for group in sorted({item["group"] for item in items.values()}):
+        scores[group] = np.array([item["score"] for item in items.values() if item["group"] == group])
+    settings = {key: value for key, value in summary["settings"].items() if key not in OWN}
+    return scores, settings | {"items": {name: len(values) for name, values in scores.items()}}
+
+
+def cell(runs: Sequence[np.ndarray]) -> str:
+    """Mean and interval in percent, of one evaluation over its items, of several over runs."""
+    if len(runs) == 1:
+        (found,) = bootstrap(runs[0][:, None], RESAMPLES)
+        mean, low, high = found.mean, found.low, found.high
+    else:
+        over = interval([float(run.mean()) for run in runs])
+        mean, low, high = over.mean, over.low, over.high
+    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def table(rows: Mapping[str, Sequence[Path]]) -> str:
+    """The markdown table. UserError where evaluations do not compare."""
+    found = {name: [read(folder) for folder in folders] for name, folders in rows.items()}
+    (first, settings), *_ = next(iter(found.values()))
+    for name, runs in found.items():
+        for (_, other), folder in zip(runs, rows[name], strict=True):
+            if different := [key for key in settings if settings[key] != other.get(key)]:
+                key = different[0]
+                raise UserError(f"{folder}: {key} is {other.get(key)}, but {settings[key]} in the first evaluation")
+    head = ["", "runs", *(f"{kind} (n={len(values)})" for kind, values in first.items())]
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
+    lines += [
+        [name, str(len(runs)), *(cell([scores[kind] for scores, _ in runs]) for kind in first)]
+        for name, runs in found.items()
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exit code 1 with one line on stderr where evaluations are missing or do not compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="+", metavar="NAME=FOLDER[,FOLDER...]", help="a row of the table")
+    parser.add_argument("--output", type=Path, help="file for the table")
+    given = parser.parse_args(arguments)
+    pairs = [row.partition("=") for row in given.rows]
+    try:
+        if not all(name and folders for name, _, folders in pairs):
+            raise UserError("a row is NAME=FOLDER, or NAME=FOLDER,FOLDER for several runs")
+        text = table({name: [Path(folder) for folder in folders.split(",")] for name, _, folders in pairs})
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    if given.output:
+        given.output.write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
