@@ -84,45 +84,51 @@ def run(main: Main, config_name: str, config_dir: Path = CONF, check: Main = che
 def _guarded(main: Main, check: Main, failures: list[Exception]) -> Main:
     """main with its check, reporting failures itself: Hydra never sees them, and a sweep goes on with its next job.
 
-    What main returns is what a sweeper such as Optuna's optimises; None, as of a run that failed, it leaves out.
+    What main returns is what a sweeper such as Optuna's optimises; a run that failed counts for less than any other.
     """
+    script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
 
     @functools.wraps(main)
     def job(cfg: DictConfig) -> float | None:
-        sweeps.note(None)
+        sweeps.note(sweeps.CUT_OFF)
         try:
-            with _relaunchable():
+            with _relaunchable(script):
                 check(cfg)
-                return main(cfg)
+                value = main(cfg)
+        except SystemExit as stop:
+            sweeps.note(f"stopped with exit code {stop.code}; resume=auto goes on from what was saved")
+            raise
         except Exception as error:
             _report(_message(error), error, bool(cfg.get("debug", False)))
             sweeps.note(_message(error))
             failures.append(error)
-            return None
+            return sweeps.worst()
+        sweeps.note(None)
+        return value
 
     return job
 
 
 @contextmanager
-def _relaunchable() -> Iterator[None]:
-    """In a job of a multirun, make sys.argv and Hydra's run folder those of this one job.
+def _relaunchable(script: str) -> Iterator[None]:
+    """In a job of a multirun, make this process look, to Lightning and Hydra, as if `script` had been started for it.
 
-    Launchers of distributed training start the other ranks with this process's arguments; without this every rank
-    would start the whole sweep again. In a single run nothing has to change.
+    Lightning starts the other ranks with this process's module and arguments; without this every rank would start the
+    whole sweep again, or the launcher's own worker. In a single run nothing has to change.
     """
     state: Any = HydraConfig.instance().cfg
     if state is None or state.hydra.mode != RunMode.MULTIRUN:
         yield
         return
-    argv, folder = sys.argv, state.hydra.runtime.output_dir
+    argv, folder, module = sys.argv, state.hydra.runtime.output_dir, sys.modules["__main__"]
     own = [o for o in state.hydra.overrides.hydra if not o.startswith(("hydra.mode=", "hydra.run.dir="))]
-    sys.argv = [argv[0], *state.hydra.overrides.task, *own]
+    sys.argv, spec, module.__spec__ = [script, *state.hydra.overrides.task, *own], module.__spec__, None
     with read_write(state.hydra):
         state.hydra.run.dir = folder
     try:
         yield
     finally:
-        sys.argv = argv
+        sys.argv, module.__spec__ = argv, spec
 
 
 def _report(message: str, error: Exception, with_traceback: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
@@ -304,10 +305,11 @@ def run_folder() -> Path:
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))
     given = os.environ.get(FOLDER_VARIABLE) if rank else None
-    named = any(key.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for key in HydraConfig.get().overrides.hydra)
+    hydra = HydraConfig.get()  # of a sweep the launcher named the folder
+    named = hydra.mode == RunMode.MULTIRUN or any(key.startswith("hydra.run.dir=") for key in hydra.overrides.hydra)
     if given is None and started_apart() and not named:
         raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
-    folder = Path(given or HydraConfig.get().runtime.output_dir).absolute()
+    folder = Path(given or hydra.runtime.output_dir).absolute()
     os.environ[FOLDER_VARIABLE] = str(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -330,6 +332,8 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
     if resume is None:
         return None
+    if resume == "auto" and "optuna" in str(HydraConfig.get().sweeper):
+        raise UserError("resume=auto: a search draws other values for its runs next time; name a checkpoint folder")
     return newest(folder / "checkpoints") if resume == "auto" else verified(Path(resume))
 
 

@@ -2,58 +2,79 @@
 
 from __future__ import annotations
 
+import math
+import os
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 ERROR = "error.txt"
-"""In the folder of a run that failed: its error in one line."""
+"""In the folder of a run of a sweep that failed: its error in one line."""
+CUT_OFF = "it did not end: killed, or out of memory"
+"""What stands in ERROR while a run runs."""
 SWEEP = "multirun.yaml"
 """In the folder of a sweep: what Hydra was asked for."""
+RANK_VARIABLES = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 
 
 class Sweeps(Callback):
-    """Hydra calls these in the process that launches. failed: {run's folder: its error}; count: runs of the sweep."""
+    """Hydra calls this in the process that launches. begun: folder of the sweep and when it was started."""
 
-    failed: ClassVar[dict[str, str]] = {}
-    count = 0
+    begun: ClassVar[tuple[Path, float] | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Mark the folder as a sweep's, as not every sweeper does; forget the errors of an earlier sweep in it."""
+        """Mark the folder as a sweep's, as not every sweeper does."""
         folder = Path(config.hydra.sweep.dir)
-        for file in folder.glob(f"*/{ERROR}"):
-            file.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / SWEEP)
+        Sweeps.begun = folder, time.time()
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Read the errors of the runs."""
-        folder = Path(config.hydra.sweep.dir)
-        found = {file.parent.name: file.read_text().strip() for file in sorted(folder.glob(f"*/{ERROR}"))}
-        Sweeps.failed = found
-        Sweeps.count = len(list(folder.glob("*/.hydra")))
+
+def in_sweep() -> bool:
+    """Whether this process was given a run of a sweep by its launcher; ranks that the run starts itself were not."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def note(error: str | None) -> None:
-    """Write the error of the present run into its folder; None: it has none, remove an earlier one."""
-    if not HydraConfig.initialized():
+    """Write into the folder of the present run of a sweep that it failed; None: that it ended well.
+
+    Called with CUT_OFF first. Of several ranks the first error counts, and the first rank's good end.
+    """
+    if not in_sweep():
         return
+    first = not any(int(os.environ.get(name, 0)) for name in RANK_VARIABLES)
     file = Path(HydraConfig.get().runtime.output_dir) / ERROR
     try:
-        if error is None:
+        open_still = not file.exists() or file.read_text().strip() == CUT_OFF
+        if error == CUT_OFF and first:
+            file.write_text(CUT_OFF + "\n")
+        elif error is None and first and open_still:
             file.unlink(missing_ok=True)
-        elif file.parent.is_dir():
-            file.write_text(error + "\n")
+        elif error not in (None, CUT_OFF) and open_still:
+            file.write_text(f"{error}\n")
     except OSError:
         return  # the error itself is printed; a folder that cannot be written is what it may be about
 
 
-def told() -> str | None:
-    """One line on the runs that failed in the sweep that ended; None where all went well."""
-    if not Sweeps.failed:
+def worst() -> float | None:
+    """What a failed run counts for in a search: less than any other, or more, where the least is sought."""
+    if not in_sweep():
         return None
-    names = ", ".join(Sweeps.failed)
-    return f"{len(Sweeps.failed)} of {Sweeps.count} runs failed: {names}; the folder of each has its {ERROR}"
+    return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf
+
+
+def told() -> str | None:
+    """One line on the runs that failed in the sweep that this process launched; None where all went well."""
+    if Sweeps.begun is None:
+        return None
+    folder, since = Sweeps.begun
+    runs = [file.parents[1] for file in folder.rglob(".hydra/overrides.yaml") if file.stat().st_mtime >= since - 1]
+    failed = sorted(str(run.relative_to(folder)) for run in runs if (run / ERROR).is_file())
+    if not failed:
+        return None
+    return f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}; the folder of each has its {ERROR}"

@@ -15,7 +15,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ral.errors import UserError
@@ -30,17 +31,25 @@ from ral.report.statistics import Interval, holm, interval, sign_flip_p
 from ral.sweeps import ERROR
 
 UNTITLED = "(defaults)"
+NOT_ITS_KIND = ("seed=", "hydra.", "hydra/", "name=", "resume=")
+"""Overrides in which runs of one row may differ."""
 PERCENT = re.compile(r"accuracy|format|grounding|finished")
 COLUMNS = ("runs", "seeds", "mean", "95% interval", "less {}", "95% interval", "p", "p (Holm)")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: what was overridden but the seed, the seed, and {step: value} of the metric."""
+    """One finished run: its folder, what was overridden but the seed, the seed, and {step: value} of the metric."""
 
-    name: str
+    folder: Path
+    own: tuple[str, ...]
     seed: int
     values: Mapping[int, float]
+
+    @property
+    def name(self) -> str:
+        """Names its row."""
+        return " ".join(self.own) or UNTITLED
 
     @property
     def last(self) -> float:
@@ -58,7 +67,6 @@ class Row:
     difference: Interval | None = None
     p: float = math.nan
     corrected: float = math.nan
-    lost: list[str] = field(default_factory=list)
 
 
 def read_run(folder: Path, metric: str) -> Run | str:
@@ -69,15 +77,23 @@ def read_run(folder: Path, metric: str) -> Run | str:
     if (folder / ERROR).is_file():
         return (folder / ERROR).read_text().strip().splitlines()[-1]
     path = folder / "metrics.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = [parse(line) for line in path.read_text().splitlines()] if path.is_file() else []
     values = {int(line["step"]): float(line[metric]) for line in lines if metric in line}
     if not values:
         return f"no {metric} in metrics.jsonl" if lines else "it has no metrics.jsonl"
     steps = config.get("max_steps")
     if steps is not None and max(values) < steps:
         return f"it is not finished: its last evaluation is that of step {max(values)} of {steps}"
-    own = sorted(str(o) for o in given or [] if not str(o).startswith(("seed=", "hydra.", "name=")))
-    return Run(" ".join(own) or UNTITLED, int(config.get("seed", 0)), values)
+    own = sorted(str(o) for o in given or [] if not str(o).startswith(NOT_ITS_KIND))
+    return Run(folder, tuple(own), int(config.get("seed", 0)), values)
+
+
+def parse(line: str) -> dict[str, Any]:
+    """The object of a line of metrics.jsonl; {} for one that is half written."""
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}
 
 
 def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
@@ -89,17 +105,36 @@ def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
     found = {run.name: read_run(run, metric) for run in folders}
     runs = [run for run in found.values() if isinstance(run, Run)]
     lost = {name: run for name, run in found.items() if isinstance(run, str)}
+    runs, repeated = newest(runs)
+    lost |= repeated
     if not runs:
         raise UserError(f"{folder}: no run can be compared; the first, {next(iter(lost))}: {next(iter(lost.values()))}")
     return runs, lost
 
 
+def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
+    """Of runs that differ in nothing, the one that wrote last, and {folder: reason} of the others."""
+    kept: dict[tuple[tuple[str, ...], int], Run] = {}
+    lost: dict[str, str] = {}
+    for run in sorted(runs, key=lambda run: (run.folder / "metrics.jsonl").stat().st_mtime):
+        if (before := kept.pop((run.own, run.seed), None)) is not None:
+            lost[before.folder.name] = f"{run.folder.name} is the same run again, and newer"
+        kept[run.own, run.seed] = run
+    return [run for run in runs if kept[run.own, run.seed] is run], lost
+
+
 def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
     """A row for each composition, the baseline first: the one that `baseline` occurs in, or the first."""
     names = list(dict.fromkeys(run.name for run in runs))
-    chosen = [name for name in names if baseline is None or baseline in name.split() or baseline == name]
+    fitting = {run.name for run in runs if baseline is None or baseline in (*run.own, run.name)}
+    chosen = [name for name in names if name in fitting]
+    listed = ", ".join(repr(name) for name in names)
     if not chosen:
-        raise UserError(f"--baseline {baseline}: no such runs; write one of {', '.join(repr(n) for n in names)}")
+        raise UserError(f"--baseline {baseline}: no such runs; write one of {listed}")
+    if baseline is not None and len(chosen) > 1:
+        raise UserError(
+            f"--baseline {baseline}: {len(chosen)} kinds of runs have it; write the whole of one of {listed}"
+        )
     ordered = [chosen[0], *(name for name in names if name != chosen[0])]
     of = {name: [run for run in runs if run.name == name] for name in ordered}
     rows = [Row(name, of[name], interval([run.last for run in of[name]])) for name in ordered]
@@ -189,9 +224,9 @@ def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> li
     (output / "compare.md").write_text(markdown(rows, lost, metric, scale))
     (output / "compare.json").write_text(json.dumps(facts(rows, lost, metric), indent=1) + "\n")
     figure(rows, metric, scale, output / "compare.png")
-    table = Table(*(column.format(rows[0].name) for column in COLUMNS), title=metric)
+    table = Table(*(escape(column.format(rows[0].name)) for column in COLUMNS), title=escape(metric))
     for row in rows:
-        table.add_row(*cells(row, scale))
+        table.add_row(*map(escape, cells(row, scale)))
     console = Console()
     console.print(table)
     for name, reason in lost.items():

@@ -302,7 +302,8 @@ def test_a_rank_started_from_a_sweep_runs_that_job_alone(start: Start) -> None:
     ranks: list[tuple[list[str], str]] = []
     start("-m", "seed=0,1", "hydra.verbose=true", main=lambda _: ranks.append((sys.argv, HydraConfig.get().run.dir)))
     folders = [str(Path("out/sweep", job).absolute()) for job in ("0", "1")]
-    assert ranks == [(["train.py", f"seed={n}", "hydra.verbose=true"], folders[n]) for n in (0, 1)]
+    script = str(Path("train.py").absolute())
+    assert ranks == [([script, f"seed={n}", "hydra.verbose=true"], folders[n]) for n in (0, 1)]
     assert "-m" in sys.argv
 
     seen: list[Any] = []

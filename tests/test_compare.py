@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -114,14 +115,44 @@ def test_runs_that_cannot_be_compared_are_named(sweep: Path) -> None:
     }
 
 
+def test_the_same_run_again_counts_once(sweep: Path) -> None:
+    """A sweep extended in place runs seeds anew under other numbers; resumed by hand, with a torn last line."""
+    again = sweep / "grpo0_again"
+    write_run(again, ["algo=grpo", "seed=0", "resume=auto", "name=other"], {0: 0.2, 1: 0.3, 2: 0.9})
+    later = (sweep / "grpo0" / "metrics.jsonl").stat().st_mtime + 5
+    os.utime(again / "metrics.jsonl", (later, later))
+    with (sweep / "ral0" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "eval/acc')
+    done = compare(sweep)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((sweep / "compare.json").read_text())
+    assert facts["groups"][0]["values"] == {"0": 0.9, "1": 0.6, "2": 0.7}
+    assert facts["left_out"]["grpo0"] == "grpo0_again is the same run again, and newer"
+
+
+def test_overrides_may_look_like_markup(tmp_path: Path) -> None:
+    kinds = (["dataset.path=[/data/a]"], ["dataset.path=[/data/b]", "dataset.source.sizes={a: 1, b: 2}"])
+    for n, own in enumerate(kinds):
+        write_run(tmp_path / str(n), [*own, "seed=0"], {2: 0.5})
+    done = compare(tmp_path, "--baseline", "dataset.source.sizes={a: 1, b: 2}")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "compare.json").read_text())["baseline"] == " ".join(kinds[1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--baseline", "algo=none"], "--baseline algo=none: no such runs; write one of 'algo=grpo', 'algo=ral'"),
+        (
+            ["--baseline", "algo=none"],
+            "--baseline algo=none: no such runs; write one of 'algo=grpo', 'algo=ral', 'algo=x lr=1'",
+        ),
         (["--metric", "eval/nothing"], "no eval/nothing in metrics.jsonl"),
+        (["--baseline", "lr=1"], "--baseline lr=1: 2 kinds of runs have it; write the whole of one of 'algo=grpo'"),
     ],
 )
 def test_what_is_not_there_is_one_line(sweep: Path, arguments: list[str], said: str) -> None:
+    for algo in ("x", "y"):
+        write_run(sweep / algo, [f"algo={algo}", "lr=1", "seed=0"], {2: 0.5})
     done = compare(sweep, *arguments)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

@@ -226,7 +226,7 @@ def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_or
     prepared = model("prepare", make_prompts(model, kinds))
     decoded: list[int] = []
     prefill = model.prefill
-    monkeypatch.setattr(model, "prefill", lambda p, g: (decoded.append(len(p.prompts)), prefill(p, g))[1])
+    monkeypatch.setattr(model, "prefill", lambda p, *rest: (decoded.append(len(p.prompts)), prefill(p, *rest))[1])
     monkeypatch.setattr(sampling, "LONGEST", 1.5)
     apart = sampler(model, prepared, 5)
     assert len(decoded) > 1 and sum(decoded) == len(kinds)

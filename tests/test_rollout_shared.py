@@ -63,12 +63,14 @@ def test_answers_are_those_of_questions_asked_one_by_one(family: str, greedy: bo
     assert len({text for text, _ in answers}) > 3
 
 
-def test_the_plain_path_gives_the_same(model_folder) -> None:
+def test_the_plain_path_shares_nothing(model_folder) -> None:
     model = PlainMLLM.load(str(model_folder()))
     sampler = PolicySampler(1, temperature=1.2, max_new_tokens=5)
     asked = questions(model)
     answers, _ = one_by_one(sampler, model, *asked, 1)
-    assert respond(sampler, model, share(model.processor, *asked), 1) == answers
+    apart = share(model.processor, *asked, model.shares)
+    assert apart.places == tuple((n,) for n in range(len(ASKED)))
+    assert respond(sampler, model, apart, 1) == answers
 
 
 def test_some_answers_end_and_others_are_cut(load) -> None:
@@ -93,7 +95,9 @@ def test_media_are_seen_and_heads_prefilled_once(load, monkeypatch: pytest.Monke
     assert len(joint.heads.media["pixel_values"]) == len(patches["pixel_values"])
     prefilled: list[int] = []
     prefill = model.prefill
-    monkeypatch.setattr(model, "prefill", lambda p, g: (prefilled.append(int(p.prompts.valid.sum())), prefill(p, g))[1])
+    monkeypatch.setattr(
+        model, "prefill", lambda p, *rest: (prefilled.append(int(p.prompts.valid.sum())), prefill(p, *rest))[1]
+    )
     respond(PolicySampler(1, max_new_tokens=3, greedy=True), model, joint, 0)
     assert sum(prefilled) == int(joint.heads.valid.sum())
     separate = model.processor.batch(examples, texts, pixels)
@@ -126,11 +130,24 @@ def test_openings_are_filled_up() -> None:
     assert found.lengths.tolist() == [2, 1, 1, 0] and found.asked.tolist() == [True, True, True, False]
 
 
-def test_heads_with_many_questions_are_decoded_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counts 1 6 2 1 4 5: 6 5 4 share a batch (4 > 3), then 2, then 1 1 (1 is no more than half of 2)."""
+def test_heads_are_decoded_together_while_few_places_stay_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts 1 6 2 1 4 5: 6 5 4 2 take 24 places for 17 questions, the first 1 makes 30 for 18, the other 36 for 19."""
     places = tuple(tuple(range(count)) for count in (1, 6, 2, 1, 4, 5))
-    valid = torch.ones(6, 3, dtype=torch.bool)
-    found = buckets(SimpleNamespace(places=places, heads=SimpleNamespace(valid=valid)))
-    assert [sorted(bucket) for bucket in found] == [[1, 4, 5], [2], [0, 3]]
-    monkeypatch.setattr(sharing, "FULL", 0.0)
-    assert len(buckets(SimpleNamespace(places=places, heads=SimpleNamespace(valid=valid)))) == 1
+    heads = SimpleNamespace(places=places, heads=SimpleNamespace(valid=torch.ones(6, 3, dtype=torch.bool)))
+    assert [sorted(bucket) for bucket in buckets(heads)] == [[0, 1, 2, 3, 4, 5]]
+    monkeypatch.setattr(sharing, "PLACES", 1.5)
+    assert [sorted(bucket) for bucket in buckets(heads)] == [[1, 2, 4, 5], [0, 3]]
+    monkeypatch.setattr(sharing, "PLACES", 1.0)
+    assert [sorted(bucket) for bucket in buckets(heads)] == [[1], [5], [4], [2], [0, 3]]
+
+
+def test_tails_take_one_pass_and_no_decoding_steps(load, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load()
+    joint = share(model.processor, *questions(model))
+    passes: list[tuple[int, int]] = []
+    decoder = model._decoder
+    monkeypatch.setattr(model, "_decoder", lambda e, *rest: (passes.append(tuple(e.shape[:2])), decoder(e, *rest))[1])
+    respond(PolicySampler(1, max_new_tokens=4, greedy=True), model, joint, 0)
+    longest = max(len(tail) for tails in joint.tails for tail in tails)
+    heads = joint.heads.token_ids.shape
+    assert passes == [tuple(heads), (heads[0], 3 * longest), *((heads[0], 3),) * 3]

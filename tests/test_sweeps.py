@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from conftest import finish
+from hydra.types import RunMode
+
+from ral import sweeps
 
 LAUNCHERS = [
     "basic",
@@ -72,14 +78,84 @@ def test_optuna_tries_the_papers_grid(
 
 
 @pytest.mark.slow
-def test_optuna_goes_on_after_a_trial_that_failed(command: list[str], tmp_path: Path) -> None:
-    sweep = tmp_path / "sweep"
-    broken = ["algo.attention.coef=1", "algo.attention.against=choice(old,nowhere)", "hydra.sweeper.n_trials=2"]
-    done = finish(multirun(command, sweep, "experiment=tune_lambda", *broken), tmp_path)
+def test_optuna_goes_on_after_a_trial_that_failed_also_the_last(command: list[str], tmp_path: Path) -> None:
+    """All but one of three trials fail, so the last one does in two of three orders, and the first in two of three."""
+    sweep, store = tmp_path / "sweep", tmp_path / "tune.db"
+    broken = ["algo.attention.coef=1", "algo.attention.against=choice(old,nowhere,elsewhere)"]
+    search = ["experiment=tune_lambda", *broken, f"hydra.sweeper.storage=sqlite:///{store}"]
+    done = finish(multirun(command, sweep, *search), tmp_path)
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("error: 1 of 2 runs failed: ")
+    assert done.stderr.strip().splitlines()[-1].startswith("error: 2 of 3 runs failed: ")
     found = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
-    assert found["best_params"] == {"algo.attention.against": "old"}
+    assert found["best_params"] == {"algo.attention.against": "old"} and store.stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_goes_where_its_launcher_puts_it(command: list[str], tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    two = ["hardware=ddp", "hardware.accelerator=cpu", "hardware.precision=32-true", "hardware.num_workers=0"]
+    done = finish(multirun(command, sweep, *two, "seed=0,1", "hydra/launcher=joblib"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in sweep.iterdir()} == {"0-ral-seed0", "1-ral-seed1", "multirun.yaml"}
+    for seed in (0, 1):
+        assert (sweep / f"{seed}-ral-seed{seed}" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_search_cannot_be_resumed_by_folder(command: list[str], tmp_path: Path) -> None:
+    done = finish(multirun(command, tmp_path / "s", "experiment=tune_lambda", "resume=auto"), tmp_path)
+    assert done.returncode == 1 and "resume=auto: a search draws other values" in done.stderr
+
+
+# --- what is noted in which folder, without launchers
+
+
+@pytest.fixture
+def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """error.txt of a run that this process is given by a launcher."""
+    for name in sweeps.RANK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    run = tmp_path / "deep" / "0"
+    (run / ".hydra").mkdir(parents=True)
+    (run / ".hydra" / "overrides.yaml").touch()
+    hydra = SimpleNamespace(mode=RunMode.MULTIRUN, runtime=SimpleNamespace(output_dir=str(run)), sweeper={})
+    monkeypatch.setattr(sweeps.HydraConfig, "initialized", lambda: True)
+    monkeypatch.setattr(sweeps.HydraConfig, "get", lambda: hydra)
+    monkeypatch.setattr(sweeps.Sweeps, "begun", (tmp_path, time.time()))
+    return run / sweeps.ERROR
+
+
+def test_a_run_that_is_killed_counts_as_failed(noted: Path) -> None:
+    sweeps.note(sweeps.CUT_OFF)
+    assert sweeps.told() == "1 of 1 runs failed: deep/0; the folder of each has its error.txt"
+    assert noted.read_text() == "it did not end: killed, or out of memory\n"
+    sweeps.note(None)
+    assert not noted.exists() and sweeps.told() is None
+
+
+def test_of_several_ranks_the_first_error_counts(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweeps.note(sweeps.CUT_OFF)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    sweeps.note(sweeps.CUT_OFF)
+    sweeps.note("the cause")
+    sweeps.note(None)
+    monkeypatch.delenv("LOCAL_RANK")
+    sweeps.note("connection closed by peer")
+    sweeps.note(None)
+    assert noted.read_text() == "the cause\n"
+
+
+def test_runs_of_an_earlier_sweep_in_the_folder_do_not_count(noted: Path) -> None:
+    sweeps.note("an error")
+    begun, since = sweeps.Sweeps.begun
+    sweeps.Sweeps.begun = begun, since + 10
+    assert sweeps.told() is None and noted.exists()
+
+
+def test_a_failed_run_is_worse_than_any(noted: Path) -> None:
+    assert sweeps.worst() == -math.inf
+    sweeps.HydraConfig.get().sweeper["direction"] = "minimize"
+    assert sweeps.worst() == math.inf
 
 
 def configs(sweep: Path) -> list[tuple[dict, Path]]:

@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_leaves_the_cell_empty() -> None:
 def test_tables_hold_the_first_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     logged: dict[str, Any] = {}
     monkeypatch.setattr(loggers.Wandb, "log_table", lambda self, key, **given: logged.update({"key": key} | given))
-    logger = loggers.Wandb(save_dir=str(tmp_path), offline=True)
+    logger = loggers.Wandb(save_dir=str(tmp_path), mode="offline")
     records = [record(uid=str(n), question="?", reward=0.5, attention=None) for n in range(loggers.SHOWN + 3)]
     logger.log_records(records, 7, lambda media: pytest.fail("nothing to read"))
     assert (logged["key"], logged["step"], len(logged["data"])) == ("eval/completions", 7, loggers.SHOWN)
@@ -131,8 +131,20 @@ def test_files_of_tables_stay_beside_the_run(monkeypatch: pytest.MonkeyPatch, tm
     assert os.environ["WANDB_DATA_DIR"] == "/elsewhere"
 
 
+def test_a_run_that_stays_offline_leaves_the_next_one_its_choice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setattr(loggers, "has_key", lambda: True)
+    tried: list[str] = []
+    monkeypatch.setattr(loggers, "connected", lambda logger: tried.append(logger._wandb_init["id"]))
+    made = [loggers.wandb_logger(tmp_path / name, name) for name in ("one", "two")]
+    assert len(tried) == 2 and "WANDB_MODE" not in os.environ
+    assert [logger._wandb_init["mode"] for logger in made] == ["offline"] * 2
+
+
 def test_all_runs_are_uploaded_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """wandb joins the parts of a resumed run only where one call has all of them; uploaded ones are left alone."""
+    """wandb orders the parts of a resumed run where one call has all of them; uploaded ones are left alone."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     sync = importlib.import_module("sync")
     for name in ("b/wandb/offline-run-2-x", "a/wandb/offline-run-1-x", "a/wandb/offline-run-0-y"):

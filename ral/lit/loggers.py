@@ -94,7 +94,7 @@ ID_FILE = "id.txt"
 SWEEP = "multirun.yaml"
 """In the folder of a sweep (ral.sweeps writes it): the runs below it are one W&B group."""
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
-"""Values of WANDB_MODE that wandb takes too; Lightning sets the first."""
+"""Values of WANDB_MODE that wandb takes too."""
 OWN_DATA = "RAL_WANDB_DATA"
 """Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
 SHOWN = 16
@@ -190,7 +190,7 @@ def wandb_logger(
     )
     online = connected(quiet(make(mode="online"))) if chosen == "online" else None
     rest = "offline" if chosen == "online" else chosen
-    return online or quiet(make(offline=rest == "offline", mode=rest))
+    return online or quiet(make(mode=rest))
 
 
 def quiet(logger: Wandb) -> Wandb:

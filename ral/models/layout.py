@@ -186,12 +186,15 @@ class Packed(Recorder):
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
         prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
+        return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling)], dim=1)
+
+    def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
+        """Responses on everything they may see, [B G*C H D]."""
         if query.device.type in KERNELS:
-            responses = self._on_shared(query[:, :, p:], before, own, scaling).transpose(1, 2)
-        else:
-            mask = response_mask(self.valid, self.group_size, self.response_length)
-            responses = _sdpa(query[:, :, p:], key, value, mask, scaling)
-        return torch.cat([prompt, responses], dim=1)
+            return self._on_shared(query, before, own, scaling).transpose(1, 2)
+        mask = response_mask(self.valid, self.group_size, self.response_length)
+        key, value = (torch.cat(pair, dim=2) for pair in zip(before, own, strict=True))
+        return _sdpa(query, key, value, mask, scaling)
 
     def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
         """Responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
@@ -227,21 +230,41 @@ class Prefill:
 
 
 @dataclass
+class Extend(Packed):
+    """Rollout layout of the tokens that responses are made to begin with, over a prefilled prompt's cache.
+
+    Their own keys and values stay in `own`, [B Hkv G T D].
+    """
+
+    cache: dict[int, Pair] = field(default_factory=dict)
+    own: dict[int, Pair] = field(default_factory=dict)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Responses on the prompt and on themselves."""
+        key, value = key.to(value.dtype), value
+        shape = (self.group_size, self.response_length)
+        self.own[layer] = key.unflatten(2, shape).contiguous(), value.unflatten(2, shape).contiguous()
+        return self.respond(query, self.cache[layer], (key, value), scaling)
+
+
+@dataclass
 class Decode:
     """Rollout layout of one step for the G responses of each prompt.
 
     The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
-    [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B]:
-    that of the first response token.
+    [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
+    that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
+    where it began with none.
     """
 
     valid: Tensor
     position: Tensor
-    cache: dict[int, tuple[Tensor, Tensor]]
+    cache: dict[int, Pair]
     capacity: int = 64
     step: int = 0
     past: Cache | None = None
-    own: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    own: dict[int, Pair] = field(default_factory=dict)
+    given: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.padded = not bool(self.valid.all())
@@ -256,7 +279,8 @@ class Decode:
         if len(prompts) < len(self.valid):
             self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
         rows = prompts[:, None]
-        self.valid, self.position = self.valid[prompts], self.position[prompts]
+        self.valid, self.position = self.valid[prompts], self.position[rows, slots]
+        self.given = None if self.given is None else self.given[rows, slots]
         self.own = {
             layer: (k[rows, :, slots].transpose(1, 2), v[rows, :, slots].transpose(1, 2))
             for layer, (k, v) in self.own.items()
@@ -273,7 +297,11 @@ class Decode:
         on_prompt = (q.flatten(2, 3) @ prompt_k.mT).unflatten(2, (group, -1))
         if self.padded:
             on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
-        scores = torch.cat([on_prompt, q @ own_k.mT], dim=-1)
+        on_own = q @ own_k.mT
+        if self.given is not None:
+            began = self.given.shape[2]
+            on_own[..., :began].masked_fill_(~self.given[:, None, :, None], -torch.inf)
+        scores = torch.cat([on_prompt, on_own], dim=-1)
         weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
         out = (weights[..., :p].flatten(2, 3) @ prompt_v).unflatten(2, (group, -1)) + weights[..., p:] @ own_v
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
@@ -282,9 +310,11 @@ class Decode:
         """Own keys and values so far, [B Hkv G t D]."""
         shape = (*key.shape[:3], self.capacity, key.shape[3])
         keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
-        if self.step == keys.shape[3]:
-            keys, values = (torch.cat([x, torch.empty_like(x)], dim=3) for x in (keys, values))
-        keys[..., self.step, :] = key
-        values[..., self.step, :] = value
+        at = self.step + (0 if self.given is None else self.given.shape[2])
+        if at == keys.shape[3]:
+            more = (*shape[:3], max(at, self.capacity), shape[4])
+            keys, values = (torch.cat([x, x.new_empty(more)], dim=3) for x in (keys, values))
+        keys[..., at, :] = key
+        values[..., at, :] = value
         self.own[layer] = keys, values
-        return keys[..., : self.step + 1, :], values[..., : self.step + 1, :]
+        return keys[..., : at + 1, :], values[..., : at + 1, :]

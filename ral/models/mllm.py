@@ -19,7 +19,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.models.family import IMAGE, VIDEO, read_config, shareable
-from ral.models.layout import NAME, Decode, Layout, Packed, Prefill, Recorder
+from ral.models.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import PromptBatch, UserError
@@ -97,6 +97,19 @@ def select(p: PromptBatch, chosen: Sequence[int]) -> tuple[PromptBatch, slice | 
 
 
 @dataclass(frozen=True)
+class Openings:
+    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
+
+    ids: Tensor
+    lengths: Tensor
+    asked: Tensor
+
+    def to(self, device: torch.device) -> Openings:
+        """The same on `device`."""
+        return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
+
+
+@dataclass(frozen=True)
 class States:
     """hidden [N C D]: the state that predicts each response token; attention: what was captured, if asked."""
 
@@ -107,8 +120,11 @@ class States:
 class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
-    What differs between families of networks is in `processor.family`.
+    What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
+    all its responses.
     """
+
+    shares = True
 
     def __init__(self, network: PreTrainedModel, processor: Processor, *, freeze_vision: bool = True) -> None:
         super().__init__()
@@ -271,21 +287,42 @@ class MLLM(nn.Module):
             for layer in layers:
                 layer.training = False
 
-    def prefill(self, prepared: Prepared, group_size: int) -> tuple[Tensor, Decode]:
-        """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state."""
+    def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
+        """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state.
+
+        openings: tokens that responses begin with; the first token is then the one that follows them.
+        """
         prompts = prepared.prompts
         layout = Prefill(prompts.valid)
         assert prompts.position_ids is not None and prompts.next_position is not None
         out = self._decoder(self._embed(prepared), prompts.position_ids, layout, prepared.deepstack)
-        state = Decode(prompts.valid, prompts.next_position, layout.cache)
-        return out[:, -1].repeat_interleave(group_size, dim=0), state
+        hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prompts.next_position[:, None]
+        state = Decode(prompts.valid, positions.expand(-1, group_size), layout.cache)
+        if openings is not None and bool(openings.lengths.any()):
+            hidden = self._open(hidden, state, openings)
+        return hidden, state
+
+    def _open(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
+        """Feed given tokens to all responses in one pass; the states [N D] that predict what follows them."""
+        (batch, group), length = state.position.shape, openings.ids.shape[1]
+        layout = Extend(state.valid, group, length, cache=state.cache)
+        places = state.position[..., None] + torch.arange(length, device=hidden.device)
+        words = self.network.get_input_embeddings()(openings.ids.view(batch, -1))
+        out = (
+            self._decoder(words, places.flatten(1).expand(3, -1, -1), layout)
+            .unflatten(1, (group, length))
+            .flatten(0, 1)
+        )
+        lengths = openings.lengths
+        state.own, state.position = layout.own, state.position + lengths.view(batch, group)
+        state.given = (torch.arange(length, device=hidden.device) < lengths[:, None]).unflatten(0, (batch, group))
+        last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
+        return torch.where(lengths[:, None] > 0, last, hidden)
 
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
         """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
-        batch = len(state.position)
-        words = self.network.get_input_embeddings()(token_ids.reshape(batch, -1))
-        places = (state.position + state.step)[:, None].expand(batch, words.shape[1])
-        out = self._decoder(words, places.expand(3, -1, -1), state)
+        words = self.network.get_input_embeddings()(token_ids.view(state.position.shape))
+        out = self._decoder(words, (state.position + state.step).expand(3, -1, -1), state)
         state.step += 1
         return out.flatten(0, 1)
 

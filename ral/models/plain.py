@@ -15,7 +15,7 @@ from transformers import DynamicCache
 
 from ral.models.family import read_config, shareable
 from ral.models.layout import Decode, Recorder
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.ops.attention import AttentionSpec
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ class PlainDecode(Decode):
 class PlainMLLM(MLLM):
     """An MLLM whose passes repeat the prompt for each response."""
 
+    shares = False
+
     def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score, over one row for each response."""
         group = len(response_ids) // len(prepared.prompts)
@@ -55,14 +57,15 @@ class PlainMLLM(MLLM):
     def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(valid, 1, mask.shape[1], layers, mask=torch.cat([valid, mask], dim=1))
 
-    def prefill(self, prepared: Prepared, group_size: int) -> tuple[Tensor, Decode]:
-        """As MLLM.prefill, over one row for each response."""
+    def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
+        """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
+        assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
         p = rows.prompts
         assert p.position_ids is not None and p.next_position is not None
         layout = Recorder(p.valid, 1, 0, mask=p.valid, past=DynamicCache(config=self.network.config.get_text_config()))
         out = self._decoder(self._embed(rows), p.position_ids, layout, rows.deepstack)
-        return out[:, -1], PlainDecode(p.valid, p.next_position, {}, past=layout.past, group_size=group_size)
+        return out[:, -1], PlainDecode(p.valid, p.next_position[:, None], {}, past=layout.past, group_size=group_size)
 
 
 def load(pretrained: str, *, share_prompt: bool = True, dtype: str = "float32", freeze_vision: bool = True) -> MLLM:

@@ -69,7 +69,8 @@ class Answering:
         if not good:
             return Asked(questions, None)
         examples = [q.item.example for q in good if q.item is not None]
-        return Asked(questions, share(self.policy.processor, examples, [q.text for q in good], [q.media for q in good]))
+        texts, media = [q.text for q in good], [q.media for q in good]
+        return Asked(questions, share(self.policy.processor, examples, texts, media, self.policy.shares))
 
     def question(self, index: int) -> Question:
         """One item, worded and with its media; an item that cannot be asked says why."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM, Openings, Prepared
 from ral.models.packed import packed_weights
 from ral.models.processor import Processor
 from ral.ops.logprobs import policy_logits
@@ -62,25 +62,6 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
     found = torch.searchsorted(edges, uniform[:, None] * edges[:, -1:], right=True).squeeze(-1)
     last = weights.shape[-1] - 1 - (weights > 0).flip(-1).int().argmax(-1)
     return torch.minimum(found, last)
-
-
-@dataclass(frozen=True)
-class Openings:
-    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
-
-    ids: Tensor
-    lengths: Tensor
-    asked: Tensor
-
-    def to(self, device: torch.device) -> Openings:
-        """The same on `device`."""
-        return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
-
-
-def no_openings(count: int) -> Openings:
-    """N responses that begin with their first sampled token."""
-    nothing = torch.zeros(count, dtype=torch.long)
-    return Openings(nothing[:, None], nothing, torch.ones(count, dtype=torch.bool))
 
 
 @dataclass(frozen=True)
@@ -171,36 +152,33 @@ class PolicySampler:
     ) -> Generated:
         """Decode N responses, equally many to each prompt: group_size of them, or as many as `openings` holds."""
         processor, device, limit = policy.processor, policy.device, self.max_new_tokens
-        given = openings or no_openings(len(prepared.prompts) * self.group_size)
-        numbers, given = None if numbers is None else numbers.to(device), given.to(device)
-        count, longest = len(given.lengths), int(given.lengths.max())
+        openings, numbers = openings and openings.to(device), None if numbers is None else numbers.to(device)
+        count = len(openings.asked) if openings else len(prepared.prompts) * self.group_size
         banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
         ids = torch.full((count, limit), processor.pad_id, device=device)
         mask, log_probs = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape, device=device)
-        latest, running, finished = ids[:, 0].clone(), given.asked.clone(), torch.zeros_like(given.asked)
+        running = openings.asked.clone() if openings else torch.ones(count, dtype=torch.bool, device=device)
+        asked = running.clone()
         slots = Slots(torch.arange(count, device=device).view(len(prepared.prompts), -1))
-        hidden, state = policy("prefill", prepared, slots.grid.shape[1])
-        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, longest + limit):
-            for step in range(longest + limit):
+        hidden, state = policy("prefill", prepared, slots.grid.shape[1], openings)
+        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, limit):
+            for step in range(limit):
                 rows = slots.grid.flatten()
-                at = step - given.lengths[rows]  # place in the response; below 0 the token is given
-                place, live = at.clamp(0, limit - 1), running[rows] & (at >= 0)
                 logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)
-                token = draw(logits, None if numbers is None else numbers[rows, place])
+                token = draw(logits, None if numbers is None else numbers[rows, step])
+                live = running[rows]
+                ids[rows, step] = torch.where(live, token, ids[rows, step])
+                mask[rows, step] = live
                 chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
-                ids[rows, place] = torch.where(live, token, ids[rows, place])
-                log_probs[rows, place] = torch.where(live, chosen, log_probs[rows, place])
-                mask[rows, place] |= live
-                finished[rows] |= live & torch.isin(token, ends)
-                running[rows] &= ~finished[rows] & (at + 1 < limit)
-                latest[rows] = torch.where(at < 0, given.ids[rows, min(step, given.ids.shape[1] - 1)], token)
+                log_probs[rows, step] = torch.where(live, chosen, 0.0)
+                running[rows] = live & ~torch.isin(token, ends)
                 kept = slots.leave(running)
-                if slots.left == 0:
+                if step + 1 == limit or slots.left == 0:
                     break
                 if kept is not None:
                     state.keep(*kept)
-                hidden = policy("decode", latest[slots.grid.flatten()], state)
-        return Generated(ids, mask, log_probs, finished)
+                hidden = policy("decode", ids[slots.grid.flatten(), step], state)
+        return Generated(ids, mask, log_probs, asked & ~running)
 
 
 def joined(

@@ -1,8 +1,8 @@
 """Questions on the same picture or clip, answered from one prefill of what their prompts have in common.
 
 A prompt is a head (the turn's beginning, the media, whatever words follow in all questions on them) and a tail. Heads
-go through the vision tower and the prefill once; tails are fed to the decoder as given tokens, all questions at once,
-and what follows them is sampled. The answers are those of questions asked one by one.
+go through the vision tower and the prefill once, all tails through one more pass over the heads' cache; what follows
+them is sampled. The answers are those of questions asked one by one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from itertools import takewhile
 
 import torch
 
-from ral.models.mllm import MLLM
+from ral.models.mllm import MLLM, Openings
 from ral.models.processor import Processor, left_pad
-from ral.rollout.sampler import Openings, PolicySampler, length_buckets
+from ral.rollout.sampler import PolicySampler, length_buckets
 from ral.types import Example, Pixels, PromptBatch
 
-FULL = 0.5
-"""Heads decoded together have more than this share of the questions of the head with most: the rest would be filler."""
+PLACES = 2.0
+"""Heads are decoded together while this many places for each question, or fewer, hold them: the rest is filler."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,16 @@ class Shared:
 
 
 def share(
-    processor: Processor, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]
+    processor: Processor,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    media: Sequence[Sequence[Pixels]],
+    join: bool = True,
 ) -> Shared:
-    """Prompts of examples, those on the same files joined. texts: of the user's turns; media: decoded."""
+    """Prompts of examples, those on the same files joined, unless join=False. texts: of the user's turns."""
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
-        groups.setdefault(example.media or n, []).append(n)
+        groups.setdefault((join and example.media) or n, []).append(n)
     first = [places[0] for places in groups.values()]
     batch = processor.batch([examples[n] for n in first], [texts[n] for n in first], [media[n] for n in first])
     heads, tails, rendered = [], [], [""] * len(texts)
@@ -64,14 +68,19 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Heads that are decoded together: of similar length, with similarly many questions."""
-    parts: list[list[int]] = []
-    for n in sorted(range(len(shared.places)), key=lambda n: -len(shared.places[n])):
-        if not parts or len(shared.places[n]) <= FULL * len(shared.places[parts[-1][0]]):
-            parts.append([])
-        parts[-1].append(n)
-    lengths = shared.heads.valid.sum(1).tolist()
-    return [[part[i] for i in bucket] for part in parts for bucket in length_buckets([lengths[n] for n in part])]
+    """Heads that are decoded together: of similar length, and with few places left empty."""
+    lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
+    found: list[list[int]] = []
+    for bucket in length_buckets(lengths):
+        parts: list[list[int]] = [[]]
+        for n in sorted(bucket, key=lambda n: -counts[n]):
+            part = [*parts[-1], n]
+            if len(part) * counts[part[0]] > PLACES * sum(counts[m] for m in part):
+                parts.append([n])
+            else:
+                parts[-1] = part
+        found += parts
+    return found
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
