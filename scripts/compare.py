@@ -15,7 +15,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +39,16 @@ COLUMNS = ("runs", "seeds", "mean", "95% interval", "less {}", "95% interval", "
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: its folder, what was overridden but the seed, the seed, and {step: value} of the metric."""
+    """One finished run: its folder, what was overridden but the seed, the seed, and {step: value} of the metric.
+
+    name: of its row, the overrides that not all runs have.
+    """
 
     folder: Path
     own: tuple[str, ...]
     seed: int
     values: Mapping[int, float]
-
-    @property
-    def name(self) -> str:
-        """Names its row."""
-        return " ".join(self.own) or UNTITLED
+    name: str = UNTITLED
 
     @property
     def last(self) -> float:
@@ -109,7 +108,14 @@ def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
     lost |= repeated
     if not runs:
         raise UserError(f"{folder}: no run can be compared; the first, {next(iter(lost))}: {next(iter(lost.values()))}")
-    return runs, lost
+    return named(runs), lost
+
+
+def named(runs: Sequence[Run]) -> list[Run]:
+    """The runs with the names of their rows."""
+    kinds = {run.own for run in runs}
+    common = set.intersection(*map(set, kinds)) if len(kinds) > 1 else set()
+    return [replace(run, name=" ".join(o for o in run.own if o not in common) or UNTITLED) for run in runs]
 
 
 def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:

@@ -76,10 +76,10 @@ def sweep(tmp_path: Path) -> Path:
     folder = tmp_path / "sweep"
     for algo, ends in (("grpo", (0.5, 0.6, 0.7)), ("ral", (0.6, 0.8, 0.8))):
         for seed, end in enumerate(ends):
-            own = [f"algo={algo}", f"seed={seed}", "hydra.sweep.dir=x"]
+            own = [f"algo={algo}", f"seed={seed}", "hydra.sweep.dir=x", "logger=jsonl"]
             write_run(folder / f"{algo}{seed}", own, {0: 0.2, 1: 0.3, 2: end})
-    write_run(folder / "ral3", ["algo=ral", "seed=3"], {0: 0.2, 1: 0.3})
-    write_run(folder / "ral4", ["algo=ral", "seed=4"], {0: 0.2, 2: 0.3})
+    write_run(folder / "ral3", ["algo=ral", "seed=3", "logger=jsonl"], {0: 0.2, 1: 0.3})
+    write_run(folder / "ral4", ["algo=ral", "seed=4", "logger=jsonl"], {0: 0.2, 2: 0.3})
     (folder / "ral4" / "error.txt").write_text("no such thing\n")
     return folder
 
@@ -118,7 +118,7 @@ def test_runs_that_cannot_be_compared_are_named(sweep: Path) -> None:
 def test_the_same_run_again_counts_once(sweep: Path) -> None:
     """A sweep extended in place runs seeds anew under other numbers; resumed by hand, with a torn last line."""
     again = sweep / "grpo0_again"
-    write_run(again, ["algo=grpo", "seed=0", "resume=auto", "name=other"], {0: 0.2, 1: 0.3, 2: 0.9})
+    write_run(again, ["algo=grpo", "seed=0", "resume=auto", "name=other", "logger=jsonl"], {0: 0.2, 1: 0.3, 2: 0.9})
     later = (sweep / "grpo0" / "metrics.jsonl").stat().st_mtime + 5
     os.utime(again / "metrics.jsonl", (later, later))
     with (sweep / "ral0" / "metrics.jsonl").open("a") as file:
@@ -152,7 +152,7 @@ def test_overrides_may_look_like_markup(tmp_path: Path) -> None:
 )
 def test_what_is_not_there_is_one_line(sweep: Path, arguments: list[str], said: str) -> None:
     for algo in ("x", "y"):
-        write_run(sweep / algo, [f"algo={algo}", "lr=1", "seed=0"], {2: 0.5})
+        write_run(sweep / algo, [f"algo={algo}", "lr=1", "seed=0", "logger=jsonl"], {2: 0.5})
     done = compare(sweep, *arguments)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
