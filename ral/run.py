@@ -28,6 +28,7 @@ from ral.lit.checkpoint import Checkpoints, newest, read, verified
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.guards import Skip, Watch
+from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
 from ral.models.checks import check_spec, same_tokens
@@ -286,7 +287,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=hardware.precision,
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, *start, *watch, *profile],
+        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, GivesBack(), *start, *watch, *profile],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,

@@ -29,7 +29,6 @@ from torch.distributed.checkpoint.state_dict import (
 
 from ral.lit.callbacks import Evaluations
 from ral.lit.data import gather, together
-from ral.lit.memory import give_back
 from ral.lit.shards import FOLDER, checksum, own_checksums, read_shards, write_shards
 from ral.types import UserError
 
@@ -274,7 +273,6 @@ class Checkpoints(L.Callback):
             state = facts | collect(module)
             together(lambda: save(state, folder) if first else None)
         together(lambda: self.prune() if first else None)
-        give_back()
 
     def prune(self) -> None:
         """Remove all but the newest and the best."""
