@@ -27,5 +27,5 @@ class GivesBack(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Every EVERY steps."""
-        if module.rollout_step % EVERY == 0:  # type: ignore[operator]
+        if module.rollout_step % EVERY == 0:
             give_back()
