@@ -308,12 +308,8 @@ class MLLM(nn.Module):
         layout = Extend(state.valid, group, length, cache=state.cache)
         places = state.position[..., None] + torch.arange(length, device=hidden.device)
         words = self.network.get_input_embeddings()(openings.ids.view(batch, -1))
-        out = (
-            self._decoder(words, places.flatten(1).expand(3, -1, -1), layout)
-            .unflatten(1, (group, length))
-            .flatten(0, 1)
-        )
-        lengths = openings.lengths
+        out = self._decoder(words, places.flatten(1).expand(3, -1, -1), layout)
+        out, lengths = out.unflatten(1, (group, length)).flatten(0, 1), openings.lengths
         state.own, state.position = layout.own, state.position + lengths.view(batch, group)
         state.given = (torch.arange(length, device=hidden.device) < lengths[:, None]).unflatten(0, (batch, group))
         last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
