@@ -9,6 +9,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,11 @@ def test_an_algorithm_a_dataset_a_reward_and_hardware_are_added_from_outside(
     before = MLLM.load(str(model_folder())).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_no_script_hides_a_package() -> None:
+    """Python puts scripts/ first on the path of a script: a tabulate.py there would be what torch imports."""
+    names = [path.stem for path in (ROOT / "scripts").iterdir() if path.suffix == ".py" or path.is_dir()]
+    outside = [entry for entry in sys.path if Path(entry).name != "scripts"]
+    assert len(names) > 10
+    assert [name for name in names if PathFinder.find_spec(name, outside) is not None] == []

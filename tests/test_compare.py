@@ -163,7 +163,7 @@ def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path}: holds no runs")
 
 
-# --- scripts/tabulate.py
+# --- scripts/side_by_side.py
 
 
 def evaluation(folder: Path, scores: dict[str, list[float]], **settings: object) -> Path:
@@ -181,8 +181,8 @@ def evaluation(folder: Path, scores: dict[str, list[float]], **settings: object)
     return folder
 
 
-def tabulate(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "tabulate.py"), *map(str, arguments)]
+def side_by_side(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / "side_by_side.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 
@@ -191,7 +191,7 @@ def test_evaluations_stand_side_by_side(tmp_path: Path) -> None:
     one = evaluation(tmp_path / "one", {"b": [1, 1], "a": [0, 0]})
     several = [evaluation(tmp_path / f"s{n}", {"b": [1, 0], "a": [n > 0, n > 1]}) for n in range(3)]
     rows = [f"shipped={one}", f"RAL={','.join(map(str, several))}"]
-    done = tabulate(*rows, "--output", tmp_path / "t.md")
+    done = side_by_side(*rows, "--output", tmp_path / "t.md")
     assert done.returncode == 0, done.stderr
     lines = [[c.strip() for c in line.strip("|\n").split("|")] for line in done.stdout.splitlines()]
     assert lines[0] == ["", "runs", "all (n=4)", "a (n=2)", "b (n=2)"]
@@ -205,6 +205,6 @@ def test_evaluations_that_do_not_compare_are_refused(tmp_path: Path) -> None:
     other = evaluation(tmp_path / "other", {"a": [1, 0]}, template="think")
     shorter = evaluation(tmp_path / "shorter", {"a": [1]})
     for wrong, said in ((other, "template is think, but mini"), (shorter, "items is {'all': 1, 'a': 1}"), ("no", "no")):
-        done = tabulate(f"A={one}", f"B={wrong}")
+        done = side_by_side(f"A={one}", f"B={wrong}")
         assert done.returncode == 1 and done.stderr.startswith(f"error: {wrong}: ") and said in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
