@@ -1,7 +1,7 @@
 """Evaluations side by side, by type of question, with intervals.
 
     python scripts/side_by_side.py shipped=outputs/eval/shipped GRPO=outputs/eval/grpo_0 RAL=outputs/eval/ral_0
-    python scripts/side_by_side.py GRPO=outputs/eval/grpo_0,outputs/eval/grpo_1 RAL=outputs/eval/ral_0,outputs/eval/ral_1
+    python scripts/side_by_side.py GRPO=outputs/grpo_0,outputs/grpo_1 RAL=outputs/ral_0,outputs/ral_1
 
 A row is one evaluation (evaluate.py's output folder), with 95% bootstrap intervals over its items; or the same
 evaluation of several runs, with the mean over runs and its 95% interval by Student's t. All must have asked the same
