@@ -128,6 +128,8 @@ class Rollout:
     response_ids [N C] int64, exactly as sampled; response_mask [N C] bool, True up to and including the end token.
     finished [N] bool: False where the length limit cut the response.
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
+    attention_rows [L N C K] fp32: the attention policy under the sampler's noise, zero rows for tokens that it never
+    fed; None where there was no noise.
     """
 
     prompts: PromptBatch
@@ -137,6 +139,7 @@ class Rollout:
     finished: Tensor
     group_size: int
     log_probs: Tensor | None = None
+    attention_rows: Tensor | None = None
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:
         """The responses to the chosen prompts without shared padding; `prompts` is that part of the PromptBatch."""
@@ -145,7 +148,11 @@ class Rollout:
         length = max(int(self.response_mask[rows].sum(1).max()), 1)
         ids, mask = self.response_ids[rows, :length], self.response_mask[rows, :length]
         log_probs = None if self.log_probs is None else self.log_probs[rows, :length]
-        return Rollout(prompts, ids, mask, tuple(self.texts[n] for n in rows), self.finished[rows], group, log_probs)
+        trimmed = self.prompts.token_ids.shape[1] - prompts.token_ids.shape[1]
+        keys = slice(trimmed, self.prompts.token_ids.shape[1] + length)
+        looks = None if self.attention_rows is None else self.attention_rows[:, rows, :length, keys]
+        texts = tuple(self.texts[n] for n in rows)
+        return Rollout(prompts, ids, mask, texts, self.finished[rows], group, log_probs, looks)
 
 
 @dataclass(frozen=True)

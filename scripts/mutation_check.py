@@ -156,7 +156,7 @@ MUTATIONS = (
         "objectives",
     ),
     Mutation(
-        "token: ratio inverted", "objectives", "log_probs - old_log_probs", "old_log_probs - log_probs", "objectives"
+        "token: ratio inverted", "objectives", "log_probs - anchor_log_probs", "anchor_log_probs - log_probs", "objectives"
     ),
     Mutation(
         "kl: ratio inverted",

@@ -93,12 +93,14 @@ def test_pictures_have_the_asked_number_of_visual_tokens(bench: ModuleType, tmp_
     assert (folder / "0.png").read_bytes() != (folder / "1.png").read_bytes()
 
 
-def test_our_worker_takes_whole_steps(bench: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", ["all", "plain", "prefill once"])
+def test_our_worker_takes_whole_steps(variant: str, bench: ModuleType, tmp_path: Path) -> None:
     """Two steps of the command line itself, of the lengths and updates asked for, on pictures of 6 visual tokens."""
     small = Sizes(hidden=64, layers=1, heads=2, kv_heads=1, mlp=64, vision_hidden=32, vision_depth=1, vision_heads=2)
     model = bench.write_bench_model(tmp_path / "model", small, 300)
     given = SimpleNamespace(prompts=2, group_size=2, response_tokens=3, updates=2, repeats=0, threads=1)
-    spec = bench.specification(given, model, bench.write_data(tmp_path / "data", 6, 7)) | {"run": str(tmp_path / "run")}
+    spec = bench.specification(given, model, bench.write_data(tmp_path / "data", 6, 7))
+    spec |= {"run": str(tmp_path / "run"), "variant": variant}
     worker = bench.Worker(Path(sys.executable), "bench.ral_worker", spec, tmp_path / "log.txt", threads=1)
     try:
         one, reset, two = (worker.ask(request) for request in ("step", "reset", "step"))

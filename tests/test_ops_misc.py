@@ -319,7 +319,8 @@ def test_schedule_rises_then_falls_within_its_bounds(length, warmup, final):
 
 
 def test_signals_are_the_parameters_before_the_star():
-    assert list(signal_names(objectives.token)) == ["log_probs", "old_log_probs", "advantages", "mask", "weights"]
+    expected = ["log_probs", "old_log_probs", "advantages", "mask", "weights"]
+    assert list(signal_names(objectives.token).values()) == expected
     assert signal_names(objectives.nll) == {"log_probs": "log_probs", "mask": "mask", "weights": "weights"}
     bound = partial(objectives.kl, coef=0.1, estimator="k1")
     assert list(signal_names(bound)) == ["log_probs", "reference_log_probs", "mask", "weights"]
@@ -333,6 +334,7 @@ def test_signals_are_the_parameters_before_the_star():
         (partial(objectives.attention_policy, against="reference"), "reference_rows"),
         (partial(partial(objectives.attention_policy, against="reference"), against="ema"), "ema_rows"),
         (partial(objectives.attention_policy, against="teacher"), "teacher_rows"),
+        (partial(objectives.group_attention, against="reference"), "reference_rows"),
     ],
 )
 def test_anchors_are_those_of_the_named_model(term, signal):

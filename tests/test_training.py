@@ -11,7 +11,7 @@ import torch
 
 from ral.models.mllm import MLLM
 
-RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill")
+RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill", "ral_explore", "ral_group")
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

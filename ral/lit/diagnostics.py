@@ -44,7 +44,7 @@ class Diagnostics:
     ) -> None:
         """Attention before this update, and each term's own gradient, added up over the micro-batches."""
         sampled, mask = part.rollout.log_probs, part.rollout.response_mask
-        if update == 0 and sampled is not None:
+        if update == 0 and sampled is not None and part.rollout.attention_rows is None:  # noise is meant to differ
             gap = (live["log_probs"].detach() - sampled).abs()
             module.meter.add({"log_prob_gap": (masked_sum(gap, mask), mask.sum())})
         if not self.every:

@@ -78,6 +78,8 @@ class Forward:
             "advantages": experience.advantages,
             "mask": rollout.response_mask,
             "weights": experience.weights,
+            "sampler_log_probs": rollout.log_probs,
+            "sampler_rows": rollout.attention_rows,
         }
 
 

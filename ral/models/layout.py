@@ -129,6 +129,20 @@ def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
     return torch.cat([valid[:, None].expand(-1, queries, -1), own.expand(batch, -1, -1)], dim=-1)[:, None]
 
 
+class Explores(Protocol):
+    """What disturbs the attention of responses while they are decoded, and records it (ral.rollout.explore)."""
+
+    layers: tuple[int, ...]
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        ...
+
+    def attend(self, layer: int, scores: Tensor) -> Tensor:
+        """Attention weights [B Hkv G R K], fp32, from scores of that shape (masked ones at -inf)."""
+        ...
+
+
 @dataclass
 class Recorder:
     """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
@@ -254,7 +268,7 @@ class Decode:
     The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
     [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
     that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
-    where it began with none.
+    where it began with none. explored: disturbs the attention of some layers; None for none.
     """
 
     valid: Tensor
@@ -265,6 +279,7 @@ class Decode:
     past: Cache | None = None
     own: dict[int, Pair] = field(default_factory=dict)
     given: Tensor | None = None
+    explored: Explores | None = None
 
     def __post_init__(self) -> None:
         self.padded = not bool(self.valid.all())
@@ -281,6 +296,8 @@ class Decode:
         rows = prompts[:, None]
         self.valid, self.position = self.valid[prompts], self.position[rows, slots]
         self.given = None if self.given is None else self.given[rows, slots]
+        if self.explored is not None:
+            self.explored.keep(prompts, slots)
         self.own = {
             layer: (k[rows, :, slots].transpose(1, 2), v[rows, :, slots].transpose(1, 2))
             for layer, (k, v) in self.own.items()
@@ -302,9 +319,19 @@ class Decode:
             began = self.given.shape[2]
             on_own[..., :began].masked_fill_(~self.given[:, None, :, None], -torch.inf)
         scores = torch.cat([on_prompt, on_own], dim=-1)
-        weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+        weights = self.weigh(layer, scores).to(value.dtype)
         out = (weights[..., :p].flatten(2, 3) @ prompt_v).unflatten(2, (group, -1)) + weights[..., p:] @ own_v
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
+
+    def explores(self, layer: int) -> bool:
+        """Whether the attention of a layer is disturbed."""
+        return self.explored is not None and layer in self.explored.layers
+
+    def weigh(self, layer: int, scores: Tensor) -> Tensor:
+        """Attention weights in fp32 from scores [B Hkv G R K], masked ones at -inf."""
+        if self.explored is not None and self.explores(layer):
+            return self.explored.attend(layer, scores)
+        return torch.softmax(scores, dim=-1, dtype=torch.float32)
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Own keys and values so far, [B Hkv G t D]."""

@@ -38,10 +38,19 @@ class PlainDecode(Decode):
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert self.past is not None
         self.past.batch_select_indices(rows)
+        if self.explored is not None:
+            self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Leaves the attention to SDPA."""
-        return None
+        """Leaves the attention to SDPA, unless it is disturbed. key, value [N Hkv P+t D]: the whole cache."""
+        if not self.explores(layer):
+            return None
+        count, heads, kv_heads = len(query), query.shape[1], key.shape[1]
+        q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1) * scaling
+        scores = q @ key.to(value.dtype).unsqueeze(2).mT
+        hidden = ~self.mask[:, None, None, None]
+        weights = self.weigh(layer, scores.masked_fill(hidden, -torch.inf)).to(value.dtype)
+        return (weights @ value.unsqueeze(2)).reshape(count, 1, heads, -1)
 
 
 class PlainMLLM(MLLM):

@@ -3,10 +3,11 @@
 The *positional* parameters of a term are signals, asked for by name; the update computes those and no others:
 
     log_probs, entropy [N C]          of the policy being trained (gradient through log_probs)
-    old_log_probs [N C]               of the weights that sampled the rollout
+    anchor_log_probs [N C]            of the model named by the keyword `against`; old: the weights before any update
     reference_log_probs [N C]         of the frozen initial policy
     attention                         CapturedAttention of the policy being trained
     anchor_rows [L N C K]             attention rows of the model named by the keyword `against` (old, reference, ema)
+    sampler_log_probs, sampler_rows   as the sampler saw them, under its noise; rows only where it makes noise
     teacher_rows [L N C K]            attention rows of the teacher
     hidden, head                      states [N C D] that predict each token, and the map to logits (policy)
     teacher_hidden, teacher_head      the same of the teacher
@@ -26,7 +27,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ral.ops.aggregate import masked_sum
-from ral.ops.attention import CapturedAttention
+from ral.ops.attention import CapturedAttention, renormalise
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
 from ral.types import Loss
@@ -48,17 +49,22 @@ def _mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def token(
     log_probs: Float[Tensor, "N C"],
-    old_log_probs: Float[Tensor, "N C"],
+    anchor_log_probs: Float[Tensor, "N C"],
     advantages: Float[Tensor, " N"],
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
     *,
     coef: float = 1.0,
+    against: str = "old",
     clip_low: float = 0.2,
     clip_high: float = 0.2,
 ) -> Loss:
-    """GRPO's token loss, L_RL in RAL Eq. 4: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old."""
-    log_ratio = log_probs - old_log_probs
+    """GRPO's token loss, L_RL in RAL Eq. 4: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old.
+
+    against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
+    on the attention.
+    """
+    log_ratio = log_probs - anchor_log_probs
     ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
     advantage = advantages[:, None]
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
@@ -120,6 +126,71 @@ def attention_policy(
     return Loss(
         _weighted(values * advantages[:, None], weights, mask, coef), {"attention_divergence": _mean(values, mask)}
     )
+
+
+def explored_attention(
+    attention: CapturedAttention,
+    sampler_rows: Float[Tensor, "L N C K"],
+    advantages: Float[Tensor, " N"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 1.0,
+    divergence: str = "jsd",
+) -> Loss:
+    """Eq. 3 against attention that was tried: E_t[ A D(p_theta^t || p~^t) ], p~ the rows under the sampler's noise.
+
+    p~ differs from p_theta before any update, so the first one has a gradient: for one softmax and to first order,
+    descent moves the logits by A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded row add 0.
+    """
+    tried = mask & (sampler_rows > 0).any(-1).all(0)
+    values = attention.compare(sampler_rows, find_divergence(divergence)).masked_fill(~tried, 0.0)
+    return Loss(
+        _weighted(values * advantages[:, None], weights, mask, coef), {"explored_divergence": _mean(values, tried)}
+    )
+
+
+def _looked_at(rows: Tensor, visual: Tensor, mask: Tensor) -> Tensor:
+    """Mean over tokens of where each response looks among the visual keys, [L N P]; rows [L N C P], visual [N P]."""
+    seen = renormalise(rows, visual[None, :, None].expand_as(rows)).masked_fill(~mask[None, ..., None], 0.0)
+    return renormalise(seen.sum(2), visual.expand(len(rows), -1, -1))
+
+
+def group_attention(
+    attention: CapturedAttention,
+    anchor_rows: Float[Tensor, "L N C K"],
+    advantages: Float[Tensor, " N"],
+    mask: Bool[Tensor, "N C"],
+    weights: Float[Tensor, "N C"],
+    *,
+    coef: float = 0.5,
+    against: str = "old",
+    divergence: str = "jsd",
+) -> Loss:
+    """Group-relative attention distillation: unsuccessful responses learn where their successful siblings looked.
+
+    Of the responses to one prompt those with A > 0 are successful, those with A < 0 are not. The attention of every
+    token of the latter, restricted to visual keys and renormalised, is pulled by D to the mean of the former's (over
+    tokens, then responses; rows of `against`). Groups without both, and prompts without visual tokens, add 0.
+    """
+    visual = attention.visual & attention.prompt_valid
+    batch, prompt = visual.shape
+    group, measure = len(mask) // batch, find_divergence(divergence)
+    own = visual.repeat_interleave(group, 0)
+    looked = _looked_at(anchor_rows[..., :prompt], own, mask)
+    won = looked.masked_fill((advantages <= 0)[None, :, None], 0.0)
+    mean = renormalise(won.unflatten(1, (batch, group)).sum(2), visual.expand(len(won), -1, -1))
+    target = mean.repeat_interleave(group, dim=1)
+
+    def apart(rows: Tensor, anchor: Tensor) -> Tensor:
+        rows = rows[..., :prompt]
+        return measure(renormalise(rows, own[:, None].expand_as(rows)), anchor[..., :prompt])
+
+    anchor = torch.nn.functional.pad(target, (0, mask.shape[1]))[:, :, None].expand_as(anchor_rows)
+    pulled = mask & (advantages < 0)[:, None] & (target.sum(-1) > 0).all(0)[:, None]
+    values = attention.compare(anchor, apart).masked_fill(~pulled, 0.0)
+    metrics = {"group_attention": _mean(values, pulled), "pulled": (pulled.any(1).sum(), mask.any(1).sum())}
+    return Loss(_weighted(values, weights, mask, coef), metrics)
 
 
 def attention_distillation(

@@ -7,8 +7,6 @@ batch or rank it is.
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,35 +17,20 @@ from ral.models.mllm import MLLM, Openings, Prepared
 from ral.models.packed import packed_weights
 from ral.models.processor import Processor
 from ral.ops.logprobs import policy_logits
+from ral.rollout.explore import Exploration, Noise
+from ral.rollout.seeds import hash_seed as hash_seed
+from ral.rollout.seeds import prompt_seeds
+from ral.rollout.seeds import uniforms as uniforms
 from ral.types import Rollout
 
 COMPACT_BELOW = 0.5
 """Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
 
+EXPLORING = 2
+"""Tells the seeds of the noise on attention from those of the tokens."""
+
 LONGEST = 4.0
 """Prompts in one decoding batch are at most this many times as long as the shortest: the rest would be padding."""
-
-
-def hash_seed(*parts: int) -> int:
-    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
-    state = 0
-    for part in parts:
-        state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        state ^= state >> 31
-    return state >> 1
-
-
-def uniforms(uids: Sequence[str], group_size: int, length: int, seed: int) -> Tensor:
-    """Numbers in [0, 1) for every token of every response, [B*G C] fp64; each prompt has a generator of its own."""
-    seen: Counter[str] = Counter()
-    rows = []
-    for uid in uids:
-        generator = torch.Generator().manual_seed(hash_seed(seed, zlib.crc32(uid.encode()), seen[uid]))
-        seen[uid] += 1
-        rows.append(torch.rand(group_size, length, generator=generator, dtype=torch.float64))
-    return torch.cat(rows)
 
 
 def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
@@ -66,12 +49,16 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class Generated:
-    """ids [N C], padded; mask [N C]: the sampled tokens; log_probs [N C] fp32; finished [N]: ended before the limit."""
+    """ids [N C], padded; mask [N C]: the sampled tokens; log_probs [N C] fp32; finished [N]: ended before the limit.
+
+    explored: the noise on the attention and what was recorded of it; None without noise.
+    """
 
     ids: Tensor
     mask: Tensor
     log_probs: Tensor
     finished: Tensor
+    explored: Exploration | None = None
 
 
 @dataclass
@@ -116,13 +103,15 @@ class PolicySampler:
     """Samples G responses to each prompt from the policy.
 
     temperature: of the sampling distribution, > 0; training log-probs use the same. greedy=True takes the likeliest
-    token instead. max_new_tokens: length limit C; a response cut by it is not `finished`.
+    token instead. max_new_tokens: length limit C; a response cut by it is not `finished`. noise: on the attention of
+    response tokens; the rollout then holds the attention that it led to.
     """
 
     group_size: int
     temperature: float = 0.9
     max_new_tokens: int = 768
     greedy: bool = False
+    noise: Noise | None = None
 
     @torch.no_grad()
     def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
@@ -136,11 +125,21 @@ class PolicySampler:
     def decode(self, policy: MLLM, prepared: Prepared, seed: int) -> Rollout:
         """Rollout of prompts of similar length."""
         uids = [e.uid for e in prepared.prompts.examples]
-        drawn = self.generate(policy, prepared, self.numbers(uids, self.group_size, seed))
+        explored = self.explore(policy, prepared, prompt_seeds(uids, hash_seed(seed, EXPLORING)))
+        drawn = self.generate(policy, prepared, self.numbers(uids, self.group_size, seed), explored=explored)
         length = int(drawn.mask.sum(1).max())
         ids, mask = drawn.ids[:, :length], drawn.mask[:, :length]
         rollout = make_rollout(policy.processor, prepared, ids, mask, drawn.finished, self.group_size)
-        return replace(rollout, log_probs=drawn.log_probs[:, :length])
+        rows = None if explored is None else explored.rows(mask)
+        return replace(rollout, log_probs=drawn.log_probs[:, :length], attention_rows=rows)
+
+    def explore(self, policy: MLLM, prepared: Prepared, seeds: Sequence[int]) -> Exploration | None:
+        """The noise of a decoding batch; None where the sampler has none."""
+        if self.noise is None:
+            return None
+        layers = self.noise.attention.resolve_layers(policy.depth)
+        prompts = prepared.prompts
+        return Exploration(self.noise, layers, seeds, prompts.valid, prompts.visual, self.group_size)
 
     def numbers(self, uids: Sequence[str], group_size: int, seed: int) -> Tensor | None:
         """What decides the tokens of each response, [B*G C]; None where the likeliest are taken."""
@@ -148,7 +147,12 @@ class PolicySampler:
 
     @torch.no_grad()
     def generate(
-        self, policy: MLLM, prepared: Prepared, numbers: Tensor | None, openings: Openings | None = None
+        self,
+        policy: MLLM,
+        prepared: Prepared,
+        numbers: Tensor | None,
+        openings: Openings | None = None,
+        explored: Exploration | None = None,
     ) -> Generated:
         """Decode N responses, equally many to each prompt: group_size of them, or as many as `openings` holds."""
         processor, device, limit = policy.processor, policy.device, self.max_new_tokens
@@ -161,6 +165,7 @@ class PolicySampler:
         asked = running.clone()
         slots = Slots(torch.arange(count, device=device).view(len(prepared.prompts), -1))
         hidden, state = policy("prefill", prepared, slots.grid.shape[1], openings)
+        state.explored = explored
         with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, limit):
             for step in range(limit):
                 rows = slots.grid.flatten()
@@ -188,14 +193,27 @@ def joined(
     group, length = parts[0].group_size, max(part.response_ids.shape[1] for part in parts)
 
     def stack(values: Sequence[Tensor], filler: float) -> Tensor:
-        rows = torch.cat([torch.nn.functional.pad(v, (0, length - v.shape[1]), value=filler) for v in values])
+        more = [(*(0, 0) * (v.dim() - 2), 0, length - v.shape[1]) for v in values]
+        rows = torch.cat([torch.nn.functional.pad(v, m, value=filler) for v, m in zip(values, more, strict=True)])
         return rows.unflatten(0, (-1, group))[order].flatten(0, 1)
 
     order = torch.tensor([n for bucket in buckets for n in bucket]).argsort().to(parts[0].response_ids.device)
     ids, mask = stack([p.response_ids for p in parts], processor.pad_id), stack([p.response_mask for p in parts], False)
     finished = torch.cat([p.finished for p in parts]).view(-1, group)[order].flatten()
     log_probs = stack([p.log_probs for p in parts if p.log_probs is not None], 0.0)
-    return replace(make_rollout(processor, prepared, ids, mask, finished, group), log_probs=log_probs)
+    joint = make_rollout(processor, prepared, ids, mask, finished, group)
+    if parts[0].attention_rows is None:
+        return replace(joint, log_probs=log_probs)
+    prompt = prepared.prompts.token_ids.shape[1]
+    layers = zip(*(widened(part, prompt, length) for part in parts), strict=True)
+    return replace(joint, log_probs=log_probs, attention_rows=torch.stack([stack(rows, 0.0) for rows in layers]))
+
+
+def widened(part: Rollout, prompt: int, length: int) -> Tensor:
+    """The recorded rows of a bucket, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
+    rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
+    assert rows is not None
+    return torch.nn.functional.pad(rows, (prompt - own, length - part.response_ids.shape[1]))
 
 
 @dataclass(frozen=True)

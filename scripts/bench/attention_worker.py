@@ -18,6 +18,7 @@ from bench.worker import Line
 from hydra import compose, initialize_config_dir
 
 from ral.lit.experience import Experience, Forward, remember
+from ral.lit.memory import give_back
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
@@ -81,7 +82,7 @@ def update(
 
 def main(spec: dict[str, Any]) -> None:
     """Load, then an update for each line asked."""
-    line = Line()
+    line = Line(rest=give_back)  # the side that waits leaves its memory to the other
     torch.set_num_threads(spec["threads"])
     device, kind = spec["device"], spec["variant"]
     model = MODELS[kind].load(spec["model"], dtype=spec["dtype"]).to(device)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ral.lit.experience import Forward
 from ral.models.layout import Decode, Recorder
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import policy_logits
@@ -52,11 +52,11 @@ class VariantMLLM(PlainMLLM):
         base = MLLM if "update" in self.savings else PlainMLLM
         return base._training_layout(self, valid, mask, layers)
 
-    def prefill(self, prepared: Prepared, group_size: int) -> tuple[Tensor, Decode]:
+    def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, shared or plain."""
         self.encode_again(group_size)
         base = MLLM if "prefill" in self.savings else PlainMLLM
-        return base.prefill(self, prepared, group_size)
+        return base.prefill(self, prepared, group_size, openings)
 
 
 def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:

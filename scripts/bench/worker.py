@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 import zlib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from typing import Any
 class Line:
     """Reads requests from standard input; standard output is for answers alone, what libraries print goes to stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
+        """rest: called after each step, outside its time and before its answer."""
+        self.rest = rest
         self.answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
         self.started: tuple[float, float] | None = None
@@ -33,7 +36,9 @@ class Line:
         """Answer the step that has just ended, then block until the next is asked for; SystemExit at end of input."""
         if self.started is not None:
             seconds, processor_seconds = (now - then for now, then in zip(clocks(), self.started, strict=True))
-            self.answer(seconds=seconds, cpu_seconds=processor_seconds, peak_gb=peak_gb(), facts=facts)
+            peak = peak_gb()
+            self.rest()
+            self.answer(seconds=seconds, cpu_seconds=processor_seconds, peak_gb=peak, facts=facts)
         while (request := sys.stdin.readline().strip()) == "reset":
             self.answer(reset=reset_peak())
         if request != "step":

@@ -1,0 +1,120 @@
+"""Exploration of attention: Gaussian noise on the attention logits of a rollout, and the attention that came of it.
+
+While responses are decoded, the logits e of the chosen layers become e + sigma * eps, eps ~ N(0, 1) for each head and
+key of every response token that is fed; prompts are left alone. What is recorded is Eq. 2 (ral.ops.attention) of the
+disturbed weights, so that it can be compared with rows of a training pass. The noise of a prompt depends on the
+rollout's seed, the prompt, the layer and the token, not on the batch or on what else is still running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ral.ops.attention import AttentionSpec, renormalise
+from ral.rollout.seeds import hash_seed
+
+Record = tuple[Tensor, Tensor]
+"""Responses n [N'] and their rows [N' P+t] at one decoding step."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How much noise, and where. sigma: standard deviation in logits; attention: its layers and heads are disturbed,
+    and its rows (query, keys) recorded; the one that the objective compares.
+    """
+
+    sigma: float
+    attention: AttentionSpec
+
+    def __post_init__(self) -> None:
+        if self.sigma <= 0:
+            raise ValueError(f"algo.sampler.noise.sigma is {self.sigma}: write more than 0, or algo.sampler.noise=null")
+
+
+@dataclass
+class Exploration:
+    """The noise of one decoding batch of B prompts with group_size responses each, and the rows recorded so far.
+
+    seeds: one a prompt. grid [B' G']: the responses (0..N-1) that the batch still holds, and prompts their prompts.
+    """
+
+    noise: Noise
+    layers: tuple[int, ...]
+    seeds: Sequence[int]
+    valid: Tensor
+    visual: Tensor
+    group_size: int
+
+    def __post_init__(self) -> None:
+        batch = len(self.valid)
+        self.grid = torch.arange(batch * self.group_size, device=self.valid.device).view(batch, self.group_size)
+        self.prompts = list(range(batch))
+        self.lengths: list[int] = self.valid.sum(1).tolist()
+        self.records: dict[int, list[Record]] = {layer: [] for layer in self.layers}
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        self.grid = self.grid[prompts[:, None], slots]
+        self.prompts = [self.prompts[n] for n in prompts.tolist()]
+
+    def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
+        """Attention weights in fp32 from scores (masked ones at -inf) of all responses at one step, with the noise;
+        their rows are recorded. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
+        """
+        heads = scores.shape[1] * scores.shape[3]
+        own = scores.shape[-1] - self.valid.shape[1]
+        noise = self._draw(layer, heads, own).view(scores.shape[0], scores.shape[2], *scores.shape[1:4:2], -1)
+        weights = torch.softmax(scores.float() + self.noise.sigma * noise.transpose(1, 2), dim=-1)
+        flat = weights.transpose(1, 2).reshape(self.grid.numel(), heads, -1)
+        self.records[layer].append((self.grid.flatten(), self._rows(flat, own)))
+        return weights
+
+    def _draw(self, layer: int, heads: int, own: int) -> Tensor:
+        """Standard normal numbers [B' G' heads P+own]; 0 for padding and for heads that are not chosen."""
+        device, width = self.valid.device, self.valid.shape[1] + own
+        out = torch.zeros(len(self.prompts), self.group_size, heads, width, device=device)
+        for n, prompt in enumerate(self.prompts):
+            generator = torch.Generator(device).manual_seed(hash_seed(self.seeds[prompt], layer, own))
+            length = self.lengths[prompt] + own
+            shape = (self.group_size, heads, length)  # drawn whole: filling a view would give other numbers
+            out[n, ..., width - length :] = torch.randn(shape, generator=generator, device=device)
+        if not isinstance(self.noise.attention.heads, str):
+            others = [h for h in range(heads) if h not in self.noise.attention.heads]
+            out[:, :, others] = 0.0
+        slots = self.grid % self.group_size
+        return out[torch.arange(len(out), device=device)[:, None], slots]
+
+    def _rows(self, weights: Tensor, own: int) -> Tensor:
+        """Eq. 2 of disturbed weights [N' heads P+own], as the attention policy wants them: [N' P+own]."""
+        spec = self.noise.attention
+        chosen = weights if isinstance(spec.heads, str) else weights[:, list(spec.heads)]
+        prompt = (self.visual & self.valid if spec.keys == "visual" else self.valid)[self.grid // self.group_size]
+        earlier = torch.full((own,), spec.keys == "all", device=weights.device)
+        if spec.query == "self":
+            earlier[-1:] = False  # the token's own position
+        keep = torch.cat([prompt.flatten(0, 1), earlier.expand(self.grid.numel(), -1)], dim=-1)
+        return renormalise(chosen.mean(1), keep)
+
+    def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
+        """The recorded attention policy of responses with mask [N C]; zero rows for tokens that were never fed.
+
+        Those are a response's last token, or with query=previous its first, whose row is the prompt's.
+        """
+        count, length = mask.shape
+        p, late = self.valid.shape[1], self.noise.attention.query == "previous"
+        out = torch.zeros(len(self.layers), count, length, p + length, device=mask.device)
+        for rows, layer in zip(out, self.layers, strict=True):
+            for step, (responses, found) in enumerate(self.records[layer]):
+                if step + late < length:
+                    rows[responses, step + late, : found.shape[1]] = found
+        fed = torch.zeros_like(mask)
+        if late:
+            fed[:, 1:] = mask[:, 1:]
+        else:
+            fed[:, :-1] = mask[:, 1:]
+        return out.masked_fill(~fed[None, ..., None], 0.0)

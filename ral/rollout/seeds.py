@@ -1,0 +1,40 @@
+"""Seeds and random numbers of a rollout: each prompt has its own, whatever batch or rank it is in."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def hash_seed(*parts: int) -> int:
+    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
+    state = 0
+    for part in parts:
+        state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
+        state ^= state >> 31
+    return state >> 1
+
+
+def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
+    """A seed for each prompt; one that occurs again gets another."""
+    seen: Counter[str] = Counter()
+    found = []
+    for uid in uids:
+        found.append(hash_seed(seed, zlib.crc32(uid.encode()), seen[uid]))
+        seen[uid] += 1
+    return found
+
+
+def uniforms(uids: Sequence[str], group_size: int, length: int, seed: int) -> Tensor:
+    """Numbers in [0, 1) for every token of every response, [B*G C] fp64; each prompt has a generator of its own."""
+    rows = []
+    for own in prompt_seeds(uids, seed):
+        generator = torch.Generator().manual_seed(own)
+        rows.append(torch.rand(group_size, length, generator=generator, dtype=torch.float64))
+    return torch.cat(rows)
