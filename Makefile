@@ -11,7 +11,7 @@ WORKERS ?= 2
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate test test-all check format bench tiny clean
+.PHONY: help setup train evaluate reproduce test test-all check format bench tiny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ train: $(READY) ## train the shipped model on the default data, or what ARGS say
 
 evaluate: $(READY) ## score the shipped model on its held-out data, or what ARGS says
 	@$(BIN)/python evaluate.py $(ARGS)
+
+reproduce: $(READY) ## the paper's claims put to the test: ten methods x ten seeds, into docs/results.md (an hour)
+	@$(BIN)/python scripts/reproduce.py docs=true resolution=true $(ARGS)
 
 test: $(READY) ## the quick tests
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)

@@ -32,6 +32,7 @@ from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
 from ral.models.checks import check_spec, same_tokens
+from ral.models.family import layer_types
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
@@ -172,7 +173,19 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
         others |= {name: model for name, model in resting.items() if not isinstance(others[name], WithoutAdapters)}
     if "attention_policy" in cfg.algo:
         check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
+        if cfg.eval.layers == "all":
+            check_all_layers(policy)
     return Models(policy, **others)
+
+
+def check_all_layers(policy: MLLM) -> None:
+    """UserError where a layer has no attention over all earlier tokens, so that eval.layers=all cannot measure it."""
+    others = {kind for kind in layer_types(policy.network.config) if kind != "full_attention"}
+    if others:
+        raise UserError(
+            f"eval.layers=all: {policy.processor.name} has layers that are {', '.join(sorted(others))}, not softmax"
+            " attention over all earlier tokens; write eval.layers=policy"
+        )
 
 
 def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
@@ -233,6 +246,18 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
     return reward
 
 
+def build_sampler(algo: DictConfig, objective: Mapping[str, Term]) -> Any:
+    """The sampler by its yaml. UserError where a term asks for attention under noise, and the sampler makes none."""
+    sampler = instantiate(algo.sampler)
+    asking = [name for name, term in objective.items() if "sampler_rows" in needed([term])]
+    if asking and getattr(sampler, "noise", None) is None:
+        raise UserError(
+            f"algo.{asking[0]} compares with attention under the sampler's noise, and algo.sampler.noise is not set:"
+            " write algo.sampler.noise as in conf/algo/ral_explore.yaml"
+        )
+    return sampler
+
+
 def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models, folder: Path) -> PolicyModule:
     """The LightningModule from its parts."""
     algo, hardware = cfg.algo, cfg.hardware
@@ -241,7 +266,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
     return make(
         models,
         objective,
-        sampler=instantiate(algo.sampler),
+        sampler=build_sampler(algo, objective),
         evaluation_sampler=PolicySampler(1, temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True),
         reward=instantiate(algo.reward) if "reward" in algo else reward,
         evaluation_reward=reward,
@@ -258,6 +283,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
             micro_batch_prompts=max(hardware.micro_batch_prompts, 1),
             seed=cfg.seed,
             ema_decay=algo.ema_decay,
+            all_layers=cfg.eval.layers == "all",
         ),
         diagnostics=instantiate(cfg.diagnostics),
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 Node = Mapping[str, Any]
 """A node whose content only the callables named in it know."""
@@ -107,6 +107,7 @@ class Evaluation:
     prompts: int
     batch: int
     before: bool
+    layers: Literal["policy", "all"] = "policy"
 
 
 @dataclass

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import CONF, train_in
+from conftest import CONF, SMALL, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from test_reward_model import write_pairs
+from test_training import REWARD_FOR_LENGTH
 
 from ral.config import TAKEN
 from ral.ops.attention import renormalise
@@ -49,7 +50,7 @@ def first_column(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Path]:
-    """Folders of one-step runs of five algorithms, each with keys of its own."""
+    """Folders of one-step runs of algorithms, each with keys of its own."""
 
     with pytest.MonkeyPatch.context() as patch:
         # a random model writes no answer block, so that nothing would be grounded: its whole response stands for one
@@ -59,8 +60,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
         rl = [*overrides, "algo.updates_per_rollout=2", "algo.group_size=2"]
         pairs = [o for o in overrides if not o.startswith("dataset.")]
         pairs += ["dataset=jsonl", f"dataset.path={write_pairs(root / 'pairs')}", "dataset.media.image_min_pixels=784"]
-        chosen = {"sft": overrides, "ral": rl, "ral_distill": rl, "t_grpo": [*rl, "algo.prompts_per_step=16"]}
-        chosen["reward_model"] = pairs
+        chosen = {
+            "sft": overrides,
+            "ral": [*rl, "eval.layers=all"],
+            "ral_distill": rl,
+            "t_grpo": [*rl, "algo.prompts_per_step=16"],
+        }
+        chosen |= {"ral_explore": rl, "ral_group": [*rl, REWARD_FOR_LENGTH], "reward_model": pairs}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 
@@ -75,6 +81,7 @@ def pattern(key: str) -> re.Pattern[str]:
     names: dict[str, Iterable[str]] = {
         "term": term_names(),
         "k": ("[1-9][0-9]*",),
+        "layer": ("[0-9]+",),
         "type": [t.replace(" ", "_").replace("-", "_").lower() for t in PROBLEM_TYPES],
         "medium": ("image", "video", "text"),
     }
@@ -102,6 +109,9 @@ def check_fields(runs: list[Path]) -> None:
         pairs = run.name == "reward_model"
         heading = "Evaluation records of a reward model" if pairs else "eval/before.jsonl and eval/after.jsonl"
         documented = first_column(section(DOCS / "outputs.md", heading))
+        if run.name == "ral":  # with eval.layers=all
+            documented.insert(documented.index("grounding") + 1, "grounding_by_layer")
+            assert "field after `grounding`: `grounding_by_layer`" in section(DOCS / "outputs.md", heading)
         for name in ("before", "after"):
             assert all(list(record) == documented for record in read_lines(run / "eval" / f"{name}.jsonl"))
 
@@ -117,6 +127,17 @@ def test_runs_log_and_leave_what_the_documents_say(runs: list[Path]) -> None:
     check_keys(runs)
     check_fields(runs)
     check_files(runs)
+
+
+def test_the_policys_layer_grounds_alike_alone_and_among_all(runs: list[Path]) -> None:
+    """eval.layers=all captures every layer in the pass; the last one's grounding is that of attention_policy.layers."""
+    (run,) = (run for run in runs if run.name == "ral")
+    records = [r for r in read_lines(run / "eval" / "after.jsonl") if r["grounding"] is not None]
+    assert records and all(len(r["grounding_by_layer"]) == SMALL.layers for r in records)
+    assert all(r["grounding_by_layer"][-1] == r["grounding"] for r in records)
+    assert any(r["grounding_by_layer"][0] != r["grounding"] for r in records)
+    means = read_lines(run / "metrics.jsonl")[-1]
+    assert means[f"eval/grounding_layer_{SMALL.layers - 1}"] == means["eval/grounding"]
 
 
 def test_every_metric_has_formula_unit_and_reduction() -> None:

@@ -162,7 +162,13 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for value in sorted({r[field] for r in records}):
             chosen = [r for r in records if r[field] == value]
             means[f"eval/accuracy_{value.replace(' ', '_').replace('-', '_').lower()}"] = mean("accuracy", chosen)
-    return {k: v for k, v in means.items() if v is not None}
+    return {k: v for k, v in means.items() if v is not None} | layer_means(records)
+
+
+def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """eval/grounding_layer_<k> of records that hold `grounding_by_layer` (eval.layers=all), k from 0."""
+    columns = zip(*(found for r in records if (found := r.get("grounding_by_layer"))), strict=True)
+    return {f"eval/grounding_layer_{k}": sum(values) / len(values) for k, values in enumerate(columns)}
 
 
 class GentleStop(L.Callback):

@@ -14,7 +14,7 @@ from torch import Tensor
 from ral.lit.experience import Forward
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
-from ral.ops.attention import AttentionSpec, renormalise
+from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
 from ral.ops.grounding import evidence_tokens
 from ral.rewards.answers import extract_answer
 from ral.types import Example, PromptBatch, Rollout, Scores
@@ -39,16 +39,61 @@ def evaluate_prompts(
     reward: Callable[[Rollout], Scores],
     passes: Forward,
     gather_weights: Callable[..., Any] | None = None,
+    all_layers: bool = False,
 ) -> list[dict[str, Any]]:
-    """One record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md)."""
+    """One record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md).
+
+    all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
+    """
     prepared = policy("prepare", prompts)
     with gather_weights(policy) if gather_weights else nullcontext():
         rollout = sampler(policy, prepared)
     scores = reward(rollout)
-    spec = AttentionSpec(layers=passes.spec.layers, heads=passes.spec.heads, query=passes.spec.query, keys="all")
+    chosen = passes.spec.resolve_layers(policy.depth)
+    captured = tuple(range(policy.depth)) if all_layers else chosen
+    spec = AttentionSpec(layers=captured, heads=passes.spec.heads, query=passes.spec.query, keys="all")
     states = replace(passes, spec=spec).states(policy, prepared, rollout, attention=True)
-    rows = states.attention.rows().mean(0)[..., : prompts.valid.shape[1]].cpu()  # type: ignore[union-attr]
-    return [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
+    attention: CapturedAttention = states.attention  # type: ignore[assignment]
+    rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
+    records = [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
+    return with_layers(records, policy.processor, rollout, attention) if all_layers else records
+
+
+def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
+    """The same pass, some of its captured layers alone."""
+    kept = {k: tuple(getattr(attention, k)[n] for n in chosen) for k in ("query", "prompt_keys", "response_keys")}
+    return replace(attention, **kept)
+
+
+def prompt_rows(attention: CapturedAttention) -> Tensor:
+    """The attention policy over the prompt's positions [N C P], mean over the layers, on the CPU."""
+    return attention.rows().mean(0)[..., : attention.prompt_valid.shape[1]].cpu()
+
+
+def with_layers(
+    records: list[dict[str, Any]], processor: Processor, rollout: Rollout, attention: CapturedAttention
+) -> list[dict[str, Any]]:
+    """Records with `grounding_by_layer` after `grounding`; rows of one layer at a time, so memory is that of one."""
+    columns = []
+    for layer in range(len(attention.query)):
+        rows = prompt_rows(layers_of(attention, (layer,)))
+        columns.append([grounding_of(processor, rollout, rows[n], n) for n in range(len(records))])
+    by_layer = [None if None in found else list(found) for found in zip(*columns, strict=True)]
+    return [insert_after(r, "grounding", "grounding_by_layer", own) for r, own in zip(records, by_layer, strict=True)]
+
+
+def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dict[str, Any]:
+    """The record with one more field, right after `key`."""
+    names = list(record)
+    place = names.index(key) + 1
+    return {**{k: record[k] for k in names[:place]}, name: value, **{k: record[k] for k in names[place:]}}
+
+
+def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> float | None:
+    """Grounding of response n by some layer's rows [C P]."""
+    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
+    look = attention_of_answer(processor, rollout, rows, n, ids)
+    return None if look is None else grounding(rollout.prompts.examples[n], look)
 
 
 def about(example: Example) -> dict[str, Any]:

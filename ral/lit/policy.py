@@ -64,13 +64,17 @@ class Models:
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of the update. ema_decay is per rollout step; micro_batch_prompts bounds memory, never the result."""
+    """Numbers of the update. ema_decay is per rollout step; micro_batch_prompts bounds memory, never the result.
+
+    all_layers: whether an evaluation measures the grounding of every decoder layer too.
+    """
 
     updates_per_rollout: int
     max_grad_norm: float
     micro_batch_prompts: int
     seed: int
     ema_decay: float = 0.99
+    all_layers: bool = False
 
 
 class PolicyModule(L.LightningModule):
@@ -247,7 +251,13 @@ class PolicyModule(L.LightningModule):
     def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
         """Greedy answers to held-out prompts: a record of each, with rewards and where the answer looks."""
         return evaluate_prompts(
-            self.policy, prompts, self.evaluation_sampler, self.evaluation_reward, self.passes, self.gather_weights
+            self.policy,
+            prompts,
+            self.evaluation_sampler,
+            self.evaluation_reward,
+            self.passes,
+            self.gather_weights,
+            self.settings.all_layers,
         )
 
     def export(self, state: dict[str, Tensor], run: Path) -> None:

@@ -1,0 +1,169 @@
+"""What `scripts/reproduce.py` runs: tables of rows (conf/reproduce.yaml), their cells, and which of these are done.
+
+A cell is a list of overrides and a seed; its folder follows from the overrides alone, so that tables share cells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ral.errors import UserError
+
+DONE = "done.json"
+"""Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
+UNSAFE = re.compile(r"[^\w.-]+")
+DIGITS = 6  # of the hash that keeps folders of different overrides apart
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs that differ in their seed alone. baseline: label of the row it is compared with, None for none.
+
+    overrides: of train.py, in order. own_seeds: how many, where the row has a number of its own.
+    """
+
+    label: str
+    overrides: tuple[str, ...]
+    baseline: str | None
+    own_seeds: int | None = None
+
+    def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
+        """The seeds to run: those asked for, or the row's own."""
+        return tuple(asked) if self.own_seeds is None else tuple(range(self.own_seeds))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a title; seeds: how many runs of each, unless the command line says."""
+
+    name: str
+    title: str
+    seeds: int
+    rows: tuple[Row, ...]
+
+    def row(self, label: str) -> Row | None:
+        """The row of a label."""
+        return next((row for row in self.rows if row.label == label), None)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to make. folder: of the run; keep_weights: whether its hf/ stays."""
+
+    overrides: tuple[str, ...]
+    seed: int
+    folder: Path
+    keep_weights: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people: overrides and seed."""
+        return f"{' '.join(self.overrides)} seed={self.seed}"
+
+
+def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
+    """The tables of conf/reproduce.yaml. UserError names what does not fit."""
+    tables = {}
+    for name, node in raw["tables"].items():
+        rows = tuple(_row(str(label), value, node.get("baseline")) for label, value in node["rows"].items())
+        labels = [row.label for row in rows]
+        for row in rows:
+            if row.baseline is not None and row.baseline not in labels:
+                raise UserError(f"table {name}: row {row.label!r} is compared with {row.baseline!r}, which is no row")
+        tables[str(name)] = Table(str(name), str(node["title"]), int(node["seeds"]), rows)
+    return tables
+
+
+def _row(label: str, value: str | Mapping[str, Any], baseline: str | None) -> Row:
+    node: Mapping[str, Any] = {"overrides": value} if isinstance(value, str) else dict(value)
+    against = node.get("baseline", baseline)
+    return Row(
+        label, in_order(str(node["overrides"]).split()), None if against == label else against, node.get("seeds")
+    )
+
+
+def in_order(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Overrides sorted, the experiment first."""
+    return tuple(sorted(overrides, key=lambda o: (not o.startswith("experiment="), o)))
+
+
+def cell_name(overrides: Sequence[str]) -> str:
+    """A folder's name for overrides, whatever their order: experiment=grpo is `grpo`, more than that ends in a hash."""
+    ordered = in_order(overrides)
+    slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
+    if len(ordered) == 1 and ordered[0].startswith("experiment="):
+        return slug
+    return f"{slug}_{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:DIGITS]}"
+
+
+def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
+    """Where the run of a cell lies."""
+    return output / "runs" / cell_name(overrides) / f"seed_{seed}"
+
+
+def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[str] | None) -> list[Table]:
+    """The named tables, with the named rows (None: all). UserError names the possible ones."""
+    for name in names:
+        if name not in tables:
+            raise UserError(f"tables={name}: no such table; write some of {', '.join(tables)}")
+    chosen = [tables[name] for name in names]
+    known = list(dict.fromkeys(row.label for table in chosen for row in table.rows))
+    for label in labels or ():
+        if label not in known:
+            raise UserError(f"rows={label}: no such row in {', '.join(names)}; write some of {'; '.join(known)}")
+    if labels is None:
+        return chosen
+    return [Table(t.name, t.title, t.seeds, tuple(r for r in t.rows if r.label in labels)) for t in chosen]
+
+
+def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
+    """The seeds of a table's rows."""
+    return tuple(range(table.seeds)) if asked is None else tuple(asked)
+
+
+def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:
+    """Every cell once, seed by seed over all rows, so that an interruption leaves whole low seeds.
+
+    keep: labels of rows of the table `main` whose weights stay.
+    """
+    found: dict[Path, Cell] = {}
+    for table in tables:
+        for row in table.rows:
+            for seed in row.seeds(seeds_of(table, asked)):
+                folder = run_folder(output, row.overrides, seed)
+                kept = row.overrides in {(f"experiment={name}",) for name in keep}
+                found.setdefault(folder, Cell(row.overrides, seed, folder, kept))
+    return sorted(found.values(), key=lambda cell: cell.seed)
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl, half-written ones left out."""
+    path, found = folder / "metrics.jsonl", []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            found.append(dict(json.loads(line)))
+        except ValueError:
+            continue
+    return found
+
+
+def evaluated(folder: Path) -> bool:
+    """Whether the run has an evaluation at its max_steps."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        return False
+    steps = yaml.safe_load(path.read_text()).get("max_steps")
+    return any(line.get("step") == steps and "eval/accuracy" in line for line in metrics(folder))
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a cell needs no run: it left with 0 and was evaluated at the end."""
+    return (folder / DONE).is_file() and evaluated(folder)

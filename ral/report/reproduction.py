@@ -1,0 +1,228 @@
+"""Statistics of `scripts/reproduce.py`: runs read from their folders, rows with intervals, paired differences.
+
+All metrics are in their own unit here (accuracies 0 to 1); pages and figures multiply. Seeds pair runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ral.report.plan import DONE, Row, Table, is_done, metrics, run_folder, seeds_of
+from ral.report.statistics import Interval, holm, interval, sign_flip_p
+
+ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
+LAYER = "eval/grounding_layer_"
+BASE = ("experiment=base",)
+"""Overrides of the shipped model's row."""
+KL_STEPS = 5
+"""Last steps over which the KL to the reference is averaged."""
+LEAST_PAIRS = 2
+"""Pairs of runs below which nothing is tested."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One done cell: its evaluations {step: {metric: value}}, the last ones' KL in nats (NaN for none), its marker."""
+
+    seed: int
+    folder: Path
+    evaluations: Mapping[int, Mapping[str, float]]
+    kl: float
+    seconds: float
+    commit: str
+    command: str
+
+    @property
+    def last(self) -> Mapping[str, float]:
+        """The last evaluation."""
+        return self.evaluations[max(self.evaluations)]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Differences to something, by seed: mean with interval, sign-flip p, and p after Holm's correction (or NaN)."""
+
+    values: Mapping[int, float]
+    mean: Interval
+    p: float
+    corrected: float = math.nan
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row's done runs by seed. paired: to its baseline; to_base: to the shipped model. None where not to be had."""
+
+    row: Row
+    runs: Mapping[int, Run]
+    asked: int
+    mean: Interval | None
+    paired: Compared | None = None
+    to_base: Compared | None = None
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """A table with all its rows, those without a run too."""
+
+    table: Table
+    rows: tuple[RowResult, ...]
+
+    def row(self, label: str) -> RowResult | None:
+        """The row of a label, if it has a run."""
+        return next((r for r in self.rows if r.row.label == label and r.runs), None)
+
+    @property
+    def full(self) -> list[RowResult]:
+        """The rows that have a run."""
+        return [row for row in self.rows if row.runs]
+
+
+def read_run(folder: Path, seed: int) -> Run:
+    """A done cell."""
+    lines = metrics(folder)
+    evaluations = {int(line["step"]): line for line in lines if ACCURACY in line}
+    kls = [float(line[KL]) for line in lines if KL in line][-KL_STEPS:]
+    facts = json.loads((folder / DONE).read_text())
+    kl = sum(kls) / len(kls) if kls else math.nan
+    return Run(seed, folder, evaluations, kl, facts["seconds"], facts["commit"], facts["command"])
+
+
+def read_row(row: Row, seeds: Sequence[int], output: Path) -> dict[int, Run]:
+    """The row's done runs by seed."""
+    folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
+    return {seed: read_run(folder, seed) for seed, folder in folders.items() if is_done(folder)}
+
+
+def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
+    """The last evaluation's metric by seed, where a run has it."""
+    return {seed: float(run.last[metric]) for seed, run in runs.items() if metric in run.last}
+
+
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """one - other over common seeds."""
+    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
+
+
+def less(one: Mapping[int, float], constant: float) -> dict[int, float]:
+    """one - constant."""
+    return {seed: value - constant for seed, value in one.items()}
+
+
+def compared(differences: Mapping[int, float]) -> Compared | None:
+    """Differences with interval and p; None for fewer than LEAST_PAIRS."""
+    found = list(differences.values())
+    if len(found) < LEAST_PAIRS:
+        return None
+    return Compared(dict(differences), interval(found), sign_flip_p(found))
+
+
+def with_holm(found: Sequence[Compared | None]) -> list[Compared | None]:
+    """The same with Holm's correction over those that exist."""
+    tested = [c for c in found if c is not None]
+    corrected = iter(holm([c.p for c in tested]))
+    return [None if c is None else Compared(c.values, c.mean, c.p, next(corrected)) for c in found]
+
+
+def base_run(output: Path) -> Run | None:
+    """The shipped model's run; it has no randomness, so one stands for all."""
+    folder = run_folder(output, BASE, 0)
+    return read_run(folder, 0) if is_done(folder) else None
+
+
+def analyse(table: Table, asked: Sequence[int] | None, output: Path, base: Run | None) -> TableResult:
+    """The rows of a table from what is done below `output`; Holm over the table's comparisons with baselines."""
+    seeds = {row.label: row.seeds(seeds_of(table, asked)) for row in table.rows}
+    runs = {row.label: read_row(row, seeds[row.label], output) for row in table.rows}
+    pairs = with_holm([_to_baseline(row, runs) for row in table.rows])
+    rows = []
+    for row, pair in zip(table.rows, pairs, strict=True):
+        own = values(runs[row.label])
+        mean = interval(list(own.values())) if own else None
+        to_base = compared(less(own, base.last[ACCURACY])) if base is not None else None
+        rows.append(RowResult(row, runs[row.label], len(seeds[row.label]), mean, pair, to_base))
+    return TableResult(table, tuple(rows))
+
+
+def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | None:
+    if row.baseline is None or row.baseline not in runs:
+        return None
+    return compared(paired(values(runs[row.label]), values(runs[row.baseline])))
+
+
+def metric_names(found: TableResult, prefix: str) -> list[str]:
+    """The metrics of last evaluations that begin with a prefix, sorted."""
+    return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
+
+
+def question_counts(run: Run) -> dict[str, int]:
+    """{problem type: questions} of the run's last evaluation, the types named as in metrics."""
+    counts: dict[str, int] = {}
+    path = run.folder / "eval" / "after.jsonl"
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        name = str(json.loads(line)["problem_type"]).replace(" ", "_").replace("-", "_").lower()
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
+    """{commit: commands of the runs made at it}, the commonest first."""
+    found: dict[str, dict[str, None]] = {}
+    for run in (run for result in results for row in result.rows for run in row.runs.values()):
+        found.setdefault(run.commit, {})[run.command] = None
+    return {k: list(v) for k, v in sorted(found.items(), key=lambda pair: -len(pair[1]))}
+
+
+def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:
+    """results.json's tables; NaN becomes null."""
+    return [
+        {
+            "name": result.table.name,
+            "title": result.table.title,
+            "rows": [_row_facts(row) for row in result.rows],
+        }
+        for result in results
+    ]
+
+
+def _row_facts(row: RowResult) -> dict[str, Any]:
+    return {
+        "label": row.row.label,
+        "overrides": list(row.row.overrides),
+        "baseline": row.row.baseline,
+        "asked": row.asked,
+        "runs": [
+            {"seed": r.seed, "kl": plain(r.kl), "seconds": r.seconds, "commit": r.commit, "evaluation": evaluation(r)}
+            for r in row.runs.values()
+        ],
+        "mean": ends(row.mean),
+        "paired": compared_facts(row.paired),
+        "to_base": compared_facts(row.to_base),
+    }
+
+
+def evaluation(run: Run) -> dict[str, float]:
+    """The last evaluation's own metrics."""
+    return {k: v for k, v in run.last.items() if k.startswith("eval/")}
+
+
+def plain(value: float) -> float | None:
+    """NaN as null."""
+    return None if math.isnan(value) else value
+
+
+def ends(found: Interval | None) -> dict[str, Any] | None:
+    """An interval for json."""
+    return None if found is None else {k: plain(v) for k, v in vars(found).items()}
+
+
+def compared_facts(found: Compared | None) -> dict[str, Any] | None:
+    """A comparison for json."""
+    if found is None:
+        return None
+    by_seed = {str(seed): value for seed, value in found.values.items()}
+    return {"by_seed": by_seed, "mean": ends(found.mean), "p": found.p, "p_holm": plain(found.corrected)}

@@ -1,0 +1,262 @@
+"""results.md of `scripts/reproduce.py`, and the block of docs/results.md that it replaces."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ral.errors import UserError
+from ral.report.claims import ALPHA, TYPE, Claim, Resolution
+from ral.report.reproduction import (
+    GROUNDING,
+    LAYER,
+    Compared,
+    RowResult,
+    Run,
+    TableResult,
+    commits,
+    metric_names,
+    values,
+)
+from ral.report.statistics import Interval, interval
+
+BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
+MAIN = "main"
+RULE = (
+    "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
+    "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
+    f"{ALPHA} after Holm's correction over the comparisons that decide a claim. Contradicted: the interval lies below "
+    "0, and p likewise. Inconclusive: everything else. A claim with several deciding comparisons is supported if all "
+    "are, contradicted if one is. Intervals are over seeds: they say nothing about other questions, data or models."
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page shows. figures: {name: path in the page}; problems: lines on what is missing."""
+
+    results: Sequence[TableResult]
+    claims: Sequence[Claim]
+    environment: Mapping[str, str]
+    base: Run | None
+    figures: Mapping[str, str]
+    resolution: Mapping[str, Resolution] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+
+
+def number(value: float, sign: str = "", digits: int = 1) -> str:
+    """A number, or - for NaN."""
+    return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def percent(found: Interval | None, sign: str = "") -> str:
+    """Mean and interval in percent (or points)."""
+    if found is None:
+        return "-"
+    if math.isnan(found.low):
+        return number(100 * found.mean, sign)
+    return f"{100 * found.mean:{sign}.1f} ({100 * found.low:{sign}.1f} to {100 * found.high:{sign}.1f})"
+
+
+def p_value(p: float) -> str:
+    """Three digits."""
+    return "-" if math.isnan(p) else f"{p:.3f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table; all columns but the first are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def write(page: Page) -> str:
+    """The whole text, headings of the third level."""
+    results = {result.table.name: result for result in page.results}
+    parts = [heading(page), claims_part(page.claims)]
+    if MAIN in results:
+        parts.append(main_part(results[MAIN], page.figures))
+    parts += [resolution_part(page)] if any(page.resolution.values()) else []
+    parts += [other_part(result, page.figures) for name, result in results.items() if name != MAIN]
+    parts += [commands_part(page.results), problems_part(page)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(part for part in parts if part))
+
+
+def heading(page: Page) -> str:
+    """What it was made with."""
+    env, runs = page.environment, all_runs(page.results)
+    hours = sum(run.seconds for run in runs.values()) / 3600
+    made = ", ".join(f"`{c[:7]}{c[40:]}` ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
+    versions = ", ".join(f"{k} {env[k]}" for k in ("python", "torch", "transformers", "lightning", "numpy") if k in env)
+    machine = f"{env.get('cpu', 'unknown')}; {versions}; {env.get('date', '')[:10]}"
+    return (
+        f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
+        "made on (`visual_search`, seed 2): 60 steps, then 512 held-out questions, answered greedily. "
+        f"{hours:.1f} hours of one core. Machine: {machine}. Commit: {made}. "
+        "`make reproduce` makes this text and its figures again; `python scripts/reproduce.py --help` says how to make "
+        "a part.\n\nA model 7,000 times as small as the paper's, on made data: the verdicts are about this scale, and "
+        "say nothing of the paper's own runs.\n"
+    )
+
+
+def all_runs(results: Sequence[TableResult]) -> dict[str, Run]:
+    """Every run once."""
+    return {str(run.folder): run for result in results for row in result.rows for run in row.runs.values()}
+
+
+def claims_part(claims: Sequence[Claim]) -> str:
+    """Verdicts, then the numbers behind them."""
+    if not claims:
+        return ""
+    verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
+    rows = [claim_row(c.letter, k.name, k.found, k.decides) for c in claims for k in c.comparisons]
+    numbers = table(["", "difference", "runs", "points (95% interval)", "p", "p (Holm)"], rows)
+    notes = "".join(f"\n({c.letter}) {c.note}\n" for c in claims if c.note)
+    return f"### Claims\n\n{verdicts}\n{RULE}\n\n{numbers}{notes}"
+
+
+def claim_row(letter: str, name: str, found: Compared | None, decides: bool) -> list[str]:
+    """One comparison. Those that do not decide have no corrected p."""
+    if found is None:
+        return [f"({letter})", name, "-", "too few runs", "-", "-"]
+    last = p_value(found.corrected) if decides else "shown only"
+    return [f"({letter})", name, str(found.mean.n), percent(found.mean, "+"), p_value(found.p), last]
+
+
+def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
+    """Accuracy, by type, grounding."""
+    parts = [f"### {result.table.title}\n", accuracy_table(result), shown(figures, "curves", "finals")]
+    parts += ["\nAccuracy by type of question, percent:\n", by_metric(result, TYPE), shown(figures, "types")]
+    parts += ["\nGrounding by decoder layer (0 is the first), percent of the answer tokens' attention on the medium:\n"]
+    parts += [by_metric(result, LAYER), shown(figures, "layers")]
+    return "\n".join(part for part in parts if part)
+
+
+def accuracy_table(result: TableResult) -> str:
+    """Rows with mean, difference to the baseline and to the shipped model."""
+    against = sorted({row.row.baseline for row in result.full if row.row.baseline})
+    name = f"less {against[0]}" if len(against) == 1 else "less its baseline"
+    head = [
+        "",
+        "runs",
+        "accuracy, % (95% interval)",
+        name,
+        "p",
+        "p (Holm)",
+        "less base",
+        "grounding, %",
+        "KL, nats",
+        "s a run",
+    ]
+    return table(head, [accuracy_row(row, len(against) > 1) for row in result.full])
+
+
+def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
+    """One row of a table."""
+    pair, runs = row.paired, list(row.runs.values())
+    grounding, kl = list(values(row.runs, GROUNDING).values()), [r.kl for r in runs if not math.isnan(r.kl)]
+    less = percent(pair.mean, "+") if pair else "-"
+    return [
+        row.row.label,
+        str(len(runs)) + (f" of {row.asked}" if len(runs) < row.asked else ""),
+        percent(row.mean),
+        f"{less} ({row.row.baseline})" if pair and name_baseline else less,
+        p_value(pair.p) if pair else "-",
+        p_value(pair.corrected) if pair else "-",
+        percent(row.to_base.mean, "+") if row.to_base else "-",
+        number(100 * sum(grounding) / len(grounding)) if grounding else "-",
+        number(sum(kl) / len(kl), digits=3) if kl else "-",
+        number(sum(r.seconds for r in runs) / len(runs), digits=0),
+    ]
+
+
+def by_metric(result: TableResult, prefix: str) -> str:
+    """A column for each metric with a prefix: means over runs with intervals."""
+    metrics = metric_names(result, prefix)
+    rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in metrics)] for row in result.full]
+    return table(["", *(metric.removeprefix(prefix).replace("_", " ") for metric in metrics)], rows) if metrics else ""
+
+
+def _mean(row: RowResult, metric: str) -> Interval | None:
+    found = list(values(row.runs, metric).values())
+    return interval(found) if found else None
+
+
+def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
+    """An ablation."""
+    n = result.table.seeds
+    few = f"Indicative: with {n} seeds p by sign flips cannot go below {2 / 2**n:.4f}.\n"
+    parts = [f"### {result.table.title}\n", few, accuracy_table(result), shown(figures, f"{result.table.name}_kl")]
+    return "\n".join(part for part in parts if part)
+
+
+def resolution_part(page: Page) -> str:
+    """Accuracy of GRPO and RAL at few and many tokens and frames."""
+    text = "### Resolution and frames\n\nPercent of the same 512 questions; mean over runs with 95% interval.\n"
+    for axis, found in page.resolution.items():
+        at = sorted({value for runs in found.values() for own in runs.values() for value in own})
+        rows = [
+            [row, *(percent(_at([own[value] for own in runs.values() if value in own])) for value in at)]
+            for row, runs in found.items()
+        ]
+        text += "\n" + table([axis, *map(str, at)], rows) if at else ""
+    return text + shown(page.figures, "resolution")
+
+
+def _at(found: Sequence[float]) -> Interval | None:
+    return interval(found) if found else None
+
+
+def shown(figures: Mapping[str, str], *names: str) -> str:
+    """The named figures that exist."""
+    titles = {
+        "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, base and baseline in grey",
+        "finals": "Accuracy of each run at the end, mean and 95% interval",
+        "types": "Accuracy by type of question",
+        "layers": "Grounding by decoder layer against accuracy, a dot a run",
+        "resolution": "RAL less GRPO over visual tokens and frames",
+    }
+    found = [
+        f"![{titles.get(name, 'Accuracy against KL to the shipped model')}]({figures[name]})"
+        for name in names
+        if name in figures
+    ]
+    return "\n" + "\n\n".join(found) + "\n" if found else ""
+
+
+def commands_part(results: Sequence[TableResult]) -> str:
+    """A command for each row, once."""
+    lines = {}
+    for row in (row for result in results for row in result.full):
+        first = next(iter(row.runs.values()))
+        lines[row.row.overrides] = first.command.partition(" hydra.run.dir=")[0]
+    if not lines:
+        return ""
+    listed = "\n".join(lines.values())
+    return f"### Commands\n\nThe first run of each row; the others differ in `seed`.\n\n```bash\n{listed}\n```\n"
+
+
+def problems_part(page: Page) -> str:
+    """What is missing, and runs of other commits."""
+    made = commits(page.results)
+    lines = list(page.problems)
+    for commit, commands in list(made.items())[1:]:
+        other = f"{len(commands)} runs were made at commit `{commit[:7]}{commit[40:]}`, not at that of most"
+        lines.append(f"{other}; the first: `{commands[0]}`")
+    lines += [
+        f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
+        for result in page.results
+        for row in result.rows
+        if len(row.runs) < row.asked
+    ]
+    return "### Left out or uneven\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def replace_block(text: str, new: str) -> str:
+    """A page with what stands between the two marks replaced. UserError where they are not there, in this order."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(f"docs/results.md: has no {BEGIN} followed by {END}")
+    return f"{before}{BEGIN}\n\n{new.strip()}\n\n{END}{after}"

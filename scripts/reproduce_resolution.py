@@ -1,0 +1,94 @@
+"""The resolution step of scripts/reproduce.py: kept weights at few and many visual tokens and frames.
+
+Each point is an evaluation of its own (evaluate.py, as scripts/ablation.py makes them) on the 512 questions that the
+runs evaluated themselves on, in <output>/resolution/<row>_seed_<s>/<axis>_<value>. What is there is read, not made.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablation import evaluate, settings_of
+
+from ral.errors import UserError
+from ral.report.claims import Resolution
+from ral.report.plan import DONE
+from ral.report.reproduction import Run
+
+ROWS = ("grpo", "ral")
+AXES: Mapping[str, tuple[int, ...]] = {"tokens": (4, 9, 16), "frames": (2, 4, 8)}
+"""Visual tokens a picture and frames a clip, at most; the runs were trained on 16 and 8."""
+SOURCE = "benchmark.tasks.visual_search.source"
+QUESTIONS = (
+    "benchmark=visual_search",
+    "benchmark.path=outputs/data/reproduce",
+    f"{SOURCE}.seed=2",
+    f"{SOURCE}.sizes={{validation: 512, test: 8}}",
+    "batch=128",
+    "threads=1",
+)
+"""conf/experiment's data, worded and decoded as in training."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation: of a row's run, at a value of an axis."""
+
+    row: str
+    run: Run
+    axis: str
+    value: int
+    folder: Path
+
+
+def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
+    """Every evaluation of the runs whose weights were kept."""
+    return [
+        Point(row, run, axis, value, output / "resolution" / f"{row}_seed_{seed}" / f"{axis}_{value}")
+        for row in ROWS
+        for seed, run in runs.get(row, {}).items()
+        for axis, values in AXES.items()
+        for value in values
+    ]
+
+
+def fresh(point: Point) -> bool:
+    """Whether the evaluation is done, and of these weights."""
+    summary, marker = point.folder / "summary.json", point.run.folder / DONE
+    return summary.is_file() and summary.stat().st_mtime >= marker.stat().st_mtime
+
+
+def make(point: Point) -> str | None:
+    """One evaluation, from the beginning; what went wrong, if anything."""
+    shutil.rmtree(point.folder, ignore_errors=True)
+    settings = [*settings_of(point.axis, point.value), *QUESTIONS]
+    try:
+        evaluate(str(point.run.folder / "hf"), point.folder, settings)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
+    """The evaluations that are not there, `processes` at once; what went wrong."""
+    todo = [p for p in wanted if not fresh(p) and (p.run.folder / "hf").is_dir()]
+    print(f"{len(wanted)} evaluations at other resolutions, {len(wanted) - len(todo)} done", flush=True)
+    pool = ThreadPoolExecutor(processes)
+    try:
+        return [problem for problem in pool.map(make, todo) if problem]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read(wanted: Sequence[Point], axis: str) -> Resolution:
+    """What is done of an axis."""
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    for point in (p for p in wanted if p.axis == axis and fresh(p)):
+        accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]
+        found.setdefault(point.row, {}).setdefault(point.run.seed, {})[point.value] = float(accuracy)
+    return found
