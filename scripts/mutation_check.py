@@ -156,7 +156,57 @@ MUTATIONS = (
         "objectives",
     ),
     Mutation(
-        "token: ratio inverted", "objectives", "log_probs - anchor_log_probs", "anchor_log_probs - log_probs", "objectives"
+        "token: ratio inverted",
+        "objectives",
+        "log_probs - anchor_log_probs",
+        "anchor_log_probs - log_probs",
+        "objectives",
+    ),
+    Mutation(
+        "explore: advantage missing",
+        "objectives",
+        '_weighted(values * advantages[:, None], weights, mask, coef), {"explored',
+        '_weighted(values, weights, mask, coef), {"explored',
+        "explored",
+    ),
+    Mutation(
+        "explore: tokens never fed count",
+        "objectives",
+        "masked_fill(~tried, 0.0)",
+        "masked_fill(~mask, 0.0)",
+        "explored",
+    ),
+    Mutation(
+        "group: mean of the losers",
+        "objectives",
+        "masked_fill((advantages <= 0)",
+        "masked_fill((advantages >= 0)",
+        "explored",
+    ),
+    Mutation(
+        "group: winners are pulled", "objectives", "(advantages < 0)[:, None]", "(advantages > 0)[:, None]", "explored"
+    ),
+    Mutation("group: everyone is pulled", "objectives", "mask & (advantages < 0)[:, None] &", "mask &", "explored"),
+    Mutation(
+        "group: own attention not restricted to pictures",
+        "objectives",
+        "measure(renormalise(rows, own[:, None].expand_as(rows)),",
+        "measure(rows,",
+        "explored",
+    ),
+    Mutation(
+        "group: padded tokens in the siblings' mean",
+        "objectives",
+        ".masked_fill(~mask[None, ..., None], 0.0)",
+        "",
+        "explored",
+    ),
+    Mutation(
+        "group: siblings weighed by their length",
+        "objectives",
+        "return renormalise(seen.sum(2), visual.expand(len(rows), -1, -1))",
+        "return seen.sum(2)",
+        "explored",
     ),
     Mutation(
         "kl: ratio inverted",
