@@ -1,6 +1,6 @@
 """The paper's claims put to the test with the shipped model: rows x seeds of runs, statistics, figures, verdicts.
 
-    python scripts/reproduce.py                                  # table `main`, 10 seeds: about 2 hours on two cores
+    python scripts/reproduce.py                                  # table `main`, 10 seeds: about an hour on two cores
     python scripts/reproduce.py tables=main,lambda seeds=3
     python scripts/reproduce.py rows=grpo,ral seeds=0-4 processes=1
     python scripts/reproduce.py tables=main processes=0 docs=true     # no runs: tables and figures of what is there
@@ -115,7 +115,7 @@ def parse(arguments: Sequence[str]) -> Settings:
 def make(settings: Settings, chosen: Sequence[Table], keep: Sequence[str]) -> dict[str, str]:
     """Run what is not done; {cell: why} of what failed."""
     planned = cells(chosen, settings.seeds, settings.output, keep)
-    todo = [cell for cell in planned if not is_done(cell.folder)]
+    todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides)]
     print(f"{len(planned)} runs, {len(planned) - len(todo)} done", flush=True)
     if not todo or not settings.processes:
         return {}

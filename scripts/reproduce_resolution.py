@@ -1,6 +1,6 @@
 """The resolution step of scripts/reproduce.py: kept weights at few and many visual tokens and frames.
 
-Each point is an evaluation of its own (evaluate.py, as scripts/ablation.py makes them) on the 512 questions that the
+Each point is an evaluation of its own (evaluate.py, as scripts/ablation.py makes them) on the questions that the
 runs evaluated themselves on, in <output>/resolution/<row>_seed_<s>/<axis>_<value>. What is there is read, not made.
 """
 
@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from ablation import evaluate, settings_of
 
 from ral.errors import UserError
@@ -24,15 +25,8 @@ ROWS = ("grpo", "ral")
 AXES: Mapping[str, tuple[int, ...]] = {"tokens": (4, 9, 16), "frames": (2, 4, 8)}
 """Visual tokens a picture and frames a clip, at most; the runs were trained on 16 and 8."""
 SOURCE = "benchmark.tasks.visual_search.source"
-QUESTIONS = (
-    "benchmark=visual_search",
-    "benchmark.path=outputs/data/reproduce",
-    f"{SOURCE}.seed=2",
-    f"{SOURCE}.sizes={{validation: 512, test: 8}}",
-    "batch=128",
-    "threads=1",
-)
-"""conf/experiment's data, worded and decoded as in training."""
+KNOBS = ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "free_form_share")
+"""What decides the questions, beside the size of the split."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,16 @@ class Point:
     axis: str
     value: int
     folder: Path
+
+
+def questions(run: Path) -> list[str]:
+    """Settings of evaluate.py that ask what a run evaluated itself on, worded and decoded as in training."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    data, source = config["dataset"], config["dataset"]["source"]
+    sizes = ", ".join(f"{split}: {source['sizes'][split]}" for split in ("validation", "test"))
+    knobs = [f"{SOURCE}.{name}={source[name]}" for name in KNOBS]
+    path = ["benchmark=visual_search", f"benchmark.path={data['path']}", f"{SOURCE}.sizes={{{sizes}}}"]
+    return [*path, *knobs, f"limit={config['eval']['prompts']}", f"batch={config['eval']['batch']}", "threads=1"]
 
 
 def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
@@ -66,7 +70,7 @@ def fresh(point: Point) -> bool:
 def make(point: Point) -> str | None:
     """One evaluation, from the beginning; what went wrong, if anything."""
     shutil.rmtree(point.folder, ignore_errors=True)
-    settings = [*settings_of(point.axis, point.value), *QUESTIONS]
+    settings = [*settings_of(point.axis, point.value), *questions(point.run.folder)]
     try:
         evaluate(str(point.run.folder / "hf"), point.folder, settings)
     except UserError as error:

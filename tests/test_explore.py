@@ -1,4 +1,4 @@
-"""Noise on the attention of a rollout in every rollout path, and whole runs of the two methods that use attention so."""
+"""Noise on the attention of a rollout, in every rollout path, and whole runs of the two methods beyond the paper."""
 
 from __future__ import annotations
 

@@ -19,11 +19,12 @@ import yaml
 from conftest import CONF, ROOT
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from ral.config import check
 from ral.errors import UserError
 from ral.report.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Claim, Comparison, corrected, grows, judge, verdict
-from ral.report.plan import Cell, Row, Table, cell_name, cells, is_done, read_tables, run_folder, select
+from ral.report.plan import Cell, Row, Table, cell_name, cells, is_done, overlay, read_tables, run_folder, select
 from ral.report.reproduction import Compared, analyse, base_run, commits, compared, with_holm
 from ral.report.reproduction_figures import draw, resolution, save
 from ral.report.reproduction_page import BEGIN, END, Page, replace_block, write
@@ -77,11 +78,14 @@ def fake(tmp_path: Path) -> tuple[str, str]:
 
 
 def made(output: Path, overrides: str, seed: int, values: Mapping[int, float], **metrics: float) -> Path:
-    """A done run, {step: accuracy}."""
-    folder = run_folder(output, overrides.split(), seed)
+    """A done run by its experiment's yaml, {step: accuracy}; the last step is the experiment's, whatever it says."""
+    folder, config = run_folder(output, overrides.split(), seed), OmegaConf.create()
+    for key, value in overlay(overrides.split()).items():
+        OmegaConf.update(config, key, value)
     (folder / "eval").mkdir(parents=True)
-    (folder / "config.yaml").write_text(f"max_steps: {max(values)}")
-    lines = [{"step": step, "train/kl": 0.1, "eval/accuracy": value, **metrics} for step, value in values.items()]
+    OmegaConf.save(config, folder / "config.yaml")
+    at = dict(zip(values, [*sorted(values)[:-1], config.max_steps], strict=True))
+    lines = [{"step": at[step], "train/kl": 0.1, "eval/accuracy": value, **metrics} for step, value in values.items()]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     facts = {"seconds": 60.0, "commit": "c" * 40, "command": f"python train.py {overrides} seed={seed}"}
     (folder / "done.json").write_text(json.dumps(facts))
@@ -162,20 +166,21 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
             check(cfg)
             assert cfg.dataset.path == "outputs/data/reproduce" and cfg.dataset.source.seed == 2, row.label
             assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 512, row.label
-            assert cfg.dataset.source.salient_share == 0 and cfg.max_steps in (1, 60), row.label
+            assert cfg.dataset.source.salient_share == 0 and 1 <= cfg.max_steps <= 60, row.label
 
 
-def test_the_resolution_step_asks_the_runs_own_questions(scripts: SimpleNamespace) -> None:
-    """The source of evaluate.py and that of the runs make the same validation split."""
+def test_the_resolution_step_asks_the_runs_own_questions(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    """The source of evaluate.py and that of the run make the same validation split, so that neither makes it anew."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        run = compose("train", ["experiment=ral"]).dataset
-        own = compose("evaluate", list(scripts.points.QUESTIONS)).benchmark
-    theirs = own.tasks.visual_search.source
-    assert (
-        theirs.split == "validation" and own.path == run.path and theirs.sizes.validation == run.source.sizes.validation
-    )
-    for key in ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "free_form_share"):
-        assert theirs[key] == run.source[key], key
+        run = compose("train", ["experiment=ral"])
+        OmegaConf.save(OmegaConf.create({"dataset": run.dataset, "eval": run.eval}), tmp_path / "config.yaml")
+        cfg = compose("evaluate", scripts.points.questions(tmp_path))
+    own, source = cfg.benchmark.tasks.visual_search.source, run.dataset.source
+    assert own.split == "validation" and own.sizes.validation == source.sizes.validation == cfg.limit
+    assert cfg.benchmark.path == run.dataset.path
+    known = {*scripts.points.KNOBS, "sizes", "root", "limit", "salient_share", "list_share"}
+    assert {k for k in source if not k.startswith("_")} == known
+    assert all(own[key] == source[key] for key in scripts.points.KNOBS)
 
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -199,7 +204,7 @@ def test_a_failed_cell_is_told_and_the_others_go_on(
         "kind=bad seed=0": "error: made to fail",
         "kind=short seed=0": "it left with 0 but has no evaluation at its last step",
     }
-    assert [is_done(c.folder) for c in todo] == [False, False, True, True]
+    assert [is_done(c.folder, c.overrides) for c in todo] == [False, False, True, True]
     assert [sorted(p.name for p in c.folder.iterdir() if p.is_dir()) for c in todo[2:]] == [[], ["hf"]]
     assert "made to fail" in capsys.readouterr().err and scripts.runs.log_of(todo[0]).is_file()
     facts = json.loads((todo[2].folder / "done.json").read_text())
@@ -210,11 +215,11 @@ def test_an_unfinished_folder_is_made_anew(scripts: SimpleNamespace, fake: tuple
     one = cell(tmp_path, "kind=good")
     one.folder.mkdir(parents=True)
     (one.folder / "left over").touch()
-    assert not is_done(one.folder)
+    assert not is_done(one.folder, one.overrides)
     assert scripts.runs.run_cells([one], 1, fake) == {}
-    assert is_done(one.folder) and not (one.folder / "left over").exists()
+    assert is_done(one.folder, one.overrides) and not (one.folder / "left over").exists()
     (one.folder / "metrics.jsonl").write_text('{"step": 2, "eval/accuracy": 0.5}\n{"step": 3, "eval/acc')
-    assert not is_done(one.folder)
+    assert not is_done(one.folder, one.overrides)
 
 
 def test_an_interruption_stops_the_runs(scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path) -> None:
@@ -226,7 +231,7 @@ def test_an_interruption_stops_the_runs(scripts: SimpleNamespace, fake: tuple[st
     for one in todo:
         with pytest.raises(ProcessLookupError):
             os.kill(int((one.folder / "pid").read_text()), 0)
-        assert not is_done(one.folder)
+        assert not is_done(one.folder, one.overrides)
 
 
 def test_one_process_makes_runs_in_a_folder(scripts: SimpleNamespace, tmp_path: Path) -> None:
@@ -238,6 +243,17 @@ def test_one_process_makes_runs_in_a_folder(scripts: SimpleNamespace, tmp_path: 
         pass
     with scripts.runs.alone(tmp_path):
         pass
+
+
+def test_a_run_of_an_experiment_that_has_changed_is_not_done(tmp_path: Path) -> None:
+    """Every value of the yaml counts, but those that the cell sets itself."""
+    rate = ["experiment=sft", "algo.learning_rate=1e-3"]
+    folder = made(tmp_path, " ".join(rate), 0, {60: 0.5})
+    assert is_done(folder, rate) and not is_done(folder, rate[:1])
+    config = OmegaConf.load(folder / "config.yaml")
+    config.dataset.source.seed += 1
+    OmegaConf.save(config, folder / "config.yaml")
+    assert not is_done(folder, rate)
 
 
 # ------------------------------------------------------------------------------------------------ statistics
@@ -348,6 +364,18 @@ def test_never_below_looks_at_the_types_where_grpo_is_below(tmp_path: Path) -> N
     never = next(c for c in judge(main, base_run(tmp_path), {}, {}) if c.letter == "b")
     assert [(c.name, c.decides) for c in never.comparisons] == [("ral - base, ocr", True), ("grpo - base, ocr", False)]
     assert never.verdict == SUPPORTED and "below base in ocr (0 questions)" in never.note
+
+
+def test_a_gain_that_comes_from_not_thinking_is_not_rals(tmp_path: Path) -> None:
+    """RAL-zero is above base in every run, and below the base that is asked not to think."""
+    made(tmp_path, "experiment=base", 0, {1: 0.2})
+    made(tmp_path, "experiment=base algo.thinking=false", 0, {1: 0.6})
+    for seed in range(10):
+        made(tmp_path, "experiment=ral_zero", seed, {60: 0.5 + 0.001 * seed})
+    main = analyse(select(TABLES, ["main"], None)[0], range(10), tmp_path, base_run(tmp_path))
+    zero = next(c for c in judge(main, base_run(tmp_path), {}, {}) if c.letter == "d")
+    assert [verdict(c.found) for c in zero.comparisons] == [SUPPORTED, CONTRADICTED, INCONCLUSIVE]
+    assert zero.verdict == CONTRADICTED
 
 
 # ------------------------------------------------------------------------------------------------ pages

@@ -61,8 +61,13 @@ def evaluate_prompts(
 
 def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
     """The same pass, some of its captured layers alone."""
-    kept = {k: tuple(getattr(attention, k)[n] for n in chosen) for k in ("query", "prompt_keys", "response_keys")}
-    return replace(attention, **kept)
+    query, prompt, response = attention.query, attention.prompt_keys, attention.response_keys
+    return replace(
+        attention,
+        query=tuple(query[n] for n in chosen),
+        prompt_keys=tuple(prompt[n] for n in chosen),
+        response_keys=tuple(response[n] for n in chosen),
+    )
 
 
 def prompt_rows(attention: CapturedAttention) -> Tensor:

@@ -19,7 +19,9 @@ from ral.errors import UserError
 
 DONE = "done.json"
 """Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "conf" / "experiment"
 UNSAFE = re.compile(r"[^\w.-]+")
+LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
 
@@ -101,7 +103,7 @@ def cell_name(overrides: Sequence[str]) -> str:
     slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
     if len(ordered) == 1 and ordered[0].startswith("experiment="):
         return slug
-    return f"{slug}_{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:DIGITS]}"
+    return f"{slug[:LONGEST]}_{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:DIGITS]}"
 
 
 def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
@@ -164,6 +166,29 @@ def evaluated(folder: Path) -> bool:
     return any(line.get("step") == steps and "eval/accuracy" in line for line in metrics(folder))
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a cell needs no run: it left with 0 and was evaluated at the end."""
-    return (folder / DONE).is_file() and evaluated(folder)
+def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted key: value} of what is no mapping."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        found |= leaves(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def overlay(overrides: Sequence[str]) -> dict[str, Any]:
+    """What the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}."""
+    given = dict(override.partition("=")[::2] for override in overrides)
+    path = EXPERIMENTS / f"{given.get('experiment')}.yaml"
+    found = leaves(yaml.safe_load(path.read_text())) if path.is_file() else {}
+    return {k: v for k, v in found.items() if k != "defaults" and k not in given}
+
+
+def up_to_date(folder: Path, overrides: Sequence[str]) -> bool:
+    """Whether the run was made with what its experiment's yaml says today."""
+    made = leaves(yaml.safe_load((folder / "config.yaml").read_text()))
+    return all(made.get(key) == value for key, value in overlay(overrides).items())
+
+
+def is_done(folder: Path, overrides: Sequence[str]) -> bool:
+    """Whether a cell needs no run: it left with 0, was evaluated at the end, and its experiment has not changed."""
+    return (folder / DONE).is_file() and evaluated(folder) and up_to_date(folder, overrides)

@@ -95,7 +95,7 @@ def read_run(folder: Path, seed: int) -> Run:
 def read_row(row: Row, seeds: Sequence[int], output: Path) -> dict[int, Run]:
     """The row's done runs by seed."""
     folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
-    return {seed: read_run(folder, seed) for seed, folder in folders.items() if is_done(folder)}
+    return {seed: read_run(folder, seed) for seed, folder in folders.items() if is_done(folder, row.overrides)}
 
 
 def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
@@ -131,7 +131,7 @@ def with_holm(found: Sequence[Compared | None]) -> list[Compared | None]:
 def base_run(output: Path) -> Run | None:
     """The shipped model's run; it has no randomness, so one stands for all."""
     folder = run_folder(output, BASE, 0)
-    return read_run(folder, 0) if is_done(folder) else None
+    return read_run(folder, 0) if is_done(folder, BASE) else None
 
 
 def analyse(table: Table, asked: Sequence[int] | None, output: Path, base: Run | None) -> TableResult:

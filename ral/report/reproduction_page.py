@@ -18,6 +18,7 @@ from ral.report.reproduction import (
     TableResult,
     commits,
     metric_names,
+    question_counts,
     values,
 )
 from ral.report.statistics import Interval, interval
@@ -90,9 +91,11 @@ def heading(page: Page) -> str:
     made = ", ".join(f"`{c[:7]}{c[40:]}` ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
     versions = ", ".join(f"{k} {env[k]}" for k in ("python", "torch", "transformers", "lightning", "numpy") if k in env)
     machine = f"{env.get('cpu', 'unknown')}; {versions}; {env.get('date', '')[:10]}"
+    steps = max((max(run.evaluations) for run in runs.values()), default=0)
+    asked = max((sum(question_counts(run).values()) for run in list(runs.values())[:1]), default=0)
     return (
         f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
-        "made on (`visual_search`, seed 2): 60 steps, then 512 held-out questions, answered greedily. "
+        f"made on (`visual_search`, seed 2): {steps} steps, then {asked} held-out questions, answered greedily. "
         f"{hours:.1f} hours of one core. Machine: {machine}. Commit: {made}. "
         "`make reproduce` makes this text and its figures again; `python scripts/reproduce.py --help` says how to make "
         "a part.\n\nA model 7,000 times as small as the paper's, on made data: the verdicts are about this scale, and "
@@ -175,7 +178,10 @@ def by_metric(result: TableResult, prefix: str) -> str:
     """A column for each metric with a prefix: means over runs with intervals."""
     metrics = metric_names(result, prefix)
     rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in metrics)] for row in result.full]
-    return table(["", *(metric.removeprefix(prefix).replace("_", " ") for metric in metrics)], rows) if metrics else ""
+    counts = question_counts(next(iter(result.full[0].runs.values()))) if metrics and prefix == TYPE else {}
+    names = [metric.removeprefix(prefix) for metric in metrics]
+    head = [name.replace("_", " ") + (f" (n={counts[name]})" if name in counts else "") for name in names]
+    return table(["", *head], rows) if metrics else ""
 
 
 def _mean(row: RowResult, metric: str) -> Interval | None:
@@ -193,7 +199,7 @@ def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
 
 def resolution_part(page: Page) -> str:
     """Accuracy of GRPO and RAL at few and many tokens and frames."""
-    text = "### Resolution and frames\n\nPercent of the same 512 questions; mean over runs with 95% interval.\n"
+    text = "### Resolution and frames\n\nPercent of the same questions; mean over runs with 95% interval.\n"
     for axis, found in page.resolution.items():
         at = sorted({value for runs in found.values() for own in runs.values() for value in own})
         rows = [
