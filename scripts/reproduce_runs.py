@@ -75,14 +75,16 @@ def start(cell: Cell, train: Sequence[str]) -> Running:
 
 def stop(running: Sequence[Running]) -> None:
     """End runs and what they have started."""
-    for run in running:
+    left = [run for run in running if run.process.poll() is None]
+    for run in left:
         os.killpg(run.process.pid, signal.SIGTERM)
-    for run in running:
+    for run in left:
         try:
             run.process.wait(GRACE)
         except subprocess.TimeoutExpired:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.wait()
+    for run in running:
         run.log.close()
 
 

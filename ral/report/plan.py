@@ -180,7 +180,8 @@ def overlay(overrides: Sequence[str]) -> dict[str, Any]:
     given = dict(override.partition("=")[::2] for override in overrides)
     path = EXPERIMENTS / f"{given.get('experiment')}.yaml"
     found = leaves(yaml.safe_load(path.read_text())) if path.is_file() else {}
-    return {k: v for k, v in found.items() if k != "defaults" and k not in given}
+    own = tuple(f"{key}." for key in given)
+    return {k: v for k, v in found.items() if k != "defaults" and not f"{k}.".startswith(own)}
 
 
 def up_to_date(folder: Path, overrides: Sequence[str]) -> bool:
