@@ -14,7 +14,6 @@ from ops_reference import QUICK, capture, copied, gradients, leaves, loop_rows, 
 from ral.ops.attention import (
     AttentionSpec,
     CapturedAttention,
-    policy_rows,
     renormalise,
     row_entropy,
     share_on,
@@ -199,6 +198,31 @@ def test_chunks_do_not_change_rows(seed, chunk, spec):
     torch.testing.assert_close(captured.rows(chunk), captured.rows(), rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.query}-{s.keys}")
+@pytest.mark.parametrize("chunk", [1, 2, 3, 64, None])
+def test_ranges_of_positions_are_those_of_the_whole(chunk, spec):
+    captured = capture(4, layers=2, heads=2, responses=(5, 1, 2, 4), spec=spec, requires_grad=True)
+    ranges = list(captured.pieces(chunk))
+    assert [n for at, _ in ranges for n in range(at.start, at.stop)] == list(range(5))
+    rows = torch.cat([rows for _, rows in ranges], dim=2)
+    torch.testing.assert_close(rows, captured.rows(), rtol=1e-12, atol=1e-14)
+    weights = torch.rand(rows.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = gradients((captured.rows() * weights).sum(), leaves(captured))
+    torch.testing.assert_close(gradients((rows * weights).sum(), leaves(captured)), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, None])
+def test_responses_without_a_gradient_are_passed_over(chunk):
+    captured = capture(2, layers=2, heads=2, group=3, responses=(3, 1, 2, 3, 2, 1), requires_grad=True)
+    anchor = capture(3, layers=2, heads=2, group=3, responses=(3, 1, 2, 3, 2, 1)).rows()
+    advantages = torch.tensor([0.0, 1.5, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)[:, None]
+    plain = (jsd(captured.rows(), anchor).mean(0) * advantages).sum()
+    expected = gradients(plain, leaves(captured))
+    found = gradients((captured.compare(anchor, jsd, chunk) * advantages).sum(), leaves(captured))
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    assert all(bool((g[1] == 0).all()) and bool(g[0].any()) for g in found)
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 3, 64])
 @pytest.mark.parametrize("name", sorted(DIVERGENCES))
 def test_compare_and_its_gradients_equal_the_plain_computation(name, chunk):
@@ -295,14 +319,6 @@ def test_a_prompt_without_visual_keys_gets_zero_rows_and_no_gradient():
     assert (value[2:] == 0).all() and value[0].min() > 0
     for gradient in gradients(value.sum(), leaves(captured)):
         assert gradient.isfinite().all() and (gradient[1] == 0).all() and gradient[0].abs().max() > 0
-
-
-def test_rows_with_nothing_to_attend_to_are_zero_with_zero_gradient():
-    query = torch.ones(1, 1, 1, 1, 1, 2, requires_grad=True)
-    nothing = torch.zeros(1, 1, 1, 4, dtype=torch.bool)
-    rows = policy_rows(query, torch.ones(1, 1, 3, 2), torch.ones(1, 1, 1, 1, 2), nothing, nothing, 1.0)
-    assert torch.equal(rows, torch.zeros(1, 1, 1, 4))
-    assert torch.equal(*gradients(rows.sum(), [query]), torch.zeros_like(query))
 
 
 def test_entropy_of_rows():

@@ -1,23 +1,22 @@
 """The attention policy of RAL, section 2, Eq. 2: where a generated token looks, a distribution over earlier positions.
 
-a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
-p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
-
-The rows come from the queries and keys that a layer computed anyway, for response tokens only, in chunks of queries;
-nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
+Which attention that is (AttentionSpec), and the queries and keys it is made of (CapturedAttention): those that a layer
+computed anyway, for response tokens only. The equation itself, in pieces, is in ral.ops.pieces; nothing of size
+[heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from ral.ops.divergence import Divergence
+from ral.ops.pieces import Divergences, Pieces, Read, Reader, Rows
+from ral.ops.pieces import renormalise as renormalise
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Attention scores, over all heads, that exist at once (in fp32: 17 MB, near a processor's cache; 268 MB on a GPU)."""
@@ -56,28 +55,6 @@ class AttentionSpec:
         return tuple(layer % depth for layer in self.layers)
 
 
-def policy_rows(
-    query: Float[Tensor, "B H R G c D"],
-    prompt_keys: Float[Tensor, "B H P D"],
-    response_keys: Float[Tensor, "B H G C D"],
-    attend: Bool[Tensor, "B G c K"],
-    keep: Bool[Tensor, "B G c K"],
-    scaling: float,
-) -> Float[Tensor, "B G c K"]:
-    """Eq. 2 for c queries of each of G responses, K = P + C. fp32 (or wider). H key heads, each read by R query heads.
-
-    attend: keys that the softmax runs over; keep: keys that remain in p^t (own position out). Rows where nothing is
-    kept are all zero. Queries and keys that count nowhere must be finite: 0 * NaN would reach the other gradients.
-    """
-    wide = torch.promote_types(query.dtype, torch.float32)
-    with torch.autocast(query.device.type, enabled=False):  # it would make the products half precision again
-        query = query.to(wide) * scaling
-        on_prompt = torch.einsum("bhrgcd,bhpd->bhrgcp", query, prompt_keys.to(wide))
-        on_response = torch.einsum("bhrgcd,bhgkd->bhrgck", query, response_keys.to(wide))
-    scores = torch.cat([on_prompt, on_response], dim=-1).masked_fill(~attend[:, None, None], -torch.inf)
-    return renormalise(torch.softmax(scores, dim=-1).mean(dim=(1, 2)), keep)
-
-
 @dataclass(frozen=True)
 class CapturedAttention:
     """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
@@ -95,73 +72,52 @@ class CapturedAttention:
     scaling: float
     spec: AttentionSpec
 
+    def on(self, keys: str) -> CapturedAttention:
+        """The same attention with another key set (AttentionSpec.keys)."""
+        return replace(self, spec=replace(self.spec, keys=keys))
+
     def _own(self) -> Tensor:
         """The mask of response tokens by prompt, [B G C]."""
         return self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))
 
-    def _masks(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """attend and keep for response positions start..stop, each [B G c K]."""
-        mask = self._own()
-        at = torch.arange(mask.shape[-1], device=mask.device)
-        earlier = (at[None] < at[start:stop, None]) & mask[:, :, None]  # [B G c C], strictly before the token
-        itself = (at[None] == at[start:stop, None]).expand_as(earlier)
-        seen = earlier | itself if self.spec.query == "self" else earlier
-        shape = (*mask.shape[:2], stop - start, self.prompt_valid.shape[1])
-        prompt = self.prompt_valid[:, None, None].expand(shape)
-        attend = torch.cat([prompt, seen], dim=-1)
-        kept_prompt = self.visual[:, None, None].expand(shape) & prompt if self.spec.keys == "visual" else prompt
-        kept_own = earlier if self.spec.keys == "all" else torch.zeros_like(earlier)
-        keep = torch.cat([kept_prompt, kept_own], dim=-1) & mask[:, :, start:stop, None]
-        return attend, keep
+    def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
+        """How Eq. 2 is computed for response positions low..high."""
+        spec, valid = self.spec, self.prompt_valid
+        kept = self.visual & valid if spec.keys == "visual" else valid
+        itself, earlier = spec.query == "self", spec.keys == "all"
+        return Pieces(valid, kept, self._own(), self.scaling, itself, earlier, self._budget(), chunk, low, high)
 
-    def _chunk_rows(self, layer: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Rows of response positions start..stop and the keys kept in them, each [N c K]; padding counts as zeros."""
-        attend, keep = self._masks(start, stop)
-        outside = ~self._own()
-        query = self.query[layer][..., start:stop, :].masked_fill(outside[:, None, None, :, start:stop, None], 0.0)
-        prompt_keys = self.prompt_keys[layer].masked_fill(~self.prompt_valid[:, None, :, None], 0.0)
-        response_keys = self.response_keys[layer].masked_fill(outside[:, None, :, :, None], 0.0)
-        rows = policy_rows(query, prompt_keys, response_keys, attend, keep, self.scaling)
-        return rows.flatten(0, 1), keep.flatten(0, 1)
+    def _budget(self) -> int:
+        return SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
 
-    def _chunks(self, size: int | None) -> list[tuple[int, int]]:
-        """Ranges of response positions of at most `size`; None: as many as SCORES_AT_ONCE allows."""
-        (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
-        if size is None:
-            heads = self.query[0].shape[1] * self.query[0].shape[2]
-            budget = SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
-            size = max(budget // (count * heads * (prompt + length)), 1)
-        return [(start, min(start + size, length)) for start in range(0, length, size)]
+    def _read(self, pieces: Pieces, readers: Sequence[Reader]) -> Tensor:
+        """What a reader for each layer reads, [L N c ...]."""
+        tensors = zip(self.query, self.prompt_keys, self.response_keys, strict=True)
+        values = [Read.apply(*three, pieces, reader) for three, reader in zip(tensors, readers, strict=True)]
+        return torch.stack(values).flatten(1, 2)
 
     def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
         """The attention policy of some response positions at a time, all layers; zero rows where mask is False."""
-        for start, stop in self._chunks(chunk):
-            rows = [self._chunk_rows(layer, start, stop)[0] for layer in range(len(self.query))]
-            yield slice(start, stop), torch.stack(rows)
+        (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
+        size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
+        for start in range(0, length, size):
+            high = min(start + size, length)
+            yield slice(start, high), self._read(self._pieces(chunk, start, high), [Rows()] * len(self.query))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
-        """The attention policy of all response positions."""
-        return torch.cat([rows for _, rows in self.pieces(chunk)], dim=2)
+        """The attention policy of all response positions; zero rows where mask is False."""
+        return self._read(self._pieces(chunk), [Rows()] * len(self.query))
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Float[Tensor, "N C"]:
-        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each chunk.
+        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each piece.
 
         What the anchor holds at keys outside Eq. 2 (padding, the token itself and later ones) is not looked at.
         """
         want = (len(self.query), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:
             raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] = {want}")
-
-        def piece(layer: int, start: int, stop: int) -> Tensor:
-            rows, keep = self._chunk_rows(layer, start, stop)
-            return measure(rows, anchor[layer, :, start:stop].masked_fill(~keep, 0.0))
-
-        layers = range(len(self.query))
-        values = [
-            torch.cat([checkpoint(piece, i, a, b, use_reentrant=False) for a, b in self._chunks(chunk)], dim=1)
-            for i in layers
-        ]
-        return torch.stack(values).mean(0)
+        own = anchor.unflatten(1, self._own().shape[:2])
+        return self._read(self._pieces(chunk), [Divergences(rows, measure) for rows in own]).mean(0)
 
 
 def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
@@ -172,15 +128,3 @@ def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
 def share_on(rows: Float[Tensor, "L N C K"], keys: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
     """Share of the attention policy on some of the prompt's keys, averaged over layers; in [0, 1]."""
     return (rows[..., : keys.shape[1]] * keys[None, :, None]).sum(-1).mean(0)
-
-
-def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
-    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept.
-
-    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a
-    division by less overflows.
-    """
-    least = torch.finfo(rows.dtype).tiny ** 0.5
-    kept = rows.masked_fill(~keep, 0.0)
-    mass = kept.sum(-1, keepdim=True)
-    return kept.masked_fill(mass < least, 0.0) / mass.clamp_min(least)

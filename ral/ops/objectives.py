@@ -175,20 +175,14 @@ def group_attention(
     """
     visual = attention.visual & attention.prompt_valid
     batch, prompt = visual.shape
-    group, measure = len(mask) // batch, find_divergence(divergence)
-    own = visual.repeat_interleave(group, 0)
-    looked = _looked_at(anchor_rows[..., :prompt], own, mask)
+    group = len(mask) // batch
+    looked = _looked_at(anchor_rows[..., :prompt], visual.repeat_interleave(group, 0), mask)
     won = looked.masked_fill((advantages <= 0)[None, :, None], 0.0)
     mean = renormalise(won.unflatten(1, (batch, group)).sum(2), visual.expand(len(won), -1, -1))
     target = mean.repeat_interleave(group, dim=1)
-
-    def apart(rows: Tensor, anchor: Tensor) -> Tensor:
-        rows = rows[..., :prompt]
-        return measure(renormalise(rows, own[:, None].expand_as(rows)), anchor[..., :prompt])
-
     anchor = torch.nn.functional.pad(target, (0, mask.shape[1]))[:, :, None].expand_as(anchor_rows)
     pulled = mask & (advantages < 0)[:, None] & (target.sum(-1) > 0).all(0)[:, None]
-    values = attention.compare(anchor, apart).masked_fill(~pulled, 0.0)
+    values = attention.on("visual").compare(anchor, find_divergence(divergence)).masked_fill(~pulled, 0.0)
     metrics = {"group_attention": _mean(values, pulled), "pulled": (pulled.any(1).sum(), mask.any(1).sum())}
     return Loss(_weighted(values, weights, mask, coef), metrics)
 

@@ -1,0 +1,233 @@
+"""RAL Eq. 2, piece by piece, with its backward pass written out: rows of the attention policy, or what is read off.
+
+a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
+p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
+
+A piece is some tokens of some responses to one prompt. Its scores are one product over [prompt | own keys], without a
+mask or a copy of their size. Nothing of that size is kept for the backward pass, which makes them once more; its last
+link is the boxed formula of docs/method.md, "The gradient", and the first two, on weights averaged over heads, are
+left to autograd.
+
+One layer. query [B H R G C D], prompt_keys [B H P D], response_keys [B H G C D]: H key heads, each read by R query
+heads. Prompts are padded on the left, responses on the right. What is computed is fp32, or wider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ral.ops.divergence import Divergence
+
+Place = tuple[int | slice, ...]
+"""Where a piece's values stand in those of the batch."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Tokens start..stop of the responses first..last to prompt b, whose valid positions begin at `pad`."""
+
+    b: int
+    pad: int
+    first: int
+    last: int
+    start: int
+    stop: int
+
+    @property
+    def tokens(self) -> tuple[int, slice, slice]:
+        """Where they stand in [B G C]."""
+        return self.b, slice(self.first, self.last), slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What the rows are of, but for the queries and keys.
+
+    valid [B P], kept [B P]: prompt positions that the softmax runs over, and those that remain in the row. mask [B G C]
+    of response tokens. itself: whether the softmax runs over the token's own position; earlier: whether earlier own
+    tokens remain in the row. scores: how many exist at once; chunk: tokens at once, None for as many as `scores`
+    allows. low, high: the response positions asked for.
+    """
+
+    valid: Tensor
+    kept: Tensor
+    mask: Tensor
+    scaling: float
+    itself: bool
+    earlier: bool
+    scores: int
+    chunk: int | None = None
+    low: int = 0
+    high: int | None = None
+
+    def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
+        """Pieces that hold a token asked for; wanted [B G]: of these responses alone, and those beside them."""
+        pads, lengths = self.valid.int().argmax(1).tolist(), self.mask.sum(2).tolist()
+        prompt, longest = self.valid.shape[1], max(self.mask.shape[2], 1)
+        for b, pad in enumerate(pads):
+            tokens = max(self.scores // (heads * (prompt - pad + longest)), 1) if self.chunk is None else self.chunk
+            width = max(tokens // longest, 1)
+            for first in range(0, len(lengths[b]), width):
+                last = min(first + width, len(lengths[b]))
+                if wanted is not None and not any(wanted[b][first:last]):
+                    continue
+                end = max(lengths[b][first:last])
+                end = end if self.high is None else min(end, self.high)
+                for start in range(self.low, end, tokens):
+                    yield Piece(b, pad, first, last, start, min(start + tokens, end))
+
+    def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
+        """Keys that remain in the rows of a piece; k = valid prompt positions, and own tokens up to stop."""
+        at = torch.arange(piece.stop, device=self.mask.device)
+        own = (at[None] < at[piece.start :, None]) & self.earlier  # strictly before the token
+        prompt = self.kept[piece.b, piece.pad :].expand(len(own), -1)
+        return torch.cat([prompt, own], dim=-1) & self.mask[piece.tokens][..., None]
+
+    def parts(self, piece: Piece, query: Tensor, before: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled queries [H g R*c D] and keys [H g k D] of a piece; zero where the mask is False."""
+        b, groups, tokens = piece.tokens
+        wide = torch.promote_types(query.dtype, torch.float32)
+        mask = self.mask[b, groups]
+        q = query[b, :, :, groups, tokens].masked_fill(~mask[None, None, :, tokens, None], 0.0).to(wide)
+        mine = own[b, :, groups, : piece.stop].masked_fill(~mask[None, :, : piece.stop, None], 0.0).to(wide)
+        prompt = before[b, :, None, piece.pad :].to(wide).expand(-1, mine.shape[1], -1, -1)
+        return (q * self.scaling).transpose(1, 2).flatten(2, 3), torch.cat([prompt, mine], dim=2)
+
+    def weights(self, piece: Piece, query: Tensor, keys: Tensor) -> Float[Tensor, "H g R c k"]:
+        """Attention weights of every head, over the prompt and the own tokens up to each."""
+        count = piece.stop - piece.start
+        scores = (query @ keys.mT).unflatten(2, (-1, count))
+        later = torch.ones(count, count, dtype=torch.bool, device=scores.device).triu(1 if self.itself else 0)
+        scores[..., keys.shape[2] - count :].masked_fill_(later, -torch.inf)
+        return torch.softmax(scores, dim=-1)
+
+    def rows(self, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k"]:
+        """Eq. 2 of weights averaged over heads; zero where nothing is kept."""
+        return renormalise(weights, self.keep(piece))
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """What is read off the rows of a piece, differentiably, and where it goes."""
+
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+        """The values of the batch before any piece is read, [B G c ...]."""
+        ...
+
+    def place(self, pieces: Pieces, piece: Piece) -> Place:
+        """Where a piece's values stand in them."""
+        ...
+
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+        """The values of a piece; weights [g c k], averaged over heads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows themselves, [B G c P+C] for the c positions asked for."""
+
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+        """Zeros."""
+        batch, group, length = pieces.mask.shape
+        count = (length if pieces.high is None else min(pieces.high, length)) - pieces.low
+        return torch.zeros(batch, group, count, pieces.valid.shape[1] + length, dtype=kind, device=pieces.mask.device)
+
+    def place(self, pieces: Pieces, piece: Piece) -> Place:
+        """Without padding on the left, and later tokens on the right."""
+        b, groups, _ = piece.tokens
+        tokens = slice(piece.start - pieces.low, piece.stop - pieces.low)
+        return b, groups, tokens, slice(piece.pad, pieces.valid.shape[1] + piece.stop)
+
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+        """Eq. 2."""
+        return pieces.rows(piece, weights)
+
+
+@dataclass(frozen=True)
+class Divergences:
+    """measure(row, anchor's row) [B G C]; anchor [B G C P+C], of which keys outside Eq. 2 are not looked at."""
+
+    anchor: Tensor
+    measure: Divergence
+
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+        """Zeros."""
+        return torch.zeros(pieces.mask.shape, dtype=kind, device=pieces.mask.device)
+
+    def place(self, pieces: Pieces, piece: Piece) -> Place:
+        """A value a token."""
+        return piece.tokens
+
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+        """The divergence of every token."""
+        anchor = self.anchor[piece.tokens][..., piece.pad : pieces.valid.shape[1] + piece.stop]
+        return self.measure(pieces.rows(piece, weights), anchor.masked_fill(~pieces.keep(piece), 0.0))
+
+
+class Read(torch.autograd.Function):
+    """apply(query, prompt_keys, response_keys, pieces, reader) -> what the reader reads, [B G c ...]."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, before: Tensor, own: Tensor, pieces: Pieces, reader: Reader) -> Tensor:
+        out = reader.empty(pieces, torch.promote_types(query.dtype, torch.float32))
+        with torch.autocast(query.device.type, enabled=False):  # it would make the products half precision again
+            for piece in pieces(query.shape[1] * query.shape[2]):
+                weights = pieces.weights(piece, *pieces.parts(piece, query, before, own))
+                out[reader.place(pieces, piece)] = reader(pieces, piece, weights.mean((0, 2)))
+        ctx.save_for_backward(query, before, own)
+        ctx.pieces, ctx.reader = pieces, reader
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        pieces, reader, tensors = ctx.pieces, ctx.reader, ctx.saved_tensors
+        heads, wide = tensors[0].shape[1] * tensors[0].shape[2], grads[0].dtype
+        found = [torch.zeros(x.shape, dtype=wide, device=x.device) for x in tensors]
+        wanted = (grads[0] != 0).flatten(2).any(2).tolist()  # responses without an advantage cost nothing
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            for piece in pieces(heads, wanted):
+                query, keys = pieces.parts(piece, *tensors)
+                weights = pieces.weights(piece, query, keys)
+                with torch.enable_grad():
+                    mean = weights.mean((0, 2)).requires_grad_()
+                    (cost,) = torch.autograd.grad(
+                        reader(pieces, piece, mean), mean, grads[0][reader.place(pieces, piece)]
+                    )
+                add(found, piece, query, keys, scores_gradient(weights, cost / heads), pieces.scaling)
+        return *(g.to(x.dtype) for g, x in zip(found, tensors, strict=True)), None, None
+
+
+def scores_gradient(weights: Float[Tensor, "H g R c k"], cost: Float[Tensor, "g c k"]) -> Float[Tensor, "H g R c k"]:
+    """Of every head's scores: s_i (c_i - sum_j s_j c_j), c the cost of its weights. Spends `weights`."""
+    moved = weights * cost[None, :, None]
+    return moved.sub_(weights.mul_(moved.sum(-1, keepdim=True)))
+
+
+def add(found: Sequence[Tensor], piece: Piece, query: Tensor, keys: Tensor, grad: Tensor, scaling: float) -> None:
+    """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores."""
+    b, groups, tokens = piece.tokens
+    flat = grad.flatten(2, 3)
+    found[0][b, :, :, groups, tokens] += (flat @ keys).unflatten(2, grad.shape[2:4]).transpose(1, 2) * scaling
+    on_keys = flat.mT @ query
+    prompt = keys.shape[2] - piece.stop
+    found[1][b, :, piece.pad :] += on_keys[:, :, :prompt].sum(1)
+    found[2][b, :, groups, : piece.stop] += on_keys[:, :, prompt:]
+
+
+def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
+    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept.
+
+    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a
+    division by less overflows.
+    """
+    least = torch.finfo(rows.dtype).tiny ** 0.5
+    kept = rows.masked_fill(~keep, 0.0)
+    mass = kept.sum(-1, keepdim=True)
+    return kept.masked_fill(mass < least, 0.0) / mass.clamp_min(least)
