@@ -161,7 +161,7 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
-GROUP_RELATIVE = frozenset({"token", "attention"})
+GROUP_RELATIVE = frozenset({"token", "attention", "explore", "group_attention"})
 """Terms weighted by the advantage, which compares the responses to one prompt with each other."""
 
 
@@ -185,6 +185,29 @@ def pairs_have_two_responses(cfg: Node) -> str | None:
 
 
 ANCHORS = ("old", "reference", "ema")
+RATIO = "ral.ops.objectives.token"
+"""The term whose ratio may also be taken to what the sampler drew from."""
+
+
+def anchors_are_known(cfg: Node) -> str | None:
+    """What a term compares with is a model that the update has signals of."""
+    algo = cfg["algo"]
+    for name in algo["objective"]:
+        term = algo[name]
+        known = (*ANCHORS, "sampler") if term.get("_target_") == RATIO else ANCHORS
+        against = term.get("against", "old")
+        if against not in known:
+            ways = " or ".join(f"algo.{name}.against={anchor}" for anchor in known)
+            return f"algo.{name}.against={against!r} is unknown: write {ways}"
+    return None
+
+
+def noise_is_positive(cfg: Node) -> str | None:
+    """A standard deviation of the noise on attention."""
+    sigma = _select(cfg, "algo.sampler.noise.sigma")
+    if isinstance(sigma, int | float) and sigma <= 0:
+        return f"algo.sampler.noise.sigma={sigma} is too small: write more than 0, or algo.sampler.noise=null"
+    return None
 
 
 def attention_has_a_signal(cfg: Node) -> str | None:
@@ -193,11 +216,11 @@ def attention_has_a_signal(cfg: Node) -> str | None:
     attention = algo.get("attention")
     if attention is None or "attention" not in algo["objective"]:
         return None
-    against = attention.get("against", "old")
-    if against not in ANCHORS:
-        known = " or ".join(f"algo.attention.against={name}" for name in ANCHORS)
-        return f"algo.attention.against={against!r} is unknown: write {known}"
-    if against == "old" and algo["updates_per_rollout"] == 1 and attention.get("coef", 1.0) != 0:
+    if (
+        attention.get("against", "old") == "old"
+        and algo["updates_per_rollout"] == 1
+        and attention.get("coef", 1.0) != 0
+    ):
         return (
             "algo.updates_per_rollout=1 with algo.attention.against=old leaves the attention term without any signal:"
             " the divergence from the old policy and its gradient are zero until the weights have moved, so this would"
@@ -283,6 +306,8 @@ RULES: tuple[Rule, ...] = (
     terms_exist,
     groups_can_be_compared,
     pairs_have_two_responses,
+    anchors_are_known,
+    noise_is_positive,
     attention_has_a_signal,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,

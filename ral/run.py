@@ -255,6 +255,11 @@ def build_sampler(algo: DictConfig, objective: Mapping[str, Term]) -> Any:
             f"algo.{asking[0]} compares with attention under the sampler's noise, and algo.sampler.noise is not set:"
             " write algo.sampler.noise as in conf/algo/ral_explore.yaml"
         )
+    if asking and sampler.noise.attention != instantiate(algo.attention_policy):
+        raise UserError(
+            f"algo.sampler.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
+            " rows of different attention: write algo.sampler.noise.attention=${algo.attention_policy}"
+        )
     return sampler
 
 

@@ -10,7 +10,8 @@ rows=...            labels of rows, separated by commas (of labels that hold one
 seeds=...           how many (10), a range (0-4) or a list (0,3); default: the table's own
 processes=2         runs at once, one thread each; 0 = only read what is there
 output=outputs/reproduce     folder of the runs (runs/), results.md, results.json and figures
-docs=false          true: results go to docs/results.md and docs/figures too
+docs=false          true: results go to docs/results.md and docs/figures too; they then cover all tables and rows that
+                    have runs in the output folder, whatever is run now
 resolution=false    true: kept weights are evaluated at 4, 9, 16 visual tokens and 2, 4, 8 frames as well
 
 The same command goes on after an interruption: runs that are done stay, others start again. Exit codes: 0, 1 where a
@@ -34,13 +35,23 @@ from ral.errors import UserError
 from ral.report.claims import Resolution, judge
 from ral.report.environment import environment
 from ral.report.plan import Table, cells, is_done, read_tables, select
-from ral.report.reproduction import analyse, base_run, compared_facts, facts
+from ral.report.reproduction import (
+    Run,
+    TableResult,
+    all_seeds,
+    analyse,
+    base_run,
+    compared_facts,
+    done_seeds,
+    facts,
+)
 from ral.report.reproduction_figures import draw, save
 from ral.report.reproduction_page import Page, replace_block, write
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PLAN = ROOT / "conf" / "reproduce.yaml"
+EXPERIMENTS = ROOT / "conf" / "experiment"
 INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT
 
 
@@ -115,7 +126,7 @@ def parse(arguments: Sequence[str]) -> Settings:
 def make(settings: Settings, chosen: Sequence[Table], keep: Sequence[str]) -> dict[str, str]:
     """Run what is not done; {cell: why} of what failed."""
     planned = cells(chosen, settings.seeds, settings.output, keep)
-    todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides)]
+    todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, EXPERIMENTS)]
     print(f"{len(planned)} runs, {len(planned) - len(todo)} done", flush=True)
     if not todo or not settings.processes:
         return {}
@@ -123,10 +134,37 @@ def make(settings: Settings, chosen: Sequence[Table], keep: Sequence[str]) -> di
         return run_cells(todo, settings.processes)
 
 
-def report(settings: Settings, chosen: Sequence[Table], failed: Mapping[str, str]) -> None:
+def published(tables: Mapping[str, Table], chosen: Sequence[Table], output: Path) -> list[Table]:
+    """Whole tables for docs/: `main`, those chosen, and every one with runs that are not `main`'s too."""
+    shared = {row.overrides for row in tables["main"].rows}
+    wanted = {"main", *(table.name for table in chosen)}
+    return [
+        table
+        for table in tables.values()
+        if table.name in wanted
+        or any(done_seeds(row, output, EXPERIMENTS) for row in table.rows if row.overrides not in shared)
+    ]
+
+
+def results_of(
+    settings: Settings, tables: Mapping[str, Table], chosen: Sequence[Table], base: Run | None
+) -> list[TableResult]:
+    """What is analysed: what the command line says, or for docs/ everything that is there."""
+    output = settings.output
+    if not settings.docs:
+        return [analyse(table, settings.seeds, output, EXPERIMENTS, base) for table in chosen]
+    return [
+        analyse(table, all_seeds(table, settings.seeds, output, EXPERIMENTS), output, EXPERIMENTS, base)
+        for table in published(tables, chosen, output)
+    ]
+
+
+def report(
+    settings: Settings, tables: Mapping[str, Table], chosen: Sequence[Table], failed: Mapping[str, str], choice: str
+) -> None:
     """Write results.md, results.json and the figures of what is done; with docs=true into docs/ too."""
-    output, base = settings.output, base_run(settings.output)
-    results = [analyse(table, settings.seeds, output, base) for table in chosen]
+    output, base = settings.output, base_run(settings.output, EXPERIMENTS)
+    results = results_of(settings, tables, chosen, base)
     main = next((result for result in results if result.table.name == "main"), None)
     kept = {row.row.label: row.runs for row in main.full} if main else {}
     points = reproduce_resolution.points(kept, output)
@@ -134,15 +172,18 @@ def report(settings: Settings, chosen: Sequence[Table], failed: Mapping[str, str
     if settings.resolution and settings.processes:
         problems += reproduce_resolution.make_all(points, settings.processes)
     found: dict[str, Resolution] = {axis: reproduce_resolution.read(points, axis) for axis in ("tokens", "frames")}
+    if settings.resolution or any(found.values()):
+        problems += reproduce_resolution.missing(points)
     claims = judge(main, base, found["tokens"], found["frames"]) if main else []
     figures, env = draw(results, base, found), environment()
-    page = Page(results, claims, env, base, save(figures, output), found, problems)
+    page = Page(results, claims, env, base, save(figures, output), found, problems, choice)
     (output / "results.md").write_text("# The paper's claims put to the test\n\n" + write(page))
     verdicts = [
         {"letter": c.letter, "claim": c.text, "verdict": c.verdict}
         | {
             "comparisons": [
-                {"name": k.name, "decides": k.decides, "found": compared_facts(k.found)} for k in c.comparisons
+                {"name": k.name, "decides": k.decides, "margin": k.margin, "found": compared_facts(k.found)}
+                for k in c.comparisons
             ]
         }
         for c in claims
@@ -169,7 +210,7 @@ def main(arguments: Sequence[str]) -> int:
         wanted = tuple(tables) if settings.tables == ("all",) else settings.tables
         chosen = select(tables, wanted, settings.rows)
         failed = make(settings, chosen, raw["keep_weights"])
-        report(settings, chosen, failed)
+        report(settings, tables, chosen, failed, raw["choice"])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -78,9 +78,26 @@ def make(point: Point) -> str | None:
     return None
 
 
+def missing(wanted: Sequence[Point]) -> list[str]:
+    """A line for each run with evaluations that are not there, and why."""
+    absent: dict[tuple[str, int, bool], list[str]] = {}
+    for point in (p for p in wanted if not fresh(p)):
+        key = (point.row, point.run.seed, has_weights(point))
+        absent.setdefault(key, []).append(f"{point.axis} {point.value}")
+    return [
+        f"resolution: {row}, seed {seed}: not evaluated at {', '.join(at)}" + ("" if there else ": its hf/ is missing")
+        for (row, seed, there), at in absent.items()
+    ]
+
+
+def has_weights(point: Point) -> bool:
+    """Whether the run's weights were kept."""
+    return (point.run.folder / "hf").is_dir()
+
+
 def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
     """The evaluations that are not there, `processes` at once; what went wrong."""
-    todo = [p for p in wanted if not fresh(p) and (p.run.folder / "hf").is_dir()]
+    todo = [p for p in wanted if not fresh(p) and has_weights(p)]
     print(f"{len(wanted)} evaluations at other resolutions, {len(wanted) - len(todo)} done", flush=True)
     pool = ThreadPoolExecutor(processes)
     try:

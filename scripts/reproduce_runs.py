@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ral.errors import UserError
-from ral.report.plan import DONE, Cell, evaluated
+from ral.report.plan import DONE, THREADS, Cell, command_line, evaluated, run_directory
 
 TRAIN = (sys.executable, str(Path(__file__).resolve().parents[1] / "train.py"))
-QUIET = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+QUIET = {"OMP_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "passive"}
 """One thread a run: threads of runs side by side would wait for each other."""
 POLL = 0.2  # seconds between looks at the runs
 GRACE = 10.0  # seconds that a stopped run has to leave
@@ -31,14 +31,7 @@ GRACE = 10.0  # seconds that a stopped run has to leave
 
 def command_of(cell: Cell, train: Sequence[str] = TRAIN) -> list[str]:
     """The command that makes a cell."""
-    folder = str(cell.folder)
-    plain = all(c.isalnum() or c in "/._-+" for c in folder)
-    return [*train, *cell.overrides, f"seed={cell.seed}", f"hydra.run.dir={folder if plain else repr(folder)}"]
-
-
-def printed(command: Sequence[str]) -> str:
-    """A command as one types it in the repository's root."""
-    return " ".join(["python", "train.py", *command[2:]])
+    return [*train, *cell.overrides, f"seed={cell.seed}", run_directory(cell.folder)]
 
 
 @dataclass
@@ -88,7 +81,7 @@ def stop(running: Sequence[Running]) -> None:
         run.log.close()
 
 
-def finish(run: Running, train: Sequence[str]) -> str | None:
+def finish(run: Running) -> str | None:
     """Mark a run that has ended as done, less what need not stay; why it failed otherwise."""
     run.log.close()
     cell, seconds = run.cell, time.monotonic() - run.started
@@ -102,7 +95,7 @@ def finish(run: Running, train: Sequence[str]) -> str | None:
     facts = {
         "seconds": round(seconds, 1),
         "commit": commit_of(cell.folder),
-        "command": printed(command_of(cell, train)),
+        "command": command_line(cell.overrides, cell.seed, cell.folder),
     }
     draft = cell.folder / f".{DONE}"
     draft.write_text(json.dumps(facts, indent=1) + "\n")
@@ -169,7 +162,7 @@ def run_cells(
                 time.sleep(POLL)
                 for run in [r for r in running if r.process.poll() is not None]:
                     running.remove(run)
-                    problem = finish(run, train)
+                    problem = finish(run)
                     failed |= {run.cell.name: problem} if problem else {}
                     bar.end(run, problem)
     finally:

@@ -127,6 +127,27 @@ def test_buckets_of_prompts_are_joined_with_their_rows(load, monkeypatch) -> Non
     torch.testing.assert_close(whole.attention_rows, parts.attention_rows, atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("kind", [MLLM, PlainMLLM])
+@pytest.mark.parametrize("spec", [SPECS[0], SPECS[2]], ids=["self", "previous"])
+def test_responses_that_leave_the_batch_change_nothing(kind, spec, model_folder, monkeypatch) -> None:
+    """A quarter of all tokens ends a response, so that places of the batch are given up again and again, or never."""
+    model = kind.load(str(model_folder()))
+    object.__setattr__(model.processor, "end_ids", tuple(range(0, model.processor.vocab_size, 4)))
+    prepared = model("prepare", make_prompts(model, MIXED))
+    left: list[int] = []
+    keep = Exploration.keep
+    monkeypatch.setattr(Exploration, "keep", lambda self, *at: left.append(1) or keep(self, *at))
+    found = []
+    for below in (0.9, 0.0):
+        monkeypatch.setattr("ral.rollout.sampler.COMPACT_BELOW", below)
+        left.clear()
+        found.append(explored(model, prepared, 2.0, spec, group=6))
+        assert bool(left) == (below > 0)
+    eager, lazy = found
+    assert torch.equal(eager.response_ids, lazy.response_ids) and torch.equal(eager.response_mask, lazy.response_mask)
+    torch.testing.assert_close(eager.attention_rows, lazy.attention_rows, atol=2e-6, rtol=0)
+
+
 def test_draws_are_standard_normal_and_leave_padding_and_other_heads_alone() -> None:
     valid = torch.ones(2, 300, dtype=torch.bool)
     valid[1, :100] = False
@@ -168,3 +189,30 @@ def test_a_term_that_needs_noise_says_so(run: Callable[..., Path], small: list[s
         UserError, match=r"algo\.explore compares with attention under .*algo\.sampler\.noise is not set"
     ):
         run("algo=ral_explore", "algo.sampler.noise=null", *small)
+
+
+def test_noise_elsewhere_than_the_objective_looks_is_refused(run: Callable[..., Path], small: list[str]) -> None:
+    other = "algo.sampler.noise.attention={_target_: ral.ops.attention.AttentionSpec, layers: [0]}"
+    with pytest.raises(UserError, match=r"differs from algo\.attention_policy"):
+        run("algo=ral_explore", other, *small)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "algo.token.against=smapler",
+            "algo.token.against='smapler' is unknown: write .* or algo.token.against=sampler",
+        ),
+        ("algo.sampler.noise.sigma=-1", "algo.sampler.noise.sigma=-1 is too small"),
+        ("algo.objective=[explore] algo.group_size=1", "algo.group_size=1: the advantage compares"),
+    ],
+)
+def test_settings_that_mean_nothing(override: str, message: str, run: Callable[..., Path], small: list[str]) -> None:
+    with pytest.raises(UserError, match=message):
+        run("algo=ral_explore", *override.split(), *small)
+
+
+def test_an_anchor_of_the_group_that_is_none(run: Callable[..., Path], small: list[str]) -> None:
+    with pytest.raises(UserError, match=r"algo\.group_attention\.against=.odl. is unknown"):
+        run("algo=ral_group", "algo.group_attention.against=odl", *small)

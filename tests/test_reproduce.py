@@ -23,15 +23,44 @@ from omegaconf import OmegaConf
 
 from ral.config import check
 from ral.errors import UserError
-from ral.report.claims import CONTRADICTED, INCONCLUSIVE, SUPPORTED, Claim, Comparison, corrected, grows, judge, verdict
-from ral.report.plan import Cell, Row, Table, cell_name, cells, is_done, overlay, read_tables, run_folder, select
-from ral.report.reproduction import Compared, analyse, base_run, commits, compared, with_holm
-from ral.report.reproduction_figures import draw, resolution, save
+from ral.report.claims import (
+    CONTRADICTED,
+    INCONCLUSIVE,
+    MARGIN,
+    NOT_APPLICABLE,
+    SUPPORTED,
+    Claim,
+    Comparison,
+    corrected,
+    family,
+    grows,
+    judge,
+    not_below,
+    verdict,
+)
+from ral.report.plan import (
+    Cell,
+    Row,
+    Table,
+    cell_name,
+    cells,
+    command_line,
+    is_done,
+    overlay,
+    read_tables,
+    run_folder,
+    select,
+)
+from ral.report.reproduction import Compared, TableResult, analyse, base_run, compared, read_run, with_holm
+from ral.report.reproduction_facts import commits, data_of, grounded_share
+from ral.report.reproduction_figures import draw, resolution, save, start_of
 from ral.report.reproduction_page import BEGIN, END, Page, replace_block, write
-from ral.report.statistics import Interval
+from ral.report.reproduction_words import attainable
+from ral.report.statistics import Interval, least_p, sign_flip_p
 
 PLAN = yaml.safe_load((CONF / "reproduce.yaml").read_text())
 TABLES = read_tables(PLAN)
+EXPERIMENTS = CONF / "experiment"
 FAKE = """
 import json, os, sys, time
 from pathlib import Path
@@ -77,10 +106,16 @@ def fake(tmp_path: Path) -> tuple[str, str]:
     return sys.executable, str(tmp_path / "fake.py")
 
 
+def analysed(output: Path, seeds: int, *labels: str) -> TableResult:
+    """The table `main`, or rows of it, of what lies in a folder."""
+    table = select(TABLES, ["main"], labels or None)[0]
+    return analyse(table, range(seeds), output, EXPERIMENTS, base_run(output, EXPERIMENTS))
+
+
 def made(output: Path, overrides: str, seed: int, values: Mapping[int, float], **metrics: float) -> Path:
     """A done run by its experiment's yaml, {step: accuracy}; the last step is the experiment's, whatever it says."""
     folder, config = run_folder(output, overrides.split(), seed), OmegaConf.create()
-    for key, value in overlay(overrides.split()).items():
+    for key, value in overlay(overrides.split(), EXPERIMENTS).items():
         OmegaConf.update(config, key, value)
     (folder / "eval").mkdir(parents=True)
     OmegaConf.save(config, folder / "config.yaml")
@@ -113,7 +148,7 @@ def test_keys_are_read(scripts: SimpleNamespace) -> None:
         ("seeds=x", "error: seeds=x: write a whole number"),
         ("seeds=0", "error: seeds=0: names no seed"),
         ("docs=yes", "error: docs=yes: write docs=true or docs=false"),
-        ("tables=none", "error: tables=none: no such table; write some of main, lambda, gamma"),
+        ("tables=none", "error: tables=none: no such table; write some of main, rate, lambda"),
         ("rows=gpro", "error: rows=gpro: no such row in main; write some of base; base_zero; sft; grpo"),
     ],
 )
@@ -145,7 +180,7 @@ def test_a_cell_does_not_depend_on_the_order_of_overrides() -> None:
 def test_tables_share_cells_and_low_seeds_come_first() -> None:
     chosen = select(TABLES, ["main", "lambda"], None)
     found = cells(chosen, None, Path("out"), PLAN["keep_weights"])
-    assert len({c.folder for c in found}) == len(found) == 2 + 9 * 10 + 3 * 5
+    assert len({c.folder for c in found}) == len(found) == 2 + 9 * 10 + 6 * 5
     assert [c.seed for c in found] == sorted(c.seed for c in found)
     assert {c.overrides for c in found if c.keep_weights} == {("experiment=grpo",), ("experiment=ral",)}
     assert len(cells(select(TABLES, ["main"], ["grpo", "base"]), [3, 5], Path("out"), [])) == 3  # base has its own seed
@@ -204,22 +239,22 @@ def test_a_failed_cell_is_told_and_the_others_go_on(
         "kind=bad seed=0": "error: made to fail",
         "kind=short seed=0": "it left with 0 but has no evaluation at its last step",
     }
-    assert [is_done(c.folder, c.overrides) for c in todo] == [False, False, True, True]
+    assert [is_done(c.folder, c.overrides, EXPERIMENTS) for c in todo] == [False, False, True, True]
     assert [sorted(p.name for p in c.folder.iterdir() if p.is_dir()) for c in todo[2:]] == [[], ["hf"]]
     assert "made to fail" in capsys.readouterr().err and scripts.runs.log_of(todo[0]).is_file()
     facts = json.loads((todo[2].folder / "done.json").read_text())
-    assert facts["commit"] == "abc" and facts["command"].startswith("python train.py kind=good seed=0 hydra.run.dir=")
+    assert facts["commit"] == "abc" and facts["command"] == command_line(("kind=good",), 0, todo[2].folder)
 
 
 def test_an_unfinished_folder_is_made_anew(scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path) -> None:
     one = cell(tmp_path, "kind=good")
     one.folder.mkdir(parents=True)
     (one.folder / "left over").touch()
-    assert not is_done(one.folder, one.overrides)
+    assert not is_done(one.folder, one.overrides, EXPERIMENTS)
     assert scripts.runs.run_cells([one], 1, fake) == {}
-    assert is_done(one.folder, one.overrides) and not (one.folder / "left over").exists()
+    assert is_done(one.folder, one.overrides, EXPERIMENTS) and not (one.folder / "left over").exists()
     (one.folder / "metrics.jsonl").write_text('{"step": 2, "eval/accuracy": 0.5}\n{"step": 3, "eval/acc')
-    assert not is_done(one.folder, one.overrides)
+    assert not is_done(one.folder, one.overrides, EXPERIMENTS)
 
 
 def test_an_interruption_stops_the_runs(scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path) -> None:
@@ -231,7 +266,7 @@ def test_an_interruption_stops_the_runs(scripts: SimpleNamespace, fake: tuple[st
     for one in todo:
         with pytest.raises(ProcessLookupError):
             os.kill(int((one.folder / "pid").read_text()), 0)
-        assert not is_done(one.folder, one.overrides)
+        assert not is_done(one.folder, one.overrides, EXPERIMENTS)
 
 
 def test_one_process_makes_runs_in_a_folder(scripts: SimpleNamespace, tmp_path: Path) -> None:
@@ -249,11 +284,11 @@ def test_a_run_of_an_experiment_that_has_changed_is_not_done(tmp_path: Path) -> 
     """Every value of the yaml counts, but those that the cell sets itself."""
     rate = ["experiment=sft", "algo.learning_rate=1e-3"]
     folder = made(tmp_path, " ".join(rate), 0, {60: 0.5})
-    assert is_done(folder, rate) and not is_done(folder, rate[:1])
+    assert is_done(folder, rate, EXPERIMENTS) and not is_done(folder, rate[:1], EXPERIMENTS)
     config = OmegaConf.load(folder / "config.yaml")
     config.dataset.source.seed += 1
     OmegaConf.save(config, folder / "config.yaml")
-    assert not is_done(folder, rate)
+    assert not is_done(folder, rate, EXPERIMENTS)
 
 
 # ------------------------------------------------------------------------------------------------ statistics
@@ -266,8 +301,7 @@ def test_pairs_intervals_and_corrections_by_hand(tmp_path: Path) -> None:
         made(tmp_path, "experiment=ral", seed, {2: 0.3, 60: ral})
     made(tmp_path, "experiment=sft", 0, {60: 0.9})
     made(tmp_path, "experiment=base", 0, {1: 0.2})
-    table = select(TABLES, ["main"], ["base", "sft", "grpo", "ral"])[0]
-    found = analyse(table, range(4), tmp_path, base_run(tmp_path))
+    found = analysed(tmp_path, 4, "base", "sft", "grpo", "ral")
     rows = {row.row.label: row for row in found.rows}
     assert {k: (len(r.runs), r.asked) for k, r in rows.items()} == {
         "base": (1, 1),
@@ -280,10 +314,13 @@ def test_pairs_intervals_and_corrections_by_hand(tmp_path: Path) -> None:
     assert pair.mean.high == pytest.approx(0.4 / 3 + 4.302653 / 30, rel=1e-5)
     assert rows["grpo"].paired is None and rows["sft"].paired is None and rows["base"].to_base is None
     assert rows["ral"].to_base is not None and rows["ral"].to_base.mean.mean == pytest.approx(2.2 / 3 - 0.2)
-    text = write(Page([found], judge(found, base_run(tmp_path), {}, {}), {}, None, {}))
+    text = write(Page([found], judge(found, base_run(tmp_path, EXPERIMENTS), {}, {}), {}, None, {}))
     assert "| ral | 3 of 4 | 73.3 (" in text and "| +13.3 (-1.0 to +27.7) | 0.250 | 0.250 |" in text
-    assert "main: sft: 1 of 4 runs are done" in text and "python train.py experiment=ral seed=0\n" in text
-    names = save(draw([found], base_run(tmp_path), {}), tmp_path)
+    assert (
+        "main: sft: 1 of 4 runs are done" in text
+        and "OMP_NUM_THREADS=1 python train.py experiment=ral seed=0\n" in text
+    )
+    names = save(draw([found], base_run(tmp_path, EXPERIMENTS), {}), tmp_path)
     assert all((tmp_path / name).stat().st_size > 5000 for name in names.values()) and "finals" in names
 
 
@@ -292,10 +329,67 @@ def test_runs_of_another_commit_are_named(tmp_path: Path) -> None:
         folder = made(tmp_path, "experiment=grpo", seed, {60: 0.5})
     facts = json.loads((folder / "done.json").read_text()) | {"commit": "d" * 40 + "+changes"}
     (folder / "done.json").write_text(json.dumps(facts))
-    found = analyse(select(TABLES, ["main"], ["grpo"])[0], range(3), tmp_path, None)
+    found = analysed(tmp_path, 3, "grpo")
     assert [len(runs) for runs in commits([found]).values()] == [2, 1]
     text = write(Page([found], [], {}, None, {}))
-    assert "1 runs were made at commit `ddddddd+changes`, not at that of most; the first: `python train.py" in text
+    assert (
+        "1 runs were made at commit `ddddddd+changes`, not at that of most; the first: `OMP_NUM_THREADS=1 python"
+        in text
+    )
+    assert "1 runs were made at another commit than this analysis, `ccccccc`" in write(
+        Page([found], [], {"commit": "c" * 40}, None, {})
+    )
+    assert "3 runs were made at another commit than this analysis, `eeeeeee`" in write(
+        Page([found], [], {"commit": "e" * 40}, None, {})
+    )
+
+
+def tell(folder: Path, environment: Mapping[str, str], **config: Any) -> None:
+    """Let a made run say what it ran on, and more of its config."""
+    (folder / "environment.json").write_text(json.dumps(environment))
+    own = OmegaConf.merge(OmegaConf.load(folder / "config.yaml"), config)
+    OmegaConf.save(own, folder / "config.yaml")
+
+
+def test_data_machine_and_days_are_those_of_the_runs(tmp_path: Path) -> None:
+    ran = {"cpu": "A chip, 2 cores, 1 threads", "torch": "1.0", "date": "2026-01-02T03:04:05", "commit": "c" * 40}
+    source = {"_target_": "ral.data.other_search.source", "distractors": 4}
+    tell(made(tmp_path, "experiment=grpo", 0, {60: 0.5}), ran, dataset={"source": source})
+    (run,) = analysed(tmp_path, 1, "grpo").rows[0].runs.values()
+    assert data_of(run) == "`other_search`, seed 3, distractors 4"
+    same = write(Page([analysed(tmp_path, 1, "grpo")], [], ran | {"cpu": "A chip, 2 cores, 2 threads"}, None, {}))
+    assert "(`other_search`, seed 3, distractors 4)" in same
+    assert "Machine: A chip, 2 cores; torch 1.0; 2026-01-02. Commit:" in same
+    other = write(Page([analysed(tmp_path, 1, "grpo")], [], {"cpu": "B", "torch": "1.0"}, None, {}, choice="Chosen."))
+    assert "2026-01-02. Analysed on: B; torch 1.0. Commit" in other and "**Difficulty.** Chosen.\n" in other
+
+
+def test_the_share_of_grounded_questions_is_told_where_it_is_known(tmp_path: Path) -> None:
+    folder = made(tmp_path, "experiment=grpo", 0, {60: 0.5}, **{"eval/grounding": 0.25})
+    made(tmp_path, "experiment=ral", 0, {60: 0.5}, **{"eval/grounding": 0.25})
+    lines = [{"problem_type": "OCR", "grounding": value} for value in (0.2, 0.3, None, 0.1)]
+    (folder / "eval" / "after.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = analysed(tmp_path, 1, "grpo", "ral")
+    assert [grounded_share(row.runs.values()) for row in found.rows] == [0.75, None]
+    claims = judge(found, None, {}, {})
+    assert "ral not known, grpo 75.0%, base not known" in claims[-1].note
+    text = write(Page([found], claims, {}, None, {}))
+    assert "| 25.0 | 75.0 |" in text and "| 25.0 | not known |" in text
+
+
+def test_a_curve_without_thinking_starts_where_the_shipped_model_does(tmp_path: Path) -> None:
+    made(tmp_path, "experiment=base", 0, {1: 0.2})
+    made(tmp_path, "experiment=ral", 0, {60: 0.5})
+    folder = made(tmp_path, "experiment=ral_zero", 0, {60: 0.5})
+    tell(folder, {}, algo={"thinking": False})
+    base = base_run(tmp_path, EXPERIMENTS)
+    thinking, zero = (row for row in analysed(tmp_path, 1).full if row.row.label in ("ral", "ral_zero"))
+    assert (
+        start_of(thinking, analysed(tmp_path, 1), base) == base and start_of(zero, analysed(tmp_path, 1), base) is None
+    )
+    made(tmp_path, "experiment=base algo.thinking=false", 0, {1: 0.6})
+    start = start_of(zero, analysed(tmp_path, 1), base)
+    assert start is not None and start.last["eval/accuracy"] == 0.6
 
 
 # ------------------------------------------------------------------------------------------------ claims
@@ -344,26 +438,85 @@ def test_holm_leaves_out_what_could_not_be_compared() -> None:
 
 
 def test_a_lead_that_grows_is_the_difference_of_differences(tmp_path: Path) -> None:
-    """(0.6 - 0.5) - (0.3 - 0.3) = 0.1 and (0.7 - 0.5) - (0.2 - 0.3) = 0.3."""
-    grpo = {seed: {4: 0.3, 9: 0.4, 16: 0.5} for seed in range(3)}
-    ral = {0: {4: 0.3, 9: 0.9, 16: 0.6}, 1: {4: 0.2, 9: 0.0, 16: 0.7}, 5: {4: 0.0, 16: 1.0}}
-    found = grows({"grpo": grpo, "ral": ral}, "visual tokens").found
-    assert found is not None and found.values == pytest.approx({0: 0.1, 1: 0.3})
+    """(0.6 - 0.5) - (0.3 - 0.3) = 0.1 and (0.7 - 0.5) - (0.2 - 0.3) = 0.3; seeds without both ends are left out."""
+    grpo = {seed: {4: 0.3, 9: 0.4, 16: 0.5} for seed in range(4)}
+    ral = {0: {4: 0.3, 9: 0.9, 16: 0.6}, 1: {4: 0.2, 9: 0.0, 16: 0.7}, 3: {4: 0.0, 9: 1.0}, 5: {4: 0.0, 16: 1.0}}
+    shown = grows({"grpo": grpo, "ral": ral}, "visual tokens")
+    assert shown.found is not None and shown.found.values == pytest.approx({0: 0.1, 1: 0.3})
+    assert shown.name == "(ral - grpo) at 16 less that at 4 visual tokens (3 seeds without both left out)"
+    assert grows({"grpo": {0: {4: 0.3}}, "ral": {0: {4: 0.3}}}, "frames").found is None
     assert save({"resolution": resolution({"tokens": {"grpo": grpo, "ral": ral}, "frames": {}})}, tmp_path)
 
 
-def test_never_below_looks_at_the_types_where_grpo_is_below(tmp_path: Path) -> None:
-    """GRPO's mean is below base in OCR alone; RAL's is above it there, in every run."""
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(-0.01, 0.02, SUPPORTED), (-0.03, 0.02, INCONCLUSIVE), (-0.01, -0.001, CONTRADICTED), (0.1, 0.2, SUPPORTED)],
+)
+def test_not_below_is_decided_by_the_interval(low: float, high: float, said: str) -> None:
+    assert not_below(Compared({}, Interval((low + high) / 2, low, high, 7), 0.9), MARGIN) == said
+    assert not_below(None, MARGIN) == INCONCLUSIVE
+
+
+def never_below_of(tmp_path: Path, grpo: float, ral: float, seeds: int = 8) -> Claim:
+    """Claim (b) where base has 0.3 in OCR: GRPO and RAL there; pictures as a whole, where GRPO loses, do not count."""
     made(tmp_path, "experiment=base", 0, {1: 0.2}, **{"eval/accuracy_ocr": 0.3, "eval/accuracy_numerical": 0.3})
-    for seed in range(8):
-        ocr = {"grpo": 0.2, "ral": 0.4 + 0.01 * seed}
-        for name, value in ocr.items():
-            own = {"eval/accuracy_ocr": value, "eval/accuracy_numerical": 0.5, "eval/accuracy_image": 0.0}
+    for seed in range(seeds):
+        for name, value in {"grpo": grpo, "ral": ral}.items():
+            own = {
+                "eval/accuracy_ocr": value + 0.01 * (seed % 2),
+                "eval/accuracy_numerical": 0.29 + 0.1 * (seed % 2),
+                "eval/accuracy_image": 0.0,
+            }
             made(tmp_path, f"experiment={name}", seed, {60: 0.5}, **own)
-    main = analyse(select(TABLES, ["main"], None)[0], range(8), tmp_path, base_run(tmp_path))
-    never = next(c for c in judge(main, base_run(tmp_path), {}, {}) if c.letter == "b")
-    assert [(c.name, c.decides) for c in never.comparisons] == [("ral - base, ocr", True), ("grpo - base, ocr", False)]
-    assert never.verdict == SUPPORTED and "below base in ocr (0 questions)" in never.note
+    claims = judge(analysed(tmp_path, seeds), base_run(tmp_path, EXPERIMENTS), {}, {})
+    assert len(family(claims)) == 7  # a, c, c', two of d, e, f; (b) has no part in it
+    return next(c for c in claims if c.letter == "b")
+
+
+def test_never_below_looks_at_the_types_where_grpo_is_below(tmp_path: Path) -> None:
+    """GRPO's interval is below base in OCR alone; RAL's mean there is 0.5 points below it, within the margin."""
+    never = never_below_of(tmp_path, 0.2, 0.29)
+    assert [(c.name, c.decides, c.tested) for c in never.comparisons] == [
+        ("ral - base, ocr", True, False),
+        ("grpo - base, ocr", False, False),
+    ]
+    assert "in ocr (0 questions)" in never.note
+    assert never.verdict == CONTRADICTED  # -0.5 points, interval -0.95 to -0.05
+
+
+@pytest.mark.parametrize(
+    ("grpo", "ral", "seeds", "said"),
+    [
+        (0.2, 0.4, 8, SUPPORTED),
+        (0.2, 0.295, 8, SUPPORTED),
+        (0.2, 0.1, 8, CONTRADICTED),
+        (0.4, 0.1, 8, NOT_APPLICABLE),
+        (0.2, 0.4, 1, INCONCLUSIVE),
+    ],
+)
+def test_never_below_has_four_outcomes(tmp_path: Path, grpo: float, ral: float, seeds: int, said: str) -> None:
+    assert never_below_of(tmp_path, grpo, ral, seeds).verdict == said
+
+
+def test_a_missing_comparison_keeps_its_place_in_the_family() -> None:
+    """Two of 2 / 128 each, in a family of four: the first is multiplied by 4."""
+    found = [c.comparisons[0].found for c in corrected([claim(comparison(*SURE)), claim(None, None, None)])]
+    assert found[0] is not None and found[0].corrected == pytest.approx(4 * 2 / 128)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 17])
+def test_the_least_p_is_reached_where_all_signs_agree(n: int) -> None:
+    """All 2^n signs are tried up to 16 pairs; above that chance may find such signs once more."""
+    found = sign_flip_p([1 + 0.01 * k for k in range(n)])
+    assert found == pytest.approx(least_p(n)) if n <= 16 else least_p(n) <= found < 0.001
+
+
+def test_the_page_says_where_nothing_can_be_significant() -> None:
+    """5 pairs: 2 / 32 each. 10 pairs: 2 / 1024 times 7 is 0.0137."""
+    five, ten = comparison(*[0.1] * 5), comparison(*[0.1] * 10)
+    assert "2 x 0.0625 = 0.1250; no comparison here can be significant" in attainable([five, five])
+    assert attainable([five, ten, *[None] * 5]).endswith("7 x 0.0020 = 0.0137.\n")
+    assert "Too few" in attainable([None])
 
 
 def test_a_gain_that_comes_from_not_thinking_is_not_rals(tmp_path: Path) -> None:
@@ -372,8 +525,8 @@ def test_a_gain_that_comes_from_not_thinking_is_not_rals(tmp_path: Path) -> None
     made(tmp_path, "experiment=base algo.thinking=false", 0, {1: 0.6})
     for seed in range(10):
         made(tmp_path, "experiment=ral_zero", seed, {60: 0.5 + 0.001 * seed})
-    main = analyse(select(TABLES, ["main"], None)[0], range(10), tmp_path, base_run(tmp_path))
-    zero = next(c for c in judge(main, base_run(tmp_path), {}, {}) if c.letter == "d")
+    main = analysed(tmp_path, 10)
+    zero = next(c for c in judge(main, base_run(tmp_path, EXPERIMENTS), {}, {}) if c.letter == "d")
     assert [verdict(c.found) for c in zero.comparisons] == [SUPPORTED, CONTRADICTED, INCONCLUSIVE]
     assert zero.verdict == CONTRADICTED
 
@@ -413,6 +566,46 @@ def test_the_command_reads_what_is_there_and_writes_everything(
     assert "(curves.png)" in (tmp_path / "out" / "results.md").read_text()
 
 
+def test_docs_are_never_made_of_less_than_there_is(
+    scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row, one seed of `gamma` is asked for; main, lambda and seed 11 of main's rows are there."""
+    output, docs = tmp_path / "out", tmp_path / "docs"
+    for seed in (*range(10), 11):
+        made(output, "experiment=grpo", seed, {60: 0.5})
+        made(output, "experiment=ral", seed, {60: 0.6})
+    made(output, "experiment=ral algo.attention.coef=5 algo.learning_rate=2e-4 eval.every=0", 0, {60: 0.5})
+    docs.mkdir()
+    (docs / "results.md").write_text(f"{BEGIN}\n{END}\n")
+    monkeypatch.setattr(scripts.main, "DOCS", docs)
+    arguments = ["tables=gamma", "rows=distill", "seeds=1", "processes=0", f"output={output}"]
+    assert scripts.main.main([*arguments, "docs=true"]) == 0
+    text = (docs / "results.md").read_text()
+    assert "| grpo | 11 |" in text and "| lambda 5 | 1 of 10 |" not in text and "| lambda 5 | 1 of 5 |" in text
+    assert "lambda_attn" in text and "gamma_attn" in text and "updates" not in text.split("### Commands")[0]
+    assert scripts.main.main(arguments) == 0
+    tables = json.loads((output / "results.json").read_text())["tables"]
+    assert [table["name"] for table in tables] == ["gamma"]
+
+
+def test_points_without_weights_are_problems(scripts: SimpleNamespace, tmp_path: Path) -> None:
+    """Seed 0 has no hf/; seed 1 has one, and one of its evaluations is done."""
+    folders = [made(tmp_path, "experiment=grpo", seed, {60: 0.5}) for seed in range(2)]
+    (folders[1] / "hf").mkdir()
+    runs = {seed: read_run(folder, ("experiment=grpo",), seed) for seed, folder in enumerate(folders)}
+    points = scripts.points.points({"grpo": runs}, tmp_path)
+    done = next(p for p in points if p.run.seed == 1 and (p.axis, p.value) == ("tokens", 4))
+    done.folder.mkdir(parents=True)
+    (done.folder / "summary.json").write_text('{"accuracy": 0.5}')
+    every = "tokens 4, tokens 9, tokens 16, frames 2, frames 4, frames 8"
+    assert scripts.points.missing(points) == [
+        f"resolution: grpo, seed 0: not evaluated at {every}: its hf/ is missing",
+        f"resolution: grpo, seed 1: not evaluated at {every.removeprefix('tokens 4, ')}",
+    ]
+    assert scripts.main.main([f"output={tmp_path}", "processes=0", "resolution=true"]) == 0
+    assert "its hf/ is missing" in (tmp_path / "results.md").read_text()
+
+
 def test_a_table_without_runs_is_no_error(scripts: SimpleNamespace, tmp_path: Path) -> None:
     assert scripts.main.main(["tables=rate", "processes=0", f"output={tmp_path}"]) == 0
 
@@ -424,28 +617,35 @@ def test_a_table_without_runs_is_no_error(scripts: SimpleNamespace, tmp_path: Pa
 def test_real_cells_give_the_same_numbers_again(
     scripts: SimpleNamespace, model_folder: Any, data_folder: Path, tmp_path: Path
 ) -> None:
-    """Two cells side by side, and one of them again alone."""
+    """Two cells side by side, and one of them again by its printed command, in a shell, with the threads of this."""
     small = (
         f"model.pretrained={model_folder()}",
         f"dataset.path={data_folder}",
         "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
         "dataset.max_new_tokens=6",
+        "algo.attention_policy.layers=[0]",
         "eval.prompts=4",
         "eval.every=1",
         "algo.prompts_per_step=4",
         "max_steps=2",
     )
     pair = [cell(tmp_path / "one", f"experiment={name}", *small) for name in ("grpo", "ral")]
-    again = cell(tmp_path / "two", "experiment=ral", *small)
-    assert scripts.runs.run_cells(pair, 2) == {} and scripts.runs.run_cells([again], 1) == {}
+    assert scripts.runs.run_cells(pair, 2) == {}
+    first = pair[1].folder.rename(tmp_path / "first")
+    command = json.loads((first / "done.json").read_text())["command"]
+    assert "'algo.attention_policy.layers=[0]'" in command and command.startswith("OMP_NUM_THREADS=1 python train.py ")
+    environment = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    subprocess.run(command, shell=True, cwd=ROOT, env=environment, check=True, capture_output=True)
 
     def numbers(folder: Path) -> list[dict[str, float]]:
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
 
-    assert numbers(pair[1].folder) == numbers(again.folder) != numbers(pair[0].folder)
-    table = Table("t", "T", 1, (Row("ral", again.overrides, None),))
-    found = analyse(table, None, tmp_path / "two", None)
+    assert numbers(pair[1].folder) == numbers(first) != numbers(pair[0].folder)
+    (pair[1].folder / "done.json").write_text((first / "done.json").read_text())
+    table = Table("t", "T", 1, (Row("ral", pair[1].overrides, None),))
+    found = analyse(table, None, tmp_path / "one", EXPERIMENTS, None)
     assert found.rows[0].mean is not None and found.rows[0].mean.n == 1
 
 

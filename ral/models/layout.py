@@ -184,6 +184,8 @@ class Recorder:
             last = query[..., p - 1 : p, :].unsqueeze(-3).expand(*responses.shape[:-2], 1, -1)
             responses = torch.cat([last, responses[..., :-1, :]], dim=-2)
         own = key[:, :, p:].unflatten(2, (self.group_size, self.response_length))
+        if not torch.is_grad_enabled():
+            responses = responses.clone()  # of the queries nothing but these stays
         return responses, key[:, :, :p], own
 
 

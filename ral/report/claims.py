@@ -1,8 +1,10 @@
 """The paper's claims as comparisons of runs, each with a verdict by one stated rule.
 
 Supported: the 95% interval of the mean difference lies above 0 and p after Holm's correction is below 0.05.
-Contradicted: the interval lies below 0, and p likewise. Inconclusive: everything else. Holm's correction is over all
-comparisons that decide a claim here.
+Contradicted: the interval lies below 0, and p likewise. Inconclusive: everything else. Holm's correction is over the
+fixed set of comparisons that decide a claim by p; one that cannot be made counts as p = 1.
+Claim (b) is about not being lower, and has no p: supported where the interval lies above -MARGIN, contradicted where it
+lies below 0.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ from ral.report.reproduction import (
     less,
     metric_names,
     paired,
-    question_counts,
     values,
     with_holm,
 )
+from ral.report.reproduction_facts import grounded_share, question_counts
 
 ALPHA = 0.05  # p below it, after Holm's correction, decides
+MARGIN = 0.02  # accuracy: RAL is "not below base" where its interval lies above minus this
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
+NOT_APPLICABLE = "does not apply"
 TYPE = "eval/accuracy_"
 MEDIA = ("image", "video", "text")
 Resolution = Mapping[str, Mapping[int, Mapping[int, float]]]
@@ -35,26 +39,43 @@ Resolution = Mapping[str, Mapping[int, Mapping[int, float]]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference in words, what was found (None: too few runs), and whether it decides the claim."""
+    """A difference in words, what was found (None: too few runs), and whether it decides the claim.
+
+    margin: None where interval and p decide, else that the interval alone decides, and how far below 0 it may reach.
+    """
 
     name: str
     found: Compared | None
     decides: bool = True
+    margin: float | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether p decides, and so counts for Holm's correction."""
+        return self.decides and self.margin is None
+
+    @property
+    def verdict(self) -> str:
+        """By the rule that it is under."""
+        return verdict(self.found) if self.margin is None else not_below(self.found, self.margin)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim in words, its comparisons, and what else there is to say."""
+    """A claim in words, its comparisons, and what else there is to say. applies: whether what it is about occurs."""
 
     letter: str
     text: str
     comparisons: tuple[Comparison, ...]
     note: str = ""
+    applies: bool = True
 
     @property
     def verdict(self) -> str:
         """By the rule: any contradiction contradicts; every deciding comparison must support."""
-        each = [verdict(c.found) for c in self.comparisons if c.decides]
+        if not self.applies:
+            return NOT_APPLICABLE
+        each = [c.verdict for c in self.comparisons if c.decides]
         if CONTRADICTED in each:
             return CONTRADICTED
         return SUPPORTED if each and set(each) == {SUPPORTED} else INCONCLUSIVE
@@ -67,6 +88,15 @@ def verdict(found: Compared | None) -> str:
     if found.mean.low > 0:
         return SUPPORTED
     return CONTRADICTED if found.mean.high < 0 else INCONCLUSIVE
+
+
+def not_below(found: Compared | None, margin: float) -> str:
+    """The rule for a comparison that asks for no loss: by the interval alone."""
+    if found is None:
+        return INCONCLUSIVE
+    if found.mean.high < 0:
+        return CONTRADICTED
+    return SUPPORTED if found.mean.low > -margin else INCONCLUSIVE
 
 
 def judge(main: TableResult, base: Run | None, tokens: Resolution, frames: Resolution) -> list[Claim]:
@@ -88,16 +118,21 @@ def judge(main: TableResult, base: Run | None, tokens: Resolution, frames: Resol
 
 
 def corrected(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims with Holm's correction over all comparisons that decide one."""
-    deciding = [c.found for claim in claims for c in claim.comparisons if c.decides]
-    found = iter(with_holm(deciding))
+    """The claims with Holm's correction over all comparisons whose p decides one."""
+    deciding = family(claims)
+    found = iter(with_holm(deciding, len(deciding)))
     return [
         replace(
             claim,
-            comparisons=tuple(replace(c, found=next(found)) if c.decides else c for c in claim.comparisons),
+            comparisons=tuple(replace(c, found=next(found)) if c.tested else c for c in claim.comparisons),
         )
         for claim in claims
     ]
+
+
+def family(claims: Sequence[Claim]) -> list[Compared | None]:
+    """The comparisons that Holm's correction is over."""
+    return [c.found for claim in claims for c in claim.comparisons if c.tested]
 
 
 def _runs(main: TableResult, label: str) -> Mapping[int, Run]:
@@ -127,35 +162,38 @@ def _of(metric: str) -> str:
 
 
 def never_below(main: TableResult, base: Run | None) -> Claim:
-    """(b): in the types of question where GRPO's mean is below the shipped model's, RAL is not below it."""
+    """(b): in the types of question where GRPO is below the shipped model by its interval, RAL is not."""
     text = "RAL is not below the shipped model where GRPO is, by type of question"
-    if base is None or not _runs(main, "grpo"):
-        return Claim("b", text, (), "no runs of base or grpo")
+    metrics = [metric for metric in metric_names(main, TYPE) if metric.removeprefix(TYPE) not in MEDIA]
+    grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
+    known = {metric: c for metric, c in grpo.items() if c.found is not None}
+    if base is None or not known:
+        return Claim("b", text, (), "Too few runs of base or grpo.")
     counts, found, below = question_counts(base), [], []
-    for metric in metric_names(main, TYPE):
-        kind, own = metric.removeprefix(TYPE), list(values(_runs(main, "grpo"), metric).values())
-        if kind in MEDIA or metric not in base.last or sum(own) / len(own) >= base.last[metric]:
-            continue
+    for metric in (metric for metric, c in known.items() if c.found is not None and c.found.mean.high < 0):
+        kind = metric.removeprefix(TYPE)
         below.append(f"{kind} ({counts.get(kind, 0)} questions)")
-        ral, grpo = (_from(main, label, base, f"base, {kind}", metric, label == "ral") for label in ("ral", "grpo"))
-        found += [ral, grpo]
-    listed = ", ".join(below) or "no type"
-    return Claim("b", text, tuple(found), f"GRPO's mean is below base in {listed}.")
+        ral = replace(_of_type(main, "ral", base, metric), margin=MARGIN)
+        found += [ral, replace(grpo[metric], decides=False)]
+    note = f"GRPO is below base, with its 95% interval wholly below 0, in {', '.join(below) or 'no type'}."
+    return Claim("b", text, tuple(found), note, applies=bool(below))
+
+
+def _of_type(main: TableResult, label: str, base: Run | None, metric: str) -> Comparison:
+    return _from(main, label, base, f"base, {metric.removeprefix(TYPE)}", metric)
 
 
 def grows(found: Resolution, what: str) -> Comparison:
-    """(c): (RAL - GRPO) at the largest value less that at the smallest, by seed."""
+    """(c): (RAL - GRPO) at the largest value of all seeds less that at the smallest, by seed."""
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
-    gaps: dict[int, float] = {}
-    ends: set[int] = set()
-    for seed in sorted(ral.keys() & grpo.keys()):
-        common = sorted(ral[seed].keys() & grpo[seed].keys())
-        if len(common) > 1:
-            ends |= {common[0], common[-1]}
-            low, high = (ral[seed][at] - grpo[seed][at] for at in (common[0], common[-1]))
-            gaps[seed] = high - low
-    at = f"{max(ends)} less that at {min(ends)} {what}" if ends else what
-    return Comparison(f"(ral - grpo) at {at}", compared(gaps))
+    at = sorted({value for own in (*ral.values(), *grpo.values()) for value in own})
+    if len(at) < 2:
+        return Comparison(f"(ral - grpo), {what}", None)
+    ends, seeds = {at[0], at[-1]}, ral.keys() | grpo.keys()
+    whole = [seed for seed in sorted(seeds) if ends <= ral.get(seed, {}).keys() & grpo.get(seed, {}).keys()]
+    gaps = {seed: (ral[seed][at[-1]] - grpo[seed][at[-1]]) - (ral[seed][at[0]] - grpo[seed][at[0]]) for seed in whole}
+    left = f" ({len(seeds) - len(gaps)} seeds without both left out)" if len(gaps) < len(seeds) else ""
+    return Comparison(f"(ral - grpo) at {at[-1]} less that at {at[0]} {what}{left}", compared(gaps))
 
 
 def without_thinking(main: TableResult, base: Run | None) -> Claim:
@@ -181,5 +219,10 @@ def to_the_evidence(main: TableResult, base: Run | None) -> Claim:
         _pair(main, "ral", "grpo", GROUNDING),
         _from(main, "ral", base, "base", GROUNDING, decides=False),
     )
-    note = "Differences of `eval/grounding` (docs/metrics.md), the last layer's, in percentage points."
+    known = {label: grounded_share(_runs(main, label).values()) for label in ("ral", "grpo", "base")}
+    shares = ", ".join(f"{k} not known" if share is None else f"{k} {100 * share:.1f}%" for k, share in known.items())
+    note = (
+        "Differences of `eval/grounding` (docs/metrics.md), the last layer's, in percentage points. It covers only "
+        f"answers with an answer block; share of the questions that this is: {shares}."
+    )
     return Claim("f", "RAL moves attention to the evidence, compared with GRPO", comparisons, note)

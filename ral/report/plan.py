@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ral.errors import UserError
 
 DONE = "done.json"
 """Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "conf" / "experiment"
+THREADS = "1"  # of a run: other numbers of threads add floats up in another order
 UNSAFE = re.compile(r"[^\w.-]+")
 LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
@@ -111,6 +112,19 @@ def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
     return output / "runs" / cell_name(overrides) / f"seed_{seed}"
 
 
+def run_directory(folder: Path) -> str:
+    """The override that puts a run into a folder."""
+    text = str(folder)
+    plain = all(c.isalnum() or c in "/._-+" for c in text)
+    return f"hydra.run.dir={text if plain else repr(text)}"
+
+
+def command_line(overrides: Sequence[str], seed: int, folder: Path | None = None) -> str:
+    """The command of a cell as one types it into a shell in the repository's root; folder: of the run, None: any."""
+    given = [*overrides, f"seed={seed}", *([] if folder is None else [run_directory(folder)])]
+    return f"OMP_NUM_THREADS={THREADS} {shlex.join(['python', 'train.py', *given])}"
+
+
 def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[str] | None) -> list[Table]:
     """The named tables, with the named rows (None: all). UserError names the possible ones."""
     for name in names:
@@ -175,21 +189,24 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def overlay(overrides: Sequence[str]) -> dict[str, Any]:
-    """What the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}."""
+def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
+    """What the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
+
+    experiments: folder of the yamls of experiments.
+    """
     given = dict(override.partition("=")[::2] for override in overrides)
-    path = EXPERIMENTS / f"{given.get('experiment')}.yaml"
+    path = experiments / f"{given.get('experiment')}.yaml"
     found = leaves(yaml.safe_load(path.read_text())) if path.is_file() else {}
     own = tuple(f"{key}." for key in given)
     return {k: v for k, v in found.items() if k != "defaults" and not f"{k}.".startswith(own)}
 
 
-def up_to_date(folder: Path, overrides: Sequence[str]) -> bool:
+def up_to_date(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
     """Whether the run was made with what its experiment's yaml says today."""
     made = leaves(yaml.safe_load((folder / "config.yaml").read_text()))
-    return all(made.get(key) == value for key, value in overlay(overrides).items())
+    return all(made.get(key) == value for key, value in overlay(overrides, experiments).items())
 
 
-def is_done(folder: Path, overrides: Sequence[str]) -> bool:
+def is_done(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
     """Whether a cell needs no run: it left with 0, was evaluated at the end, and its experiment has not changed."""
-    return (folder / DONE).is_file() and evaluated(folder) and up_to_date(folder, overrides)
+    return (folder / DONE).is_file() and evaluated(folder) and up_to_date(folder, overrides, experiments)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ral.report.plan import DONE, Row, Table, is_done, metrics, run_folder, seeds_of
+from ral.report.plan import DONE, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
 from ral.report.statistics import Interval, holm, interval, sign_flip_p
 
 ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
@@ -27,7 +27,10 @@ LEAST_PAIRS = 2
 
 @dataclass(frozen=True)
 class Run:
-    """One done cell: its evaluations {step: {metric: value}}, the last ones' KL in nats (NaN for none), its marker."""
+    """One done cell: its evaluations {step: {metric: value}}, the last ones' KL in nats (NaN for none), its marker.
+
+    command: makes a run with the same numbers, in a folder of its own.
+    """
 
     seed: int
     folder: Path
@@ -82,20 +85,34 @@ class TableResult:
         return [row for row in self.rows if row.runs]
 
 
-def read_run(folder: Path, seed: int) -> Run:
-    """A done cell."""
+def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
+    """A done cell; its command puts the run where it likes."""
     lines = metrics(folder)
     evaluations = {int(line["step"]): line for line in lines if ACCURACY in line}
     kls = [float(line[KL]) for line in lines if KL in line][-KL_STEPS:]
     facts = json.loads((folder / DONE).read_text())
     kl = sum(kls) / len(kls) if kls else math.nan
-    return Run(seed, folder, evaluations, kl, facts["seconds"], facts["commit"], facts["command"])
+    return Run(seed, folder, evaluations, kl, facts["seconds"], facts["commit"], command_line(overrides, seed))
 
 
-def read_row(row: Row, seeds: Sequence[int], output: Path) -> dict[int, Run]:
+def read_row(row: Row, seeds: Sequence[int], output: Path, experiments: Path) -> dict[int, Run]:
     """The row's done runs by seed."""
     folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
-    return {seed: read_run(folder, seed) for seed, folder in folders.items() if is_done(folder, row.overrides)}
+    done = {seed: folder for seed, folder in folders.items() if is_done(folder, row.overrides, experiments)}
+    return {seed: read_run(folder, row.overrides, seed) for seed, folder in done.items()}
+
+
+def done_seeds(row: Row, output: Path, experiments: Path) -> set[int]:
+    """The seeds of all done runs of a row in the folder, whatever is asked for."""
+    folders = run_folder(output, row.overrides, 0).parent.glob("seed_*")
+    found = {folder: folder.name.removeprefix("seed_") for folder in folders}
+    return {int(seed) for at, seed in found.items() if seed.isdecimal() and is_done(at, row.overrides, experiments)}
+
+
+def all_seeds(table: Table, asked: Sequence[int] | None, output: Path, experiments: Path) -> tuple[int, ...]:
+    """The table's own seeds, those asked for, and those of which every row that has runs has one."""
+    each = [done for row in table.rows if row.own_seeds is None and (done := done_seeds(row, output, experiments))]
+    return tuple(sorted({*range(table.seeds), *(asked or ()), *(set.intersection(*each) if each else ())}))
 
 
 def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
@@ -121,23 +138,28 @@ def compared(differences: Mapping[int, float]) -> Compared | None:
     return Compared(dict(differences), interval(found), sign_flip_p(found))
 
 
-def with_holm(found: Sequence[Compared | None]) -> list[Compared | None]:
-    """The same with Holm's correction over those that exist."""
-    tested = [c for c in found if c is not None]
-    corrected = iter(holm([c.p for c in tested]))
+def with_holm(found: Sequence[Compared | None], family: int = 0) -> list[Compared | None]:
+    """The same with Holm's correction over those that exist, or over `family`, whose others count as p = 1."""
+    tested = [c.p for c in found if c is not None]
+    corrected = iter(holm([*tested, *[1.0] * (family - len(tested))]))
     return [None if c is None else Compared(c.values, c.mean, c.p, next(corrected)) for c in found]
 
 
-def base_run(output: Path) -> Run | None:
+def base_run(output: Path, experiments: Path) -> Run | None:
     """The shipped model's run; it has no randomness, so one stands for all."""
     folder = run_folder(output, BASE, 0)
-    return read_run(folder, 0) if is_done(folder, BASE) else None
+    return read_run(folder, BASE, 0) if is_done(folder, BASE, experiments) else None
 
 
-def analyse(table: Table, asked: Sequence[int] | None, output: Path, base: Run | None) -> TableResult:
-    """The rows of a table from what is done below `output`; Holm over the table's comparisons with baselines."""
+def analyse(
+    table: Table, asked: Sequence[int] | None, output: Path, experiments: Path, base: Run | None
+) -> TableResult:
+    """The rows of a table from what is done below `output`; Holm over the table's comparisons with baselines.
+
+    experiments: folder of the yamls of experiments, which say whether a run is done.
+    """
     seeds = {row.label: row.seeds(seeds_of(table, asked)) for row in table.rows}
-    runs = {row.label: read_row(row, seeds[row.label], output) for row in table.rows}
+    runs = {row.label: read_row(row, seeds[row.label], output, experiments) for row in table.rows}
     pairs = with_holm([_to_baseline(row, runs) for row in table.rows])
     rows = []
     for row, pair in zip(table.rows, pairs, strict=True):
@@ -157,24 +179,6 @@ def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | 
 def metric_names(found: TableResult, prefix: str) -> list[str]:
     """The metrics of last evaluations that begin with a prefix, sorted."""
     return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
-
-
-def question_counts(run: Run) -> dict[str, int]:
-    """{problem type: questions} of the run's last evaluation, the types named as in metrics."""
-    counts: dict[str, int] = {}
-    path = run.folder / "eval" / "after.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        name = str(json.loads(line)["problem_type"]).replace(" ", "_").replace("-", "_").lower()
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
-    """{commit: commands of the runs made at it}, the commonest first."""
-    found: dict[str, dict[str, None]] = {}
-    for run in (run for result in results for row in result.rows for run in row.runs.values()):
-        found.setdefault(run.commit, {})[run.command] = None
-    return {k: list(v) for k, v in sorted(found.items(), key=lambda pair: -len(pair[1]))}
 
 
 def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:

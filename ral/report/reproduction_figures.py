@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ral.report.claims import TYPE, Resolution
 from ral.report.curves import LIGHT
 from ral.report.reproduction import ACCURACY, LAYER, RowResult, Run, TableResult, metric_names, paired, values
+from ral.report.reproduction_facts import thinks
 from ral.report.statistics import interval
 
 DPI = 130  # pixels an inch
@@ -29,13 +32,31 @@ COLOURS = (
     "#1b1b1b",
     "#d17fb5",
 )
+MARKS = "os^vDPX<>ph"
 GREY = "#9aa3ad"
+DARK = 0.65  # share of the strongest colour from which on letters are white
+ROOM = 4  # points beyond the highest and lowest run of learning curves
+BASE_ZERO = "base_zero"  # label of the row of the shipped model asked not to think
 SPREAD = 0.28  # of the dots of a row, in rows
 
 
 def colour(n: int) -> str:
     """Of row n."""
     return COLOURS[n % len(COLOURS)]
+
+
+def mark(n: int, label: str) -> dict[str, Any]:
+    """Of row n in a cloud of dots: hollow where attention is trained, so that a dot beneath still shows."""
+    face = "none" if label.startswith("ral") else colour(n)
+    return {
+        "marker": MARKS[n % len(MARKS)],
+        "ls": "",
+        "color": colour(n),
+        "mfc": face,
+        "ms": 5,
+        "mew": 1.1,
+        "alpha": 0.8,
+    }
 
 
 def new(width: float, height: float) -> Figure:
@@ -54,8 +75,16 @@ def dress(axes: Axes) -> None:
     axes.tick_params(labelsize=8, colors=LIGHT.ink)
 
 
+def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
+    """The run of the shipped model that a row starts from: asked to think or not, as the row is."""
+    if thinks(next(iter(row.runs.values()))):
+        return base
+    zero = result.row(BASE_ZERO)
+    return None if zero is None else next(iter(zero.runs.values()))
+
+
 def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
-    """Steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model."""
+    """Steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
     steps = sorted(set.intersection(*(set(run.evaluations) for run in row.runs.values())))
     found = [interval([100 * run.evaluations[step][ACCURACY] for run in row.runs.values()]) for step in steps]
     lines = np.array([[f.mean for f in found], [f.low for f in found], [f.high for f in found]])
@@ -66,7 +95,10 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """A panel a row: its learning curve with the 95% band, its baseline's in grey."""
+    """A panel a row: its learning curve with the 95% band, its baseline's mean dashed.
+
+    Bands of few runs may reach beyond the panel, whose ends are those of single runs.
+    """
     rows = [row for row in result.full if len(next(iter(row.runs.values())).evaluations) > 1]
     across, place = min(5, len(rows)) or 1, {row.row.label: n for n, row in enumerate(result.full)}
     down = math.ceil(len(rows) / across) or 1
@@ -74,17 +106,24 @@ def curves(result: TableResult, base: Run | None) -> Figure:
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes in grid.flat[len(rows) :]:
         axes.set_visible(False)
+    reached = [100 * at[ACCURACY] for row in rows for run in row.runs.values() for at in run.evaluations.values()]
     for axes, row in zip(grid.flat, rows, strict=False):
         n = place[row.row.label]
         other = result.row(row.row.baseline) if row.row.baseline else None
         if other is not None:
-            steps, lines = curve(other, base)
-            axes.plot(steps, lines[0], color=GREY, lw=1.2)
-        steps, lines = curve(row, base)
+            steps, lines = curve(other, start_of(other, result, base))
+            axes.plot(steps, lines[0], color=LIGHT.ink, lw=1.2, ls=(0, (3, 2)), zorder=3)
+            reached.append(lines[0].min())
+        steps, lines = curve(row, start_of(row, result, base))
         axes.plot(steps, lines[0], color=colour(n), lw=1.6, marker="o", ms=3)
         axes.fill_between(steps, lines[1], lines[2], color=colour(n), alpha=0.18, lw=0)
+        reached.append(lines[0].min())
         axes.set_title(f"{row.row.label} (n={len(row.runs)})", fontsize=9, color=LIGHT.ink)
         dress(axes)
+    for axes in grid.flat[max(len(rows) - across, 0) : len(rows)]:
+        axes.tick_params(labelbottom=True)
+    if reached:
+        grid[0, 0].set_ylim(min(reached) - ROOM, max(reached) + ROOM)
     figure.supxlabel("step", fontsize=9, color=LIGHT.ink)
     figure.supylabel("accuracy, %", fontsize=9, color=LIGHT.ink)
     return figure
@@ -120,7 +159,8 @@ def types(result: TableResult) -> Figure:
     axes = figure.subplots()
     image = axes.imshow(change, cmap="RdBu", vmin=-reach, vmax=reach, aspect="auto", alpha=0.75)
     for (n, k), value in np.ndenumerate(means):
-        axes.text(k, n, f"{value:.1f}", ha="center", va="center", fontsize=8)
+        ink = "white" if abs(change[n, k]) > DARK * reach else "black"
+        axes.text(k, n, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
     names = [metric.removeprefix(TYPE).replace("_", " ") for metric in metrics]
     axes.set_xticks(range(len(names)), names, fontsize=8, rotation=20, ha="right")
     axes.set_yticks(range(len(rows)), [row.row.label for row in rows], fontsize=8)
@@ -138,13 +178,15 @@ def _mean(row: RowResult, metric: str) -> float:
 def layers(result: TableResult) -> Figure:
     """A panel a decoder layer: grounding against accuracy, a dot a run."""
     metrics = metric_names(result, LAYER)
-    figure = new(2.5 * max(len(metrics), 1) + 1.3, 2.6)
+    figure = new(2.5 * max(len(metrics), 1) + 1.3, 3.2)
     grid = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
     for axes, metric in zip(grid, metrics, strict=False):
         for n, row in enumerate(result.full):
             x, y = values(row.runs, metric), values(row.runs)
             dots = [(100 * x[seed], 100 * y[seed]) for seed in x]
-            axes.plot(*np.array(dots).reshape(-1, 2).T, "o", ms=4, alpha=0.7, color=colour(n), label=row.row.label)
+            label = row.row.label
+            axes.plot(*np.array(dots).reshape(-1, 2).T, **mark(n, label), label=label)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_title(f"layer {metric.removeprefix(LAYER)}", fontsize=9, color=LIGHT.ink)
         dress(axes)
     grid[0].set_ylabel("accuracy, %", fontsize=9, color=LIGHT.ink)
@@ -159,8 +201,7 @@ def against_kl(result: TableResult) -> Figure:
     axes = figure.subplots()
     for n, row in enumerate(result.full):
         dots = [(run.kl, 100 * run.last[ACCURACY]) for run in row.runs.values() if math.isfinite(run.kl)]
-        mark = "s" if row.row.label.startswith("ral") else "o"
-        axes.plot(*np.array(dots).reshape(-1, 2).T, mark, ms=5, alpha=0.75, color=colour(n), label=row.row.label)
+        axes.plot(*np.array(dots).reshape(-1, 2).T, **mark(n, row.row.label), label=row.row.label)
     axes.set_xlabel("KL to the shipped model in the last steps, nats a token", fontsize=9, color=LIGHT.ink)
     axes.set_ylabel("accuracy, %", fontsize=9, color=LIGHT.ink)
     dress(axes)

@@ -8,19 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.errors import UserError
-from ral.report.claims import ALPHA, TYPE, Claim, Resolution
+from ral.report.claims import ALPHA, MARGIN, TYPE, Claim, Comparison, Resolution, family
 from ral.report.reproduction import (
     GROUNDING,
     LAYER,
-    Compared,
     RowResult,
     Run,
     TableResult,
-    commits,
     metric_names,
-    question_counts,
     values,
 )
+from ral.report.reproduction_facts import (
+    all_runs,
+    commits,
+    data_of,
+    grounded_share,
+    question_counts,
+)
+from ral.report.reproduction_words import attainable, machine_text, number, p_value, percent, short, table
 from ral.report.statistics import Interval, interval
 
 BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
@@ -28,15 +33,28 @@ MAIN = "main"
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
-    f"{ALPHA} after Holm's correction over the comparisons that decide a claim. Contradicted: the interval lies below "
-    "0, and p likewise. Inconclusive: everything else. A claim with several deciding comparisons is supported if all "
-    "are, contradicted if one is. Intervals are over seeds: they say nothing about other questions, data or models."
+    f"{ALPHA} after Holm's correction over the comparisons whose p decides a claim. Contradicted: the interval lies "
+    "below 0, and p likewise. Inconclusive: everything else. A claim with several deciding comparisons is supported "
+    "if all are, contradicted if one is. The comparisons of the correction are the same whatever the runs say; one "
+    "with too few runs counts as p = 1.\n\n"
+    "Claim (b) has no p, and no part in the correction. It is about the types of question where GRPO is below the "
+    "shipped model with its 95% interval wholly below 0. Supported: in each of them the lower end of RAL less the "
+    f"shipped model lies above -{100 * MARGIN:.0f} points. Contradicted: in one of them the whole interval lies below "
+    "0. Without such a type the claim does not apply.\n\n"
+    "Intervals are over seeds: they say nothing about other questions, data or models."
+)
+GROUNDED = (
+    "Grounding is over questions answered with an answer block alone; `questions grounded` is their share of all "
+    "questions, where the runs' records tell.\n"
 )
 
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page shows. figures: {name: path in the page}; problems: lines on what is missing."""
+    """Everything that the page shows. figures: {name: path in the page}; problems: lines on what is missing.
+
+    environment: of the analysis. choice: how the difficulty was chosen.
+    """
 
     results: Sequence[TableResult]
     claims: Sequence[Claim]
@@ -45,31 +63,7 @@ class Page:
     figures: Mapping[str, str]
     resolution: Mapping[str, Resolution] = field(default_factory=dict)
     problems: Sequence[str] = ()
-
-
-def number(value: float, sign: str = "", digits: int = 1) -> str:
-    """A number, or - for NaN."""
-    return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
-
-
-def percent(found: Interval | None, sign: str = "") -> str:
-    """Mean and interval in percent (or points)."""
-    if found is None:
-        return "-"
-    if math.isnan(found.low):
-        return number(100 * found.mean, sign)
-    return f"{100 * found.mean:{sign}.1f} ({100 * found.low:{sign}.1f} to {100 * found.high:{sign}.1f})"
-
-
-def p_value(p: float) -> str:
-    """Three digits."""
-    return "-" if math.isnan(p) else f"{p:.3f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table; all columns but the first are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    choice: str = ""
 
 
 def write(page: Page) -> str:
@@ -86,26 +80,21 @@ def write(page: Page) -> str:
 
 def heading(page: Page) -> str:
     """What it was made with."""
-    env, runs = page.environment, all_runs(page.results)
-    hours = sum(run.seconds for run in runs.values()) / 3600
-    made = ", ".join(f"`{c[:7]}{c[40:]}` ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
-    versions = ", ".join(f"{k} {env[k]}" for k in ("python", "torch", "transformers", "lightning", "numpy") if k in env)
-    machine = f"{env.get('cpu', 'unknown')}; {versions}; {env.get('date', '')[:10]}"
-    steps = max((max(run.evaluations) for run in runs.values()), default=0)
-    asked = max((sum(question_counts(run).values()) for run in list(runs.values())[:1]), default=0)
+    runs = all_runs(page.results)
+    hours = sum(run.seconds for run in runs) / 3600
+    made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
+    steps = max((max(run.evaluations) for run in runs), default=0)
+    data, asked = (data_of(runs[0]), sum(question_counts(runs[0]).values())) if runs else ("no data", 0)
+    choice = f"**Difficulty.** {page.choice.strip()}\n\n" if page.choice else ""
     return (
         f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
-        f"made on (`visual_search`, seed 2): {steps} steps, then {asked} held-out questions, answered greedily. "
-        f"{hours:.1f} hours of one core. Machine: {machine}. Commit: {made}. "
+        f"made on ({data}): {steps} steps, then {asked} held-out questions, answered greedily. "
+        f"{hours:.1f} hours of one core. {machine_text(runs, page.environment)} Commit: {made}. "
         "`make reproduce` makes this text and its figures again; `python scripts/reproduce.py --help` says how to make "
-        "a part.\n\nA model 7,000 times as small as the paper's, on made data: the verdicts are about this scale, and "
+        f"a part.\n\n{choice}"
+        "A model 7,000 times as small as the paper's, on made data: the verdicts are about this scale, and "
         "say nothing of the paper's own runs.\n"
     )
-
-
-def all_runs(results: Sequence[TableResult]) -> dict[str, Run]:
-    """Every run once."""
-    return {str(run.folder): run for result in results for row in result.rows for run in row.runs.values()}
 
 
 def claims_part(claims: Sequence[Claim]) -> str:
@@ -113,23 +102,26 @@ def claims_part(claims: Sequence[Claim]) -> str:
     if not claims:
         return ""
     verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
-    rows = [claim_row(c.letter, k.name, k.found, k.decides) for c in claims for k in c.comparisons]
+    rows = [claim_row(c.letter, k) for c in claims for k in c.comparisons]
     numbers = table(["", "difference", "runs", "points (95% interval)", "p", "p (Holm)"], rows)
     notes = "".join(f"\n({c.letter}) {c.note}\n" for c in claims if c.note)
-    return f"### Claims\n\n{verdicts}\n{RULE}\n\n{numbers}{notes}"
+    return f"### Claims\n\n{verdicts}\n{RULE}\n\n{numbers}\n{attainable(family(claims))}{notes}"
 
 
-def claim_row(letter: str, name: str, found: Compared | None, decides: bool) -> list[str]:
-    """One comparison. Those that do not decide have no corrected p."""
+def claim_row(letter: str, shown: Comparison) -> list[str]:
+    """One comparison. Those that do not decide by p have no corrected one."""
+    found = shown.found
     if found is None:
-        return [f"({letter})", name, "-", "too few runs", "-", "-"]
-    last = p_value(found.corrected) if decides else "shown only"
-    return [f"({letter})", name, str(found.mean.n), percent(found.mean, "+"), p_value(found.p), last]
+        return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
+    last = p_value(found.corrected) if shown.tested else "by interval" if shown.decides else "shown only"
+    p = "-" if shown.margin is not None else p_value(found.p)
+    return [f"({letter})", shown.name, str(found.mean.n), percent(found.mean, "+", digits=2), p, last]
 
 
 def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
     """Accuracy, by type, grounding."""
-    parts = [f"### {result.table.title}\n", accuracy_table(result), shown(figures, "curves", "finals")]
+    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
+    parts += [shown(figures, "curves", "finals")]
     parts += ["\nAccuracy by type of question, percent:\n", by_metric(result, TYPE), shown(figures, "types")]
     parts += ["\nGrounding by decoder layer (0 is the first), percent of the answer tokens' attention on the medium:\n"]
     parts += [by_metric(result, LAYER), shown(figures, "layers")]
@@ -149,6 +141,7 @@ def accuracy_table(result: TableResult) -> str:
         "p (Holm)",
         "less base",
         "grounding, %",
+        "questions grounded, %",
         "KL, nats",
         "s a run",
     ]
@@ -169,9 +162,16 @@ def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
         p_value(pair.corrected) if pair else "-",
         percent(row.to_base.mean, "+") if row.to_base else "-",
         number(100 * sum(grounding) / len(grounding)) if grounding else "-",
+        share_text(row),
         number(sum(kl) / len(kl), digits=3) if kl else "-",
         number(sum(r.seconds for r in runs) / len(runs), digits=0),
     ]
+
+
+def share_text(row: RowResult) -> str:
+    """The share of questions that the row's grounding is of."""
+    share = grounded_share(row.runs.values())
+    return "not known" if share is None else number(100 * share)
 
 
 def by_metric(result: TableResult, prefix: str) -> str:
@@ -191,10 +191,13 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
     """An ablation."""
-    n = result.table.seeds
-    few = f"Indicative: with {n} seeds p by sign flips cannot go below {2 / 2**n:.4f}.\n"
-    parts = [f"### {result.table.title}\n", few, accuracy_table(result), shown(figures, f"{result.table.name}_kl")]
-    return "\n".join(part for part in parts if part)
+    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result)]
+    return "\n".join(part for part in [*parts, shown(figures, f"{result.table.name}_kl")] if part)
+
+
+def attainable_of(result: TableResult) -> str:
+    """What p a table's comparisons with baselines can reach."""
+    return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
 def resolution_part(page: Page) -> str:
@@ -217,7 +220,7 @@ def _at(found: Sequence[float]) -> Interval | None:
 def shown(figures: Mapping[str, str], *names: str) -> str:
     """The named figures that exist."""
     titles = {
-        "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, base and baseline in grey",
+        "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, baseline dashed",
         "finals": "Accuracy of each run at the end, mean and 95% interval",
         "types": "Accuracy by type of question",
         "layers": "Grounding by decoder layer against accuracy, a dot a run",
@@ -233,10 +236,7 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
 
 def commands_part(results: Sequence[TableResult]) -> str:
     """A command for each row, once."""
-    lines = {}
-    for row in (row for result in results for row in result.full):
-        first = next(iter(row.runs.values()))
-        lines[row.row.overrides] = first.command.partition(" hydra.run.dir=")[0]
+    lines = {row.row.overrides: next(iter(row.runs.values())).command for result in results for row in result.full}
     if not lines:
         return ""
     listed = "\n".join(lines.values())
@@ -245,11 +245,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 def problems_part(page: Page) -> str:
     """What is missing, and runs of other commits."""
-    made = commits(page.results)
-    lines = list(page.problems)
-    for commit, commands in list(made.items())[1:]:
-        other = f"{len(commands)} runs were made at commit `{commit[:7]}{commit[40:]}`, not at that of most"
-        lines.append(f"{other}; the first: `{commands[0]}`")
+    lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
         for result in page.results
@@ -257,6 +253,17 @@ def problems_part(page: Page) -> str:
         if len(row.runs) < row.asked
     ]
     return "### Left out or uneven\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def commit_lines(page: Page) -> list[str]:
+    """Where the runs' commits differ from that of the analysis, or from each other."""
+    made, here = commits(page.results), page.environment.get("commit", "unknown")
+    others = sum(len(commands) for commit, commands in made.items() if commit != here)
+    lines = [f"{others} runs were made at another commit than this analysis, {short(here)}"] if others else []
+    for commit, commands in list(made.items())[1:]:
+        other = f"{len(commands)} runs were made at commit {short(commit)}, not at that of most"
+        lines.append(f"{other}; the first: `{commands[0]}`")
+    return lines
 
 
 def replace_block(text: str, new: str) -> str:

@@ -52,6 +52,11 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     return float(found.pvalue)
 
 
+def least_p(n: int) -> float:
+    """The smallest p that sign_flip_p gives for n pairs: 2 of all 2^n signs, or of the random ones and those found."""
+    return 1.0 if n < 2 else 2 / min(2**n, RESAMPLES + 1)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's correction for several tests, in the order given; never above 1."""
     order = sorted(range(len(p_values)), key=lambda n: p_values[n])

@@ -101,7 +101,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """The recorded attention policy of responses with mask [N C]; zero rows for tokens that were never fed.
+        """The recorded attention policy of responses with mask [N C]; zero rows for tokens that were never fed. Once.
 
         Those are a response's last token, or with query=previous its first, whose row is the prompt's.
         """
@@ -109,7 +109,7 @@ class Exploration:
         p, late = self.valid.shape[1], self.noise.attention.query == "previous"
         out = torch.zeros(len(self.layers), count, length, p + length, device=mask.device)
         for rows, layer in zip(out, self.layers, strict=True):
-            for step, (responses, found) in enumerate(self.records[layer]):
+            for step, (responses, found) in enumerate(self.records.pop(layer)):
                 if step + late < length:
                     rows[responses, step + late, : found.shape[1]] = found
         fed = torch.zeros_like(mask)
@@ -117,4 +117,4 @@ class Exploration:
             fed[:, 1:] = mask[:, 1:]
         else:
             fed[:, :-1] = mask[:, 1:]
-        return out.masked_fill(~fed[None, ..., None], 0.0)
+        return out.masked_fill_(~fed[None, ..., None], 0.0)
