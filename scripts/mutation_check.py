@@ -256,15 +256,15 @@ MUTATIONS = (
     Mutation(
         "Eq. 3: sign",
         "objectives",
-        "values * advantages[:, None], weights",
-        "-values * advantages[:, None], weights",
+        'values * advantages[:, None], weights, mask, coef), {"attention_d',
+        '-values * advantages[:, None], weights, mask, coef), {"attention_d',
         "objectives",
     ),
     Mutation(
         "Eq. 3: advantage dropped",
         "objectives",
-        "values * advantages[:, None], weights",
-        "values, weights",
+        'values * advantages[:, None], weights, mask, coef), {"attention_d',
+        'values, weights, mask, coef), {"attention_d',
         "objectives",
     ),
     Mutation(
