@@ -1,4 +1,4 @@
-"""Every mistake that scripts/mutation_check.py plants has one place in ral/ops; whether tests notice it, the script says."""
+"""Every mistake that scripts/mutation_check.py plants has one place in ral/ops; the script says if tests notice."""
 
 from __future__ import annotations
 
