@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -257,12 +258,24 @@ def test_an_unfinished_folder_is_made_anew(scripts: SimpleNamespace, fake: tuple
     assert not is_done(one.folder, one.overrides, EXPERIMENTS)
 
 
-def test_an_interruption_stops_the_runs(scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_stops_the_runs(
+    number: int, scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path
+) -> None:
     todo = [cell(tmp_path, "kind=slow", seed=seed) for seed in range(2)]
-    timer = threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        scripts.runs.run_cells(todo, 2, fake)
+
+    def interrupt() -> None:
+        while not all((one.folder / "pid").is_file() and (one.folder / "pid").read_text() for one in todo):
+            time.sleep(0.1)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+    try:
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            scripts.runs.run_cells(todo, 2, fake)
+    finally:
+        signal.signal(signal.SIGINT, before)
     for one in todo:
         with pytest.raises(ProcessLookupError):
             os.kill(int((one.folder / "pid").read_text()), 0)
