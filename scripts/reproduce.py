@@ -34,7 +34,7 @@ from reproduce_runs import alone, run_cells
 from ral.errors import UserError
 from ral.report.claims import Resolution, judge
 from ral.report.environment import environment
-from ral.report.plan import Table, cells, is_done, read_tables, select
+from ral.report.plan import MAIN, Table, cells, is_done, read_tables, select
 from ral.report.reproduction import (
     Run,
     TableResult,
@@ -59,7 +59,7 @@ INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT
 class Settings:
     """The command line. seeds, rows: None where it does not say."""
 
-    tables: tuple[str, ...] = ("main",)
+    tables: tuple[str, ...] = (MAIN,)
     rows: tuple[str, ...] | None = None
     seeds: tuple[int, ...] | None = None
     processes: int = 2
@@ -136,8 +136,8 @@ def make(settings: Settings, chosen: Sequence[Table], keep: Sequence[str]) -> di
 
 def published(tables: Mapping[str, Table], chosen: Sequence[Table], output: Path) -> list[Table]:
     """Whole tables for docs/: `main`, those chosen, and every one with runs that are not `main`'s too."""
-    shared = {row.overrides for row in tables["main"].rows}
-    wanted = {"main", *(table.name for table in chosen)}
+    shared = {row.overrides for row in tables[MAIN].rows}
+    wanted = {MAIN, *(table.name for table in chosen)}
     return [
         table
         for table in tables.values()
@@ -165,7 +165,7 @@ def report(
     """Write results.md, results.json and the figures of what is done; with docs=true into docs/ too."""
     output, base = settings.output, base_run(settings.output, EXPERIMENTS)
     results = results_of(settings, tables, chosen, base)
-    main = next((result for result in results if result.table.name == "main"), None)
+    main = next((result for result in results if result.table.name == MAIN), None)
     kept = {row.row.label: row.runs for row in main.full} if main else {}
     points = reproduce_resolution.points(kept, output)
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()]

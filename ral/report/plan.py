@@ -10,7 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import yaml
 
 from ral.errors import UserError
 
+MAIN = "main"
+"""The table that the claims are about; the others are ablations."""
 DONE = "done.json"
 """Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
 THREADS = "1"  # of a run: other numbers of threads add floats up in another order
@@ -45,12 +47,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a title; seeds: how many runs of each, unless the command line says."""
+    """Rows under a title; seeds: how many runs of each, unless the command line says; kl: whether accuracy against KL
+    is drawn.
+    """
 
     name: str
     title: str
     seeds: int
     rows: tuple[Row, ...]
+    kl: bool = False
 
     def row(self, label: str) -> Row | None:
         """The row of a label."""
@@ -81,7 +86,7 @@ def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
         for row in rows:
             if row.baseline is not None and row.baseline not in labels:
                 raise UserError(f"table {name}: row {row.label!r} is compared with {row.baseline!r}, which is no row")
-        tables[str(name)] = Table(str(name), str(node["title"]), int(node["seeds"]), rows)
+        tables[str(name)] = Table(str(name), str(node["title"]), int(node["seeds"]), rows, bool(node.get("kl")))
     return tables
 
 
@@ -137,7 +142,7 @@ def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[s
             raise UserError(f"rows={label}: no such row in {', '.join(names)}; write some of {'; '.join(known)}")
     if labels is None:
         return chosen
-    return [Table(t.name, t.title, t.seeds, tuple(r for r in t.rows if r.label in labels)) for t in chosen]
+    return [replace(t, rows=tuple(r for r in t.rows if r.label in labels)) for t in chosen]
 
 
 def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ral.report.claims import TYPE, Resolution
 from ral.report.curves import LIGHT
+from ral.report.plan import MAIN
 from ral.report.reproduction import ACCURACY, LAYER, RowResult, Run, TableResult, metric_names, paired, values
 from ral.report.reproduction_facts import thinks
 from ral.report.statistics import interval
@@ -234,12 +235,12 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
     """{name: figure} of everything that there are runs for."""
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
-        if result.table.name == "main":
+        if result.table.name == MAIN:
             figures |= {"curves": curves(result, base), "finals": finals(result)}
             figures |= {"types": types(result)} if metric_names(result, TYPE) else {}
             figures |= {"layers": layers(result)} if metric_names(result, LAYER) else {}
-        if result.table.name == "rate":
-            figures["rate_kl"] = against_kl(result)
+        if result.table.kl:
+            figures[f"{result.table.name}_kl"] = against_kl(result)
     if any(found.values()):
         figures["resolution"] = resolution(found)
     return figures

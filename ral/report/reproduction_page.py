@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ral.errors import UserError
 from ral.report.claims import ALPHA, MARGIN, TYPE, Claim, Comparison, Resolution, family
+from ral.report.plan import MAIN
 from ral.report.reproduction import (
     GROUNDING,
     LAYER,
@@ -29,7 +30,6 @@ from ral.report.reproduction_words import attainable, machine_text, number, p_va
 from ral.report.statistics import Interval, interval
 
 BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
-MAIN = "main"
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
