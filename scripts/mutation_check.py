@@ -98,7 +98,7 @@ MUTATIONS = (
     Mutation(
         "visual keys not restricted",
         "attention",
-        'self.visual & valid if spec.keys == "visual" else valid',
+        'visual & valid if self.keys == "visual" else valid',
         "valid",
         "attention",
     ),

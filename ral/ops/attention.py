@@ -54,6 +54,10 @@ class AttentionSpec:
                 raise ValueError(f"attention_policy.layers names layer {layer}, but the model has {depth} layers")
         return tuple(layer % depth for layer in self.layers)
 
+    def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
+        """The prompt's positions that remain in the rows."""
+        return visual & valid if self.keys == "visual" else valid
+
 
 @dataclass(frozen=True)
 class CapturedAttention:
@@ -83,7 +87,7 @@ class CapturedAttention:
     def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
         """How Eq. 2 is computed for response positions low..high."""
         spec, valid = self.spec, self.prompt_valid
-        kept = self.visual & valid if spec.keys == "visual" else valid
+        kept = spec.kept(valid, self.visual)
         itself, earlier = spec.query == "self", spec.keys == "all"
         return Pieces(valid, kept, self._own(), self.scaling, itself, earlier, self._budget(), chunk, low, high)
 

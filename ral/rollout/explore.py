@@ -93,7 +93,7 @@ class Exploration:
         """Eq. 2 of disturbed weights [N' heads P+own], as the attention policy wants them: [N' P+own]."""
         spec = self.noise.attention
         chosen = weights if isinstance(spec.heads, str) else weights[:, list(spec.heads)]
-        prompt = (self.visual & self.valid if spec.keys == "visual" else self.valid)[self.grid // self.group_size]
+        prompt = spec.kept(self.valid, self.visual)[self.grid // self.group_size]
         earlier = torch.full((own,), spec.keys == "all", device=weights.device)
         if spec.query == "self":
             earlier[-1:] = False  # the token's own position
