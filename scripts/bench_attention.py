@@ -1,11 +1,11 @@
 """What reinforced attention costs: one update of RAL against one of GRPO, and against RAL the naive way.
 
     python scripts/bench_attention.py --prompt-tokens 1024,4096,8192 --repeats 5
-    python scripts/bench_attention.py --device cuda --model 7b --prompt-tokens 4096,16384    # on a GPU, bf16
+    python scripts/bench_attention.py --device cuda --model 7b --prompt-tokens 4096,16384 --checkpointing  # GPU, bf16
 
 The same prompt, responses and frozen signals; the sides take turns, one update each, and ratios are taken pair by pair.
 Naive: eager attention everywhere and the weights of all layers returned, one response at a time; it is left out where
-its attention weights alone would not fit into memory. The last line is a JSON object.
+its attention weights alone would not fit into memory, or where it runs out of memory. The last line is a JSON object.
 """
 
 from __future__ import annotations
@@ -50,10 +50,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--naive-repeats", type=int, default=None, help="of the naive side (default: repeats); 0: none")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
     parser.add_argument("--apart", action="store_true", help="one side after the other: both do not fit into memory")
+    parser.add_argument("--checkpointing", action="store_true", help="recompute layers in the backward pass")
     parser.add_argument("--model", choices=list(SIZES), default="100m", help="shape of the decoder, random weights")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
     return parser.parse_args()
+
+
+def dtype_of(given: argparse.Namespace) -> str:
+    """Of the weights and all arithmetic."""
+    return "bfloat16" if given.device == "cuda" else "float32"
 
 
 def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
@@ -70,7 +76,8 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
         "group_size": given.group_size,
         "threads": given.threads,
         "device": given.device,
-        "dtype": "bfloat16" if given.device == "cuda" else "float32",
+        "dtype": dtype_of(given),
+        "checkpointing": given.checkpointing,
     }
 
 
@@ -113,13 +120,18 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
     repeats = given.repeats if given.naive_repeats is None else given.naive_repeats
-    if repeats == 0:
-        return result | {"naive": None, "why": "not run"}
+    if repeats == 0 or given.checkpointing:
+        return result | {"naive": None, "why": "not run" if repeats == 0 else "not run with --checkpointing"}
     need = naive_gb(SIZES[given.model], size + given.response_tokens, 4 if given.device == "cpu" else 2)
     have = memory_gb(given.device)
     if need > NAIVE_SHARE * have:
         return result | {"naive": None, "why": f"one response's attention weights take {need:.0f} GB of {have:.0f}"}
-    return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
+    try:
+        return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
+    except UserError as error:
+        if "out of memory" not in str(error):
+            raise
+        return result | {"naive": None, "why": f"out of memory ({have:.0f} GB)"}
 
 
 def memory_gb(device: str) -> float:
@@ -164,7 +176,8 @@ def main() -> None:
         sizes = sizes_of(given.prompt_tokens)
         if any(size % ROW for size in sizes):
             raise UserError(f"--prompt-tokens {given.prompt_tokens}: write multiples of {ROW}")
-        model = write_bench_model(given.output / f"decoder_{given.model}", SIZES[given.model], VOCABULARY)
+        folder = given.output / f"decoder_{given.model}"
+        model = write_bench_model(folder, SIZES[given.model], VOCABULARY, given.device, dtype_of(given))
         total = len(sizes) * 2 * (2 * WARMUP + given.repeats + naive)
         with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             task = progress.add_task("loading", total=total)

@@ -3,6 +3,8 @@
     python scripts/bench_step.py --prompt-tokens 1500                            # plain, each saving alone, all
     python scripts/bench_step.py --prompt-tokens 100,400,1500,4000 --variants plain,all
     python scripts/bench_step.py --growth                                       # seconds over P, G, C, with exponents
+    python scripts/bench_step.py --hardware single_gpu --model 7b --prompt-tokens 4096,16384 --variants plain,all \
+        --more lora.rank=16 hardware.dtype=bfloat16 hardware.gradient_checkpointing=true   # on a GPU
 
 A step is data, rollout, rewards, scoring and `--updates` updates of `algo=ral` on one prompt; the sides take turns, one
 step each, and ratios are taken pair by pair. The last line is a JSON object.
@@ -19,7 +21,7 @@ from typing import Any
 
 from bench.measure import Worker, compare, in_turn, machine, range_text, table
 from bench.variants import VARIANTS
-from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, sizes_of, write_bench_model, write_data
+from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, sizes_of, write_bench_model, write_data
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -50,6 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--growth", action="store_true", help="instead: seconds of `all` over P, G and C")
     parser.add_argument("--model", choices=list(SIZES), default="small", help="shape of the model")
     parser.add_argument("--hardware", default="cpu", help="hardware group of the runs: cpu, or single_gpu")
+    parser.add_argument("--more", nargs="*", default=[], help="more overrides of train.py, for every side")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
     return parser.parse_args()
 
@@ -58,7 +61,8 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
     """What a worker is to do."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3)
-    model = write_bench_model(given.output / f"step_{given.model}", SIZES[given.model])
+    drawn = ("cpu", "float32") if given.hardware == "cpu" else ("cuda", "bfloat16")
+    model = write_bench_model(given.output / f"step_{given.model}", SIZES[given.model], VOCABULARY, *drawn)
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),
@@ -75,6 +79,7 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
         "max_grad_norm": 1.0,
         "algo": "ral",
         "hardware": given.hardware,
+        "more": given.more,
     }
 
 

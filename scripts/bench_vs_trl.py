@@ -25,6 +25,7 @@ from rich.progress import Progress
 
 from ral.errors import UserError
 from ral.models.fresh import Sizes, write_model
+from ral.models.mllm import DTYPES
 
 ROOT = Path(__file__).resolve().parents[1]
 TRL = "trl==1.16.0"
@@ -96,14 +97,18 @@ def trl_python(folder: Path) -> Path:
     return python
 
 
-def write_bench_model(folder: Path, sizes: Sizes = SIZES, vocabulary: int = VOCABULARY) -> Path:
-    """A random Qwen2.5-VL, once."""
+def write_bench_model(
+    folder: Path, sizes: Sizes = SIZES, vocabulary: int = VOCABULARY, device: str = "cpu", dtype: str = "float32"
+) -> Path:
+    """A random Qwen2.5-VL, once; its weights are drawn on `device` and written in `dtype`."""
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)
         words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
         texts = [*[f"user assistant {QUESTION}"] * 1000, " ".join(words)]
         largest = LARGEST_PROMPT * TOKEN_SIDE**2
-        write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, pixels=(TOKEN_SIDE**2, largest))
+        pixels = (TOKEN_SIDE**2, largest)
+        kind = DTYPES[dtype]
+        write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, pixels=pixels, device=device, dtype=kind)
     return folder
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.measure import machine
 from bench_step import SIZES
-from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, write_bench_model, write_data
+from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, write_bench_model, write_data
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("tiny", "3b", "attention", "step")
@@ -86,7 +86,8 @@ def tiny(given: argparse.Namespace) -> dict[str, Any]:
 
 def large(given: argparse.Namespace) -> dict[str, Any]:
     """Steps of a random model of a large shape, with LoRA and without."""
-    model = write_bench_model(given.output / "models" / given.shape, SIZES[given.shape])
+    drawn = ("cpu", "float32") if given.hardware == "cpu" else ("cuda", "bfloat16")
+    model = write_bench_model(given.output / "models" / given.shape, SIZES[given.shape], VOCABULARY, *drawn)
     data = write_data(given.output / "data", given.prompt_tokens, 16)
     pixels = LARGEST_PROMPT * TOKEN_SIDE**2
     common = [

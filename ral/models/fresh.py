@@ -247,11 +247,18 @@ RECIPES: dict[str, Recipe] = {
 """One for each key of ral.models.family.FAMILIES."""
 
 
-def fresh_network(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes, seed: int) -> PreTrainedModel:
-    """A network with random weights, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
+def fresh_network(
+    family: str,
+    tokenizer: PreTrainedTokenizerFast,
+    sizes: Sizes,
+    seed: int,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> PreTrainedModel:
+    """A network with random weights, the same for the same seed, device and dtype."""
+    with torch.random.fork_rng([] if device == "cpu" else [device]), torch.device(device):
         torch.manual_seed(seed)
-        network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes))
+        network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes), dtype=dtype)
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     network.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     return network
@@ -266,11 +273,16 @@ def write_model(
     seed: int = 0,
     vocab_size: int = 1024,
     pixels: tuple[int, int] = (784, 1003520),
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a model folder from nothing. pixels: least and largest area of a picture for Transformers' processors."""
+    """Write a model folder from nothing. pixels: least and largest area of a picture for Transformers' processors.
+
+    device: where the weights are drawn; billions of them take a minute on a CPU and a second on a GPU.
+    """
     sizes = sizes or Sizes()
     tokenizer = train_tokenizer(texts, vocab_size, family)
-    fresh_network(family, tokenizer, sizes, seed).save_pretrained(folder)
+    fresh_network(family, tokenizer, sizes, seed, device, dtype).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     processor, picture, clip = FAMILIES[family].classes
     kinds = {"preprocessor_config.json": {"image_processor_type": picture}}

@@ -72,20 +72,29 @@ def update(
 ) -> None:
     """One update as `ral.lit.policy` makes it, without its bookkeeping."""
     needs = needed(objective.values())
-    optimizer.zero_grad()
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}
         torch.stack([evaluate(term, signals).value for term in objective.values()]).sum().backward()
     torch.nn.utils.clip_grad_norm_([p for _, p in model.trained_parameters()], 1.0)
     optimizer.step()
+    optimizer.zero_grad()  # the side that waits needs no gradients
+
+
+def rest() -> None:
+    """Leave the memory of a side that waits to the other."""
+    give_back()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def main(spec: dict[str, Any]) -> None:
     """Load, then an update for each line asked."""
-    line = Line(rest=give_back)  # the side that waits leaves its memory to the other
+    line = Line(rest)
     torch.set_num_threads(spec["threads"])
     device, kind = spec["device"], spec["variant"]
     model = MODELS[kind].load(spec["model"], dtype=spec["dtype"]).to(device)
+    if spec["checkpointing"]:
+        model.checkpoint_layers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         objective = build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
     passes = Forward(0.9, AttentionSpec())
@@ -96,8 +105,6 @@ def main(spec: dict[str, Any]) -> None:
     while True:
         line.next_step()
         update(passes, model, parts, objective, optimizer)
-        if device == "cuda":
-            torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -38,7 +39,7 @@ class Worker:
             "OMP_WAIT_POLICY": "passive",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": "1",
-            "PYTHONPATH": str(SCRIPTS),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH")))),
             **MALLOC,
         }
         self.name, self.log = module, log
@@ -118,6 +119,8 @@ def machine(**versions: str) -> dict[str, Any]:
     """What the figures were taken on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
+    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    facts |= {"gpu": ", ".join(gpus) or "none"}
     return {**facts, "python": platform.python_version(), "commit": git_commit(), **versions}
 
 

@@ -35,6 +35,8 @@ class Line:
     def next_step(self, **facts: Any) -> None:
         """Answer the step that has just ended, then block until the next is asked for; SystemExit at end of input."""
         if self.started is not None:
+            if on_gpu():
+                sys.modules["torch"].cuda.synchronize()
             seconds, processor_seconds = (now - then for now, then in zip(clocks(), self.started, strict=True))
             peak = peak_gb()
             self.rest()
