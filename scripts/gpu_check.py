@@ -4,9 +4,10 @@
     python scripts/gpu_check.py --parts tiny 3b               # some
     python scripts/gpu_check.py --parts tiny 3b --hardware cpu --shape small --prompt-tokens 64   # without one
 
-parts: tiny (the shipped model, 100 steps), 3b (a random Qwen2.5-VL of that shape: 3 steps with LoRA and 3 without),
-attention and step (scripts/bench_attention.py and bench_step.py at 3B and 7B). Writes <output>/gpu_check.json as parts
-end and prints it last; a part that fails is named and does not end the others (exit code 1).
+parts: tests (tests/test_gpu.py), tiny (the shipped model, 100 steps), 3b (a random Qwen2.5-VL of that shape: 3 steps
+with LoRA and 3 without), attention and step (scripts/bench_attention.py and bench_step.py at 3B and 7B, 4,096 and
+16,384 visual tokens; half an hour). Writes <output>/gpu_check.json as parts end and prints it last; a part that fails
+is named and does not end the others (exit code 1).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from bench_step import SIZES
 from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, write_bench_model, write_data
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("tiny", "3b", "attention", "step")
+PARTS = ("tests", "tiny", "3b", "attention", "step")
 STEPS = 3  # of a 3B run; the first warms up
 POLL = 0.5  # seconds between readings of the GPU's memory
 
@@ -79,6 +80,12 @@ def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, An
     return timed(["train.py", *common, *overrides], given.output / f"{name}.log") | of_run(folder)
 
 
+def tests(given: argparse.Namespace) -> dict[str, Any]:
+    """The tests of the same computation on CPU and GPU, and of whole runs on one."""
+    command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
+    return {"gpu": timed(command, given.output / "tests.log")}
+
+
 def tiny(given: argparse.Namespace) -> dict[str, Any]:
     """The default run."""
     return {"ral": train(given, "tiny", f"max_steps={given.steps}")}
@@ -117,20 +124,28 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Cost of the attention term at both shapes."""
-    sides = ["--device", "cuda", "--prompt-tokens", "4096,16384"]
-    return {
-        m: timed(["scripts/bench_attention.py", "--model", m, *sides], given.output / f"attention_{m}.log")
-        for m in ("3b", "7b")
+    """Cost of the attention term at both shapes; the naive way only where nothing needs to be recomputed."""
+    sides = {
+        "3b_4096": ["--model", "3b", "--prompt-tokens", "4096"],
+        "3b_16384": ["--model", "3b", "--prompt-tokens", "16384", "--checkpointing"],
+        "7b": ["--model", "7b", "--prompt-tokens", "4096,16384", "--checkpointing"],
     }
+    return {n: bench(given, "bench_attention.py", f"attention_{n}", "--device", "cuda", *s) for n, s in sides.items()}
 
 
 def step(given: argparse.Namespace) -> dict[str, Any]:
-    """A whole step, plain against shared, at both shapes."""
-    sides = ["--hardware", "single_gpu", "--prompt-tokens", "4096,16384", "--variants", "plain,all"]
-    return {
-        m: timed(["scripts/bench_step.py", "--model", m, *sides], given.output / f"step_{m}.log") for m in ("3b", "7b")
-    }
+    """A whole step, plain against shared, at both shapes, in bf16 with LoRA."""
+    sides = ["--hardware", "single_gpu", "--prompt-tokens", "4096,16384", "--variants", "plain,all", "--updates", "2"]
+    sides += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
+    return {m: bench(given, "bench_step.py", f"step_{m}", "--model", m, *sides) for m in ("3b", "7b")}
+
+
+def bench(given: argparse.Namespace, script: str, name: str, *arguments: str) -> dict[str, Any]:
+    """One benchmark, its models, log and tables in a folder of its own; its last line, the result, is read back."""
+    folder, log = given.output / name, given.output / f"{name}.log"
+    facts = timed([f"scripts/{script}", *arguments, "--output", str(folder)], log)
+    last = (log.read_text().strip().splitlines() or [""])[-1]
+    return facts | ({"result": json.loads(last)} if facts["exit_code"] == 0 else {})
 
 
 def main() -> None:
@@ -149,7 +164,7 @@ def main() -> None:
         sys.exit(
             "error: no GPU here (nvidia-smi finds none): write --hardware cpu --shape small to try the script without"
         )
-    makers = {"tiny": tiny, "3b": large, "attention": attention, "step": step}
+    makers = {"tests": tests, "tiny": tiny, "3b": large, "attention": attention, "step": step}
     found: dict[str, Any] = {"machine": machine()}
     for part in given.parts:
         print(f"part {part} ...", file=sys.stderr, flush=True)
