@@ -39,6 +39,7 @@ from ral.report.reproduction import (
     Run,
     TableResult,
     all_seeds,
+    along,
     analyse,
     base_run,
     compared_facts,
@@ -174,7 +175,8 @@ def report(
     found: dict[str, Resolution] = {axis: reproduce_resolution.read(points, axis) for axis in ("tokens", "frames")}
     if settings.resolution or any(found.values()):
         problems += reproduce_resolution.missing(points)
-    claims = judge(main, base, found["tokens"], found["frames"]) if main else []
+    trained = {result.table.axis: along(result) for result in results if result.table.axis}
+    claims = judge(main, base, found, trained) if main else []
     figures, env = draw(results, base, found), environment()
     page = Page(results, claims, env, base, save(figures, output), found, problems, choice)
     (output / "results.md").write_text("# The paper's claims put to the test\n\n" + write(page))

@@ -52,7 +52,7 @@ from ral.report.plan import (
     run_folder,
     select,
 )
-from ral.report.reproduction import Compared, TableResult, analyse, base_run, compared, read_run, with_holm
+from ral.report.reproduction import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
 from ral.report.reproduction_facts import commits, data_of, grounded_share
 from ral.report.reproduction_figures import draw, resolution, save, start_of
 from ral.report.reproduction_page import BEGIN, END, Page, replace_block, write
@@ -187,6 +187,24 @@ def test_tables_share_cells_and_low_seeds_come_first() -> None:
     assert len(cells(select(TABLES, ["main"], ["grpo", "base"]), [3, 5], Path("out"), [])) == 3  # base has its own seed
 
 
+def test_the_value_in_a_label_is_that_of_the_row() -> None:
+    """Of tables with an axis: visual tokens are cells; folders of data differ where the data do."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        for table in (TABLES["grid"], TABLES["frames"]):
+            for row in table.rows:
+                cfg, (method, value) = compose("train", list(row.overrides)), row.label.split(", ")
+                source = cfg.dataset.source
+                assert int(value) == (source.grid**2 if table.axis == "tokens" else source.frames)
+                assert cfg.name == method and row.baseline == (f"grpo, {value}" if method == "ral" else None)
+
+
+@pytest.mark.parametrize(("axis", "label"), [("rate", "ral, 4"), ("tokens", "ral at 4")])
+def test_a_table_with_an_axis_needs_values_in_its_labels(axis: str, label: str) -> None:
+    raw = {"tables": {"t": {"title": "T", "seeds": 2, "axis": axis, "rows": {label: "experiment=ral"}}}}
+    with pytest.raises(UserError, match=rf"table t: axis={axis}: write tokens or frames, and labels such as `ral, 16`"):
+        read_tables(raw)
+
+
 def test_a_baseline_must_be_a_row() -> None:
     raw = {"tables": {"t": {"title": "T", "seeds": 2, "baseline": "b", "rows": {"a": "experiment=a"}}}}
     with pytest.raises(UserError, match="table t: row 'a' is compared with 'b', which is no row"):
@@ -200,7 +218,11 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
         for row in TABLES[name].rows:
             cfg = compose("train", list(row.overrides))
             check(cfg)
-            assert cfg.dataset.path == "outputs/data/reproduce" and cfg.dataset.source.seed == 3, row.label
+            own = {"grid_8", "grid_16", "frames_4", "frames_16"} if TABLES[name].axis else set()
+            assert cfg.dataset.path.removeprefix("outputs/data/reproduce").lstrip("_") in {"", *own}, row.label
+            knobs = (cfg.dataset.source.grid, cfg.dataset.source.frames)
+            assert (cfg.dataset.path == "outputs/data/reproduce") == (knobs == (4, 8)) != row.own_data, row.label
+            assert cfg.dataset.source.seed == 3, row.label
             assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 512, row.label
             assert cfg.dataset.source.salient_share == 0 and 1 <= cfg.max_steps <= 60, row.label
 
@@ -461,6 +483,33 @@ def test_a_lead_that_grows_is_the_difference_of_differences(tmp_path: Path) -> N
     assert save({"resolution": resolution({"tokens": {"grpo": grpo, "ral": ral}, "frames": {}})}, tmp_path)
 
 
+def test_runs_at_each_number_decide_whether_a_lead_grows(tmp_path: Path) -> None:
+    """RAL's lead is 0 at 4 frames and 0.1 to 0.11 at 16; rows on other data are not compared with the shipped model."""
+    table = TABLES["frames"]
+    made(tmp_path, "experiment=base", 0, {1: 0.2})
+    for row in table.rows:
+        method, value = row.label.split(", ")
+        for seed in range(8):
+            lead = {"4": 0.0, "8": 0.3, "16": 0.1 + 0.01 * (seed % 2)}[value] if method == "ral" else 0.0
+            made(tmp_path, " ".join(row.overrides), seed, {1: 0.4 + lead})
+    base = base_run(tmp_path, EXPERIMENTS)
+    found = analyse(table, range(8), tmp_path, EXPERIMENTS, base)
+    assert {row.row.label: row.to_base is None for row in found.rows} == {
+        row.label: row.label[-2:] in (" 4", "16") for row in table.rows
+    }
+    assert along(found)["ral"][1] == pytest.approx({4: 0.4, 8: 0.7, 16: 0.51})
+    claims = judge(analysed(tmp_path, 8), base, {}, {"frames": along(found)})
+    claim = next(c for c in claims if c.letter == "c'")
+    grown, reduced = claim.comparisons
+    assert grown.name == "(ral - grpo) at 16 less that at 4 frames of a clip, trained on them"
+    assert grown.found is not None and grown.found.mean.mean == pytest.approx(0.105) and grown.verdict == INCONCLUSIVE
+    assert grown.found.p == pytest.approx(2 / 2**8) and grown.found.corrected == pytest.approx(9 * 2 / 2**8)
+    assert reduced.found is None and claim.verdict == INCONCLUSIVE
+    assert save(draw([found], base, {}), tmp_path) == {"frames_lead": "frames_lead.png"}
+    text = write(Page([found], claims, {}, base, {"frames_lead": "x.png"}))
+    assert "![RAL less GRPO, runs of their own at each number](x.png)" in text
+
+
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [(-0.01, 0.02, SUPPORTED), (-0.03, 0.02, INCONCLUSIVE), (-0.01, -0.001, CONTRADICTED), (0.1, 0.2, SUPPORTED)],
@@ -482,7 +531,7 @@ def never_below_of(tmp_path: Path, grpo: float, ral: float, seeds: int = 8) -> C
             }
             made(tmp_path, f"experiment={name}", seed, {60: 0.5}, **own)
     claims = judge(analysed(tmp_path, seeds), base_run(tmp_path, EXPERIMENTS), {}, {})
-    assert len(family(claims)) == 7  # a, c, c', two of d, e, f; (b) has no part in it
+    assert len(family(claims)) == 9  # a, two each of c, c' and d, e, f; (b) has no part in it
     return next(c for c in claims if c.letter == "b")
 
 

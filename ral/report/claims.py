@@ -99,13 +99,17 @@ def not_below(found: Compared | None, margin: float) -> str:
     return SUPPORTED if found.mean.low > -margin else INCONCLUSIVE
 
 
-def judge(main: TableResult, base: Run | None, tokens: Resolution, frames: Resolution) -> list[Claim]:
-    """All claims, Holm's correction done. main: the table `main`; tokens, frames: of rows grpo and ral."""
+def judge(
+    main: TableResult, base: Run | None, reduced: Mapping[str, Resolution], trained: Mapping[str, Resolution]
+) -> list[Claim]:
+    """All claims, Holm's correction done. main: the table `main`. Of grpo and ral by "tokens" and "frames": reduced,
+    the same questions at fewer of them than in training; trained, runs of their own at each number.
+    """
     claims = [
         Claim("a", "RAL is more accurate than GRPO", (_pair(main, "ral", "grpo"),)),
         never_below(main, base),
-        Claim("c", "RAL's lead grows with visual tokens", (grows(tokens, "visual tokens a picture"),)),
-        Claim("c'", "RAL's lead grows with frames", (grows(frames, "frames of a clip"),)),
+        more("c", "tokens", "visual tokens a picture", reduced, trained),
+        more("c'", "frames", "frames of a clip", reduced, trained),
         without_thinking(main, base),
         Claim(
             "e",
@@ -181,6 +185,17 @@ def never_below(main: TableResult, base: Run | None) -> Claim:
 
 def _of_type(main: TableResult, label: str, base: Run | None, metric: str) -> Comparison:
     return _from(main, label, base, f"base, {metric.removeprefix(TYPE)}", metric)
+
+
+def more(
+    letter: str, axis: str, unit: str, reduced: Mapping[str, Resolution], trained: Mapping[str, Resolution]
+) -> Claim:
+    """(c), (c'): by runs at few and many, and by the runs of `main` that are shown fewer than they were trained on."""
+    comparisons = (
+        grows(trained.get(axis, {}), f"{unit}, trained on them"),
+        grows(reduced.get(axis, {}), f"{unit}, reduced in evaluation alone"),
+    )
+    return Claim(letter, f"RAL's lead grows with {'visual tokens' if axis == 'tokens' else axis}", comparisons)
 
 
 def grows(found: Resolution, what: str) -> Comparison:

@@ -24,6 +24,8 @@ DONE = "done.json"
 """Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
 THREADS = "1"  # of a run: other numbers of threads add floats up in another order
 UNSAFE = re.compile(r"[^\w.-]+")
+VALUED = re.compile(r"(\w+), (\d+)")
+"""The label of a row of a table with an axis: method and value."""
 LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
@@ -40,6 +42,11 @@ class Row:
     baseline: str | None
     own_seeds: int | None = None
 
+    @property
+    def own_data(self) -> bool:
+        """Whether its pictures or clips are others than those of the experiment's yaml."""
+        return any(override.startswith("dataset.") for override in self.overrides)
+
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
         """The seeds to run: those asked for, or the row's own."""
         return tuple(asked) if self.own_seeds is None else tuple(range(self.own_seeds))
@@ -48,7 +55,7 @@ class Row:
 @dataclass(frozen=True)
 class Table:
     """Rows under a title; seeds: how many runs of each, unless the command line says; kl: whether accuracy against KL
-    is drawn.
+    is drawn. axis: "tokens" or "frames" where the labels are "method, value" along it, else empty.
     """
 
     name: str
@@ -56,6 +63,7 @@ class Table:
     seeds: int
     rows: tuple[Row, ...]
     kl: bool = False
+    axis: str = ""
 
     def row(self, label: str) -> Row | None:
         """The row of a label."""
@@ -86,8 +94,18 @@ def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
         for row in rows:
             if row.baseline is not None and row.baseline not in labels:
                 raise UserError(f"table {name}: row {row.label!r} is compared with {row.baseline!r}, which is no row")
-        tables[str(name)] = Table(str(name), str(node["title"]), int(node["seeds"]), rows, bool(node.get("kl")))
+        tables[str(name)] = Table(
+            str(name), str(node["title"]), int(node["seeds"]), rows, bool(node.get("kl")), _axis(name, node)
+        )
     return tables
+
+
+def _axis(name: str, node: Mapping[str, Any]) -> str:
+    axis = str(node.get("axis", ""))
+    wrong = [label for label in node["rows"] if axis and not VALUED.fullmatch(str(label))]
+    if axis not in ("", "tokens", "frames") or wrong:
+        raise UserError(f"table {name}: axis={axis}: write tokens or frames, and labels such as `ral, 16`")
+    return axis
 
 
 def _row(label: str, value: str | Mapping[str, Any], baseline: str | None) -> Row:

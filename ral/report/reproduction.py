@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ral.report.plan import DONE, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
+from ral.report.plan import DONE, VALUED, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
 from ral.report.statistics import Interval, holm, interval, sign_flip_p
 
 ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
@@ -165,7 +165,7 @@ def analyse(
     for row, pair in zip(table.rows, pairs, strict=True):
         own = values(runs[row.label])
         mean = interval(list(own.values())) if own else None
-        to_base = compared(less(own, base.last[ACCURACY])) if base is not None else None
+        to_base = None if base is None or row.own_data else compared(less(own, base.last[ACCURACY]))
         rows.append(RowResult(row, runs[row.label], len(seeds[row.label]), mean, pair, to_base))
     return TableResult(table, tuple(rows))
 
@@ -174,6 +174,17 @@ def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | 
     if row.baseline is None or row.baseline not in runs:
         return None
     return compared(paired(values(runs[row.label]), values(runs[row.baseline])))
+
+
+def along(found: TableResult) -> dict[str, dict[int, dict[int, float]]]:
+    """Accuracies of a table with an axis: {method: {seed: {value: accuracy}}}."""
+    accuracies: dict[str, dict[int, dict[int, float]]] = {}
+    for row in found.full:
+        match = VALUED.fullmatch(row.row.label)
+        assert match is not None, "ral.report.plan lets no other label through"
+        for seed, accuracy in values(row.runs).items():
+            accuracies.setdefault(match[1], {}).setdefault(seed, {})[int(match[2])] = accuracy
+    return accuracies
 
 
 def metric_names(found: TableResult, prefix: str) -> list[str]:

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from ral.report.claims import TYPE, Resolution
 from ral.report.curves import LIGHT
 from ral.report.plan import MAIN
-from ral.report.reproduction import ACCURACY, LAYER, RowResult, Run, TableResult, metric_names, paired, values
+from ral.report.reproduction import ACCURACY, LAYER, RowResult, Run, TableResult, along, metric_names, paired, values
 from ral.report.reproduction_facts import thinks
 from ral.report.statistics import interval
 
@@ -210,8 +210,8 @@ def against_kl(result: TableResult) -> Figure:
     return figure
 
 
-def resolution(found: Mapping[str, Resolution]) -> Figure:
-    """RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top."""
+def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
+    """RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top. how: what the numbers are."""
     figure = new(3.2 * len(found), 2.7)
     grid = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, (axis, rows) in zip(grid, found.items(), strict=True):
@@ -225,7 +225,7 @@ def resolution(found: Mapping[str, Resolution]) -> Figure:
         axes.errorbar(range(len(at)), [m.mean for m in means], yerr=ends, color=colour(0), marker="o", capsize=3)
         axes.axhline(0, color=LIGHT.ink, lw=0.8)
         axes.set_xticks(range(len(at)), [str(v) for v in at])
-        axes.set_xlabel(f"{axis}, at most", fontsize=9, color=LIGHT.ink)
+        axes.set_xlabel(f"{axis}, {how}", fontsize=9, color=LIGHT.ink)
         dress(axes)
     grid[0].set_ylabel("RAL less GRPO, points", fontsize=9, color=LIGHT.ink)
     return figure
@@ -241,6 +241,8 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
             figures |= {"layers": layers(result)} if metric_names(result, LAYER) else {}
         if result.table.kl:
             figures[f"{result.table.name}_kl"] = against_kl(result)
+        if result.table.axis:
+            figures[f"{result.table.name}_lead"] = resolution({result.table.axis: along(result)}, "trained on them")
     if any(found.values()):
         figures["resolution"] = resolution(found)
     return figures

@@ -192,7 +192,8 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
     """An ablation."""
     parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result)]
-    return "\n".join(part for part in [*parts, shown(figures, f"{result.table.name}_kl")] if part)
+    names = (f"{result.table.name}_kl", f"{result.table.name}_lead")
+    return "\n".join(part for part in [*parts, shown(figures, *names)] if part)
 
 
 def attainable_of(result: TableResult) -> str:
@@ -226,10 +227,12 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
         "layers": "Grounding by decoder layer against accuracy, a dot a run",
         "resolution": "RAL less GRPO over visual tokens and frames",
     }
+    kinds = {
+        "kl": "Accuracy against KL to the shipped model",
+        "lead": "RAL less GRPO, runs of their own at each number",
+    }
     found = [
-        f"![{titles.get(name, 'Accuracy against KL to the shipped model')}]({figures[name]})"
-        for name in names
-        if name in figures
+        f"![{titles.get(name) or kinds[name.rpartition('_')[2]]}]({figures[name]})" for name in names if name in figures
     ]
     return "\n" + "\n\n".join(found) + "\n" if found else ""
 
