@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from ral.report.reproduction import (
     GROUNDING,
+    Along,
     Compared,
     RowResult,
     Run,
@@ -33,6 +34,11 @@ SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusi
 NOT_APPLICABLE = "does not apply"
 TYPE = "eval/accuracy_"
 MEDIA = ("image", "video", "text")
+AXES = {
+    "tokens": ("visual tokens", "visual tokens a picture", "pictures"),
+    "frames": ("frames", "frames of a clip", "clips"),
+}
+"""Of a table's axis: the claim's word, the unit, and what the questions that decide are asked on."""
 Resolution = Mapping[str, Mapping[int, Mapping[int, float]]]
 """{row: {seed: {tokens or frames: accuracy}}}"""
 
@@ -100,7 +106,7 @@ def not_below(found: Compared | None, margin: float) -> str:
 
 
 def judge(
-    main: TableResult, base: Run | None, reduced: Mapping[str, Resolution], trained: Mapping[str, Resolution]
+    main: TableResult, base: Run | None, reduced: Mapping[str, Resolution], trained: Mapping[str, Along]
 ) -> list[Claim]:
     """All claims, Holm's correction done. main: the table `main`. Of grpo and ral by "tokens" and "frames": reduced,
     the same questions at fewer of them than in training; trained, runs of their own at each number.
@@ -108,8 +114,8 @@ def judge(
     claims = [
         Claim("a", "RAL is more accurate than GRPO", (_pair(main, "ral", "grpo"),)),
         never_below(main, base),
-        more("c", "tokens", "visual tokens a picture", reduced, trained),
-        more("c'", "frames", "frames of a clip", reduced, trained),
+        lead_grows("c", "tokens", reduced, trained),
+        lead_grows("c'", "frames", reduced, trained),
         without_thinking(main, base),
         Claim(
             "e",
@@ -187,21 +193,27 @@ def _of_type(main: TableResult, label: str, base: Run | None, metric: str) -> Co
     return _from(main, label, base, f"base, {metric.removeprefix(TYPE)}", metric)
 
 
-def more(
-    letter: str, axis: str, unit: str, reduced: Mapping[str, Resolution], trained: Mapping[str, Resolution]
-) -> Claim:
-    """(c), (c'): by runs at few and many, and by the runs of `main` that are shown fewer than they were trained on."""
-    comparisons = (
-        grows(trained.get(axis, {}), f"{unit}, trained on them"),
-        grows(reduced.get(axis, {}), f"{unit}, reduced in evaluation alone"),
-    )
-    return Claim(letter, f"RAL's lead grows with {'visual tokens' if axis == 'tokens' else axis}", comparisons)
+def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], trained: Mapping[str, Along]) -> Claim:
+    """(c), (c'): decided by runs of their own at few and many; that of fewer in evaluation alone is shown.
+
+    The second is of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
+    """
+    what, unit, questions = AXES[axis]
+    own = trained.get(axis)
+    rate = f"{unit}, trained on them, questions on {questions}"
+    grown = Comparison(f"(ral - grpo), {rate}", None) if own is None else grows(own.found, rate, own.ends)
+    fewer = grows(reduced.get(axis, {}), f"{unit}, fewer in evaluation alone, all questions")
+    note = f"Runs at each number: the table `{own.table}`." if own else ""
+    return Claim(letter, f"RAL's lead grows with {what}", (grown, replace(fewer, decides=False)), note)
 
 
-def grows(found: Resolution, what: str) -> Comparison:
-    """(c): (RAL - GRPO) at the largest value of all seeds less that at the smallest, by seed."""
+def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
+    """(c): (RAL - GRPO) at the larger of two values less that at the smaller, by seed.
+
+    between: the two, whatever there are runs of; None: the smallest and the largest of all seeds.
+    """
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
-    at = sorted({value for own in (*ral.values(), *grpo.values()) for value in own})
+    at = sorted(between or {value for own in (*ral.values(), *grpo.values()) for value in own})
     if len(at) < 2:
         return Comparison(f"(ral - grpo), {what}", None)
     ends, seeds = {at[0], at[-1]}, ral.keys() | grpo.keys()

@@ -43,9 +43,15 @@ class Row:
     own_seeds: int | None = None
 
     @property
+    def place(self) -> tuple[str, int]:
+        """Method and value of a row of a table with an axis, from its label."""
+        method, value = self.label.split(", ")
+        return method, int(value)
+
+    @property
     def own_data(self) -> bool:
         """Whether its pictures or clips are others than those of the experiment's yaml."""
-        return any(override.startswith("dataset.") for override in self.overrides)
+        return any(override.startswith(("dataset.path=", "dataset.source.")) for override in self.overrides)
 
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
         """The seeds to run: those asked for, or the row's own."""
@@ -101,7 +107,7 @@ def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
 
 
 def _axis(name: str, node: Mapping[str, Any]) -> str:
-    axis = str(node.get("axis", ""))
+    axis = str(node.get("axis") or "")
     wrong = [label for label in node["rows"] if axis and not VALUED.fullmatch(str(label))]
     if axis not in ("", "tokens", "frames") or wrong:
         raise UserError(f"table {name}: axis={axis}: write tokens or frames, and labels such as `ral, 16`")

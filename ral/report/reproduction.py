@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ral.report.plan import DONE, VALUED, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
+from ral.report.plan import DONE, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
 from ral.report.statistics import Interval, holm, interval, sign_flip_p
 
 ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
+ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video"}
+"""The accuracy that a table's axis is about."""
 LAYER = "eval/grounding_layer_"
 BASE = ("experiment=base",)
 """Overrides of the shipped model's row."""
@@ -176,15 +178,28 @@ def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | 
     return compared(paired(values(runs[row.label]), values(runs[row.baseline])))
 
 
-def along(found: TableResult) -> dict[str, dict[int, dict[int, float]]]:
-    """Accuracies of a table with an axis: {method: {seed: {value: accuracy}}}."""
+@dataclass(frozen=True)
+class Along:
+    """Accuracies of a table with an axis, {method: {seed: {value: accuracy}}}, on the questions that the axis is about.
+
+    ends: the smallest and the largest value of all rows, with runs or without.
+    """
+
+    table: str
+    found: Mapping[str, Mapping[int, Mapping[int, float]]]
+    ends: tuple[int, int]
+
+
+def along(result: TableResult) -> Along:
+    """What a table with an axis says."""
     accuracies: dict[str, dict[int, dict[int, float]]] = {}
-    for row in found.full:
-        match = VALUED.fullmatch(row.row.label)
-        assert match is not None, "ral.report.plan lets no other label through"
-        for seed, accuracy in values(row.runs).items():
-            accuracies.setdefault(match[1], {}).setdefault(seed, {})[int(match[2])] = accuracy
-    return accuracies
+    places = {row.row.label: row.row.place for row in result.rows}
+    for row in result.full:
+        method, value = places[row.row.label]
+        for seed, accuracy in values(row.runs, ASKED[result.table.axis]).items():
+            accuracies.setdefault(method, {}).setdefault(seed, {})[value] = accuracy
+    at = [value for _, value in places.values()]
+    return Along(result.table.name, accuracies, (min(at), max(at)))
 
 
 def metric_names(found: TableResult, prefix: str) -> list[str]:

@@ -242,7 +242,9 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
         if result.table.kl:
             figures[f"{result.table.name}_kl"] = against_kl(result)
         if result.table.axis:
-            figures[f"{result.table.name}_lead"] = resolution({result.table.axis: along(result)}, "trained on them")
+            figures[f"{result.table.name}_lead"] = resolution(
+                {result.table.axis: along(result).found}, "trained on them"
+            )
     if any(found.values()):
         figures["resolution"] = resolution(found)
     return figures
