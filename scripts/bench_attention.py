@@ -5,7 +5,9 @@
 
 The same prompt, responses and frozen signals; the sides take turns, one update each, and ratios are taken pair by pair.
 Naive: eager attention everywhere and the weights of all layers returned, one response at a time; it is left out where
-its attention weights alone would not fit into memory, or where it runs out of memory. The last line is a JSON object.
+its attention weights alone would not fit into memory, where it runs out of memory, and with --checkpointing. On a GPU
+the side that waits gives its memory back, unless --apart; both then allocate anew in every update, within its time. The
+last line is a JSON object.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.measure import Worker, compare, in_turn, machine, range_text, spread, table
-from bench_vs_trl import sizes_of, write_bench_model
+from bench.measure import Worker, compare, in_turn, machine, out_of_memory, range_text, spread, table
+from bench_vs_trl import drawn, sizes_of, write_bench_model
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -57,11 +59,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def dtype_of(given: argparse.Namespace) -> str:
-    """Of the weights and all arithmetic."""
-    return "bfloat16" if given.device == "cuda" else "float32"
-
-
 def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
     """Memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
     return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
@@ -76,8 +73,9 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
         "group_size": given.group_size,
         "threads": given.threads,
         "device": given.device,
-        "dtype": dtype_of(given),
+        "dtype": drawn(given.device == "cuda")[1],
         "checkpointing": given.checkpointing,
+        "gives_way": not given.apart,
     }
 
 
@@ -114,14 +112,21 @@ def run_sides(
             worker.close()
 
 
+def naive_repeats(given: argparse.Namespace) -> int:
+    """Updates of the naive side that count; it keeps the weights of every layer, so nothing of it can be recomputed."""
+    if given.checkpointing:
+        return 0
+    return int(given.repeats if given.naive_repeats is None else given.naive_repeats)
+
+
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
     """Both pairs at one size; naive is None, with the reason, where it cannot run."""
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
-    repeats = given.repeats if given.naive_repeats is None else given.naive_repeats
-    if repeats == 0 or given.checkpointing:
-        return result | {"naive": None, "why": "not run" if repeats == 0 else "not run with --checkpointing"}
+    repeats = naive_repeats(given)
+    if repeats == 0:
+        return result | {"naive": None, "why": "not run with --checkpointing" if given.checkpointing else "not run"}
     need = naive_gb(SIZES[given.model], size + given.response_tokens, 4 if given.device == "cpu" else 2)
     have = memory_gb(given.device)
     if need > NAIVE_SHARE * have:
@@ -129,7 +134,7 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
     try:
         return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
     except UserError as error:
-        if "out of memory" not in str(error):
+        if not out_of_memory(error):
             raise
         return result | {"naive": None, "why": f"out of memory ({have:.0f} GB)"}
 
@@ -171,14 +176,15 @@ def main() -> None:
     given = arguments()
     given.output.mkdir(parents=True, exist_ok=True)
     shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    naive = given.repeats if given.naive_repeats is None else given.naive_repeats
+    naive = naive_repeats(given)
     try:
         sizes = sizes_of(given.prompt_tokens)
         if any(size % ROW for size in sizes):
             raise UserError(f"--prompt-tokens {given.prompt_tokens}: write multiples of {ROW}")
         folder = given.output / f"decoder_{given.model}"
-        model = write_bench_model(folder, SIZES[given.model], VOCABULARY, given.device, dtype_of(given))
-        total = len(sizes) * 2 * (2 * WARMUP + given.repeats + naive)
+        model = write_bench_model(folder, SIZES[given.model], VOCABULARY, *drawn(given.device == "cuda"))
+        rounds = [WARMUP + repeats for repeats in (given.repeats, naive) if repeats]
+        total = len(sizes) * 2 * sum(rounds)
         with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
             task = progress.add_task("loading", total=total)
             found = {size: measure(given, model, size, progress, task) for size in sizes}

@@ -21,7 +21,7 @@ from typing import Any
 
 from bench.measure import Worker, compare, in_turn, machine, range_text, table
 from bench.variants import VARIANTS
-from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, sizes_of, write_bench_model, write_data
+from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, drawn, sizes_of, write_bench_model, write_data
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -61,8 +61,8 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
     """What a worker is to do."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3)
-    drawn = ("cpu", "float32") if given.hardware == "cpu" else ("cuda", "bfloat16")
-    model = write_bench_model(given.output / f"step_{given.model}", SIZES[given.model], VOCABULARY, *drawn)
+    folder = given.output / f"step_{given.model}"
+    model = write_bench_model(folder, SIZES[given.model], VOCABULARY, *drawn(given.hardware != "cpu"))
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),

@@ -10,6 +10,7 @@ own, made at first use. The last line is a JSON object; it and a table are also 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import random
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from bench.measure import Worker, compare, in_turn, machine, progress_bar, publish, range_text, spread, table
 from PIL import Image
 from rich.progress import Progress
@@ -109,7 +111,15 @@ def write_bench_model(
         pixels = (TOKEN_SIDE**2, largest)
         kind = DTYPES[dtype]
         write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, pixels=pixels, device=device, dtype=kind)
+        if device != "cpu":
+            gc.collect()
+            torch.cuda.empty_cache()  # what is measured next is another process's
     return folder
+
+
+def drawn(on_gpu: bool) -> tuple[str, str]:
+    """Device and dtype for write_bench_model: on a GPU billions of weights take a second."""
+    return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 
 def write_data(folder: Path, visual_tokens: int, entries: int) -> Path:

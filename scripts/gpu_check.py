@@ -1,35 +1,38 @@
-"""Everything that wants a GPU, in one command: the default run, steps of a 3B shape, the benchmarks.
+"""Everything that wants a GPU, in one command: tests, the default run, steps of a 3B shape, the benchmarks.
 
-    python scripts/gpu_check.py                               # all parts, on one GPU
+    python scripts/gpu_check.py                               # all parts, on one GPU: set up for an hour at most
     python scripts/gpu_check.py --parts tiny 3b               # some
     python scripts/gpu_check.py --parts tiny 3b --hardware cpu --shape small --prompt-tokens 64   # without one
 
 parts: tests (tests/test_gpu.py), tiny (the shipped model, 100 steps), 3b (a random Qwen2.5-VL of that shape: 3 steps
 with LoRA and 3 without), attention and step (scripts/bench_attention.py and bench_step.py at 3B and 7B, 4,096 and
-16,384 visual tokens; half an hour). Writes <output>/gpu_check.json as parts end and prints it last; a part that fails
-is named and does not end the others (exit code 1).
+16,384 visual tokens). Writes <output>/gpu_check.json as parts end and prints it last; a run that fails or takes longer
+than --timeout is named and does not end the others (exit code 1). Random models are deleted after use.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from bench.measure import machine
 from bench_step import SIZES
-from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, write_bench_model, write_data
+from bench_vs_trl import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, drawn, write_bench_model, write_data
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("tests", "tiny", "3b", "attention", "step")
+STOPPED = 124  # exit code of a run that took too long
+GRACE = 30.0  # seconds that a stopped run has to leave
 STEPS = 3  # of a 3B run; the first warms up
 POLL = 0.5  # seconds between readings of the GPU's memory
 
@@ -43,8 +46,8 @@ def gpu_memory_mb() -> float | None:
     return float(done.stdout.split()[0]) if done.returncode == 0 else None
 
 
-def timed(command: Sequence[str], log: Path) -> dict[str, Any]:
-    """Run a command, its output in `log`: exit code, seconds, highest memory of the GPU."""
+def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
+    """Run a command, its output in `log`: exit code (124: stopped), seconds, highest memory of the whole GPU."""
     peaks: list[float] = []
     over = threading.Event()
 
@@ -57,11 +60,26 @@ def timed(command: Sequence[str], log: Path) -> dict[str, Any]:
     watcher.start()
     started = time.monotonic()
     with log.open("wb") as file:
-        code = subprocess.run([sys.executable, *command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT).returncode
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        code = ended(process, given.timeout)
     over.set()
     watcher.join()
-    facts = {"command": "python " + " ".join(command), "exit_code": code, "log": str(log)}
+    facts = {"command": shlex.join(["python", *command]), "exit_code": code, "log": str(log)}
     return facts | {"seconds": round(time.monotonic() - started, 1), "gpu_peak_mb": max(peaks, default=None)}
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
+    """The exit code; STOPPED where it took longer and was ended."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return STOPPED
 
 
 def of_run(folder: Path) -> dict[str, Any]:
@@ -77,13 +95,16 @@ def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, An
     """A run of train.py and what it measured."""
     folder = given.output / name
     common = [f"hardware={given.hardware}", "logger=jsonl", f"hydra.run.dir={folder}"]
-    return timed(["train.py", *common, *overrides], given.output / f"{name}.log") | of_run(folder)
+    facts = timed(given, given.output / f"{name}.log", "train.py", *common, *overrides) | of_run(folder)
+    for part in ("hf", "checkpoints") if name.startswith("large") else ():
+        shutil.rmtree(folder / part, ignore_errors=True)  # of billions of random weights
+    return facts
 
 
 def tests(given: argparse.Namespace) -> dict[str, Any]:
     """The tests of the same computation on CPU and GPU, and of whole runs on one."""
     command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
-    return {"gpu": timed(command, given.output / "tests.log")}
+    return {"all": timed(given, given.output / "tests.log", *command)}
 
 
 def tiny(given: argparse.Namespace) -> dict[str, Any]:
@@ -93,8 +114,8 @@ def tiny(given: argparse.Namespace) -> dict[str, Any]:
 
 def large(given: argparse.Namespace) -> dict[str, Any]:
     """Steps of a random model of a large shape, with LoRA and without."""
-    drawn = ("cpu", "float32") if given.hardware == "cpu" else ("cuda", "bfloat16")
-    model = write_bench_model(given.output / "models" / given.shape, SIZES[given.shape], VOCABULARY, *drawn)
+    folder = given.output / "models" / given.shape
+    model = write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
     data = write_data(given.output / "data", given.prompt_tokens, 16)
     pixels = LARGEST_PROMPT * TOKEN_SIDE**2
     common = [
@@ -120,32 +141,49 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
         *("eval.before=false", "eval.every=0", "eval.prompts=1", "eval.batch=1"),
     ]
     adapters = ["lora.rank=16", "hardware.dtype=bfloat16"] if given.hardware != "cpu" else ["lora.rank=16"]
-    return {"lora": train(given, "large_lora", *common, *adapters), "full": train(given, "large_full", *common)}
+    found = {"lora": train(given, "large_lora", *common, *adapters), "full": train(given, "large_full", *common)}
+    shutil.rmtree(folder)
+    return found
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Cost of the attention term at both shapes; the naive way only where nothing needs to be recomputed."""
+    """Cost of the attention term at both shapes; at 7B one side after the other, as both do not fit."""
     sides = {
-        "3b_4096": ["--model", "3b", "--prompt-tokens", "4096"],
-        "3b_16384": ["--model", "3b", "--prompt-tokens", "16384", "--checkpointing"],
-        "7b": ["--model", "7b", "--prompt-tokens", "4096,16384", "--checkpointing"],
+        "3b_4096": ["3b", "4096"],
+        "3b_16384": ["3b", "16384", "--checkpointing"],
+        "7b_4096": ["7b", "4096", "--checkpointing", "--apart"],
+        "7b_16384": ["7b", "16384", "--checkpointing", "--apart"],
     }
-    return {n: bench(given, "bench_attention.py", f"attention_{n}", "--device", "cuda", *s) for n, s in sides.items()}
+    return {
+        name: bench(given, f"attention_{name}", "bench_attention.py", "--device", "cuda", *sized(*side))
+        for name, side in sides.items()
+    }
 
 
 def step(given: argparse.Namespace) -> dict[str, Any]:
     """A whole step, plain against shared, at both shapes, in bf16 with LoRA."""
-    sides = ["--hardware", "single_gpu", "--prompt-tokens", "4096,16384", "--variants", "plain,all", "--updates", "2"]
-    sides += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
-    return {m: bench(given, "bench_step.py", f"step_{m}", "--model", m, *sides) for m in ("3b", "7b")}
+    common = ["--hardware", "single_gpu", "--variants", "plain,all", "--updates", "2"]
+    common += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
+    return {
+        f"{model}_{tokens}": bench(given, f"step_{model}_{tokens}", "bench_step.py", *sized(model, tokens), *common)
+        for model in ("3b", "7b")
+        for tokens in ("4096", "16384")
+    }
 
 
-def bench(given: argparse.Namespace, script: str, name: str, *arguments: str) -> dict[str, Any]:
-    """One benchmark, its models, log and tables in a folder of its own; its last line, the result, is read back."""
-    folder, log = given.output / name, given.output / f"{name}.log"
-    facts = timed([f"scripts/{script}", *arguments, "--output", str(folder)], log)
-    last = (log.read_text().strip().splitlines() or [""])[-1]
-    return facts | ({"result": json.loads(last)} if facts["exit_code"] == 0 else {})
+def sized(model: str, tokens: str, *more: str) -> list[str]:
+    """Arguments of a benchmark."""
+    return ["--model", model, "--prompt-tokens", tokens, *more]
+
+
+def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
+    """One benchmark in a folder of its own, whose JSON file is read back."""
+    folder = given.output / name
+    facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
+    results = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    for model in folder.glob("*/model*.safetensors"):
+        shutil.rmtree(model.parent, ignore_errors=True)
+    return facts | ({"result": results[0]} if facts["exit_code"] == 0 and results else {})
 
 
 def main() -> None:
@@ -155,20 +193,20 @@ def main() -> None:
     parser.add_argument("--hardware", default="single_gpu", help="hardware group of the runs (default: %(default)s)")
     parser.add_argument("--shape", choices=list(SIZES), default="3b", help="of part 3b (default: %(default)s)")
     parser.add_argument("--prompt-tokens", type=int, default=1024, help="visual tokens, part 3b (default: %(default)s)")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for each run (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="of part tiny (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=ROOT / "outputs" / "gpu_check", help="folder for all of it")
     given = parser.parse_args()
     given.output.mkdir(parents=True, exist_ok=True)
     given.output = given.output.absolute()
-    if "cpu" not in given.hardware and gpu_memory_mb() is None:
-        sys.exit(
-            "error: no GPU here (nvidia-smi finds none): write --hardware cpu --shape small to try the script without"
-        )
+    if given.hardware != "cpu" and not torch.cuda.is_available():
+        sys.exit("error: this torch sees no GPU: install its CUDA build, or try with --hardware cpu --shape small")
     makers = {"tests": tests, "tiny": tiny, "3b": large, "attention": attention, "step": step}
-    found: dict[str, Any] = {"machine": machine()}
+    found: dict[str, Any] = {}
     for part in given.parts:
         print(f"part {part} ...", file=sys.stderr, flush=True)
         found[part] = makers[part](given)
+        found["machine"] = machine()
         (given.output / "gpu_check.json").write_text(json.dumps(found, indent=1) + "\n")
     failed = [f"{part}: {name}" for part in given.parts for name, run in found[part].items() if run["exit_code"]]
     print(json.dumps(found))

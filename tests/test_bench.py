@@ -214,3 +214,31 @@ def test_what_wants_a_gpu_runs_without_one_too(tmp_path: Path) -> None:
     assert [found[p][n]["exit_code"] for p, n in (("tiny", "ral"), ("3b", "lora"), ("3b", "full"))] == [0, 0, 0]
     assert found["3b"]["lora"]["step_s"] > 0 and found["tiny"]["ral"]["accuracy"][0] == pytest.approx(0.184, abs=1e-3)
     assert found == json.loads((tmp_path / "gpu_check.json").read_text())
+
+
+@pytest.fixture
+def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """scripts/gpu_check.py."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import gpu_check
+
+    return gpu_check
+
+
+def test_a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_named(
+    gpu_check: ModuleType, tmp_path: Path
+) -> None:
+    given = SimpleNamespace(timeout=1.0, output=tmp_path)
+    slow = gpu_check.timed(given, tmp_path / "slow.log", "-c", "import time; print('on', flush=True); time.sleep(60)")
+    assert slow["exit_code"] == 124 and slow["seconds"] < 30
+    failed = gpu_check.timed(given, tmp_path / "failed.log", "-c", "raise SystemExit(3)")
+    assert failed["exit_code"] == 3 and failed["command"] == "python -c 'raise SystemExit(3)'"
+
+
+@pytest.mark.slow
+def test_a_benchmarks_result_is_read_back_and_its_model_deleted(gpu_check: ModuleType, tmp_path: Path) -> None:
+    given = SimpleNamespace(timeout=250.0, output=tmp_path)
+    small = gpu_check.sized("small", "64", "--repeats", "1", "--response-tokens", "8", "--variants", "plain,all")
+    found = gpu_check.bench(given, "step", "bench_step.py", *small)
+    assert found["exit_code"] == 0 and found["result"]["ratio"]["median"] > 0
+    assert (tmp_path / "step.log").read_text() and not list(tmp_path.glob("**/*.safetensors"))

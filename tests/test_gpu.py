@@ -1,4 +1,4 @@
-"""The same computation on a GPU as on the CPU: kernels, passes, rollouts, runs. On a machine without, CPU alone."""
+"""The same computation on a GPU as on the CPU, and runs of every kind on either; without a GPU, on the CPU alone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ENVIRONMENT, MIXED, ROOT, make_prompts
+from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts
+from test_training import REWARD_FOR_LENGTH
 
 from ral.lit.experience import Experience, Forward, remember
 from ral.models.family import FAMILIES
+from ral.models.fresh import write_model
 from ral.models.kernel import attend_shared
 from ral.models.layout import response_mask
 from ral.models.mllm import MLLM
@@ -31,7 +33,7 @@ SPECS = (AttentionSpec(), AttentionSpec(layers=(0, 2), heads=(1,)), AttentionSpe
 
 
 @pytest.fixture(autouse=True)
-def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions of patches in fp32; by default PyTorch lets a GPU round their inputs to ten bits."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
@@ -101,20 +103,18 @@ def scored(model: MLLM, device: str, spec: AttentionSpec) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("device", DEVICES)
-def test_passes_rows_losses_and_gradients_are_those_of_the_cpu(
-    device: str, family: str, load: Callable[..., MLLM]
-) -> None:
+@GPU
+def test_passes_rows_losses_and_gradients_are_those_of_the_cpu(family: str, load: Callable[..., MLLM]) -> None:
     for spec in SPECS:
-        for ours, theirs in zip(scored(load(family), device, spec), scored(load(family), "cpu", spec), strict=True):
+        for ours, theirs in zip(scored(load(family), "cuda", spec), scored(load(family), "cpu", spec), strict=True):
             close(ours, theirs, 1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("device", DEVICES)
-def test_rollouts_are_those_of_the_cpu(device: str, family: str, load: Callable[..., MLLM]) -> None:
+@GPU
+def test_rollouts_are_those_of_the_cpu(family: str, load: Callable[..., MLLM]) -> None:
     found = []
-    for where in ("cpu", device):
+    for where in ("cpu", "cuda"):
         model = load(family).to(where)
         prepared = model("prepare", make_prompts(model, MIXED))
         found.append(PolicySampler(3, temperature=0.9, max_new_tokens=7)(model, prepared, 5))
@@ -141,37 +141,52 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     loud = PolicySampler(3, temperature=0.9, max_new_tokens=7, noise=Noise(2.0, AttentionSpec()))
     first, again = (loud(model, prepared, 1) for _ in range(2))
     assert first.attention_rows is not None and again.attention_rows is not None
-    assert torch.equal(first.response_ids, again.response_ids) and first.attention_rows.shape != (0,)
-    assert not torch.equal(first.log_probs, rollout.log_probs)
+    assert torch.equal(first.response_ids, again.response_ids)
+    assert torch.equal(first.attention_rows, again.attention_rows)
+    same = first.response_ids[:, 0] == rollout.response_ids[:, 0]  # then the second token is the first to see noise
+    both = same & first.response_mask[:, 1] & rollout.response_mask[:, 1]
+    assert first.log_probs is not None and rollout.log_probs is not None
+    close(first.log_probs[same, 0], rollout.log_probs[same, 0], 1e-5)
+    moved = (first.attention_rows - want)[0, both, 0].abs().amax(-1)
+    assert both.any() and bool((moved > 0.01).all())
 
 
 RUNS = {
     "grpo": ["algo=grpo"],
+    "t_grpo": ["algo=t_grpo"],
     "ral": ["algo=ral"],
     "ral, lora in bf16, checkpointing": [
         *("algo=ral", "lora.rank=4", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"),
     ],
-    "ral, clips, ema": ["algo=ral", "algo.attention.against=ema", "algo.attention_policy.layers=[0,-1]"],
+    "ral, ema, two layers": ["algo=ral", "algo.attention.against=ema", "algo.attention_policy.layers=[0,-1]"],
     "ral_zero, frozen in memory": ["algo=ral_zero", "hardware.frozen_in_memory=true"],
-    "ral_distill": ["algo=ral_distill", "hardware.frozen_in_memory=true"],
+    "distill": ["algo=distill"],
+    "ral_distill, frozen in memory": ["algo=ral_distill", "hardware.frozen_in_memory=true"],
     "ral_explore": ["algo=ral_explore"],
     "ral_group": ["algo=ral_group"],
     "sft": ["algo=sft"],
     "plain path": ["algo=ral", "hardware.share_prompt=false"],
     "vision trained": [
-        "algo=ral",
-        "model.freeze_vision=false",
-        "algo.updates_per_rollout=1",
-        "algo.attention.against=reference",
+        *("algo=ral", "model.freeze_vision=false", "algo.updates_per_rollout=1", "algo.attention.against=reference"),
     ],
-    "8 prompts a pass": ["algo=ral", "hardware.micro_batch_prompts=8", "hardware.term_gradients=true"],
+    "all prompts in a pass": ["algo=ral", "hardware.micro_batch_prompts=4", "hardware.term_gradients=true"],
 }
 """Overrides that lead through different code on a device."""
+HARDWARE = {"cpu": ["hardware=cpu"], "cuda": ["hardware=single_gpu", "hardware.num_workers=0"]}
+ON_CPU = ["hardware.accelerator=cpu", "hardware.precision=32-true"]
 LAYOUTS = {
-    "ddp": ["hardware=ddp", "hardware.devices=1"],
-    "fsdp": ["hardware=fsdp", "hardware.devices=1"],
-    "fsdp, offload": ["hardware=fsdp", "hardware.devices=1", "hardware.strategy.offload=true"],
+    "ddp": ["hardware=ddp"],
+    "fsdp": ["hardware=fsdp"],
+    "fsdp, offload": ["hardware=fsdp", "hardware.strategy.offload=true"],
 }
+
+
+@pytest.fixture(scope="module")
+def signal(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Overrides without which a random model's run has no gradient: rewards that differ, a teacher of its own."""
+    folder = tmp_path_factory.mktemp("teacher")
+    write_model(folder, TEXTS, family="qwen2_5_vl", sizes=SMALL, seed=4, vocab_size=300)
+    return [f"model.teacher={folder}"]
 
 
 def lines_of(run: Path) -> list[dict[str, float]]:
@@ -180,45 +195,64 @@ def lines_of(run: Path) -> list[dict[str, float]]:
 
 
 def sound(run: Path, steps: int = 2) -> None:
-    """A run that made its steps with finite losses, was evaluated and exported."""
+    """A run whose every update moved the weights, that was evaluated and exported."""
     lines = lines_of(run)
-    losses = [line["train/loss"] for line in lines if "train/loss" in line]
-    assert len(losses) == steps and all(torch.tensor(losses).isfinite())
+    trained = [line for line in lines if "train/loss" in line]
+    assert len(trained) == steps and all(torch.tensor([line["train/loss"] for line in trained]).isfinite())
+    assert all(line["train/grad_norm"] > 0 and line["train/skipped_updates"] == 0 for line in trained)
     assert [line for line in lines if "eval/accuracy" in line]
     assert list((run / "hf").glob("*.safetensors"))
 
 
+def rewarded(name: str) -> list[str]:
+    """A reward that differs between random answers, where there is one."""
+    return [] if RUNS.get(name) == ["algo=sft"] else [REWARD_FOR_LENGTH]
+
+
 @pytest.mark.slow
-@GPU
 @pytest.mark.parametrize("name", RUNS)
-def test_every_kind_of_run_on_a_gpu(name: str, run: Callable[..., Path], small: list[str]) -> None:
-    sound(run("hardware=single_gpu", "hardware.num_workers=0", *RUNS[name], *small))
+@pytest.mark.parametrize("device", DEVICES)
+def test_every_kind_of_run(
+    device: str, name: str, run: Callable[..., Path], small: list[str], signal: list[str]
+) -> None:
+    sound(run(*HARDWARE[device], *RUNS[name], *small, *signal, *rewarded(name)))
 
 
 @pytest.mark.slow
-@GPU
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_one_rank_of_many_on_a_gpu(name: str, small: list[str], tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "train.py"), *LAYOUTS[name], "algo=ral", *small, "logger=jsonl"]
-    command += ["hardware.num_workers=0", f"hydra.run.dir={tmp_path / 'run'}"]
-    environment = ENVIRONMENT | {"CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "0")}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)
+@pytest.mark.parametrize("device", DEVICES)
+def test_one_rank_of_many(device: str, name: str, small: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "train.py"), *LAYOUTS[name], *(ON_CPU if device == "cpu" else [])]
+    command += ["algo=ral", *small, REWARD_FOR_LENGTH, "logger=jsonl", "hardware.devices=1", "hardware.num_workers=0"]
+    paths = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    done = subprocess.run(
+        [*command, f"hydra.run.dir={tmp_path / 'run'}"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     sound(tmp_path / "run")
 
 
 @pytest.mark.slow
-@GPU
-def test_a_run_goes_on_on_a_gpu_and_is_evaluated_there(
-    run: Callable[..., Path], small: list[str], tmp_path: Path
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_goes_on_and_is_evaluated(
+    device: str, run: Callable[..., Path], small: list[str], tmp_path: Path
 ) -> None:
-    gpu = ["hardware=single_gpu", "hardware.num_workers=0", "algo=ral", "checkpoint.every=1", *small]
-    whole = run(*gpu, folder="whole")
+    overrides = [*HARDWARE[device], "algo=ral", "checkpoint.every=1", *small, REWARD_FOR_LENGTH]
+    whole = run(*overrides, folder="whole")
     first = min((whole / "checkpoints").glob("step*"))
-    gone_on = run(*gpu, f"resume={first}", folder="on")
-    losses = [[x["train/loss"] for x in lines_of(r) if "train/loss" in x] for r in (whole, gone_on)]
-    assert len(losses[0]) == 2 and len(losses[1]) == 1
-    torch.testing.assert_close(losses[0][-1], losses[1][-1], atol=1e-3, rtol=1e-2)
-    command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={whole / 'hf'}", "device=cuda", "limit=4"]
+    on = run(*overrides, f"resume={first}", folder="on")
+    steps = [[line for line in lines_of(r) if "train/loss" in line] for r in (whole, on)]
+    assert [len(lines) for lines in steps] == [2, 1]
+    for key in ("train/reward", "train/response_length", "train/grad_norm", "train/learning_rate"):
+        assert steps[1][0][key] == pytest.approx(steps[0][1][key], rel=1e-2) and steps[0][1][key] > 0, key
+    ours, theirs = (MLLM.load(str(r / "hf")).network.state_dict() for r in (whole, on))
+    for key, value in ours.items():
+        torch.testing.assert_close(theirs[key], value, atol=2e-5, rtol=1e-3)
+    command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={whole / 'hf'}", f"device={device}", "limit=4"]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -16,7 +16,7 @@ from transformers import AutoConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 from ral.models.checks import check_spec, same_tokens
-from ral.models.family import FAMILIES, shareable, tiles, timed_runs
+from ral.models.family import FAMILIES, see_grids, shareable, tiles, timed_runs
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
@@ -121,6 +121,17 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     part = prepared.take([1, 2])
     assert torch.equal(part.deepstack, prepared.deepstack[:, 1:3, -part.deepstack.shape[2] :])
     assert torch.equal(prepared.repeat(2).deepstack, prepared.deepstack.repeat_interleave(2, 1))
+
+
+def test_features_come_joined_or_one_tensor_for_each_picture():
+    """Transformers 5.17 joins deepstack features of all pictures, later releases split them as they split the others."""
+    parts = [torch.arange(6.0).view(3, 2), torch.arange(4.0).view(2, 2) + 10]
+    media = {"pixel_values": torch.zeros(20, 4), "image_grid_thw": torch.ones(2, 3)}
+    for deepstack in ([tuple(parts)], [torch.cat(parts)]):
+        out = SimpleNamespace(pooler_output=tuple(parts), deepstack_features=deepstack)
+        model = SimpleNamespace(get_image_features=lambda *_, out=out, **__: out, get_video_features=None)
+        (seen,) = see_grids(model, media).values()
+        assert len(seen) == 2 and all(torch.equal(found, torch.cat(parts)) for found in seen)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -162,7 +162,7 @@ def see_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]
         if values in media:
             out = encode(media[values], media[grid], return_dict=True)
             parts = (out.pooler_output, *getattr(out, "deepstack_features", ()))
-            # one tensor for each picture or clip; deepstack features come joined from Transformers 5.17
+            # a tensor for each picture or clip, but joined deepstack features in Transformers 5.17
             seen[kind] = [part if isinstance(part, Tensor) else torch.cat(list(part)) for part in parts]
     return seen
 

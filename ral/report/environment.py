@@ -36,9 +36,13 @@ def processor_name() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def gpu_names() -> str:
+    """The GPUs of this machine, "none" without one."""
+    return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none"
+
+
 def environment() -> dict[str, str]:
     """Flat facts, all strings; nothing from the environment variables."""
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -47,7 +51,7 @@ def environment() -> dict[str, str]:
         **{name: version(name) for name in PACKAGES},
         "machine": platform.platform(),
         "cpu": f"{processor_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "gpu": ", ".join(gpus) or "none",
+        "gpu": gpu_names(),
     }
 
 

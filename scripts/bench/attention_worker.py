@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +81,16 @@ def update(
     optimizer.zero_grad()  # the side that waits needs no gradients
 
 
-def rest() -> None:
+def rest(gives_way: bool) -> None:
     """Leave the memory of a side that waits to the other."""
     give_back()
-    if torch.cuda.is_initialized():
+    if gives_way and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def main(spec: dict[str, Any]) -> None:
     """Load, then an update for each line asked."""
-    line = Line(rest)
+    line = Line(partial(rest, spec["gives_way"]))
     torch.set_num_threads(spec["threads"])
     device, kind = spec["device"], spec["variant"]
     model = MODELS[kind].load(spec["model"], dtype=spec["dtype"]).to(device)

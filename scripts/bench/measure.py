@@ -7,16 +7,16 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ral.errors import UserError
-from ral.report.environment import git_commit, processor_name
+from ral.report.environment import git_commit, gpu_names, processor_name
 
 SCRIPTS = Path(__file__).resolve().parents[1]
 MALLOC = {
@@ -34,12 +34,13 @@ class Worker:
     """A process that answers each line with one JSON line; what else it says goes to the file `log`."""
 
     def __init__(self, python: Path, module: str, spec: Mapping[str, Any], log: Path, threads: int) -> None:
+        own = os.environ.get("PYTHONPATH") if python == Path(sys.executable) else None  # not for another environment
         variables = {
             "OMP_NUM_THREADS": str(threads),
             "OMP_WAIT_POLICY": "passive",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH")))),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(SCRIPTS), own))),
             **MALLOC,
         }
         self.name, self.log = module, log
@@ -119,9 +120,7 @@ def machine(**versions: str) -> dict[str, Any]:
     """What the figures were taken on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
-    gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
-    facts |= {"gpu": ", ".join(gpus) or "none"}
-    return {**facts, "python": platform.python_version(), "commit": git_commit(), **versions}
+    return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -134,6 +133,11 @@ def range_text(values: Mapping[str, float], digits: int = 2) -> str:
     """median (min to max)."""
     median, low, high = (f"{values[k]:.{digits}f}" for k in ("median", "min", "max"))
     return f"{median} ({low} to {high})"
+
+
+def out_of_memory(error: UserError) -> bool:
+    """Whether a worker ended for want of the GPU's memory."""
+    return "out of memory" in str(error)
 
 
 def progress_bar() -> Progress:
