@@ -124,7 +124,7 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
 
 
 def test_features_come_joined_or_one_tensor_for_each_picture():
-    """Transformers 5.17 joins deepstack features of all pictures, later releases split them as they split the others."""
+    """Transformers 5.17 joins deepstack features of all pictures, later ones split them like the others."""
     parts = [torch.arange(6.0).view(3, 2), torch.arange(4.0).view(2, 2) + 10]
     media = {"pixel_values": torch.zeros(20, 4), "image_grid_thw": torch.ones(2, 3)}
     for deepstack in ([tuple(parts)], [torch.cat(parts)]):
