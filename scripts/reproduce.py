@@ -1,7 +1,7 @@
 """The paper's claims put to the test with the shipped model: rows x seeds of runs, statistics, figures, verdicts.
 
     python scripts/reproduce.py                                  # table `main`, 10 seeds: about an hour on two cores
-    python scripts/reproduce.py tables=main,grid,frames          # all that the claims want: two hours (`make reproduce`)
+    python scripts/reproduce.py tables=main,grid,frames          # what `make reproduce` runs: two hours
     python scripts/reproduce.py tables=main,lambda seeds=3
     python scripts/reproduce.py rows=grpo,ral seeds=0-4 processes=1
     python scripts/reproduce.py tables=main processes=0 docs=true     # no runs: tables and figures of what is there

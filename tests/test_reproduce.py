@@ -735,4 +735,4 @@ def test_real_cells_give_the_same_numbers_again(
 
 def test_the_makefile_runs_it() -> None:
     done = subprocess.run(["make", "-n", "reproduce", "ARGS=seeds=1"], cwd=ROOT, capture_output=True, text=True)
-    assert "scripts/reproduce.py docs=true resolution=true seeds=1" in done.stdout
+    assert "scripts/reproduce.py tables=main,grid,frames docs=true resolution=true seeds=1" in done.stdout

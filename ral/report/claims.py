@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 
 from ral.report.reproduction import (
     GROUNDING,
+    MEDIA,
+    TYPE,
     Along,
     Compared,
     RowResult,
     Run,
     TableResult,
+    by_type,
     compared,
     less,
-    metric_names,
     paired,
     values,
     with_holm,
@@ -32,8 +34,6 @@ ALPHA = 0.05  # p below it, after Holm's correction, decides
 MARGIN = 0.02  # accuracy: RAL is "not below base" where its interval lies above minus this
 SUPPORTED, CONTRADICTED, INCONCLUSIVE = "supported", "contradicted", "inconclusive"
 NOT_APPLICABLE = "does not apply"
-TYPE = "eval/accuracy_"
-MEDIA = ("image", "video", "text")
 AXES = {
     "tokens": ("visual tokens", "visual tokens a picture", "pictures"),
     "frames": ("frames", "frames of a clip", "clips"),
@@ -174,7 +174,7 @@ def _of(metric: str) -> str:
 def never_below(main: TableResult, base: Run | None) -> Claim:
     """(b): in the types of question where GRPO is below the shipped model by its interval, RAL is not."""
     text = "RAL is not below the shipped model where GRPO is, by type of question"
-    metrics = [metric for metric in metric_names(main, TYPE) if metric.removeprefix(TYPE) not in MEDIA]
+    metrics = [metric for metric in by_type(main) if metric.removeprefix(TYPE) not in MEDIA]
     grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
     known = {metric: c for metric, c in grpo.items() if c.found is not None}
     if base is None or not known:

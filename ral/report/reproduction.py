@@ -16,6 +16,9 @@ from ral.report.plan import DONE, Row, Table, command_line, is_done, metrics, ru
 from ral.report.statistics import Interval, holm, interval, sign_flip_p
 
 ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
+TYPE = f"{ACCURACY}_"
+MEDIA = ("image", "video", "text")
+"""What accuracies are of beside the types of question; a question counts in its type and in its medium."""
 ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video"}
 """The accuracy that a table's axis is about."""
 LAYER = "eval/grounding_layer_"
@@ -205,6 +208,13 @@ def along(result: TableResult) -> Along:
 def metric_names(found: TableResult, prefix: str) -> list[str]:
     """The metrics of last evaluations that begin with a prefix, sorted."""
     return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
+
+
+def by_type(found: TableResult) -> dict[str, str]:
+    """{metric: what it is of} of accuracies by type of question, then by medium."""
+    names = {metric: metric.removeprefix(TYPE) for metric in metric_names(found, TYPE)}
+    ordered = sorted(names, key=lambda metric: (names[metric] in MEDIA, metric))
+    return {m: f"on {names[m]}" if names[m] in MEDIA else names[m].replace("_", " ") for m in ordered}
 
 
 def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:

@@ -13,10 +13,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ral.report.claims import TYPE, Resolution
+from ral.report.claims import Resolution
 from ral.report.curves import LIGHT
 from ral.report.plan import MAIN
-from ral.report.reproduction import ACCURACY, LAYER, RowResult, Run, TableResult, along, metric_names, paired, values
+from ral.report.reproduction import (
+    ACCURACY,
+    LAYER,
+    RowResult,
+    Run,
+    TableResult,
+    along,
+    by_type,
+    metric_names,
+    paired,
+    values,
+)
 from ral.report.reproduction_facts import thinks
 from ral.report.statistics import interval
 
@@ -152,7 +163,7 @@ def finals(result: TableResult) -> Figure:
 
 def types(result: TableResult) -> Figure:
     """Mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
-    metrics, rows = metric_names(result, TYPE), result.full
+    metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
     reach = max(float(np.abs(change).max()), 1.0)
@@ -162,8 +173,7 @@ def types(result: TableResult) -> Figure:
     for (n, k), value in np.ndenumerate(means):
         ink = "white" if abs(change[n, k]) > DARK * reach else "black"
         axes.text(k, n, f"{value:.1f}", ha="center", va="center", fontsize=8, color=ink)
-    names = [metric.removeprefix(TYPE).replace("_", " ") for metric in metrics]
-    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=20, ha="right")
+    axes.set_xticks(range(len(metrics)), list(metrics.values()), fontsize=8, rotation=20, ha="right")
     axes.set_yticks(range(len(rows)), [row.row.label for row in rows], fontsize=8)
     bar = figure.colorbar(image, ax=axes)
     bar.set_label(f"points above {rows[0].row.label}", fontsize=8, color=LIGHT.ink)
@@ -237,7 +247,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
     for result in (r for r in results if r.full):
         if result.table.name == MAIN:
             figures |= {"curves": curves(result, base), "finals": finals(result)}
-            figures |= {"types": types(result)} if metric_names(result, TYPE) else {}
+            figures |= {"types": types(result)} if by_type(result) else {}
             figures |= {"layers": layers(result)} if metric_names(result, LAYER) else {}
         if result.table.kl:
             figures[f"{result.table.name}_kl"] = against_kl(result)

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.errors import UserError
-from ral.report.claims import ALPHA, MARGIN, TYPE, Claim, Comparison, Resolution, family
+from ral.report.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.report.plan import MAIN
 from ral.report.reproduction import (
     GROUNDING,
     LAYER,
+    TYPE,
     RowResult,
     Run,
     TableResult,
+    by_type,
     metric_names,
     values,
 )
@@ -122,9 +124,14 @@ def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
     """Accuracy, by type, grounding."""
     parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
     parts += [shown(figures, "curves", "finals")]
-    parts += ["\nAccuracy by type of question, percent:\n", by_metric(result, TYPE), shown(figures, "types")]
+    parts += [
+        "\nAccuracy by type of question and, once more, by medium, percent:\n",
+        types_table(result),
+        shown(figures, "types"),
+    ]
     parts += ["\nGrounding by decoder layer (0 is the first), percent of the answer tokens' attention on the medium:\n"]
-    parts += [by_metric(result, LAYER), shown(figures, "layers")]
+    layers = {metric: metric.removeprefix(LAYER) for metric in metric_names(result, LAYER)}
+    parts += [by_metric(result, layers), shown(figures, "layers")]
     return "\n".join(part for part in parts if part)
 
 
@@ -174,14 +181,20 @@ def share_text(row: RowResult) -> str:
     return "not known" if share is None else number(100 * share)
 
 
-def by_metric(result: TableResult, prefix: str) -> str:
-    """A column for each metric with a prefix: means over runs with intervals."""
-    metrics = metric_names(result, prefix)
-    rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in metrics)] for row in result.full]
-    counts = question_counts(next(iter(result.full[0].runs.values()))) if metrics and prefix == TYPE else {}
-    names = [metric.removeprefix(prefix) for metric in metrics]
-    head = [name.replace("_", " ") + (f" (n={counts[name]})" if name in counts else "") for name in names]
-    return table(["", *head], rows) if metrics else ""
+def types_table(result: TableResult) -> str:
+    """A column for each type of question, with how many there are, and for each medium."""
+    names = by_type(result)
+    counts = question_counts(next(iter(result.full[0].runs.values()))) if names else {}
+    kinds = {metric: metric.removeprefix(TYPE) for metric in names}
+    return by_metric(
+        result, {m: name + (f" (n={counts[kinds[m]]})" if kinds[m] in counts else "") for m, name in names.items()}
+    )
+
+
+def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
+    """A column for each metric, {metric: head}: means over runs with intervals."""
+    rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in names)] for row in result.full]
+    return table(["", *names.values()], rows) if names else ""
 
 
 def _mean(row: RowResult, metric: str) -> Interval | None:
