@@ -525,6 +525,7 @@ def test_runs_at_each_number_decide_whether_a_lead_grows(tmp_path: Path) -> None
     assert save(figures, tmp_path) == {"frames_lead": "frames_lead.png"}
     text = write(Page([found], [claim], {}, None, {"frames_lead": "x.png"}))
     assert "![RAL less GRPO, runs of their own at each number](x.png)" in text
+    assert "A claim rests on its first and last rows" in text and "Indicative" not in text
 
 
 def test_a_lead_is_not_judged_between_other_ends_while_runs_are_missing(tmp_path: Path) -> None:
@@ -666,6 +667,7 @@ def test_docs_are_never_made_of_less_than_there_is(
     assert scripts.main.main([*arguments, "docs=true"]) == 0
     text = (docs / "results.md").read_text()
     assert "| grpo | 11 |" in text and "| lambda 5 | 1 of 10 |" not in text and "| lambda 5 | 1 of 5 |" in text
+    assert text.count("Indicative, runs a row: 0; no claim") == 1 and "Indicative, runs a row: 1; no claim" in text
     assert "lambda_attn" in text and "gamma_attn" in text and "updates" not in text.split("### Commands")[0]
     assert scripts.main.main(arguments) == 0
     tables = json.loads((output / "results.json").read_text())["tables"]

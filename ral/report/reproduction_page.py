@@ -203,10 +203,19 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 
 def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
-    """An ablation."""
-    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result)]
+    """An ablation, or a table that a claim rests on."""
+    parts = [f"### {result.table.title}\n", standing(result), accuracy_table(result), attainable_of(result)]
     names = (f"{result.table.name}_kl", f"{result.table.name}_lead")
     return "\n".join(part for part in [*parts, shown(figures, *names)] if part)
+
+
+def standing(result: TableResult) -> str:
+    """What a table other than `main` is good for."""
+    if result.table.axis:
+        return "A claim rests on its first and last rows; the rows between are indicative.\n"
+    counts = sorted({len(row.runs) for row in result.full}) or [0]
+    runs = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"Indicative, runs a row: {runs}; no claim rests on it.\n"
 
 
 def attainable_of(result: TableResult) -> str:
