@@ -1,6 +1,6 @@
 """Everything that wants a GPU, in one command: tests, the default run, steps of a 3B shape, the benchmarks.
 
-    python scripts/gpu_check.py                               # all parts, on one GPU: set up for an hour at most
+    python scripts/gpu_check.py                               # all parts, on one GPU
     python scripts/gpu_check.py --parts tiny 3b               # some
     python scripts/gpu_check.py --parts tiny 3b --hardware cpu --shape small --prompt-tokens 64   # without one
 
