@@ -176,7 +176,7 @@ def report(
     found: dict[str, Resolution] = {axis: reproduce_resolution.read(points, axis) for axis in ("tokens", "frames")}
     if settings.resolution or any(found.values()):
         problems += reproduce_resolution.missing(points)
-    trained = {result.table.axis: along(result) for result in results if result.table.axis}
+    trained = {result.table.axis: along(result) for result in results if result.table.axis and result.rows}
     claims = judge(main, base, found, trained) if main else []
     figures, env = draw(results, base, found), environment()
     page = Page(results, claims, env, base, save(figures, output), found, problems, choice)

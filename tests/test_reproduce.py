@@ -528,6 +528,22 @@ def test_runs_at_each_number_decide_whether_a_lead_grows(tmp_path: Path) -> None
     assert "A claim rests on its first and last rows" in text and "Indicative" not in text
 
 
+@pytest.mark.parametrize("rows", ["grpo", "grpo, 16;ral, 16"])
+def test_a_part_of_the_tables_is_analysed_without_a_verdict_on_growth(
+    rows: str, scripts: SimpleNamespace, tmp_path: Path
+) -> None:
+    """No row of `grid` and `frames`, or those of one number alone."""
+    made(tmp_path, "experiment=grpo", 0, {1: 0.5})
+    for name in ("grpo", "ral"):
+        for seed in range(2):
+            own = {"eval/accuracy_image": 0.5, "eval/accuracy_video": 0.5}
+            made(tmp_path, f"experiment={name} algo.learning_rate=2e-4 eval.every=0", seed, {1: 0.5}, **own)
+    arguments = ["tables=main,grid,frames", f"rows={rows}", "processes=0", f"output={tmp_path}"]
+    assert scripts.main.main(arguments) == 0
+    claims = {c["letter"]: c for c in json.loads((tmp_path / "results.json").read_text())["claims"]}
+    assert [claims[letter]["comparisons"][0]["found"] for letter in ("c", "c'")] == [None, None]
+
+
 def test_a_lead_is_not_judged_between_other_ends_while_runs_are_missing(tmp_path: Path) -> None:
     claim, found = frames_claim(tmp_path, False)
     assert along(found).ends == (8, 32) and claim.comparisons[0].found is None and claim.verdict == INCONCLUSIVE

@@ -213,7 +213,7 @@ def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) 
     between: the two, whatever there are runs of; None: the smallest and the largest of all seeds.
     """
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
-    at = sorted(between or {value for own in (*ral.values(), *grpo.values()) for value in own})
+    at = sorted(set(between or (value for own in (*ral.values(), *grpo.values()) for value in own)))
     if len(at) < 2:
         return Comparison(f"(ral - grpo), {what}", None)
     ends, seeds = {at[0], at[-1]}, ral.keys() | grpo.keys()

@@ -19,7 +19,7 @@ import yaml
 from ral.errors import UserError
 
 MAIN = "main"
-"""The table that the claims are about; the others are ablations."""
+"""The table that the claims are about, but those about more tokens and frames, which have tables with an axis."""
 DONE = "done.json"
 """Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
 THREADS = "1"  # of a run: other numbers of threads add floats up in another order
