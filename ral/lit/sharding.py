@@ -10,8 +10,8 @@ class Sharded(ModelParallelStrategy):
     """One shard a process: devices on each of num_nodes machines.
 
     offload: shards of weights, gradients and optimizer state rest in main memory; a layer is on the device while used.
-    `shard_layers` has to be told the same. sum_once: gradients are summed over ranks once an update, for which each holds
-    a whole one; False: once a micro-batch, of the same values.
+    `shard_layers` has to be told the same. sum_once: gradients are summed over ranks once an update, for which each
+    holds a whole one; False: once a micro-batch, of the same values.
     """
 
     def __init__(self, devices: int, num_nodes: int, offload: bool = False, sum_once: bool = True) -> None:

@@ -33,9 +33,20 @@ from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
 from ral.types import Loss
 
 MAX_LOG_RATIO = 20.0
-"""Log-ratios are clamped to +-20 nats: exp(20) = 5e8 stays finite in fp32; clamped tokens are counted."""
-MAX_K3 = 10.0
-"""The k3 estimate of KL is clamped to 10 nats per token, beyond which its exponential dominates every other token."""
+"""Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
+K3_LOG_RATIO = 2.610868638149876
+"""Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
+
+
+def exp_then_straight(x: Tensor, bound: float) -> Tensor:
+    """exp(x) up to `bound`, its tangent beyond: no jump in value or slope, no end of the slope, no overflow."""
+    beyond = torch.where(x > bound, x - bound, torch.zeros_like(x))
+    return x.clamp_max(bound).exp() * (1 + beyond)
+
+
+def half_square_then_straight(x: Tensor, bound: float) -> Tensor:
+    """x^2 / 2 up to |x| = bound, its tangents beyond."""
+    return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
 
 
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
@@ -65,7 +76,7 @@ def token(
     on the attention.
     """
     log_ratio = log_probs - anchor_log_probs
-    ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    ratio = exp_then_straight(log_ratio, MAX_LOG_RATIO)
     advantage = advantages[:, None]
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
     surrogate = torch.minimum(ratio * advantage, clipped)
@@ -79,14 +90,17 @@ def token(
 
 
 def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, estimator: str) -> Tensor:
-    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats."""
-    log_ratio = (reference_log_probs - log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats.
+
+    Straight beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends.
+    """
+    log_ratio = reference_log_probs - log_probs
     if estimator == "k1":
         return -log_ratio
     if estimator == "k2":
-        return log_ratio**2 / 2
+        return half_square_then_straight(log_ratio, MAX_LOG_RATIO)
     if estimator == "k3":
-        return (log_ratio.exp() - log_ratio - 1).clamp_max(MAX_K3)
+        return exp_then_straight(log_ratio, K3_LOG_RATIO) - log_ratio - 1
     raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
 
 
@@ -99,10 +113,17 @@ def kl(
     coef: float = 0.04,
     estimator: str = "k3",
 ) -> Loss:
-    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator."""
+    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator.
+
+    On tokens of the policy itself the gradient is, in the mean, that of KL(pi || pi_ref) with k2 and that of
+    KL(pi_ref || pi) with k3; k1 has none (docs/method.md) and is refused.
+    """
+    if estimator == "k1":
+        raise ValueError("the KL estimator k1 has no gradient in the mean: write k2, which has that of its mean, or k3")
     values = kl_estimate(log_probs, reference_log_probs, estimator)
-    clamped = values.detach() >= MAX_K3 if estimator == "k3" else torch.zeros_like(mask)
-    metrics = {"kl": _mean(values, mask), "clamped_kl": _mean(clamped, mask)}
+    log_ratio = (reference_log_probs - log_probs).detach()
+    beyond = log_ratio > K3_LOG_RATIO if estimator == "k3" else log_ratio.abs() > MAX_LOG_RATIO
+    metrics = {"kl": _mean(values, mask), "clamped_kl": _mean(beyond, mask)}
     return Loss(_weighted(values, weights, mask, coef), metrics)
 
 
