@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from ral.models.mllm import MLLM, Prepared, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
-from ral.ops.signals import frozen_needs
+from ral.ops.signals import OF_A_POLICY, frozen_needs
 from ral.types import Rollout
 
 
@@ -40,10 +40,14 @@ class Experience:
 
 @dataclass(frozen=True)
 class Forward:
-    """How signals are computed from a model: the sampling temperature and the attention that counts."""
+    """How signals are computed from a model: the sampling temperature and the attention that counts.
+
+    offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
+    """
 
     temperature: float
     spec: AttentionSpec
+    offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
     def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""

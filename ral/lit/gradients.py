@@ -15,6 +15,15 @@ BUCKET = 2**24
 """Numbers that travel at once (64 MB in fp32), so that a whole second gradient never exists."""
 
 
+def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
+    """The loss, with a backward pass that goes through every layer also where the terms use a part of the network.
+
+    hidden [N C D]: the last states; None where the loss is of them anyway. Attention alone leaves the last layer from
+    inside, and a sharded layer (FSDP2) gathers its weights when a gradient reaches its output.
+    """
+    return loss if hidden is None else loss + hidden[:0].float().sum()
+
+
 def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
     """Backward passes in which Lightning's wrapper of the module (DDP) leaves gradients alone.
 

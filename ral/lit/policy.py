@@ -20,7 +20,7 @@ from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
 from ral.lit.evaluation import evaluate_prompts
 from ral.lit.experience import Experience, Forward, freeze, remember
-from ral.lit.gradients import average_over_ranks, without_wrapper
+from ral.lit.gradients import average_over_ranks, through_all, without_wrapper
 from ral.lit.metrics import Meter, rollout_pairs
 from ral.lit.temporal import Temporal
 from ral.models.mllm import MLLM, Prepared, save_network
@@ -203,7 +203,7 @@ class PolicyModule(L.LightningModule):
             values.append({name: loss.value.detach() for name, loss in losses.items()})
             total = torch.stack([loss.value for loss in losses.values()]).sum()
             self.diagnostics.during(self, update, done[-1], live, losses)
-            self.add_gradients(total, last=part is experience[-1])
+            self.add_gradients(through_all(total, live["hidden"]), last=part is experience[-1])
         self.diagnostics.update_done(self, update)
         parameters = [p for _, p in self.policy.trained_parameters()]
         average_over_ranks(parameters)
