@@ -87,6 +87,19 @@ class Forward:
         }
 
 
+def cut(valid: Tensor, mask: Tensor, prompts: int) -> list[list[int]]:
+    """Micro-batches of at most `prompts` prompts that take similar numbers of positions, so that little is padding.
+
+    valid [B P] of prompt tokens, mask [N C] of response tokens. A prompt takes its own length and, for each of its
+    responses, that of the longest. Within a micro-batch prompts stand by their own length.
+    """
+    own, responses = valid.sum(1), mask.sum(1).view(len(valid), -1)
+    lengths, costs = own.tolist(), (own + responses.amax(1) * responses.shape[1]).tolist()
+    order = sorted(range(len(costs)), key=lambda n: costs[n])
+    parts = [order[start : start + prompts] for start in range(0, len(order), prompts)]
+    return [sorted(part, key=lambda n: (lengths[n], n)) for part in parts]
+
+
 def freeze(
     forward: Forward,
     models: Mapping[str, tuple[MLLM, Prepared]],
@@ -96,14 +109,11 @@ def freeze(
 ) -> list[Experience]:
     """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}. Prompts of similar length share a micro-batch.
+    models: {name: (network, its view of the prompts)}. Prompts of similar cost share a micro-batch.
     """
     wanted = frozen_needs(needs)
-    lengths = batch.prepared.prompts.valid.sum(1).tolist()
-    order = sorted(range(len(lengths)), key=lambda n: lengths[n])
     batches = []
-    for start in range(0, len(order), prompts):
-        chosen = order[start : start + prompts]
+    for chosen in cut(batch.prepared.prompts.valid, batch.rollout.response_mask, prompts):
         part = batch.take(chosen)
         signals = {
             f"{name}_{kind}": value

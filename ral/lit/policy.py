@@ -194,7 +194,7 @@ class PolicyModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         optimizer.zero_grad()
         self.set_learning_rate(optimizer)
-        needs = self.needs | self.diagnostics.needs(self.settings.updates_per_rollout)
+        needs = self.needs | self.diagnostics.needs(self.needs, self.settings.updates_per_rollout, self.rollout_step)
         done, values = [], []
         for part in experience:
             live = self.passes.live(self.policy, part, needs)
