@@ -1,8 +1,8 @@
 """What a run's configuration must look like, and the check that it does, before anything heavy is imported.
 
-Three layers, cheapest first: the schemas of ral.schema (types, misspelt and missing keys), the rules
-(contradictions between fields), and the signatures of every `_target_` node. A problem raises UserError: one line,
-with the dotted key.
+Four layers, cheapest first: the schemas of ral.schema (types, misspelt and missing keys), the rules here and in
+ral.ranges (contradictions between fields, numbers that train nothing), the signatures of every `_target_` node, and
+what the functions of the objective ask for (ral.terms). A problem raises UserError: one line, with the dotted key.
 
 Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
@@ -10,6 +10,8 @@ Nodes with `_target_` beyond a group's schema are checked against the callable t
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,8 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.errors import UserError
+from ral.ranges import RANGES, doubts
 from ral.schema import Node, Train
 from ral.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
+from ral.signature import select as _select
+from ral.terms import starts_moving, wrong_terms
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -116,14 +121,6 @@ COUNTS = (
 """Fields that count something of which there must be at least one; null where a field allows it means all."""
 
 
-def _select(cfg: Node, key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
-    value: Any = cfg
-    for name in key.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
 def counts_are_positive(cfg: Node) -> str | None:
     """Counts of steps, responses, updates and processes start at 1."""
     for key in COUNTS:
@@ -161,44 +158,10 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
-GROUP_RELATIVE = frozenset({"token", "attention", "explore", "group_attention"})
-"""Terms weighted by the advantage, which compares the responses to one prompt with each other."""
-
-
-def groups_can_be_compared(cfg: Node) -> str | None:
-    """An advantage relative to the group needs a group."""
-    algo = cfg["algo"]
-    used = GROUP_RELATIVE.intersection(algo["objective"])
-    if algo["rollouts"] and used and algo["group_size"] < 2:
-        return (
-            f"algo.group_size={algo['group_size']}: the advantage compares the responses to one prompt with each other,"
-            " and one response has nothing to be compared with; write algo.group_size=2 or more (the paper uses 8)"
-        )
-    return None
-
-
 def pairs_have_two_responses(cfg: Node) -> str | None:
     """Preferences are between two given responses."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
         return "algo.preferences=true trains on pairs as they are given: write algo.group_size=2 algo.rollouts=false"
-    return None
-
-
-ANCHORS = ("old", "reference", "ema")
-RATIO = "ral.ops.objectives.token"
-"""The term whose ratio may also be taken to what the sampler drew from."""
-
-
-def anchors_are_known(cfg: Node) -> str | None:
-    """What a term compares with is a model that the update has signals of."""
-    algo = cfg["algo"]
-    for name in algo["objective"]:
-        term = algo[name]
-        known = (*ANCHORS, "sampler") if term.get("_target_") == RATIO else ANCHORS
-        against = term.get("against", "old")
-        if against not in known:
-            ways = " or ".join(f"algo.{name}.against={anchor}" for anchor in known)
-            return f"algo.{name}.against={against!r} is unknown: write {ways}"
     return None
 
 
@@ -207,25 +170,6 @@ def noise_is_positive(cfg: Node) -> str | None:
     sigma = _select(cfg, "algo.sampler.noise.sigma")
     if isinstance(sigma, int | float) and sigma <= 0:
         return f"algo.sampler.noise.sigma={sigma} is too small: write more than 0, or algo.sampler.noise=null"
-    return None
-
-
-def attention_has_a_signal(cfg: Node) -> str | None:
-    """RAL with one update per rollout against the old policy has no attention signal (paper section 3, Eq. 3)."""
-    algo = cfg["algo"]
-    attention = algo.get("attention")
-    if attention is None or "attention" not in algo["objective"]:
-        return None
-    if (
-        attention.get("against", "old") == "old"
-        and algo["updates_per_rollout"] == 1
-        and attention.get("coef", 1.0) != 0
-    ):
-        return (
-            "algo.updates_per_rollout=1 with algo.attention.against=old leaves the attention term without any signal:"
-            " the divergence from the old policy and its gradient are zero until the weights have moved, so this would"
-            " be plain GRPO; write algo.updates_per_rollout=2 or more, or algo.attention.against=reference or ema"
-        )
     return None
 
 
@@ -304,16 +248,14 @@ RULES: tuple[Rule, ...] = (
     temperature_is_positive,
     bad_share_is_a_share,
     terms_exist,
-    groups_can_be_compared,
     pairs_have_two_responses,
-    anchors_are_known,
     noise_is_positive,
-    attention_has_a_signal,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,
     precision_keeps_weights_exact,
     adapters_stand_alone,
+    *RANGES,
 )
 
 
@@ -323,9 +265,17 @@ def rules(cfg: Node) -> Iterator[str]:
 
 
 def check(cfg: DictConfig, schema: type = Train) -> None:
-    """UserError with the first problem of a composed configuration: schema, then rules, then signatures."""
+    """UserError with the first problem of a composed configuration: schema, rules, signatures, terms of the objective.
+
+    What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
+    """
     tree = plain(cfg)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)
     bind_all(tree)
+    if (message := next(wrong_terms(tree), None)) is not None:
+        raise UserError(message)
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        for line in filter(None, (*doubts(tree), starts_moving(tree))):
+            print(f"warning: {line}", file=sys.stderr, flush=True)

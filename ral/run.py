@@ -16,7 +16,7 @@ import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
+from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
@@ -52,6 +52,11 @@ RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
 SIGNALLED = 128
 """Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
+
+
+def instantiate(node: Any, **more: Any) -> Any:
+    """What a `_target_` node makes; its lists and mappings are plain ones: below here nothing knows of OmegaConf."""
+    return hydra_instantiate(node, _convert_="all", **more)
 
 
 def train(cfg: DictConfig) -> float | None:

@@ -219,6 +219,14 @@ def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from walk(item, f"{key}[{index}]")
 
 
+def select(tree: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; None where there is none."""
+    value: Any = tree
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 def bind_all(tree: Mapping[str, Any]) -> None:
     """Bind every `_target_` node of a tree, nested ones and those in lists too."""
     for key, value in walk(tree):

@@ -16,7 +16,8 @@ from ral.types import Example, Rollout
 
 def noted(parameters: list[Tensor], number: int) -> None:
     """Write the gradients of this update, whole, from the first rank."""
-    whole = [p.grad.full_tensor() if hasattr(p.grad, "full_tensor") else p.grad for p in parameters]
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    whole = [g.full_tensor() if hasattr(g, "full_tensor") else g for g in grads]
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0:
         folder = Path(os.environ["GRADIENTS"])
         folder.mkdir(parents=True, exist_ok=True)

@@ -37,15 +37,17 @@ FILES = {
         rollouts: true
         group_size: 8
         updates_per_rollout: 4
-        token: {_target_: collections.namedtuple, _partial_: true}
+        token: {_target_: light_terms.token, _partial_: true}
+        advantage: {_target_: light_terms.relative, _partial_: true}
         """,
     "algo/ral.yaml": """
         objective: [token, attention]
         rollouts: true
         group_size: 8
         updates_per_rollout: 4
-        token: {_target_: collections.namedtuple, _partial_: true}
-        attention: {_target_: builtins.dict, _partial_: true, coef: 1.0, against: old}
+        token: {_target_: light_terms.token, _partial_: true}
+        advantage: {_target_: light_terms.relative, _partial_: true}
+        attention: {_target_: light_terms.look, _partial_: true, coef: 1.0, against: old}
         """,
     "model/tiny.yaml": "pretrained: models/tiny",
     "dataset/toy.yaml": "{path: toy.json, limit: null}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import itertools
+import subprocess
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from ral import cli, config
 from ral.errors import UserError
 from ral.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, walk
+from ral.terms import wrong_terms
 
 HERE = __name__
 
@@ -32,6 +35,12 @@ class Algo:
     group_size: int
     updates_per_rollout: int
     temperature: float = 1.0
+    ema_decay: float = 0.99
+    learning_rate: float = 1e-6
+    final_learning_rate: float = 0.1
+    warmup: int = 0
+    prompts_per_step: int = 8
+    attention_policy: config.Node = field(default_factory=dict)
 
 
 @dataclass
@@ -48,6 +57,8 @@ class Toy:
     dataset: config.Node
     hardware: config.Node
     reward: config.Node
+    optim: config.Node = field(default_factory=dict)
+    lora: config.Node = field(default_factory=dict)
 
 
 @pytest.fixture(autouse=True)
@@ -101,12 +112,18 @@ def term(name: str, **keywords: Any) -> dict[str, Any]:
     return {"_target_": f"{HERE}.{name}", "_partial_": True, **keywords}
 
 
+def light(name: str, **keywords: Any) -> dict[str, Any]:
+    """The same for a callable of light_terms.py."""
+    return {"_target_": f"light_terms.{name}", "_partial_": True, **keywords}
+
+
 def valid(**changes: Any) -> DictConfig:
     """A configuration without a mistake, and then dotted changes to it."""
     algo = {"objective": ["token", "attention"], "rollouts": True, "group_size": 8, "updates_per_rollout": 4}
     nodes: dict[str, Any] = {group: {} for group in ("model", "dataset", "reward")}
     nodes["hardware"] = {"precision": "32-true"}
-    terms = {"token": term("clip"), "attention": term("anything", coef=1.0, against="old")}
+    terms = {"token": light("token"), "attention": light("look", coef=1.0, against="old")}
+    terms["advantage"] = light("relative")
     top = {"seed": 0, "max_steps": 60, "name": "x", "resume": None, "debug": False}
     cfg = OmegaConf.create({**top, "algo": {**algo, **terms}, **nodes})
     for key, value in changes.items():
@@ -194,7 +211,10 @@ def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:
 def test_a_group_of_one_is_rejected_where_responses_are_compared() -> None:
     assert message(algo__group_size=1).startswith("algo.group_size=1: the advantage compares")
     check(valid(algo__group_size=1, algo__rollouts=False))
-    check(valid(algo__group_size=1, algo__objective=["guide"], algo__guide=term("clip")))
+    check(valid(algo__group_size=1, algo__objective=["guide"], algo__guide=light("likelihood")))
+    check(valid(algo__group_size=1, algo__advantage=term("clip")))  # not relative to the group
+    renamed = message(algo__group_size=1, algo__objective=["reinforce"], algo__reinforce=light("token"))
+    assert renamed.startswith("algo.group_size=1: the advantage compares")
 
 
 def test_the_objective_names_terms_that_exist() -> None:
@@ -217,6 +237,114 @@ def test_one_update_against_the_old_policy_is_rejected_with_both_ways_out() -> N
     assert TRAP in said
     assert "algo.updates_per_rollout=2" in said
     assert "algo.attention.against=reference or ema" in said
+
+
+def test_a_renamed_attention_term_is_rejected_too() -> None:
+    look = {"algo__objective": ["token", "look"], "algo__look": light("look"), "algo__updates_per_rollout": 1}
+    said = message(**look)
+    assert "leaves the look term without any signal" in said and "algo.look.against=reference or ema" in said
+    check(valid(**look, algo__look__coef=0.0))
+    assert "algo.look.against=ema" in message(**look, algo__look__against="ema", algo__ema_decay=0)
+
+
+@pytest.mark.parametrize(
+    ("node", "passes", "said"),
+    [
+        ("misspelt", None, "asks for the signal 'log_prob', which does not exist; did you mean log_probs"),
+        ("number_before_the_star", None, "asks for the signal 'scale', which does not exist; numbers from yaml stand"),
+        ("scored", None, "asks for the signal 'scores', which is not among those of this algorithm's passes: advan"),
+        ("token", "Passes", "asks for the signal 'log_probs', which is not among those of this algorithm's passes: "),
+    ],
+)
+def test_a_signal_that_the_run_does_not_have_is_named(node: str, passes: str | None, said: str) -> None:
+    algo = {"algo__objective": ["x"], "algo__x": light(node)}
+    algo |= {} if passes is None else {"algo__passes": {"_target_": f"light_terms.{passes}"}}
+    assert message(**algo).startswith(f"algo.x: light_terms.{node} {said}")
+
+
+def test_signals_that_are_there_pass() -> None:
+    check(valid(algo__objective=["x"], algo__x=light("scored"), algo__passes={"_target_": "light_terms.Passes"}))
+    check(
+        valid(algo__objective=["x"], algo__x=light("misspelt"), algo__passes={"_target_": "light_terms.SilentPasses"})
+    )
+    check(valid(algo__objective=["x"], algo__x={**light("number_before_the_star"), "scale": 2.0}))
+
+
+def test_the_table_of_signals_needs_no_torch() -> None:
+    code = "import sys, ral.config, ral.ops.signals; assert 'torch' not in sys.modules and ral.ops.signals.SIGNALS"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+SAMPLER = {"_target_": f"{HERE}.anything", "first": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"algo__token__coef": 0.0, "algo__attention__coef": 0}, "every term of algo.objective has coef=0"),
+        (
+            {"algo__attention__against": "ema", "algo__ema_decay": 1.0},
+            "algo.ema_decay=1 with algo.attention.against=ema",
+        ),
+        ({"algo__ema_decay": 1.5}, "algo.ema_decay=1.5 is no share"),
+        ({"algo__final_learning_rate": 10.0}, "algo.final_learning_rate=10.0 is no share"),
+        ({"algo__learning_rate": -1e-6}, "algo.learning_rate=-1e-06 is too small"),
+        ({"algo__warmup": -1}, "algo.warmup=-1 is too small"),
+        ({"optim": {"max_grad_norm": 0.0}}, "optim.max_grad_norm=0.0 scales every gradient to nothing"),
+        ({"hardware__micro_batch_prompts": 0}, "hardware.micro_batch_prompts=0 is too small"),
+        (
+            {"algo__sampler": {**SAMPLER, "temperature": 0.5}, "algo__temperature": 0.9},
+            "algo.sampler.temperature=0.5 di",
+        ),
+        ({"algo__sampler": {**SAMPLER, "group_size": 4}}, "algo.sampler.group_size=4 differs from algo.group_size=8"),
+        ({"algo__sampler": {**SAMPLER, "greedy": True}}, "algo.sampler.greedy=true makes all responses"),
+        (
+            {"hardware__devices": 3, "algo__prompts_per_step": 8},
+            "algo.prompts_per_step=8 cannot be dealt out evenly to 3",
+        ),
+        ({"reward": {"parts": {"accuracy": {"weight": 0.0}}}}, "every part of the reward has weight=0"),
+        ({"lora": {"rank": 4, "alpha": 0.0, "targets": ["q"]}, "model__freeze_vision": True}, "lora.alpha=0.0 leaves"),
+        ({"lora": {"rank": 4, "alpha": 8, "targets": []}, "model__freeze_vision": True}, "lora.targets is empty"),
+        ({"algo__attention_policy": {"layers": []}}, "algo.attention_policy.layers=[]: name decoder layers"),
+        ({"algo__attention_policy": {"layers": [-1, -1]}}, "algo.attention_policy.layers=[-1, -1]: name"),
+        ({"algo__attention_policy": {"heads": []}}, "algo.attention_policy.heads=[]: write mean, or heads"),
+        ({"algo__attention_policy": {"heads": [-1]}}, "algo.attention_policy.heads=[-1]: write mean, or heads"),
+    ],
+)
+def test_what_would_train_nothing_or_something_else_is_refused(changes: dict[str, Any], said: str) -> None:
+    assert message(**changes).startswith(said)
+
+
+def test_the_values_next_to_them_pass() -> None:
+    check(valid(algo__ema_decay=1.0, algo__final_learning_rate=1.0, algo__warmup=0, optim={"max_grad_norm": 1e-3}))
+    check(
+        valid(
+            algo__sampler={**SAMPLER, "temperature": 1.0, "group_size": 8},
+            hardware__devices=2,
+            algo__prompts_per_step=8,
+        )
+    )
+    check(valid(algo__token__coef=0.0, reward={"parts": {"a": {"weight": 0.0}, "b": {"weight": -1.0}}}))
+    check(
+        valid(algo__attention_policy={"layers": [0, -1], "heads": [0, 3]}, lora={"rank": 0, "alpha": 0, "targets": []})
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"algo__learning_rate": 0.0}, "algo.learning_rate=0: no weight will move"),
+        ({"algo__warmup": 60}, "algo.warmup=60 is not below max_steps=60: the learning rate never reaches its peak"),
+        ({"algo__objective": ["attention"]}, "algo.objective=['attention'] compares the policy with its own earlier"),
+    ],
+)
+def test_doubts_are_told_and_the_run_goes_on(
+    changes: dict[str, Any], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check(valid(algo__warmup=59))
+    assert capsys.readouterr().err == ""
+    check(valid(**changes))
+    assert capsys.readouterr().err.startswith(f"warning: {said}")
 
 
 @pytest.mark.parametrize(
@@ -400,7 +528,19 @@ def test_every_composition_fits_the_schema_the_rules_and_the_signatures(algo: st
             if is_target(node) and (call := f"{key} {node}") not in bound:
                 bind(node, key)
                 bound.add(call)
-    assert len(bound) > 10
+    assert list(wrong_terms(tree)) == [] and len(bound) > 10
+
+
+def test_k1_in_the_loss_is_refused_with_the_reason(real: Real) -> None:
+    with pytest.raises(UserError, match=r"algo\.kl\.estimator=k1 has no gradient in the mean .*\.estimator=k2"):
+        config.check(real("algo=grpo", "algo.kl.estimator=k1"))
+    with pytest.raises(UserError, match=r"algo\.kl\.estimator='k4' has the wrong type: 'k2' or 'k3' expected"):
+        config.check(real("algo=grpo", "algo.kl.estimator=k4"))
+
+
+def test_a_misspelt_divergence_is_found_before_any_weight_is_loaded(real: Real) -> None:
+    with pytest.raises(UserError, match=r"algo\.attention\.divergence='jds' has the wrong type: 'jsd' or 'forward_kl'"):
+        config.check(real("algo=ral", "algo.attention.divergence=jds"))
 
 
 def test_a_misspelt_keyword_of_a_real_partial_node_is_found(real: Real) -> None:

@@ -14,7 +14,17 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from ral.lit.guards import WINDOW, Skip, Watch, kl_explosion, length_explosion, no_signal, reward_collapse
+from ral.lit.guards import (
+    WINDOW,
+    History,
+    Skip,
+    Watch,
+    kl_explosion,
+    length_explosion,
+    no_attention,
+    no_signal,
+    reward_collapse,
+)
 from ral.run import out_of_memory
 from ral.types import UserError
 
@@ -86,12 +96,38 @@ def test_too_many_end_the_run(tmp_path: Path) -> None:
         (no_signal, steps("groups_without_signal", 1.0, 0.9), steps("groups_without_signal", 0.2, 1.0), "100%"),
         (kl_explosion, steps("kl", 0.9), steps("kl", 0.1, 1.5), "1.50 nats"),
         (length_explosion, steps("truncated", 0.1, 0.4), steps("truncated", 0.1, 0.8), "80%"),
+        (no_attention, steps("attention_divergence", 0.0, 1e-9), steps("attention_divergence", 0.1, 0.0), "exactly 0"),
         (length_explosion, steps("truncated", 0.9, 0.9), steps("truncated", 0.0, 0.5), "50%"),
     ],
 )
 def test_signs(sign: Any, quiet: list[dict[str, float]], loud: list[dict[str, float]], said: str) -> None:
-    assert sign([]) is None and sign(quiet) is None
-    assert said in (sign(loud) or "")
+    assert sign(History()) is None and sign(history(quiet)) is None
+    assert said in (sign(history(loud)) or "")
+
+
+def history(steps: list[dict[str, float]]) -> History:
+    """A history of these steps."""
+    made = History()
+    for step in steps:
+        made.add(step)
+    return made
+
+
+def test_what_is_remembered_has_bounds_and_survives_a_restart(tmp_path: Path) -> None:
+    """10,000 steps: the first and the best window still count, and no more than 3 windows of a metric are held."""
+    long = [*steps("reward", 0.2, 0.9), *([{"train/reward": 0.6, "train/loss": 1.0}] * 10_000), *steps("reward", 0.4)]
+    watch = Watch(Console(file=io.StringIO()), history(long), {"no_signal"})
+    torch.save(watch.state(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert sum(len(found["first"]) + len(found["last"]) for found in state["history"].values()) == 3 * WINDOW
+    again = Watch(Console(file=io.StringIO()))
+    again.restore(state)
+    assert again.state() == watch.state() and again.told == {"no_signal"}
+    assert "fell from 0.90 to 0.40" in (reward_collapse(again.history) or "")
+    skip = Skip(tmp_path, 3, skipped=2)
+    fresh = Skip(tmp_path, 3)
+    fresh.restore(skip.state())
+    assert fresh.skipped == 2
 
 
 def test_each_sign_is_told_once() -> None:

@@ -26,6 +26,7 @@ from torch import Tensor
 from ral.ops.aggregate import counts, sequence_mean, token_mean
 from ral.ops.divergence import DIVERGENCES, jsd
 from ral.ops.objectives import (
+    K3_LOG_RATIO,
     attention_distillation,
     attention_policy,
     kl,
@@ -106,9 +107,21 @@ def test_token_loss_clamps_and_counts_huge_log_ratios():
     log_probs = one(0.0, -90.0, -1.0).requires_grad_()
     mask, weights = torch.tensor([[True, True, True]]), one(1.0, 1.0, 0.0)
     result = token(log_probs, one(-90.0, 0.0, -1.0), torch.tensor([-1.0]).double(), mask, weights)
-    assert result.value.item() == pytest.approx(math.exp(20) + 0.8)
+    assert result.value.item() == pytest.approx(math.exp(20) * (1 + 70) + 0.8)
     assert mean_of(result.metrics["clamped_ratios"]) == pytest.approx(2 / 3)
-    assert torch.equal(*gradients(result.value, [log_probs]), torch.zeros_like(log_probs))
+    torch.testing.assert_close(*gradients(result.value, [log_probs]), one(math.exp(20), 0.0, 0.0))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_response_that_became_far_too_likely_is_pushed_back_however_far_it_is(kind):
+    """A < 0 and a ratio above exp(20): the side that the clip leaves open; and what is clipped stays clipped."""
+    ratios = torch.tensor([[19.0, 20.0, 21.0, 90.0, 1e4]], dtype=kind).requires_grad_()
+    mask, weights = torch.ones_like(ratios, dtype=torch.bool), torch.ones_like(ratios)
+    bad = token(ratios, torch.zeros_like(ratios), torch.tensor([-1.0], dtype=kind), mask, weights)
+    (gradient,) = gradients(bad.value, [ratios])
+    assert torch.isfinite(bad.value) and (gradient > 1e8).all()
+    good = token(ratios, torch.zeros_like(ratios), torch.tensor([1.0], dtype=kind), mask, weights)
+    assert torch.equal(*gradients(good.value, [ratios]), torch.zeros_like(ratios))
 
 
 def loop_token(log_probs, old, advantages, mask, weights, coef, low, high) -> float:
@@ -133,7 +146,7 @@ def test_token_loss_loop_equals_vectorised(seed, low, high):
 
 @pytest.mark.parametrize(
     ("estimator", "value", "slope"),
-    [("k1", math.log(2), 1.0), ("k2", math.log(2) ** 2 / 2, math.log(2)), ("k3", 0.5 + math.log(2) - 1, 0.5)],
+    [("k2", math.log(2) ** 2 / 2, math.log(2)), ("k3", 0.5 + math.log(2) - 1, 0.5)],
 )
 def test_kl_estimators_at_a_ratio_of_two(estimator, value, slope):
     log_probs = one(math.log(0.5)).requires_grad_()  # pi = 1/2, reference = 1/4
@@ -159,23 +172,70 @@ def test_kl_is_never_negative_for_k2_and_k3_and_zero_at_the_reference():
         assert result.value == 0 and torch.equal(*gradients(result.value, [same]), torch.zeros_like(same))
 
 
-def test_kl_clamps_and_counts_tokens_beyond_its_bounds():
+def test_kl_goes_on_straight_and_counts_tokens_beyond_its_bounds():
     mask, log_probs = torch.tensor([[True, True, True]]), one(-90.0, -4.0, -1.0).requires_grad_()
     result = kl(log_probs, one(0.0, 0.0, -1.0), mask, one(1.0, 1.0, 1.0), coef=1.0)  # exp(4) - 4 - 1 = 49.6 > 10
-    assert result.value.item() == pytest.approx(20.0)
+    slope = 10 + K3_LOG_RATIO  # of exp(d) - d - 1 where that is 10
+    assert result.value.item() == pytest.approx(2 * 10 + slope * (90 + 4 - 2 * K3_LOG_RATIO))
+    torch.testing.assert_close(*gradients(result.value, [log_probs]), one(-slope, -slope, 0.0))
     assert mean_of(result.metrics["clamped_kl"]) == pytest.approx(2 / 3)
-    assert kl_estimate(one(0.0), one(-90.0), "k1").item() == 20.0
-    assert kl_estimate(one(0.0), one(-90.0), "k2").item() == 200.0
+    assert kl_estimate(one(0.0), one(-90.0), "k1").item() == 90.0
+    assert kl_estimate(one(0.0), one(-90.0), "k2").item() == 200.0 + 20 * 70
     assert kl_estimate(one(-2.0), one(0.0), "k3").item() == pytest.approx(math.exp(2) - 3)  # below the bound
-    by_k1 = kl(log_probs, one(0.0, 0.0, -1.0), mask, one(1.0, 1.0, 1.0), estimator="k1")
-    assert mean_of(by_k1.metrics["clamped_kl"]) == 0.0
+    by_k2 = kl(log_probs, one(0.0, 0.0, -1.0), mask, one(1.0, 1.0, 1.0), estimator="k2")
+    assert mean_of(by_k2.metrics["clamped_kl"]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("estimator", ["k2", "k3"])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_the_pull_of_kl_never_ends_and_never_jumps(estimator, kind):
+    """Over 200 nats either way: finite, convex (the slope never falls back), and equal to the formula inside."""
+    drift = torch.linspace(-200, 200, 40_001, dtype=kind).requires_grad_()
+    values = kl_estimate(drift, torch.zeros_like(drift), estimator)
+    (slope,) = gradients(values.sum(), [drift])
+    assert torch.isfinite(values).all() and torch.isfinite(slope).all()
+    assert (slope.diff() >= -1e-6).all() and slope.diff().max() < 0.14  # 0.01 nats apart: no jump
+    far = drift.detach().abs() > 3
+    assert (slope[far].abs() > 0.9).all() and (slope[far].sign() == drift.detach()[far].sign()).all()
+    inside = drift.detach()[(drift > -2.6) & (drift < 19.9)]
+    exact = inside**2 / 2 if estimator == "k2" else (-inside).exp() + inside - 1
+    assert torch.equal(kl_estimate(inside, torch.zeros_like(inside), estimator), exact)
+
+
+def test_k1_is_refused_in_the_loss_since_its_gradient_is_zero_in_the_mean():
+    with pytest.raises(ValueError, match=r"no gradient in the mean: write k2"):
+        kl(one(0.0), one(-1.0), torch.tensor([[True]]), one(1.0), estimator="k1")
+
+
+def mean_gradient(p_logits, q, estimator):
+    """E over tokens of the policy of the estimate's gradient in the policy's logits, enumerated."""
+    logits = p_logits.clone().requires_grad_()
+    log_p = torch.log_softmax(logits, -1)
+    return gradients((log_p.exp().detach() * kl_estimate(log_p, q.log(), estimator)).sum(), [logits])[0]
+
+
+def test_gradients_of_the_estimates_are_those_that_method_md_names():
+    """k1: none; k2: of KL(pi || ref); k3: of KL(ref || pi)."""
+    q, start = random_rows(2, 1, 5), normal(3, 1, 5)
+    logits = start.clone().requires_grad_()
+    p = torch.softmax(logits, -1)
+    (reverse,) = gradients((p * (p.log() - q.log())).sum(), [logits])
+    (forward,) = gradients((q * (q.log() - torch.log_softmax(logits, -1))).sum(), [logits])
+    assert mean_gradient(start, q, "k1").abs().max() < 1e-12
+    torch.testing.assert_close(mean_gradient(start, q, "k2"), reverse)
+    torch.testing.assert_close(mean_gradient(start, q, "k3"), forward)
+    assert not torch.allclose(reverse, forward, rtol=1e-2)
 
 
 @QUICK
-@given(SEEDS, st.sampled_from(["k1", "k2", "k3"]))
+@given(SEEDS, st.sampled_from(["k2", "k3"]))
 def test_kl_loop_equals_vectorised(seed, estimator):
     log_probs, reference, weights = normal(seed, 4, 3), normal(seed + 1, 4, 3), weights_of(MASK)
-    formula = {"k1": lambda d: -d, "k2": lambda d: d * d / 2, "k3": lambda d: min(math.exp(d) - d - 1, 10.0)}[estimator]
+    b = K3_LOG_RATIO
+    formula = {
+        "k2": lambda d: d * d / 2,
+        "k3": lambda d: math.exp(d) - d - 1 if d < b else 10.0 + (math.exp(b) - 1) * (d - b),
+    }[estimator]
     slow = sum(
         float(weights[n, t]) * formula(float(reference[n, t] - log_probs[n, t])) for n, t in MASK.nonzero().tolist()
     )
@@ -464,7 +524,7 @@ def padded_terms(padding: float | None):
         "attention_policy": (attention_policy(captured, anchor, advantages, MASK, w), leaves(captured)),
         "attention_distillation": (attention_distillation(captured, anchor, MASK, w), leaves(captured)),
     }
-    for estimator in ("k1", "k2", "k3"):
+    for estimator in ("k2", "k3"):
         out[estimator] = (kl(log_probs, old, MASK, w, estimator=estimator), [log_probs])
     for direction in DIRECTIONS:
         loss = token_distillation(*states, BANNED, 0.9, MASK, w.float(), direction=direction)
@@ -510,7 +570,7 @@ def test_smooth_terms_have_the_gradient_of_finite_differences():
     log_probs = (old + log_ratio).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: token(x, old, advantages, MASK, weights).value, (log_probs,))
     assert torch.autograd.gradcheck(lambda x: nll(x, MASK, weights).value, (log_probs,))
-    for estimator in ("k1", "k2", "k3"):
+    for estimator in ("k2", "k3"):
         assert torch.autograd.gradcheck(
             lambda x, e=estimator: kl(x, old, MASK, weights, estimator=e).value, (log_probs,)
         )

@@ -87,9 +87,9 @@ def weights_apart(folder: Path, other: Path) -> float:
     return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
 
 
-def made(tmp_path: Path, model: Path) -> list[str]:
+def made(tmp_path: Path, model: Path, *entries: str) -> list[str]:
     """Eight prompts a step: text, pictures and clips, unevenly dealt to the ranks; a reward that answers differ in."""
-    own = own_data(write_entries(tmp_path, *EIGHT), model)
+    own = own_data(write_entries(tmp_path, *(entries or EIGHT)), model)
     own = [o for o in own if not o.startswith(("reward.", "dataset.max_new_tokens"))]
     return [*own, *GROUPS, *MADE_REWARD, "eval.prompts=2"]
 
@@ -114,6 +114,75 @@ def test_layouts_of_one_batch_make_the_same_updates(
     assert all(g[0] <= 1e-6 for g in gradients), gradients
     later, weight = (3e-6, 1e-6) if optimizer is SGD else (1e-3, 1e-4)  # AdamW divides by small numbers
     assert all(max(g) <= later for g in gradients) and all(w <= weight for w in weights), (gradients, weights)
+
+
+def dealt(first: str, second: str) -> tuple[str, ...]:
+    """Eight entries of which seed 0 deals four of one kind to the first rank, four of the other to the second."""
+    return tuple(first if entry in (1, 2, 4, 7) else second for entry in range(8))
+
+
+MIXES = {
+    "text on one": dealt("text", "picture"),
+    "clips on one": dealt("picture", "clip"),
+    "no picture": dealt("text", "text"),
+    "both on each": EIGHT,
+}
+ONE_UPDATE = ["algo=grpo", "algo.updates_per_rollout=1"]
+LOOKS = ["algo=ral_distill", "algo.objective=[attention_distillation]", "algo.updates_per_rollout=1"]
+OTHERWISE_CUT = "hardware.micro_batch_prompts='${oc.decode:${oc.env:MICRO_${oc.env:LOCAL_RANK,0}}}'"
+"""Micro-batches of as many prompts as the variable MICRO_<rank> says."""
+
+
+@pytest.mark.parametrize(
+    ("mix", "hardware", "objective"),
+    [
+        ("text on one", "ddp", LOOKS),
+        *(pytest.param("text on one", hardware, ONE_UPDATE, marks=slow) for hardware in ("ddp", "fsdp")),
+        *(pytest.param(mix, "ddp", ONE_UPDATE, marks=slow) for mix in ("clips on one", "no picture", "both on each")),
+        *(pytest.param(mix, "fsdp", LOOKS, marks=slow) for mix in ("clips on one", "no picture", "both on each")),
+    ],
+)
+def test_a_trained_vision_tower_moves_alike_whichever_ranks_have_pictures(
+    mix: str, hardware: str, objective: list[str], tmp_path: Path, model_folder: Callable[..., Path], teacher: Path
+) -> None:
+    """Also where the terms use but a part of the weights (LOOKS). Gradients, so that zero is seen to be zero."""
+    made_of = [*made(tmp_path, model_folder(), *MIXES[mix]), *objective, f"model.teacher={teacher}", *SGD]
+    common = [*made_of, "model.freeze_vision=false", "max_steps=1", "eval.prompts=1"]
+    alone = train(tmp_path / "alone", *common, *LAYOUTS["one process"])
+    ranks = train(tmp_path / "ranks", *common, *LAYOUTS[hardware], "hardware.micro_batch_prompts=3")
+    assert distance(alone, ranks, 1) <= 3e-6 and weights_apart(alone, ranks) <= 1e-6
+    before = MLLM.load(str(model_folder())).network.state_dict()
+    after = MLLM.load(str(ranks / "hf")).network.state_dict()
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert moved and any("visual" in name for name in moved) == (mix != "no picture")
+
+
+@slow
+@pytest.mark.parametrize("sizes", [("1", "4"), ("4", "1")])
+def test_ranks_may_cut_their_prompts_differently(
+    sizes: tuple[str, str], tmp_path: Path, model_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four micro-batches on one rank and one on the other, layers recomputed: the update of one process."""
+    common = ["algo=ral", *made(tmp_path, model_folder()), *SGD, "max_steps=1"]
+    alone = train(tmp_path / "alone", *common, *LAYOUTS["one process"])
+    for rank, size in enumerate(sizes):
+        monkeypatch.setenv(f"MICRO_{rank}", size)
+    ranks = train(
+        tmp_path / "ranks", *common, *LAYOUTS["ddp"][:-1], OTHERWISE_CUT, "hardware.gradient_checkpointing=true"
+    )
+    assert all(distance(alone, ranks, n) <= 3e-6 for n in (1, 2, 3, 4)) and weights_apart(alone, ranks) <= 1e-6
+
+
+@slow
+def test_sharded_gradients_are_the_same_summed_once_or_for_each_micro_batch(
+    tmp_path: Path, model_folder: Callable[..., Path]
+) -> None:
+    common = ["algo=ral", *made(tmp_path, model_folder()), *SGD, "max_steps=1", *LAYOUTS["fsdp"]]
+    common += ["hardware.micro_batch_prompts=1", "hardware.gradient_checkpointing=true"]
+    often = train(tmp_path / "often", *common, "hardware.strategy.sum_once=false")
+    once = train(tmp_path / "once", *common)
+    apart = [distance(often, once, n) for n in (1, 2, 3, 4)]
+    assert apart[0] <= 1e-6 and max(apart) <= 3e-6, apart
 
 
 @pytest.mark.parametrize("hardware", ["ddp", pytest.param("fsdp", marks=slow)])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ral.lit.experience import Forward, cut
 from ral.models.mllm import MLLM
 
 RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill", "ral_explore", "ral_group")
@@ -30,7 +34,49 @@ def test_two_steps_of_every_algorithm(algo: str, run: Callable[..., Path], small
         assert (folder / name).is_file(), name
     assert (folder / "checkpoints" / "step_000002" / "state.pt").is_file()
     if algo != "sft":
-        assert {"train/kl", "train/clip_fraction", "train/attention_jsd", "train/entropy"} <= set(lines[-1])
+        assert {"train/kl", "train/clip_fraction", "train/entropy"} <= set(lines[-1])
+        assert "train/attention_jsd" in lines[1]
+
+
+@pytest.mark.parametrize(("algo", "captured"), [("grpo", [1, 4]), ("ral", [1, 2, 3, 4])])
+def test_attention_is_captured_where_a_measurement_is_due_or_a_term_wants_it(
+    algo: str, captured: list[int], run: Callable[..., Path], small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A measurement every third step: the passes of the others capture nothing, and log nothing of attention."""
+    asked: list[bool] = []
+    real = Forward.states
+
+    def states(self: Forward, model: MLLM, prepared: object, rollout: object, attention: bool) -> object:
+        asked.append(attention)
+        return real(self, model, prepared, rollout, attention)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Forward, "states", states)
+    quick = ["algo.objective=[token]"] if algo == "grpo" else ["algo.objective=[token,attention]"]
+    quick += ["max_steps=4", "algo.updates_per_rollout=2", "diagnostics.every=3", "eval.every=0", "eval.before=false"]
+    folder = run(f"algo={algo}", *small, *quick)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    of_steps = [line for line in lines if "train/loss" in line]
+    assert [line["step"] for line in of_steps if "train/attention_jsd" in line] == captured
+    assert asked[:8] == [step in captured for step in (1, 2, 3, 4) for _ in range(2)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.lists(st.integers(1, 9), min_size=2, max_size=2)), min_size=1),
+    st.integers(1, 4),
+)
+def test_micro_batches_hold_every_prompt_once_and_go_by_what_a_prompt_takes(
+    lengths: list[tuple[int, list[int]]], size: int
+) -> None:
+    """With one response each (SFT) that is prompt and response: a short prompt with a long response comes last."""
+    valid = torch.tensor([[n <= prompt for n in range(1, 10)] for prompt, _ in lengths]).flip(1)
+    mask = torch.tensor([[n <= length for n in range(1, 10)] for _, both in lengths for length in both])
+    taken = [prompt + 2 * max(both) for prompt, both in lengths]
+    parts = cut(valid, mask, size)
+    assert sorted(n for part in parts for n in part) == list(range(len(lengths)))
+    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    for one, after in itertools.pairwise(parts):
+        assert max(taken[n] for n in one) <= min(taken[n] for n in after)
+    assert cut(torch.ones(3, 4).bool(), torch.tensor([[1, 1, 1], [1, 0, 0], [1, 1, 0]]).bool(), 1) == [[1], [2], [0]]
 
 
 REWARD_FOR_LENGTH = "reward.parts.accuracy.function._target_=test_training.short_is_good"

@@ -12,6 +12,9 @@ from torch import Tensor
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, row_entropy, share_on
 from ral.ops.divergence import jsd
+from ral.ops.objectives import attention_policy
+from ral.ops.objectives import token as token_loss
+from ral.ops.signals import Term
 from ral.types import Loss, UserError
 
 if TYPE_CHECKING:
@@ -21,8 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Diagnostics:
-    """What the attention does, for every algorithm alike: at each step's last update, and at times by update index.
+    """What the attention does: at the last update of a step, and at times by update index.
 
+    It is captured for this on the steps that are due, one in `every`; where the objective captures it anyway, the last
+    update of every step is measured.
     Attention is that of an update's own pass, before the update moves the weights: at the first it is the rollout's.
     every: steps between measurements by update index (0 = measure nothing at all); with `gradients` one costs a
     backward pass for each term and update.
@@ -35,9 +40,18 @@ class Diagnostics:
     max_log_prob_gap: float = 0.1
     _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    def needs(self, updates: int) -> frozenset[str]:
-        """Signals that the measurement wants beside the objective's; a single update differs from nothing."""
-        return frozenset({"attention"} | ({"old_rows"} if updates > 1 else set())) if self.every else frozenset()
+    def due(self, step: int) -> bool:
+        """Whether a step, counted from 0, is measured by update index."""
+        return self.every > 0 and step % self.every == 0
+
+    def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
+        """Signals that the measurement of a step wants beside `asked`, the objective's.
+
+        A single update differs from nothing, so that it wants no rows of before.
+        """
+        if not self.every or not (self.due(step) or "attention" in asked):
+            return frozenset()
+        return frozenset({"attention"} | ({"old_rows"} if updates > 1 else set()))
 
     def during(
         self, module: PolicyModule, update: int, part: Experience, live: Mapping[str, Any], losses: Mapping[str, Loss]
@@ -47,10 +61,8 @@ class Diagnostics:
         if update == 0 and sampled is not None and part.rollout.attention_rows is None:  # noise is meant to differ
             gap = (live["log_probs"].detach() - sampled).abs()
             module.meter.add({"log_prob_gap": (masked_sum(gap, mask), mask.sum())})
-        if not self.every:
-            return
-        last, due = update + 1 == module.settings.updates_per_rollout, module.rollout_step % self.every == 0
-        if last or due:
+        last, due = update + 1 == module.settings.updates_per_rollout, self.due(module.rollout_step)
+        if self.every and live["attention"] is not None and (last or due):
             pairs = attention_pairs(part, live["attention"])
             module.meter.add({f"{k}_update_{update + 1}": v for k, v in pairs.items()} if due else {})
             module.meter.add(pairs if last else {})
@@ -74,9 +86,10 @@ class Diagnostics:
         norms = {name: dot(g, g).sqrt() for name, g in self._gradients.items()}
         suffix = f"update_{update + 1}"
         module.meter.add({f"grad_norm_{name}_{suffix}": (norm, 1) for name, norm in norms.items()})
-        if {"attention", "token"} <= set(norms):
-            attention, token = norms["attention"], norms["token"]
-            overlap = dot(self._gradients["attention"], self._gradients["token"])
+        looks, says = (named(module.objective, function) for function in (attention_policy, token_loss))
+        if looks in norms and says in norms:
+            attention, token = norms[looks], norms[says]
+            overlap = dot(self._gradients[looks], self._gradients[says])
             tiny = torch.finfo(token.dtype).tiny
             module.meter.add(
                 {
@@ -95,6 +108,11 @@ class Diagnostics:
                 f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: rollouts are not of the trained policy; try "
                 "hardware.share_prompt=false or hardware.precision=32-true, or allow more"
             )
+
+
+def named(objective: Mapping[str, Term], function: Term) -> str:
+    """The name under which an objective sums a function; "" where it does not."""
+    return next((name for name, term in objective.items() if getattr(term, "func", term) is function), "")
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from ral.models.mllm import MLLM, Prepared, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
-from ral.ops.signals import frozen_needs
+from ral.ops.signals import OF_A_POLICY, frozen_needs
 from ral.types import Rollout
 
 
@@ -40,10 +40,14 @@ class Experience:
 
 @dataclass(frozen=True)
 class Forward:
-    """How signals are computed from a model: the sampling temperature and the attention that counts."""
+    """How signals are computed from a model: the sampling temperature and the attention that counts.
+
+    offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
+    """
 
     temperature: float
     spec: AttentionSpec
+    offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
     def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
@@ -83,6 +87,19 @@ class Forward:
         }
 
 
+def cut(valid: Tensor, mask: Tensor, prompts: int) -> list[list[int]]:
+    """Micro-batches of at most `prompts` prompts that take similar numbers of positions, so that little is padding.
+
+    valid [B P] of prompt tokens, mask [N C] of response tokens. A prompt takes its own length and, for each of its
+    responses, that of the longest. Within a micro-batch prompts stand by their own length.
+    """
+    own, responses = valid.sum(1), mask.sum(1).view(len(valid), -1)
+    lengths, costs = own.tolist(), (own + responses.amax(1) * responses.shape[1]).tolist()
+    order = sorted(range(len(costs)), key=lambda n: costs[n])
+    parts = [order[start : start + prompts] for start in range(0, len(order), prompts)]
+    return [sorted(part, key=lambda n: (lengths[n], n)) for part in parts]
+
+
 def freeze(
     forward: Forward,
     models: Mapping[str, tuple[MLLM, Prepared]],
@@ -92,14 +109,11 @@ def freeze(
 ) -> list[Experience]:
     """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}. Prompts of similar length share a micro-batch.
+    models: {name: (network, its view of the prompts)}. Prompts of similar cost share a micro-batch.
     """
     wanted = frozen_needs(needs)
-    lengths = batch.prepared.prompts.valid.sum(1).tolist()
-    order = sorted(range(len(lengths)), key=lambda n: lengths[n])
     batches = []
-    for start in range(0, len(order), prompts):
-        chosen = order[start : start + prompts]
+    for chosen in cut(batch.prepared.prompts.valid, batch.rollout.response_mask, prompts):
         part = batch.take(chosen)
         signals = {
             f"{name}_{kind}": value

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,14 @@ class Skip:
     folder: Path
     max_skipped: int
     skipped: int = 0
+
+    def state(self) -> dict[str, int]:
+        """What a resumed run has to remember."""
+        return {"skipped": self.skipped}
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Go on from what `state` gave."""
+        self.skipped = int(state["skipped"])
 
     def __call__(
         self, norm: Tensor, place: str, parts: Sequence[Experience], losses: Sequence[Mapping[str, Tensor]]
@@ -69,31 +79,82 @@ def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-Sign = Callable[[Sequence[Mapping[str, float]]], str | None]
-"""What the last steps' metrics, oldest first, tell of: a line with a remedy, or None."""
+WATCHED = ("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation")
+"""Metrics of training that signs look at."""
 
 
-def column(steps: Sequence[Mapping[str, float]], key: str) -> list[float]:
-    """The values of a metric, where steps have it."""
-    return [step[key] for step in steps if key in step]
+@dataclass
+class Track:
+    """What signs need to know of one metric, whatever the length of the run.
+
+    first: its first WINDOW values; last: its last 2 * WINDOW; best: the highest mean of WINDOW values in a row of which
+    the last came at least WINDOW values ago.
+    """
+
+    first: list[float] = field(default_factory=list)
+    last: deque[float] = field(default_factory=lambda: deque(maxlen=2 * WINDOW))
+    best: float = -math.inf
+
+    def add(self, value: float) -> None:
+        """One step's value."""
+        if len(self.first) < WINDOW:
+            self.first.append(value)
+        self.last.append(value)
+        if len(self.last) == 2 * WINDOW:
+            self.best = max(self.best, mean(list(self.last)[:WINDOW]))
+
+    def recent(self, count: int = WINDOW) -> list[float]:
+        """The last `count` values, oldest first; [] where there are fewer."""
+        return list(self.last)[-count:] if len(self.last) >= count else []
 
 
-def reward_collapse(steps: Sequence[Mapping[str, float]]) -> str | None:
+@dataclass
+class History:
+    """The tracks of the watched metrics, by name without "train/"."""
+
+    tracks: dict[str, Track] = field(default_factory=lambda: {name: Track() for name in WATCHED})
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """One step's metrics."""
+        for name, track in self.tracks.items():
+            if (value := metrics.get(f"train/{name}")) is not None:
+                track.add(float(value))
+
+    def __getitem__(self, name: str) -> Track:
+        return self.tracks[name]
+
+    def state(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return {n: {"first": t.first[:], "last": list(t.last), "best": t.best} for n, t in self.tracks.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; metrics that it does not know begin anew."""
+        for name, found in state.items():
+            if name in self.tracks:
+                self.tracks[name] = Track(
+                    list(found["first"]), deque(found["last"], maxlen=2 * WINDOW), float(found["best"])
+                )
+
+
+Sign = Callable[[History], str | None]
+"""What the steps so far tell of: a line with a remedy, or None."""
+
+
+def reward_collapse(history: History) -> str | None:
     """The mean reward of the last WINDOW steps is below half of what an earlier window had."""
-    rewards = column(steps, "train/reward")
-    now = mean(rewards[-WINDOW:]) if len(rewards) >= 2 * WINDOW else None
-    if now is None:
+    track = history["reward"]
+    if not track.recent(2 * WINDOW):
         return None
-    best = max(mean(rewards[n : n + WINDOW]) for n in range(0, len(rewards) - 2 * WINDOW + 1, WINDOW // 2))
+    now, best = mean(track.recent()), track.best
     if now >= best / 2 or best - now < 0.1:
         return None
     return f"the reward fell from {best:.2f} to {now:.2f}: lower algo.learning_rate or raise algo.kl.coef"
 
 
-def no_signal(steps: Sequence[Mapping[str, float]]) -> str | None:
+def no_signal(history: History) -> str | None:
     """Hardly a group has answers of different reward."""
-    shares = column(steps, "train/groups_without_signal")[-WINDOW:]
-    if len(shares) < WINDOW or mean(shares) < 0.95:
+    shares = history["groups_without_signal"].recent()
+    if not shares or mean(shares) < 0.95:
         return None
     return (
         f"over {WINDOW} steps {mean(shares):.0%} of the prompts gave answers of equal reward, which teach nothing: "
@@ -101,27 +162,41 @@ def no_signal(steps: Sequence[Mapping[str, float]]) -> str | None:
     )
 
 
-def kl_explosion(steps: Sequence[Mapping[str, float]]) -> str | None:
+def kl_explosion(history: History) -> str | None:
     """The policy is a nat a token away from the reference."""
-    values = column(steps, "train/kl")[-3:]
-    if len(values) < 3 or min(values) < 1.0:
+    values = history["kl"].recent(3)
+    if not values or min(values) < 1.0:
         return None
     remedy = "lower algo.learning_rate or raise algo.kl.coef"
     return f"the policy has left the reference ({values[-1]:.2f} nats a token): {remedy}"
 
 
-def length_explosion(steps: Sequence[Mapping[str, float]]) -> str | None:
+def length_explosion(history: History) -> str | None:
     """Most responses are cut by the length limit, which few were at first."""
-    cut = column(steps, "train/truncated")
-    if len(cut) < 2 * WINDOW or mean(cut[:WINDOW]) > 0.25 or mean(cut[-WINDOW:]) < 0.5:
+    cut = history["truncated"]
+    if not cut.recent(2 * WINDOW) or mean(cut.first) > 0.25 or mean(cut.recent()) < 0.5:
         return None
     return (
-        f"{mean(cut[-WINDOW:]):.0%} of the responses are cut by dataset.max_new_tokens, {mean(cut[:WINDOW]):.0%} "
+        f"{mean(cut.recent()):.0%} of the responses are cut by dataset.max_new_tokens, {mean(cut.first):.0%} "
         "were at first: add a repetition or length part to the reward (reward=strict), or raise the limit"
     )
 
 
-SIGNS: Mapping[str, Sign] = {f.__name__: f for f in (reward_collapse, no_signal, kl_explosion, length_explosion)}
+def no_attention(history: History) -> str | None:
+    """A term that compares attention found none to compare, or none that differs."""
+    for name in ("attention_divergence", "attention_distillation"):
+        values = history[name].recent()
+        if values and not any(values):
+            return (
+                f"train/{name} was exactly 0 for {WINDOW} steps, so that its term taught nothing: with "
+                "algo.attention_policy.keys=visual prompts need pictures or clips (write keys=all for text), and "
+                "weights have to move (algo.learning_rate)"
+            )
+    return None
+
+
+ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention)
+SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 
 @dataclass
@@ -129,15 +204,23 @@ class Watch(L.Callback):
     """Warns, once a run, of each sign that training has gone wrong, and says what helps."""
 
     console: Console = field(default_factory=lambda: Console(stderr=True))
-    steps: list[dict[str, float]] = field(default_factory=list)
+    history: History = field(default_factory=History)
     told: set[str] = field(default_factory=set)
 
+    def state(self) -> dict[str, Any]:
+        """What a resumed run has to remember: the metrics so far, in bounded form, and the signs told."""
+        return {"told": sorted(self.told), "history": self.history.state()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.told = set(state["told"])
+        self.history.restore(state["history"])
+
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Look at the step's metrics."""
-        if not trainer.is_global_zero:
-            return
-        self.steps.append(dict(module.latest))
+        """Look at the step's metrics, which all ranks have; the first one speaks."""
+        self.history.add(module.latest)
         for name, sign in SIGNS.items():
-            if name not in self.told and (found := sign(self.steps)):
+            if name not in self.told and (found := sign(self.history)):
                 self.told.add(name)
-                self.console.print(f"warning: step {module.rollout_step}: {found}", highlight=False, soft_wrap=True)
+                if trainer.is_global_zero:
+                    self.console.print(f"warning: step {module.rollout_step}: {found}", highlight=False, soft_wrap=True)

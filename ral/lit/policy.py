@@ -20,10 +20,11 @@ from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
 from ral.lit.evaluation import evaluate_prompts
 from ral.lit.experience import Experience, Forward, freeze, remember
+from ral.lit.gradients import average_over_ranks, through_all, without_wrapper
 from ral.lit.metrics import Meter, rollout_pairs
 from ral.lit.temporal import Temporal
 from ral.models.mllm import MLLM, Prepared, save_network
-from ral.models.shard import reshard
+from ral.models.shard import reshard, sum_gradients
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
 from ral.rollout.sampler import hash_seed
@@ -193,7 +194,7 @@ class PolicyModule(L.LightningModule):
         optimizer = self.optimizers(use_pl_optimizer=True)
         optimizer.zero_grad()
         self.set_learning_rate(optimizer)
-        needs = self.needs | self.diagnostics.needs(self.settings.updates_per_rollout)
+        needs = self.needs | self.diagnostics.needs(self.needs, self.settings.updates_per_rollout, self.rollout_step)
         done, values = [], []
         for part in experience:
             live = self.passes.live(self.policy, part, needs)
@@ -202,11 +203,10 @@ class PolicyModule(L.LightningModule):
             values.append({name: loss.value.detach() for name, loss in losses.items()})
             total = torch.stack([loss.value for loss in losses.values()]).sum()
             self.diagnostics.during(self, update, done[-1], live, losses)
-            keep = self.policy.trains_vision and part is not experience[-1]  # all parts share the vision tower's graph
-            # ranks average gradients, and the weights are global: hence the factor
-            self.manual_backward(total * self.trainer.world_size, retain_graph=keep)
+            self.add_gradients(through_all(total, live["hidden"]), last=part is experience[-1])
         self.diagnostics.update_done(self, update)
         parameters = [p for _, p in self.policy.trained_parameters()]
+        average_over_ranks(parameters)
         norm = full(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         once = {f"loss_{name}": (0, 1 / self.trainer.world_size) for name in self.objective}
         place = f"step_{self.rollout_step + 1:06d}_update_{update + 1}_rank_{self.global_rank}"
@@ -216,6 +216,15 @@ class PolicyModule(L.LightningModule):
             self.meter.add({"grad_norm": (norm, 1)})
             optimizer.step()
         return done
+
+    def add_gradients(self, loss: Tensor, last: bool) -> None:
+        """A micro-batch's backward pass. Ranks hear of each other's gradients once an update, at its last one."""
+        keep = self.policy.trains_vision and not last  # all micro-batches share the vision tower's graph
+        strategy = self.trainer.strategy
+        sum_gradients(self.policy, now=last or not getattr(strategy, "sum_once", True))
+        with without_wrapper(strategy):
+            # ranks average gradients, and the weights are global: hence the factor
+            self.manual_backward(loss * self.trainer.world_size, retain_graph=keep)
 
     def losses(self, part: Experience, live: Mapping[str, Any]) -> dict[str, Loss]:
         """Every term of the objective on one micro-batch."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from ral.types import PromptBatch
 @dataclass(frozen=True)
 class ScorePass:
     """The pass of an update: one score for each response, no log-probs and no attention."""
+
+    offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """The signals of the model being trained, with their graph."""

@@ -22,7 +22,7 @@ from ral.models.family import IMAGE, VIDEO, read_config, shareable
 from ral.models.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import PromptBatch, UserError
+from ral.types import Pixels, PromptBatch, UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -218,7 +218,21 @@ class MLLM(nn.Module):
             out = torch.zeros(depth, *kinds.shape, weight.shape[1], dtype=weight.dtype, device=weight.device)
             for kind, parts in seen.items():
                 out[:, (kinds == kind) & prompts.valid] = torch.stack(parts).to(out.dtype)
+            if torch.is_grad_enabled() and not seen:
+                out = out + 0 * self._see_nothing()
         return out[0], out[1:]
+
+    def _see_nothing(self) -> Tensor:
+        """A number that depends on every weight of the vision tower.
+
+        A batch without media adds 0 times this, so that its backward pass has the gradients, and under FSDP2 the
+        collectives, of one with media: ranks may differ.
+        """
+        patches, family = self.processor.patches, self.processor.family
+        black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
+        media = {name: value.to(self.device) for name, value in family.media([black], patches)[0].items()}
+        seen = family.see(self.network.model, media)
+        return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
 
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""

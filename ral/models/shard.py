@@ -30,6 +30,16 @@ def reshard(model: MLLM) -> None:
             part.reshard()
 
 
+def sum_gradients(model: MLLM, now: bool) -> None:
+    """Whether the next backward pass sums the gradients of a sharded model over ranks; until then each keeps its own.
+
+    Those kept are of whole weights: a rank holds as much as the gradient of the model that is not sharded.
+    """
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.set_requires_gradient_sync(now, recurse=False)
+
+
 @contextmanager
 def gathered(model: MLLM) -> Iterator[None]:
     """Whole weights inside the block: gathered once, so that ranks may decode different numbers of tokens."""

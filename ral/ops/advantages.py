@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ral.ops.signals import compares
 
+
+@compares(least=2)
 def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
     """GRPO, RAL Eq. 8: (r - mean) / (std + epsilon) over the G responses of a prompt; std is the unbiased one.
 
@@ -20,6 +23,7 @@ def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) ->
     return torch.where(flat, torch.zeros_like(centred), centred / (spread + epsilon))
 
 
+@compares(least=2)
 def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
     """Dr. GRPO: r - mean over the group, without division by the spread."""
     return rewards - rewards.mean(dim=1, keepdim=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,9 +34,9 @@ class AttentionSpec:
     """
 
     layers: Sequence[int] = (-1,)
-    heads: str | Sequence[int] = "mean"
-    query: str = "self"
-    keys: str = "all"
+    heads: Literal["mean"] | Sequence[int] = "mean"
+    query: Literal["self", "previous"] = "self"
+    keys: Literal["all", "prompt", "visual"] = "all"
 
     def __post_init__(self) -> None:
         if self.query not in ("self", "previous"):
@@ -76,7 +77,7 @@ class CapturedAttention:
     scaling: float
     spec: AttentionSpec
 
-    def on(self, keys: str) -> CapturedAttention:
+    def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
         """The same attention with another key set (AttentionSpec.keys)."""
         return replace(self, spec=replace(self.spec, keys=keys))
 

@@ -9,12 +9,15 @@ of a KL in p itself is then the same number on every key, which moves no softmax
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
+DivergenceName = Literal["jsd", "forward_kl", "reverse_kl", "squared_hellinger", "total_variation"]
+"""The keys of DIVERGENCES."""
 
 
 def _log(p: Tensor) -> Tensor:

@@ -1,18 +1,8 @@
 """The terms of an objective. Each is a pure function of signals; a yaml names those that are summed and binds the rest.
 
-The *positional* parameters of a term are signals, asked for by name; the update computes those and no others:
-
-    log_probs, entropy [N C]          of the policy being trained (gradient through log_probs)
-    anchor_log_probs [N C]            of the model named by the keyword `against`; old: the weights before any update
-    reference_log_probs [N C]         of the frozen initial policy
-    attention                         CapturedAttention of the policy being trained
-    anchor_rows [L N C K]             attention rows of the model named by the keyword `against` (old, reference, ema)
-    sampler_log_probs, sampler_rows   as the sampler saw them, under its noise; rows only where it makes noise
-    teacher_rows [L N C K]            attention rows of the teacher
-    hidden, head                      states [N C D] that predict each token, and the map to logits (policy)
-    teacher_hidden, teacher_head      the same of the teacher
-    banned [V], temperature           of the sampling distribution
-    advantages [N], mask [N C], weights [N C]     weights sum to 1 over the whole batch (ral.ops.aggregate)
+The *positional* parameters of a term are signals, asked for by name; the update computes those and no others. All there
+are, with their shapes and origins, are in the table `ral.ops.signals.SIGNALS`; anchor_* is the signal of the model that
+the keyword `against` names.
 
 The keyword parameters are numbers and names from yaml. The value returned is coef * sum(weights * per-token value), so
 that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD + gamma_attn L_AttnDistill) are sums of
@@ -21,6 +11,8 @@ terms. Metrics are (total, count) pairs over tokens.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -28,14 +20,27 @@ from torch.utils.checkpoint import checkpoint
 
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, renormalise
+from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
+from ral.ops.signals import still_at_its_anchor
 from ral.types import Loss
 
 MAX_LOG_RATIO = 20.0
-"""Log-ratios are clamped to +-20 nats: exp(20) = 5e8 stays finite in fp32; clamped tokens are counted."""
-MAX_K3 = 10.0
-"""The k3 estimate of KL is clamped to 10 nats per token, beyond which its exponential dominates every other token."""
+"""Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
+K3_LOG_RATIO = 2.610868638149876
+"""Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
+
+
+def exp_then_straight(x: Tensor, bound: float) -> Tensor:
+    """exp(x) up to `bound`, its tangent beyond: no jump in value or slope, no end of the slope, no overflow."""
+    beyond = torch.where(x > bound, x - bound, torch.zeros_like(x))
+    return x.clamp_max(bound).exp() * (1 + beyond)
+
+
+def half_square_then_straight(x: Tensor, bound: float) -> Tensor:
+    """x^2 / 2 up to |x| = bound, its tangents beyond."""
+    return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
 
 
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
@@ -65,7 +70,7 @@ def token(
     on the attention.
     """
     log_ratio = log_probs - anchor_log_probs
-    ratio = log_ratio.clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+    ratio = exp_then_straight(log_ratio, MAX_LOG_RATIO)
     advantage = advantages[:, None]
     clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
     surrogate = torch.minimum(ratio * advantage, clipped)
@@ -79,14 +84,17 @@ def token(
 
 
 def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, estimator: str) -> Tensor:
-    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats."""
-    log_ratio = (reference_log_probs - log_probs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats.
+
+    Straight beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends.
+    """
+    log_ratio = reference_log_probs - log_probs
     if estimator == "k1":
         return -log_ratio
     if estimator == "k2":
-        return log_ratio**2 / 2
+        return half_square_then_straight(log_ratio, MAX_LOG_RATIO)
     if estimator == "k3":
-        return (log_ratio.exp() - log_ratio - 1).clamp_max(MAX_K3)
+        return exp_then_straight(log_ratio, K3_LOG_RATIO) - log_ratio - 1
     raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
 
 
@@ -97,15 +105,24 @@ def kl(
     weights: Float[Tensor, "N C"],
     *,
     coef: float = 0.04,
-    estimator: str = "k3",
+    estimator: Literal["k2", "k3"] = "k3",
 ) -> Loss:
-    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator."""
+    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator.
+
+    On tokens of the policy itself the gradient is, in the mean, that of KL(pi || pi_ref) with k2 and that of
+    KL(pi_ref || pi) with k3; k1 has none (docs/method.md) and is refused.
+    """
+    if estimator not in ("k2", "k3"):
+        kl_estimate(log_probs, reference_log_probs, estimator)  # names the known
+        raise ValueError("the KL estimator k1 has no gradient in the mean: write k2, which has that of its mean, or k3")
     values = kl_estimate(log_probs, reference_log_probs, estimator)
-    clamped = values.detach() >= MAX_K3 if estimator == "k3" else torch.zeros_like(mask)
-    metrics = {"kl": _mean(values, mask), "clamped_kl": _mean(clamped, mask)}
+    log_ratio = (reference_log_probs - log_probs).detach()
+    beyond = log_ratio > K3_LOG_RATIO if estimator == "k3" else log_ratio.abs() > MAX_LOG_RATIO
+    metrics = {"kl": _mean(values, mask), "clamped_kl": _mean(beyond, mask)}
     return Loss(_weighted(values, weights, mask, coef), metrics)
 
 
+@still_at_its_anchor
 def attention_policy(
     attention: CapturedAttention,
     anchor_rows: Float[Tensor, "L N C K"],
@@ -115,7 +132,7 @@ def attention_policy(
     *,
     coef: float = 1.0,
     against: str = "old",
-    divergence: str = "jsd",
+    divergence: DivergenceName = "jsd",
 ) -> Loss:
     """Advantage-weighted attention divergence, RAL Eq. 3: E_t[ A D(p_theta^t || p_anchor^t) ], coef = lambda_attn.
 
@@ -136,7 +153,7 @@ def explored_attention(
     weights: Float[Tensor, "N C"],
     *,
     coef: float = 1.0,
-    divergence: str = "jsd",
+    divergence: DivergenceName = "jsd",
 ) -> Loss:
     """Eq. 3 against attention that was tried: E_t[ A D(p_theta^t || p~^t) ], p~ the rows under the sampler's noise.
 
@@ -165,7 +182,7 @@ def group_attention(
     *,
     coef: float = 0.5,
     against: str = "old",
-    divergence: str = "jsd",
+    divergence: DivergenceName = "jsd",
 ) -> Loss:
     """Group-relative attention distillation: unsuccessful responses learn where their successful siblings looked.
 
@@ -194,7 +211,7 @@ def attention_distillation(
     weights: Float[Tensor, "N C"],
     *,
     coef: float = 0.5,
-    divergence: str = "jsd",
+    divergence: DivergenceName = "jsd",
 ) -> Loss:
     """On-policy attention distillation, RAL Eq. 5: D(p_theta^t || p_phi^t) on the student's rollouts; gamma_attn."""
     values = attention.compare(teacher_rows, find_divergence(divergence))
@@ -237,7 +254,7 @@ def token_distillation(
     weights: Float[Tensor, "N C"],
     *,
     coef: float = 1.0,
-    direction: str = "reverse_kl",
+    direction: Literal["reverse_kl", "forward_kl", "generalised_jsd"] = "reverse_kl",
     beta: float = 0.5,
     chunk: int = CHUNK_TOKENS,
 ) -> Loss:

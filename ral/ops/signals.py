@@ -1,15 +1,18 @@
-"""Which signals an objective asks for, read off the signatures of its terms (see ral.ops.objectives)."""
+"""What a term of an objective may ask for: the table of signals, and which of them a term names in its signature.
+
+Knows nothing of torch, so that a configuration is checked against the table before anything heavy is imported.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ral.types import Loss
-
-Term = Callable[..., Loss]
+Term = Callable[..., Any]
+"""A function of signals that returns a ral.types.Loss."""
 
 FROZEN_MODELS = ("old", "reference", "ema", "teacher")
 """Models whose signals are computed once per rollout and never get a gradient; "old": the policy before any update."""
@@ -19,6 +22,70 @@ ANCHOR = "anchor"
 """A signal named anchor_* is that of the model which the term's keyword `against` names."""
 
 
+@dataclass(frozen=True)
+class Signal:
+    """shape: axes, such as "N C"; meaning: in words; origin: what computes it."""
+
+    shape: str
+    meaning: str
+    origin: str
+
+
+LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
+"""Origins of signals. The last belongs to reward models, whose passes give no log-probs."""
+MODELS = {
+    "old": "the policy before any update on the rollout",
+    "reference": "the frozen initial policy",
+    "ema": "the moving average of the policy",
+    "teacher": "the teacher",
+}
+KINDS = {
+    "log_probs": ("N C", "log-probs of the response tokens by"),
+    "rows": ("L N C K", "attention rows (Eq. 2) of"),
+    "hidden": ("N C D", "states that predict each token, of"),
+}
+
+SIGNALS: Mapping[str, Signal] = {
+    "log_probs": Signal("N C", "log-probs of the response tokens by the policy, with gradient", LIVE),
+    "entropy": Signal("N C", "entropy of the policy's distribution, without gradient", LIVE),
+    "attention": Signal("", "CapturedAttention of the policy, with gradient", LIVE),
+    "hidden": Signal("N C D", "states of the policy that predict each token, with gradient", LIVE),
+    "head": Signal("", "the policy's map from states to logits, with gradient", LIVE),
+    "banned": Signal("V", "tokens that are never sampled", LIVE),
+    "temperature": Signal("", "of the sampling distribution", LIVE),
+    "advantages": Signal("N", "what algo.advantage makes of the rewards", ROLLOUT),
+    "mask": Signal("N C", "response tokens", ROLLOUT),
+    "weights": Signal("N C", "what algo.aggregate makes of the mask: they sum to 1 over the whole batch", ROLLOUT),
+    "sampler_log_probs": Signal("N C", "log-probs as the sampler saw them, under its noise", ROLLOUT),
+    "sampler_rows": Signal("L N C K", "attention rows under the sampler's noise; only where it makes noise", ROLLOUT),
+    **{
+        f"{model}_{kind}": Signal(shape, f"{words} {whose}", LIVE if model == "old" else FROZEN)
+        for model, whose in MODELS.items()
+        for kind, (shape, words) in KINDS.items()
+    },
+    **{
+        f"{model}_head": Signal("", f"the map from states to logits of {whose}", FROZEN)
+        for model, whose in MODELS.items()
+        if model != "old"
+    },
+    "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
+}
+"""Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
+OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin != SCORED)
+"""Signals that a policy's passes give (ral.lit.experience.Forward)."""
+
+
+def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:
+    """The parameters of a term before its `*` that are not bound by name."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in set(bound))
+
+
+def resolved(names: Iterable[str], against: str) -> dict[str, str]:
+    """{parameter: signal}: anchor_* stands for the signal of the model `against`."""
+    return {name: name.replace(f"{ANCHOR}_", f"{against}_", 1) if name.startswith(ANCHOR) else name for name in names}
+
+
 def signal_names(term: Term) -> dict[str, str]:
     """{parameter: signal} of one term: its parameters that stand before the `*`; anchors are resolved by `against`.
 
@@ -26,11 +93,9 @@ def signal_names(term: Term) -> dict[str, str]:
     bound parameter is keyword-only.
     """
     function, bound = (term.func, term.keywords) if isinstance(term, partial) else (term, {})
-    parameters = inspect.signature(function).parameters
-    names = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in bound]
-    default = parameters.get("against")
+    default = inspect.signature(function).parameters.get("against")
     model = bound.get("against", default.default if default else ANCHOR)
-    return {name: name.replace(f"{ANCHOR}_", f"{model}_", 1) if name.startswith(ANCHOR) else name for name in names}
+    return resolved(asked(function, bound), model)
 
 
 def needed(terms: Iterable[Term]) -> frozenset[str]:
@@ -45,6 +110,22 @@ def frozen_needs(signals: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {model: kinds for model, kinds in found.items() if kinds}
 
 
-def evaluate(term: Term, signals: Mapping[str, Any]) -> Loss:
-    """Call a term with its signals."""
+def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
+    """The Loss of a term, called with its signals."""
     return term(**{name: signals[signal] for name, signal in signal_names(term).items()})
+
+
+def still_at_its_anchor(term: Term) -> Term:
+    """Mark a term whose value and gradient are zero where the policy equals the model named by `against`."""
+    vars(term)["still_at_its_anchor"] = True
+    return term
+
+
+def compares(least: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an advantage that is zero in groups of fewer than `least` responses."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        vars(function)["least_group"] = least
+        return function
+
+    return mark

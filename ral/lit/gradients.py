@@ -1,0 +1,77 @@
+"""Gradients of several processes: added up in each over the micro-batches, averaged over all of them once an update."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+BUCKET = 2**24
+"""Numbers that travel at once (64 MB in fp32), so that a whole second gradient never exists."""
+
+
+def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
+    """The loss, with a backward pass that goes through every layer also where the terms use a part of the network.
+
+    hidden [N C D]: the last states; None where the loss is of them anyway. Attention alone leaves the last layer from
+    inside, and a sharded layer (FSDP2) gathers its weights when a gradient reaches its output.
+    """
+    return loss if hidden is None else loss + hidden[:0].float().sum()
+
+
+def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
+    """Backward passes in which Lightning's wrapper of the module (DDP) leaves gradients alone.
+
+    Its reducer waits for a gradient of every weight, and a rank need not have one: of the vision tower without a
+    picture, of the layers above the one whose attention is trained.
+    """
+    return getattr(strategy, "block_backward_sync", nullcontext)()
+
+
+@torch.no_grad()
+def average_over_ranks(parameters: Iterable[Tensor]) -> None:
+    """The mean over all ranks in place of each rank's own gradient; every rank must name the same weights.
+
+    A rank without a gradient counts as zero; a weight without one on any rank keeps None. Gradients of sharded weights
+    (FSDP2) are means already.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    whole = [p for p in parameters if not isinstance(p, DTensor)]
+    for bucket in buckets(having_a_gradient(whole)):
+        flat = torch.cat([p.grad.flatten() for p in bucket])  # type: ignore[union-attr]
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for parameter, mean in zip(bucket, flat.split([p.numel() for p in bucket]), strict=True):
+            parameter.grad.copy_(mean.view_as(parameter))  # type: ignore[union-attr]
+
+
+def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Those that have a gradient on some rank; it is zero here where this rank had none."""
+    if not parameters:
+        return []
+    held = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
+    dist.all_reduce(held)
+    found = [p for p, ranks in zip(parameters, held.tolist(), strict=True) if ranks]
+    for parameter in found:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    return found
+
+
+def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Weights whose gradients have one type, in order, of BUCKET numbers together or one larger alone."""
+    bucket: list[Tensor] = []
+    for parameter in parameters:
+        size = sum(p.numel() for p in bucket) + parameter.numel()
+        if bucket and (size > BUCKET or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket = []
+        bucket.append(parameter)
+    if bucket:
+        yield bucket
