@@ -286,15 +286,23 @@ def adapters_stand_alone(cfg: Node) -> str | None:
     return None
 
 
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+DTYPES = ("float32", "bfloat16")
 
 
 def precision_keeps_weights_exact(cfg: Node) -> str | None:
     """Half-precision weights lose small updates, and fp16 needs scaled gradients, which clipping would not know of."""
-    precision = cfg["hardware"].get("precision")
-    if precision in PRECISIONS:
-        return None
-    return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
+    precision, dtype = (cfg["hardware"].get(key) for key in ("precision", "dtype"))
+    if precision not in PRECISIONS:
+        return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
+    if dtype is not None and dtype not in DTYPES:
+        return f"hardware.dtype={dtype} is not supported: write {' or '.join(DTYPES)}"
+    if dtype == "bfloat16" and precision == "32-true":
+        return (
+            "hardware.dtype=bfloat16 is of frozen weights and of the arithmetic, and hardware.precision=32-true asks"
+            " for fp32 arithmetic: write hardware.precision=auto, or hardware.dtype=float32"
+        )
+    return None
 
 
 Rule = Callable[[Node], str | None]

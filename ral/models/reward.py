@@ -101,7 +101,7 @@ class LearnedReward:
         self.scale: float = facts["std"] if normalise else 1.0
         if self.scale == 0:
             raise UserError(f"reward.checkpoint={checkpoint}: all its scores are equal: train it first")
-        self.model = load(checkpoint, share_prompt=share_prompt, dtype=dtype)
+        self.model = load(checkpoint, share_prompt=share_prompt, dtype=dtype, trained=False)
         add_head(self.model)
         self.model.requires_grad_(False)
         self.batch = batch
