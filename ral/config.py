@@ -262,6 +262,7 @@ _TAKEN = """
     clamped_ratios kl clamped_kl attention_divergence attention_distillation token_distillation pair_accuracy margin
     explored_divergence group_attention pulled
     attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
+    moved_share
 """
 TAKEN = frozenset(_TAKEN.split())
 """Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""

@@ -50,6 +50,8 @@ FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 """Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
 RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
+LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
+"""Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
 SIGNALLED = 128
 """Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
 
@@ -297,7 +299,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
             ema_decay=algo.ema_decay,
             all_layers=cfg.eval.layers == "all",
         ),
-        diagnostics=instantiate(cfg.diagnostics),
+        diagnostics=instantiate(cfg.diagnostics, max_log_prob_gap=max_log_prob_gap(cfg)),
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
         gather_weights=instantiate(hardware.gather_weights),
@@ -314,7 +316,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     evaluations = Evaluations(folder / "eval", stop, every=cfg.eval.every, before=cfg.eval.before)
     parts = {"sharded": cfg.checkpoint.sharded and hardware.shard is not None}
     checkpoints = Checkpoints(folder / "checkpoints", evaluations, **{**cfg.checkpoint, **parts}, resume=resume)
-    watch = [Watch()] if cfg.guard.watch and cfg.algo.rollouts else []
+    watch = [Watch()] if cfg.guard.watch else []
     profile = [Profile(folder / "profile")] if hardware.profile else []
     start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
@@ -341,6 +343,12 @@ def precision_of(hardware: DictConfig) -> Any:
     """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
     auto = "bf16-mixed" if hardware.dtype == "bfloat16" else "32-true"
     return auto if hardware.precision == "auto" else hardware.precision
+
+
+def max_log_prob_gap(cfg: DictConfig) -> float:
+    """The bound of diagnostics.max_log_prob_gap; null stands for that of the arithmetic."""
+    given = cfg.diagnostics.max_log_prob_gap
+    return LOG_PROB_GAPS[precision_of(cfg.hardware)] if given is None else float(given)
 
 
 def run_folder() -> Path:

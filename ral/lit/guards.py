@@ -20,6 +20,10 @@ from ral.types import UserError
 MOST_DUMPS = 5
 WINDOW = 20
 """Steps over which a sign has to hold."""
+FIRST = 5
+"""Steps with a gradient after which the weights must have begun to move."""
+LEAST_MOVED = 0.5
+"""Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
 
 
 @dataclass
@@ -121,7 +125,23 @@ def length_explosion(steps: Sequence[Mapping[str, float]]) -> str | None:
     )
 
 
-SIGNS: Mapping[str, Sign] = {f.__name__: f for f in (reward_collapse, no_signal, kl_explosion, length_explosion)}
+def weights_at_rest(steps: Sequence[Mapping[str, float]]) -> str | None:
+    """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
+    rates = column(steps, "train/learning_rate")
+    awake = [s for s in steps if s.get("train/learning_rate", 0.0) > max(rates) / 10]  # a schedule may end at zero
+    shares = column(awake, "train/moved_share")[-FIRST:]
+    if len(shares) < FIRST or mean(shares) >= LEAST_MOVED:
+        return None
+    return (
+        f"updates change {mean(shares):.1%} of the weights that have a gradient (train/moved_share, below "
+        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, nothing is "
+        "learned; raise algo.learning_rate, or keep the trained weights in fp32 (a module of your own may have cast them)"
+    )
+
+
+SIGNS: Mapping[str, Sign] = {
+    f.__name__: f for f in (reward_collapse, no_signal, kl_explosion, length_explosion, weights_at_rest)
+}
 
 
 @dataclass

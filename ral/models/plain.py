@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ral.models.family import read_config, shareable
+from ral.models.kernel import summed
 from ral.models.layout import Decode, Recorder
 from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.ops.attention import AttentionSpec
@@ -46,11 +47,12 @@ class PlainDecode(Decode):
         if not self.explores(layer):
             return None
         count, heads, kv_heads = len(query), query.shape[1], key.shape[1]
-        q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1) * scaling
-        scores = q @ key.to(value.dtype).unsqueeze(2).mT
+        q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1)
+        scores = summed(q, key.to(value.dtype).unsqueeze(2).mT, scaling)
         hidden = ~self.mask[:, None, None, None]
         weights = self.weigh(layer, scores.masked_fill(hidden, -torch.inf)).to(value.dtype)
-        return (weights @ value.unsqueeze(2)).reshape(count, 1, heads, -1)
+        out = summed(weights, value.unsqueeze(2)).to(value.dtype)
+        return out.reshape(count, 1, heads, -1)
 
 
 class PlainMLLM(MLLM):
