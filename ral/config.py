@@ -278,7 +278,7 @@ def parts_have_names_of_their_own(cfg: Node) -> str | None:
 
 def adapters_stand_alone(cfg: Node) -> str | None:
     """Adapters are trained and nothing else."""
-    if not _select(cfg, "lora.rank"):
+    if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
     if _select(cfg, "lora.rank") < 0:
         return f"lora.rank={_select(cfg, 'lora.rank')}: write 0 (no adapters) or a rank such as 16"
@@ -331,10 +331,14 @@ def rules(cfg: Node) -> Iterator[str]:
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)
 
 
-def check(cfg: DictConfig, schema: type = Train) -> None:
-    """UserError with the first problem of a composed configuration: schema, then rules, then signatures."""
+def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
+    """UserError with the first problem of a composed configuration: schema, rules, `files`, signatures.
+
+    files: looks at what the configuration names on disk, before signatures are read, which imports torch.
+    """
     tree = plain(cfg)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)
+    files(tree)
     bind_all(tree)

@@ -24,6 +24,7 @@ from ral.benchmarks.own import bare_words
 from ral.benchmarks.table import Result, reported, table
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
+from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.pretrained_files import find
@@ -188,12 +189,9 @@ def wording(template: str, bare: bool) -> Callable[[Example], str]:
 
 def load_policy(cfg: DictConfig) -> MLLM:
     """The model to evaluate, on its device."""
-    device = device_of(cfg)
-    try:
-        name = find(cfg.checkpoint)
+    name, device = find(cfg.checkpoint), device_of(cfg)
+    with named("checkpoint"):
         return load(name, share_prompt=cfg.share_prompt, dtype=dtype_of(cfg), trained=False).to(device)
-    except UserError as error:
-        raise UserError(str(error).replace("model.pretrained=", "checkpoint=")) from error
 
 
 def device_of(cfg: DictConfig) -> torch.device:

@@ -55,9 +55,9 @@ def check_folder(pretrained: str, key: str = KEY) -> None:
     path = Path(find(pretrained))
     named = f"{key}={pretrained}"
     if not path.exists():
-        if not HUB_ID.fullmatch(pretrained) or Path(pretrained).parent.is_dir():
-            raise UserError(f"{named}: no such folder; write a folder that holds a config.json, or a hub id")
-        return
+        if is_hub_id(pretrained):
+            return
+        raise UserError(f"{named}: no such folder; write a folder that holds a config.json, or a hub id")
     if not path.is_dir():
         raise UserError(f"{named}: {a_file(path)}")
     names = sorted(p.name for p in path.iterdir())
@@ -66,6 +66,12 @@ def check_folder(pretrained: str, key: str = KEY) -> None:
     check_config(path, named, names)
     read_headers(path, named)
     check_processor(path, named, names)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no folder here may be one of the hub's: `owner/model`, and no folder `owner` is here."""
+    owner = Path(name).parent
+    return bool(HUB_ID.fullmatch(name)) and not owner.is_dir() and not (ROOT / owner).is_dir()
 
 
 def a_file(path: Path) -> str:
@@ -82,7 +88,10 @@ def no_model(path: Path, names: Sequence[str]) -> str:
         return "the folder is empty; write the folder of a model, with its config.json"
     if ADAPTER in names:
         base = adapter_base(path)
-        return f"an adapter of {base}, no model; write {KEY}={base} lora.rank=<its rank> lora.resume={path}"
+        return (
+            f"an adapter of {base}, no model; write {KEY}={base} lora.resume={path} to go on training it, or merge it "
+            "into that model first"
+        )
     if (path / "hf" / CONFIG).is_file():
         return f"the folder of a run, whose model is in hf/; write {path / 'hf'}"
     if (path / "adapter" / ADAPTER).is_file():
@@ -158,6 +167,43 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
         for name in found:
             if is_pointer(path / name):
                 raise UserError(f"{named}: {name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
+
+
+def check_named(cfg: Mapping[str, Any]) -> None:
+    """UserError where a folder that a training configuration names cannot be what it has to be."""
+    for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
+        named = cfg.get(group, {}).get(name)
+        if named is not None:
+            check_folder(str(named), key)
+    adapter = cfg.get("lora", {}).get("resume")
+    if adapter is not None:
+        check_adapter(str(adapter))
+
+
+# --- adapters
+
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+RESUME = "lora.resume"
+
+
+def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
+    """The content of adapter_config.json and the file of the weights. UserError unless both are there and whole."""
+    path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
+    if not path.is_dir():
+        raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
+    if not (path / ADAPTER).is_file():
+        inner = path / "adapter"
+        where = f"; write {inner}" if (inner / ADAPTER).is_file() else "; write adapter/ of a run, or one of peft's"
+        raise UserError(f"{named}: no adapter: it has no {ADAPTER}{where}")
+    facts = read_json(path / ADAPTER, named)
+    file = next((path / name for name in ADAPTER_WEIGHTS if (path / name).is_file()), None)
+    if file is None:
+        raise UserError(f"{named}: {ADAPTER_WEIGHTS[0]} is missing; {AGAIN}")
+    if is_pointer(file):
+        raise UserError(f"{named}: {file.name} is a Git LFS pointer, not the weights; fetch them with git lfs pull")
+    if file.suffix == ".safetensors":
+        read_header(file, named)
+    return facts, file
 
 
 # --- weights

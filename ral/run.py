@@ -31,8 +31,10 @@ from ral.lit.guards import Skip, Watch
 from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
+from ral.models.adapter_files import read_adapters
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
+from ral.models.loading import named
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
@@ -151,9 +153,16 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
 
 
 def load_policy(cfg: DictConfig) -> MLLM:
-    """The network to train, with adapters where lora.rank asks for them."""
-    policy = load_model(cfg, str(cfg.model.pretrained), trained=not cfg.lora.rank)
-    if cfg.lora.rank:
+    """The network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
+
+    The configuration then says what rank, alpha and targets these have.
+    """
+    policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
+    if cfg.lora.get("resume"):
+        resumed = read_adapters(str(cfg.lora.resume), policy, cfg.lora.rank)
+        resumed.put(policy)
+        cfg.lora = {**cfg.lora, **vars(resumed.adapters), "targets": list(resumed.adapters.targets)}
+    elif cfg.lora.rank:
         add_adapters(policy, Adapters(cfg.lora.rank, cfg.lora.alpha, tuple(cfg.lora.targets)), seed=cfg.seed)
     return policy
 
@@ -173,7 +182,8 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             raise UserError(
                 "model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>"
             )
-        others["teacher"] = load_model(cfg, str(cfg.algo.teacher))
+        with named("model.teacher"):
+            others["teacher"] = load_model(cfg, str(cfg.algo.teacher))
         same_tokens(policy.processor, others["teacher"].processor)
     if cfg.hardware.frozen_in_memory:
         if cfg.hardware.shard is not None:

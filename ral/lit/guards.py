@@ -134,8 +134,8 @@ def weights_at_rest(steps: Sequence[Mapping[str, float]]) -> str | None:
         return None
     return (
         f"updates change {mean(shares):.1%} of the weights that have a gradient (train/moved_share, below "
-        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, nothing is "
-        "learned; raise algo.learning_rate, or keep the trained weights in fp32 (a module of your own may have cast them)"
+        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, so that "
+        "nothing is learned; raise algo.learning_rate, and keep trained weights in fp32"
     )
 
 

@@ -116,7 +116,7 @@ def _views(query: Tensor, prompt_key: Tensor, group: int) -> tuple[Any, Any, Any
 
 
 def summed(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
-    """scale * left @ right [.. M N] in fp32: products of half-precision numbers added up in fp32, as fast kernels do."""
+    """scale * left @ right [.. M N] in fp32: half-precision products added up in fp32, as fast kernels do."""
     with torch.autocast(left.device.type, enabled=False):
         if left.dtype == torch.float32 or not left.is_cuda:
             return left.float() * scale @ right.float()

@@ -67,6 +67,15 @@ def renamed(stored: Collection[str]) -> dict[str, str] | None:
 
 
 @contextmanager
+def named(key: str) -> Iterator[None]:
+    """Errors of loading name the setting `key` in place of model.pretrained."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"{KEY}=", f"{key}=", 1)) from error
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Keep Transformers from reporting what a message of ours says."""
     logger = logging.getLogger("transformers")
@@ -94,29 +103,29 @@ def check_whole(
 ) -> None:
     """UserError unless files and network have the same weights. told: what Transformers says of its loading."""
     missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
-    named = f"{KEY}={pretrained}"
+    setting = f"{KEY}={pretrained}"
     if told["mismatched_keys"]:
         name, theirs, ours = sorted(told["mismatched_keys"])[0]
         count = some(len(told["mismatched_keys"]), "weight")
         raise UserError(
-            f"{named}: {count} of another shape than config.json says: {name} has {tuple(theirs)} in the files, and "
+            f"{setting}: {count} of another shape than config.json says: {name} has {tuple(theirs)} in the files, and "
             f"should have {tuple(ours)}; take config.json and weights from one source"
         )
     if missing == ["lm_head.weight"]:
         raise UserError(
-            f"{named}: lm_head.weight is missing, and config.json says that the head is not the table of embeddings; "
+            f"{setting}: lm_head.weight is missing, and config.json says that the head is not the table of embeddings; "
             'write "tie_word_embeddings": true into config.json if it is, or download the weights again'
         )
     if missing:
         total = len(network.state_dict())
         rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
         raise UserError(
-            f"{named}: {len(missing)} of {total} weights are missing: {listed(missing)}{rest}; they would be random: "
+            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{rest}; they would be random: "
             f"{remedy(left, stored)}"
         )
     if left:
         raise UserError(
-            f"{named}: the files have {some(len(left), 'weight')} that the network of config.json does not know: "
+            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json does not know: "
             f"{listed(left)}; take config.json and weights from one source"
         )
 
