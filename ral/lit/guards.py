@@ -127,8 +127,8 @@ def length_explosion(steps: Sequence[Mapping[str, float]]) -> str | None:
 
 def weights_at_rest(steps: Sequence[Mapping[str, float]]) -> str | None:
     """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
-    rates = column(steps, "train/learning_rate")
-    awake = [s for s in steps if s.get("train/learning_rate", 0.0) > max(rates) / 10]  # a schedule may end at zero
+    peak = max(column(steps, "train/learning_rate"), default=0.0)
+    awake = [s for s in steps if s.get("train/learning_rate", 0.0) > peak / 10]  # a schedule may end at zero
     shares = column(awake, "train/moved_share")[-FIRST:]
     if len(shares) < FIRST or mean(shares) >= LEAST_MOVED:
         return None
