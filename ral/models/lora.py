@@ -50,10 +50,12 @@ def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             inject_adapter_in_model(adapters.config(), decoder)
+            settle(model.network, model.dtype)
+            for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
+                layer.reset_lora_parameters(NAME, init_lora_weights=True)
     except ValueError as error:
         names = sorted({name.rsplit(".", 1)[-1] for name, m in decoder.named_modules() if isinstance(m, nn.Linear)})
         raise UserError(f"lora.targets={list(adapters.targets)}: no such layer; the decoder has {names}") from error
-    settle(model.network, model.dtype)
 
 
 def adapted(network: nn.Module) -> dict[str, LoraLayer]:
