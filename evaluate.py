@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ral.cli import run
 from ral.config import bind_targets, check_schema, plain
 from ral.errors import UserError
+from ral.pretrained_files import check_folder
 from ral.schema import Node
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Evaluate what a valid configuration describes."""
-    from ral.evaluate import evaluate  # imports torch, so only now
+    check_folder(str(cfg.checkpoint), "checkpoint")  # a wrong folder is told before torch is imported
+    from ral.evaluate import evaluate
 
     evaluate(cfg)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ral.cli import run
+from ral.config import check
+from ral.pretrained_files import check_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -18,4 +21,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    run(main, "train")
+    run(main, "train", check=partial(check, files=check_named))

@@ -206,6 +206,7 @@ _TAKEN = """
     clamped_ratios kl clamped_kl attention_divergence attention_distillation token_distillation pair_accuracy margin
     explored_divergence group_attention pulled
     attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
+    moved_share
 """
 TAKEN = frozenset(_TAKEN.split())
 """Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
@@ -221,7 +222,7 @@ def parts_have_names_of_their_own(cfg: Node) -> str | None:
 
 def adapters_stand_alone(cfg: Node) -> str | None:
     """Adapters are trained and nothing else."""
-    if not _select(cfg, "lora.rank"):
+    if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
     if _select(cfg, "lora.rank") < 0:
         return f"lora.rank={_select(cfg, 'lora.rank')}: write 0 (no adapters) or a rank such as 16"
@@ -230,15 +231,23 @@ def adapters_stand_alone(cfg: Node) -> str | None:
     return None
 
 
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+DTYPES = ("float32", "bfloat16")
 
 
 def precision_keeps_weights_exact(cfg: Node) -> str | None:
     """Half-precision weights lose small updates, and fp16 needs scaled gradients, which clipping would not know of."""
-    precision = cfg["hardware"].get("precision")
-    if precision in PRECISIONS:
-        return None
-    return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
+    precision, dtype = (cfg["hardware"].get(key) for key in ("precision", "dtype"))
+    if precision not in PRECISIONS:
+        return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
+    if dtype is not None and dtype not in DTYPES:
+        return f"hardware.dtype={dtype} is not supported: write {' or '.join(DTYPES)}"
+    if dtype == "bfloat16" and precision == "32-true":
+        return (
+            "hardware.dtype=bfloat16 is of frozen weights and of the arithmetic, and hardware.precision=32-true asks"
+            " for fp32 arithmetic: write hardware.precision=auto, or hardware.dtype=float32"
+        )
+    return None
 
 
 Rule = Callable[[Node], str | None]
@@ -264,15 +273,17 @@ def rules(cfg: Node) -> Iterator[str]:
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)
 
 
-def check(cfg: DictConfig, schema: type = Train) -> None:
-    """UserError with the first problem of a composed configuration: schema, rules, signatures, terms of the objective.
+def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
+    """UserError with the first problem of a composed configuration: schema, rules, `files`, signatures, terms.
 
+    files: looks at what the configuration names on disk, before signatures are read, which imports torch.
     What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
     """
     tree = plain(cfg)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)
+    files(tree)
     bind_all(tree)
     if (message := next(wrong_terms(tree), None)) is not None:
         raise UserError(message)

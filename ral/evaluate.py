@@ -24,15 +24,16 @@ from ral.benchmarks.own import bare_words
 from ral.benchmarks.table import Result, reported, table
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
+from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.plain import load
+from ral.pretrained_files import find
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap
 from ral.rollout.answering import Answering
 from ral.rollout.sampler import PolicySampler
 from ral.types import Example, UserError
 
-ROOT = Path(__file__).resolve().parent.parent
 AS_ASKED = "as_asked"
 RESAMPLES = 10_000  # of the bootstrap
 ENDS = 2**20  # bytes of each end of a weights file that tell it from another
@@ -188,17 +189,9 @@ def wording(template: str, bare: bool) -> Callable[[Example], str]:
 
 def load_policy(cfg: DictConfig) -> MLLM:
     """The model to evaluate, on its device."""
-    device = device_of(cfg)
-    try:
-        return load(find(cfg.checkpoint), share_prompt=cfg.share_prompt, dtype=dtype_of(cfg)).to(device)
-    except UserError as error:
-        raise UserError(str(error).replace("model.pretrained=", "checkpoint=")) from error
-
-
-def find(checkpoint: str) -> str:
-    """A folder, one of this repository's, or a hub id."""
-    shipped = ROOT / checkpoint
-    return str(shipped) if not Path(checkpoint).exists() and shipped.exists() else checkpoint
+    name, device = find(cfg.checkpoint), device_of(cfg)
+    with named("checkpoint"):
+        return load(name, share_prompt=cfg.share_prompt, dtype=dtype_of(cfg), trained=False).to(device)
 
 
 def device_of(cfg: DictConfig) -> torch.device:

@@ -31,25 +31,29 @@ from ral.lit.guards import Skip, Watch
 from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
+from ral.models.adapter_files import read_adapters
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
+from ral.models.loading import named
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.resting import Resting
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
+from ral.pretrained_files import find
 from ral.report.environment import write_environment
 from ral.report.page import build as build_report
 from ral.rewards.accuracy import check_gold
 from ral.rollout.sampler import PolicySampler
 from ral.types import Example, UserError
 
-ROOT = Path(__file__).resolve().parent.parent
 FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 """Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
 RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
+LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
+"""Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
 SIGNALLED = 128
 """Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
 
@@ -102,7 +106,7 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
     ways = ways if hardware.micro_batch_prompts > 1 else []
     ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
-    ways += [] if "bf16" in str(hardware.precision) else ["hardware.precision=bf16-mixed"]
+    ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
     ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
     return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
 
@@ -138,18 +142,32 @@ def build_objective(algo: DictConfig) -> dict[str, Term]:
     return {name: instantiate(algo[name]) for name in algo.objective}
 
 
-def load_model(cfg: DictConfig, pretrained: str) -> MLLM:
-    """A model from a folder (also one relative to this repository) or a hub id."""
-    shipped = ROOT / pretrained
-    path = str(shipped) if not Path(pretrained).exists() and shipped.exists() else pretrained
+def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
+    """A model from a folder (also one relative to this repository) or a hub id.
+
+    trained: whether its own weights are to be trained, which keeps them in fp32 whatever hardware.dtype is.
+    """
     hardware = cfg.hardware
-    return load(path, share_prompt=hardware.share_prompt, dtype=hardware.dtype, freeze_vision=cfg.model.freeze_vision)
+    return load(
+        find(pretrained),
+        share_prompt=hardware.share_prompt,
+        dtype=hardware.dtype,
+        freeze_vision=cfg.model.freeze_vision,
+        trained=trained,
+    )
 
 
 def load_policy(cfg: DictConfig) -> MLLM:
-    """The network to train, with adapters where lora.rank asks for them."""
-    policy = load_model(cfg, str(cfg.model.pretrained))
-    if cfg.lora.rank:
+    """The network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
+
+    The configuration then says what rank, alpha and targets these have.
+    """
+    policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
+    if cfg.lora.get("resume"):
+        resumed = read_adapters(str(cfg.lora.resume), policy, cfg.lora.rank)
+        resumed.put(policy)
+        cfg.lora = {**cfg.lora, **vars(resumed.adapters), "targets": list(resumed.adapters.targets)}
+    elif cfg.lora.rank:
         add_adapters(policy, Adapters(cfg.lora.rank, cfg.lora.alpha, tuple(cfg.lora.targets)), seed=cfg.seed)
     return policy
 
@@ -163,13 +181,14 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     if "reference" in wanted:
         others["reference"] = WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
     if "ema" in wanted:
-        others["ema"] = policy.frozen_copy()
+        others["ema"] = policy.frozen_copy(averaged=True)
     if "teacher" in wanted:
         if cfg.algo.teacher is None:
             raise UserError(
                 "model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>"
             )
-        others["teacher"] = load_model(cfg, str(cfg.algo.teacher)).requires_grad_(False)
+        with named("model.teacher"):
+            others["teacher"] = load_model(cfg, str(cfg.algo.teacher))
         same_tokens(policy.processor, others["teacher"].processor)
     if cfg.hardware.frozen_in_memory:
         if cfg.hardware.shard is not None:
@@ -295,7 +314,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
             ema_decay=algo.ema_decay,
             all_layers=cfg.eval.layers == "all",
         ),
-        diagnostics=instantiate(cfg.diagnostics),
+        diagnostics=instantiate(cfg.diagnostics, max_log_prob_gap=max_log_prob_gap(cfg)),
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
         gather_weights=instantiate(hardware.gather_weights),
@@ -312,7 +331,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     evaluations = Evaluations(folder / "eval", stop, every=cfg.eval.every, before=cfg.eval.before)
     parts = {"sharded": cfg.checkpoint.sharded and hardware.shard is not None}
     checkpoints = Checkpoints(folder / "checkpoints", evaluations, **{**cfg.checkpoint, **parts}, resume=resume)
-    watch = [Watch()] if cfg.guard.watch and cfg.algo.rollouts else []
+    watch = [Watch()] if cfg.guard.watch else []
     profile = [Profile(folder / "profile")] if hardware.profile else []
     start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
@@ -321,7 +340,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         devices=hardware.devices,
         num_nodes=hardware.num_nodes,
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
-        precision=hardware.precision,
+        precision=precision_of(hardware),
         logger=loggers,
         callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, GivesBack(), *start, *watch, *profile],
         max_epochs=1,
@@ -333,6 +352,18 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         inference_mode=False,
         default_root_dir=folder,
     )
+
+
+def precision_of(hardware: DictConfig) -> Any:
+    """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
+    auto = "bf16-mixed" if hardware.dtype == "bfloat16" else "32-true"
+    return auto if hardware.precision == "auto" else hardware.precision
+
+
+def max_log_prob_gap(cfg: DictConfig) -> float:
+    """The bound of diagnostics.max_log_prob_gap; null stands for that of the arithmetic."""
+    given = cfg.diagnostics.max_log_prob_gap
+    return LOG_PROB_GAPS[precision_of(cfg.hardware)] if given is None else float(given)
 
 
 def run_folder() -> Path:

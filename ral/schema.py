@@ -51,6 +51,7 @@ class Lora:
     alpha: float
     targets: list[str]
     merge: bool
+    resume: str | None = None
 
 
 @dataclass

@@ -47,7 +47,9 @@ def export(checkpoint: Path, output: Path) -> Path:
     config = verified(checkpoint).parent.parent / "config.yaml"
     if not config.is_file():
         raise UserError(f"{config}: missing; a checkpoint is exported from the run's own folder")
-    policy = load_policy(cfg := OmegaConf.load(config))
+    cfg = OmegaConf.load(config)
+    cfg.lora.resume = None  # the checkpoint has the adapters; the run wrote down their rank and targets
+    policy = load_policy(cfg)
     policy.network.load_state_dict(trained_weights(policy, checkpoint), strict=False)  # a tied head follows
     state = policy.network.state_dict()
     if cfg.lora.rank:

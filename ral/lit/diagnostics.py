@@ -37,7 +37,7 @@ class Diagnostics:
 
     every: int = 10
     gradients: bool = True
-    max_log_prob_gap: float = 0.1
+    max_log_prob_gap: float | None = 0.1
     _gradients: dict[str, list[Tensor]] = field(default_factory=dict)
 
     def due(self, step: int) -> bool:
@@ -102,7 +102,7 @@ class Diagnostics:
     def check(self, means: Mapping[str, float]) -> None:
         """UserError where sampler and training disagree on the policy."""
         gap = means.get("train/log_prob_gap", 0.0)
-        if not gap <= self.max_log_prob_gap:
+        if self.max_log_prob_gap is not None and not gap <= self.max_log_prob_gap:
             raise UserError(
                 f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "
                 f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: rollouts are not of the trained policy; try "

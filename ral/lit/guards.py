@@ -22,6 +22,10 @@ from ral.types import UserError
 MOST_DUMPS = 5
 WINDOW = 20
 """Steps over which a sign has to hold."""
+FIRST = 5
+"""Steps with a gradient after which the weights must have begun to move."""
+LEAST_MOVED = 0.5
+"""Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
 
 
 @dataclass
@@ -79,7 +83,10 @@ def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
     }
 
 
-WATCHED = ("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation")
+WATCHED = (
+    *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
+    *("moved_share", "learning_rate"),
+)
 """Metrics of training that signs look at."""
 
 
@@ -195,7 +202,21 @@ def no_attention(history: History) -> str | None:
     return None
 
 
-ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention)
+def weights_at_rest(history: History) -> str | None:
+    """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
+    shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
+    peak = max([*rates.first, *rates.last], default=0.0)
+    awake = min(rates.recent(FIRST), default=0.0) > peak / 10  # a schedule may end at zero
+    if not shares or not awake or mean(shares) >= LEAST_MOVED:
+        return None
+    return (
+        f"updates change {mean(shares):.1%} of the weights that have a gradient (train/moved_share, below "
+        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, so that "
+        "nothing is learned; raise algo.learning_rate, and keep trained weights in fp32"
+    )
+
+
+ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention, weights_at_rest)
 SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 

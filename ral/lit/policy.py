@@ -22,6 +22,7 @@ from ral.lit.evaluation import evaluate_prompts
 from ral.lit.experience import Experience, Forward, freeze, remember
 from ral.lit.gradients import average_over_ranks, through_all, without_wrapper
 from ral.lit.metrics import Meter, rollout_pairs
+from ral.lit.moved import Moved
 from ral.lit.temporal import Temporal
 from ral.models.mllm import MLLM, Prepared, save_network
 from ral.models.shard import reshard, sum_gradients
@@ -122,7 +123,7 @@ class PolicyModule(L.LightningModule):
         self.passes, self.make_optimizer, self.learning_rate = passes, optimizer, learning_rate
         self.settings, self.diagnostics, self.guard = settings, diagnostics, guard
         self.shard, self.gather_weights, self.temporal = shard, gather_weights, temporal
-        self.rollout_step, self.stepping = 0, False
+        self.rollout_step, self.stepping, self.moved = 0, False, Moved(settings.seed)
         self.meter = Meter()
         self.latest: dict[str, float] = {}
         self.scored: list[Callable[[Rollout, Scores], None]] = []  # called with each step's rollout and its scores
@@ -213,8 +214,7 @@ class PolicyModule(L.LightningModule):
         sound = self.guard(norm, place, done, values)
         self.meter.add({"skipped_updates": (float(not sound), 1), "loss": (0, 1 / self.trainer.world_size), **once})
         if sound:
-            self.meter.add({"grad_norm": (norm, 1)})
-            optimizer.step()
+            self.meter.add({"grad_norm": (norm, 1), "moved_share": self.moved(parameters, optimizer.step)})
         return done
 
     def add_gradients(self, loss: Tensor, last: bool) -> None:

@@ -15,7 +15,6 @@ evidence boxes mean the same as for the other families. Its option of up to 12 t
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import AutoConfig, PreTrainedConfig
 
+from ral.pretrained_files import check_folder, find
 from ral.types import Pixels, PromptBatch, UserError
 
 IMAGE, VIDEO = 1, 2
@@ -255,18 +255,13 @@ FAMILIES: dict[str, Family] = {
 
 def read_config(pretrained: str) -> PreTrainedConfig:
     """config.json of a model folder (or hub id that can be had); UserError unless it is of a family known here."""
-    path = Path(pretrained)
-    if path.is_dir() and not (path / "config.json").is_file():
-        raise UserError(f"model.pretrained={pretrained}: the folder has no config.json: not a Hugging Face model")
-    if not path.exists() and (path.is_absolute() or pretrained.startswith(".") or pretrained.count("/") != 1):
-        raise UserError(f"model.pretrained={pretrained}: no such folder")
+    check_folder(pretrained)
     try:
-        config = AutoConfig.from_pretrained(pretrained)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"model.pretrained={pretrained}: cannot be read as a model folder or hub id ({reason})"
-        ) from error
+        config = AutoConfig.from_pretrained(find(pretrained))
+    except Exception as error:  # checks of its fields have classes of their own in each release of Transformers
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        where = "config.json does not fit its model" if Path(find(pretrained)).is_dir() else "no folder, and no hub id"
+        raise UserError(f"model.pretrained={pretrained}: {where} that can be read ({reason})") from error
     if config.model_type not in FAMILIES:
         raise UserError(
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
@@ -276,9 +271,13 @@ def read_config(pretrained: str) -> PreTrainedConfig:
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """What each decoder layer is, as Transformers names it; a network that does not say has one kind throughout."""
+    """What each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
+
+    A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
+    """
     text = config.get_text_config()
-    alike = "sliding_attention" if getattr(text, "sliding_window", None) else "full_attention"
+    window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
+    alike = "sliding_attention" if window else "full_attention"
     return tuple(getattr(text, "layer_types", None) or [alike] * text.num_hidden_layers)
 
 

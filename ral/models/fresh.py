@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from ral.models.family import FAMILIES
+from ral.rewards.format import TAGS
 
 CONTROL_TOKENS = (
     "<|endoftext|>",
@@ -40,9 +41,6 @@ INTERNVL_TOKENS = {
     "video_token": "<video>",
 }
 """InternVL's own control tokens, under the names by which its processor asks the tokenizer."""
-
-TAG_TOKENS = ("<think>", "</think>", "<answer>", "</answer>")
-"""One token each, ordinary text otherwise (as Qwen3's tokenizer has the think tags)."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -107,7 +105,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_
         model_specific_special_tokens=RECIPES[family].named_tokens,
     )
     tokenizer.add_special_tokens({"additional_special_tokens": list(CONTROL_TOKENS)})
-    tokenizer.add_tokens(list(TAG_TOKENS))
+    tokenizer.add_tokens(list(TAGS))  # one token each, ordinary text otherwise (as Qwen3's has the think tags)
     tokenizer.chat_template = RECIPES[family].chat_template
     return tokenizer
 

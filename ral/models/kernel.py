@@ -115,6 +115,15 @@ def _views(query: Tensor, prompt_key: Tensor, group: int) -> tuple[Any, Any, Any
     return fold, own, unfold
 
 
+def summed(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
+    """scale * left @ right [.. M N] in fp32: half-precision products added up in fp32, as fast kernels do."""
+    with torch.autocast(left.device.type, enabled=False):
+        if left.dtype == torch.float32 or not left.is_cuda:
+            return left.float() * scale @ right.float()
+        out = torch.bmm(left.flatten(0, -3), right.flatten(0, -3), out_dtype=torch.float32)
+        return out.unflatten(0, left.shape[:-2]) * scale
+
+
 def attend_shared(
     query: Tensor,
     prompt: tuple[Tensor, Tensor],

@@ -22,7 +22,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from ral.models.kernel import KERNELS, attend_shared
+from ral.models.kernel import KERNELS, attend_shared, summed
 from ral.ops.attention import AttentionSpec, CapturedAttention
 
 Pair = tuple[Tensor, Tensor]
@@ -312,17 +312,18 @@ class Decode:
         own_k, own_v = self._append(layer, key, value)
         batch, heads, group, width = query.shape
         kv_heads, p = key.shape[1], prompt_k.shape[2]
-        q = (query * scaling).view(batch, kv_heads, -1, group, width).transpose(2, 3)  # [B Hkv G R D]
-        on_prompt = (q.flatten(2, 3) @ prompt_k.mT).unflatten(2, (group, -1))
+        q = query.view(batch, kv_heads, -1, group, width).transpose(2, 3)  # [B Hkv G R D]
+        on_prompt = summed(q.flatten(2, 3), prompt_k.mT, scaling).unflatten(2, (group, -1))
         if self.padded:
             on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
-        on_own = q @ own_k.mT
+        on_own = summed(q, own_k.mT, scaling)
         if self.given is not None:
             began = self.given.shape[2]
             on_own[..., :began].masked_fill_(~self.given[:, None, :, None], -torch.inf)
         scores = torch.cat([on_prompt, on_own], dim=-1)
         weights = self.weigh(layer, scores).to(value.dtype)
-        out = (weights[..., :p].flatten(2, 3) @ prompt_v).unflatten(2, (group, -1)) + weights[..., p:] @ own_v
+        out = summed(weights[..., :p].flatten(2, 3), prompt_v).unflatten(2, (group, -1))
+        out = (out + summed(weights[..., p:], own_v)).to(value.dtype)
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
 
     def explores(self, layer: int) -> bool:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ral.models.masters import settle
 from ral.models.mllm import MLLM
 from ral.types import UserError
 
@@ -41,7 +42,7 @@ class Adapters:
 def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
     """Freeze the model and add adapters to its decoder: B zero, A from `seed` alone, the same on every rank.
 
-    UserError where no layer has such a name.
+    Adapters are fp32; frozen weights rest in the model's dtype. UserError where no layer has such a name.
     """
     model.requires_grad_(False)
     decoder = model.network.model.language_model
@@ -49,6 +50,9 @@ def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             inject_adapter_in_model(adapters.config(), decoder)
+            settle(model.network, model.dtype)
+            for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
+                layer.reset_lora_parameters(NAME, init_lora_weights=True)
     except ValueError as error:
         names = sorted({name.rsplit(".", 1)[-1] for name, m in decoder.named_modules() if isinstance(m, nn.Linear)})
         raise UserError(f"lora.targets={list(adapters.targets)}: no such layer; the decoder has {names}") from error
@@ -82,7 +86,7 @@ class WithoutAdapters(MLLM):
 
     def __init__(self, policy: MLLM) -> None:
         nn.Module.__init__(self)
-        vars(self).update(policy=policy, network=policy.network, processor=policy.processor)
+        vars(self).update(policy=policy, network=policy.network, processor=policy.processor, dtype=policy.dtype)
 
     def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
         """A pass of the policy, its adapters off."""
@@ -91,7 +95,7 @@ class WithoutAdapters(MLLM):
 
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A."""
+    """A state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A, in fp32."""
     layers = adapted(network)
     result: dict[str, Tensor] = {}
     for key, value in state.items():
@@ -103,7 +107,7 @@ def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]
     for name, layer in layers.items():
         a, b = (state[f"{name}.lora_{side}.{NAME}.weight"] for side in "AB")
         weight = result[f"{name}.weight"]
-        result[f"{name}.weight"] = (weight.float() + layer.scaling[NAME] * (b.float() @ a.float())).to(weight.dtype)
+        result[f"{name}.weight"] = weight.float() + layer.scaling[NAME] * (b.float() @ a.float())
     return result
 
 

@@ -7,24 +7,26 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.models.family import IMAGE, VIDEO, read_config, shareable
 from ral.models.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
+from ral.models.loading import load_network
+from ral.models.masters import DTYPES, arithmetic, settle
 from ral.models.processor import Processor
+from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import Pixels, PromptBatch, UserError
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,21 @@ class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
-    all its responses.
+    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32.
     """
 
     shares = True
 
-    def __init__(self, network: PreTrainedModel, processor: Processor, *, freeze_vision: bool = True) -> None:
+    def __init__(
+        self,
+        network: PreTrainedModel,
+        processor: Processor,
+        *,
+        freeze_vision: bool = True,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        self.network, self.processor = network, processor
+        self.network, self.processor, self.dtype = network, processor, dtype
         self.network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
         if freeze_vision:
             for part in self._towers():
@@ -136,20 +145,39 @@ class MLLM(nn.Module):
         self.network.eval()  # no dropout anywhere: rollout and training are the same function
 
     @classmethod
-    def load(cls, pretrained: str, *, dtype: str = "float32", freeze_vision: bool = True) -> MLLM:
-        """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it."""
+    def load(cls, pretrained: str, *, dtype: str = "float32", freeze_vision: bool = True, trained: bool = True) -> MLLM:
+        """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it.
+
+        trained: False for a model whose own weights never change, so that all of them are in `dtype`.
+        """
         reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
         if reason is not None:
             raise UserError(f"model.pretrained={pretrained}: {reason}; choose another model")
-        network = AutoModelForImageTextToText.from_pretrained(pretrained, dtype=DTYPES[dtype])
-        return cls(network, Processor.from_folder(pretrained), freeze_vision=freeze_vision)
+        kind = DTYPES[dtype]
+        network, processor = load_network(pretrained, kind), Processor.from_folder(pretrained)
+        check_tokens(processor, network)
+        check_template(processor)
+        model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind)
+        if not trained:
+            model.requires_grad_(False)
+        settle(network, kind)
+        return model
 
-    def frozen_copy(self) -> MLLM:
-        """A copy that is never trained and shares the vision tower when that is frozen (no second tower in memory)."""
+    def frozen_copy(self, *, averaged: bool = False) -> MLLM:
+        """A copy that is never trained and shares the vision tower when that is frozen (no second tower in memory).
+
+        averaged: it follows the trained weights (EMA), so that its own stay fp32; else all are in `dtype`.
+        """
         parts = [tensor for tower in self._towers() for tensor in (*tower.parameters(), *tower.buffers())]
         shared = {id(p): p for p in parts if not p.requires_grad}
-        twin = copy.deepcopy(self, memo={id(self.processor): self.processor, **shared})
-        return twin.requires_grad_(False)
+        twin = copy.deepcopy(self, memo={id(self.processor): self.processor, **shared}).requires_grad_(False)
+        if not averaged:
+            settle(twin.network, self.dtype)
+        return twin
+
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """What passes run under: products in `dtype`, sums in fp32."""
+        return arithmetic(self.device, self.dtype)
 
     def sees_like(self, other: MLLM) -> bool:
         """Whether both have the very same vision tower, so that one's visual embeddings serve the other."""
@@ -180,11 +208,13 @@ class MLLM(nn.Module):
 
     def head(self, hidden: Tensor) -> Tensor:
         """States [M D] -> logits [M V] over the tokenizer's vocabulary (the padding rows of the matrix are dropped)."""
-        return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
+        with self.arithmetic():
+            return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
 
     def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
         """Run one of the passes below by name."""
-        return getattr(self, step)(*args, **kwargs)
+        with self.arithmetic():
+            return getattr(self, step)(*args, **kwargs)
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
@@ -215,7 +245,7 @@ class MLLM(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
             seen = self.processor.family.see(self.network.model, prompts.media)
             depth = max((len(parts) for parts in seen.values()), default=1)
-            out = torch.zeros(depth, *kinds.shape, weight.shape[1], dtype=weight.dtype, device=weight.device)
+            out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
             for kind, parts in seen.items():
                 out[:, (kinds == kind) & prompts.valid] = torch.stack(parts).to(out.dtype)
             if torch.is_grad_enabled() and not seen:
@@ -234,9 +264,13 @@ class MLLM(nn.Module):
         seen = family.see(self.network.model, media)
         return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
 
+    def _words(self, token_ids: Tensor) -> Tensor:
+        """Embeddings of tokens, fp32: the states that layers add to are fp32, whatever the arithmetic of products."""
+        return self.network.get_input_embeddings()(token_ids).float()
+
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
-        words = self.network.get_input_embeddings()(prepared.prompts.token_ids)
+        words = self._words(prepared.prompts.token_ids)
         return torch.where(prepared.prompts.visual[..., None], prepared.vision.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, position_ids: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
@@ -266,7 +300,7 @@ class MLLM(nn.Module):
         assert prompts.position_ids is not None and prompts.next_position is not None
         batch, (count, length) = len(prompts), response_ids.shape
         group = count // batch
-        words = self.network.get_input_embeddings()(response_ids.reshape(batch, group * length))
+        words = self._words(response_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prompts.next_position[:, None]
         positions = torch.cat([prompts.position_ids, places.expand(3, -1, -1)], dim=-1)
         layout = self._training_layout(prompts.valid, mask, spec.resolve_layers(self.depth) if spec else ())
@@ -321,7 +355,7 @@ class MLLM(nn.Module):
         (batch, group), length = state.position.shape, openings.ids.shape[1]
         layout = Extend(state.valid, group, length, cache=state.cache)
         places = state.position[..., None] + torch.arange(length, device=hidden.device)
-        words = self.network.get_input_embeddings()(openings.ids.view(batch, -1))
+        words = self._words(openings.ids.view(batch, -1))
         out = self._decoder(words, places.flatten(1).expand(3, -1, -1), layout)
         out, lengths = out.unflatten(1, (group, length)).flatten(0, 1), openings.lengths
         state.own, state.position = layout.own, state.position + lengths.view(batch, group)
@@ -331,7 +365,7 @@ class MLLM(nn.Module):
 
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
         """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
-        words = self.network.get_input_embeddings()(token_ids.view(state.position.shape))
+        words = self._words(token_ids.view(state.position.shape))
         out = self._decoder(words, (state.position + state.step).expand(3, -1, -1), state)
         state.step += 1
         return out.flatten(0, 1)
@@ -342,14 +376,27 @@ class MLLM(nn.Module):
 
 
 def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: Processor, folder: Path) -> None:
-    """save_pretrained with the attention setting of a plain model; a weight that two modules share is written once."""
+    """save_pretrained with the attention setting of a plain model; a weight that two modules share is written once.
+
+    All in fp32: small updates are there, and fp32 holds the numbers of weights that rest in bf16.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     once = {name for name, _ in network.named_parameters()}
     again = {name for name, _ in network.named_parameters(remove_duplicate=False)} - once
-    state = {name: value for name, value in state.items() if name not in again}
+    state = {n: v.float() if v.is_floating_point() else v for n, v in state.items() if n not in again}
     network.set_attn_implementation({"text_config": "sdpa", "vision_config": "sdpa"})
     try:
         network.save_pretrained(folder, state_dict=state)
     finally:
         network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
+    say_dtype(folder / "config.json")
     processor.save(folder, processor.name)
+
+
+def say_dtype(path: Path) -> None:
+    """Write into a config.json that the weights are fp32: readers load them as that."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for part in (config, *(config[name] for name in ("text_config", "vision_config") if name in config)):
+        if "dtype" in part:
+            part["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

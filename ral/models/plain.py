@@ -14,6 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ral.models.family import read_config, shareable
+from ral.models.kernel import summed
 from ral.models.layout import Decode, Recorder
 from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.ops.attention import AttentionSpec
@@ -46,11 +47,12 @@ class PlainDecode(Decode):
         if not self.explores(layer):
             return None
         count, heads, kv_heads = len(query), query.shape[1], key.shape[1]
-        q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1) * scaling
-        scores = q @ key.to(value.dtype).unsqueeze(2).mT
+        q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1)
+        scores = summed(q, key.to(value.dtype).unsqueeze(2).mT, scaling)
         hidden = ~self.mask[:, None, None, None]
         weights = self.weigh(layer, scores.masked_fill(hidden, -torch.inf)).to(value.dtype)
-        return (weights @ value.unsqueeze(2)).reshape(count, 1, heads, -1)
+        out = summed(weights, value.unsqueeze(2)).to(value.dtype)
+        return out.reshape(count, 1, heads, -1)
 
 
 class PlainMLLM(MLLM):
@@ -77,10 +79,20 @@ class PlainMLLM(MLLM):
         return out[:, -1], PlainDecode(p.valid, p.next_position[:, None], {}, past=layout.past, group_size=group_size)
 
 
-def load(pretrained: str, *, share_prompt: bool = True, dtype: str = "float32", freeze_vision: bool = True) -> MLLM:
-    """The model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one."""
+def load(
+    pretrained: str,
+    *,
+    share_prompt: bool = True,
+    dtype: str = "float32",
+    freeze_vision: bool = True,
+    trained: bool = True,
+) -> MLLM:
+    """The model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one.
+
+    trained: False for a model whose own weights never change, so that all of them are in `dtype`.
+    """
     reason = shareable(read_config(pretrained)) if share_prompt else None
     if reason is not None:
         log.warning("%s: %s: its prompts are computed once per response (the plain path)", pretrained, reason)
     kind = MLLM if share_prompt and reason is None else PlainMLLM
-    return kind.load(pretrained, dtype=dtype, freeze_vision=freeze_vision)
+    return kind.load(pretrained, dtype=dtype, freeze_vision=freeze_vision, trained=trained)

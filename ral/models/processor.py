@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from ral.models.family import FAMILIES, Family, Grid, PatchSettings
+from ral.rewards.format import TAGS
 from ral.types import Example, Pixels, PromptBatch, UserError
 
 END_OF_TURN = "<|im_end|>"
@@ -29,29 +30,37 @@ class Processor:
     """Tokenizer, chat template, family and patch settings of one model folder.
 
     end_ids: tokens that end a response. banned [V] bool: tokens that no response may contain: placeholders of media and
-    every other control token except the ends. V = vocab_size, the number of ids the tokenizer knows.
+    every other special token except the ends and the format's own tags (ral.rewards.format.TAGS). V = vocab_size, one
+    more than the greatest id the tokenizer knows.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, family: Family, patches: PatchSettings, name: str = "model"
     ) -> None:
         self.tokenizer, self.family, self.patches, self.name = tokenizer, family, patches, name
-        self.vocab_size = len(tokenizer)
         self.image_id, self.video_id = (self._id(token) for token in (family.image_token, family.video_token))
         self._placeholder = re.compile(f"{re.escape(family.image_token)}|{re.escape(family.video_token)}")
         self.end_id = self._id(END_OF_TURN)
         ends = [self.end_id, tokenizer.convert_tokens_to_ids(END_OF_TEXT)]
         self.end_ids = tuple(i for i in ends if i not in (None, tokenizer.unk_token_id))
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[-1]
-        special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-        self.banned = torch.zeros(self.vocab_size, dtype=torch.bool)
-        self.banned[[*(special - set(self.end_ids)), self.image_id, self.video_id]] = True
-        self._special = tuple(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        known = list(tokenizer.get_vocab().values())
+        self.vocab_size = max(known) + 1
+        added = tokenizer.added_tokens_decoder.items()
+        special = {index: t.content for index, t in added if t.special and t.content not in TAGS}
+        self.banned = torch.ones(self.vocab_size, dtype=torch.bool)  # also ids that no token has
+        self.banned[known] = False
+        self.banned[[*(special.keys() - set(self.end_ids)), self.image_id, self.video_id]] = True
+        self._special = tuple(special.values())
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
         """Read a model folder's (or hub id's) tokenizer and patch settings. UserError names what is missing."""
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # of the tokenizers library too, which has no class for its errors
+            words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(f"model.pretrained={folder}: its tokenizer cannot be read ({words})") from error
         if tokenizer.chat_template is None:
             tokenizer.chat_template = _file(folder, "chat_template.jinja") or _json(folder, "chat_template.json").get(
                 "chat_template"

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ral.models.masters import arithmetic
 from ral.models.mllm import MLLM
 
 
@@ -39,7 +40,8 @@ class Resting(MLLM):
 
     def __init__(self, model: MLLM, policy: MLLM) -> None:
         nn.Module.__init__(self)
-        vars(self).update(model=model, policy=policy, network=model.network, processor=model.processor, near={})
+        parts = {"network": model.network, "processor": model.processor, "dtype": model.dtype}
+        vars(self).update(model=model, policy=policy, near={}, **parts)
 
     def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
         """A pass of the model."""
@@ -52,5 +54,6 @@ class Resting(MLLM):
         last = self.network.lm_head
         if hidden.device not in self.near:
             self.near[hidden.device] = {name: w.detach().to(hidden.device) for name, w in last.named_parameters()}
-        logits: Tensor = torch.func.functional_call(last, self.near[hidden.device], (hidden,))
+        with arithmetic(hidden.device, self.dtype):
+            logits: Tensor = torch.func.functional_call(last, self.near[hidden.device], (hidden,))
         return logits[:, : self.processor.vocab_size]

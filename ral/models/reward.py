@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ral.models.checks import same_tokens
+from ral.models.loading import named
 from ral.models.mllm import MLLM, Prepared, save_network
 from ral.models.plain import load
 from ral.types import Example, Rollout, UserError
@@ -101,7 +102,8 @@ class LearnedReward:
         self.scale: float = facts["std"] if normalise else 1.0
         if self.scale == 0:
             raise UserError(f"reward.checkpoint={checkpoint}: all its scores are equal: train it first")
-        self.model = load(checkpoint, share_prompt=share_prompt, dtype=dtype)
+        with named("reward.checkpoint"):
+            self.model = load(checkpoint, share_prompt=share_prompt, dtype=dtype, trained=False)
         add_head(self.model)
         self.model.requires_grad_(False)
         self.batch = batch

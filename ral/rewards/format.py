@@ -7,6 +7,8 @@ from ral.types import Example
 
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
+TAGS = (THINK_OPEN, THINK_CLOSE, OPEN, CLOSE)
+"""What a response is marked up with: a model may always write these, also where they are special tokens."""
 
 
 def response_format(example: Example, response: str, *, thinking: bool) -> float:

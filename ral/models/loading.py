@@ -1,0 +1,169 @@
+"""Networks from folders: loaded whole or not at all. Every network of this project comes through here."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoModelForImageTextToText, PreTrainedModel
+
+from ral.pretrained_files import KEY, check_folder, find, read_headers
+from ral.types import UserError
+
+WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
+"""What training libraries put in front of every name: peft, DDP, torch.compile, FSDP, DeepSpeed."""
+INSIDE = r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+"""What they put between the parts of a name."""
+COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
+"""Ends of names that older versions wrote of numbers which follow from config.json."""
+SHOWN = 3
+"""Names shown in a message."""
+LORA = ".lora_A."
+
+
+def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
+    """The network of a folder or hub id, every weight from its files; in fp32, or in `dtype` where all of them are.
+
+    UserError, one line, where a weight is missing, left over, of another shape, or not a number.
+    """
+    check_folder(pretrained)
+    folder = find(pretrained)
+    stored = read_headers(Path(folder)) if Path(folder).is_dir() else {}
+    if any(LORA in name for name in stored):
+        raise UserError(f"{KEY}={pretrained}: its files hold adapters ({first(stored, LORA)}); merge them in first")
+    half = dtype == torch.bfloat16 and bool(stored) and {h.dtype for h in stored.values()} == {"BF16"}
+    with quiet(), one_line(pretrained):
+        network, told = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=dtype if half else torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told of below, all of them, in words
+            key_mapping=renamed(stored),
+        )
+    check_whole(pretrained, network, told, stored)
+    check_numbers(pretrained, network)
+    return network
+
+
+def first(names: Collection[str], part: str) -> str:
+    """The first name that has this part."""
+    return next(name for name in sorted(names) if part in name)
+
+
+def renamed(stored: Collection[str]) -> dict[str, str] | None:
+    """Patterns of names and what they become: what a training library put around every name is taken off."""
+    rules = {f"^{WRAPPERS}": ""} if stored and all(re.match(WRAPPERS, name) for name in stored) else {}
+    if any(re.search(rf"\.{INSIDE}", name) for name in stored):
+        rules[INSIDE] = ""
+    return rules or None
+
+
+@contextmanager
+def named(key: str) -> Iterator[None]:
+    """Errors of loading name the setting `key` in place of model.pretrained."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"{KEY}=", f"{key}=", 1)) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Transformers from reporting what a message of ours says."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def one_line(pretrained: str) -> Iterator[None]:
+    """Errors of reading weights as a UserError."""
+    errors = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError, SafetensorError)
+    try:
+        yield
+    except errors as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{KEY}={pretrained}: its weights cannot be read ({words[0]}); download it again") from error
+
+
+def check_whole(
+    pretrained: str, network: PreTrainedModel, told: Mapping[str, Any], stored: Collection[str] = ()
+) -> None:
+    """UserError unless files and network have the same weights. told: what Transformers says of its loading."""
+    missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
+    setting = f"{KEY}={pretrained}"
+    if told["mismatched_keys"]:
+        name, theirs, ours = sorted(told["mismatched_keys"])[0]
+        count = some(len(told["mismatched_keys"]), "weight")
+        raise UserError(
+            f"{setting}: {count} of another shape than config.json says: {name} has {tuple(theirs)} in the files, and "
+            f"should have {tuple(ours)}; take config.json and weights from one source"
+        )
+    if missing == ["lm_head.weight"]:
+        raise UserError(
+            f"{setting}: lm_head.weight is missing, and config.json says that the head is not the table of embeddings; "
+            'write "tie_word_embeddings": true into config.json if it is, or download the weights again'
+        )
+    if missing:
+        total = len(network.state_dict())
+        rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
+        raise UserError(
+            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{rest}; they would be random: "
+            f"{remedy(left, stored)}"
+        )
+    if left:
+        raise UserError(
+            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json does not know: "
+            f"{listed(left)}; take config.json and weights from one source"
+        )
+
+
+def computed(name: str) -> bool:
+    """Whether a name is of numbers that follow from config.json."""
+    return name.endswith(COMPUTED)
+
+
+def listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def some(count: int, noun: str) -> str:
+    """`1 weight`, `2 weights`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def remedy(left: list[str], stored: Collection[str]) -> str:
+    """What helps where weights are missing: another name for all of them, or other files."""
+    heads = {name.partition(".")[0] for name in stored}
+    if left and len(heads) == 1:
+        return f"every name in the files begins with {heads.pop()!r}, which is to be taken off or mended"
+    return "download the weights again, or save the whole model"
+
+
+def check_numbers(pretrained: str, network: nn.Module) -> None:
+    """UserError where a weight holds NaN or infinity."""
+    bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
+    if bad:
+        raise UserError(
+            f"{KEY}={pretrained}: {some(len(bad), 'weight')} with numbers that are not finite (NaN or infinity): "
+            f"{listed(bad)}; the run that wrote it went wrong: take an earlier checkpoint of it"
+        )
+
+
+def finite(weight: torch.Tensor) -> bool:
+    """Whether all numbers of a weight are finite: its least and its greatest are."""
+    return not weight.numel() or bool(torch.stack(torch.aminmax(weight)).isfinite().all())

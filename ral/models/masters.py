@@ -1,0 +1,53 @@
+"""Number types of weights: trained ones are fp32, always; frozen ones are in the dtype of the arithmetic.
+
+An update of a weight is far smaller than the weight: added to one in bf16 (8 bits), most of it rounds away. Products
+in bf16 round the weights they read anyway, so frozen weights of products lose nothing by resting in bf16; every other
+frozen weight (norms, tables of embeddings) does so where its numbers are those of bf16 already, as in most published
+checkpoints. bf16 and fp32 frozen weights therefore give the same numbers under bf16 arithmetic.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Values of hardware.dtype."""
+PRODUCTS = (nn.Linear, nn.Conv2d, nn.Conv3d)
+"""Modules whose weights enter products alone."""
+
+
+def settle(network: nn.Module, dtype: torch.dtype) -> None:
+    """Give each weight its number type, in place: fp32 where it is trained, `dtype` where that loses nothing."""
+    owners: dict[nn.Parameter, list[nn.Module]] = {}
+    for module in network.modules():
+        for weight in module.parameters(recurse=False):
+            owners.setdefault(weight, []).append(module)
+    for weight, modules in owners.items():
+        weight.data = weight.data.to(resting_dtype(weight, modules, dtype))
+
+
+def resting_dtype(weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dtype) -> torch.dtype:
+    """The number type of a weight that `owners` hold."""
+    if weight.requires_grad or not weight.is_floating_point():
+        return torch.float32 if weight.is_floating_point() else weight.dtype
+    if all(isinstance(owner, PRODUCTS) for owner in owners) or lossless(weight.data, dtype):
+        return dtype
+    return torch.float32
+
+
+def lossless(values: Tensor, dtype: torch.dtype) -> bool:
+    """Whether numbers stay what they are in `dtype`."""
+    return values.dtype == dtype or torch.equal(values.to(dtype).to(values.dtype), values)
+
+
+def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Products in `dtype`, sums and norms in fp32 (autocast); as it is outside for fp32.
+
+    No cast is kept: a weight that an update moved would still be read as it was.
+    """
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype, cache_enabled=False)

@@ -1,0 +1,56 @@
+"""Whether a tokenizer and its chat template fit the network: found when a model is loaded, not in its first prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import PreTrainedModel
+
+from ral.models.processor import Processor
+from ral.pretrained_files import KEY
+from ral.types import UserError
+
+
+def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
+    """UserError where the tokenizer knows ids that the network has no row for, or other ids for its placeholders."""
+    parts: dict[str, Any] = {"embeddings": network.get_input_embeddings(), "the head": network.get_output_embeddings()}
+    for what, part in parts.items():
+        rows = len(part.weight)
+        beyond = sorted((index, token) for token, index in processor.tokenizer.get_vocab().items() if index >= rows)
+        if beyond:
+            index, token = beyond[0]
+            raise UserError(
+                f"{KEY}={processor.name}: the tokenizer's token {token} has id {index}, and {what} of the network "
+                f"{'has' if what == 'the head' else 'have'} {rows} rows ({len(beyond)} such tokens); save the model "
+                "again after network.resize_token_embeddings(len(tokenizer)), or take the tokenizer it came with"
+            )
+    ours = {"image_token_id": (processor.family.image_token, processor.image_id)}
+    ours |= {"video_token_id": (processor.family.video_token, processor.video_id)}
+    for key, (token, index) in ours.items():
+        theirs = getattr(network.config, key, None)
+        if theirs is not None and theirs != index:
+            raise UserError(
+                f"{KEY}={processor.name}: config.json says {key}={theirs}, and the tokenizer's {token} has id {index}: "
+                "it is the tokenizer of another model; take the one this model came with"
+            )
+
+
+def check_template(processor: Processor) -> None:
+    """UserError unless the chat template writes one placeholder for a picture, and the question's words."""
+    named, token, question = f"{KEY}={processor.name}", processor.family.image_token, "What is this?"
+    content = [{"type": "image", "image": "picture.png"}, {"type": "text", "text": question}]
+    remedy = "take the chat_template.jinja that the model came with"
+    try:
+        text = processor.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        words = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{named}: its chat template fails on a picture with a question ({words}); {remedy}") from error
+    found = str(text).count(token)
+    if found != 1:
+        how = f"{token} {found} times" if found else f"no {token}"
+        raise UserError(f"{named}: its chat template writes {how} for a picture: it is of a text model; {remedy}")
+    if question not in str(text):
+        raise UserError(f"{named}: its chat template leaves a question's words out; {remedy}")

@@ -1,0 +1,267 @@
+"""What lies in the folder of a pretrained model, read from names and headers alone: no torch, an answer in a moment.
+
+Every problem is a UserError of one line: the key, the file, what to write instead. A folder that passes may still lack
+weights that its network needs, which only the network knows: see ral.models.loading.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ral.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "model.pretrained"
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+POINTER = b"version https://git-lfs"
+"""How a file begins that Git LFS has not fetched."""
+LENGTH_BYTES = 8
+"""Of the length of the header that a safetensors file begins with."""
+MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl")
+"""Values of config.json's model_type that this project loads (ral.models.family)."""
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+AGAIN = "download it again"
+
+
+@dataclass(frozen=True)
+class Header:
+    """One tensor in a file: its type as safetensors names it (BF16), and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def find(pretrained: str) -> str:
+    """The folder that is meant, `~` and this repository's own included; a hub id as it is."""
+    path = Path(pretrained).expanduser()
+    shipped = ROOT / path
+    return str(shipped if not path.exists() and shipped.exists() else path)
+
+
+def check_folder(pretrained: str, key: str = KEY) -> None:
+    """UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
+
+    key: the setting that named it.
+    """
+    path = Path(find(pretrained))
+    named = f"{key}={pretrained}"
+    if not path.exists():
+        if is_hub_id(pretrained):
+            return
+        raise UserError(f"{named}: no such folder; write a folder that holds a config.json, or a hub id")
+    if not path.is_dir():
+        raise UserError(f"{named}: {a_file(path)}")
+    names = sorted(p.name for p in path.iterdir())
+    if CONFIG not in names:
+        raise UserError(f"{named}: {no_model(path, names)}")
+    check_config(path, named, names)
+    read_headers(path, named)
+    check_processor(path, named, names)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name that is no folder here may be one of the hub's: `owner/model`, and no folder `owner` is here."""
+    owner = Path(name).parent
+    return bool(HUB_ID.fullmatch(name)) and not owner.is_dir() and not (ROOT / owner).is_dir()
+
+
+def a_file(path: Path) -> str:
+    """What to say of a path that is a file."""
+    if path.suffix == ".gguf":
+        return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
+    return f"a file; write its folder, {path.parent}"
+
+
+def no_model(path: Path, names: Sequence[str]) -> str:
+    """What a folder without config.json is, and what to write instead."""
+    inner = sorted(p.parent.name for p in path.glob("*/config.json"))
+    if not names:
+        return "the folder is empty; write the folder of a model, with its config.json"
+    if ADAPTER in names:
+        base = adapter_base(path)
+        return (
+            f"an adapter of {base}, no model; write {KEY}={base} lora.resume={path} to go on training it, or merge it "
+            "into that model first"
+        )
+    if (path / "hf" / CONFIG).is_file():
+        return f"the folder of a run, whose model is in hf/; write {path / 'hf'}"
+    if (path / "adapter" / ADAPTER).is_file():
+        base = adapter_base(path / "adapter")
+        return f"the folder of a run of adapters; write {KEY}={base} lora.resume={path / 'adapter'}"
+    if "state.pt" in names:
+        return f"a checkpoint of a run; make a model of it with python scripts/export.py {path}"
+    if (path / "checkpoints").is_dir() or path.name == "checkpoints":
+        return "a run that wrote no hf/ yet; make a model with python scripts/export.py <its checkpoints/step_N>"
+    if any(name.endswith(".gguf") for name in names):
+        return "GGUF files, which cannot be trained; write the folder of the safetensors model they were made from"
+    if any(name.endswith(".ckpt") for name in names):
+        return "a checkpoint of Lightning, no model; export its weights with save_pretrained first"
+    if snapshots := sorted((path / "snapshots").glob("*/config.json")):
+        return f"a folder of the hub's cache; write {snapshots[-1].parent}"
+    if inner:
+        return f"the folder has no config.json, but {inner[-1]} in it has one; write {path / inner[-1]}"
+    return "the folder has no config.json: not a Hugging Face model; write the folder that holds one"
+
+
+def adapter_base(folder: Path) -> str:
+    """What an adapter's file says it is of."""
+    return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
+
+
+def read_json(path: Path, named: str) -> dict[str, Any]:
+    """The object in a JSON file. UserError where it is none."""
+    if is_pointer(path):
+        raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{named}: {path.name} is not valid JSON ({error}); {AGAIN}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{named}: {path.name} holds no object; {AGAIN}")
+    return content
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in the place of one."""
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
+
+
+def check_config(path: Path, named: str, names: Sequence[str]) -> None:
+    """UserError unless config.json is of a model that this project trains, and of it alone."""
+    config = read_json(path / CONFIG, named)
+    kind = config.get("model_type")
+    if kind not in MODEL_TYPES:
+        pictures = any("vision" in name or "visual" in name for name in config)
+        what = "" if pictures or kind is None else " (a model without pictures)"
+        trained = ", ".join(MODEL_TYPES)
+        raise UserError(f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}")
+    if ADAPTER in names:
+        raise UserError(
+            f"{named}: a model and an adapter of {adapter_base(path)} in one folder; move adapter_config.json and "
+            "adapter_model.safetensors to a folder of their own, and name that with lora.resume to continue it"
+        )
+    if method := config.get("quantization_config"):
+        how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
+        raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; write the model before")
+
+
+def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
+    """UserError where files are missing that prompts are made with."""
+    for files, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "settings of pictures")):
+        found = [name for name in files if name in names]
+        if not found:
+            raise UserError(
+                f"{named}: {files[0]} is missing ({what}): not a multimodal model; copy it from the model that this "
+                "one was made from"
+            )
+        for name in found:
+            if is_pointer(path / name):
+                raise UserError(f"{named}: {name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
+
+
+def check_named(cfg: Mapping[str, Any]) -> None:
+    """UserError where a folder that a training configuration names cannot be what it has to be."""
+    for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
+        named = cfg.get(group, {}).get(name)
+        if named is not None:
+            check_folder(str(named), key)
+    adapter = cfg.get("lora", {}).get("resume")
+    if adapter is not None:
+        check_adapter(str(adapter))
+
+
+# --- adapters
+
+ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+RESUME = "lora.resume"
+
+
+def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
+    """The content of adapter_config.json and the file of the weights. UserError unless both are there and whole."""
+    path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
+    if not path.is_dir():
+        raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
+    if not (path / ADAPTER).is_file():
+        inner = path / "adapter"
+        where = f"; write {inner}" if (inner / ADAPTER).is_file() else "; write adapter/ of a run, or one of peft's"
+        raise UserError(f"{named}: no adapter: it has no {ADAPTER}{where}")
+    facts = read_json(path / ADAPTER, named)
+    file = next((path / name for name in ADAPTER_WEIGHTS if (path / name).is_file()), None)
+    if file is None:
+        raise UserError(f"{named}: {ADAPTER_WEIGHTS[0]} is missing; {AGAIN}")
+    if is_pointer(file):
+        raise UserError(f"{named}: {file.name} is a Git LFS pointer, not the weights; fetch them with git lfs pull")
+    if file.suffix == ".safetensors":
+        read_header(file, named)
+    return facts, file
+
+
+# --- weights
+
+
+def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
+    """Name, type and shape of every tensor of a folder's safetensors files; {} where its weights are .bin files.
+
+    UserError for a file that is missing, cut off, or not what its name says.
+    """
+    named = named or f"{KEY}={path}"
+    found: dict[str, Header] = {}
+    for name, expected in weight_files(path, named).items():
+        file = path / name
+        if not file.is_file():
+            raise UserError(f"{named}: {name} is missing, which {expected} names; {AGAIN}")
+        if is_pointer(file):
+            raise UserError(f"{named}: {name} is a Git LFS pointer, not the weights; fetch them with git lfs pull")
+        if name.endswith(".safetensors"):
+            found |= read_header(file, named)
+        elif file.stat().st_size == 0:
+            raise UserError(f"{named}: {name} is empty; {AGAIN}")
+    return found
+
+
+def weight_files(path: Path, named: str) -> dict[str, str]:
+    """The files that hold the weights, and the file that names each; in the order in which Transformers looks."""
+    for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
+        if (path / whole).exists():
+            return {whole: "the folder"}
+        if (path / index).exists():
+            shards = read_json(path / index, named).get("weight_map")
+            if not isinstance(shards, dict) or not shards:
+                raise UserError(f"{named}: {index} has no weight_map; {AGAIN}")
+            return dict.fromkeys(map(str, shards.values()), index)
+    parts = sorted(p.name for p in path.glob("*.safetensors"))
+    if parts:
+        raise UserError(f"{named}: {parts[0]} is there, but neither {WEIGHTS} nor {INDEX} that names it; {AGAIN}")
+    others = [p.name for p in sorted(path.iterdir()) if p.suffix in (".gguf", ".h5", ".msgpack", ".pt", ".pth")]
+    which = f", only {others[0]}" if others else ""
+    raise UserError(f"{named}: the folder has no weights ({WEIGHTS}){which}; {AGAIN}")
+
+
+def read_header(file: Path, named: str) -> dict[str, Header]:
+    """What a safetensors file says it holds. UserError unless the file is as long as that."""
+    size = file.stat().st_size
+    with file.open("rb") as handle:
+        length = int.from_bytes(handle.read(LENGTH_BYTES), "little")
+        if size < LENGTH_BYTES or length > size - LENGTH_BYTES:
+            raise UserError(f"{named}: {file.name} is cut off or no safetensors file ({size:,} bytes); {AGAIN}")
+        raw = handle.read(length)
+    try:
+        entries = {name: entry for name, entry in json.loads(raw).items() if name != "__metadata__"}
+        ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
+        headers = {name: Header(str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UserError(f"{named}: {file.name} is no safetensors file ({error}); {AGAIN}") from error
+    whole = LENGTH_BYTES + length + max(ends, default=0)
+    if size != whole:
+        raise UserError(f"{named}: {file.name} has {size:,} bytes where its header says {whole:,}; {AGAIN}")
+    return headers

@@ -1,0 +1,266 @@
+"""A checkpoint is loaded whole or not at all: one line with file, tensor and remedy, and the good ones load."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ENVIRONMENT, ROOT
+from safetensors.torch import load_file, save_file
+
+from ral.models.family import FAMILIES, layer_types, read_config
+from ral.models.loading import load_network
+from ral.models.mllm import MLLM
+from ral.pretrained_files import MODEL_TYPES, check_folder
+from ral.types import UserError
+
+Weights = dict[str, torch.Tensor]
+FILE = "model.safetensors"
+EMBEDDINGS = "model.embed_tokens.weight"
+
+
+@pytest.fixture
+def copied(model_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a random model's folder with other weights and other keys of config.json."""
+
+    def folder(change: Callable[[Weights], Weights] | None = None, family: str = "qwen2_5_vl", **keys: Any) -> Path:
+        path = shutil.copytree(model_folder(family), tmp_path / "model")
+        if change is not None:
+            weights = {n: w.contiguous() for n, w in change(load_file(path / FILE)).items()}
+            save_file(weights, path / FILE, metadata={"format": "pt"})
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps(config | keys))
+        return path
+
+    return folder
+
+
+def without(part: str) -> Callable[[Weights], Weights]:
+    return lambda weights: {n: w for n, w in weights.items() if part not in n}
+
+
+def put(name: str, at: int, value: float) -> Callable[[Weights], Weights]:
+    def change(weights: Weights) -> Weights:
+        found = next(n for n in weights if n.endswith(name))
+        weights[found].view(-1)[at] = value
+        return weights
+
+    return change
+
+
+def halved(weights: Weights) -> Weights:
+    name = next(n for n in weights if n.endswith("layers.1.mlp.down_proj.weight"))
+    return weights | {name: weights[name][:, ::2].clone()}
+
+
+BROKEN = {
+    "one weight": (without("layers.1.self_attn.k_proj.bias"), r"1 of \d+ weights are missing: \S+k_proj.bias;"),
+    "a layer": (without("layers.2."), r"12 of \d+ weights are missing: (\S+, ){2}\S+ and 9 more"),
+    "the tower": (without("visual."), r"\d+ of \d+ weights are missing: model.visual"),
+    "one too many": (lambda w: w | {"model.layers.9.extra.weight": torch.ones(2)}, "does not know: .*extra.weight"),
+    "a wrapper nobody knows": (lambda w: {f"student.{n}": x for n, x in w.items()}, "begins with 'student'"),
+    "a shape": (halved, r"1 weight of another shape .*down_proj.weight has \(64, 48\) .*should have \(64, 96\)"),
+    "NaN": (put("layers.0.mlp.up_proj.weight", 7, float("nan")), r"not finite .*: \S+0.mlp.up_proj.weight"),
+    "infinity": (put("norm.weight", 3, float("-inf")), "not finite"),
+    "adapters": (lambda w: w | {"model.layers.0.q_proj.lora_A.default.weight": torch.ones(2, 2)}, "merge them"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_not_whole_is_refused(name: str, copied: Callable[..., Path]) -> None:
+    change, message = BROKEN[name]
+    with pytest.raises(UserError, match=message) as found:
+        MLLM.load(str(copied(change)))
+    assert "\n" not in str(found.value) and str(found.value).startswith("model.pretrained=")
+
+
+def test_a_head_of_its_own_must_be_there(copied: Callable[..., Path]) -> None:
+    folder = copied(tie_word_embeddings=False)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["tie_word_embeddings"] = False
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"lm_head.weight is missing.*tie_word_embeddings"):
+        MLLM.load(str(folder))
+    weights = load_file(folder / FILE)
+    save_file(weights | {"lm_head.weight": weights[EMBEDDINGS] * 2}, folder / FILE, metadata={"format": "pt"})
+    network = MLLM.load(str(folder)).network
+    assert torch.equal(network.lm_head.weight, 2 * network.get_input_embeddings().weight)
+
+
+@pytest.mark.parametrize("prefix", ["base_model.model.", "module.", "_orig_mod.", "module._orig_mod."])
+def test_the_name_of_a_wrapper_is_taken_off(prefix: str, copied: Callable[..., Path], load: Any) -> None:
+    got = MLLM.load(str(copied(lambda weights: {prefix + n: w for n, w in weights.items()}))).network.state_dict()
+    assert all(torch.equal(got[name], value) for name, value in load().network.state_dict().items())
+
+
+def test_wrappers_inside_names_and_older_layouts_are_mapped(copied: Callable[..., Path], load: Any) -> None:
+    def change(weights: Weights) -> Weights:
+        return {n.replace(".layers.1.", ".layers.1._checkpoint_wrapped_module."): w for n, w in weights.items()}
+
+    got = MLLM.load(str(copied(change))).network.state_dict()
+    assert all(torch.equal(got[name], value) for name, value in load().network.state_dict().items())
+
+
+def pointer(folder: Path) -> None:
+    (folder / FILE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 7\n")
+
+
+def cut(folder: Path) -> None:
+    (folder / FILE).write_bytes((folder / FILE).read_bytes()[:-1])
+
+
+def begun(folder: Path) -> None:
+    (folder / FILE).write_bytes((folder / FILE).read_bytes()[:20])
+
+
+def shard(folder: Path) -> None:
+    (folder / FILE).rename(folder / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "some/base"}))
+
+
+def as_run(folder: Path) -> None:
+    shutil.move(shutil.copytree(folder, folder.parent / "aside"), folder / "hf")
+    (folder / "config.json").unlink()
+
+
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def adapter(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    beside(folder)
+
+
+def gguf(folder: Path) -> None:
+    emptied(folder)
+    (folder / "q4.gguf").touch()
+
+
+def text_model(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2"}))
+
+
+def quantised(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+
+
+def checkpoint(folder: Path) -> None:
+    emptied(folder)
+    (folder / "state.pt").touch()
+
+
+FILES = {
+    pointer: "model.safetensors is a Git LFS pointer",
+    cut: "model.safetensors has .* bytes where its header says",
+    begun: "model.safetensors is cut off",
+    shard: "model-00002-of-00002.safetensors is missing, which model.safetensors.index.json names",
+    beside: "a model and an adapter of some/base in one folder",
+    as_run: "the folder of a run, whose model is in hf/; write .*/hf",
+    emptied: "the folder is empty",
+    adapter: "an adapter of some/base, no model; write model.pretrained=some/base lora.resume=",
+    gguf: "GGUF",
+    text_model: r"model_type 'qwen2' \(a model without pictures\)",
+    quantised: r"quantized \(awq\)",
+    checkpoint: "scripts/export.py",
+}
+
+
+@pytest.mark.parametrize("spoil", FILES, ids=lambda f: f.__name__)
+def test_files_are_checked_without_reading_weights(spoil: Callable[[Path], None], copied: Callable[..., Path]) -> None:
+    folder = copied()
+    check_folder(str(folder))
+    spoil(folder)
+    with pytest.raises(UserError, match=FILES[spoil]) as found:
+        check_folder(str(folder), "checkpoint")
+    assert str(found.value).startswith(f"checkpoint={folder}: ")
+
+
+def test_names_that_are_no_folders(tmp_path: Path) -> None:
+    check_folder("someone/some-model")  # a hub id
+    for name in ("/gone/model", "./gone", "gone", "a/b/c", "assets/gone"):
+        with pytest.raises(UserError, match="no such folder"):
+            check_folder(name)
+    (tmp_path / FILE).touch()
+    with pytest.raises(UserError, match=f"a file; write its folder, {tmp_path}"):
+        check_folder(str(tmp_path / FILE))
+    assert set(MODEL_TYPES) == set(FAMILIES)
+
+
+def test_a_wrong_folder_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+    told = "import sys; sys.argv[1:] = ['model.pretrained=/gone']; import runpy, atexit; "
+    told += "atexit.register(lambda: print('torch' in sys.modules)); runpy.run_path('train.py', run_name='__main__')"
+    command = [sys.executable, "-c", told.replace("/gone'", f"/gone', 'hydra.run.dir={tmp_path}'")]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (1, "False")
+    assert done.stderr.strip() == (
+        "error: model.pretrained=/gone: no such folder; write a folder that holds a config.json, or a hub id"
+    )
+
+
+# --- tokenizers and templates
+
+
+def with_tokens(folder: Path, special: bool, tokens: tuple[str, ...]) -> None:
+    raw = json.loads((folder / "tokenizer.json").read_text())
+    top = max(token["id"] for token in raw["added_tokens"])
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": special}
+    raw["added_tokens"] += [{"id": top + n, "content": t, **plain} for n, t in enumerate(tokens, start=1)]
+    (folder / "tokenizer.json").write_text(json.dumps(raw))
+
+
+def test_tokens_beyond_the_embeddings_are_named(copied: Callable[..., Path]) -> None:
+    folder = copied()
+    with_tokens(folder, False, ("<box>", "<point>"))
+    with pytest.raises(UserError, match=r"token <box> has id \d+, and embeddings .* \d+ rows \(2 such tokens\)"):
+        MLLM.load(str(folder))
+
+
+def test_a_tokenizer_of_another_model_is_named(copied: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match=r"config.json says image_token_id=7, and the tokenizer's <.image_pad.> has id"):
+        MLLM.load(str(copied(image_token_id=7)))
+
+
+TEMPLATES = {
+    "{% for m in messages %}{{ m.role }": "fails on a picture",
+    "{% for m in messages %}{{ m.role + m.content }}{% endfor %}": "fails on a picture",
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}": "writes no <.image_pad.> for a picture",
+    "{% for m in messages %}<|image_pad|>{% endfor %}": "leaves a question's words out",
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_without_pictures_is_refused(template: str, copied: Callable[..., Path]) -> None:
+    (folder := copied()).joinpath("chat_template.jinja").write_text(template)
+    with pytest.raises(UserError, match=f"its chat template {TEMPLATES[template]}"):
+        MLLM.load(str(folder))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_window_that_is_not_used_is_full_attention(family: str, copied: Callable[..., Path]) -> None:
+    folder = copied(family=family)
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"].pop("layer_types", None)
+    config["text_config"] |= {"sliding_window": 64, "use_sliding_window": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert set(layer_types(read_config(str(folder)))) == {"full_attention"}
+
+
+def test_half_precision_files_are_read_as_they_are(copied: Callable[..., Path]) -> None:
+    folder = str(copied(lambda weights: {n: w.bfloat16() for n, w in weights.items()}))
+    assert {w.dtype for w in load_network(folder, torch.bfloat16).parameters()} == {torch.bfloat16}
+    assert {w.dtype for w in load_network(folder, torch.float32).parameters()} == {torch.float32}
