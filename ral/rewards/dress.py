@@ -25,9 +25,14 @@ _QUOTES = re.compile(r"[‘’‚‛′]")
 _LONE_QUOTE = re.compile(r"(?<!\w)'+|'+(?!\w)")  # but not the one of "it's"
 
 
+def shown(text: str) -> str:
+    """Text without invisible characters."""
+    return _INVISIBLE.sub("", text)
+
+
 def visible(text: str) -> str:
     """Text in one width (NFKC), without invisible characters and with plain letters for those of emoji."""
-    return unicodedata.normalize("NFKC", _INVISIBLE.sub("", text).translate(_ENCLOSED))
+    return unicodedata.normalize("NFKC", shown(text).translate(_ENCLOSED))
 
 
 def unmarked(text: str) -> str:
