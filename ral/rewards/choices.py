@@ -11,6 +11,7 @@ from ral.options import lettered
 from ral.rewards.claims import (
     CLAIM,
     CONFIRMED,
+    DESCRIBED,
     HEDGE,
     LONGEST,
     OPENER,
@@ -33,6 +34,7 @@ _WEAK = re.compile(r" ?(?:[-–—=|→]|->|,|。) | ?(?:[,;。→=|]|->) ?|[-�
 _TEXT_THEN_LETTER = re.compile(
     rf"(.+?)[\s,:–—-]*(?:[{OPENING}]|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
 )
+_MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
@@ -142,6 +144,8 @@ def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
     if _lists_letters(text) or RULED_OUT.match(head) or HEDGE.match(head.lstrip(",; ").lstrip(OPENING)):
         return True
     if UNSURE.search(head) and not (own and UNSURE.search(own)):
+        return True
+    if DESCRIBED.match(head) and any(name != letter for name in _MARKED.findall(head)):
         return True
     if any(name != letter and words and _marked_with(name, words, bare) for name, words in texts.items()):
         return True

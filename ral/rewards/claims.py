@@ -79,7 +79,7 @@ OPENER = re.compile(rf"{_OPENERS}(?:[,:] ?| )", re.IGNORECASE)
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
-    r" it is| for sure| \(?final answer\)?",
+    r" it is| for sure|,? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
     r" ?(?:选项|選項|项|項)?(?:是)?(?:最)?(?:正确|正確|对|對|合适|合適|符合题意)(?:的)?(?:答案|选项|選項)?",
     r" ?(?:项|項|选项|選項)",
     r" ?(?:番|が正解|が正しい|が答え)?(?:です|である|だ|を選びます|を選択します|を選ぶ)",
@@ -90,9 +90,10 @@ _CONFIRMED = (
     r" (?:है|là đúng|là đáp án đúng|olur|doğrudur)",
 )
 _REASON = (
-    r"(?:because|since|as (?:it|the|this|that|we|shown|seen)|for the reason|due to|given that"
+    r"(?:(?:because|since|as (?:it|the|this|that|we|shown|seen)|for the reason|due to|given that"
     r"|which (?:is|shows|matches)"
-    r"|因为|因為|由于|理由|なぜなら|왜냐하면|weil|denn|porque|perché|parce que|car|потому что|так как|porqué)"
+    r"|weil|denn|porque|perché|parce que|car|потому что|так как|porqué)(?![^\W\d_])"
+    r"|(?:因为|因為|由于|理由|なぜなら|왜냐하면))"
     r"(?=\W*\w|\w)"
 )
 CONFIRMED = re.compile(rf"(?:{'|'.join(_CONFIRMED)})(?=[\s,.;:!。，]|$)", re.IGNORECASE)
@@ -114,6 +115,8 @@ OTHER_RULED_OUT = re.compile(
     re.IGNORECASE,
 )
 """What follows a letter that another one is set against: "B, not A"."""
+DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
+"""What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""
 HEDGE = re.compile(
     r"(?:(?:and|or|/|vs\.?|versus)(?:\W|$)|(?:maybe|perhaps|possibly) |或者?|还是|還是|または|oder |или )",
     re.IGNORECASE,
