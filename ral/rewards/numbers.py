@@ -95,7 +95,7 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text without digits: English words or Chinese numerals."""
     if re.search(r"\d", plain):
         return None
-    if han := read_han(plain.strip(" .,。")):
+    if han := read_han(plain.strip().strip(" .,。")):
         return Number(han.value, han.whole, han.percent, unit=currency or find_unit(han.rest))
     words = read_words(plain)
     if words is None:

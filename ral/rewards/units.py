@@ -159,7 +159,7 @@ def read_duration(text: str) -> tuple[int, Unit | None] | None:
 
     A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
     """
-    text = text.strip(" .").lower()
+    text = text.strip().strip(" .").lower()
     if clock := _CLOCK.fullmatch(text):
         return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), None
     if not _DURATION.fullmatch(text):
