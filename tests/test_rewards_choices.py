@@ -102,7 +102,7 @@ def test_a_part_may_score_all_responses_at_once() -> None:
     ("values", "says"),
     [
         ([1.0], "it returned 1 values"),
-        ([None, 1], "reward part mine failed on 2 responses"),
+        ([None, 1], r"failed on 2 responses, entry \(uid u\) to entry \(uid u\)"),
         ([0, float("nan")], "nan"),
     ],
 )

@@ -90,7 +90,7 @@ def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnIt
 
 
 def judge(item: Item, response: str) -> Judged:
-    """The reward's accuracy of the first answer block, rules "fixed"."""
+    """The reward's accuracy of the answer block, rules "fixed"."""
     return Judged(extract_answer(response) or "", accuracy(item.example, response))
 
 

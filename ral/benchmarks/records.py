@@ -12,7 +12,7 @@ from typing import Any
 from ral.benchmarks.items import Record
 from ral.types import UserError
 
-SCORER_VERSION = 1  # raise when the same responses get other scores
+SCORER_VERSION = 2  # raise when the same responses get other scores
 
 
 @dataclass(frozen=True)

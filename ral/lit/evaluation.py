@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -16,18 +15,16 @@ from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
 from ral.ops.grounding import evidence_tokens
-from ral.rewards.answers import extract_answer
+from ral.rewards.answers import answer_span, extract_answer
 from ral.types import Example, PromptBatch, Rollout, Scores
-
-ANSWER_BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 
 
 def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[bool]:
-    """Which tokens of a response lie inside its first <answer> block (tags left out); none where there is no block."""
-    found = ANSWER_BLOCK.search(text)
-    if not found:
+    """Which tokens of a response lie inside its answer block (tags left out); none where there is no block."""
+    found = answer_span(text)
+    if found is None:
         return [False] * len(ids)
-    start, stop = found.span(1)
+    start, stop = found
     return [start <= at < stop for at in processor.char_starts(ids)]
 
 

@@ -20,7 +20,7 @@ Judge = Callable[[str], float]
 
 
 def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat"] = "fixed") -> float:
-    """How right the first `<answer>...</answer>` of `response` is, in [0, 1].
+    """How right the answer of `response` (`answers.answer_span`) is, in [0, 1].
 
     rules="fixed", by `example.problem_type`:
     - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);

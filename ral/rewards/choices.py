@@ -4,105 +4,195 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-LONGEST_PREAMBLE = 60  # characters of "The correct answer is ..." looked at
+from ral.options import lettered
+from ral.rewards.claims import (
+    CLAIM,
+    CONFIRMED,
+    DESCRIBED,
+    HEDGE,
+    LONGEST,
+    OPENER,
+    OTHER_RULED_OUT,
+    REASON,
+    RULED_OUT,
+    STATED,
+    UNSURE,
+)
+from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
 
-_OPTION = re.compile(r"\s*[(\[]?\s*([A-Za-z])\s*(?:[)\]][.:]?|[.:)、])\s*(.*)", re.DOTALL)
-_BARE = re.compile(r"[(\[]?\s*([A-Za-z])\s*[)\]]?[.:)、。,]?")
-_LOOSE = re.compile(r"[(\[]?([A-Za-z])[)\]]?(?: ?[-–—] | ?[,。] ?)(.+)")
-_PREAMBLE = re.compile(
-    r"(?:so\s+|therefore,?\s+)?(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:answer|option|choice)"
-    r"(?:\s+is)?\s*:?\s*(?:option\s+)?",
-    re.IGNORECASE,
+MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
+_ENDS = " .,:;!?。、…·"
+
+_LETTER = re.compile(
+    rf"[\s#>:*•-]*([{OPENING}]*)\s*([A-Za-z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff_'])(?:\s*([{CLOSING}]+))?"
 )
-_CLAIM = re.compile(r"(?:it is|it's|it’s|我?选择?|(?:正确)?答案[是为:]*) ?(?:option )?", re.IGNORECASE)
-_REST_OF_CLAIM = re.compile(
-    r"(?: is (?:correct|right|the (?:(?:correct|right|best) )?(?:answer|option|choice))|是(?:正确|对)的)?"
-    r"(?:,? (?:because|since) .*)?[.!。]?$",
-    re.IGNORECASE,
+_STRONG = re.compile(r"\s*(?:[.:)、。]|(?=[(（])|\n)")
+_WEAK = re.compile(r" ?(?:[-–—=|→]|->|,|。) | ?(?:[,;。→=|]|->) ?|[-–—](?=[^\W\d])")
+_TEXT_THEN_LETTER = re.compile(
+    rf"(.+?)[\s,:–—-]*(?:[{OPENING}]|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
 )
-_HTML = re.compile(r"</?(?:b|i|u|em|strong|code|span|p|br) ?/?>", re.IGNORECASE)
-_DRESS = re.compile(r"\\(?:boxed|text|textbf|mathrm|mathbf)\s*\{([^{}]*)\}")
+_MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
+_ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
 def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     """The capital letter of the option that `answer` names; None where it names none, or more than one.
 
-    Read in this order: a letter alone ("B", "b.", "(B)", "**B**", "Answer: B"); the text of an option, or letter and
-    text, word for word ("blue", "B blue", "B - blue"); a letter with a mark and any text ("B. it is blue"), unless that
-    text is word for word another option or lists more letters ("B. C. D."). Then the same without what claims it:
-    "It is B", "B is correct", "B because ...". Case, width and white space do not count.
+    Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
+    "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
+    "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
+    None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
+    the last words state ("..., so the answer is B"). Case, width, quotes and white space do not count.
     """
-    texts, text = split_options(tuple(options)), _undress(answer)
-    claimed = _unclaimed(text)
-    return _named_letter(text, answer, texts) or _named_letter(claimed, claimed, texts)
+    texts, plain = split_options(tuple(options)), undress(answer)
+    return _read(answer, texts) or (None if _begins_with_letter(plain) else _stated_last(plain, texts))
 
 
-def _named_letter(text: str, answer: str, texts: dict[str, str]) -> str | None:
-    """The letter that a text names; answer: the same, still dressed."""
-    bare = _BARE.fullmatch(text)
-    if bare and (not texts or bare.group(1).upper() in texts):
-        return bare.group(1).upper()
-    said = {_norm(text), _norm(answer)}
-    named = [letter for letter, option in texts.items() if said & {option, _norm(f"{letter} {option}")}]
-    if named:
-        return named[0] if len(named) == 1 else None
-    return _letter_with_text(text, texts)
+def _read(answer: str, texts: dict[str, str]) -> str | None:
+    """The letter that an answer names from its beginning."""
+    forms = _forms(undress(answer))
+    for place, form in enumerate(forms):
+        dressed = (form, visible(answer)) if place == 0 else (form,)
+        if named := _bare(form, texts) or _by_text(dressed, texts) or _with_text(form, texts):
+            return named
+    return None
 
 
-def _letter_with_text(text: str, texts: dict[str, str]) -> str | None:
-    """The letter of "B. some text"; None where the text contradicts the letter or hedges.
+def _begins_with_letter(text: str) -> bool:
+    """Whether a text begins with a letter in brackets or with a mark, so that another one at its end contradicts it."""
+    found = _LETTER.match(text)
+    return found is not None and bool(found[3] or _STRONG.match(text, found.end()))
 
-    Behind a comma or a dash it has to be that letter's own text: "A, B" and "a - b" are something else.
-    """
-    match = _OPTION.match(text)
-    if match is None:
-        match = _LOOSE.fullmatch(" ".join(text.split()))
-        letter, rest = (match[1].upper(), _norm(match[2])) if match else ("", "")
-        return letter if rest and rest == texts.get(letter) and rest.upper() not in texts else None
-    letter, rest = match.group(1).upper(), match.group(2)
-    own = _norm(rest) == texts.get(letter)
-    others = [option for name, option in texts.items() if name != letter]
-    return None if not own and (_lists_letters(rest) or _norm(rest) in others) else letter
+
+def _forms(text: str) -> list[str]:
+    """A text, and the same without one claim after the other."""
+    forms = [text]
+    for _ in range(MOST_CLAIMS):
+        head = forms[-1][:LONGEST]
+        claim = CLAIM.match(head) or OPENER.match(head)
+        rest = forms[-1][claim.end() :].lstrip(" :,") if claim and claim.end() else ""
+        if not rest.strip(_ENDS):
+            break
+        forms.append(rest)
+    return forms
+
+
+def _bare(text: str, texts: dict[str, str]) -> str | None:
+    """The letter of a text that is nothing but a letter in its dress."""
+    found = _LETTER.match(text)
+    if found is None or text[found.end() :].strip(_ENDS + CLOSING) or not _known(found[2].upper(), texts):
+        return None
+    return found[2].upper()
+
+
+def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
+    """The one option whose text, or letter and text, an answer is word for word."""
+    said = {_norm(text) for text in dressed}
+    said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
+    named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
+    if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
+        forms = {_norm(form) for form in _forms(found[1])}
+        named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
+    return named[0] if len(named) == 1 else None
+
+
+def _with_text(text: str, texts: dict[str, str]) -> str | None:
+    """The letter that a text begins with; None where what follows contradicts it or may belong to a sentence."""
+    found = _LETTER.match(text)
+    if found is None or not _known(found[2].upper(), texts):
+        return None
+    letter, rest = found[2].upper(), text[found.end() :]
+    own, strong = texts.get(letter, ""), bool(found[1] and found[3])
+    if confirmed := CONFIRMED.match(rest):
+        return None if _contradicts(rest[confirmed.end() :], letter, texts) else letter
+    if REASON.match(rest):
+        return letter
+    marked = _STRONG.match(rest)
+    if strong or marked or found[3]:
+        rest = rest[marked.end() :] if marked else rest
+        return None if _contradicts(rest, letter, texts) else letter
+    mark = _WEAK.match(rest)
+    rest = rest[mark.end() :] if mark else rest
+    if mark and OTHER_RULED_OUT.match(rest):
+        return letter
+    return letter if _is_own(rest, own, letter, texts) else None
+
+
+def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
+    """Whether a text is an option's own, perhaps with a reason behind it; a letter alone is a letter."""
+    line = " ".join(unmarked(text).casefold().split())
+    if not own or line.strip(_ENDS).upper() in texts:
+        return False
+    if _norm(text) == own:
+        return True
+    rest = line[len(own) :]
+    split = rest.startswith((".", ",", ";", "。", "(")) or REASON.match(rest)
+    return line.startswith(own) and bool(split) and not _contradicts(rest, letter, texts)
+
+
+def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
+    """Whether what follows a letter takes it back: another option, more letters, "is wrong", "cannot be determined"."""
+    head, bare = text[:LONGEST].strip(), _norm(text)
+    own = texts.get(letter)
+    if not bare.strip(_ENDS + OPENING + CLOSING) or bare == own or bare.strip("() ") == own:
+        return False
+    if REASON.match(text) or OTHER_RULED_OUT.match(head):
+        return False
+    if _lists_letters(text) or RULED_OUT.match(head) or HEDGE.match(head.lstrip(",; ").lstrip(OPENING)):
+        return True
+    if UNSURE.search(head) and not (own and UNSURE.search(own)):
+        return True
+    if DESCRIBED.match(head) and any(name != letter for name in _MARKED.findall(head)):
+        return True
+    if any(name != letter and words and _marked_with(name, words, bare) for name, words in texts.items()):
+        return True
+    inner = _read(head.strip("()（）,;。 "), texts)
+    return inner is not None and inner != letter
+
+
+def _marked_with(letter: str, words: str, text: str) -> bool:
+    """Whether a text holds another option with its letter, as an echo of all options does."""
+    return re.search(rf"(?<!\w){letter}[.):]\s*{re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _stated_last(text: str, texts: dict[str, str]) -> str | None:
+    """The letter of "..., so the answer is B" at the end of a text; None where the sentence negates or doubts it."""
+    line = " ".join(text[-LONGEST:].split())
+    found = STATED.search(line)
+    if found is None:
+        return None
+    sentence = re.split(r"[.!?。]\s", line[: found.start()])[-1]
+    letter = found[1].upper()
+    doubted = UNSURE.search(sentence) or re.search(
+        r"\b(?:not|never|doubt|whether|if|unless|wrong)\b|n't\b", sentence, re.I
+    )
+    return letter if _known(letter, texts) and not doubted else None
+
+
+def _known(letter: str, texts: dict[str, str]) -> bool:
+    return not texts or letter in texts
 
 
 def _lists_letters(text: str) -> bool:
     """True for "C", "C. D." or "or C": more letters, and nothing else."""
-    words = re.findall(r"\w+", text.casefold())
-    return bool(words) and all(len(word) == 1 or word in ("or", "and") for word in words)
+    words = re.findall(r"\w+", text[:LONGEST].casefold())
+    return bool(words) and all(
+        (len(word) == 1 and word.isascii() and word.isalpha()) or word in ("or", "and") for word in words
+    )
 
 
 @lru_cache(maxsize=4096)
 def split_options(options: tuple[str, ...]) -> dict[str, str]:
-    """{letter: normalised text} of ("A. red", "B. blue"); options without letters get A, B, C, ... in order."""
-    matches = [_OPTION.fullmatch(unicodedata.normalize("NFKC", option)) for option in options]
-    found = [(m.group(1).upper(), m.group(2)) for m in matches if m is not None]
-    if len(found) != len(options) or len({letter for letter, _ in found}) != len(options):
-        found = list(zip(string.ascii_uppercase, options, strict=False))
-    return {letter: _norm(text) for letter, text in found}
-
-
-def _unclaimed(text: str) -> str:
-    """A text without "It is" before and "is correct" or "because ..." behind; on one line."""
-    line = " ".join(text.split())
-    claim = _CLAIM.match(line)
-    return _REST_OF_CLAIM.sub("", line[claim.end() :] if claim else line, count=1)
-
-
-def _undress(answer: str) -> str:
-    """The answer without LaTeX, HTML, Markdown, quotes and a short opening such as "The answer is"."""
-    text = _DRESS.sub(r"\1", _DRESS.sub(r"\1", unicodedata.normalize("NFKC", answer)))  # twice: a box with text in it
-    text = _HTML.sub(" ", text)
-    text = re.sub(r"[*_`$\"“”]+", " ", text).strip()
-    preamble = _PREAMBLE.match(text, 0, LONGEST_PREAMBLE)
-    return text[preamble.end() :].strip() if preamble and text[preamble.end() :].strip() else text
+    """{letter: normalised text} of ("A. red", "C) blue"): given letters stay, options without get A, B, C, ..."""
+    found = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
+    return {letter: _norm(text) for letter, text in found.items()}
 
 
 def _norm(text: str) -> str:
     """Text as options are compared: one case, one width, single blanks, no marks at its ends or after the letter."""
-    text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", unicodedata.normalize("NFKC", text))
-    line = " ".join(re.sub(r"[*_`$\"“”]+", " ", text).casefold().split())
-    return line.strip(" .,:;!?。") or line
+    text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", visible(text))
+    line = " ".join(unmarked(text).casefold().split())
+    return line.strip(_ENDS) or line

@@ -86,7 +86,9 @@ def _checked(
     name: str, call: Callable[..., Sequence[float]], examples: Sequence[Example], texts: Sequence[str]
 ) -> list[float]:
     """The values of one call, one finite number a response; UserError otherwise."""
-    where = _entry(examples[0]) if len(examples) == 1 else f"{len(examples)} responses"
+    where = _entry(examples[0])
+    if len(examples) > 1:
+        where = f"{len(examples)} responses, {where} to {_entry(examples[-1])}"
     try:
         values = [float(value) for value in call(examples, texts)]
         if len(values) != len(examples):

@@ -23,7 +23,7 @@ from ral.types import Example, UserError
 TEMPLATE = Path(__file__).parent / "templates" / "judge.j2"
 LONGEST_SHOWN = 120  # characters of a reply in a message
 
-_SCORE = re.compile(r"^[ \t*]*score[ \t*]*[:=][ \t*]*(\d+(?:\.\d*)?|\.\d+)[ \t*.]*$", re.IGNORECASE | re.MULTILINE)
+_SCORE = re.compile(r"^[ \t*]*score[ \t*]*[:：=][ \t*]*(\d+(?:\.\d*)?|\.\d+)[ \t*.]*$", re.IGNORECASE | re.MULTILINE)
 _BARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*")
 
 

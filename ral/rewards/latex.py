@@ -20,8 +20,11 @@ _NUMBER = r"[\d.,']*\d"
 _PLAIN: tuple[tuple[str, str], ...] = (
     (r"\\!", ""),
     (r"\{,\}", ","),
-    (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim)(?![a-z]))", " "),
+    (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim|angle)(?![a-z]))", " "),
     (r"\\mu(?![a-z])", "μ"),
+    (r"\\pm(?![a-z])", "±"),
+    (r"\\leq?(?![a-z])|\\lt(?![a-z])", "≤"),
+    (r"\\geq?(?![a-z])|\\gt(?![a-z])", "≥"),
     (r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}", r" \1 "),
     (rf"\\[dtc]?frac\s*\{{\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" \1/\2"),
     (rf"\\[dtc]?frac\s*\{{\s*-\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" -\1/\2"),
@@ -31,13 +34,20 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"\\([%$])", r"\1"),
     (r"\^\s*\{\s*(-?\d+)\s*\}", r"^\1"),
     (r"\\[()\[\]]|\*\*|[`$€£¥₹~≈{}]", " "),
-    (r"[−–—‐‑]", "-"),
-    (r"\b(?:minus|negative)\s+(?=[\d.])", "-"),
+    (r"[−–—‐‑‒―﹣˗➖]", "-"),
+    (r"\b(?:minus|negative)\s+(?=[\d.])|[负負](?=\d)", "-"),
     (rf"({_NUMBER})\s*[×x*·]\s*10\s*\^\s*\(?\s*(-?\d{{1,3}})\)?(?!\d)", r"\1e\2"),
     (r"(?<![\w.^])10\s*\^\s*\(?\s*(-?\d{1,3})\)?(?!\d)", r"1e\1"),
 )
 _RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
-_BOXED = re.compile(r"\\f?boxed\s*\{(.*)\}", re.DOTALL)
+_BOXED = re.compile(r"\\(?:f?boxed|f(?:rame)?box)\s*\{(.*)\}", re.DOTALL)
+_FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
+_BOXED_DIGIT = re.compile(r"\\boxed\s*(?=\d)")
+# slashes, apostrophes, and Arabic separators of thousands and of decimals
+_MARKS = str.maketrans(
+    {"\N{FRACTION SLASH}": "/", "\N{DIVISION SLASH}": "/", "\N{BIG SOLIDUS}": "/", "’": "'", "٬": ",", "٫": "."}
+)
+
 _SAFE = re.compile(r"(?:\\(?:[dtc]?frac|sqrt|pi|times|cdot|div|left|right)(?![a-z])|[\d\s.+*/^(){}\[\]-])*")
 _BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,2}\s*\})")
 
@@ -48,7 +58,8 @@ def plain_text(text: str) -> str:
         text = boxed.group(1)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
     text = re.sub(r"(?<=\d)(?=[¼½¾⅐-⅞])", " ", text)
-    text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
+    text = unicodedata.normalize("NFKC", _BOXED_DIGIT.sub(" ", text)).translate(_MARKS)
+    text = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.digit(match[0])), text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""Numbers as people write them: units, percent, fractions, thousands separators, LaTeX, number words.
+"""Numbers as people write them: units, currencies, percent, scale words, fractions, separators, LaTeX, number words.
 
 `parse_number` reads a text that holds exactly one number. A text with two ("5 or 6", "5-6") has none, a time ("3:45",
 "2 h 30 min") is one.
@@ -8,25 +8,21 @@ Values are exact fractions, so that "0.1" equals "1/10" and integers can be comp
 from __future__ import annotations
 
 import re
-import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from ral.rewards.currencies import take_currency
+from ral.rewards.digits import LONGEST_NUMBER, join_groups, read_digits
+from ral.rewards.dress import shown
+from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import latex_value, plain_text
-from ral.rewards.units import Unit, find_unit, read_duration
+from ral.rewards.number_words import read_words
+from ral.rewards.scales import take_scale
+from ral.rewards.units import Unit, convert, find_unit, read_duration
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
-LONGEST_NUMBER = 50  # characters of one number
 LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
-
-SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_SHORT_SCALES = {"k": 10**3, "M": 10**6, "B": 10**9}  # joined to the digits: "5k", "2.5M"
-_PART_WORDS = {"half", "halves", "third", "thirds", "quarter", "quarters", "fourth", "fourths", "fifth", "fifths"}
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-_TENS_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {word: i for i, word in enumerate(f"{_ONES} seventeen eighteen nineteen".split())}
-_TENS = {w: 10 * i for i, w in enumerate(_TENS_WORDS.split(), start=2)}
 
 _DIGITS = r"(?:\d[\d.,']*|\.\d+)"
 _TOKEN = re.compile(
@@ -35,22 +31,36 @@ _TOKEN = re.compile(
     rf"|(?P<top>{_DIGITS})(?:e(?P<exponent>[-+]?\d+))?(?:\s*/\s*(?P<bottom>{_DIGITS}))?)",
     re.IGNORECASE,
 )
-_SCALE = re.compile(r"[kMB]\b(?!/)|(?i:\s*(?:hundred|thousand|million|billion|trillion)s?\b)")
+_JOINED = re.compile(r"[kKMB]\b")  # "5K" is five thousand, "5 K" five kelvins
 _PERCENT = re.compile(r"\s*(?:%|percent\b|per cent\b|pct\b|percentage\b)", re.IGNORECASE)
-_SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d/])(?!\s*/)")
-_GROUPED = re.compile(r"[1-9]\d{0,2}(?:(?:,\d{3})+|(?:'\d{3})+)(?:\.\d+)?|[1-9]\d?(?:,\d{2})+,\d{3}(?:\.\d+)?")
-_EUROPEAN = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|[1-9]\d{0,2}(?:\.\d{3}){2,}|\d+,\d+")
-_PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
+_PER_MILLE = re.compile(r"\s*(?:‰|permille\b|per mille\b)", re.IGNORECASE)
+_HTML = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_EQUATION = re.compile(r"[^=<>≤≥,;]*(?<![<>!])=([^=]*)")
+
+_MORE = r"(?:>=?|≥|\b(?:(?:more|greater|larger|higher|bigger|longer) than|at least|over|above|no less than|exceed\w*))"
+_LESS = r"(?:<=?|≤|\b(?:(?:less|fewer|smaller|lower|shorter) than|at most|under|below|up to|no more than))"
+_BOUNDS = (
+    (">", re.compile(rf"{_MORE}\W*$", re.I)),
+    ("<", re.compile(rf"{_LESS}\W*$", re.I)),
+    ("±", re.compile(r"±\s*$")),
+)
+_OR_MORE = re.compile(r"\s*(?:\+(?!\s*\d)|(?:\w+ )?or (?:more|above|over|higher|greater)\b)", re.IGNORECASE)
+_OR_LESS = re.compile(r"\s*(?:\w+ )?or (?:less|fewer|below|under|lower)\b", re.IGNORECASE)
+_DENIED = re.compile(r"(?:\bnot|n't|\bnever|不是|≠|!=)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Number:
-    """One number. value: as written, before percent and unit. whole: written as an integer, so to be met exactly."""
+    """One number. value: as written, before percent and unit. whole: written as an integer, so to be met exactly.
+
+    bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
+    """
 
     value: Fraction
     whole: bool
     percent: bool = False
     unit: Unit | None = None
+    bound: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -58,37 +68,64 @@ def parse_number(text: str) -> Number | None:
     """The one number in `text`; None where there is none, more than one, or a form that is not understood."""
     if len(text) > LONGEST_TEXT:
         return None
-    plain = plain_text(text)
+    taken = take_currency(_HTML.sub(" ", shown(text)))
+    if taken is None:
+        return None
+    rest, currency = taken
+    plain = plain_text(rest)
     if "\\" in plain or any(sign in plain for sign in "π√"):
-        value = latex_value(text)
-        return None if value is None else Number(value, whole=value.denominator == 1)
+        value = latex_value(rest)
+        return None if value is None else Number(value, whole=value.denominator == 1, unit=currency)
     if time := read_duration(plain):
         return Number(Fraction(time[0]), whole=True, unit=time[1])
-    tokens = list(_TOKEN.finditer(join_spaced(plain)))
-    if not tokens:
-        return number_in_words(plain)
-    return _from_token(tokens[0]) if len(tokens) == 1 else None
+    return _in_digits(plain, currency) or _in_words(plain, currency)
 
 
-def join_spaced(text: str) -> str:
-    """Thousands set apart by blanks put together: "1 234 567" -> "1234567"."""
-    return _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
+def _in_digits(plain: str, currency: Unit | None) -> Number | None:
+    """The number of a text with digits."""
+    line, scaled = join_han(join_groups(plain))
+    tokens = list(_TOKEN.finditer(line))
+    if len(tokens) > 1 and (equation := _EQUATION.fullmatch(line)):
+        tokens = list(_TOKEN.finditer(equation[1]))
+    number = _from_token(tokens[0], currency) if len(tokens) == 1 else None
+    return replace(number, whole=False) if number and scaled else number
 
 
-def _from_token(token: re.Match[str]) -> Number | None:
+def _in_words(plain: str, currency: Unit | None) -> Number | None:
+    """The number of a text without digits: English words or Chinese numerals."""
+    if re.search(r"\d", plain):
+        return None
+    if han := read_han(plain.strip().strip(" .,。")):
+        return Number(han.value, han.whole, han.percent, unit=currency or find_unit(han.rest))
+    words = read_words(plain)
+    if words is None:
+        return None
+    percent = _PERCENT.match(words.rest) is not None
+    return Number(words.value, words.whole, percent, unit=None if percent else currency or find_unit(words.rest))
+
+
+def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
     """The number a token stands for, with the percent sign, scale word and unit that follow it."""
-    read = _token_value(token)
-    rest = token.string[token.end() :]
-    if read is None or re.match(r"\s*[\^*/_x×]\s*[-(]?\d", rest):
+    read, head, rest = _token_value(token), token.string[: token.start()], token.string[token.end() :]
+    if read is None or _DENIED.search(head) or re.match(r"\s*[\^*/_x×]\s*[-(]?\d", rest):
         return None
     value, whole = read
-    if scale := _SCALE.match(rest):
-        name = scale.group().strip()
-        value *= _SHORT_SCALES.get(name) or SCALES[name.lower().removesuffix("s")]
-        whole, rest = False, rest[scale.end() :]
+    unit = None if currency or _JOINED.match(rest) else find_unit(rest)
+    if unit is None:
+        factor, rest, exact = take_scale(rest, money=currency is not None)
+        value, whole, unit = value * factor, whole and exact and value.denominator == 1, find_unit(rest)
+    bound = _bound(head, rest)
+    if _PER_MILLE.match(rest):
+        return Number(value / 10, whole=False, percent=True, bound=bound)
     if _PERCENT.match(rest):
-        return Number(value, whole, percent=True)
-    return Number(value, whole, unit=find_unit(rest))
+        return Number(value, whole, percent=True, bound=bound)
+    return Number(value, whole, unit=currency or unit, bound=bound)
+
+
+def _bound(head: str, rest: str) -> str:
+    """What the words before and behind a number make of it: ">" for "more than 5" and "5+", "<", "±" or nothing."""
+    before = next((name for name, pattern in _BOUNDS if pattern.search(head)), "")
+    return before or (">" if _OR_MORE.match(rest) else "<" if _OR_LESS.match(rest) else "")
 
 
 def _token_value(token: re.Match[str]) -> tuple[Fraction, bool] | None:
@@ -112,50 +149,19 @@ def _mixed(sign: int, whole: str, part: str, parts: str) -> tuple[Fraction, bool
     return value, value.denominator == 1
 
 
-def read_digits(digits: str) -> tuple[Fraction, bool] | None:
-    """(value, written without decimals) of digits with separators; None for "1.2.3" and the like.
-
-    A comma or apostrophe before groups of three digits (or India's 2-2-3) parts thousands, otherwise a single comma is
-    a decimal comma: "1,234" is 1234, "3,14" is 3.14, "1.234,5" is 1234.5.
-    """
-    digits = digits.rstrip(".,'")
-    if len(digits) > LONGEST_NUMBER:
-        return None
-    if _GROUPED.fullmatch(digits):
-        digits = digits.replace(",", "").replace("'", "")
-    elif _EUROPEAN.fullmatch(digits):
-        digits = digits.replace(".", "").replace(",", ".")
-    return (Fraction(digits), "." not in digits) if _PLAIN.fullmatch(digits) else None
-
-
-def number_in_words(text: str) -> Number | None:
-    """ "seven", "twenty-one", "minus three", "five apples", "two million": a number word and at most one more word."""
-    words = re.findall(r"[a-z]+", unicodedata.normalize("NFKC", text).lower())
-    sign = -1 if words[:1] in (["minus"], ["negative"]) else 1
-    words = words[1:] if sign < 0 else words
-    if not words or words[0] not in _SMALL | _TENS:
-        return None
-    value = (_SMALL | _TENS)[words[0]]
-    used = 1
-    if words[0] in _TENS and len(words) > 1 and 1 <= _SMALL.get(words[1], 0) <= 9:
-        value, used = value + _SMALL[words[1]], 2
-    rest = words[used:]
-    if len(rest) > 1 or any(word in _SMALL | _TENS or word in _PART_WORDS for word in rest):
-        return None
-    scale = SCALES.get(rest[0], 1) if rest else 1
-    return Number(Fraction(sign * value * scale), whole=scale == 1, percent=rest == ["percent"])
-
-
 def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
-    """The values that `answer` may have in the units in which `gold` is written; [] where the units contradict.
+    """The values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
 
-    Known units are converted. Where one of the two has a percent sign and the other has none, both readings count:
-    "50%" is met by "50" (the question asked for percent) and by "0.5" (the same number).
+    Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
+    counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where
+    one of the two has a percent sign and the other has none, both readings count: "50%" is met by "50" (the question
+    asked for percent) and by "0.5" (the same number).
     """
+    if answer.bound and answer.bound != gold.bound:
+        return []
     if gold.unit and answer.unit:
-        if gold.unit[0] != answer.unit[0]:
-            return []
-        return [answer.value * answer.unit[1] / gold.unit[1]]
+        value = convert(answer.value, answer.unit, gold.unit)
+        return [] if value is None else [value]
     if gold.percent == answer.percent:
         return [answer.value]
     return [answer.value, answer.value * 100 if gold.percent else answer.value / 100]

@@ -1,7 +1,7 @@
 """Video-R1's accuracy reward as published, quirks included, to reproduce its numbers.
 
 The quirks, none of which the rules "fixed" have:
-- a missing answer counts as the empty string;
+- the first answer tags count, also where the thought only quotes them; a missing answer is the empty string;
 - multiple choice wants the same characters: "B." is not "B";
 - numerical: "5" and "5.0" differ, since both or neither must hold "." or ","; commas are dropped, so "3,14" is 314;
   no unit, no percent, no fraction;
@@ -14,7 +14,7 @@ One quirk is left out: there the type of a batch's first entry rules all of it, 
 
 from __future__ import annotations
 
-from ral.rewards.answers import extract_answer
+from ral.rewards.answers import first_answer
 from ral.rewards.texts import rouge, word_error_rate
 from ral.types import Example
 
@@ -23,7 +23,7 @@ EPSILON = 1e-9  # of the published relative error
 
 def published_accuracy(example: Example, response: str) -> float:
     """Accuracy in [0, 1] by Video-R1's published rules."""
-    gold, answer = example.answer.strip(), extract_answer(response) or ""
+    gold, answer = example.answer.strip(), first_answer(response) or ""
     match example.problem_type:
         case "multiple choice":
             return float(answer == gold)

@@ -1,65 +1,154 @@
 """Units of measure that a numerical answer may carry, and how they convert into each other.
 
-A unit is (dimension, size in the dimension's base unit). Two answers with known units are compared after conversion;
-a unit that is not listed here ("apples") is passed over, so that only the number counts.
+Two answers with known units are compared after conversion; units of different kinds ("5 cm", "5 kg") contradict. A unit
+that is not listed here ("apples") is passed over, so that only the number counts.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 from fractions import Fraction
+from typing import NamedTuple
 
-Unit = tuple[str, Fraction]
+
+class Unit(NamedTuple):
+    """dimension: what it measures, several with "|" between where the sign is ambiguous ("$" is "USD|CAD|...").
+
+    (value + offset) * size is the value in the dimension's base unit.
+    """
+
+    dimension: str
+    size: Fraction
+    offset: Fraction = Fraction(0)
+
+
+_BARE_DEGREES = "degrees"  # "25°" may be an angle or a temperature; against one with a scale its value counts as it is
 
 # dimension -> {size in the base unit: names in lower case}
 _NAMES: dict[str, dict[str, str]] = {
     "length": {
-        "0.000001": "um μm micrometer micrometers micrometre micrometres",
-        "0.001": "mm millimeter millimeters millimetre millimetres",
-        "0.01": "cm centimeter centimeters centimetre centimetres",
-        "1": "m meter meters metre metres",
-        "1000": "km kilometer kilometers kilometre kilometres",
-        "0.0254": "in inch inches",
-        "0.3048": "ft foot feet",
+        "0.000000001": "nm nanometer nanometers nanometre nanometres",
+        "0.000001": "um μm micrometer micrometers micrometre micrometres micron microns",
+        "0.001": "mm millimeter millimeters millimetre millimetres 毫米 мм",
+        "0.01": "cm centimeter centimeters centimetre centimetres 厘米 公分 センチ см",
+        "0.1": "dm decimeter decimeters decimetre decimetres 分米",
+        "1": "m meter meters metre metres 米 公尺 メートル м",
+        "1000": "km kilometer kilometers kilometre kilometres kms 公里 千米 キロメートル км",
+        "0.0254": "in inch inches 英寸",
+        "0.3048": "ft foot feet 英尺",
         "0.9144": "yd yard yards",
-        "1609.344": "mi mile miles",
+        "1609.344": "mi mile miles 英里",
     },
-    "area": {"0.000001": "mm^2", "0.0001": "cm^2", "1": "m^2", "1000000": "km^2"},
+    "area": {
+        "10000": "hectare hectares ha 公顷",
+        "4046.8564224": "acre acres 英亩",
+        "1": "平方米 平米",
+        "1000000": "平方公里",
+    }
+    | {"0.0001": "平方厘米"},
     "volume": {
-        "0.000001": "ml milliliter milliliters millilitre millilitres cm^3",
-        "0.001": "l liter liters litre litres dm^3",
-        "1": "m^3",
+        "0.000001": "ml milliliter milliliters millilitre millilitres cc 毫升 мл",
+        "0.00001": "cl centiliter centiliters",
+        "0.0001": "dl deciliter deciliters",
+        "0.001": "l liter liters litre litres 升 公升 リットル л",
+        "1": "立方米",
+        "0.003785411784": "gallon gallons gal",
     },
     "mass": {
-        "0.001": "mg milligram milligrams",
-        "1": "g gram grams",
-        "1000": "kg kilogram kilograms",
-        "1000000": "t ton tons tonne tonnes",
+        "0.000001": "μg ug mcg microgram micrograms",
+        "0.001": "mg milligram milligrams 毫克 мг",
+        "1": "g gram grams gm gms 克 グラム г",
+        "500": "斤",
+        "1000": "kg kilogram kilograms kgs kilo kilos 千克 公斤 キログラム кг",
+        "1000000": "t ton tons tonne tonnes 吨 トン",
+        "28.349523125": "oz ounce ounces",
+        "453.59237": "lb lbs",
     },
     "time": {
-        "0.001": "ms millisecond milliseconds",
-        "1": "s sec secs second seconds",
-        "60": "min mins minute minutes",
-        "3600": "h hr hrs hour hours",
-        "86400": "day days",
+        "0.000001": "μs us microsecond microseconds",
+        "0.001": "ms millisecond milliseconds 毫秒",
+        "1": "s sec secs second seconds 秒 秒钟 с",
+        "60": "min mins minute minutes 分钟 мин",
+        "3600": "h hr hrs hour hours 小时 時間 ч",
+        "86400": "day days 天 日",
+        "604800": "week weeks wk wks 周",
     },
-    "speed": {"1": "m/s", "5/18": "km/h kph", "0.44704": "mph"},
-    "celsius": {"1": "°c °celsius"},
-    "fahrenheit": {"1": "°f °fahrenheit"},
+    "months": {"1": "month months 个月", "12": "year years yr yrs 年"},
+    "speed": {"1": "m/s", "5/18": "km/h kph kmh kmph", "0.44704": "mph", "0.3048": "fps", "463/900": "knot knots kn"},
+    "bits": {
+        "1": "bit bits",
+        "1000000": "mbit",
+        "8000": "kb",
+        "8000000": "mb",
+        "8000000000": "gb",
+        "8000000000000": "tb",
+    }
+    | {"8": "byte bytes", "8192": "kib", "8388608": "mib", "8589934592": "gib"},
+    "rotation": {"1": "rpm"},
+}
+_PREFIXES = {"n": "nano", "μ": "micro", "m": "milli", "": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera"}
+_SIZES = {"n": -9, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+# symbol: (dimension, word, size)
+_SI: dict[str, tuple[str, str, Fraction | int]] = {
+    "V": ("voltage", "volt", 1),
+    "A": ("current", "ampere", 1),
+    "W": ("power", "watt", 1),
+    "J": ("energy", "joule", 1),
+    "Wh": ("energy", "watt-hour", 3600),
+    "N": ("force", "newton", 1),
+    "Hz": ("frequency", "hertz", 1),
+    "Pa": ("pressure", "pascal", 1),
+    "Ω": ("resistance", "ohm", 1),
+    "mol": ("amount", "mole", 1),
+    "cal": ("energy", "calorie", Fraction("4.184")),
+}
+_TEMPERATURES = {
+    "°c °celsius celsius centigrade 摄氏度": Unit(f"temperature|{_BARE_DEGREES}", Fraction(1), Fraction("273.15")),
+    "°f °fahrenheit fahrenheit 华氏度": Unit(f"temperature|{_BARE_DEGREES}", Fraction(5, 9), Fraction("459.67")),
+    "kelvin kelvins": Unit("temperature", Fraction(1)),
+}
+_ANGLES = {
+    "° degree degrees deg degs 度": Unit(f"angle|{_BARE_DEGREES}", Fraction(1)),
+    "rad radian radians": Unit("angle", Fraction(180 / math.pi)),
 }
 
-UNITS: dict[str, Unit] = {
-    name: (dimension, Fraction(size))
-    for dimension, sizes in _NAMES.items()
-    for size, names in sizes.items()
-    for name in names.split()
-}
 
-_SQUARED = re.compile(r"^(?:square|sq\.?)\s+(\w+?)$|^(mm|cm|m|km)2$")
-_CUBED = re.compile(r"^(?:cubic)\s+(\w+?)$|^(mm|cm|dm|m)3$")
+def _symbols() -> dict[str, Unit]:
+    """Units whose case counts: "mW" is not "MW"."""
+    found = {"C": UNITS["°c"], "F": UNITS["°f"], "K": UNITS["kelvin"]}
+    for (prefix, power), (symbol, (dimension, _, size)) in itertools.product(_SIZES.items(), _SI.items()):
+        found[prefix + symbol] = Unit(dimension, Fraction(f"1e{power}") * size)
+    return found
 
+
+def _words() -> dict[str, Unit]:
+    """Units whose case does not count."""
+    found = {
+        name: Unit(dimension, Fraction(size))
+        for dimension, sizes in _NAMES.items()
+        for size, names in sizes.items()
+        for name in names.split()
+    }
+    found |= {name: unit for names, unit in (_TEMPERATURES | _ANGLES).items() for name in names.split()}
+    for (prefix, word), (dimension, name, size) in itertools.product(_PREFIXES.items(), _SI.values()):
+        unit = Unit(dimension, Fraction(f"1e{_SIZES[prefix]}") * size)
+        found |= {f"{word}{name}": unit, f"{word}{name}s": unit}
+    found |= {"amp": found["ampere"], "amps": found["ampere"]}
+    return found
+
+
+UNITS: dict[str, Unit] = _words()
+SYMBOLS: dict[str, Unit] = _symbols()
+
+_POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
+_POWERED = re.compile(r"(square|sq\.?|cubic|cu)\s+(\S+)|(?P<side>[a-z]+)\^?(?P<power>[23])|(平方|立方)(\S+)")
+_SOLID = {2: "area", 3: "volume"}
+_LONE = frozenset("lhgms")  # single letters that name a unit; other ones need the case of their symbol
+_NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", "us", "day", "kn"))
+"""Words that begin a phrase ("in total", "second row") more often than they are a unit in front of one."""
 
 _DURATION = re.compile(r"(?:\d+\s*[a-z]+[\s,.]*(?:and\s+)?){2,4}")
 _CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
@@ -70,26 +159,81 @@ def read_duration(text: str) -> tuple[int, Unit | None] | None:
 
     A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
     """
-    text = text.strip(" .").lower()
+    text = text.strip().strip(" .").lower()
     if clock := _CLOCK.fullmatch(text):
         return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), None
     if not _DURATION.fullmatch(text):
         return None
     pairs = re.findall(r"(\d+)\s*([a-z]+)", text)
-    units = [UNITS.get("min" if name == "m" else name, ("", Fraction(0))) for _, name in pairs]
-    sizes = [size for dimension, size in units if dimension == "time"]
+    units = [UNITS.get("min" if name == "m" else name, Unit("", Fraction(0))) for _, name in pairs]
+    sizes = [unit.size for unit in units if unit.dimension == "time"]
     if len(sizes) < len(pairs) or any(a <= b for a, b in itertools.pairwise(sizes)):
         return None
     return int(sum(int(n) * size for (n, _), size in zip(pairs, sizes, strict=True)) / sizes[-1]), units[-1]
 
 
 def find_unit(text: str) -> Unit | None:
-    """The unit that `text`, all that follows a number, names; None where it is none of the listed ones."""
-    name = text.strip(" .,;:!()").lower().replace("degrees ", "°")
-    name = re.sub(r"(?<=°)\s+|\s+(?=\^)", "", name)
-    for pattern, power in ((_SQUARED, 2), (_CUBED, 3)):
-        if match := pattern.match(name):
-            side = UNITS.get(match.group(1) or match.group(2))
-            if side is not None and side[0] == "length":
-                return {2: "area", 3: "volume"}[power], side[1] ** power
-    return UNITS.get(name)
+    """The unit that `text`, all that follows a number, names; None where it is none of the listed ones.
+
+    Behind the unit a few words may follow: "cm long", "km/h (approximately)".
+    """
+    name = _spelled(text)
+    if unit := _unit(name):
+        return unit
+    first = re.split(r"[\s,;(]", name, maxsplit=1)[0].strip(" .,;:!()")
+    return None if first.lower() in _NO_FIRST_WORD else _unit(first)
+
+
+def _spelled(text: str) -> str:
+    """What follows a number, its degrees, powers and "per" written one way."""
+    name = text.strip(" .,;:!()").replace("µ", "μ").replace("\N{OHM SIGN}", "Ω")
+    name = re.sub(r"(?i)(?:degrees?|deg)\s+(?=[cf]\b|celsius|fahrenheit|centigrade)", "°", name)
+    name = re.sub(r"(?<=°)\s+(?=[CFcf]\b)|\s+(?=\^)", "", name)
+    return re.sub(r"(?i)(?<=\w)\s*(?:/|\bper\b)\s*(?=[a-z])", "/", name)
+
+
+def _unit(name: str) -> Unit | None:
+    """The unit of exactly that name; "A/B" of two units is one."""
+    if simple := _simple(name):
+        return simple
+    top, slash, bottom = name.partition("/")
+    over, under = (_simple(top), _per(bottom)) if slash else (None, None)
+    if over is None or under is None:
+        return None
+    dimension = (
+        "speed" if (over.dimension, under.dimension) == ("length", "time") else f"{over.dimension}/{under.dimension}"
+    )
+    return Unit(dimension, over.size / under.size)
+
+
+def _per(name: str) -> Unit | None:
+    """The unit below a slash; "s^2" counts there."""
+    root = re.fullmatch(r"(s|sec|second|h|min)\^?2", name)
+    return Unit("time^2", UNITS[root[1]].size ** 2) if root else _simple(name)
+
+
+def _simple(name: str) -> Unit | None:
+    """A unit that is no quotient."""
+    if found := SYMBOLS.get(name):
+        return found
+    small = name.lower()
+    if len(name) == 1 and name.isascii() and name != small and name != "L":
+        return None
+    if found := UNITS.get(small):
+        return found if len(small) > 1 or not small.isascii() or small in _LONE | {"t", "°"} else None
+    match = _POWERED.fullmatch(small)
+    if match is None:
+        return None
+    side = UNITS.get(match[2] or match["side"] or match[6] or "")
+    power = int(match["power"]) if match["power"] else _POWERS[match[1] or match[5]]
+    return Unit(_SOLID[power], side.size**power) if side is not None and side.dimension == "length" else None
+
+
+def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
+    """A value in another unit; None where the two measure different things."""
+    common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))
+    if not common:
+        return None
+    if common == {_BARE_DEGREES}:
+        return value
+    return (value + unit.offset) * unit.size / into.size - into.offset

@@ -1,0 +1,142 @@
+"""The words with which people claim an option ("I choose B", 答案是B, "la respuesta es B"), give reasons, or hedge."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 200  # characters of an answer in which such words are looked for
+
+_OPENERS = (
+    r"(?:so|therefore|thus|hence|then|well|ok|okay|yes|sure|clearly|finally|in conclusion|overall|所以|因此|故|那么)"
+)
+_ADVERBS = (
+    r"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly)"
+)
+_KINDS = r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement)"
+_BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
+_NOUN = (
+    rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
+)
+_BE = r"(?:is|would be|should be|must be|will be|has to be|appears to be|seems to be|=|->|→|⇒|-)"
+_PICK = (
+    r"(?:(?:i|we|let us|let)(?:'d|'ll|'m|'s| would| will| shall| am| have to| must)? ?)?(?:rather )?"
+    r"(?:choose|pick|select|chose|picked|selected|go(?:ing)? (?:with|for)|going to go with|opt for|vote for|say|answer"
+    r"|believe|think|guess|conclude|suppose|settle on|choosing|picking|selecting)(?: that)?"
+)
+_ENGLISH = (
+    rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
+    rf"{_NOUN}(?: ?:| -+)? ?",
+    rf"{_PICK} ?:? ?",
+    r"(?:it )?(?:must|should|has to) be ",
+    rf"(?:{_ADVERBS},?|{_BEST}(?: {_KINDS})? ?:|my {_KINDS}|i am {_ADVERBS} sure it is) ?",
+)
+_HAN = (
+    r"(?:我(?:们|們)?|本题|此题|这题|本題)?(?:应该|应|應該|應|会|會|认为|認為|觉得|最终|最終|可以)?"
+    r"(?:选|選)(?:择|擇|取|项|項|的是)? ?[:是为為]? ?",
+    r"(?:我(?:们)?(?:认为|觉得)?)?(?:本题|这道题|此题)?的?(?:正确|正確|最终|最終|最佳|最后|参考|標準|标准)?的?"
+    r"(?:答案|选项|選項|解答|解|答え|答|正解|回答)(?:应该|应|應該|應)?[是为為選选は]? ?[:、]? ?(?:选项|選項|选|選)? ?",
+    r"(?:是|为) ?|我(?:们|們)?(?:认为|認為|觉得|覺得|想|猜)(?:应该)?(?:答案)?是? ?",
+    r"私は|最も適切な(?:選択肢|答え)は ?",
+    r"(?:정답|답|답변|선택)(?:은|는|:| :)? ?",
+)
+_OTHERS = (
+    # Spanish, Portuguese, Italian, French
+    r"(?:la|a|il|le|o) (?:respuesta|resposta|risposta|réponse|reponse|bonne réponse|opción|opção|opzione|alternativa"
+    r"|lettre|letra|choix)(?: (?:correcta|correta|corretta|correcte|exacte|certa|giusta|final|juste))?"
+    r"(?: (?:est|es|é|è))?"
+    r"(?: (?:la|a|o|le|il|l'))? ?:? ?(?:opción|opção|opzione|letra|alternativa|option|lettre)? ?",
+    r"(?:respuesta|resposta|risposta|réponse|reponse|opción|opção|opzione|letra|alternativa|lettre|inciso|choix)"
+    r"(?: (?:correcta|correta|corretta|correcte|final|finale))? ?:? ?",
+    r"(?:(?:yo|eu|io|je) )?(?:elijo|escojo|escolho|scelgo|choisis|sélectionne|selecciono)(?: (?:la|a|o|le))?"
+    r"(?: (?:opción|opção|opzione|letra|option|lettre|réponse))? ?",
+    r"(?:es la|é a|è la|c'est(?: la)?) (?:opción|opção|opzione|letra|option|lettre|réponse)? ?",
+    # German, Dutch, Scandinavian
+    r"(?:(?:die|meine|das|het|mijn|svaret|det) )?(?:(?:richtige|korrekte|beste|juiste|goede|rätta|rigtige) )?"
+    r"(?:antwort|lösung|option|antwoord|optie|svar|svaret|auswahl)(?: (?:ist|lautet|is|är|er))? ?:? ?"
+    r"(?:option|optie)? ?",
+    r"(?:ich (?:wähle|nehme|denke, es ist)|ik kies|jag väljer|richtig ist|es ist) (?:option|antwort)? ?",
+    # Russian, Ukrainian, Polish, Czech
+    r"(?:(?:мой|правильный|верный|окончательный|правильна|moja|poprawna|prawidłowa|správná) )?"
+    r"(?:ответ|вариант|відповідь|odpowiedź|odpověď)(?: (?:ответа|to|je))?(?: [-—–])? ?:? ?(?:вариант|буква)? ?",
+    r"(?:я )?(?:выбираю|выберу|обираю|wybieram|vybírám)(?: (?:вариант|ответ|odpowiedź))? ?",
+    # Turkish, Vietnamese, Indonesian, Arabic, Persian, Hindi, Thai
+    r"(?:doğru )?(?:cevap|yanıt|seçenek)(?:ım)? ?:? ?",
+    r"(?:câu trả lời|đáp án|phương án|lựa chọn)(?: (?:đúng|chính xác))?(?: là)? ?:? ?|(?:tôi )?chọn(?: đáp án)? ?",
+    r"(?:jawaban|pilihan|opsi)(?:nya)?(?: (?:yang )?(?:benar|tepat|akhir))?(?: adalah)? ?:? ?|saya (?:pilih|memilih) ?",
+    r"(?:ال)?(?:إجابة|اجابة|جواب|خيار)(?: ال?صحيحة?)?(?: (?:هي|هو))? ?:? ?|(?:پاسخ|گزینه)(?: (?:صحیح|درست))? ?:? ?",
+    r"(?:सही )?(?:उत्तर|जवाब|विकल्प)(?: है)? ?:? ?|(?:คำตอบ|ตัวเลือก|ข้อ)(?:ที่ถูกต้อง)?(?:คือ)?(?:ข้อ)? ?:? ?",
+)
+_NAMED = r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項) ?:? ?"
+CLAIM = re.compile(
+    unicodedata.normalize(
+        "NFKC", rf"(?:{_OPENERS}[,:]? ?)?(?:(?:{'|'.join((*_ENGLISH, *_HAN, *_OTHERS))}) ?(?:{_NAMED})?|{_NAMED})"
+    ),
+    re.IGNORECASE,
+)
+OPENER = re.compile(rf"{_OPENERS}(?:[,:] ?| )", re.IGNORECASE)
+
+_CONFIRMED = (
+    rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
+    rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
+    r" it is| for sure|,? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
+    r" ?(?:选项|選項|项|項)?(?:是)?(?:最)?(?:正确|正確|对|對|合适|合適|符合题意)(?:的)?(?:答案|选项|選項)?",
+    r" ?(?:项|項|选项|選項)",
+    r" ?(?:番|が正解|が正しい|が答え)?(?:です|である|だ|を選びます|を選択します|を選ぶ)",
+    r" ?(?:번)?(?:입니다|이다|예요|이에요|가 정답입니다|를 선택합니다|을 선택합니다)| ?번",
+    r" (?:ist|is) (?:richtig|korrekt|juist|correct|goed)| (?:est|es|é|è) (?:la |a )?(?:(?:bonne|correcta|correta"
+    r"|correcte|corretta|certa)(?: (?:réponse|respuesta|resposta|risposta))?"
+    r"|(?:réponse|respuesta|resposta|risposta) \w+)",
+    r" (?:है|là đúng|là đáp án đúng|olur|doğrudur)",
+)
+_REASON = (
+    r"(?:(?:because|since|as (?:it|the|this|that|we|shown|seen)|for the reason|due to|given that"
+    r"|which (?:is|shows|matches)"
+    r"|weil|denn|porque|perché|parce que|car|потому что|так как|porqué)(?![^\W\d_])"
+    r"|(?:因为|因為|由于|理由|なぜなら|왜냐하면))"
+    r"(?=\W*\w|\w)"
+)
+CONFIRMED = re.compile(rf"(?:{'|'.join(_CONFIRMED)})(?=[\s,.;:!。，]|$)", re.IGNORECASE)
+REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON})", re.IGNORECASE)
+
+_WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
+RULED_OUT = re.compile(
+    r"(?:(?:is|are|was|it is|it's|that is|that's|looks|seems|must be|can be) )?(?:also |clearly |definitely )?"
+    rf"(?:{_WRONG}\s*(?:[.,;!)]|$|because|since)|(?:not|n't|isn't|cannot be|can't be)"
+    r"(?: (?:the )?(?:correct|right|answer|best|true|valid|it|possible))?\s*(?:[.,;!)]|$|answer|option"
+    r"|choice|because|since)|不对|不是|不正确|错|錯|不正確|不對)",
+    re.IGNORECASE,
+)
+"""What follows a letter that is named in order to be ruled out: "B. is wrong", "B. not correct"."""
+OTHER_RULED_OUT = re.compile(
+    r"(?:and |but )?(?:(?:certainly|definitely|clearly) )?(?:not|rather than|instead of|不是|不选|而不是|而非"
+    r"|nicht|no la|pas)"
+    r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])",
+    re.IGNORECASE,
+)
+"""What follows a letter that another one is set against: "B, not A"."""
+DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
+"""What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""
+HEDGE = re.compile(
+    r"(?:(?:and|or|/|vs\.?|versus)(?:\W|$)|(?:maybe|perhaps|possibly) |或者?|还是|還是|または|oder |или )",
+    re.IGNORECASE,
+)
+"""What follows a letter that is one of several: "B or C", "B/C"."""
+STATED = re.compile(
+    rf"(?:(?<=[\s,;:])|^)(?:{_NOUN}(?:'s| ?(?:{_BE}|:))(?: {_ADVERBS})? ?|(?:答案|选项)(?:是|为|:) ?"
+    r"|(?:故|应|所以)?选(?:择)? ?:? ?)"
+    r"(?:(?:option|choice|letter) )?[(\[]?([A-Za-z])[)\]]?[\s.!。]*$",
+    re.IGNORECASE,
+)
+"""What an answer may end with: "so the answer is B."."""
+UNSURE = re.compile(
+    r"\b(?:(?:can ?not|can't|could not|couldn't|unable to|impossible to|not possible to|hard to|difficult to|no way to)"
+    r"(?: be)?(?: \w+)? (?:determine[d]?|tell|say|see[n]?|know|identify|identified|decide|answer(?:ed)?|be sure"
+    r"|be certain|conclude|read|make out|choose|select|pick|confirm)"
+    r"|(?:not|n't) (?:sure|certain|clear|know|enough|visible|possible|see)|unsure|uncertain|unclear|insufficient"
+    r"|unknown|cannot answer|no idea|undetermined|indeterminate)\b"
+    r"|nothing (?:certain|conclusive|clear)|无法|無法|不能确定|不确定|不確定|不知道|看不清|不清楚|わかりません"
+    r"|分かりません|판단할 수 없|모르겠|не могу|невозможно|ne peux pas|no puedo|não posso|nicht bestimmen|kann nicht",
+    re.IGNORECASE,
+)
+"""Refusals to answer."""

@@ -1,0 +1,50 @@
+r"""What answers are dressed in: invisible characters, LaTeX, HTML, Markdown, quotes. `undress` takes it off."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+
+OPENING, CLOSING = r"(\[{<【「『《〈〔〖⟨«‹", r")\]}>】」』》〉〕〗⟩»›"
+"""Brackets of any script that a letter may stand in, for the inside of a character class."""
+
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
+_ENCLOSED_STARTS = (0x1F150, 0x1F170, 0x1F1E6)  # negative circled, negative squared, regional: the letter as an emoji
+_ENCLOSED = {start + n: letter for start in _ENCLOSED_STARTS for n, letter in enumerate(string.ascii_uppercase)}
+_HTML = re.compile(r"</?(?:b|i|u|em|strong|code|span|p|br|s|answer|think) ?/?>", re.IGNORECASE)
+_LATEX = re.compile(
+    r"\\(?:f?boxed|fbox|framebox|text|textbf|textit|textrm|textsf|mathrm|mathbf|mathit|mathsf|mathbb|mathcal|bm|mbox"
+    r"|operatorname|underline|emph)\s*\{([^{}]*)\}"
+)
+_LATEX_LETTER = re.compile(r"\\(?:boxed|text|mathrm|mathbf) ?([A-Za-z])(?![A-Za-z])")
+_LATEX_SPACES = re.compile(r"\\(?:[,;: ()\[\]]|(?:q?quad|left|right|displaystyle)(?![A-Za-z]))")
+_NESTED = 4  # how deep LaTeX commands stand in each other
+_MARKS = re.compile(r"[*_`~$\"“”„‟″＂]+")
+_QUOTES = re.compile(r"[‘’‚‛′]")
+_LONE_QUOTE = re.compile(r"(?<!\w)'+|'+(?!\w)")  # but not the one of "it's"
+
+
+def shown(text: str) -> str:
+    """Text without invisible characters."""
+    return _INVISIBLE.sub("", text)
+
+
+def visible(text: str) -> str:
+    """Text in one width (NFKC), without invisible characters and with plain letters for those of emoji."""
+    return unicodedata.normalize("NFKC", shown(text).translate(_ENCLOSED))
+
+
+def unmarked(text: str) -> str:
+    """Text without quotes and Markdown's marks; an apostrophe inside a word stays."""
+    return _LONE_QUOTE.sub(" ", _QUOTES.sub("'", _MARKS.sub(" ", text)))
+
+
+def undress(text: str) -> str:
+    """The text of an answer without LaTeX, HTML, Markdown and quotes."""
+    text = _LATEX_LETTER.sub(r"\1", visible(text))
+    for _ in range(_NESTED):
+        text = _LATEX.sub(r"\1", text)
+    text = _LATEX_SPACES.sub(" ", text)
+    plain = _HTML.sub(" ", text)
+    return unmarked(plain if plain.strip() else text).strip()

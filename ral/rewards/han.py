@@ -1,0 +1,93 @@
+"""Chinese and Japanese numerals: 三, 十二, 二百五十, 三万, "3万5千", 百分之五十, 三分之二."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+_DIGITS = {
+    c: n
+    for n, cs in enumerate(("零〇○", "一壹", "二贰兩两", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖"))
+    for c in cs
+}
+_SMALL = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1000, "仟": 1000}
+_LARGE = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
+_D, _S, _L = "".join(_DIGITS), "".join(_SMALL), "".join(_LARGE)
+
+_PREFIXED = r"(?![米克瓦卡赫帕焦伏安字牛兆])"  # 千克 is a kilogram
+_UNIT = rf"(?:[{_S}{_L}]{_PREFIXED})"
+_MIXED = re.compile(
+    rf"(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?{_UNIT}+(?:零?\d[\d,]*(?:\.\d+)?\s?{_UNIT}+)*(?:零?\d{{2,}}(?![\d.,]))?"
+)
+_LEAD = r"(?:答案|一共|总共|總共|共有|共|大约|大約|约|約|大概|图中|圖中|为|為|是|有|等于|第|[:,=\s])*"
+_BODY = rf"[{_D}{_S}{_L}]+(?:点[{_D}]+)?"
+_NO_NUMBER = rf"[^\d{_D}{_S}{_L}]"
+_PLAIN = re.compile(rf"{_LEAD}([负負]?)({_BODY})(?![些样樣起直般定切致旦者])({_NO_NUMBER}{{0,8}})")
+_PERCENT = re.compile(rf"{_LEAD}([负負]?)百分之({_BODY}|\d+(?:\.\d+)?)[。.\s]*")
+_PART = re.compile(rf"{_LEAD}([负負]?)({_BODY}|\d+)分之({_BODY}|\d+)[。.\s]*")
+_TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
+
+
+class Han(NamedTuple):
+    """A number in Chinese numerals. rest: what follows it, such as a unit. whole: not rounded by a large unit."""
+
+    value: Fraction
+    whole: bool
+    percent: bool
+    rest: str
+
+
+def join_han(text: str) -> tuple[str, bool]:
+    """(the text with "3万5千" written 35000, whether there was one): digits with numerals of scale behind them."""
+    return _MIXED.sub(lambda match: _decimal(_value(match[0])), text), _MIXED.search(text) is not None
+
+
+def read_han(text: str) -> Han | None:
+    """The number of a text that is one in Chinese numerals, perhaps with 答案是 before it and a unit behind it."""
+    if found := _PERCENT.fullmatch(text):
+        return Han(_signed(found[1], _value(found[2])), True, True, "")
+    if found := _PART.fullmatch(text):
+        below = _value(found[2])
+        return Han(_signed(found[1], _value(found[3]) / below), True, False, "") if below else None
+    found = _PLAIN.fullmatch(text)
+    if found is None or not any(c in _DIGITS or c in "十拾" for c in found[2]):
+        return None
+    value = _signed(found[1], _value(found[2]))
+    return Han(value, value.denominator == 1 and found[2][-1] not in _LARGE, False, found[3])
+
+
+def _signed(sign: str, value: Fraction) -> Fraction:
+    return -value if sign else value
+
+
+def _value(numeral: str) -> Fraction:
+    """The value of a run of digits and numerals."""
+    numeral, _, decimals = numeral.partition("点")
+    total, section, number = Fraction(0), Fraction(0), None
+    for token in _TOKEN.findall(numeral):
+        if token in _SMALL:
+            section, number = section + (1 if number is None else number) * _SMALL[token], None
+        elif token in _LARGE:
+            section += number or 0
+            total, section, number = (
+                (total + section) * _LARGE[token]
+                if not section or total < section
+                else total + section * _LARGE[token],
+                Fraction(0),
+                None,
+            )
+        else:
+            number = _digits(token)
+    value = total + section + (number or 0)
+    return value + (_digits(decimals) / 10 ** len(decimals) if decimals else 0)
+
+
+def _digits(token: str) -> Fraction:
+    return Fraction("".join(str(_DIGITS.get(c, c)) for c in token.replace(",", "")))
+
+
+def _decimal(value: Fraction) -> str:
+    """A value whose denominator is a power of ten, in digits."""
+    return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"

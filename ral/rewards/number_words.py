@@ -1,0 +1,115 @@
+"""English number words: "twenty-one", "three hundred and five", "two thirds", "half a million", "a dozen"."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+from ral.rewards.scales import SCALES
+
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+_SMALL = {word: i for i, word in enumerate(f"{_ONES} seventeen eighteen nineteen".split())}
+_TENS_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * i for i, word in enumerate(_TENS_NAMES.split(), start=2)}
+_LARGE = {name: value for name, value in SCALES.items() if name.isascii() and value >= 1000}
+_PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
+_PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}
+_CARDINAL = _SMALL | _TENS
+_DOZEN = ("dozen", "dozens")
+_LEAD = re.compile(
+    r"(?:(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
+    r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
+    r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"
+)
+_OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))
+MOST_WORDS = 4  # behind the number
+
+
+class Words(NamedTuple):
+    """A number in words. rest: the words behind it. whole: an integer that no large scale word rounds."""
+
+    value: Fraction
+    whole: bool
+    rest: str
+
+
+def read_words(text: str) -> Words | None:
+    """The one number that a short text gives in words; None where there is none, or the words go on about it."""
+    line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
+    while lead := _LEAD.match(line):
+        line = line[lead.end() :]
+    words = re.findall(r"[^\W\d_]+|[^\w\s]", line)
+    sign = -1 if words[:1] in (["minus"], ["negative"]) else 1
+    read = _number(words[1:] if sign < 0 else words)
+    if read is None:
+        return None
+    value, rest = read
+    if len(rest) > MOST_WORDS or any(w in _CARDINAL or w in _PARTS or w in _OTHER for w in rest):
+        return None
+    large = any(word in _LARGE for word in words)
+    return Words(sign * value, value.denominator == 1 and not large, " ".join(rest))
+
+
+def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
+    """(value, what follows it) of words that begin with a number."""
+    if words[:1] in (["a"], ["an"]):
+        if len(words) < 2 or not (words[1] in _PARTS or words[1] in ("hundred", *_LARGE, *_DOZEN)):
+            return None
+        words = ["one", *words[1:]]
+    if words[:1] == ["half"]:
+        words = ["one", *words]
+    read = _cardinal(words)
+    if read is None:
+        return None
+    value, rest = read
+    return _with_part(value, rest)
+
+
+def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] | None:
+    """The fraction behind a number: "two | thirds", "one | and a half", "one half | a million"."""
+    if rest[:1] and rest[0] in _PARTS:
+        value, rest = value / _PARTS[rest[0]], rest[1:]
+        after = rest[1:] if rest[:1] in (["a"], ["of"]) and len(rest) > 1 else rest
+        after = after[1:] if after[:1] == ["a"] else after
+        if after and after[0] in _LARGE | {"dozen": 12}:
+            value, rest = value * SCALES[after[0]], after[1:]
+        return value, rest
+    if rest[:1] == ["and"] and (part := _number(rest[1:])) and 0 < part[0] < 1:
+        return value + part[0], part[1]
+    if rest[:1] == ["point"] and len(rest) > 1:
+        digits = [str(_SMALL[w]) for w in rest[1:] if _SMALL.get(w, 10) < 10]
+        scale = SCALES.get(rest[1 + len(digits)], 1) if len(rest) > 1 + len(digits) else 1
+        used = 1 + len(digits) + (scale > 1)
+        return ((value + Fraction(f"0.{''.join(digits)}")) * scale, rest[used:]) if digits else None
+    return value, rest
+
+
+def _cardinal(words: list[str]) -> tuple[Fraction, list[str]] | None:
+    """(value, rest) of "two million three hundred and five ..."; None where no number word comes first."""
+    total, section, place, last = 0, 0, 0, 10**15
+    while place < len(words):
+        word = words[place]
+        joined = word == "and" and section % 100 == 0 and place > 0 and words[place + 1 : place + 2]
+        if joined and joined[0] in _CARDINAL and (section >= 100 or total) and words[place - 1] in ("hundred", *_LARGE):
+            place += 1
+            continue
+        if word in _SMALL and (
+            section % 100 == 0 or (section % 100 >= 20 and section % 10 == 0 and 0 < _SMALL[word] < 10)
+        ):
+            if place and words[place - 1] in _SMALL:
+                return None
+            section += _SMALL[word]
+        elif word in _TENS and section % 100 == 0 and (not place or words[place - 1] not in _CARDINAL):
+            section += _TENS[word]
+        elif word == "hundred" and 0 < section < 100:
+            section *= 100
+        elif word in _DOZEN and place:
+            return Fraction((total + section) * 12), words[place + 1 :]
+        elif word in _LARGE and section and _LARGE[word] < last:
+            last = _LARGE[word]
+            total, section = total + section * last, 0
+        else:
+            break
+        place += 1
+    return (Fraction(total + section), words[place:]) if place else None

@@ -1,0 +1,84 @@
+"""Letters in prose: what benchmarks read, and what names no option."""
+
+from __future__ import annotations
+
+import pytest
+
+from ral.benchmarks import blink, choice, cv_bench, lvbench, mmmu_pro, muirbench, mvbench, tempcompass, videommmu
+from ral.benchmarks.items import Item
+from ral.types import Example
+
+OPTIONS = ("A. rubber", "B. cotton", "C. kevlar", "D. leather")
+TEN = tuple(f"{letter}. part {n}" for n, letter in enumerate("ABCDEFGHIJ"))
+
+NONE = [
+    *("A close look shows nothing certain", "A close look at the glove.", "A careful look does not help."),
+    *("I cannot determine the answer.", "I cannot determine which one it is", "I can't tell from the picture", "A cat"),
+    *("I cannot tell whether it is (A) or (B).", "Unable to determine if A or B is right.", "I don't know.", "Not B."),
+    *(
+        "It is unclear whether the answer is A.",
+        "I am not sure. It could be A or B.",
+        "Neither A nor B.",
+        "B is wrong.",
+    ),
+    *("It is not cotton.", "It isn't (B).", "(B) is incorrect.", "The options are A, B, C and D.", "Either (A) or (B)"),
+    *(
+        "There is no way to tell; A, B, C and D all look alike.",
+        "I would need a closer look.",
+        "None of them",
+        "无法确定",
+    ),
+    *("The image is unclear, so I cannot pick A.", "It is impossible to say A or B", "I doubt the answer is B."),
+    *("(A) is soft and (B) is hard.", "Based on the image I cannot answer.", "<think>Surely (B), or let me see"),
+]
+NAMED = [
+    ("The answer is B", "B"),
+    ("After a close look, I'd say B", "B"),
+    ("A close look shows that the answer is B.", "B"),
+    ("A close look shows cotton.", "B"),
+    ("I cannot be sure, but the answer is B.", "B"),
+    ("Not A. Not C. It must be (B).", "B"),
+    ("A is wrong, so the answer is B", "B"),
+    ("The glove is cotton, so B.", "B"),
+    ("It looks like B to me", "B"),
+    ("Considering A and C, the best option is B", "B"),
+    ("Looking closely, A seems right", "A"),
+    ("I would go with A", "A"),
+    ("A is the best fit here", "A"),
+    ("So it is A.", "A"),
+    ("I rule out A; B.", "B"),
+    ("The correct option is (B), not (A).", "B"),
+    ("The material is not rubber but cotton", "B"),
+    ("it's B because the others are not", "B"),
+]
+
+
+@pytest.mark.parametrize("options", [OPTIONS, TEN, ()], ids=["four", "ten", "unknown"])
+@pytest.mark.parametrize("text", NONE)
+def test_nothing_is_chosen(text: str, options: tuple[str, ...]) -> None:
+    assert choice.letter(choice.final(text), options) == ""
+
+
+@pytest.mark.parametrize(("text", "named"), NAMED)
+def test_the_letter_is_read(text: str, named: str) -> None:
+    assert choice.letter(text, OPTIONS) == named
+
+
+def test_the_ninth_option_is_no_pronoun() -> None:
+    assert [choice.letter(text, TEN) for text in ("I", "I.", "The answer is I.", "(I)", "I think")] == [*"IIII", ""]
+
+
+def test_an_option_that_refuses_may_be_chosen() -> None:
+    assert choice.letter("It cannot be determined", ("A. red", "B. cannot be determined")) == "B"
+
+
+@pytest.mark.parametrize("gold", "AI")
+@pytest.mark.parametrize("response", NONE)
+def test_no_benchmark_rewards_a_refusal(response: str, gold: str) -> None:
+    item = Item(Example("1", "?", gold, "multiple choice", options=TEN), facts={"task": "multi-choice"})
+    for judge in (choice.judge, muirbench.judge, tempcompass.judge, videommmu.judge):
+        assert judge(item, response).score == 0.0, judge
+
+
+def test_modules_without_a_judge_of_their_own_use_this_one() -> None:
+    assert not [m for m in (blink, cv_bench, lvbench, mmmu_pro, mvbench) if hasattr(m, "judge")]
