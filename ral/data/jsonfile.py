@@ -254,6 +254,22 @@ class JsonFile:
             reason = f"not JSON: {error}{self._line(index)}"
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
+    def contents(self, part: range) -> Iterator[bytes]:
+        """What the entries at some positions are, letter by letter."""
+        with self.text.open("rb") as file:
+            for start, stop in self.spans[part.start : part.stop].tolist():
+                file.seek(start)
+                yield file.read(stop - start).strip(b" \t\r\n,")
+
+    def first(self) -> Any:
+        """The first entry that is JSON; None where the first TRIED are none."""
+        for index in range(min(TRIED, len(self))):
+            try:
+                return self.row(index)
+            except BadSample:
+                continue
+        return None
+
     def _line(self, index: int) -> str:
         """Where an entry begins, for messages; "" where its file is not the one that the user knows."""
         if self.text != self.path:
@@ -262,7 +278,7 @@ class JsonFile:
             before, number = int(self.spans[index, 0]), 1
             while before > 0 and (part := file.read(min(WINDOW, before))):
                 number, before = number + part.count(b"\n"), before - len(part)
-        return f", which begins at line {number} of the file" if number > 1 else ""
+        return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
 
 def stamp(path: Path) -> tuple[int, int]:
