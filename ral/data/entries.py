@@ -52,11 +52,15 @@ class Entries(Sequence[Example]):
         """One Example, or the Entries of a slice."""
         if isinstance(at, slice):
             return Entries(self.rows, self.media_root, self.parse, self.part[at])
+        return self.parse(self.entry(at))
+
+    def entry(self, at: int) -> Entry:
+        """What the parser is given for a position. BadSample where it cannot be read, or is no object."""
         number, data = self.part[at] + 1, self.rows.row(self.part[at])
         if not isinstance(data, dict):
             place = f"{self.rows.path}: entry {number}"
             raise BadSample(place, f"{shown(data)} is not an object", 'write {"problem": ..., ...}')
-        return self.parse(Entry(self.rows.path, number, without_nan(data), self.media_root))
+        return Entry(self.rows.path, number, without_nan(data), self.media_root)
 
     def bad(self, at: int, error: BadSample) -> Bad:
         """What bad_samples.jsonl says of the entry at `at`."""
