@@ -23,7 +23,7 @@ from ral.data import delimited, unpacked
 from ral.data.entries import Rows
 from ral.data.jsonfile import ARRAY, FORM, LARGEST_ENTRY, JsonFile, open_json, parsed, stamp
 from ral.data.shapes import shaped
-from ral.data.sniff import kind_of_file
+from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table
 from ral.types import UserError
 
@@ -106,13 +106,23 @@ def _table(path: Path, folder: Path) -> TableRows:
 def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
     """A file of UTF-8 with what a file holds, and what it took to get it, in words."""
     text, how = path, ""
-    while packed := (kind := kind_of_file(text, path)).packed:
+    while packed := (kind := _kind(text, path)).packed:
         text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
     if kind.table:
         raise UserError(f"{path}: is a table within a compressed file; decompress it")
     if kind.encoding != "utf-8":
         text, how = unpacked.recoded(folder, path, text, kind.encoding), f"{how}, {kind.encoding}"
     return text, how
+
+
+def _kind(text: Path, path: Path) -> Kind:
+    """What a file is; a copy of `path` that turns out to hold nothing to read is taken away."""
+    try:
+        return kind_of_file(text, path)
+    except UserError:
+        if text != path:
+            text.unlink(missing_ok=True)
+        raise
 
 
 def _begins_as_json(text: Path) -> bool:

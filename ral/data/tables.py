@@ -25,6 +25,7 @@ from ral.types import UserError
 SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
 SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
 MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
+NO_ROWS = "corresponds to no data"  # what datasets says of a parquet file without rows
 STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
 
@@ -175,4 +176,6 @@ def _read(path: Path, read: Any) -> Any:
     try:
         return read()
     except Exception as error:  # pyarrow and datasets raise many kinds
+        if isinstance(error, IndexError) or NO_ROWS in str(error):
+            raise UserError(f"{path}: has no rows; write at least one") from error
         raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
