@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 32  # entries that a worker is given
+TRIED = 20  # first entries of which one is shown
 FOR_SFT = "video_r1_cot"  # the choice of dataset whose training split is for SFT
 
 
@@ -179,6 +180,32 @@ def tables(good: Sequence[Seen], bad: Sequence[Bad]) -> Iterator[Any]:
         yield skipped
 
 
+def first_prompt(samples: Samples) -> str | None:
+    """The first usable entry as the model reads it, a placeholder for each run of them; None where there is none."""
+    from ral.data.bad import BadSample
+
+    collate: Collate = samples.check.args[0]  # type: ignore[attr-defined]  # that `usable` is bound to
+    for at in range(min(TRIED, len(samples.examples))):
+        try:
+            text = collate.batch([samples.read(at)]).texts[0]
+        except BadSample:
+            continue
+        return re.sub(r"(<[^<>]+>)\1+", r"\1", text)
+    return None
+
+
+def describe(splits: dict[str, Samples]) -> None:
+    """Print what was made of the files, and the first entry in full."""
+    from ral.data.overview import overview
+
+    for name, samples in splits.items():
+        print("\n".join(overview(name, samples.examples)))
+    prompt = next((prompt for samples in splits.values() if (prompt := first_prompt(samples)) is not None), None)
+    if prompt is not None:
+        print("first entry, as the model reads it:")
+        print("\n".join(f"  | {line}" for line in prompt.splitlines()), flush=True)
+
+
 def write(bad: Sequence[Bad]) -> Path:
     """bad_samples.jsonl in the output folder."""
     from hydra.core.hydra_config import HydraConfig
@@ -204,6 +231,7 @@ def main(cfg: DictConfig) -> None:
     )
 
     splits = open_splits(cfg)
+    describe(splits)
     total = sum(len(samples.examples) for samples in splits.values())
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     found: list[Seen | Bad] = []

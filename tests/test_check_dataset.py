@@ -83,6 +83,19 @@ def scanned(folder: Path, entries: list[dict[str, object]], *settings: str) -> l
     return [(line["index"], line["reason"]) for line in map(json.loads, lines)]
 
 
+def test_what_was_made_of_a_file_is_printed(tmp_path: Path) -> None:
+    """Its shape, what is read of its entries and what is not, and the first entry as the model reads it."""
+    entries = [{"question": f"What is {n}?", "answer": "red", "images": [], "answr": "x"} for n in range(10)]
+    (tmp_path / "data.json").write_text(json.dumps({"version": 2, "samples": entries}))
+    settings = ("dataset=jsonl", "dataset.path=data.json", "workers=1", "hydra.run.dir=out")
+    done = call("check_dataset.py", *settings, folder=tmp_path)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "checked: 10 ok: 10 bad: 0", done.stderr
+    assert "train: 8 of the 10 entries of data.json (a list of objects under 'samples')" in done.stdout
+    assert "fields read: question, answer, images" in done.stdout and "fields that nothing reads: answr" in done.stdout
+    shown = done.stdout.partition("first entry, as the model reads it:\n")[2]
+    assert shown.startswith("  | <|im_start|>user\n  | What is 0?")
+
+
 def test_control_tokens_and_pairs_as_a_run_takes_them(tmp_path: Path) -> None:
     """The model's tokens rule entries out, in pairs also those of their responses; pairs need no gold answer."""
     good = {"question": "What is it?", "images": []}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ import pytest
 from PIL import Image
 
 from ral.data.bad import BadSample
-from ral.data.hf import hf
+from ral.data.files import open_rows
+from ral.data.hf import fields_of, hf
 from ral.data.media import load_picture
+from ral.data.sources import jsonl
+from ral.data.tables import plain
 from ral.types import Media, UserError
 
 datasets = pytest.importorskip("datasets")
@@ -171,3 +177,175 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(UserError, match=r"a.parquet: cannot be read as a dataset"):
         read(tmp_path / "a.parquet", "train")
+
+
+LABELS = ["cat", "dog"]
+
+
+def write_typed(path: Path, columns: dict[str, tuple[Any, list[Any]]]) -> Path:
+    """A saved dataset of columns with their types."""
+    features = datasets.Features({name: feature for name, (feature, _) in columns.items()})
+    values = {name: cells for name, (_, cells) in columns.items()}
+    datasets.Dataset.from_dict(values, features=features).save_to_disk(path)
+    return path
+
+
+def test_labels_are_their_names_wherever_they_stand(tmp_path: Path) -> None:
+    label, text = datasets.ClassLabel(names=LABELS), datasets.Value("string")
+    columns = {
+        "question": (text, ["a?", "b?", "c?"]),
+        "answer": (label, [1, 0, -1]),
+        "options": (datasets.Sequence(label), [[0, 1], [1, 0], [0, 1]]),
+        "image": (datasets.Image(), [{"bytes": encoded(n), "path": None} for n in range(3)]),
+        "extra_info": ({"kind": label, "all": datasets.Sequence({"of": label})}, [{"kind": 1, "all": {"of": [0]}}] * 3),
+    }
+    path = write_typed(tmp_path / "saved", columns)
+    defaults = {name: name for name in ("question", "answer", "image", "video", "options", "id")}
+    examples = read(path, "train", columns=defaults, validation_size=1)
+    raw = examples.rows.row(0)
+    assert (raw["answer"], raw["options"]) == ("dog", ["cat", "dog"])
+    assert raw["extra_info"] == {"kind": "dog", "all": {"of": ["cat"]}}
+    assert examples.rows.row(2)["answer"] is None  # a label of -1 is missing
+    assert [e.options for e in examples] == [("A. cat", "B. dog"), ("A. dog", "B. cat")]
+    with pytest.raises(ValueError, match="label 2, and there are 2 names"):
+        plain(2, label)
+
+
+def test_values_that_json_does_not_have(tmp_path: Path) -> None:
+    columns = {
+        "question": (datasets.Value("large_string"), ["a?"] * 3),
+        "answer": (datasets.Value("timestamp[s]"), [datetime(2026, 1, 2, 3)] * 3),
+        "problem_type": (datasets.Value("null"), [None] * 3),
+        "cost": (datasets.Value("decimal128(5, 2)"), [Decimal("1.50")] * 3),
+        "images": (datasets.Sequence(datasets.Value("string")), [[]] * 3),
+    }
+    path = write_typed(tmp_path / "saved", columns)
+    raw = open_rows(path).row(0)
+    assert raw == {
+        "question": "a?",
+        "answer": "2026-01-02T03:00:00",
+        "problem_type": None,
+        "cost": "1.50",
+        "images": [],
+    }
+
+
+def test_nested_parquet_of_verl_comes_through(tmp_path: Path) -> None:
+    """Pictures as structs in a list become files; turns and the gold answer stay as they are."""
+    stored = [{"bytes": encoded(7), "path": None}, {"bytes": encoded(8), "path": "b.png"}]
+    row = {
+        "data_source": "geo",
+        "prompt": [{"role": "user", "content": "<image><image>How large?"}],
+        "images": stored,
+        "reward_model": {"ground_truth": "7", "style": "rule"},
+        "extra_info": {"index": 3, "answer": "7", "thumbnail": {"bytes": b"ab", "path": None}},
+    }
+    pyarrow = pytest.importorskip("pyarrow")
+    importlib.import_module("pyarrow.parquet").write_table(pyarrow.Table.from_pylist([row] * 4), tmp_path / "a.parquet")
+    for examples in (
+        jsonl("train", path=tmp_path / "a.parquet", unpacked=tmp_path / "unpacked"),
+        read(tmp_path / "a.parquet", "train", columns={"question": "question", "answer": "answer", "image": "image"}),
+    ):
+        raw = examples.rows.row(0)
+        assert {name: raw[name] for name in row if name != "images"} == {n: v for n, v in row.items() if n != "images"}
+        assert [Path(path).read_bytes() for path in raw["images"]] == [encoded(7), encoded(8)]
+        assert examples.rows.shape == "parquet"
+
+
+@pytest.mark.parametrize("form", ["arrow", "feather", "saved", "shards", "no suffix"])
+def test_tables_are_read_under_the_names_of_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    made = datasets.Dataset.from_dict({"problem": ["a?", "b?", "c?"], "solution": list("xyz"), "images": [[]] * 3})
+    path = tmp_path / "made"
+    if form == "feather":
+        importlib.import_module("pyarrow.feather").write_feather(made.data.table, str(path))
+    elif form == "arrow":
+        made.save_to_disk(tmp_path / "folder")
+        path = next((tmp_path / "folder").glob("*.arrow"))
+    elif form == "shards":
+        path.mkdir()
+        for n in range(3):
+            made.select([n]).to_parquet(path / f"{n}.parquet")
+    else:
+        made.save_to_disk(path) if form == "saved" else made.to_parquet(path)
+    entries = jsonl("train", path=path, unpacked=tmp_path / "unpacked")
+    assert [e.answer for e in entries] == ["x", "y"] and len(jsonl("validation", path=path)) == 1
+
+
+def test_tables_with_splits_or_without_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.DatasetDict({"train": table(2), "test": table(2)}).save_to_disk(tmp_path / "saved")
+    with pytest.raises(UserError, match=r"saved: holds the splits train, test; write dataset=hf"):
+        jsonl("train", path=tmp_path / "saved")
+    table(2).select([]).to_parquet(tmp_path / "none")
+    table(2).select([]).save_to_disk(tmp_path / "saved_none")
+    for source in (
+        lambda: jsonl("train", path=tmp_path / "none"),
+        lambda: read(tmp_path / "none", "train"),
+        lambda: read(tmp_path / "saved_none", "train"),
+    ):
+        with pytest.raises(UserError, match=r"none: has no rows; write at least one"):
+            source()
+
+
+TYPES = {"text": "string", "label": "string", "picture": datasets.Image(), "path": "string", "messages": "list"}
+
+
+@pytest.mark.parametrize(
+    "there, columns, fields",
+    [
+        (["question", "answer", "image", "options"], {}, ["question", "answer", "image", "options"]),
+        (["question", "answer", "image", "options"], {"options": None}, ["question", "answer", "image"]),
+        (["problem", "solution", "images", "level"], {}, ["problem", "solution", "images", "level"]),
+        (["prompt", "reward_model", "images"], {}, ["prompt", "reward_model", "images"]),
+        (["messages", "images"], {}, ["messages", "images"]),
+        (["question", "answer", "image", "path"], {}, ["question", "answer", "image"]),
+        (["question", "answer", "path"], {}, ["question", "answer", "path"]),
+        (["text", "answer", "image", "messages"], {"question": "text"}, ["question", "answer", "image"]),
+        (["question", "answer", "picture"], {"image": None}, ["question", "answer", "picture"]),
+    ],
+)
+def test_columns_keep_their_names_unless_told(there: list[str], columns: dict[str, Any], fields: list[str]) -> None:
+    defaults = {name: name for name in ("question", "answer", "image", "video", "options", "problem_type", "id")}
+    found = fields_of(Path("x"), defaults | columns, {name: TYPES.get(name, "string") for name in there})
+    assert sorted(found) == sorted(fields)
+
+
+@pytest.mark.parametrize(
+    "there, message",
+    [
+        (
+            ["q", "answer", "image"],
+            "no column 'question' for the field 'question'; write dataset.source.columns.question=",
+        ),
+        (["question", "image"], "no column 'answer'"),
+        (["question", "answer", "picture"], "no column 'image' for the field 'image'"),
+        (
+            ["messages", "picture"],
+            "its column 'picture' holds pictures or clips, and no field reads it; write dataset.so",
+        ),
+    ],
+)
+def test_columns_that_are_missing_or_left_out(there: list[str], message: str) -> None:
+    defaults = {name: name for name in ("question", "answer", "image", "video")}
+    with pytest.raises(UserError, match=message):
+        fields_of(Path("x"), defaults, {name: TYPES.get(name, "string") for name in there})
+
+
+def test_a_full_disk_leaves_no_picture_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(3).save_to_disk(tmp_path / "saved")
+    examples = read(tmp_path / "saved", "train")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises((OSError, UserError), match="No space left"):
+        examples[0]
+    assert not any((tmp_path / "unpacked").iterdir())
+    monkeypatch.undo()
+    check(examples[:1], [0])

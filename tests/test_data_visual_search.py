@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise, permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -428,3 +429,61 @@ def test_free_form_share_turns_entries_into_descriptions(tmp_path: Path) -> None
     assert len(set(types)) == 5
     none = json.loads(make(tmp_path / "none", "train", size=120, seed=0).read_text())
     assert [e["problem_type"] for e in none].count("free-form") < 0.3 * len(none)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("/nope", "in /, the root of the disk"),
+        ("/nope/data", "in /nope, a folder that does not exist"),
+        ("{tmp}/gone/data", "gone, a folder that does not exist"),
+        ("{tmp}/other", "a folder that holds something else"),
+        ("{tmp}/file", "and it is a file; to read data of your own, write dataset=jsonl dataset.path={tmp}/file"),
+        ("{tmp}/new.jsonl", "there is no such file; to read data of your own, write dataset=jsonl dataset.path"),
+        ("../../../../../../../../../nope", "the root of the disk"),
+    ],
+)
+def test_data_are_not_made_just_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "train.json").write_text("[]")
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    root = Path(name.format(tmp=tmp_path))
+    with pytest.raises(UserError, match=re.escape(message.format(tmp=tmp_path))) as caught:
+        source("train", root=root, sizes={"train": 2}, seed=0)
+    assert str(caught.value).startswith(f"{root}: is where the default data") and "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before and not Path("/nope").exists()
+
+
+def test_data_are_made_where_they_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a new or an empty folder, below the current one however deep, and beside its own splits."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for root in (Path("outputs/data/new"), tmp_path / "deep" / "er", tmp_path / "empty"):
+        make(root, "train", size=1, seed=0)
+        (root / "notes.txt").touch()
+        assert make(root, "validation", size=1, seed=0).exists()
+
+
+def test_a_making_that_fails_or_loses_media_is_not_taken_for_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(scene: Any, path: Path) -> None:
+        if path.stem.endswith("3"):
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        path.write_bytes(b"whole")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ral.data.visual_search.write_picture", full)
+        with pytest.raises(UserError, match=r"cannot write to .*: No space left on device; write another root"):
+            make(tmp_path, "train", size=4, seed=0)
+    assert not (tmp_path / "media" / "train").exists() and not list(tmp_path.glob("*.json"))
+    make(tmp_path, "train", size=4, seed=0)
+    (tmp_path / "media" / "train" / "000002.png").unlink()
+    make(tmp_path, "train", size=4, seed=0)
+    assert (tmp_path / "media" / "train" / "000002.png").stat().st_size > 50

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any, Protocol, overload
 
@@ -14,14 +15,22 @@ Parse = Callable[[Entry], Example]
 
 
 class Rows(Protocol):
-    """Raw entries by position. `row` raises BadSample for one that cannot be read."""
+    """Raw entries by position. `row` raises BadSample for one that cannot be read; `shape` says how they stand."""
 
     @property
     def path(self) -> Path: ...
 
+    @property
+    def shape(self) -> str: ...
+
     def __len__(self) -> int: ...
 
     def row(self, index: int) -> Any: ...
+
+
+def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with None for NaN, which is how tables say that nothing is there."""
+    return {name: None if isinstance(value, float) and isnan(value) else value for name, value in data.items()}
 
 
 class Entries(Sequence[Example]):
@@ -43,11 +52,15 @@ class Entries(Sequence[Example]):
         """One Example, or the Entries of a slice."""
         if isinstance(at, slice):
             return Entries(self.rows, self.media_root, self.parse, self.part[at])
+        return self.parse(self.entry(at))
+
+    def entry(self, at: int) -> Entry:
+        """What the parser is given for a position. BadSample where it cannot be read, or is no object."""
         number, data = self.part[at] + 1, self.rows.row(self.part[at])
         if not isinstance(data, dict):
             place = f"{self.rows.path}: entry {number}"
             raise BadSample(place, f"{shown(data)} is not an object", 'write {"problem": ..., ...}')
-        return self.parse(Entry(self.rows.path, number, data, self.media_root))
+        return Entry(self.rows.path, number, without_nan(data), self.media_root)
 
     def bad(self, at: int, error: BadSample) -> Bad:
         """What bad_samples.jsonl says of the entry at `at`."""

@@ -1,121 +1,61 @@
-"""Hugging Face datasets on disk: a folder written by `save_to_disk`, or parquet. Columns become the fields of `jsonl`.
-
-Rows are read when they are asked for. Media that lie in the rows as bytes are written to a folder at that moment, named
-after their content, so that everything else deals with files alone.
-"""
+"""Hugging Face datasets on disk: a folder of `save_to_disk`, or parquet. Columns become the fields of `jsonl`."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ral.data.bad import BadSample
 from ral.data.entries import Entries
+from ral.data.files import located
 from ral.data.sources import TRAINING, parse_own, parts
+from ral.data.tables import MEDIA_FIELDS, STORED, TableRows, open_table
 from ral.types import UserError
 
-SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
-SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
-MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
+CHATS = ("messages", "conversations", "prompt")
+STAND_INS = {  # columns of which one has to be there where the column of the field's own name is not
+    "question": ("problem", *CHATS),
+    "answer": ("solution", "reward_model", "chosen", *CHATS),
+    "image": ("images", "video", "videos", "path", *CHATS),
+}
 
 
-class HubRows:
-    """The rows of a `datasets.Dataset` as entries in the format of `jsonl`."""
-
-    def __init__(self, table: Any, path: Path, columns: Mapping[str, str], unpacked: Path) -> None:
-        self.table, self.path, self.columns, self.unpacked = table.with_format("arrow"), path, columns, unpacked
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def row(self, index: int) -> dict[str, Any]:
-        """The row at a position, its media as paths. BadSample where it cannot be read."""
-        place = f"{self.path}: entry {index + 1}"
-        try:
-            (raw,) = self.table[index : index + 1].to_pylist()
-        except (OSError, ValueError) as error:  # pyarrow's own errors are among these
-            raise BadSample(place, f"unreadable row ({error})", "fetch the file again") from error
-        fields = {field: raw[column] for field, column in self.columns.items()}
-        if not any(field in MEDIA_FIELDS for field in fields):
-            fields["images"] = []  # a dataset of text alone
-        return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in fields.items()}
-
-    def _paths(self, value: Any) -> Any:
-        """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
-        if isinstance(value, list):
-            return [self._paths(item) for item in value]
-        if isinstance(value, bytes):
-            return self._written(value, "")
-        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-            return self._written(value["bytes"], Path(value.get("path") or "").suffix)
-        return value.get("path") if isinstance(value, dict) else value
-
-    def _written(self, content: bytes, suffix: str) -> str:
-        """The absolute path of a file with this content, written unless it is there."""
-        path = (self.unpacked / f"{hashlib.sha256(content).hexdigest()}{suffix}").absolute()
-        if not path.exists():
-            aside = path.with_name(f"{path.name}.{os.getpid()}")
-            aside.write_bytes(content)
-            os.replace(aside, path)
-        return str(path)
+def _holds_media(feature: Any) -> bool:
+    """Whether a column is of pictures or clips, by its type."""
+    inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
+    return type(inner).__name__ in ("Image", "Video") or (isinstance(inner, dict) and inner.keys() == STORED)
 
 
-def _words(name: str) -> set[str]:
-    """Those of the words in a name that are names of splits."""
-    return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
-
-
-def _split_of(file: Path) -> set[str]:
-    """The split that a file's path below the dataset's folder names: one; none; several where that is not clear."""
-    shard = SHARD.match(file.name)
-    if shard and _words(shard[1]):
-        return {shard[1]}
-    return _words(str(file.with_suffix(""))) or ({shard[1]} if shard else set())
-
-
-def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
-    """The parquet files of each split; of one called "" where no name holds one. UserError where it is not clear."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for file in files:
-        names = _split_of(file.relative_to(path)) if path.is_dir() else set()
-        if len(names) > 1:
-            raise UserError(f"{file}: names the splits {' and '.join(sorted(names))}; rename it, with one of them")
-        found["".join(names)].append(str(file))
-    if len(found) > 1 and "" in found:
-        write = f"rename it like train-00000-of-00001.parquet, or name one file of {path}"
-        raise UserError(f"{found[''][0]}: names no split, and files beside it do; {write}")
-    return found
-
-
-def _open(path: Path) -> Any:
-    """A Dataset, or a mapping of splits to such. UserError where there is none."""
-    import datasets  # takes a second, so only where it is used
-
-    datasets.disable_progress_bars()
-    saved = (path / "dataset_dict.json").exists() or (path / "state.json").exists()
-    files = [] if saved else [path] if path.is_file() else sorted(path.rglob("*.parquet"))
-    splits = _by_split(path, files)
-    try:
-        if saved:
-            return datasets.load_from_disk(str(path))
-        if files and all(file.suffix == ".parquet" for file in files):
-            tables = {split: datasets.Dataset.from_parquet(names) for split, names in splits.items()}
-            return tables.get("", tables)
-    except Exception as error:  # pyarrow and datasets raise many kinds
-        raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
-    raise UserError(f"{path}: no dataset; write a folder of save_to_disk, a .parquet file or a folder of them")
-
-
-def _check_columns(path: Path, columns: Mapping[str, str], there: list[str]) -> None:
+def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, Any]) -> None:
+    """UserError for a column that is asked for and not there, unless it is of the field's own name and may be."""
     for field, column in columns.items():
-        if column not in there:
-            write = f"write dataset.source.columns.{field}=<one of {', '.join(there)}>, or null"
-            raise UserError(f"{path}: has no column '{column}' for the field '{field}'; {write}")
+        if column in there or (field == column and (field not in STAND_INS or there.keys() & STAND_INS[field])):
+            continue
+        write = f"write dataset.source.columns.{field}=<one of {', '.join(there)}>, or null"
+        raise UserError(f"{path}: has no column '{column}' for the field '{field}'; {write}")
+
+
+def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str, Any]) -> dict[str, str]:
+    """Field -> column, for the columns that are `there` with their types. UserError where one is missing or left out.
+
+    Columns that `columns` does not speak of keep their names, but for turns beside a question from another column,
+    and for `path` beside other media.
+    """
+    used = {field: column for field, column in columns.items() if column is not None}
+    _check_columns(path, used, there)
+    fields = {field: column for field, column in used.items() if column in there}
+    spoken_of = {*columns, *used.values()}
+    if fields.get("question", "question") != "question":
+        spoken_of.update(CHATS)
+    fields |= {column: column for column in there if column not in spoken_of}
+    media = [field for field in MEDIA_FIELDS if field in fields]
+    if len(media) > 1 and "path" not in used:
+        fields.pop("path", None)
+    left_out = [column for column, feature in there.items() if _holds_media(feature)]
+    if not media and left_out and columns.get("image", "image") is not None:
+        write = f"write dataset.source.columns.image={left_out[0]}, or null for text alone"
+        raise UserError(f"{path}: its column '{left_out[0]}' holds pictures or clips, and no field reads it; {write}")
+    return fields
 
 
 def hf(
@@ -132,23 +72,25 @@ def hf(
 ) -> Entries:
     """A split of a Hugging Face dataset on disk.
 
-    columns: field (as in `jsonl`) -> column, None for a field that there is none for. Where the dataset has splits of
-    its own (those of save_to_disk, or in the names of parquet files or their folders), `train_split` and
-    `validation_split` name those to use; without the latter the last `validation_size` rows are held out, as in
-    `video_r1`. unpacked: folder for media that are stored as bytes.
+    columns: field (as in `jsonl`) -> column, None for a field that is not read; a column of the field's own name may
+    be missing (for question, answer and image where another column stands in), and what is not named here keeps its
+    name. Where the dataset has splits of its own (those of save_to_disk, or in the names of parquet files or their
+    folders), `train_split` and `validation_split` name those to use; without the latter the last `validation_size`
+    rows are held out, as in `video_r1`. unpacked: folder for media that are stored as bytes.
     """
-    path, unpacked, training = Path(path), Path(unpacked), split in TRAINING
-    found, name = _open(path), train_split if training else validation_split
+    path, unpacked, training = located(path), Path(unpacked), split in TRAINING
+    (found, shape), name = open_table(path), train_split if training else validation_split
     if isinstance(found, Mapping) and train_split not in found:
         raise UserError(
             f"{path}: has no split '{train_split}'; write dataset.source.train_split=<{' or '.join(found)}>"
         )
     apart = isinstance(found, Mapping) and validation_split in found
     table = found[name if apart else train_split] if isinstance(found, Mapping) else found
-    used = {field: column for field, column in columns.items() if column is not None}
-    _check_columns(path, used, table.column_names)
+    fields = fields_of(path, columns, table.features)
+    if not len(table):
+        raise UserError(f"{path}: has no rows; write at least one")
     whole = range(len(table))[: limit if training else None]
     part = whole if apart else parts(path, split, len(table), validation_size, limit)
     unpacked.mkdir(parents=True, exist_ok=True)
-    root = path.parent if media_root is None else Path(media_root)
-    return Entries(HubRows(table, path, used, unpacked), root, parse_own, part)
+    root = path.parent if media_root is None else located(media_root)
+    return Entries(TableRows(table, path, shape, fields, unpacked), root, parse_own, part)

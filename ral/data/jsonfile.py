@@ -1,7 +1,8 @@
 """A large JSON file, opened by noting where each entry lies: entries are read and parsed when they are asked for.
 
-Opening reads the file once in windows, so memory does not grow with it. An entry that is not JSON is one bad entry: the
-next one is found behind it: the first object with most of the keys of an entry that is JSON.
+Opening reads the file once in windows, so memory does not grow with it. Entries stand in an array, one a line, or one
+after another over several lines. An entry that is not JSON is one bad entry: the next one is found behind it: the first
+object with most of the keys of an entry that is JSON.
 """
 
 from __future__ import annotations
@@ -22,12 +23,17 @@ from numpy.typing import NDArray
 from ral.data.bad import BadSample
 from ral.types import UserError
 
-LARGEST_ENTRY = 2**20  # characters that one entry may have
+LARGEST_ENTRY = 2**26  # characters that one entry may have: pictures may stand in it
+HELD = 2**20  # characters held of the rest of the file, unless an entry is larger
 WINDOW = 2**22  # bytes read at once
-TRIED = 20  # first entries of which one has to be JSON
+TRIED = 20  # first entries, or lines, of which one has to be JSON
 FORM = "write an array of objects, or one object a line"
-BLANK = re.compile(r"[\s,]*")
-NEXT = re.compile(r',\s*(?=\{\s*"([^"\\]*)")')  # what stands before an object, and its first key
+ARRAY, LINES, OBJECTS = "a JSON array", "JSON lines", "JSON objects one after another"
+BLANK = re.compile(r"[\s,\ufeff]*")
+NEXT = {  # what stands before an object, and its first key
+    ARRAY: re.compile(r',\s*(?=\{\s*"([^"\\]*)")'),
+    OBJECTS: re.compile(r'[,}\r\n]\s*(?=\{\s*"([^"\\]*)")'),
+}
 Keys = tuple[str, ...]
 Span = tuple[int, int]
 """First byte of an entry, and the one after its last."""
@@ -49,32 +55,49 @@ class _Window:
         self._mark = (at, there + (len(part) if part.isascii() else len(part.encode("utf-8", "surrogateescape"))))
         return self._mark[1]
 
-    def fill(self) -> None:
-        """Hold at least LARGEST_ENTRY characters from `at` on, or the rest of the file."""
-        while len(self.text) - self.at < LARGEST_ENTRY and not self.final:
+    def fill(self, count: int | None = None) -> None:
+        """Hold at least `count` characters from `at` on, or the rest of the file; None: as many as usual."""
+        count = min(HELD, LARGEST_ENTRY) if count is None else count
+        while len(self.text) - self.at < count and not self.final:
             self._mark = (0, self.byte(self.at))
-            raw = self.file.read(WINDOW)
-            self.final = len(raw) < WINDOW
+            raw = self.file.read(max(WINDOW, count))
+            self.final = len(raw) < max(WINDOW, count)
             self.text, self.at = self.text[self.at :] + self.decoder.decode(raw, self.final), 0
 
+    def skip(self) -> str:
+        """Go on to what is neither blank nor a comma; that character, "" at the end."""
+        self.fill()
+        self.at = BLANK.match(self.text, self.at).end()  # type: ignore[union-attr]
+        return self.text[self.at : self.at + 1]
 
-def _array(path: Path, file: BinaryIO) -> Iterator[Span]:
-    """The entries of an array; `file` stands behind its opening bracket."""
-    window, number = _Window(file), 0
-    known: set[Keys] = set()
+    def value(self) -> tuple[Any, int]:
+        """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
+        try:
+            return json.JSONDecoder().raw_decode(self.text, self.at)
+        except json.JSONDecodeError as error:
+            if self.final or not (error.msg.startswith("Unterminated") or error.pos >= len(self.text) - 1):
+                raise
+        self.fill(LARGEST_ENTRY)
+        return json.JSONDecoder().raw_decode(self.text, self.at)
+
+
+def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
+    """The entries of an array, from behind its opening bracket, or objects one after another."""
+    number, known = 0, set[Keys]()
     while True:
-        window.fill()
-        window.at = BLANK.match(window.text, window.at).end()  # type: ignore[union-attr]
-        if window.text[window.at : window.at + 1] in ("]", ""):
+        next_one = window.skip()
+        if not next_one and form == OBJECTS:
+            return
+        if next_one in ("]", "") and form == ARRAY:
             return _check_end(path, window, number)
         number += 1
         start = window.byte(window.at)
         try:
-            value, window.at = json.JSONDecoder().raw_decode(window.text, window.at)
+            value, window.at = window.value()
             if isinstance(value, dict) and value:
                 known.add(tuple(value))
         except (ValueError, RecursionError):
-            window.at = _behind(path, window, number, known or _guessed(window))
+            window.at = _behind(path, window, number, known, form)
         yield start, window.byte(window.at)
 
 
@@ -87,9 +110,9 @@ def _check_end(path: Path, window: _Window, number: int) -> None:
         raise UserError(f"{path}: something follows the closing ] after entry {number}; {FORM}")
 
 
-def _objects(text: str, at: int) -> Iterator[tuple[re.Match[str], Keys]]:
-    """The objects behind commas from `at` on, none within another, with their keys: () where one is not JSON."""
-    while found := NEXT.search(text, at):
+def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Keys]]:
+    """The objects that may be entries from `at` on, none within another, with their keys: () where one is not JSON."""
+    while found := NEXT[form].search(text, at):
         try:
             value, at = json.JSONDecoder().raw_decode(text, found.end())
         except (ValueError, RecursionError):
@@ -102,18 +125,19 @@ def _alike(keys: Keys, others: Keys) -> bool:
     return 2 * len(set(keys) & set(others)) > max(len(keys), len(others))
 
 
-def _guessed(window: _Window) -> set[Keys]:
+def _guessed(window: _Window, form: str) -> set[Keys]:
     """The keys of entries where the first one is not JSON: those that most of the next objects are like."""
-    seen = [keys for _, keys in islice(_objects(window.text, window.at + 1), TRIED) if keys]
+    seen = [keys for _, keys in islice(_objects(window.text, window.at + 1, form), TRIED) if keys]
     return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
 
 
-def _behind(path: Path, window: _Window, number: int, known: set[Keys]) -> int:
+def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: str) -> int:
     """Where an entry ends that is not JSON: before an object like those `known`, or a broken one that begins so."""
+    known = known or _guessed(window, form)
     first = {keys[0] for keys in known}
-    for found, keys in _objects(window.text, window.at + 1):
+    for found, keys in _objects(window.text, window.at + 1, form):
         if any(_alike(keys, others) for others in known) if keys else found[1] in first:
-            return found.start()
+            return found.start() + (found[0][0] == "}")
     rest = window.text.rstrip()
     if not window.final:
         raise UserError(f"{path}: entry {number} is not JSON, or longer than {LARGEST_ENTRY} characters: mend it")
@@ -126,55 +150,135 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
     """The lines that have something on them."""
     start = file.tell()
     for line in file:
-        if line.strip():
+        if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):
             yield start, start + len(line)
         start += len(line)
 
 
-def _spans(path: Path) -> Iterator[Span]:
-    with path.open("rb") as file:
-        head = file.read(2**16)
-        mark = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
-        blank = len(head) - len(head[mark:].lstrip())
-        is_array = head[blank : blank + 1] == b"["
-        file.seek(blank + 1 if is_array else mark)
-        yield from _array(path, file) if is_array else _lines(file)
+def _is_object(line: str) -> bool:
+    """Whether a line is a JSON object, which a comma may follow."""
+    try:
+        return isinstance(json.loads(line.strip().rstrip(",")), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _form(window: _Window) -> str | None:
+    """How the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
+    next_one = window.skip()
+    if next_one == "[":
+        return ARRAY
+    text = window.text[window.at :]
+    try:
+        _, end = window.value() if next_one == "{" else (None, None)
+    except (ValueError, RecursionError):
+        end = None
+    if end is not None:
+        held, line = window.text[window.at : end], window.text[end:].partition("\n")[0]
+        return OBJECTS if "\n" in held or "\r" in held or line.strip(" \t\r\ufeff,") else LINES
+    return LINES if any(map(_is_object, islice(text.splitlines(), TRIED))) else None
+
+
+def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
+    """How the entries of a UTF-8 file stand, and where; `path` is its name in messages."""
+    with text.open("rb") as file:
+        window = _Window(file)
+        form = _form(window)
+        if form == LINES or form is None:
+            file.seek(0)
+            return LINES, list(_lines(file))
+        window.at += form == ARRAY
+        return form, list(_entries(path, window, form))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, unless a key stands in it with two values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value and value == value:  # NaN is not the same as itself
+                raise ValueError(f"the key {key!r} stands twice in one object, with different values")
+    return found
+
+
+def parsed(raw: bytes) -> Any:
+    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none."""
+    text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
+    data = json.loads(text, object_pairs_hook=_once)
+    if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
+    return data
 
 
 @dataclass(frozen=True)
 class JsonFile:
-    """The entries of a JSON array or of JSON lines. spans [n, 2]: bytes where each begins and ends.
+    """The entries of a JSON file. spans [n, 2]: bytes where each begins and ends in `text`.
 
-    stamp: size in bytes and time of change in nanoseconds, when it was opened.
+    text: the file that is read, another than `path` where that is compressed, say. shape: how the entries stand, in
+    words. stamp: size of `path` in bytes and its time of change in nanoseconds, when it was opened.
     """
 
     path: Path
+    text: Path
+    shape: str
     stamp: tuple[int, int]
     spans: NDArray[np.int64] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.spans)
 
-    def row(self, index: int) -> Any:
-        """The entry at a position, from 0. BadSample where it is not JSON, UserError where the file has changed."""
+    def raw(self, index: int) -> bytes:
+        """The bytes of the entry at a position. UserError where the file has changed."""
         start, stop = self.spans[index].tolist()
-        with self.path.open("rb") as file:
+        with self.text.open("rb") as file:
             if stamp(self.path) != self.stamp:
                 raise UserError(f"{self.path}: has changed since the run started; start again")
             file.seek(start)
-            raw = file.read(stop - start)
+            return file.read(stop - start)
+
+    def row(self, index: int) -> Any:
+        """The entry at a position, from 0. BadSample where it is not JSON, UserError where the file has changed."""
+        raw, write = self.raw(index), "mend the entry"
         try:
-            data = json.loads(raw.decode("utf-8"))
-            if b"\\ud" in raw.lower():  # half of a pair of surrogates is no character
-                json.dumps(data, ensure_ascii=False).encode("utf-8")
-            return data
+            return parsed(raw)
         except json.JSONDecodeError as error:
             reason = f"not JSON: {error.msg} at line {error.lineno}, column {error.colno} of the entry"
+            reason += self._line(index)
+            if error.msg == "Extra data" and LINES in self.shape:
+                write = "write one object a line"
+            elif index == len(self) - 1 and not raw.endswith(b"\n") and LINES in self.shape:
+                write = "the file seems to be cut off there: fetch it again, or delete its last line"
         except UnicodeError as error:
-            reason = f"not UTF-8 text: {error.reason}"  # type: ignore[attr-defined]
+            reason = f"not UTF-8 text: {error.reason}{self._line(index)}"  # type: ignore[attr-defined]
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, say
-            reason = f"not JSON: {error}"
-        raise BadSample(f"{self.path}: entry {index + 1}", reason, "mend the entry")
+            reason = f"not JSON: {error}{self._line(index)}"
+        raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
+
+    def contents(self, part: range) -> Iterator[bytes]:
+        """What the entries at some positions are, letter by letter."""
+        with self.text.open("rb") as file:
+            for start, stop in self.spans[part.start : part.stop].tolist():
+                file.seek(start)
+                yield file.read(stop - start).strip(b" \t\r\n,")
+
+    def first(self) -> Any:
+        """The first entry that is JSON; None where the first TRIED are none."""
+        for index in range(min(TRIED, len(self))):
+            try:
+                return self.row(index)
+            except BadSample:
+                continue
+        return None
+
+    def _line(self, index: int) -> str:
+        """Where an entry begins, for messages; "" where its file is not the one that the user knows."""
+        if self.text != self.path:
+            return ""
+        with self.text.open("rb") as file:
+            before, number = int(self.spans[index, 0]), 1
+            while before > 0 and (part := file.read(min(WINDOW, before))):
+                number, before = number + part.count(b"\n"), before - len(part)
+        return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
 
 def stamp(path: Path) -> tuple[int, int]:
@@ -183,9 +287,10 @@ def stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-@lru_cache(maxsize=4)  # the splits of a run lie in one file
-def _opened(path: Path, stamp: tuple[int, int]) -> JsonFile:
-    file = JsonFile(path, stamp, np.array(list(_spans(path)), dtype=np.int64).reshape(-1, 2))
+@lru_cache(maxsize=8)  # the splits of a run lie in one file
+def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -> JsonFile:
+    form, spans = spans_of(path, text)
+    file = JsonFile(path, text, shape or form, stamp, np.array(spans, dtype=np.int64).reshape(-1, 2))
     if not len(file):
         raise UserError(f"{path}: has no entries; write at least one")
     problems: list[BadSample] = []
@@ -198,11 +303,15 @@ def _opened(path: Path, stamp: tuple[int, int]) -> JsonFile:
     raise UserError(f"{problems[0].place}: {problems[0].reason}; {FORM}")
 
 
-def open_json(path: Path) -> JsonFile:
-    """A JSON array, or JSON lines. UserError for a missing, empty or cut file, and for one that holds no JSON."""
+def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:
+    """A JSON array, JSON lines or objects one after another, in UTF-8.
+
+    text: the file to read, where `path` is only its name in messages; shape: how the entries of `path` stand, then.
+    UserError for a missing, empty or cut file, and for one that holds no JSON.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file; write the path of a JSON or JSON lines file")
     try:
-        return _opened(path, stamp(path))
+        return _opened(path, stamp(path), text or path, shape)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error

@@ -31,7 +31,7 @@ from ral.data.fields import (
     untagged,
     without,
 )
-from ral.data.jsonfile import open_json
+from ral.data.files import UNPACKED, located, open_rows, warn_of_shared
 from ral.types import Example, Media, UserError
 
 TRAINING = ("sft", "train")
@@ -138,12 +138,23 @@ def parse_own(entry: Entry) -> Example:
 
 
 def read_file(
-    path: Path, *, media_root: Path | None = None, limit: int | None = None, parse: Parse = parse_video_r1
+    path: Path,
+    *,
+    media_root: Path | None = None,
+    limit: int | None = None,
+    parse: Parse = parse_video_r1,
+    unpacked: Path = UNPACKED,
 ) -> Entries:
     """All entries of one file, or the first `limit`."""
     _check_limit(path, limit)
-    rows = open_json(path)
-    return Entries(rows, path.parent if media_root is None else media_root, parse, range(len(rows))[:limit])
+    path = located(path)
+    rows = open_rows(path, unpacked)
+    return Entries(rows, _root(path, media_root), parse, range(len(rows))[:limit])
+
+
+def _root(path: Path, media_root: Path | None) -> Path:
+    """Where paths of media start: the file's folder by default."""
+    return path.parent if media_root is None else located(media_root)
 
 
 def validation_count(total: int, validation_size: int) -> int:
@@ -181,19 +192,22 @@ def _split(
     validation_size: int,
     limit: int | None,
     parse: Parse,
+    unpacked: Path,
 ) -> Entries:
     _check_numbers(path, split, validation_size, limit)
     if validation_path is not None and split not in TRAINING:
-        return read_file(validation_path, media_root=media_root, parse=parse)
+        return read_file(validation_path, media_root=media_root, parse=parse, unpacked=unpacked)
     if validation_path is not None:
-        return read_file(path, media_root=media_root, limit=limit, parse=parse)
-    rows = open_json(path)
+        read = read_file(path, media_root=media_root, limit=limit, parse=parse, unpacked=unpacked)
+        warn_of_shared(read.rows, read.part, open_rows(validation_path, unpacked))
+        return read
+    rows = open_rows(path, unpacked)
     part = parts(path, split, len(rows), validation_size, limit)
-    return Entries(rows, path.parent if media_root is None else media_root, parse, part)
+    return Entries(rows, _root(path, media_root), parse, part)
 
 
-def _folder(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def _located(path: str | Path | None) -> Path | None:
+    return None if path is None else located(path)
 
 
 def video_r1(
@@ -205,17 +219,19 @@ def video_r1(
     validation_size: int = 256,
     seed: int = 0,
     limit: int | None = None,
+    unpacked: str | Path = UNPACKED,
 ) -> Entries:
     """A split of a Video-R1 file (an array of objects; fields problem, solution, path, problem_type, ...).
 
     media_root: where `path` starts; the file's folder by default. Without `validation_path`, the last
     `validation_size` entries (at most a fifth of the file) are the validation split and the rest is for training;
     with it, all of that file is. "test" is the validation split; "sft" is the training split. `limit` keeps the first
-    entries of the training split. `seed` is not used: nothing is drawn; it is here because every source has it.
+    entries of the training split. `unpacked`: folder for copies of files that are not read in place (`open_rows`).
+    `seed` is not used: nothing is drawn; it is here because every source has it.
     Errors: UserError naming file, entry and field.
     """
-    held_out = _folder(validation_path)
-    return _split(split, Path(path), _folder(media_root), held_out, validation_size, limit, parse_video_r1)
+    file, root, held_out = located(path), _located(media_root), _located(validation_path)
+    return _split(split, file, root, held_out, validation_size, limit, parse_video_r1, Path(unpacked))
 
 
 def jsonl(
@@ -227,13 +243,14 @@ def jsonl(
     validation_size: int = 256,
     seed: int = 0,
     limit: int | None = None,
+    unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """A split of a user's own file: a JSON array or JSON lines. Splits and parameters as in `video_r1`.
+    """A split of a user's own file: JSON, JSON lines, CSV or parquet (`open_rows`). Splits and parameters: `video_r1`.
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path (a string or a list; picture or clip by
     data_type or the suffix); options; problem_type ("multiple choice" where there are options, else "free-form");
     thought | process; evidence; or `messages` in chat format (see `chat`). Tags around answers are optional. An entry
     with `chosen` and `rejected`, whole responses, needs no answer.
     """
-    held_out = _folder(validation_path)
-    return _split(split, Path(path), _folder(media_root), held_out, validation_size, limit, parse_own)
+    file, root, held_out = located(path), _located(media_root), _located(validation_path)
+    return _split(split, file, root, held_out, validation_size, limit, parse_own, Path(unpacked))

@@ -25,6 +25,7 @@ from rich.progress import track
 
 from ral.data.draw import write_clip, write_picture
 from ral.data.entries import Entries
+from ral.data.files import located
 from ral.data.questions import (
     CLIP_TEMPLATES,
     FREE_FORM_OF_CLIPS,
@@ -35,6 +36,7 @@ from ral.data.questions import (
     World,
     listing,
 )
+from ral.data.root import check_root
 from ral.data.scene import CLIP_ITEMS, SHAPES, SPLIT_BUCKETS, Scene, split_of
 from ral.data.sources import read_file
 from ral.types import UserError
@@ -145,11 +147,29 @@ def _write_atomically(path: Path, text: str) -> None:
     os.replace(draft, path)
 
 
+def _is_whole(root: Path, settings: Settings, wanted: str) -> bool:
+    """Whether a split lies there as `wanted`, with every one of its media."""
+    target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
+    if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+        return False
+    media = root / "media" / settings.split
+    return media.is_dir() and sum(1 for _ in os.scandir(media)) >= settings.size
+
+
 def _build(root: Path, settings: Settings) -> None:
-    """Draw every entry of a split and write its JSON, one entry a line."""
+    """Draw every entry of a split and write its JSON, one entry a line. What fails midway leaves no media."""
     folder = root / "media" / settings.split
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    try:
+        _write(root, settings)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(root: Path, settings: Settings) -> None:
+    """Write the media of a split, then its JSON."""
     title = f"making visual_search {settings.split}"
     lines = []
     quiet = settings.size < QUIET_BELOW
@@ -170,12 +190,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _make(root: Path, settings: Settings) -> Path:
     check(settings)
+    check_root(root)
     target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
     wanted = json.dumps(asdict(settings), indent=2, sort_keys=True) + "\n"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{settings.split}.lock"):
-            if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+            if not _is_whole(root, settings, wanted):
                 stamp.unlink(missing_ok=True)
                 _build(root, settings)
                 _write_atomically(stamp, wanted)
@@ -235,7 +256,7 @@ def source(
     if split not in sizes:
         raise UserError(f"visual_search: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")
     path = make(
-        Path(root),
+        located(root),
         split,
         size=sizes[split],
         seed=seed,

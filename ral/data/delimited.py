@@ -1,0 +1,71 @@
+"""Reads tables of text, CSV and TSV, as objects: the first row holds the names of the fields."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ral.data.shapes import NAMES, Unclear, check_header
+from ral.errors import UserError
+
+DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
+STRUCTURED = {"options", "choices", "image", "images", "video", "videos", "messages", "conversations", "prompt"}
+STRUCTURED |= {"evidence", "reward_model", "extra_info"}
+"""Fields whose cells may hold a list or an object, as JSON or as Python writes it."""
+
+
+def delimiter_of(path: Path) -> str:
+    """What stands between the cells of the first line: the one of DELIMITERS that it has most of; "" for none."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        line = file.readline()
+    best = max(DELIMITERS, key=line.count)
+    return best if best in line else ""
+
+
+def names_fields(path: Path, delimiter: str) -> bool:
+    """Whether the first line of a file is a header with names of fields."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return bool(NAMES & {name.strip(' \t\r\n"') for name in file.readline().split(delimiter)})
+
+
+def _cell(name: str, text: str) -> Any:
+    """A cell as a JSON entry would have it: None where it is empty."""
+    if not text.strip():
+        return None
+    if name in STRUCTURED and text.lstrip()[0] in "[{":
+        for read in (json.loads, ast.literal_eval):
+            try:
+                return read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+    return text
+
+
+def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
+    """The rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit."""
+    csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
+    with text.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = [name.strip() for name in next(reader)]
+            check_header(header)
+            for row in filter(None, reader):
+                if len(row) != len(header):
+                    problem = f"line {reader.line_num} has {len(row)} cells, the header {len(header)}"
+                    raise UserError(
+                        f"{path}: {problem}; write as many in each, with quotes around one that holds {delimiter!r}"
+                    )
+                yield {name: _cell(name, cell) for name, cell in zip(header, row, strict=True)}
+        except Unclear as error:
+            raise UserError(f"{path}: {error}") from None
+        except csv.Error as error:
+            raise UserError(f"{path}: line {reader.line_num}: {error}; mend the quotes around its cells") from error
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}: not UTF-8 text ({error.reason}) behind line {reader.line_num}; write it as UTF-8"
+            ) from error

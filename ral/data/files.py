@@ -1,0 +1,201 @@
+"""Opens a file of entries whatever its shape: JSON of many kinds, CSV, parquet, compressed or not.
+
+A large file is read in place: an index of where its entries lie is all that is held. What is compressed, of another
+encoding, or not a list of entries is copied once, as JSON lines, to a folder of unpacked files.
+"""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import json
+import re
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from ral.data import delimited, unpacked
+from ral.data.entries import Rows
+from ral.data.jsonfile import ARRAY, FORM, LARGEST_ENTRY, JsonFile, open_json, parsed, stamp
+from ral.data.shapes import shaped
+from ral.data.sniff import Kind, kind_of_file
+from ral.data.tables import TableRows, is_table, open_table
+from ral.types import UserError
+
+UNPACKED = Path("outputs/data/unpacked")
+LARGEST_WHOLE = 2**29  # bytes of JSON that are read at once where the entries are not simply one after another
+TABLES = {".csv", ".tsv", ".psv"}
+WRAPPED = re.compile(r'\s*\{\s*"[^"]*"\s*:\s*[\[{"]?')  # an object, and the beginning of its first value
+KEY = "::"  # between a file's name and the key of a list in it
+LISTED = 3  # files that a message names
+
+
+def located(path: str | Path) -> Path:
+    """A path as people write it: ~ and file:// are taken. UserError for an address that is not on this machine."""
+    text = str(path)
+    remote = re.match(r"([a-z][a-z0-9+.-]+):/", text)
+    if remote and remote[1] == "file":
+        return Path("/" + unquote(text.removeprefix("file:").lstrip("/")))
+    if remote and len(remote[1]) > 1:
+        raise UserError(f"{text}: is an address, and data are read from disk; fetch it, and write the path of the file")
+    return Path(text).expanduser()
+
+
+def _keyed(path: Path) -> tuple[Path, str | None]:
+    """The file that a path names, and the key behind it, if any."""
+    name, separator, key = str(path).rpartition(KEY)
+    return (path, None) if not separator or path.exists() else (Path(name), key)
+
+
+def _check_there(path: Path) -> None:
+    """UserError, with what was perhaps meant, unless something can be read at a path."""
+    if path.is_file() or (path.is_dir() and is_table(path)):
+        return
+    if path.is_dir():
+        found = sorted(file.name for file in path.iterdir() if file.is_file())[:LISTED]
+        has = f"has {', '.join(found)}" if found else "has no files"
+        raise UserError(f"{path}: is a folder that holds no dataset ({has}); write the path of a file of entries")
+    near = next((folder for folder in path.parents if folder.is_dir()), Path("."))
+    missing = path.relative_to(near).parts[0] if near in path.parents else path.name
+    try:
+        alike = difflib.get_close_matches(missing, [found.name for found in near.iterdir()], 1)
+    except OSError:
+        alike = []
+    meant = f"did you mean {near / alike[0]}?" if alike else "write the path of a JSON or JSON lines file"
+    raise UserError(f"{path}: no such file; {meant}")
+
+
+def open_rows(path: Path, folder: Path = UNPACKED) -> Rows:
+    """The entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
+
+    A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
+    of no shape that is known.
+    """
+    file, _ = _keyed(path)
+    _check_there(file)
+    try:
+        return _opened(path, stamp(file), folder)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check its permissions") from error
+
+
+@lru_cache(maxsize=4)  # the splits of a run lie in one file
+def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> Rows:
+    file, key = _keyed(path)
+    if is_table(file):
+        return _table(file, folder)
+    text, how = _as_text(file, folder)
+    return _text_rows(file, text, how, key, folder)
+
+
+def _table(path: Path, folder: Path) -> TableRows:
+    """All columns of a table, under their own names."""
+    table, shape = open_table(path)
+    if isinstance(table, Mapping):
+        raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
+    if not len(table):
+        raise UserError(f"{path}: has no rows; write at least one")
+    return TableRows(table, path, shape, {name: name for name in table.column_names}, folder)
+
+
+def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
+    """A file of UTF-8 with what a file holds, and what it took to get it, in words."""
+    text, how = path, ""
+    while packed := (kind := _kind(text, path)).packed:
+        text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
+    if kind.table:
+        raise UserError(f"{path}: is a table within a compressed file; decompress it")
+    if kind.encoding != "utf-8":
+        text, how = unpacked.recoded(folder, path, text, kind.encoding), f"{how}, {kind.encoding}"
+    return text, how
+
+
+def _kind(text: Path, path: Path) -> Kind:
+    """What a file is; a copy of `path` that turns out to hold nothing to read is taken away."""
+    try:
+        return kind_of_file(text, path)
+    except UserError:
+        if text != path:
+            text.unlink(missing_ok=True)
+        raise
+
+
+def _begins_as_json(text: Path) -> bool:
+    """Whether the first character is one that JSON of entries begins with."""
+    with text.open("rb") as file:
+        return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
+
+
+def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> Rows:
+    """The entries of a text in UTF-8."""
+    delimiter = None if _begins_as_json(text) else _delimiter(path, text)
+    if delimiter:
+        shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
+        lines = unpacked.as_lines(folder, path, text, f"lines of {shape}", rows)
+        return open_json(path, lines, shape + how)
+    whole = _whole(path, text) if key or _is_wrapped(text) else None
+    if whole is None:
+        simple = open_json(path, text)
+        first = simple.first()
+        if not isinstance(first, list) and (len(simple) > 1 or simple.shape == ARRAY):
+            return replace(simple, shape=simple.shape + how)
+        whole = _whole(path, text)
+    found = shaped(whole, path, key)
+    if found is None:
+        return replace(open_json(path, text), shape=f"one JSON object{how}")
+    lines = unpacked.as_lines(folder, path, text, f"lines of {key}", found.rows)
+    return open_json(path, lines, found.shape + how)
+
+
+def _delimiter(path: Path, text: Path) -> str:
+    """What stands between the cells of a table of text; "" for what is none."""
+    found = delimited.delimiter_of(text)
+    suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
+    return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""
+
+
+def _is_wrapped(text: Path) -> bool:
+    """Whether a file is one object around its entries that is too large for one entry."""
+    if text.stat().st_size <= LARGEST_ENTRY:
+        return False
+    with text.open("rb") as file:
+        first = file.readline(LARGEST_ENTRY)
+    if not WRAPPED.match(first.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")):
+        return False
+    try:
+        parsed(first)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _whole(path: Path, text: Path) -> Any:
+    """All of a file as one value. UserError where it is too large, or not JSON."""
+    size = text.stat().st_size
+    if size > LARGEST_WHOLE:
+        large = f"{size / 2**30:.1f} GB, and only up to {LARGEST_WHOLE / 2**30:.1f} are read that way"
+        raise UserError(f"{path}: is one object around its entries, of {large}; {FORM} (jq -c '.data[]' does it)")
+    try:
+        return parsed(text.read_bytes())
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}; {FORM}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON: {error}; {FORM}") from error
+
+
+def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:
+    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too."""
+    if not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
+        return
+    wanted = Counter(held_out.contents(range(len(held_out))))
+    shared = sum(wanted.pop(content, 0) for content in training.contents(part))
+    if shared:
+        known = f"{shared} of its {len(held_out)} entries also stand in {training.path}, which is trained on"
+        warnings.warn(f"{held_out.path}: {known}: nothing measured on them is held out", stacklevel=2)

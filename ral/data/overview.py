@@ -1,0 +1,61 @@
+"""Says what was made of a file: its shape, the number of its entries, and which of their fields are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ral.data.bad import BadSample
+from ral.data.entries import Entries
+from ral.types import Example
+
+LOOKED_AT = 200  # first entries whose fields are named
+
+
+class Noted(dict[str, Any]):
+    """An entry that keeps in mind which of its fields were asked for."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__(data)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a field, as of any dict."""
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], list[str]]:
+    """Names of fields with a value in the first `count` entries: those that are read, and those that nothing reads."""
+    there: dict[str, bool] = {}
+    for at in range(min(count, len(entries))):
+        try:
+            entry = entries.entry(at)
+        except BadSample:
+            continue
+        noted = Noted(dict(entry.data))
+        try:
+            entries.parse(replace(entry, data=noted))
+        except BadSample:
+            continue  # it did not get to all of its fields
+        for name, value in noted.items():
+            if value is not None:
+                there[name] = there.get(name, False) or name in noted.asked
+    return [name for name, read in there.items() if read], [name for name, read in there.items() if not read]
+
+
+def overview(name: str, examples: Sequence[Example]) -> list[str]:
+    """What a split was made of, in lines; none for a source that is not read from a file."""
+    if not isinstance(examples, Entries):
+        return []
+    read, unread = fields_read(examples)
+    rows = examples.rows
+    lines = [f"{name}: {len(examples)} of the {len(rows)} entries of {rows.path} ({rows.shape})"]
+    lines += [f"  fields read: {', '.join(read)}"] if read else []
+    lines += [f"  fields that nothing reads: {', '.join(unread)}"] if unread else []
+    return lines

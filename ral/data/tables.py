@@ -1,0 +1,181 @@
+"""Opens tables on disk: parquet, arrow files, folders of `save_to_disk`; a row becomes an entry when it is asked for.
+
+Media that lie in the rows as bytes are written to a folder at that moment, named after their content, so that
+everything else deals with files alone. Labels come as their names, dates as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import date, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ral.data.bad import BadSample
+from ral.data.sniff import kind_of_file
+from ral.types import UserError
+
+SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
+SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
+MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
+NO_ROWS = "corresponds to no data"  # what datasets says of a parquet file without rows
+STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
+
+
+def plain(value: Any, feature: Any) -> Any:
+    """A value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
+
+    A label becomes its name, None where it is -1; ValueError for one that has no name.
+    """
+    kind = type(feature).__name__
+    if value is None:
+        return None
+    if kind == "ClassLabel":
+        if value >= len(feature.names):
+            raise ValueError(f"label {value}, and there are {len(feature.names)} names of labels")
+        return feature.names[value] if value >= 0 else None
+    if kind == "Json" and isinstance(value, str):
+        return json.loads(value)
+    if isinstance(value, list):
+        inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+        return [plain(item, inner) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: plain(item, feature.get(key) if isinstance(feature, dict) else None) for key, item in value.items()
+        }
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | timedelta) else value
+
+
+class TableRows:
+    """The rows of a `datasets.Dataset` as entries. fields: field of the entry -> column that holds it."""
+
+    def __init__(self, table: Any, path: Path, shape: str, fields: Mapping[str, str], unpacked: Path) -> None:
+        self.table, self.path, self.shape, self.fields = table.with_format("arrow"), path, shape, fields
+        self.features, self.unpacked = dict(table.features), unpacked
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The row at a position, its media as paths. BadSample where it cannot be read."""
+        place = f"{self.path}: entry {index + 1}"
+        try:
+            (raw,) = self.table[index : index + 1].to_pylist()
+            found = {field: plain(raw[column], self.features.get(column)) for field, column in self.fields.items()}
+        except (OSError, ValueError) as error:  # pyarrow's own errors are among these
+            raise BadSample(place, f"unreadable row ({error})", "fetch the file again") from error
+        if not any(field in MEDIA_FIELDS for field in found):
+            found["images"] = []  # a dataset of text alone
+        return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
+
+    def _paths(self, value: Any) -> Any:
+        """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
+        if isinstance(value, list):
+            return [self._paths(item) for item in value]
+        if isinstance(value, bytes):
+            return self._written(value, "")
+        if not isinstance(value, dict) or not value.keys() <= STORED:
+            return value
+        if isinstance(value.get("bytes"), bytes):
+            return self._written(value["bytes"], Path(value.get("path") or "").suffix)
+        return value.get("path")
+
+    def _written(self, content: bytes, suffix: str) -> str:
+        """The absolute path of a file with this content, written unless it is there."""
+        path = (self.unpacked / f"{hashlib.sha256(content).hexdigest()}{suffix}").absolute()
+        if not path.exists():
+            aside = path.with_name(f"{path.name}.{os.getpid()}")
+            try:
+                self.unpacked.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(content)
+                os.replace(aside, path)
+            except OSError:
+                with suppress(OSError):
+                    aside.unlink()
+                raise
+        return str(path)
+
+
+def _words(name: str) -> set[str]:
+    """Those of the words in a name that are names of splits."""
+    return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
+
+
+def _split_of(file: Path) -> set[str]:
+    """The split that a file's path below the dataset's folder names: one; none; several where that is not clear."""
+    shard = SHARD.match(file.name)
+    if shard and _words(shard[1]):
+        return {shard[1]}
+    return _words(str(file.with_suffix(""))) or ({shard[1]} if shard else set())
+
+
+def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
+    """The parquet files of each split; of one called "" where no name holds one. UserError where it is not clear."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        names = _split_of(file.relative_to(path)) if path.is_dir() else set()
+        if len(names) > 1:
+            raise UserError(f"{file}: names the splits {' and '.join(sorted(names))}; rename it, with one of them")
+        found["".join(names)].append(str(file))
+    if len(found) > 1 and "" in found:
+        write = f"rename it like train-00000-of-00001.parquet, or name one file of {path}"
+        raise UserError(f"{found[''][0]}: names no split, and files beside it do; {write}")
+    return found
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder was written by `save_to_disk`."""
+    return any((path / name).exists() for name in ("dataset_dict.json", "state.json"))
+
+
+def is_table(path: Path) -> bool:
+    """Whether something on disk is for this module."""
+    return is_saved(path) or any(path.rglob("*.parquet")) if path.is_dir() else bool(kind_of_file(path).table)
+
+
+def open_table(path: Path) -> tuple[Any, str]:
+    """A Dataset, or a mapping of splits to such, and what it was in words. UserError where there is none."""
+    import datasets  # takes a second, so only where it is used
+
+    datasets.disable_progress_bars()
+    if path.is_dir() and is_saved(path):
+        return _read(path, lambda: datasets.load_from_disk(str(path))), "a folder of save_to_disk"
+    files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
+    kinds = [kind_of_file(file).table for file in files]
+    if kinds == ["arrow stream"]:
+        return _read(path, lambda: datasets.Dataset.from_file(str(path))), "an arrow file"
+    if kinds == ["arrow file"]:
+        return _read(path, lambda: _arrow(path)), "an arrow file"
+    if not files or set(kinds) != {"parquet"}:
+        wrong = "no dataset" if not files else f"not parquet: {files[[k == 'parquet' for k in kinds].index(False)]}"
+        raise UserError(f"{path}: {wrong}; write a folder of save_to_disk, a .parquet file or a folder of them")
+    splits = _by_split(path, files)
+    tables = _read(path, lambda: {split: datasets.Dataset.from_parquet(names) for split, names in splits.items()})
+    return tables.get("", tables), "parquet" if path.is_file() else f"parquet, {len(files)} files"
+
+
+def _arrow(path: Path) -> Any:
+    """An arrow file of the kind with an index at its end (feather), mapped into memory."""
+    import datasets
+    import pyarrow
+
+    return datasets.Dataset(pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all())
+
+
+def _read(path: Path, read: Any) -> Any:
+    """What `read` gives; UserError for whatever it raises."""
+    try:
+        return read()
+    except Exception as error:  # pyarrow and datasets raise many kinds
+        if isinstance(error, IndexError) or NO_ROWS in str(error):
+            raise UserError(f"{path}: has no rows; write at least one") from error
+        raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
