@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 LONGEST_HELD = 10.0  # seconds that the last frame may stay where no other stays as long; more is a muxer's slip
 LONGEST_GAP = 3600.0  # seconds between two frames; more are damaged timestamps
 ROUNDED = 1e-3  # seconds by which containers round times
+SOON = 0.5  # seconds before its time from which a frame may stand for a moment
 BEYOND_END = 0.5  # seconds by which a part may end behind the clip: annotations and containers round
 
 
@@ -141,14 +142,15 @@ _PART = "write a start and an end within the clip"
 
 
 def frames_at(shown: Timeline, part: Span, count: int) -> list[int]:
-    """The frames shown at `count` moments of a span: the first and last frame's, and evenly in time between them.
+    """The frames for `count` moments of a span, the first and last frame's and evenly in time between them.
 
-    Half the shortest gap before its time a frame counts as shown, so that frames of one rate are those whose numbers
-    are evenly spaced and rounded.
+    Of each moment it is the frame that begins nearest to it, where one does so at most SOON and half the way to the
+    next moment later, else the one that is shown. So frames of one rate are those of evenly spaced, rounded numbers.
     """
-    gaps = np.diff(shown.times)
-    early = max(float(gaps.min()) / 2 if len(gaps) else 0.0, ROUNDED / 2)
-    begin = max(part.begin, float(shown.times[part.first]))
-    moments = np.linspace(begin, max(begin, float(shown.times[part.last])), count)
-    found = np.searchsorted(shown.times, moments + early, side="right") - 1
-    return [int(n) for n in found.clip(part.first, part.last)]
+    times, begin = shown.times, max(part.begin, float(shown.times[part.first]))
+    moments, step = np.linspace(begin, max(begin, float(times[part.last])), count, retstep=True)
+    held = (np.searchsorted(times, moments + ROUNDED / 2, side="right") - 1).clip(0)
+    following = (held + 1).clip(max=len(times) - 1)
+    ahead = times[following] - moments
+    soon = (ahead < moments - times[held]) & (ahead <= min(step / 2, SOON))
+    return [int(n) for n in np.where(soon, following, held).clip(part.first, part.last)]
