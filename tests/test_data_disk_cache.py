@@ -46,21 +46,38 @@ def test_what_is_kept_is_what_was_read(tmp_path: Path, monkeypatch: pytest.Monke
         assert (found.kind, found.seconds_per_frame) == (pixels.kind, pixels.seconds_per_frame)
 
 
-def test_a_key_changes_with_all_that_the_frames_depend_on(tmp_path: Path) -> None:
+def test_a_key_changes_with_all_that_the_frames_depend_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = noise(tmp_path / "a.png")
-    first = cache_key(path, "image", SETTINGS)
-    assert cache_key(path, "image", replace(SETTINGS, timeout_s=5.0)) == first
-    others = {cache_key(path, "video", SETTINGS), cache_key(noise(tmp_path / "b.png"), "image", SETTINGS)}
+    item = Media("image", path)
+    first = cache_key(item, SETTINGS)
+    assert cache_key(item, replace(SETTINGS, timeout_s=5.0)) == first
+    asked = {"start": 1.0, "end": 2.0, "fps": 2.0, "frame_count": 4, "min_pixels": 5, "max_pixels": 6, "data": b"x"}
+    asked |= {"kind": "video", "frames": (path, path), "path": noise(tmp_path / "b.png")}
+    assert set(asked) == set(Media.__dataclass_fields__)
+    others = {cache_key(replace(item, **{name: value}), SETTINGS) for name, value in asked.items()}  # type: ignore[arg-type]
     changes = {"fps": 2.0, "max_frames": 4, "image_min_pixels": 1, "image_max_pixels": 785, "factor": 32}
     changes |= {"video_min_pixels": 1, "video_max_pixels": 785}
     assert {*changes, "timeout_s"} == set(MediaSettings.__dataclass_fields__)
-    others |= {cache_key(path, "image", replace(SETTINGS, **{name: v})) for name, v in changes.items()}  # type: ignore[arg-type]
+    others |= {cache_key(item, replace(SETTINGS, **{name: v})) for name, v in changes.items()}  # type: ignore[arg-type]
+    with monkeypatch.context() as patch:  # what an older way of reading has made is not used
+        patch.setattr(disk_cache, "READING", disk_cache.READING - 1)
+        others.add(cache_key(item, SETTINGS))
     os.utime(path, ns=(1, 1))
-    others.add(cache_key(path, "image", SETTINGS))
+    others.add(cache_key(item, SETTINGS))
     path.write_bytes(path.read_bytes() + b"\0")
     os.utime(path, ns=(1, 1))
-    others.add(cache_key(path, "image", SETTINGS))
-    assert first not in others and len(others) == len(changes) + 4
+    others.add(cache_key(item, SETTINGS))
+    assert first not in others and len(others) == len(changes) + len(asked) + 3
+
+
+def test_pictures_in_the_entry_and_clips_of_pictures_have_keys(tmp_path: Path) -> None:
+    paths = tuple(noise(tmp_path / f"{n}.png") for n in range(3))
+    one, other = (Media("image", Path("x"), data=data) for data in (b"1", b"2"))
+    assert cache_key(one, SETTINGS) != cache_key(other, SETTINGS)
+    clip = Media("video", paths[0], frames=paths)
+    before = cache_key(clip, SETTINGS)
+    os.utime(paths[2], ns=(1, 1))
+    assert len({before, cache_key(clip, SETTINGS), cache_key(replace(clip, frames=paths[::-1]), SETTINGS)}) == 3
 
 
 def test_the_cap_holds_and_the_longest_unused_go(tmp_path: Path) -> None:

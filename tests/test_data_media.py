@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from ral.data import clips
-from ral.data.clips import MediaSettings, duration_of, frame_count, frame_indices, resized, smart_resize
+from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
 from ral.data.draw import write_frames
 from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.models.family import PatchSettings, patchify
@@ -61,16 +61,6 @@ def test_smart_resize_by_hand() -> None:
 )
 def test_frame_count(total: int, seconds: float, fps: float, most: int, wanted: int) -> None:
     assert frame_count(total, seconds, MediaSettings(fps=fps, max_frames=most)) == wanted
-
-
-def test_duration_is_that_of_the_frames() -> None:
-    assert duration_of(8, 2.0, 9.0, 25.0) == 8
-    assert duration_of(1, 0.0, 0.0, 4.0) == 0.25 and duration_of(8, None, None, 4.0) == 2
-    with pytest.raises(ValueError, match="no duration"):
-        duration_of(8, 0.0, 0.0, 25.0)
-    for rate in (0.0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="no duration"):
-            duration_of(1, 0.0, 0.0, rate)
 
 
 def test_frame_indices() -> None:

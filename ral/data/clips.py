@@ -1,15 +1,19 @@
 """Clips -> sampled and resized frames, by decord or by PyAV. Needs neither torch nor anything else that loads slowly.
 
-A reader is a function (path, settings) -> (frames [T H W 3] uint8, duration in seconds), T even. It opens the file for
-one read: a decord reader that lives across a fork hangs. Frames are resized as they come, so that memory holds few of
-the file's own size.
+A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, seconds that they stand for), T even; without
+a part it reads the whole clip. It opens the file for one read: a decord reader that lives across a fork hangs. Frames
+are resized as they come, so that memory holds few of the file's own size.
+
+Which frames are shown, and when, is read off the packets by PyAV (`ral.data.packets`) for both readers. decord knows
+nothing of edit lists, counts packets for frames and finds those behind an open group of pictures by a wrong number, so
+it decodes the clips that have none of these, and PyAV's decoder the others.
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ral.data.clip_times import WHOLE, BadRequest, Part, Timeline, frames_at, span
+from ral.data.packets import MOST_MISSING, Stream, decoded, look
 from ral.errors import UserError
 
 TOKEN_PIXELS = 28 * 28  # pixels of one visual token: 14-pixel patches, merged 2 x 2
 LARGEST_ASPECT = 200  # longest by shortest side, as in Transformers
 EOF_RETRIES = "128"  # how often decord reads on behind a damaged tail before it gives up (its own default: 10240)
-MOST_REPAIRED = 0.1  # share of undecodable frames that decord may fill with copies of others before it is an error
+SAME_TIME = 0.01  # seconds by which decord, which counts in float32, may differ about the time of the last frame
 UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
 Frames = NDArray[np.uint8]
 
@@ -92,27 +98,24 @@ def frame_indices(total: int, count: int) -> list[int]:
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
-def duration_of(total: int, first: float | None, last: float | None, rate: float) -> float:
-    """Seconds that `total` frames take: by the times of the first and last one, else by the frame rate.
-
-    None: the frames have no times. What the header claims as the clip's length is not asked. ValueError where frames
-    that follow each other are all of one time, and where nothing says how long one lasts.
-    """
-    if total > 1 and first is not None and last is not None:
-        rate = (total - 1) / (last - first) if last > first else math.nan
-    if not rate > 0 or not math.isfinite(rate):
-        raise ValueError("no duration")
-    return total / rate
+def _sampled(shown: Timeline, settings: MediaSettings, part: Part) -> tuple[list[int], float]:
+    """Numbers of the frames that stand for a part of a clip, and its seconds. BadRequest where it is not to be had."""
+    chosen = span(shown, part)
+    count = frame_count(chosen.total, chosen.seconds, settings) if part.count is None else part.count
+    if part.count is not None and count > max(chosen.total, 2):
+        reason = f"asks for {count} frames, but {chosen.total} are there"
+        raise BadRequest(reason, f"ask for {max(2, chosen.total // 2 * 2)} at most")
+    return frames_at(shown, chosen, count), chosen.seconds
 
 
-def _fit(frames: Iterator[Frames], settings: MediaSettings) -> Frames:
-    """Frames of any size -> [T H W 3] within the settings' bounds."""
-    first = next(frames)
-    bounds = (settings.video_min_pixels, settings.video_max_pixels)
-    size = smart_resize(first.shape[0], first.shape[1], settings.factor, *bounds)
-    small = [resized(Image.fromarray(first), size)]
-    small += [resized(Image.fromarray(frame), size) for frame in frames]
-    return np.stack(small)
+def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
+    """Frames of any size within the settings' bounds, all of the size that becomes the first one."""
+    size, small = None, []
+    for frame in frames:
+        bounds = (settings.video_min_pixels, settings.video_max_pixels)
+        size = size or smart_resize(frame.shape[0], frame.shape[1], settings.factor, *bounds)
+        small.append(resized(Image.fromarray(frame), size))
+    return small
 
 
 def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
@@ -124,56 +127,74 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
         yield from reader.get_batch(indices[start : start + at_once]).asnumpy()
 
 
-def read_by_decord(path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-    """Through decord."""
+def read_by_decord(path: Path, settings: MediaSettings, part: Part = WHOLE) -> tuple[Frames, float]:
+    """Through decord; by PyAV's decoder where decord would count other frames than a player shows."""
+    stream = look(path)
+    if not stream.plain:
+        return _decoded(path, settings, part, stream)
     os.environ.setdefault("DECORD_EOF_RETRY_MAX", EOF_RETRIES)  # read when decord is loaded
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=MOST_REPAIRED)
+    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, fault_tol=MOST_MISSING)
+    shown = stream.timeline()
+    if not _agrees(reader, shown):
+        return _decoded(path, settings, part, stream)
+    indices, seconds = _sampled(shown, settings, part)
+    return np.stack(fitted(_decord_batches(reader, indices), settings)), seconds
+
+
+def _agrees(reader: Any, shown: Timeline) -> bool:
+    """Whether decord has the frames of a timeline, as many and as long."""
     total = len(reader)
-    if total == 0:
-        raise ValueError("no frames")
+    if total != len(shown.times):
+        return False
     first, last = reader.get_frame_timestamp([0, total - 1])[:, 0].tolist()
-    seconds = duration_of(total, first, last, reader.get_avg_fps())
-    indices = frame_indices(total, frame_count(total, seconds, settings))
-    return _fit(_decord_batches(reader, indices), settings), seconds
+    return bool(abs(last - first - shown.times[-1]) <= SAME_TIME)
 
 
-def _pyav_frames(path: Path) -> Iterator[Any]:
-    """Every decoded frame of the first video stream that is no cover picture."""
-    import av
-
-    with av.open(str(path)) as container:
-        cover = av.stream.Disposition.attached_pic
-        stream = next((s for s in container.streams.video if not s.disposition & cover), None)
-        if stream is None:
-            raise ValueError("no video stream")
-        yield stream
-        yield from container.decode(stream)
+def read_by_pyav(path: Path, settings: MediaSettings, part: Part = WHOLE) -> tuple[Frames, float]:
+    """Through PyAV."""
+    return _decoded(path, settings, part, look(path))
 
 
-def _pyav_length(path: Path) -> tuple[int, float]:
-    """Frames that can be decoded, and their duration in seconds. ValueError where many that should be there are not."""
-    frames = _pyav_frames(path)
-    stream = next(frames)
-    times = [frame.time for frame in frames]
-    total = len(times)
-    if total == 0:
+def _decoded(path: Path, settings: MediaSettings, part: Part, stream: Stream) -> tuple[Frames, float]:
+    """Decode a clip once, and again where its packets did not tell the truth about its frames."""
+    if stream.ticks is not None:
+        indices, seconds = _sampled(stream.timeline(), settings, part)
+        seen: list[int | None] = []
+        frames = fitted(_picked(path, indices, seen), settings)
+        if len(frames) == len(indices) and tuple(seen) == stream.ticks[: len(seen)]:
+            return np.stack(frames), seconds
+    indices, seconds = _sampled(stream.timeline(_all_ticks(path, stream)), settings, part)
+    return np.stack(fitted(_picked(path, indices, []), settings)), seconds
+
+
+def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Iterator[Frames]:
+    """The decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to `seen`."""
+    for number, frame in enumerate(decoded(path)):
+        seen.append(frame.pts)
+        pixels = _upright(frame) if number in indices else None
+        for _ in range(indices.count(number)):
+            assert pixels is not None
+            yield pixels
+        if number >= indices[-1]:
+            return
+
+
+def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
+    """Timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
+
+    Those before it lack what they were encoded from, where a clip was cut without being encoded anew.
+    """
+    ticks = tuple(frame.pts for frame in decoded(path))
+    if not ticks:
         raise ValueError("no frames")
-    if total < (1 - MOST_REPAIRED) * stream.frames:
-        raise ValueError(f"cut off: {total} of {stream.frames} frames are there")
-    return total, duration_of(total, times[0], times[-1], float(stream.average_rate or stream.base_rate or 0))
-
-
-def read_by_pyav(path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-    """Through PyAV: decodes once to count the frames, and once more to keep what is wanted."""
-    total, seconds = _pyav_length(path)
-    indices = frame_indices(total, frame_count(total, seconds, settings))
-    frames = _pyav_frames(path)
-    next(frames)
-    wanted = (_upright(frame) for number, frame in enumerate(frames) for _ in range(indices.count(number)))
-    return _fit(wanted, settings), seconds
+    first = ticks[0]
+    wanted = 0 if stream.ticks is None or first is None else sum(tick >= first for tick in stream.ticks)
+    if len(ticks) < (1 - MOST_MISSING) * wanted:
+        raise ValueError(f"damaged: {len(ticks)} of {wanted} frames can be decoded")
+    return ticks
 
 
 def _upright(frame: Any) -> Frames:
@@ -182,6 +203,6 @@ def _upright(frame: Any) -> Frames:
     return np.rot90(pixels, frame.rotation // 90).copy() if frame.rotation else pixels
 
 
-Reader = Callable[[Path, MediaSettings], tuple[Frames, float]]
+Reader = Callable[..., tuple[Frames, float]]
 READERS: tuple[tuple[str, Reader], ...] = (("decord", read_by_decord), ("PyAV", read_by_pyav))
 """The readers, in the order in which they are tried."""

@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from ral.data.clip_times import BadRequest
 from ral.data.clips import Frames, MediaSettings, Reader
 
 CLIPS_OF_A_PROCESS = 500
@@ -37,7 +38,7 @@ class Decoder:
         return {"_process": None, "_clips": 0}
 
     def read(self, reader: Reader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-        """What reader(path, settings) returns. ValueError with its reason, or with how its process ended."""
+        """What reader(path, settings) returns. Errors: its BadRequest; ValueError with its reason or its process's."""
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -53,6 +54,8 @@ class Decoder:
                 raise ValueError(_end(process, settings)) from None
             _stop(process)
             raise
+        if isinstance(answer, BadRequest):
+            raise answer
         if isinstance(answer, str):
             raise ValueError(answer)
         return answer
@@ -139,6 +142,8 @@ def main() -> None:
         os.dup2(nowhere, 2)  # decoders print, too, what is reported as the reason
         try:
             answer = reader(path, settings)
+        except BadRequest as error:
+            answer = error
         except Exception as error:  # decoders raise many kinds; the reason is reported
             answer = reason_of(error)
         signal.setitimer(signal.ITIMER_REAL, 0.0)

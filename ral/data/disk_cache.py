@@ -8,23 +8,33 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 from ral.data.clips import Frames, MediaSettings
 from ral.errors import UserError
+from ral.types import Media
 
 KEPT = 0.9  # share of the cap that is left after making room
+READING = 2  # the way in which media are read; raised where the same file gives other frames than before
+FILES = ("path", "frames", "data")  # what a medium is read from
 NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
-def cache_key(path: Path, kind: str, settings: MediaSettings) -> str:
-    """A name for what a file's frames depend on: its path, size, time of change, its kind and the settings."""
-    status = path.stat()
+def cache_key(media: Media, settings: MediaSettings) -> str:
+    """A name for what the frames of a medium depend on.
+
+    That is path, size and time of change of its files, all that its entry says, the settings, and the way of reading.
+    """
+    files = () if media.data is not None else media.frames or (media.path,)
+    statuses = [(str(path.absolute()), path.stat()) for path in files]
+    sources = [(path, status.st_size, status.st_mtime_ns) for path, status in statuses]
     numbers = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_PIXELS}
-    text = repr((str(path.absolute()), status.st_size, status.st_mtime_ns, kind, sorted(numbers.items())))
+    said = {f.name: getattr(media, f.name) for f in fields(media) if f.name not in FILES}
+    data = None if media.data is None else hashlib.sha256(media.data).hexdigest()
+    text = repr((READING, sources, data, sorted(said.items()), sorted(numbers.items())))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

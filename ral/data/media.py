@@ -1,98 +1,32 @@
-"""Pictures and clips on disk -> uint8 RGB pixels of a size that Qwen2-VL's vision tower can cut into patches.
+"""Pictures and clips of entries -> uint8 RGB pixels of a size that a vision tower can cut into patches.
 
-Clips are read by decord and, where it cannot or takes too long, by PyAV (`ral.data.clips`).
+Clips are read by decord and, where it cannot or takes too long, by PyAV (`ral.data.clips`); pictures by pillow
+(`ral.data.pictures`).
 """
 
 from __future__ import annotations
 
-import re
-import warnings
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import ExifTags, Image
 
 from ral.data import clips
-from ral.data.bad import BadSample
+from ral.data.asked import asked
+from ral.data.clip_times import WHOLE, BadRequest, Part
 from ral.data.clips import TOKEN_PIXELS as TOKEN_PIXELS
-from ral.data.clips import Frames, MediaSettings, Reader, resized, smart_resize
+from ral.data.clips import Frames, MediaSettings, Reader
 from ral.data.decoder import Decoder, reason_of
 from ral.data.disk_cache import DiskCache, cache_key
+from ral.data.pictures import BadMedia, read_picture, read_pictures
+from ral.data.pictures import load_picture as load_picture
 from ral.types import Media, Pixels
 
-SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""EXIF orientation -> what makes the picture upright."""
-REPLACE = "replace or remove the file"
 MOST_TRIES = 2  # readings, of a file that none succeeds for
-
-
-class BadMedia(BadSample):
-    """A file that cannot be read as the picture or clip it should be; the message names the file."""
-
-    def __init__(self, path: Path, reason: str, write: str = REPLACE) -> None:
-        named = rf":? ?'?{re.escape(str(path))}'?(\.\.\.)?"  # decoders name the file again
-        super().__init__(path, re.sub(named, "", reason), write, path)
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits, fractions up to 1 scaled up."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
-        white = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 255 * (SIXTEEN_BITS if deep else 1)
-        return Image.fromarray((255 * values / white).round().clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """A loaded picture turned as its EXIF says; as it is where the EXIF is damaged, for its pixels are not."""
-    try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # pillow raises many kinds here too
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
-def load_picture(path: Path) -> Image.Image:
-    """An RGB picture, upright; the first frame of an animated one. BadMedia where it cannot be read.
-
-    Above pillow's bound against decompression bombs (179 million pixels) it is refused.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # half that bound, and oddities that pillow copes with
-            with Image.open(path) as image:
-                image.load()
-                return _opaque(_upright(image)).convert("RGB")
-    except Exception as error:  # pillow's plugins raise many kinds for a damaged file
-        raise BadMedia(path, f"unreadable picture ({reason_of(error)})") from error
-
-
-def read_picture(path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-    """A picture as frames [1 H W 3]; it takes 0 seconds."""
-    picture = load_picture(path)
-    bounds = (settings.image_min_pixels, settings.image_max_pixels)
-    try:
-        size = smart_resize(picture.height, picture.width, settings.factor, *bounds)
-    except ValueError as error:
-        raise BadMedia(path, str(error), "crop or remove the file") from error
-    return resized(picture, size)[None], 0.0
-
 
 Decode = Callable[[Reader, Path, MediaSettings], tuple[Frames, float]]
 
@@ -101,18 +35,25 @@ def _here(reader: Reader, path: Path, settings: MediaSettings) -> tuple[Frames, 
     return reader(path, settings)
 
 
-def read_clip(path: Path, settings: MediaSettings, decode: Decode = _here) -> tuple[Frames, float]:
-    """A clip as frames [T H W 3], T even, and its duration in seconds. BadMedia where no reader can give them.
+def read_clip(path: Path, settings: MediaSettings, decode: Decode = _here, part: Part = WHOLE) -> tuple[Frames, float]:
+    """A clip as frames [T H W 3], T even, and the seconds of the part. BadMedia where no reader can give them.
 
-    decode: how a reader is called.
+    decode: how a reader is called. BadRequest where the clip has no such part.
     """
     reasons = []
     for name, reader in clips.READERS:
         try:
-            return decode(reader, path, settings)
+            return decode(reader if part == WHOLE else partial(reader, part=part), path, settings)
+        except BadRequest:
+            raise
         except Exception as error:  # decoders raise many kinds; all reasons are reported below
             reasons.append(f"{name}: {reason_of(error)}")
     raise BadMedia(path, f"unreadable clip, or no frames in it ({'; '.join(reasons)})")
+
+
+def _name(media: Media) -> Media:
+    """A medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be held."""
+    return media if media.data is None else replace(media, data=hashlib.sha256(media.data).digest())
 
 
 class MediaReader:
@@ -131,46 +72,53 @@ class MediaReader:
 
     def read(self, media: Media) -> Pixels:
         """The pixels of one picture or clip. Errors: BadMedia naming the file."""
-        times, reason, write = self._bad.get(media, (0, "", ""))
+        name = _name(media)
+        times, reason, write = self._bad.get(name, (0, "", ""))
         if times == MOST_TRIES:
             raise BadMedia(media.path, reason, write)
-        if media in self._cache:
-            self._cache.move_to_end(media)
-            return self._cache[media]
+        if name in self._cache:
+            self._cache.move_to_end(name)
+            return self._cache[name]
         try:
             frames, seconds = self._kept(media)
         except BadMedia as error:
-            self._bad[media] = (times + 1, error.reason, error.write)
+            self._bad[name] = (times + 1, error.reason, error.write)
             raise
-        self._bad.pop(media, None)
-        pixels = Pixels(media.kind, torch.from_numpy(frames), seconds / len(frames))
-        self._keep(media, pixels)
+        self._bad.pop(name, None)
+        pixels = Pixels(media.kind, torch.from_numpy(frames), seconds / len(frames), media.start or 0.0)
+        self._keep(name, pixels)
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
         """Frames and seconds from the disk cache, else decoded and put there."""
-        if not media.path.is_file():
-            raise BadMedia(media.path, "no such file", "check the dataset's path and media_root")
-        if self.disk is None:
-            return self._decoded(media)
-        key = cache_key(media.path, media.kind, self.settings)
-        if (found := self.disk.get(key)) is not None:
-            return found
-        frames, seconds = self._decoded(media)
-        self.disk.put(key, frames, seconds)
+        for path in () if media.data is not None else media.frames or (media.path,):
+            if not path.is_file():
+                raise BadMedia(path, "no such file", "check the dataset's path and media_root")
+        try:
+            settings, part = asked(media, self.settings)
+            key = None if self.disk is None else cache_key(media, settings)
+            if self.disk is not None and key is not None and (found := self.disk.get(key)) is not None:
+                return found
+            frames, seconds = self._decoded(media, settings, part)
+        except BadRequest as error:
+            raise BadMedia(media.path, error.reason, error.write) from error
+        if self.disk is not None and key is not None:
+            self.disk.put(key, frames, seconds)
         return frames, seconds
 
-    def _decoded(self, media: Media) -> tuple[Frames, float]:
+    def _decoded(self, media: Media, settings: MediaSettings, part: Part) -> tuple[Frames, float]:
         if media.kind == "image":
-            return read_picture(media.path, self.settings)
-        decode = _here if self.settings.timeout_s is None else self._decoder.read
-        return read_clip(media.path, self.settings, decode)
+            return read_picture(media.path, settings, media.data)
+        if media.frames:
+            return read_pictures(media.frames, settings, part, media.fps)
+        decode = _here if settings.timeout_s is None else self._decoder.read
+        return read_clip(media.path, settings, decode, part)
 
-    def _keep(self, media: Media, pixels: Pixels) -> None:
+    def _keep(self, name: Media, pixels: Pixels) -> None:
         """Add a result, dropping the longest unused ones; one larger than the cache is not kept."""
         if pixels.frames.nbytes > self.cache_bytes:
             return
-        self._cache[media] = pixels
+        self._cache[name] = pixels
         self.held_bytes += pixels.frames.nbytes
         while self.held_bytes > self.cache_bytes:
             _, dropped = self._cache.popitem(last=False)

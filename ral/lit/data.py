@@ -19,6 +19,7 @@ from ral.data.evidence import evidence_mask
 from ral.data.media import MediaReader
 from ral.data.order import Drawn, Epochs, HeldOut, Sample, Samples, StepSampler, Training
 from ral.data.prompts import render, target
+from ral.lit.handover import Handover, Waiting, only_while_waiting
 from ral.models.processor import Processor
 from ral.types import Example, PromptBatch, UserError
 
@@ -58,17 +59,26 @@ class Abandoned(Exception):
 class Loader(DataLoader[Any]):
     """Its workers never get Ctrl-C or a scheduler's signals, which reach every process of a run: the main one decides.
 
-    They inherit what is blocked here, so this holds while they start, too.
+    They inherit what is blocked here, so this holds while they start, too. One that ends is a UserError; where shared
+    memory is too small for a batch, it is sent by value.
     """
+
+    def __init__(self, samples: Any, *, collate_fn: Callable[[Any], Any], num_workers: int, **options: Any) -> None:
+        collate_fn = Handover(collate_fn) if num_workers else collate_fn
+        super().__init__(samples, collate_fn=collate_fn, num_workers=num_workers, **options)
 
     def __iter__(self) -> Any:
         blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
         resource_tracker.ensure_running()  # its start would unblock two of them
         before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
         try:
-            return super().__iter__()
+            batches: Any = super().__iter__()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self.num_workers == 0:
+            return batches
+        only_while_waiting()
+        return Waiting(batches)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,156 @@
+"""When the frames of a clip are shown, which part of it is asked for, and which frames stand for that part.
+
+Times are seconds from the first frame that a player would show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_HELD = 10.0  # seconds that the last frame may stay where no other stays as long; more is a muxer's slip
+LONGEST_GAP = 3600.0  # seconds between two frames; more are damaged timestamps
+ROUNDED = 1e-3  # seconds by which containers round times
+SOON = 0.5  # seconds before its time from which a frame may stand for a moment
+BEYOND_END = 0.5  # seconds by which a part may end behind the clip: annotations and containers round
+
+
+class BadRequest(ValueError):
+    """What an entry asks for cannot be had of its medium. The message says what and why; `write`: what to do."""
+
+    def __init__(self, reason: str, write: str = "change the entry") -> None:
+        super().__init__(reason, write)
+        self.reason, self.write = reason, write
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is read of a clip: seconds start to end, and how many frames in all. None: its own bound, the settings'."""
+
+    start: float | None = None
+    end: float | None = None
+    count: int | None = None
+
+
+WHOLE = Part()
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """times [T] float64: when each shown frame begins, ascending from 0. seconds: until the last one ends."""
+
+    times: NDArray[np.float64]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames first..last of a timeline are shown between `begin` and `begin` + `seconds`."""
+
+    first: int
+    last: int
+    begin: float
+    seconds: float
+
+    @property
+    def total(self) -> int:
+        return self.last - self.first + 1
+
+
+def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
+    """Seconds that the last frame stays: `held`, its own duration, where that is clearly not the mean gap but possible.
+
+    gaps [T - 1]: seconds between the frames, at least one. None, or a duration that is no more than a rounding error
+    or far longer than any other: the mean gap.
+    """
+    mean = float(gaps.mean())
+    if held is None or not gaps.min() / 2 <= held <= max(float(gaps.max()), LONGEST_HELD):
+        return mean
+    return mean if abs(held - mean) <= mean / 2 else held
+
+
+def timeline(ticks: Sequence[int | None], base: float, held: int | None, rate: float) -> Timeline:
+    """The timeline of frames in the order in which they are shown.
+
+    ticks: their timestamps in units of `base` seconds; None where there is none. held: duration of the last one, in the
+    same units. rate: frames a second, for those without times. ValueError where nothing says how long the clip takes.
+    """
+    own = None if held is None or held <= 0 else held * base
+    if len(ticks) == 1:
+        return Timeline(np.zeros(1), own if own is not None and own <= LONGEST_HELD else 1 / _possible(rate))
+    known = _mended(ticks)
+    if known is None:
+        return Timeline(np.arange(len(ticks)) / _possible(rate), len(ticks) / rate)
+    times = (known - known[0]) * base
+    gaps = np.diff(times)
+    if times[-1] <= 0:
+        raise ValueError("no duration")
+    if gaps.max() > LONGEST_GAP:
+        raise ValueError(f"its timestamps leap by {gaps.max():.0f} s")
+    return Timeline(times, float(times[-1]) + last_held(own, gaps))
+
+
+def _possible(rate: float) -> float:
+    if not rate > 0 or not math.isfinite(rate):
+        raise ValueError("no duration")
+    return rate
+
+
+def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
+    """Ascending timestamps, missing ones laid between their neighbours; None where too little is known.
+
+    Timestamps that all differ, but in another order than the frames, are those of decoding: they are sorted.
+    """
+    places = [n for n, tick in enumerate(ticks) if tick is not None]
+    known = np.array([tick for tick in ticks if tick is not None], dtype=np.float64)
+    if len(known) < 2:
+        return None
+    ascending = bool((np.diff(known) >= 0).all())
+    if len(known) == len(ticks) and not ascending and len(set(ticks)) == len(ticks):
+        return np.sort(known)
+    if not ascending:
+        return None
+    gap = (known[-1] - known[0]) / (places[-1] - places[0])
+    inside = np.interp(np.arange(len(ticks)), places, known)
+    before, after = np.arange(places[0], 0, -1), np.arange(1, len(ticks) - places[-1])
+    inside[: places[0]] = known[0] - gap * before
+    inside[places[-1] + 1 :] = known[-1] + gap * after
+    return inside
+
+
+def span(shown: Timeline, part: Part) -> Span:
+    """The frames shown during a part. BadRequest where the part is not in the clip."""
+    begin, end = part.start or 0.0, shown.seconds if part.end is None else part.end
+    if begin >= shown.seconds - ROUNDED and begin > 0:
+        raise BadRequest(f"asks for a part from {begin:g} s on, but the clip takes {shown.seconds:.6g} s", _PART)
+    if end > shown.seconds + BEYOND_END:
+        raise BadRequest(f"asks for a part that ends at {end:g} s, but the clip takes {shown.seconds:.6g} s", _PART)
+    end = min(end, shown.seconds)
+    first = int(np.searchsorted(shown.times, begin + ROUNDED, side="right")) - 1
+    last = int(np.searchsorted(shown.times, end - ROUNDED, side="left")) - 1
+    return Span(first, max(first, last), begin, end - begin)
+
+
+_PART = "write a start and an end within the clip"
+
+
+def frames_at(shown: Timeline, part: Span, count: int) -> list[int]:
+    """The frames for `count` moments of a span, the first and last frame's and evenly in time between them.
+
+    Of each moment it is the frame that begins nearest to it, where one does so at most SOON and half the way to the
+    next moment later, else the one that is shown. So frames of one rate are those of evenly spaced, rounded numbers.
+    """
+    times, begin = shown.times, max(part.begin, float(shown.times[part.first]))
+    moments, step = np.linspace(begin, max(begin, float(times[part.last])), count, retstep=True)
+    held = (np.searchsorted(times, moments + ROUNDED / 2, side="right") - 1).clip(0)
+    following = (held + 1).clip(max=len(times) - 1)
+    ahead = times[following] - moments
+    soon = (ahead < moments - times[held]) & (ahead <= min(step / 2, SOON))
+    return [int(n) for n in np.where(soon, following, held).clip(part.first, part.last)]

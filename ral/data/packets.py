@@ -1,0 +1,104 @@
+"""What the packets of a clip say about its frames before one is decoded, and the decoded frames, by PyAV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ral.data.clip_times import Timeline, timeline
+
+MOST_MISSING = 0.1  # share of a clip's frames that may be missing or undecodable before it is an error
+INDEXED = {"mov", "matroska"}  # containers in which decord finds frames by their number
+SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one frame a packet
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a clip's video stream holds.
+
+    ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
+    do not tell. held: duration of the last one. rate: frames a second, as the header says. plain: every packet is
+    one shown frame, and decoding may begin at every key frame.
+    """
+
+    ticks: tuple[int, ...] | None
+    held: int | None
+    base: float
+    rate: float
+    plain: bool
+
+    def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
+        """Times of the frames by their packets, or by the timestamps of all decoded frames."""
+        return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """A container and its first video stream that is no cover picture."""
+    import av
+
+    with av.open(str(path)) as container:
+        cover = av.stream.Disposition.attached_pic
+        stream = next((s for s in container.streams.video if not s.disposition & cover), None)
+        if stream is None:
+            raise ValueError("no video stream")
+        yield container, stream
+
+
+def look(path: Path) -> Stream:
+    """Read all packets of a clip. ValueError where there are none, or many that the index names are not there."""
+    with opened(path) as (container, stream):
+        packets = [p for p in container.demux(stream) if p.size or p.pts is not None]
+        _complete(container, stream, sum(bool(p.size) for p in packets))
+        shown = [p for p in packets if p.size and not p.is_discard]
+        rate = float(stream.average_rate or stream.base_rate or 0)
+        base, codec, formats = float(stream.time_base or 0), stream.codec_context.name, container.format.name.split(",")
+    if not shown:
+        raise ValueError("no frames")
+    times = [p.pts for p in shown]
+    if None in times or len(set(times)) < len(times):
+        return Stream(None, None, base, rate, False)
+    sought = not INDEXED.isdisjoint(formats) and codec in SOUGHT
+    last = max(shown, key=lambda p: p.pts)
+    plain = sought and len(shown) == len(packets) and _closed(packets)
+    return Stream(tuple(sorted(times)), last.duration, base, rate, plain)
+
+
+def _complete(container: Any, stream: Any, found: int) -> None:
+    """ValueError where many frames that the container's index (or header) names are not there."""
+    indexed = {"mov", "avi"} & set(container.format.name.split(","))
+    named = len(stream.index_entries) if indexed else stream.frames
+    if found < (1 - MOST_MISSING) * named:
+        raise ValueError(f"cut off: {found} of {named} frames are there")
+
+
+def _closed(packets: list[Any]) -> bool:
+    """Whether no frame before a key frame in the file is shown after it, nor one behind it before it."""
+    latest = key = -float("inf")
+    if not packets[0].is_keyframe:
+        return False
+    for packet in packets:
+        if packet.is_keyframe:
+            if packet.pts <= latest:
+                return False
+            key = packet.pts
+        elif packet.pts <= key:
+            return False
+        latest = max(latest, packet.pts)
+    return True
+
+
+def decoded(path: Path) -> Iterator[Any]:
+    """Every frame that a player would show, in order. A packet that cannot be decoded gives none."""
+    import av
+
+    with opened(path) as (container, stream):
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            yield from frames

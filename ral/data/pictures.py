@@ -1,0 +1,149 @@
+"""Picture files, and pictures in memory -> upright RGB pixels, resized; and pictures in order -> a clip."""
+
+from __future__ import annotations
+
+import re
+import struct
+import warnings
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from ral.data.asked import PICTURES_A_SECOND
+from ral.data.bad import BadSample
+from ral.data.clip_times import BadRequest, Part, Span, Timeline, frames_at, span
+from ral.data.clips import Frames, MediaSettings, fitted, resized, smart_resize
+from ral.data.decoder import reason_of
+
+SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright."""
+REPLACE = "replace or remove the file"
+PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
+NOT_PIXELS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"pHYs", b"sPLT", b"hIST", b"cHRM", b"gAMA", b"sRGB"}
+"""Chunks of a PNG without which its pixels are the same."""
+
+
+class BadMedia(BadSample):
+    """A file that cannot be read as the picture or clip it should be; the message names the file."""
+
+    def __init__(self, path: Path, reason: str, write: str = REPLACE) -> None:
+        named = rf":? ?'?{re.escape(str(path))}'?(\.\.\.)?"  # decoders name the file again
+        super().__init__(path, re.sub(named, "", reason), write, path)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits, fractions up to 1 scaled up."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
+        white = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 255 * (SIXTEEN_BITS if deep else 1)
+        return Image.fromarray((255 * values / white).round().clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """A loaded picture turned as its EXIF says; as it is where the EXIF is damaged, for its pixels are not."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # pillow raises many kinds here too
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def load_picture(path: Path, data: bytes | None = None) -> Image.Image:
+    """An RGB picture, upright; the first frame of an animated one. BadMedia where it cannot be read.
+
+    data: its encoded bytes, where they are not in the file `path`, which then is a name for the message. Above pillow's
+    bound against decompression bombs (179 million pixels) it is refused.
+    """
+    try:
+        try:
+            return _rgb(path if data is None else BytesIO(data))
+        except (ValueError, SyntaxError, OSError):
+            if (bare := _without_words(path, data)) is None:
+                raise
+            return _rgb(BytesIO(bare))
+    except Exception as error:  # pillow's plugins raise many kinds for a damaged file
+        reason = re.sub(r" <_io\.BytesIO[^>]*>", "", reason_of(error))
+        raise BadMedia(path, f"unreadable picture ({reason})") from error
+
+
+def _rgb(source: Path | BytesIO) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # half the bound against bombs, and oddities that pillow copes with
+        with Image.open(source) as image:
+            image.load()
+            return _opaque(_upright(image)).convert("RGB")
+
+
+def _without_words(path: Path, data: bytes | None) -> bytes | None:
+    """A PNG without the chunks of which no pixel depends; None where it is none, or has none of them.
+
+    pillow refuses texts and colour profiles above 1 MB, and damaged ones.
+    """
+    content = path.read_bytes() if data is None else data
+    if not content.startswith(PNG_BEGINS):
+        return None
+    kept, at = [PNG_BEGINS], len(PNG_BEGINS)
+    while at + 8 <= len(content):
+        length, name = struct.unpack_from(">I4s", content, at)
+        end = at + 12 + length  # length, name, what it holds, checksum
+        if name not in NOT_PIXELS:
+            kept.append(content[at:end])
+        at = end
+    bare = b"".join(kept)
+    return bare if len(bare) < len(content) else None
+
+
+def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None) -> tuple[Frames, float]:
+    """A picture as frames [1 H W 3]; it takes 0 seconds."""
+    picture = load_picture(path, data)
+    bounds = (settings.image_min_pixels, settings.image_max_pixels)
+    try:
+        size = smart_resize(picture.height, picture.width, settings.factor, *bounds)
+    except ValueError as error:
+        raise BadMedia(path, str(error), "crop or remove the file") from error
+    return resized(picture, size)[None], 0.0
+
+
+def read_pictures(
+    paths: Sequence[Path], settings: MediaSettings, part: Part, rate: float | None
+) -> tuple[Frames, float]:
+    """Pictures in order as a clip [T H W 3], T even, all of the first one's size, and the seconds that it takes.
+
+    rate: pictures a second; None is two. All are taken, of an odd number the last one twice; above settings.max_frames,
+    or the part's count, as many evenly in time. Raises BadMedia naming the picture, BadRequest for a part not there.
+    """
+    rate = PICTURES_A_SECOND if rate is None else rate
+    shown = Timeline(np.arange(len(paths)) / rate, len(paths) / rate)
+    numbers, seconds = _chosen(shown, span(shown, part), part.count, settings.max_frames // 2 * 2, rate)
+    try:
+        return np.stack(fitted((np.asarray(load_picture(paths[n])) for n in numbers), settings)), seconds
+    except ValueError as error:
+        raise BadMedia(paths[numbers[0]], str(error), "crop or remove the file") from error
+
+
+def _chosen(shown: Timeline, part: Span, count: int | None, most: int, rate: float) -> tuple[list[int], float]:
+    """Which pictures of a part are taken, an even number of them, and the seconds that they stand for."""
+    doubled = part.total + part.total % 2
+    if count is not None and count > doubled:
+        raise BadRequest(f"asks for {count} frames, but {part.total} pictures are there", f"ask for {doubled} at most")
+    if (count or most) < part.total:
+        return frames_at(shown, part, count or most), part.seconds
+    numbers = list(range(part.first, part.last + 1))
+    return numbers + numbers[-1:] * (part.total % 2), doubled / rate

@@ -1,0 +1,127 @@
+"""How batches come from the processes that read ahead: through shared memory, or by value where there is too little.
+
+A process that ends, as by the kernel when memory is short, is one clear error of the run, raised where it waits for it.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from torch import Tensor
+from torch._C import _error_if_any_worker_fails
+
+from ral.types import UserError
+
+DEAD = "DataLoader worker"  # what PyTorch's messages about an ended process begin with
+
+
+def tensors(value: object) -> Iterator[Tensor]:
+    """Every tensor inside dataclasses, dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        yield value
+        return
+    parts: Iterable[object] = ()
+    if is_dataclass(value):
+        parts = (getattr(value, field.name) for field in fields(value))
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        parts = value
+    for part in parts:
+        yield from tensors(part)
+
+
+class ByValue:
+    """A batch that is sent whole, and comes out of the queue as itself with one warning of the reason."""
+
+    def __init__(self, batch: object, reason: str) -> None:
+        self.batch, self.reason = batch, reason
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes, str]]:
+        return received, (pickle.dumps(self.batch, protocol=5), self.reason)
+
+
+def received(content: bytes, reason: str) -> Any:
+    """The batch of a ByValue, where it arrives."""
+    warnings.warn(
+        f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
+        "--shm-size=8g), or set hardware.num_workers=0",
+        stacklevel=2,
+    )
+    return pickle.loads(content)
+
+
+@dataclass
+class Handover:
+    """Collates in a worker, and lays the batch into shared memory, where it is sent from without failing.
+
+    Once that has failed this worker sends every batch by value: each failure leaves a little behind in /dev/shm.
+    """
+
+    collate: Callable[[Any], Any]
+    reason: str = ""
+
+    def __call__(self, samples: Any) -> Any:
+        batch = self.collate(samples)
+        try:
+            for tensor in tensors(batch) if not self.reason else ():
+                tensor.share_memory_()
+        except (RuntimeError, OSError) as error:
+            self.reason = re.sub(r" for file <[^>]*>", "", " ".join(str(error).split()))  # the same for every worker
+        return ByValue(batch, self.reason) if self.reason else batch
+
+
+class Waiting:
+    """Batches of a multi-process iterator. UserError where a process of it has ended; the others are ended then, too.
+
+    PyTorch raises for an ended process at any point of the run; here only while a batch is waited for.
+    """
+
+    now = False  # whether this process is waiting for a batch
+
+    def __init__(self, batches: Any) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Waiting:
+        return self
+
+    def __next__(self) -> Any:
+        Waiting.now = True
+        try:
+            _error_if_any_worker_fails()
+            return next(self.batches)
+        except RuntimeError as error:
+            if not str(error).startswith(DEAD):
+                raise
+            for worker in self.batches._workers:
+                worker.kill()  # they take no other signal
+            reason = " ".join(str(error).split()).removeprefix(f"{DEAD} ").rstrip(". ")
+            raise UserError(
+                f"hardware.num_workers: a process that reads media ended: {reason}; where memory was short (dmesg "
+                "tells), set hardware.num_workers or dataset.media.max_frames lower, then resume=auto"
+            ) from error
+        finally:
+            Waiting.now = False
+
+
+def only_while_waiting() -> None:
+    """Let the handler of ended processes, which PyTorch has just set, run only while a batch is waited for."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    raising = signal.getsignal(signal.SIGCHLD)
+    if not callable(raising) or getattr(raising, "guarded", False):
+        return
+
+    def handler(number: int, frame: Any) -> None:
+        if Waiting.now:
+            raising(number, frame)
+
+    handler.guarded = True  # type: ignore[attr-defined]
+    signal.signal(signal.SIGCHLD, handler)
