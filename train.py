@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
+from ral import run_folder
 from ral.cli import run
 
 if TYPE_CHECKING:
@@ -17,5 +21,10 @@ def main(cfg: DictConfig) -> float | None:
     return train(cfg)
 
 
+def claim(cfg: DictConfig) -> run_folder.Claim:
+    """Make the folder the run's own."""
+    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+
+
 if __name__ == "__main__":
-    run(main, "train")
+    run(main, "train", claim=claim)

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.errors import UserError
+from ral.pretrained_files import check_named
 from ral.schema import Node, Train
 from ral.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
 
@@ -131,6 +132,29 @@ def counts_are_positive(cfg: Node) -> str | None:
         if isinstance(value, int) and value < 1:
             return f"{key}={value} is too small: write 1 or more"
     return None
+
+
+MAX_SEED = 2**42 - 1
+"""Beyond it the generators of data order and rollouts would get more than 64 bits."""
+
+
+def seed_is_in_range(cfg: Node) -> str | None:
+    """What generators take."""
+    seed = cfg.get("seed")
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        return f"seed={seed} is out of range: write 0 to {MAX_SEED}"
+    return None
+
+
+ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
+
+
+def accelerator_is_known(cfg: Node) -> str | None:
+    """What this project runs on."""
+    name = _select(cfg, "hardware.accelerator")
+    if name is None or name in ACCELERATORS:
+        return None
+    return f"hardware.accelerator={name} is unknown: write cpu, gpu or auto"
 
 
 def temperature_is_positive(cfg: Node) -> str | None:
@@ -301,6 +325,8 @@ Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
     counts_are_positive,
+    seed_is_in_range,
+    accelerator_is_known,
     temperature_is_positive,
     bad_share_is_a_share,
     terms_exist,
@@ -328,4 +354,6 @@ def check(cfg: DictConfig, schema: type = Train) -> None:
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)
-    bind_all(tree)
+    if schema is Train:
+        check_named(tree)
+    bind_all(tree)  # imports torch, which takes seconds

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
+from safetensors import SafetensorError
 from transformers.utils.logging import disable_progress_bar
 
+from ral import run_folder as folders
+from ral.config import first_line, plain
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
-from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
+from ral.lit.callbacks import Begin, Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, newest, read, verified
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
@@ -31,6 +37,7 @@ from ral.lit.guards import Skip, Watch
 from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
+from ral.machine import check_devices, check_slurm, srun_tasks
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
@@ -41,6 +48,7 @@ from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.report.environment import write_environment
 from ral.report.page import build as build_report
+from ral.resuming import check_same_experiment, later_schedule
 from ral.rewards.accuracy import check_gold
 from ral.rollout.sampler import PolicySampler
 from ral.types import Example, UserError
@@ -61,26 +69,25 @@ def train(cfg: DictConfig) -> float | None:
     """
     quiet_libraries()
     folder = run_folder()
-    resume = find_checkpoint(cfg.resume, folder)
+    with owned(folder, cfg.resume, bool(cfg.get("overwrite", False))):
+        check_machine(cfg)
+        resume = find_checkpoint(cfg.resume, folder)
+        if resume is not None:
+            check_resumed(cfg, resume)
+        return run_in(cfg, folder, resume)
+
+
+def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
+    """The run, in a folder that is its own."""
     objective = build_objective(cfg.algo)
     data = build_data(cfg, policy := load_policy(cfg), folder)
     module = build_module(cfg, objective, build_models(cfg, policy, objective), folder)
     stop = GentleStop()
     trainer = build_trainer(cfg, folder, resume, stop)
-    if trainer.is_global_zero:
-        OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
-        write_environment(folder)
-    stop.install()
-    try:
-        trainer.fit(module, datamodule=data)
-    except SystemExit:  # Lightning's answer to a second Ctrl-C
-        sys.exit(SIGNALLED + signal.SIGINT)
-    except torch.OutOfMemoryError as error:
-        raise UserError(out_of_memory(cfg, str(error))) from error
-    except Exception as error:
-        raise original(error) from None
-    finally:
-        stop.restore()
+    fit(cfg, trainer, module, data, stop)
+    if trainer.is_global_zero and module.rollout_step >= cfg.max_steps and not (folder / "config.yaml").is_file():
+        write_facts(cfg, folder)  # there was no step to make
+    folders.begin(folder)
     if not stop.hurried:
         finish(cfg, trainer, module, folder)
     elif trainer.is_global_zero:
@@ -89,6 +96,28 @@ def train(cfg: DictConfig) -> float | None:
         sys.exit(SIGNALLED + stop.agreed)
     (evaluations,) = (c for c in trainer.callbacks if isinstance(c, Evaluations))
     return evaluations.latest[1].get(str(cfg.checkpoint.best))
+
+
+def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
+    """Train. UserError where memory, disk or network ends it; SystemExit where a signal does."""
+    stop.install()
+    try:
+        trainer.fit(module, datamodule=data)
+    except SystemExit as left:  # before the first step ours, or Lightning's answer to a second Ctrl-C
+        end_ranks(trainer)
+        sys.exit(SIGNALLED + (stop.left or signal.SIGINT) if left.code else 0)
+    except torch.OutOfMemoryError as error:
+        raise UserError(out_of_memory(cfg, str(error))) from error
+    except Exception as error:
+        raise named_cause(original(error)) from None
+    finally:
+        stop.restore()
+
+
+def end_ranks(trainer: L.Trainer) -> None:
+    """End the ranks that this process started: they would wait for it."""
+    for process in getattr(trainer.strategy.launcher, "procs", ()):
+        process.kill()
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
@@ -109,6 +138,20 @@ def original(error: BaseException) -> BaseException:
     return error
 
 
+def named_cause(error: BaseException) -> BaseException:
+    """The error, or a line that says what to do where the machine is its cause."""
+    text = str(error)
+    if isinstance(error, UserError):
+        return error
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        where = getattr(error, "filename", None) or "the run's folder"
+        return UserError(f"{where}: the disk is full; free some space and go on with resume=auto")
+    if "EADDRINUSE" in text or "address already in use" in text.lower():
+        port = os.environ.get("MASTER_PORT", "")
+        return UserError(f"MASTER_PORT={port}: another process listens there; choose another port, or unset it")
+    return error
+
+
 def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
     """Export hf/ and adapters, write report.html, print where everything is."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -118,14 +161,40 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
     for logger in trainer.loggers:
         logger.finalize("success")
     if trainer.is_global_zero:
-        if cfg.lora.rank:
-            save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
-            state = merged(state, module.policy.network)
-        if cfg.lora.merge or not cfg.lora.rank:
-            module.export(state, folder)
-        report = build_report(folder)
-        print(f"report: {report}")
+        try:
+            export(cfg, module, state, folder)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise not_exported(folder, error) from error
+        print_report(folder)
         print(f"run: {folder}", flush=True)
+
+
+def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
+    """Write adapter/ and hf/, those that the configuration asks for."""
+    if cfg.lora.rank:
+        save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
+        state = merged(state, module.policy.network)
+    if cfg.lora.merge or not cfg.lora.rank:
+        module.export(state, folder)
+
+
+def not_exported(folder: Path, error: Exception) -> UserError:
+    """What to say where the trained model cannot be written; its checkpoint is whole."""
+    reason = first_line(error)
+    return UserError(
+        f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
+        f"then the same command with resume=auto hydra.run.dir={folder} writes it"
+    )
+
+
+def print_report(folder: Path) -> None:
+    """Write report.html and say where it is, or why there is none: the run is whole without it."""
+    try:
+        print(f"report: {build_report(folder)}")
+    except Exception as error:  # whatever it is, it ends no run
+        reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        again = f"python scripts/report.py {folder} writes it again"
+        print(f"warning: report.html could not be written ({reason}); {again}", file=sys.stderr)
 
 
 def build_objective(algo: DictConfig) -> dict[str, Term]:
@@ -311,6 +380,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     profile = [Profile(folder / "profile")] if hardware.profile else []
     start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
+    begin = Begin(write=partial(write_facts, cfg, folder), begun=partial(folders.begin, folder))
     return L.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
@@ -318,7 +388,17 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=hardware.precision,
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, GivesBack(), *start, *watch, *profile],
+        callbacks=[
+            ProgressBar(cfg.max_steps),
+            begin,
+            stop,
+            evaluations,
+            checkpoints,
+            GivesBack(),
+            *start,
+            *watch,
+            *profile,
+        ],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,
@@ -357,16 +437,78 @@ def started_apart() -> bool:
     """Whether torchrun or srun started this process as one of several."""
     env = os.environ
     by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
-    return by_torchrun or ("SLURM_PROCID" in env and int(env.get("SLURM_NTASKS", 1)) > 1)
+    return by_torchrun or srun_tasks(env) > 1
+
+
+@contextmanager
+def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
+    """Hold the folder, unless the command line does so already; one in which no run began is given back as it was."""
+    if not folders.first_rank() or folders.held(folder):
+        yield
+        return
+    claimed = folders.claim_for_run(folder, resume, overwrite)
+    try:
+        yield
+    finally:
+        folders.leave(claimed)
+
+
+def write_facts(cfg: DictConfig, folder: Path) -> None:
+    """config.yaml and environment.json."""
+    OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
+    write_environment(folder)
+
+
+def check_machine(cfg: DictConfig) -> None:
+    """UserError where the machine, or whatever started this process, has not what the configuration asks for."""
+    hardware = cfg.hardware
+    check_slurm(os.environ, hardware.devices, hardware.num_nodes)
+    check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
     if resume is None:
         return None
-    if resume == "auto" and "optuna" in str(HydraConfig.get().sweeper):
+    if resume != "auto":
+        return verified(Path(resume))
+    if "optuna" in str(HydraConfig.get().sweeper):
         raise UserError("resume=auto: a search draws other values for its runs next time; name a checkpoint folder")
-    return newest(folder / "checkpoints") if resume == "auto" else verified(Path(resume))
+    found = newest(folder / "checkpoints")
+    if found is None and folders.first_rank():
+        print(f"resume=auto: no checkpoint in {folder}, so the run begins at step 0", file=sys.stderr)
+    return found
+
+
+def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
+    """UserError where the configuration is not that of the run that the checkpoint is of; says what else changes."""
+    file = checkpoint.absolute().parents[1] / "config.yaml"
+    tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
+    if not file.is_file():
+        tell(f"warning: resume={cfg.resume}: no {file}, so whether its settings were the same is not checked")
+        return
+    old, new, raw = read_config(file), plain(cfg), OmegaConf.to_container(cfg, resolve=False)
+    if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
+        new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
+    check_same_experiment(old, new, raw, plain(cfg).get("resume_changed", ()), str(cfg.resume))
+    step, rate = int(read(checkpoint)["step"]), instantiate(cfg.optim.schedule)
+    steps = old.get("max_steps"), cfg.max_steps
+    if steps[0] is not None and steps[0] != steps[1]:
+        for line in later_schedule(*steps, *(rate(step, max_steps=n) for n in steps)):
+            tell(line)
+    if step >= cfg.max_steps:
+        tell(f"max_steps={cfg.max_steps} is reached: {checkpoint} is of step {step}, so there is nothing to train")
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A run's config.yaml. UserError where it cannot be read."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read ({first_line(error)}): the run cannot be gone on with") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: no configuration of a run: the run cannot be gone on with")
+    return found
 
 
 def quiet_libraries() -> None:

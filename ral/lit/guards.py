@@ -33,6 +33,14 @@ class Skip:
     max_skipped: int
     skipped: int = 0
 
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"skipped": self.skipped}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint: max_skipped is of the whole run."""
+        self.skipped = int(state["skipped"])
+
     def __call__(
         self, norm: Tensor, place: str, parts: Sequence[Experience], losses: Sequence[Mapping[str, Tensor]]
     ) -> bool:
@@ -131,6 +139,14 @@ class Watch(L.Callback):
     console: Console = field(default_factory=lambda: Console(stderr=True))
     steps: list[dict[str, float]] = field(default_factory=list)
     told: set[str] = field(default_factory=set)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the steps that signs look at, and what was told."""
+        return {"steps": [dict(step) for step in self.steps], "told": sorted(self.told)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint: nothing is told twice."""
+        self.steps, self.told = [dict(step) for step in state["steps"]], set(state["told"])
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Look at the step's metrics."""
