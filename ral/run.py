@@ -2,60 +2,45 @@
 
 from __future__ import annotations
 
-import errno
-import logging
-import os
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-import yaml
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
-from safetensors import SafetensorError
-from transformers.utils.logging import disable_progress_bar
+from omegaconf import DictConfig
 
 from ral import run_folder as folders
-from ral.config import first_line, plain
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
+from ral.ending import finish, named_cause, original, out_of_memory
 from ral.lit.callbacks import Begin, Evaluations, GentleStop, Profile, ProgressBar
-from ral.lit.checkpoint import Checkpoints, newest, read, verified
+from ral.lit.checkpoint import Checkpoints, read
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.guards import Skip, Watch
 from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
-from ral.machine import check_devices, check_slurm, srun_tasks
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
-from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
+from ral.models.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.resting import Resting
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
-from ral.report.environment import write_environment
-from ral.report.page import build as build_report
-from ral.resuming import check_same_experiment, later_schedule
 from ral.rewards.accuracy import check_gold
 from ral.rollout.sampler import PolicySampler
+from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
 from ral.types import Example, UserError
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER_VARIABLE = "RAL_RUN_FOLDER"
-"""Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
 RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
 SIGNALLED = 128
@@ -118,83 +103,6 @@ def end_ranks(trainer: L.Trainer) -> None:
     """End the ranks that this process started: they would wait for it."""
     for process in getattr(trainer.strategy.launcher, "procs", ()):
         process.kill()
-
-
-def out_of_memory(cfg: DictConfig, reason: str) -> str:
-    """What would lower a run's memory, by the settings that are not at their lowest yet."""
-    hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
-    ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
-    ways = ways if hardware.micro_batch_prompts > 1 else []
-    ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
-    ways += [] if "bf16" in str(hardware.precision) else ["hardware.precision=bf16-mixed"]
-    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
-    return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
-
-
-def original(error: BaseException) -> BaseException:
-    """The exception that ended a run: Lightning's teardown may raise another on top of it."""
-    if "combined_loader" in str(error) and error.__context__ is not None:
-        return error.__context__
-    return error
-
-
-def named_cause(error: BaseException) -> BaseException:
-    """The error, or a line that says what to do where the machine is its cause."""
-    text = str(error)
-    if isinstance(error, UserError):
-        return error
-    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
-        where = getattr(error, "filename", None) or "the run's folder"
-        return UserError(f"{where}: the disk is full; free some space and go on with resume=auto")
-    if "EADDRINUSE" in text or "address already in use" in text.lower():
-        port = os.environ.get("MASTER_PORT", "")
-        return UserError(f"MASTER_PORT={port}: another process listens there; choose another port, or unset it")
-    return error
-
-
-def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Export hf/ and adapters, write report.html, print where everything is."""
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-
-    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state: dict[str, Any] = get_model_state_dict(module.policy.network, options=whole)
-    for logger in trainer.loggers:
-        logger.finalize("success")
-    if trainer.is_global_zero:
-        try:
-            export(cfg, module, state, folder)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise not_exported(folder, error) from error
-        print_report(folder)
-        print(f"run: {folder}", flush=True)
-
-
-def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
-    """Write adapter/ and hf/, those that the configuration asks for."""
-    if cfg.lora.rank:
-        save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
-        state = merged(state, module.policy.network)
-    if cfg.lora.merge or not cfg.lora.rank:
-        module.export(state, folder)
-
-
-def not_exported(folder: Path, error: Exception) -> UserError:
-    """What to say where the trained model cannot be written; its checkpoint is whole."""
-    reason = first_line(error)
-    return UserError(
-        f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
-        f"then the same command with resume=auto hydra.run.dir={folder} writes it"
-    )
-
-
-def print_report(folder: Path) -> None:
-    """Write report.html and say where it is, or why there is none: the run is whole without it."""
-    try:
-        print(f"report: {build_report(folder)}")
-    except Exception as error:  # whatever it is, it ends no run
-        reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
-        again = f"python scripts/report.py {folder} writes it again"
-        print(f"warning: report.html could not be written ({reason}); {again}", file=sys.stderr)
 
 
 def build_objective(algo: DictConfig) -> dict[str, Term]:
@@ -408,112 +316,3 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         inference_mode=False,
         default_root_dir=folder,
     )
-
-
-def run_folder() -> Path:
-    """The run's folder, the same for every rank. UserError where it cannot be written.
-
-    Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
-    """
-    rank = int(os.environ.get("LOCAL_RANK", 0))
-    given = os.environ.get(FOLDER_VARIABLE) if rank else None
-    hydra = HydraConfig.get()  # of a sweep the launcher named the folder
-    named = hydra.mode == RunMode.MULTIRUN or any(key.startswith("hydra.run.dir=") for key in hydra.overrides.hydra)
-    if given is None and started_apart() and not named:
-        raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
-    folder = Path(given or hydra.runtime.output_dir).absolute()
-    os.environ[FOLDER_VARIABLE] = str(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable_{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"hydra.run.dir={folder}: cannot be written ({error.strerror}): name another folder") from error
-    return folder
-
-
-def started_apart() -> bool:
-    """Whether torchrun or srun started this process as one of several."""
-    env = os.environ
-    by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
-    return by_torchrun or srun_tasks(env) > 1
-
-
-@contextmanager
-def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
-    """Hold the folder, unless the command line does so already; one in which no run began is given back as it was."""
-    if not folders.first_rank() or folders.held(folder):
-        yield
-        return
-    claimed = folders.claim_for_run(folder, resume, overwrite)
-    try:
-        yield
-    finally:
-        folders.leave(claimed)
-
-
-def write_facts(cfg: DictConfig, folder: Path) -> None:
-    """config.yaml and environment.json."""
-    OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
-    write_environment(folder)
-
-
-def check_machine(cfg: DictConfig) -> None:
-    """UserError where the machine, or whatever started this process, has not what the configuration asks for."""
-    hardware = cfg.hardware
-    check_slurm(os.environ, hardware.devices, hardware.num_nodes)
-    check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
-
-
-def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
-    """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
-    if resume is None:
-        return None
-    if resume != "auto":
-        return verified(Path(resume))
-    if "optuna" in str(HydraConfig.get().sweeper):
-        raise UserError("resume=auto: a search draws other values for its runs next time; name a checkpoint folder")
-    found = newest(folder / "checkpoints")
-    if found is None and folders.first_rank():
-        print(f"resume=auto: no checkpoint in {folder}, so the run begins at step 0", file=sys.stderr)
-    return found
-
-
-def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
-    """UserError where the configuration is not that of the run that the checkpoint is of; says what else changes."""
-    file = checkpoint.absolute().parents[1] / "config.yaml"
-    tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
-    if not file.is_file():
-        tell(f"warning: resume={cfg.resume}: no {file}, so whether its settings were the same is not checked")
-        return
-    old, new, raw = read_config(file), plain(cfg), OmegaConf.to_container(cfg, resolve=False)
-    if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
-        new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
-    check_same_experiment(old, new, raw, plain(cfg).get("resume_changed", ()), str(cfg.resume))
-    step, rate = int(read(checkpoint)["step"]), instantiate(cfg.optim.schedule)
-    steps = old.get("max_steps"), cfg.max_steps
-    if steps[0] is not None and steps[0] != steps[1]:
-        for line in later_schedule(*steps, *(rate(step, max_steps=n) for n in steps)):
-            tell(line)
-    if step >= cfg.max_steps:
-        tell(f"max_steps={cfg.max_steps} is reached: {checkpoint} is of step {step}, so there is nothing to train")
-
-
-def read_config(file: Path) -> dict[str, Any]:
-    """A run's config.yaml. UserError where it cannot be read."""
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: cannot be read ({first_line(error)}): the run cannot be gone on with") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file}: no configuration of a run: the run cannot be gone on with")
-    return found
-
-
-def quiet_libraries() -> None:
-    """Silence the chatter that does not concern a user; errors and warnings of ours stay."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    disable_progress_bar()  # of loading and writing weights
