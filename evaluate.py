@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ral import run_folder
 from ral.cli import run
 from ral.config import bind_targets, check_schema, plain
 from ral.errors import UserError
@@ -92,6 +94,7 @@ def check(cfg: DictConfig) -> None:
         media = tree["media"] | (task.get("media") or {})
         check_schema(media, Media, f"benchmark.tasks.{name}.media.")
     check_values(tree)
+    check_folder(tree["checkpoint"], "checkpoint")  # before torch is imported, which takes seconds
     bind_targets(cfg)
 
 
@@ -114,5 +117,10 @@ def main(cfg: DictConfig) -> None:
     evaluate(cfg)
 
 
+def claim(cfg: DictConfig) -> run_folder.Claim:
+    """Make the folder this evaluation's own, while it is at work."""
+    return run_folder.claim(Path(cfg.output), "output")
+
+
 if __name__ == "__main__":
-    run(main, "evaluate", check=check)
+    run(main, "evaluate", check=check, claim=claim)

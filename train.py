@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.hydra_config import HydraConfig
+
+from ral import run_folder
 from ral.cli import run
 from ral.config import check
 from ral.pretrained_files import check_named
@@ -20,5 +24,10 @@ def main(cfg: DictConfig) -> float | None:
     return train(cfg)
 
 
+def claim(cfg: DictConfig) -> run_folder.Claim:
+    """Make the folder the run's own."""
+    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+
+
 if __name__ == "__main__":
-    run(main, "train", check=partial(check, files=check_named))
+    run(main, "train", check=partial(check, files=check_named), claim=claim)

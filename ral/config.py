@@ -130,6 +130,29 @@ def counts_are_positive(cfg: Node) -> str | None:
     return None
 
 
+MAX_SEED = 2**42 - 1
+"""Beyond it the generators of data order and rollouts would get more than 64 bits."""
+
+
+def seed_is_in_range(cfg: Node) -> str | None:
+    """What generators take."""
+    seed = cfg.get("seed")
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        return f"seed={seed} is out of range: write 0 to {MAX_SEED}"
+    return None
+
+
+ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
+
+
+def accelerator_is_known(cfg: Node) -> str | None:
+    """What this project runs on."""
+    name = _select(cfg, "hardware.accelerator")
+    if name is None or name in ACCELERATORS:
+        return None
+    return f"hardware.accelerator={name} is unknown: write cpu, gpu or auto"
+
+
 def temperature_is_positive(cfg: Node) -> str | None:
     """Log-probs are divided by the temperature."""
     value = _select(cfg, "algo.temperature")
@@ -254,6 +277,8 @@ Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
     counts_are_positive,
+    seed_is_in_range,
+    accelerator_is_known,
     temperature_is_positive,
     bad_share_is_a_share,
     terms_exist,
@@ -290,3 +315,9 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         for line in filter(None, (*doubts(tree), starts_moving(tree))):
             print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def precision_of(hardware: Node) -> str:
+    """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
+    auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
+    return auto if hardware["precision"] == "auto" else str(hardware["precision"])

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.utils.logging import disable_progress_bar
 
+from ral import run_folder
 from ral.benchmarks import records
 from ral.benchmarks.items import Item
 from ral.benchmarks.own import bare_words
@@ -49,6 +50,7 @@ def evaluate(cfg: DictConfig) -> None:
     for template in {template_of(cfg, task) for task in tasks.values()} - {AS_ASKED}:
         load_template(template)
     policy, folder = load_policy(cfg), Path(cfg.output)
+    run_folder.begin(folder)
     results = []
     for name, items in sources.items():
         results.append(run(cfg, policy, name, items, folder / name if len(tasks) > 1 else folder))

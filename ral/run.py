@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,17 +11,17 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
-from transformers.utils.logging import disable_progress_bar
+from omegaconf import DictConfig
 
+from ral import run_folder as folders
+from ral.config import precision_of
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
-from ral.lit.callbacks import Evaluations, GentleStop, Profile, ProgressBar
-from ral.lit.checkpoint import Checkpoints, newest, read, verified
+from ral.ending import finish, named_cause, original, out_of_memory
+from ral.lit.callbacks import Begin, Evaluations, GentleStop, Profile, ProgressBar
+from ral.lit.checkpoint import Checkpoints, read
 from ral.lit.data import Collate, PromptData
 from ral.lit.experience import Forward
 from ral.lit.guards import Skip, Watch
@@ -35,21 +32,18 @@ from ral.models.adapter_files import read_adapters
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
 from ral.models.loading import named
-from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
+from ral.models.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.resting import Resting
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.pretrained_files import find
-from ral.report.environment import write_environment
-from ral.report.page import build as build_report
 from ral.rewards.accuracy import check_gold
 from ral.rollout.sampler import PolicySampler
+from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
 from ral.types import Example, UserError
 
-FOLDER_VARIABLE = "RAL_RUN_FOLDER"
-"""Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
 RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
 LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
@@ -70,26 +64,25 @@ def train(cfg: DictConfig) -> float | None:
     """
     quiet_libraries()
     folder = run_folder()
-    resume = find_checkpoint(cfg.resume, folder)
+    with owned(folder, cfg.resume, bool(cfg.get("overwrite", False))):
+        check_machine(cfg)
+        resume = find_checkpoint(cfg.resume, folder)
+        if resume is not None:
+            check_resumed(cfg, resume)
+        return run_in(cfg, folder, resume)
+
+
+def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
+    """The run, in a folder that is its own."""
     objective = build_objective(cfg.algo)
     data = build_data(cfg, policy := load_policy(cfg), folder)
     module = build_module(cfg, objective, build_models(cfg, policy, objective), folder)
     stop = GentleStop()
     trainer = build_trainer(cfg, folder, resume, stop)
-    if trainer.is_global_zero:
-        OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
-        write_environment(folder)
-    stop.install()
-    try:
-        trainer.fit(module, datamodule=data)
-    except SystemExit:  # Lightning's answer to a second Ctrl-C
-        sys.exit(SIGNALLED + signal.SIGINT)
-    except torch.OutOfMemoryError as error:
-        raise UserError(out_of_memory(cfg, str(error))) from error
-    except Exception as error:
-        raise original(error) from None
-    finally:
-        stop.restore()
+    fit(cfg, trainer, module, data, stop)
+    if trainer.is_global_zero and module.rollout_step >= cfg.max_steps and not (folder / "config.yaml").is_file():
+        write_facts(cfg, folder)  # there was no step to make
+    folders.begin(folder)
     if not stop.hurried:
         finish(cfg, trainer, module, folder)
     elif trainer.is_global_zero:
@@ -100,41 +93,26 @@ def train(cfg: DictConfig) -> float | None:
     return evaluations.latest[1].get(str(cfg.checkpoint.best))
 
 
-def out_of_memory(cfg: DictConfig, reason: str) -> str:
-    """What would lower a run's memory, by the settings that are not at their lowest yet."""
-    hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
-    ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
-    ways = ways if hardware.micro_batch_prompts > 1 else []
-    ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
-    ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
-    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
-    return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
+def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
+    """Train. UserError where memory, disk or network ends it; SystemExit where a signal does."""
+    stop.install()
+    try:
+        trainer.fit(module, datamodule=data)
+    except SystemExit as left:  # before the first step ours, or Lightning's answer to a second Ctrl-C
+        end_ranks(trainer)
+        sys.exit(SIGNALLED + (stop.left or signal.SIGINT) if left.code else 0)
+    except torch.OutOfMemoryError as error:
+        raise UserError(out_of_memory(cfg, str(error))) from error
+    except Exception as error:
+        raise named_cause(original(error)) from None
+    finally:
+        stop.restore()
 
 
-def original(error: BaseException) -> BaseException:
-    """The exception that ended a run: Lightning's teardown may raise another on top of it."""
-    if "combined_loader" in str(error) and error.__context__ is not None:
-        return error.__context__
-    return error
-
-
-def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Export hf/ and adapters, write report.html, print where everything is."""
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-
-    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    state: dict[str, Any] = get_model_state_dict(module.policy.network, options=whole)
-    for logger in trainer.loggers:
-        logger.finalize("success")
-    if trainer.is_global_zero:
-        if cfg.lora.rank:
-            save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
-            state = merged(state, module.policy.network)
-        if cfg.lora.merge or not cfg.lora.rank:
-            module.export(state, folder)
-        report = build_report(folder)
-        print(f"report: {report}")
-        print(f"run: {folder}", flush=True)
+def end_ranks(trainer: L.Trainer) -> None:
+    """End the ranks that this process started: they would wait for it."""
+    for process in getattr(trainer.strategy.launcher, "procs", ()):
+        process.kill()
 
 
 def build_objective(algo: DictConfig) -> dict[str, Term]:
@@ -335,6 +313,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     profile = [Profile(folder / "profile")] if hardware.profile else []
     start = [StartCheck()] if cfg.start_check and cfg.algo.rollouts else []
     loggers = [instantiate(node)(folder, cfg.name, first_step) for node in cfg.logger.values()]
+    begin = Begin(write=partial(write_facts, cfg, folder), begun=partial(folders.begin, folder))
     return L.Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
@@ -342,7 +321,17 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=precision_of(hardware),
         logger=loggers,
-        callbacks=[ProgressBar(cfg.max_steps), stop, evaluations, checkpoints, GivesBack(), *start, *watch, *profile],
+        callbacks=[
+            ProgressBar(cfg.max_steps),
+            begin,
+            stop,
+            evaluations,
+            checkpoints,
+            GivesBack(),
+            *start,
+            *watch,
+            *profile,
+        ],
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,
@@ -354,60 +343,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
     )
 
 
-def precision_of(hardware: DictConfig) -> Any:
-    """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
-    auto = "bf16-mixed" if hardware.dtype == "bfloat16" else "32-true"
-    return auto if hardware.precision == "auto" else hardware.precision
-
-
 def max_log_prob_gap(cfg: DictConfig) -> float:
     """The bound of diagnostics.max_log_prob_gap; null stands for that of the arithmetic."""
     given = cfg.diagnostics.max_log_prob_gap
     return LOG_PROB_GAPS[precision_of(cfg.hardware)] if given is None else float(given)
-
-
-def run_folder() -> Path:
-    """The run's folder, the same for every rank. UserError where it cannot be written.
-
-    Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
-    """
-    rank = int(os.environ.get("LOCAL_RANK", 0))
-    given = os.environ.get(FOLDER_VARIABLE) if rank else None
-    hydra = HydraConfig.get()  # of a sweep the launcher named the folder
-    named = hydra.mode == RunMode.MULTIRUN or any(key.startswith("hydra.run.dir=") for key in hydra.overrides.hydra)
-    if given is None and started_apart() and not named:
-        raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
-    folder = Path(given or hydra.runtime.output_dir).absolute()
-    os.environ[FOLDER_VARIABLE] = str(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable_{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"hydra.run.dir={folder}: cannot be written ({error.strerror}): name another folder") from error
-    return folder
-
-
-def started_apart() -> bool:
-    """Whether torchrun or srun started this process as one of several."""
-    env = os.environ
-    by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
-    return by_torchrun or ("SLURM_PROCID" in env and int(env.get("SLURM_NTASKS", 1)) > 1)
-
-
-def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
-    """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
-    if resume is None:
-        return None
-    if resume == "auto" and "optuna" in str(HydraConfig.get().sweeper):
-        raise UserError("resume=auto: a search draws other values for its runs next time; name a checkpoint folder")
-    return newest(folder / "checkpoints") if resume == "auto" else verified(Path(resume))
-
-
-def quiet_libraries() -> None:
-    """Silence the chatter that does not concern a user; errors and warnings of ours stay."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    disable_progress_bar()  # of loading and writing weights

@@ -5,6 +5,7 @@ A field without default must be in the configuration. A group may hold nodes wit
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -151,3 +152,5 @@ class Train:
     checkpoint: Checkpoint
     diagnostics: Node
     guard: Guard
+    resume_changed: list[str] | str = dataclasses.field(default_factory=list)
+    overwrite: bool = False

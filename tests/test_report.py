@@ -20,6 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
+from ral.report import panels
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
 from ral.report.overlay import enlarge, outline, overlay
 from ral.report.page import build
@@ -176,45 +177,118 @@ def test_an_interrupted_run_shows_what_there_is(make_run: Callable[..., Path]) -
     assert html.count("<article") == 8 and "attention before" in html and "attention after" not in html
 
 
-def test_a_line_cut_off_at_the_end_is_noted_and_one_inside_is_an_error(make_run: Callable[..., Path]) -> None:
+def test_a_line_cut_off_at_the_end_is_noted_and_one_inside_is_left_out(
+    make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = make_run()
     metrics = folder / "metrics.jsonl"
     whole = metrics.read_text()
     metrics.write_text(whole + '{"step": 13, "train/rew')
     assert "The last line of metrics.jsonl was cut off" in page(folder)
-    metrics.write_text('{"step": 13, "train/rew\n' + whole)
-    with pytest.raises(UserError, match=r"metrics\.jsonl line 1: not valid JSON"):
-        build(folder)
+    assert not capsys.readouterr().err
+    metrics.write_text('{"step": 13, "train/rew\n[1]\n' + whole)
+    html = page(folder)
+    assert "metrics.jsonl line 1: not valid JSON" in html and "line 2: must be an object" in html
+    assert "<h3>Reward</h3>" in html
+    warned = capsys.readouterr().err
+    assert warned.startswith("warning: report: ") and "(2 such" in warned and warned.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "metrics.jsonl"])
-def test_no_run_folder_is_an_error_that_names_it(make_run: Callable[..., Path], name: str) -> None:
+def test_no_run_folder_is_an_error_that_names_it(make_run: Callable[..., Path]) -> None:
     folder = make_run()
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=re.escape(f"{folder}: no {name}")):
+    (folder / "config.yaml").unlink()
+    with pytest.raises(UserError, match=re.escape(f"{folder}: no config.yaml")):
         build(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("metrics.jsonl", None, "metrics.jsonl is missing"),
+        ("metrics.jsonl", "", "metrics.jsonl is empty"),
+        ("metrics.jsonl", '{"step": 1, "train/reward": NaN}\n{"train/reward": 1}\n{"step": "x"}\n', "Curves"),
+        ("metrics.jsonl", '{"step": 1, "train/kl": 1e308}\n{"step": 2, "train/kl": -1e308}\n', "Curves"),
+        ("config.yaml", "a: [1", "not valid yaml"),
+        ("config.yaml", "- 1", "must be a mapping"),
+        ("environment.json", "[]", "must be one object"),
+        ("eval/after.jsonl", "", "after.jsonl is empty"),
+        (".hydra/hydra.yaml", "hydra: 3", "unknown shape"),
+    ],
+)
+def test_no_content_of_a_file_ends_the_page(
+    make_run: Callable[..., Path], name: str, text: str | None, said: str
+) -> None:
+    folder = make_run(count=4)
+    (folder / name).parent.mkdir(exist_ok=True)
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(text)
+    assert said in page(folder)
+
+
+def test_a_panel_that_cannot_be_drawn_is_named_and_the_others_stand(
+    make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(lines: list[Series], theme: Any) -> bytes:
+        if lines[0].name == "KL":
+            raise ZeroDivisionError("by zero")
+        return panel(lines, theme)
+
+    monkeypatch.setattr(panels, "panel", broken)
+    html = page(make_run(count=4))
+    assert "the panel Distance from the start could not be drawn (ZeroDivisionError: by zero)" in html
+    assert "<h3>Reward</h3>" in html and "<h3>Distance from the start</h3>" not in html
+    assert "Distance from the start" in capsys.readouterr().err
+
+
+def test_items_that_share_a_uid_are_told_apart_by_order(make_run: Callable[..., Path]) -> None:
+    """LLaVA's files repeat the id of the picture."""
+    folder = make_run()
+    for name, right in (("before", [False, False, True]), ("after", [True, False, True])):
+        write_lines(folder / f"eval/{name}.jsonl", [{**row(1, r, folder), "uid": "same"} for r in right])
+    html = page(folder)
+    assert "on 3 evaluation items" in html and "from 33.3% to 66.7%" in html and "same (3)" in html
+    assert "1 uids occur more than once, such as same" in html
+
+
+@pytest.mark.parametrize("without", ["format", "grounding", "attention", "evidence", "options", "answer", "media"])
+def test_records_without_a_field_that_not_every_run_has(
+    make_run: Callable[..., Path], without: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run()
+    for name in ("before", "after"):
+        rows = [row(i, i % 2 == 0, folder) for i in range(4)]
+        write_lines(folder / f"eval/{name}.jsonl", [{k: v for k, v in r.items() if k != without} for r in rows])
+    assert "on 4 evaluation items" in page(folder)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
         ("accuracy", None, "field accuracy is None"),
-        ("data_type", "audio", "field data_type is 'audio'"),
+        ("accuracy", float("nan"), "field accuracy is nan"),
+        ("uid", None, "field uid is missing"),
+        ("data_type", "audio", "field data_type is &#39;audio&#39;"),
         ("question", None, "field question is missing"),
+        ("format", "good", "field format is &#39;good&#39;"),
         ("evidence", [{"box": [0, 1]}], "field evidence"),
         ("attention", {"grid": [1, 2, 2], "weights": [1.0]}, "1 weights for grid 1x2x2"),
         ("attention", {"grid": [1, 1, 2], "weights": [1.5, -0.5]}, "negative"),
     ],
 )
-def test_damaged_items_name_file_line_and_field(
+def test_damaged_items_are_named_by_file_line_and_field(
     make_run: Callable[..., Path], field: str, value: Any, message: str
 ) -> None:
+    """Without uid or accuracy the item is left out, else the field alone."""
     folder = make_run()
     rows = [row(i, True, folder) for i in range(3)]
     rows[1][field] = value
     write_lines(folder / "eval/after.jsonl", rows)
-    with pytest.raises(UserError, match=r"after\.jsonl line 2: .*" + re.escape(message)):
-        build(folder)
+    html = page(folder)
+    assert re.search(r"Left out: [^<]*after\.jsonl line 2: [^<]*" + re.escape(message), html), html[:4000]
+    assert f"on {2 if field in ('uid', 'accuracy') else 3} evaluation items" in html
 
 
 def test_hostile_text_is_escaped_everywhere(make_run: Callable[..., Path]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from conftest import finish
 from hydra.types import RunMode
 
-from ral import sweeps
+from ral import run_folder, sweeps
 
 LAUNCHERS = [
     "basic",
@@ -113,7 +113,7 @@ def test_a_search_cannot_be_resumed_by_folder(command: list[str], tmp_path: Path
 @pytest.fixture
 def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """error.txt of a run that this process is given by a launcher."""
-    for name in sweeps.RANK_VARIABLES:
+    for name in run_folder.RANK_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     run = tmp_path / "deep" / "0"
     (run / ".hydra").mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,6 +16,31 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ral.lit.data import Abandoned, gather
+
+
+class Begin(L.Callback):
+    """Marks where a run begins: `write` is called before its first evaluation, `begun` before its first step.
+
+    Both are called on rank 0, `begun` once; a run with no step left to make begins at its end.
+    """
+
+    def __init__(self, write: Callable[[], None], begun: Callable[[], None]) -> None:
+        self.write, self.begun = write, begun
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """The checkpoint is restored by now, so what is written is of a run that can go on."""
+        if trainer.is_global_zero:
+            self.write()
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """The first step has its data."""
+        if trainer.is_global_zero:
+            self.begun()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """There was no step to make."""
+        if trainer.is_global_zero:
+            self.begun()
 
 
 class ProgressBar(L.Callback):
@@ -171,8 +196,15 @@ def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {f"eval/grounding_layer_{k}": sum(values) / len(values) for k, values in enumerate(columns)}
 
 
+EXIT = 128
+"""Exit code of a process that a signal ended, less the signal's number."""
+
+
 class GentleStop(L.Callback):
-    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save and leave. A second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save and leave. A second Ctrl-C stops at once.
+
+    Before the first step there is nothing to finish: SystemExit at once. left: the signal of such an end.
+    """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -181,6 +213,7 @@ class GentleStop(L.Callback):
         self.agreed: int | None = None  # of all ranks
         self.console = console or Console(stderr=True)
         self.previous: dict[int, Any] = {}
+        self.stepped, self.left = False, 0
 
     def install(self) -> None:
         """Catch the signals (main thread only)."""
@@ -213,8 +246,16 @@ class GentleStop(L.Callback):
                 raise KeyboardInterrupt
             return  # schedulers may ask more than once
         self.requested = number
+        if not self.stepped:
+            self.left = number
+            self.console.print("stopped before the first step: nothing is left to save", highlight=False)
+            raise SystemExit(EXIT + number)
         again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
         self.console.print(f"stopping after this step{again}", highlight=False)
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+        """From here on there is a step to finish."""
+        self.stepped = True
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
         """Stop here if any rank was asked to; all agree on the signal, since one that is alone would hang."""

@@ -1,8 +1,8 @@
 """Checkpoints of a run: trained weights, optimizer, step. Written aside, then renamed: a name means a whole one.
 
 What a step does depends on seed, step and weights alone (rollout generators, data order and schedule are functions of
-the step), so these three, and the bad entries met so far, are all that an exact resume needs. Frozen weights come from
-model.pretrained again.
+the step), so these three, the bad entries met so far and what the guards remember are all that an exact resume needs.
+Frozen weights come from model.pretrained again.
 """
 
 from __future__ import annotations
@@ -150,6 +150,8 @@ def newest(root: Path) -> Path | None:
 def verified(folder: Path) -> Path:
     """The checkpoint folder. UserError where there is none, or a damaged one."""
     if not (folder / FILE).is_file():
+        if steps := saved(folder / "checkpoints") or saved(folder):
+            raise UserError(f"resume={folder}: that is no checkpoint but the folder of some: write resume={steps[-1]}")
         raise UserError(
             f"resume={folder}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
         )
@@ -180,14 +182,33 @@ def restore_sharded(module: Any, folder: Path) -> None:
 def restore(module: Any, state: dict[str, Any]) -> None:
     """Put a whole state back into a PolicyModule whose optimizer exists."""
     network = module.policy.network
-    missing = {n for n, _ in module.policy.trained_parameters()} - set(state["weights"]["policy"])
-    if missing:
-        raise UserError(f"resume: the checkpoint has no weights for {sorted(missing)[0]}: it is of another model")
+    fits(dict(module.policy.trained_parameters()), state["weights"]["policy"])
     set_model_state_dict(network, state["weights"]["policy"], options=LOADED)
     if "ema" in module.others and "ema" in state["weights"]:
         set_model_state_dict(module.others["ema"].network, state["weights"]["ema"], options=LOADED)
     optimizer = module.optimizers(use_pl_optimizer=False)
     set_optimizer_state_dict(network, optimizer, state["optimizer"], options=LOADED)
+
+
+def fits(trained: Mapping[str, torch.Tensor], held: Mapping[str, torch.Tensor]) -> None:
+    """UserError where a checkpoint's weights are not exactly those that this run trains, in name and shape."""
+    of_another = "the checkpoint is of another model, or of other trained weights (lora, model.freeze_vision)"
+    for one, other, words in (
+        (trained, held, "has no weights for"),
+        (held, trained, "has weights that are not trained:"),
+    ):
+        if names := sorted(one.keys() - other.keys()):
+            raise UserError(f"resume: {of_another}: it {words} {names[0]} ({len(names)} such)")
+    for name, weight in trained.items():
+        if weight.shape != held[name].shape:
+            shapes = f"{tuple(held[name].shape)} there, {tuple(weight.shape)} here"
+            raise UserError(f"resume: {of_another}: {name} is {shapes}")
+
+
+def remembering(trainer: L.Trainer, module: Any) -> dict[str, Any]:
+    """What else has something to remember from one step to the next, by name: objects with state() and restore()."""
+    watching = [*trainer.callbacks, module.guard]
+    return {type(each).__name__: each for each in watching if hasattr(each, "state") and hasattr(each, "restore")}
 
 
 class Checkpoints(L.Callback):
@@ -222,7 +243,12 @@ class Checkpoints(L.Callback):
         module.rollout_step = int(state["step"])
         if "data" in state:  # not in those of 0.1.0
             trainer.datamodule.ledger.restore(state["data"])
+        for name, each in remembering(trainer, module).items():
+            if name in state.get("remembered", {}):  # older ones lack it
+                each.restore(state["remembered"][name])
         self.highest = state.get("best", {})
+        if self.highest.get("metric") != self.best:  # another metric's values cannot be compared with
+            self.highest = {}
         self.evaluations.latest = (state.get("evaluated", module.rollout_step), {})
         trainer.datamodule.first_step = module.rollout_step
         self.saved = module.rollout_step
@@ -266,6 +292,7 @@ class Checkpoints(L.Callback):
         self.saved = step  # a failure is not tried again on the way out
         facts = {"step": step, "data": trainer.datamodule.ledger.state()}
         facts |= {"best": self.highest, "evaluated": self.evaluations.latest[0]}
+        facts |= {"remembered": {name: each.state() for name, each in remembering(trainer, module).items()}}
         folder, first = self.root / f"step_{step:06d}", trainer.is_global_zero
         if self.sharded:
             save_sharded(module, facts, folder, first)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import netrc
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,18 @@ class JsonLines(Logger):
         super().__init__()
         self.path = folder / "metrics.jsonl"
         self.last: dict[str, Any] = {}
-        self.offset = 0
-        if rank_zero_only.rank == 0:
-            self._start(first_step)
+        self.offset, self.first_step = 0, first_step
+        self.started = False
 
     def _start(self, first_step: int) -> None:
-        """Keep the lines up to first_step."""
+        """Keep the lines up to first_step. Not before there is something to log: a run may fail to start."""
+        self.started = True
         lines = self.path.read_text().splitlines() if first_step and self.path.exists() else []
-        kept = [record for record in map(parse, lines) if record and record["step"] <= first_step]
+        kept = [record for record in map(parse, lines) if record and record.get("step", math.inf) <= first_step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        self.path.write_text(text)
+        aside = self.path.with_suffix(".partial")
+        aside.write_text(text)
+        aside.replace(self.path)
         self.last = kept[-1] if kept else {}
         self.offset = len(text) - (len(json.dumps(self.last)) + 1 if kept else 0)
 
@@ -60,6 +64,8 @@ class JsonLines(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Write the values of a step, together with what is there of it already."""
+        if not self.started:
+            self._start(self.first_step)
         same = self.last.get("step") == step
         self.last = (self.last if same else {"step": step}) | dict(metrics)
         with self.path.open("r+") as file:
@@ -71,9 +77,10 @@ class JsonLines(Logger):
 def parse(line: str) -> dict[str, Any]:
     """The object of a line; {} for one that a killed run did not finish (only lines after its checkpoint can be)."""
     try:
-        return json.loads(line)
+        found = json.loads(line)
     except json.JSONDecodeError:
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def has_key() -> bool:
@@ -123,15 +130,35 @@ class Wandb(WandbLogger):
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
         """The first SHOWN records of an evaluation (docs/outputs.md), with the picture overlaid by attention."""
+        with told("the table of completions is left out"):
+            self._log_records(records, step, read)
+
+    def _log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
         rows = [[step, *(r.get(key) for key in COLUMNS[1:-1]), looks(r, read)] for r in records[:SHOWN]]
         self.log_table("eval/completions", columns=list(COLUMNS), data=rows, step=step)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """End the W&B run, so that the next run of a sweep in this process gets one of its own."""
-        super().finalize(status)
-        if self._experiment is not None:
-            self._experiment.finish(exit_code=int(status != "success"))
+        with told("the run's own files are whole; scripts/sync.py uploads what W&B has of it"):
+            super().finalize(status)
+            if self._experiment is not None:
+                self._experiment.finish(exit_code=int(status != "success"))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Lightning's; what W&B cannot take is told, and stands in metrics.jsonl all the same."""
+        with told("metrics.jsonl has what W&B lacks"):
+            super().log_metrics(metrics, step)
+
+
+@contextmanager
+def told(consequence: str) -> Iterator[None]:
+    """Turn any failure of W&B into a warning: a finished step, or run, is worth more than its copy elsewhere."""
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(f"W&B failed ({type(error).__name__}: {str(error)[:160]}): {consequence}", stacklevel=3)
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:

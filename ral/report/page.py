@@ -6,7 +6,8 @@ scripts and every outside address. All text of models and data is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,15 +15,17 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ral.report.panels import draw_panels
+from ral.report.isolation import part
+from ral.report.panels import Drawn, draw_panels
 from ral.report.records import RunFiles, read_run
-from ral.report.samples import Reader, make_card
-from ral.report.summary import match, select, table
+from ral.report.samples import Card, Reader, make_card
+from ral.report.summary import Pair, Row, match, select, table
 from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size
 from ral.types import UserError
 
 SAMPLES = 8  # answers shown
 FILE_NAME = "report.html"
+MOST_FAILURES = 20  # of what is left out, lines on the page
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,16 @@ class Listed:
 def build(run_dir: Path, output: Path | None = None) -> Path:
     """Write the page of the run in `run_dir` to `output` (default: report.html in the run's folder); its path.
 
-    Raises UserError when the folder is not a run's, when one of its files is damaged, or when the page cannot be
-    written. Missing optional files and unreadable pictures become notes on the page.
+    Raises UserError when the folder is not a run's or when the page cannot be written. What is missing or cannot be
+    drawn becomes a note on the page, and what is damaged a warning too.
     """
     run_dir = Path(run_dir)
     path = run_dir / FILE_NAME if output is None else Path(output)
-    html = render(read_run(run_dir))
+    failures: list[str] = []
+    html = render(read_run(run_dir), failures=failures)
+    if failures:
+        more = f" ({len(failures)} such, all on the page)" if len(failures) > 1 else ""
+        print(f"warning: report: {' '.join(failures[0].split())}{more}", file=sys.stderr, flush=True)
     try:
         path.write_text(html, encoding="utf-8", errors="replace")  # a model may write half a character: U+D800
     except OSError as error:
@@ -50,32 +57,52 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     return path
 
 
-def render(run: RunFiles, read: Reader | None = None) -> str:
-    """The HTML of a run. read: how media become pixels (default: ral.data.media)."""
+def render(run: RunFiles, read: Reader | None = None, failures: list[str] | None = None) -> str:
+    """The HTML of a run. read: how media become pixels (default: ral.data.media).
+
+    failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
+    """
+    failures = [] if failures is None else failures
+    failures += run.faults
     pairs, unmatched = match(run.before, run.after)
-    rows = table(pairs)
+    rows = part("table", lambda: table(pairs), list[Row](), failures)
     whole = rows[0] if rows else None
-    chosen = select(pairs, SAMPLES)
-    read = _media_reader() if read is None and chosen else read
-    cards = [make_card(pair, read) for pair in chosen] if read is not None else []
-    notes = (progress_note(run.config, run.metrics), *run.notes, unmatched)
+    cards = part("sampled answers", lambda: _cards(pairs, read, failures), list[Card](), failures)
+    panels = part("curves", lambda: draw_panels(run.metrics, failures), list[Drawn](), failures)
+    files = part("list of files", lambda: list_files(run.folder), list[Listed](), failures)
+    no_title: Mapping[str, str] = dict.fromkeys(("name", "algo", "model", "date"), "")
+    title = part("title", lambda: _title(run), no_title, failures)
+    progress = part("length", lambda: progress_note(run.config, run.metrics), None, failures)
+    shown = failures[:MOST_FAILURES]
+    rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
+    notes = (progress, *run.notes, unmatched, *(f"Left out: {line}" for line in shown), rest)
     template = _templates().get_template("report.html.j2")
     return template.render(
-        title=_title(run),
+        title=title,
         headline=headline(whole),
         details=details(whole),
         notes=[note for note in notes if note],
         rows=rows,
         both=run.before is not None and run.after is not None,
-        panels=draw_panels(run.metrics),
+        panels=panels,
         cards=cards,
         clips=any(card.item.data_type == "video" for card in cards),
         overlays=any(len(card.strips) > 1 for card in cards),
         config_text=run.config_text,
         environment=run.environment,
-        files=list_files(run.folder),
+        files=files,
         folder=str(run.folder.resolve()),
     )
+
+
+def _cards(pairs: Sequence[Pair], read: Reader | None, failures: list[str]) -> list[Card]:
+    """The sampled answers, each drawn by itself."""
+    chosen = select(pairs, SAMPLES)
+    if not chosen:
+        return []
+    reader = _media_reader() if read is None else read
+    made = [part(f"answer to {pair.item.uid}", lambda: make_card(pair, reader), None, failures) for pair in chosen]  # noqa: B023
+    return [card for card in made if card is not None]
 
 
 def list_files(folder: Path) -> list[Listed]:

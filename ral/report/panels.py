@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
+from ral.report.isolation import part
 from ral.report.records import series
 
 
@@ -95,19 +96,27 @@ PANELS = (
 )
 
 
-def draw_panels(metrics: Sequence[Mapping[str, Any]]) -> list[Drawn]:
-    """The panels whose metrics were logged, drawn for light and dark pages."""
-    drawn = []
-    for spec in PANELS:
-        lines = [
-            Series(name, *points, dots=key.startswith("eval/"))
-            for key, name in spec.keys.items()
-            if (points := series(metrics, key))[0]
-        ]
-        if lines:
-            light, dark = (_address(panel(lines, theme)) for theme in (LIGHT, DARK))
-            drawn.append(Drawn(spec.title, spec.caption, light, dark, _ends(lines[0])))
-    return drawn
+def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None = None) -> list[Drawn]:
+    """The panels whose metrics were logged, drawn for light and dark pages.
+
+    failures: gets a sentence for each panel that cannot be drawn.
+    """
+    failures = [] if failures is None else failures
+    drawn = [part(f"panel {spec.title}", lambda: _draw(spec, metrics), None, failures) for spec in PANELS]  # noqa: B023
+    return [panel for panel in drawn if panel is not None]
+
+
+def _draw(spec: Panel, metrics: Sequence[Mapping[str, Any]]) -> Drawn | None:
+    """One panel; None where none of its metrics was logged."""
+    lines = [
+        Series(name, *points, dots=key.startswith("eval/"))
+        for key, name in spec.keys.items()
+        if (points := series(metrics, key))[0]
+    ]
+    if not lines:
+        return None
+    light, dark = (_address(panel(lines, theme)) for theme in (LIGHT, DARK))
+    return Drawn(spec.title, spec.caption, light, dark, _ends(lines[0]))
 
 
 def _ends(line: Series) -> str:

@@ -1,23 +1,26 @@
 """The files of a run folder, read into frozen records. Nothing here draws or writes.
 
-Required: `config.yaml`, `metrics.jsonl`. Optional: `environment.json`, `eval/before.jsonl`, `eval/after.jsonl`.
-What is missing or cut off (an interrupted run) becomes a note for the reader of the page; what is damaged is a
-`UserError` that names file, line and field.
+Required: `config.yaml`. Optional: `metrics.jsonl`, `environment.json`, `eval/before.jsonl`,
+`eval/after.jsonl`.
+Nothing in them ends the page: what is missing, cut off (an interrupted run) or damaged is left out, with a note for its
+reader that names file, line and field.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from ral.types import Evidence, UserError
 
+T = TypeVar("T")
 KINDS = ("image", "video", "text")
 
 
@@ -61,7 +64,7 @@ class Item:
 class RunFiles:
     """Everything the page is made from. `before` and `after` are None where the file is missing; metrics keep their
     order on disk; `choices` says which yaml each config group came from ({"algo": "ral"}), where Hydra left that;
-    `notes` are sentences about what is missing."""
+    `notes` are sentences about what is missing, `faults` about what is damaged and left out."""
 
     folder: Path
     config_text: str
@@ -72,29 +75,50 @@ class RunFiles:
     before: tuple[Item, ...] | None
     after: tuple[Item, ...] | None
     notes: tuple[str, ...]
+    faults: tuple[str, ...] = ()
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read a run folder. Raises UserError when it is no run folder or a file in it is damaged."""
-    missing = [name for name in ("config.yaml", "metrics.jsonl") if not (folder / name).is_file()]
-    if missing:
-        raise UserError(f"{folder}: no {' and no '.join(missing)} in it; give the folder that a run printed last")
-    notes: list[str] = []
-    text = _read_text(folder / "config.yaml")
-    metrics = _read_lines(folder / "metrics.jsonl", notes)
-    if not metrics:
-        notes.append("metrics.jsonl is empty: no step was logged, so there are no curves.")
+    """Read a run folder. UserError when it is none: it has no config.yaml."""
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"{folder}: no config.yaml in it; give the folder that a run printed last")
+    notes, faults = list[str](), list[str]()
+    text = _or("", faults, lambda: _read_text(folder / "config.yaml"))
+    metrics = _read_metrics(folder / "metrics.jsonl", notes, faults)
     return RunFiles(
         folder=folder,
         config_text=text,
-        config=_parse_config(folder / "config.yaml", text),
-        choices=_read_choices(folder / ".hydra" / "hydra.yaml"),
-        environment=_read_environment(folder / "environment.json", notes),
+        config=_or({}, faults, lambda: _parse_config(folder / "config.yaml", text)),
+        choices=_or({}, faults, lambda: _read_choices(folder / ".hydra" / "hydra.yaml")),
+        environment=_or({}, faults, lambda: _read_environment(folder / "environment.json", notes)),
         metrics=tuple(row for _, row in metrics),
-        before=_read_items(folder / "eval" / "before.jsonl", notes),
-        after=_read_items(folder / "eval" / "after.jsonl", notes),
+        before=_read_items(folder / "eval" / "before.jsonl", notes, faults),
+        after=_read_items(folder / "eval" / "after.jsonl", notes, faults),
         notes=tuple(notes),
+        faults=tuple(faults),
     )
+
+
+def _or(default: T, faults: list[str], read: Callable[[], T]) -> T:
+    """What `read` gives, or the default with the reason among the faults."""
+    try:
+        return read()
+    except UserError as error:
+        faults.append(str(error))
+    except Exception as error:  # content that nobody foresaw
+        faults.append(f"a file of the run has an unknown shape ({type(error).__name__}: {error})")
+    return default
+
+
+def _read_metrics(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """The lines of metrics.jsonl."""
+    if not path.is_file():
+        notes.append("metrics.jsonl is missing, so there are no curves.")
+        return []
+    metrics = _read_lines(path, notes, faults)
+    if not metrics:
+        notes.append("metrics.jsonl is empty: no step was logged, so there are no curves.")
+    return metrics
 
 
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
@@ -152,64 +176,90 @@ def _read_environment(path: Path, notes: list[str]) -> Mapping[str, str]:
     return {str(key): str(value) for key, value in environment.items()}
 
 
-def _read_lines(path: Path, notes: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, object) of a JSON-lines file. A last line that was cut off is left out, with a note."""
-    lines = _read_text(path).split("\n")
+def _read_lines(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """(line number, object) of a JSON-lines file. A last line that was cut off is noted; other bad lines are faults."""
+    lines = _or("", faults, lambda: _read_text(path)).split("\n")
     rows: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):  # no newline behind it: the writer was stopped in the middle of the line
                 notes.append(f"The last line of {path.name} was cut off and is left out.")
                 break
-            raise UserError(f"{path} line {number}: not valid JSON ({error.msg})") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path} line {number}: must be an object, is {type(row).__name__}")
-        rows.append((number, row))
+            faults.append(f"{path} line {number}: not valid JSON ({error})")
+            continue
+        if isinstance(row, dict):
+            rows.append((number, row))
+        else:
+            faults.append(f"{path} line {number}: must be an object, is {type(row).__name__}")
     return rows
 
 
-def _read_items(path: Path, notes: list[str]) -> tuple[Item, ...] | None:
+def _read_items(path: Path, notes: list[str], faults: list[str]) -> tuple[Item, ...] | None:
+    """The records of an evaluation; those that share a uid are told apart by their order."""
     if not path.is_file():
         notes.append(f"eval/{path.name} is missing: the model was not evaluated {path.stem} training.")
         return None
-    items: dict[str, Item] = {}
-    for number, row in _read_lines(path, notes):
-        item = _item(row, f"{path} line {number}")
-        if item.uid in items:
-            raise UserError(f"{path} line {number}: uid {item.uid!r} occurs twice; each item needs its own")
-        items[item.uid] = item
+    items: list[Item] = []
+    times: Counter[str] = Counter()
+    for number, row in _read_lines(path, notes, faults):
+        item = _or(None, faults, lambda: _item(row, f"{path} line {number}", faults))  # noqa: B023
+        if item is None:
+            continue
+        times[item.uid] += 1
+        items.append(item if times[item.uid] == 1 else replace(item, uid=f"{item.uid} ({times[item.uid]})"))
+    if shared := [uid for uid, count in times.items() if count > 1]:
+        notes.append(
+            f"In eval/{path.name} {len(shared)} uids occur more than once, such as {shared[0]}: told apart by order."
+        )
     if not items:
         notes.append(f"eval/{path.name} is empty: no item was evaluated {path.stem} training.")
         return None
-    return tuple(items.values())
+    return tuple(items)
 
 
-def _item(row: Mapping[str, Any], where: str) -> Item:
-    """One line of an evaluation file as a record; UserError names the first field that does not fit."""
-    kind = _text(row, "data_type", where)
-    if kind not in KINDS:
-        raise UserError(f"{where}: field data_type is {kind!r}; write one of {', '.join(KINDS)}")
+def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
+    """One line of an evaluation file. UserError without uid or accuracy; other fields that do not fit are left out."""
+
+    def text(field: str, default: str = "") -> str:
+        return _or(default, faults, lambda: _text(row, field, where))
+
+    def optional(field: str, read: Callable[[Any], T]) -> T | None:
+        return None if row.get(field) is None else _or(None, faults, lambda: read(row[field]))
+
     answer = row.get("answer")
     return Item(
         uid=_text(row, "uid", where),
-        problem_type=_text(row, "problem_type", where),
-        data_type=kind,
-        media=tuple(Path(str(path)) for path in row.get("media") or ()),
-        question=_text(row, "question", where),
-        options=tuple(str(option) for option in row.get("options") or ()),
-        gold=_text(row, "gold", where),
-        response=_response(row, where),
+        problem_type=text("problem_type", "of no type"),
+        data_type=_or("text", faults, lambda: _kind(row, where)),
+        media=tuple(Path(str(path)) for path in _list(row, "media")),
+        question=text("question"),
+        options=tuple(str(option) for option in _list(row, "options")),
+        gold=text("gold"),
+        response=_or(str(row.get("response") or ""), faults, lambda: _response(row, where)),
         answer=None if answer is None else str(answer),
         accuracy=_number(row, "accuracy", where),
-        format=None if "rejected" in row else _number(row, "format", where),
-        grounding=None if row.get("grounding") is None else _number(row, "grounding", where),
-        evidence=tuple(_evidence(entry, where) for entry in row.get("evidence") or ()),
-        attention=None if row.get("attention") is None else _attention(row["attention"], where),
+        format=optional("format", lambda _: _number(row, "format", where)),
+        grounding=optional("grounding", lambda _: _number(row, "grounding", where)),
+        evidence=_or((), faults, lambda: tuple(_evidence(entry, where) for entry in _list(row, "evidence"))),
+        attention=optional("attention", lambda entry: _attention(entry, where)),
     )
+
+
+def _kind(row: Mapping[str, Any], where: str) -> str:
+    kind = _text(row, "data_type", where)
+    if kind not in KINDS:
+        raise UserError(f"{where}: field data_type is {kind!r}; write one of {', '.join(KINDS)}")
+    return kind
+
+
+def _list(row: Mapping[str, Any], field: str) -> Sequence[Any]:
+    """A list; one value alone counts as a list of one, null as none."""
+    value = row.get(field)
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _response(row: Mapping[str, Any], where: str) -> str:
@@ -252,7 +302,7 @@ def _attention(entry: Any, where: str) -> Attention:
         t, h, w = (int(size) for size in entry["grid"])
         weights = tuple(float(weight) for weight in entry["weights"])
         seconds = float(entry.get("seconds_per_slot") or 0.0)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{where}: field attention needs grid [T, H, W], weights and seconds_per_slot") from error
     if min(t, h, w) < 1 or len(weights) != t * h * w:
         raise UserError(f"{where}: field attention has {len(weights)} weights for grid {t}x{h}x{w}; write {t * h * w}")

@@ -64,8 +64,9 @@ def make_card(pair: Pair, read: Reader) -> Card:
     if pair.item.media and pair.item.data_type != "text":
         try:
             strips = _strips(pair, read(_medium(pair.item)))
-        except (UserError, OSError) as error:
-            note = f"The picture or clip cannot be shown: {error}"
+        except Exception as error:  # of decoders, or of records that do not fit their medium
+            kind = "" if isinstance(error, UserError | OSError) else f"{type(error).__name__}: "
+            note = f"The picture or clip cannot be shown: {kind}{error}"
     if len(pair.item.media) > 1:
         note = f"{note} Shown is the first of {len(pair.item.media)} media.".strip()
     name = category(pair)

@@ -1,0 +1,96 @@
+"""What comes after a run: the cause of its failure in words, or the exported model and the report."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+from safetensors import SafetensorError
+
+from ral.config import first_line, precision_of
+from ral.lit.policy import PolicyModule
+from ral.models.lora import merged, save_adapters
+from ral.report.page import build as build_report
+from ral.types import UserError
+
+
+def out_of_memory(cfg: DictConfig, reason: str) -> str:
+    """What would lower a run's memory, by the settings that are not at their lowest yet."""
+    hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
+    ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
+    ways = ways if hardware.micro_batch_prompts > 1 else []
+    ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
+    ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
+    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
+    return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
+
+
+def original(error: BaseException) -> BaseException:
+    """The exception that ended a run: Lightning's teardown may raise another on top of it."""
+    if "combined_loader" in str(error) and error.__context__ is not None:
+        return error.__context__
+    return error
+
+
+def named_cause(error: BaseException) -> BaseException:
+    """The error, or a line that says what to do where the machine is its cause."""
+    text = str(error)
+    if isinstance(error, UserError):
+        return error
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        where = getattr(error, "filename", None) or "the run's folder"
+        return UserError(f"{where}: the disk is full; free some space and go on with resume=auto")
+    if "EADDRINUSE" in text or "address already in use" in text.lower():
+        port = os.environ.get("MASTER_PORT", "")
+        return UserError(f"MASTER_PORT={port}: another process listens there; choose another port, or unset it")
+    return error
+
+
+def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
+    """Export hf/ and adapters, write report.html, print where everything is."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    state: dict[str, Any] = get_model_state_dict(module.policy.network, options=whole)
+    for logger in trainer.loggers:
+        logger.finalize("success")
+    if trainer.is_global_zero:
+        try:
+            export(cfg, module, state, folder)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise not_exported(folder, error) from error
+        print_report(folder)
+        print(f"run: {folder}", flush=True)
+
+
+def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
+    """Write adapter/ and hf/, those that the configuration asks for."""
+    if cfg.lora.rank:
+        save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
+        state = merged(state, module.policy.network)
+    if cfg.lora.merge or not cfg.lora.rank:
+        module.export(state, folder)
+
+
+def not_exported(folder: Path, error: Exception) -> UserError:
+    """What to say where the trained model cannot be written; its checkpoint is whole."""
+    reason = first_line(error)
+    return UserError(
+        f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
+        f"then the same command with resume=auto hydra.run.dir={folder} writes it"
+    )
+
+
+def print_report(folder: Path) -> None:
+    """Write report.html and say where it is, or why there is none: the run is whole without it."""
+    try:
+        print(f"report: {build_report(folder)}")
+    except Exception as error:  # whatever it is, it ends no run
+        reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        again = f"python scripts/report.py {folder} writes it again"
+        print(f"warning: report.html could not be written ({reason}); {again}", file=sys.stderr)

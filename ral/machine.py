@@ -1,0 +1,60 @@
+"""Whether this machine, and whatever started this process, has what hardware asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+
+from ral.errors import UserError
+
+INTERACTIVE_STEP = "4294967290"
+"""SLURM_STEP_ID of the shell that salloc opens: nobody called srun for what runs in it."""
+ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
+"""What several processes without a GPU need."""
+
+
+def srun_tasks(env: Mapping[str, str]) -> int:
+    """Processes that srun started this one among; 0 where it was not srun, whatever else a SLURM job has set."""
+    if env.get("SLURM_STEP_ID") in (None, "", INTERACTIVE_STEP, "interactive"):
+        return 0
+    return number(env, "SLURM_STEP_NUM_TASKS") or number(env, "SLURM_NTASKS") or 1
+
+
+def number(env: Mapping[str, str], name: str) -> int:
+    """A variable as a whole number; 0 where it is not set or none."""
+    text = env.get(name, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> None:
+    """Make what SLURM has set mean what it is. UserError where srun started other processes than hardware asks for.
+
+    A process that stands alone starts the others itself: Lightning is told not to look for any.
+    """
+    tasks, asked = srun_tasks(env), devices * num_nodes
+    if tasks > 1 or (tasks and num_nodes > 1):
+        if tasks != asked:
+            raise UserError(
+                f"srun started {tasks} processes, and hardware asks for {asked} (hardware.devices={devices} a node, "
+                f"hardware.num_nodes={num_nodes}): write srun --ntasks={asked} --ntasks-per-node={devices}, or "
+                f"hardware.devices and hardware.num_nodes as srun starts them"
+            )
+        env.setdefault("SLURM_NTASKS_PER_NODE", str(devices))
+    elif tasks or "SLURM_NTASKS" in env or "SLURM_JOB_ID" in env:
+        if num_nodes > 1 and "TORCHELASTIC_RUN_ID" not in env:
+            raise UserError(
+                f"hardware.num_nodes={num_nodes} in a SLURM job without srun: write srun python train.py ..., which "
+                "starts a process a device on every node, or hardware.num_nodes=1"
+            )
+        env["SLURM_JOB_NAME"] = "interactive"  # Lightning's word for a job whose processes srun did not start
+
+
+def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> None:
+    """UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
+    if accelerator == "cpu":
+        return
+    several = devices * num_nodes > 1
+    if not gpus and (accelerator != "auto" or several):
+        ways = f"hardware=cpu{f', or {ON_CPU} for several processes' if several else ''}"
+        raise UserError(f"hardware.accelerator={accelerator}: PyTorch sees no GPU here: write {ways}")
+    if gpus and devices > gpus:
+        raise UserError(f"hardware.devices={devices}: PyTorch sees {gpus} GPUs here: write hardware.devices={gpus}")

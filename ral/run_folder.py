@@ -1,0 +1,275 @@
+"""Whose a folder is: one run's, locked while its process lives, told apart by the files that runs write.
+
+A lock is of the process (fcntl.lockf): the system drops it when the process ends, however it ends, and processes that
+are forked from it do not hold it. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ral.errors import UserError
+
+LOCK = ".lock"
+"""In a folder that a process works in; its text names the process."""
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
+"""What a file system without locks answers."""
+RANK_VARIABLES = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+"""Any of them above 0 in the environment says that this process is a further rank."""
+NOTES = ("error.txt", "refused.txt")
+"""What a sweep says of a run in its folder."""
+_WEIGHTS = (
+    *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json"),
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
+    *("merges.txt", "chat_template.jinja", "chat_template.json", "processor_config.json"),
+    *("preprocessor_config.json", "video_preprocessor_config.json", "reward_model.json"),
+)
+_STATE = ("state.pt", "sha256", "shards/*")
+_PARTS = {
+    "": ("config.yaml", "environment.json", "metrics.jsonl", "bad_samples.jsonl", "report.html", "*.partial"),
+    "eval": ("before.jsonl", "after.jsonl", "*.partial"),
+    "checkpoints": ("best.json", *(f"{begin}step_*/{name}" for begin in ("", "partial_") for name in _STATE)),
+    "hf": _WEIGHTS,
+    "adapter": ("adapter_config.json", "adapter_model.safetensors", "README.md"),
+    "skipped": ("step_*.pt",),
+    "profile": ("trace.json", "top_costs.txt"),
+    "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
+}
+WRITTEN = tuple(f"{part}/{name}".lstrip("/") for part, names in _PARTS.items() for name in names)
+"""Patterns of the files that runs write below their folder."""
+TYPED = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
+"""What was typed, as Hydra keeps it. Alone it makes no run."""
+ALL = (*WRITTEN, *TYPED, *NOTES)
+RESULTS = ("hf/*.safetensors", "adapter/*.safetensors", "report.html")
+"""What only a run that came to its end leaves."""
+
+
+@dataclass
+class Claim:
+    """A folder that this process works in. nearest: the folder itself or that above it which was there.
+
+    found: what runs had written there, with the time of its last change; there: the same with .hydra/ and notes.
+    started: whether training began. anew: whether what was found gives way then.
+    """
+
+    folder: Path
+    nearest: Path
+    found: dict[Path, int]
+    there: frozenset[Path]
+    lock: int | None = None
+    started: bool = False
+    anew: bool = False
+
+
+@dataclass
+class _Here:
+    """What this process holds, and which folders were there before it made any."""
+
+    claims: dict[Path, Claim] = field(default_factory=dict)
+    nearest: dict[Path, Path] = field(default_factory=dict)
+
+
+_here = _Here()
+
+
+def remember(folder: Path) -> None:
+    """Note, before anything is made, which of the folders above `folder` exist."""
+    folder = folder.absolute()
+    _here.nearest.setdefault(folder, next(p for p in (folder, *folder.parents) if p.exists()))
+
+
+def fresh(folder: Path) -> Path:
+    """Make `folder`, or where that is there already the first of folder-2, folder-3, ... that is not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    number, chosen = 1, folder
+    while True:
+        try:
+            chosen.mkdir()
+            return chosen
+        except FileExistsError:
+            number += 1
+            chosen = folder.with_name(f"{folder.name}-{number}")
+
+
+def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
+    """The files below `folder` that a run wrote, by their names."""
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_symlink() or not path.is_dir()}
+    return sorted(found)
+
+
+def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
+    """Lock a folder for this process, made where it is not there. UserError where another process works in it.
+
+    key: the setting that names the folder. The same folder again gives the same claim.
+    """
+    folder = folder.absolute()
+    if folder in _here.claims:
+        return _here.claims[folder]
+    remember(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder, key)
+    except OSError as error:
+        raise UserError(f"{key}={folder}: cannot be written ({error.strerror}): name another folder") from error
+    found = {path: path.lstat().st_mtime_ns for path in written(folder)}
+    made = _here.claims[folder] = Claim(folder, _here.nearest[folder], found, frozenset(written(folder, ALL)), lock)
+    return made
+
+
+def _locked(folder: Path, key: str) -> int | None:
+    """The lock's file descriptor; None, with a warning, where the file system has no locks."""
+    path = folder / LOCK
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(handle, 200).decode(errors="replace").strip()
+            os.close(handle)
+            if error.errno in NO_LOCKS:
+                why = f"{folder} lies on a file system without locks: two runs at once in it would go unnoticed"
+                print(f"warning: {why}", file=sys.stderr)
+                return None
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise UserError(
+                f"{key}={folder}: another process works in it ({holder or 'unnamed'}): wait for its end, or write "
+                f"{key}=<another folder>"
+            ) from error
+        if _same_file(handle, path):  # else its last holder removed it in between
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            return handle
+        os.close(handle)
+
+
+def _same_file(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
+    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove."""
+    claimed = claim(folder)
+    try:
+        claimed.anew = _begins_anew(claimed, resume, overwrite)
+    except UserError:
+        release(claimed)
+        raise
+    return claimed
+
+
+def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
+    """Whether what an earlier run left there gives way to this one; UserError where it may not."""
+    folder = claimed.folder
+    if overwrite and resume is not None and (resume == "auto" or Path(resume).absolute().is_relative_to(folder)):
+        raise UserError(f"overwrite=true removes the run that resume={resume} goes on with: write one of them alone")
+    if not claimed.found or overwrite:
+        return bool(claimed.found)
+    holds = f"hydra.run.dir={folder} holds a run already ({_summary(claimed)})"
+    other = "hydra.run.dir=<another folder>, or overwrite=true to remove what that run wrote"
+    if resume is None:
+        raise UserError(f"{holds}: write resume=auto to go on with it, {other}")
+    if resume != "auto" and not Path(resume).absolute().is_relative_to(folder):
+        raise UserError(f"{holds}, and resume={resume} is of another one: write resume=auto, {other}")
+    if resume != "auto" or any(folder.glob("checkpoints/step_*/state.pt")):
+        return False
+    if written(folder, RESULTS):
+        raise UserError(f"{holds} that came to its end, and has no checkpoint to go on from: write {other}")
+    return True
+
+
+def _summary(claimed: Claim) -> str:
+    """What lies there, by its topmost names."""
+    return ", ".join(sorted({path.relative_to(claimed.folder).parts[0] for path in claimed.found}))
+
+
+def held(folder: Path) -> bool:
+    """Whether this process holds the folder."""
+    return folder.absolute() in _here.claims
+
+
+def first_rank() -> bool:
+    """Whether this process is the first of a run's, or the only one: it holds the folder for all."""
+    return not any(os.environ.get(name, "0") not in ("", "0") for name in RANK_VARIABLES)
+
+
+def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
+    """Give the folder back: as it is where a run began, else as it was before the claim but for `keep`."""
+    if claimed.started:
+        release(claimed)
+    else:
+        abandon(claimed, keep)
+
+
+def begin(folder: Path) -> None:
+    """Training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
+
+    Files that this run has written over by now stay too.
+    """
+    claimed = _here.claims.get(folder.absolute())
+    if claimed is None or claimed.started:
+        return
+    claimed.started = True
+    if claimed.anew:
+        _remove(p for p, changed in claimed.found.items() if p.is_symlink() or _unchanged(p, changed))
+        _prune_folders(claimed.folder)
+
+
+def _unchanged(path: Path, changed: int) -> bool:
+    return path.exists() and path.stat().st_mtime_ns == changed
+
+
+def release(claimed: Claim) -> None:
+    """Give the folder back, as it is."""
+    _here.claims.pop(claimed.folder, None)
+    if claimed.lock is not None:
+        with contextlib.suppress(OSError):
+            (claimed.folder / LOCK).unlink()
+        os.close(claimed.lock)
+        claimed.lock = None
+
+
+def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
+    """Give back a folder in which no run began: what was written since the claim goes, and folders made for it.
+
+    keep: names of files that stay.
+    """
+    new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
+    if not claimed.found:
+        kept = {claimed.folder / name for name in keep}
+        _remove(p for p in new if p not in kept)
+        _prune_folders(claimed.folder)
+    release(claimed)
+    folder = claimed.folder
+    while folder != claimed.nearest and folder != folder.parent:
+        try:
+            folder.rmdir()
+        except OSError:
+            return  # something else lies there
+        folder = folder.parent
+
+
+def _remove(paths: Iterator[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _prune_folders(folder: Path) -> None:
+    """Remove the folders of a run's parts that hold nothing any more."""
+    for part in (*_PARTS, ".hydra"):
+        top = folder / part
+        below = sorted((p for p in top.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True) if part else []
+        for each in (*below, top) if part else ():
+            with contextlib.suppress(OSError):
+                each.rmdir()

@@ -1,0 +1,143 @@
+"""What comes before a run: its folder, whether this machine can do it, and the checkpoint that it goes on from."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from transformers.utils.logging import disable_progress_bar
+
+from ral import run_folder as folders
+from ral.config import first_line, plain
+from ral.lit.checkpoint import newest, read, verified
+from ral.machine import check_devices, check_slurm, srun_tasks
+from ral.report.environment import write_environment
+from ral.resuming import check_same_experiment, later_schedule
+from ral.types import UserError
+
+FOLDER_VARIABLE = "RAL_RUN_FOLDER"
+"""Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
+
+
+def run_folder() -> Path:
+    """The run's folder, the same for every rank. UserError where it cannot be written.
+
+    Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
+    """
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    given = os.environ.get(FOLDER_VARIABLE) if rank else None
+    hydra = HydraConfig.get()  # of a sweep the launcher named the folder
+    named = hydra.mode == RunMode.MULTIRUN or any(key.startswith("hydra.run.dir=") for key in hydra.overrides.hydra)
+    if given is None and started_apart() and not named:
+        raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
+    folder = Path(given or hydra.runtime.output_dir).absolute()
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable_{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"hydra.run.dir={folder}: cannot be written ({error.strerror}): name another folder") from error
+    return folder
+
+
+def started_apart() -> bool:
+    """Whether torchrun or srun started this process as one of several."""
+    env = os.environ
+    by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
+    return by_torchrun or srun_tasks(env) > 1
+
+
+@contextmanager
+def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
+    """Hold the folder, unless the command line does so already; one in which no run began is given back as it was."""
+    if not folders.first_rank() or folders.held(folder):
+        yield
+        return
+    claimed = folders.claim_for_run(folder, resume, overwrite)
+    try:
+        yield
+    finally:
+        folders.leave(claimed)
+
+
+def write_facts(cfg: DictConfig, folder: Path) -> None:
+    """config.yaml and environment.json."""
+    OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
+    write_environment(folder)
+
+
+def check_machine(cfg: DictConfig) -> None:
+    """UserError where the machine, or whatever started this process, has not what the configuration asks for."""
+    hardware = cfg.hardware
+    check_slurm(os.environ, hardware.devices, hardware.num_nodes)
+    check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
+
+
+def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
+    """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
+    if resume is None:
+        return None
+    if resume != "auto":
+        return verified(Path(resume))
+    if "optuna" in str(HydraConfig.get().sweeper):
+        raise UserError("resume=auto: a search draws other values for its runs next time; name a checkpoint folder")
+    found = newest(folder / "checkpoints")
+    if found is None and folders.first_rank():
+        print(f"resume=auto: no checkpoint in {folder}, so the run begins at step 0", file=sys.stderr)
+    return found
+
+
+def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
+    """UserError where the configuration is not that of the run that the checkpoint is of; says what else changes."""
+    file = checkpoint.absolute().parents[1] / "config.yaml"
+    tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
+    if not file.is_file():
+        tell(f"warning: resume={cfg.resume}: no {file}, so whether its settings were the same is not checked")
+        return
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    old, new = read_config(file), plain(cfg)
+    if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
+        new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
+    check_same_experiment(old, new, raw, new.get("resume_changed", ()), str(cfg.resume))
+    step, rate = int(read(checkpoint)["step"]), instantiate(cfg.optim.schedule)
+    before = old.get("max_steps")
+    if isinstance(before, int) and before != cfg.max_steps:
+        shares = (rate(step, max_steps=n) for n in (before, cfg.max_steps))
+        for line in later_schedule(before, cfg.max_steps, *shares):
+            tell(line)
+    if step >= cfg.max_steps:
+        tell(f"max_steps={cfg.max_steps} is reached: {checkpoint} is of step {step}, so there is nothing to train")
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """A run's config.yaml. UserError where it cannot be read."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: cannot be read ({first_line(error)}): the run cannot be gone on with") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: no configuration of a run: the run cannot be gone on with")
+    return found
+
+
+def quiet_libraries() -> None:
+    """Silence the chatter that does not concern a user; errors and warnings of ours stay."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    disable_progress_bar()  # of loading and writing weights
