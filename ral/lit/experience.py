@@ -92,11 +92,13 @@ def freeze(
 ) -> list[Experience]:
     """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}. Prompts of similar length share a micro-batch.
+    models: {name: (network, its view of the prompts)}. Prompts of similar length share a micro-batch; those with given
+    responses stay in their order, which is that of the responses' lengths.
     """
     wanted = frozen_needs(needs)
     lengths = batch.prepared.prompts.valid.sum(1).tolist()
-    order = sorted(range(len(lengths)), key=lambda n: lengths[n])
+    given = batch.prepared.prompts.targets is not None
+    order = range(len(lengths)) if given else sorted(range(len(lengths)), key=lambda n: lengths[n])
     batches = []
     for start in range(0, len(order), prompts):
         chosen = order[start : start + prompts]
