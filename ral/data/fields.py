@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
+from ral.data.names import entry_name
 from ral.types import PROBLEM_TYPES, Evidence
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -136,15 +137,9 @@ def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> 
 
 def uid_of(entry: Entry, names: Sequence[str]) -> str:
     """The file's name with the entry's id, else with its number; with both where the id occurs again in the file."""
-    own = entry_name(entry.data, names, entry.number)
+    own = entry_name(entry.data, entry.number, names)
     prefix = entry.name or entry.file.stem
     return f"{prefix}-{own}#{entry.number}" if own in entry.repeated else f"{prefix}-{own}"
-
-
-def entry_name(data: object, names: Sequence[str], number: int) -> str:
-    """What tells an entry from others of its file: its id, on one line, else its number."""
-    ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, dict) else []
-    return " ".join(str(ids[0]).split()) if ids else str(number)
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:

@@ -10,17 +10,19 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ral.data.bad import BadSample
 from ral.data.entries import Entries
+from ral.data.names import IDS
 from ral.data.sources import TRAINING, parse_own, parts
 from ral.types import UserError
 
 SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
 SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
+ROWS_AT_ONCE = 1000  # whose ids are read together
 MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
 
 
@@ -44,6 +46,14 @@ class HubRows:
         if not any(field in MEDIA_FIELDS for field in fields):
             fields["images"] = []  # a dataset of text alone
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in fields.items()}
+
+    def ids(self) -> Iterator[dict[str, Any]]:
+        """The ids of all rows."""
+        columns = {field: self.columns[field] for field in IDS if field in self.columns}
+        if not columns:
+            return
+        for batch in self.table.select_columns(sorted(set(columns.values()))).iter(ROWS_AT_ONCE):
+            yield from ({f: row[column] for f, column in columns.items()} for row in batch.to_pylist())
 
     def _paths(self, value: Any) -> Any:
         """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
@@ -151,4 +161,5 @@ def hf(
     part = whole if apart else parts(path, split, len(table), validation_size, limit)
     unpacked.mkdir(parents=True, exist_ok=True)
     root = path.parent if media_root is None else Path(media_root)
-    return Entries(HubRows(table, path, used, unpacked), root, parse_own, part)
+    distinct = f"{path.stem}-{name}" if apart and not training else None  # entries of both splits begin at 1
+    return Entries(HubRows(table, path, used, unpacked), root, parse_own, part, distinct)

@@ -24,12 +24,12 @@ from ral.data.gold import gold_letter, is_letter, listed_options, options_of, wi
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
+from ral.data.names import IDS
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
 QUESTION, ANSWER = ["question", "problem"], ["answer", "solution"]
 THOUGHT = ["thought", "process"]
-IDS = ["problem_id", "id"]
 CHOICE = "multiple choice"
 CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
 ASKED = '"What color is the star?"'

@@ -21,12 +21,17 @@ LARGEST_HELD_OUT_SHARE = 5  # at most one fifth of a file is held out for valida
 
 
 def read_file(
-    path: Path, *, media_root: Path | None = None, limit: int | None = None, parse: Parse = parse_video_r1
+    path: Path,
+    *,
+    media_root: Path | None = None,
+    limit: int | None = None,
+    parse: Parse = parse_video_r1,
+    name: str | None = None,
 ) -> Entries:
-    """All entries of one file, or the first `limit`."""
+    """All entries of one file, or the first `limit`. name: what their uids begin with, None for the file's own."""
     _check_limit(path, limit)
     rows = open_json(path)
-    return Entries(rows, path.parent if media_root is None else media_root, parse, range(len(rows))[:limit])
+    return Entries(rows, path.parent if media_root is None else media_root, parse, range(len(rows))[:limit], name)
 
 
 def validation_count(total: int, validation_size: int) -> int:
@@ -67,12 +72,19 @@ def _split(
 ) -> Entries:
     _check_numbers(path, split, validation_size, limit)
     if validation_path is not None and split not in TRAINING:
-        return read_file(validation_path, media_root=media_root, parse=parse)
+        name = _distinct(path, validation_path)
+        return read_file(validation_path, media_root=media_root, parse=parse, name=name)
     if validation_path is not None:
         return read_file(path, media_root=media_root, limit=limit, parse=parse)
     rows = open_json(path)
     part = parts(path, split, len(rows), validation_size, limit)
     return Entries(rows, path.parent if media_root is None else media_root, parse, part)
+
+
+def _distinct(path: Path, other: Path) -> str | None:
+    """What uids of a second file begin with where its own name would make them those of the first; else None."""
+    alike = path.stem == other.stem and path.absolute() != other.absolute()
+    return f"{other.stem}-validation" if alike else None
 
 
 def _folder(path: str | Path | None) -> Path | None:
