@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from ral.data.fields import Entry, clean, is_number, shown
+from ral.data.marks import MARK
 from ral.options import letter_and_text, lettered
 
 LETTERS = string.ascii_uppercase
@@ -148,7 +149,9 @@ def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, 
 
 def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
     """The letter, unless its text stands under another one, too."""
-    twins = [other for other, text in letters.items() if _norm(text) == _norm(letters[letter])]
+    twins = [
+        other for other, text in letters.items() if _norm(text) == _norm(letters[letter]) and not MARK.search(text)
+    ]
     if len(twins) > 1:
         entry.fail("options", f"the right one occurs twice, as {' and '.join(twins)}", "it once")
     return letter
@@ -160,7 +163,8 @@ def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None
     if pair is None and (match := re.fullmatch(r"([A-Za-z])\s+(.+)", plain, re.DOTALL)):
         letter = match[1].upper()
         pair = (letter, match[2]) if _norm(letters.get(letter, "")) == _norm(match[2]) else None
-    return pair if pair and pair[0] in letters and not _SEVERAL.fullmatch(plain) else None
+    own = pair is not None and _norm(letters.get(pair[0], "")) == _norm(pair[1])
+    return pair if pair and pair[0] in letters and (own or not _SEVERAL.fullmatch(plain)) else None
 
 
 def _undress(answer: str) -> str:
