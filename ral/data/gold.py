@@ -67,7 +67,7 @@ def _from_string(entry: Entry, text: str) -> object:
         return None
     if len(lines) > 1 and lettered(tuple(lines)) is not None:
         return lines
-    entry.fail("options", f"{shown(text)} is one string, is not a list of strings", EXAMPLE)
+    entry.fail("options", f"{shown(text)} is one string, and is not a list of strings", EXAMPLE)
 
 
 def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
