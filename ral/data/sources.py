@@ -125,10 +125,10 @@ def jsonl(
 ) -> Entries:
     """A split of a user's own file: a JSON array or JSON lines. Splits and parameters as in `video_r1`.
 
-    Fields: question | problem; answer | solution; image(s) | video(s) | path (a string or a list; picture or clip by
-    data_type or the suffix); options; problem_type ("multiple choice" where there are options, else "free-form");
-    thought | process; evidence; or `messages` in chat format (see `chat`). Tags around answers are optional. An entry
-    with `chosen` and `rejected`, whole responses, needs no answer.
+    Fields: question | problem; answer | solution; image(s) | video(s) | path; options; problem_type ("multiple choice"
+    where there are options, else "free-form"); thought | process; evidence; or a conversation under messages |
+    conversations | prompt. docs/data.md says what each may hold. Tags around answers are optional. An entry with
+    `chosen` and `rejected`, whole responses, needs no answer.
     """
     held_out = _folder(validation_path)
     return _split(split, Path(path), _folder(media_root), held_out, validation_size, limit, parse_own)
