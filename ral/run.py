@@ -214,6 +214,7 @@ def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
         targets=not algo.rollouts and not preferences,
         preferences=preferences,
         scorable=scorable(cfg.reward),
+        max_new_tokens=dataset.max_new_tokens,
     )
     data = PromptData(
         instantiate(dataset.source),

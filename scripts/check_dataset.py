@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from ral.data.bad import Bad
-    from ral.data.order import Samples
+    from ral.data.order import Sample, Samples
     from ral.lit.data import Collate
     from ral.types import Example
 
@@ -77,6 +77,11 @@ def usable(collate: Collate, example: Example) -> None:
     replace(collate, preferences=example.chosen is not None).check(example)
 
 
+def short_enough(collate: Collate, sample: Sample) -> None:
+    """BadSample for a sample that is too long for the model."""
+    replace(collate, preferences=sample.example.chosen is not None).fits(sample)
+
+
 def look(split: str, places: range) -> list[Seen | Bad]:
     """What becomes of the entries at some places."""
     return [seen(SPLITS[split], at) for at in places]
@@ -124,14 +129,16 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
         thinking=cfg.strict,
         answer_only_share=dataset.answer_only_share,
         scorable=Checked(check_gold) if cfg.strict else any_use,
+        max_new_tokens=dataset.max_new_tokens,
     )
     source, media = instantiate(dataset.source), instantiate(dataset.media)
     reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
     training = "sft" if HydraConfig.get().runtime.choices.dataset == FOR_SFT else "train"
-    return {
-        split: Samples(source(split=split), reader, partial(usable, replace(collate, targets=split == "sft")), range)
-        for split in cfg.splits or (training, "validation")
-    }
+    found = {}
+    for split in cfg.splits or (training, "validation"):
+        mine = replace(collate, targets=split == "sft")
+        found[split] = Samples(source(split=split), reader, partial(usable, mine), range, partial(short_enough, mine))
+    return found
 
 
 def scan(splits: dict[str, Samples], workers: int) -> Iterator[list[Seen | Bad]]:

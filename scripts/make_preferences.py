@@ -26,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
 from ral.data.bad import BadSample
+from ral.data.own_fields import fields_of
 from ral.data.prompts import target
 from ral.data.sources import parse_own, read_file
 from ral.data.visual_search import make
@@ -75,18 +76,7 @@ def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str
 
 def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
     """A line of the output; media by their absolute paths."""
-    kinds = {medium.kind for medium in example.media}
-    field = f"{kinds.pop()}s" if len(kinds) == 1 else "path" if kinds else "images"
-    return {
-        "id": example.uid,
-        "question": example.question,
-        "options": list(example.options),
-        "problem_type": example.problem_type,
-        "answer": example.answer,
-        field: [str(medium.path.absolute()) for medium in example.media],
-        "chosen": chosen,
-        "rejected": rejected,
-    }
+    return {**fields_of(example), "chosen": chosen, "rejected": rejected}
 
 
 def visual_search(size: int) -> Path:

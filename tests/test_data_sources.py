@@ -147,7 +147,7 @@ def test_placeholders_of_other_trainers_are_taken_out(folder: Path) -> None:
     assert read(folder, own(question="<image>\nWhat color?")).question == "What color?"
 
 
-@pytest.mark.parametrize("answer, letter", [("blue", "B"), ("B", "B"), ("(b)", "(b)"), ("B. so it is", "B. so it is")])
+@pytest.mark.parametrize("answer, letter", [("blue", "B"), ("B", "B"), ("(b)", "B"), ("B. so it is", "B")])
 def test_options_without_letters_get_them(folder: Path, answer: str, letter: str) -> None:
     example = read(folder, own(options=["red", "blue"], answer=answer))
     assert example.options == ("A. red", "B. blue") and example.answer == letter
@@ -249,7 +249,10 @@ OWN_ERRORS: list[tuple[dict[str, Any], str]] = [
         {"messages": [{"role": "user", "content": [{"type": "audio"}]}]},
         "field 'messages': unknown content type 'audio'",
     ),
-    ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "field 'messages': None is not a path"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "image"}, {"type": "image"}]}]},
+        "field 'question': 2 places <image>, and 1 picture",
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Reads the field `messages` (chat format) of a user's own entry."""
+"""Reads conversations of an own entry: OpenAI's and TRL's turns, LLaVA's and ShareGPT's, Qwen's parts."""
 
 from __future__ import annotations
 
@@ -6,62 +6,192 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ral.data.fields import Entry, Kind, shown
+from ral.data.fields import Entry, Kind, clean, shown
+from ral.data.located import media_of
+from ral.data.marks import MARK
+from ral.types import IMAGE_MARK, VIDEO_MARK, Media, Turn
 
+FIELDS = ("messages", "conversations", "conversation", "prompt")
 FORM = '[{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]'
+ROLES = {
+    "system": ("system", "developer"),
+    "user": ("user", "human"),
+    "assistant": ("assistant", "gpt", "chatgpt", "model", "bot"),
+}
+"""Role -> how files call it; "from" and "value" are read as "role" and "content"."""
+_ROLES = {name: role for role, names in ROLES.items() for name in names}
+PARTS: dict[str, Kind] = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "video": "video",
+    "video_url": "video",
+    "input_video": "video",
+}
+MARKS: dict[Kind, str] = {"image": IMAGE_MARK, "video": VIDEO_MARK}
+TEXTS = ("text", "input_text", "output_text")
+Part = str | tuple[Kind, Media | None]
+"""A text, or a medium at its place: None where the file is named elsewhere in the entry."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """Last user turn, the assistant turn after it, and all media of the user turns as (field, path, kind)."""
+    """What a conversation says: earlier turns, the last user turn, the assistant turn after it.
 
+    media: of the marks in the user's turns and the question, in order; None for a mark without a file of its own.
+    """
+
+    turns: tuple[Turn, ...] = ()
     question: str | None = None
     answer: str | None = None
-    media: tuple[tuple[str, Any, Kind], ...] = ()
+    media: tuple[Media | None, ...] = ()
 
 
-def _parts(entry: Entry, message: dict[str, Any]) -> list[dict[str, Any]]:
-    """A message's content as a list of parts; a string is one text part."""
-    content = message.get("content")
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if isinstance(content, list) and all(isinstance(part, dict) for part in content):
-        return content
-    entry.fail("messages", f"content {shown(content)} is neither text nor a list of parts", FORM)
+@dataclass(frozen=True)
+class _Said:
+    """One turn as read; text holds marks, media are theirs."""
+
+    role: str
+    text: str
+    media: tuple[Media | None, ...]
 
 
-def _text(parts: Sequence[dict[str, Any]]) -> str:
-    return "\n".join(str(part.get("text", "")) for part in parts if part.get("type") == "text").strip()
-
-
-def _media(entry: Entry, parts: Sequence[dict[str, Any]]) -> list[tuple[str, Any, Kind]]:
-    """Media parts: {"type": "image", "image": path}, the same for video; "path" is taken too."""
-    found: list[tuple[str, Any, Kind]] = []
-    for part in parts:
-        kind = part.get("type")
-        if kind == "image" or kind == "video":
-            found.append(("messages", part.get(kind, part.get("path")), "image" if kind == "image" else "video"))
-        elif kind != "text":
-            entry.fail("messages", f"unknown content type {shown(kind)}", '"text", "image" or "video"')
-    return found
-
-
-def _messages(entry: Entry) -> list[dict[str, Any]]:
-    messages = entry.data["messages"]
-    if not isinstance(messages, list) or not all(isinstance(m, dict) and "role" in m for m in messages):
-        entry.fail("messages", f"{shown(messages)} is not a list of turns with roles", FORM)
-    return messages
+def chat_field(entry: Entry) -> str | None:
+    """The field that holds a conversation, None where there is none; the bad entry's error for two."""
+    there = [name for name in FIELDS if isinstance(entry.data.get(name), list)]
+    there += [name for name in FIELDS[:-1] if entry.data.get(name) is not None and name not in there]
+    if len(there) > 1:
+        entry.fail(there[1], f"there is {there[0]}, too", "one conversation")
+    return there[0] if there else None
 
 
 def chat_of(entry: Entry) -> Chat:
-    """What `messages` says; an empty Chat where the entry has none."""
-    if entry.data.get("messages") is None:
+    """The conversation of an entry; an empty Chat where it has none."""
+    field = chat_field(entry)
+    if field is None:
         return Chat()
-    messages = _messages(entry)
-    asked = [n for n, message in enumerate(messages) if message["role"] == "user"]
-    if not asked:
-        entry.fail("messages", "no turn of the user", FORM)
-    parts = [_parts(entry, messages[n]) for n in asked]
-    answers = [_text(_parts(entry, m)) for m in messages[asked[-1] + 1 :] if m["role"] == "assistant"]
-    media = tuple(medium for turn in parts for medium in _media(entry, turn))
-    return Chat(_text(parts[-1]), answers[0] if answers else None, media)
+    said = _joined([_turn(entry, field, turn) for turn in _turns(entry, field)])
+    _check_order(entry, field, said)
+    answer = said.pop().text if said[-1].role == "assistant" else None
+    *earlier, asked = said
+    turns = tuple(Turn(turn.role, turn.text) for turn in earlier)  # type: ignore[arg-type]
+    media = tuple(medium for turn in said for medium in turn.media)
+    return Chat(turns, asked.text, answer, media)
+
+
+def _turns(entry: Entry, field: str) -> list[dict[str, Any]]:
+    """The turns of a field, with the system turn and the completion that stand in fields of their own."""
+    turns = _listed(entry, field)
+    system, completion = entry.data.get("system"), entry.data.get("completion")
+    if isinstance(system, str) and system.strip():
+        turns = [{"role": "system", "content": system}, *turns]
+    if completion is not None:
+        turns += _listed(entry, "completion") if isinstance(completion, list) else [_assistant(completion)]
+    return turns
+
+
+def _assistant(content: object) -> dict[str, Any]:
+    return {"role": "assistant", "content": content}
+
+
+def _listed(entry: Entry, field: str) -> list[dict[str, Any]]:
+    turns = entry.data[field]
+    if not isinstance(turns, list) or not all(isinstance(t, dict) and ("role" in t or "from" in t) for t in turns):
+        entry.fail(field, f"{shown(turns)} is not a list of turns with roles", FORM)
+    return list(turns)
+
+
+def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
+    """One turn with its role in our words, its text with marks, and its media."""
+    name = turn.get("role", turn.get("from"))
+    role = _ROLES.get(name.strip().lower()) if isinstance(name, str) else None
+    if role is None:
+        entry.fail(field, f"role {shown(name)} is none of system, user and assistant", FORM)
+    content = next((turn[key] for key in ("content", "value") if turn.get(key) is not None), None)
+    parts = [_part(entry, field, raw) for raw in _parts(entry, field, content)]
+    if role == "user":
+        parts = [piece for part in parts for piece in _split(part)]
+    elif any(not isinstance(part, str) for part in parts):
+        entry.fail(field, f"a picture or clip in a turn of the {role}", "it in a turn of the user")
+    text = clean(entry, field, _text(parts))
+    if not text and role == "assistant":
+        entry.fail(field, "an empty turn of the assistant", FORM)
+    return _Said(role, text, tuple(part[1] for part in parts if not isinstance(part, str)))
+
+
+def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
+    """A turn's content as a list of parts; a string is one text part."""
+    if isinstance(content, str | dict):
+        return [content]
+    if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
+        return content
+    entry.fail(field, f"content {shown(content)} is neither text nor a list of parts", FORM)
+
+
+def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> Part:
+    """One part: text, or a medium {"type": "image", "image": path} with or without its file."""
+    if isinstance(part, str):
+        return part
+    known = (TEXTS[0], *PARTS)
+    kind = part.get("type") or next((key for key in known if part.get(key) is not None), None)
+    if kind in TEXTS:
+        text = part.get("text")
+        if not isinstance(text, str):
+            entry.fail(field, f"text {shown(text)} is not text", '{"type": "text", "text": "..."}')
+        return text
+    if kind not in PARTS:
+        entry.fail(field, f"unknown content type {shown(kind)}", '"text", "image" or "video"')
+    return PARTS[kind], _medium(entry, field, part, PARTS[kind])
+
+
+def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media | None:
+    """The file of a part, None where it names none."""
+    said = {key: value for key, value in part.items() if key not in ("type", "text") and value is not None}
+    holders = (*PARTS, "url", "path", "bytes")
+    return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
+
+
+def _split(part: Part) -> list[Part]:
+    """A text cut at its marks, which are places of media named elsewhere."""
+    if not isinstance(part, str):
+        return [part]
+    kinds: dict[str, Kind] = {mark: kind for kind, mark in MARKS.items()}
+    texts, marks = MARK.split(part), MARK.findall(part)
+    found: list[Part] = [texts[0]]
+    for mark, text in zip(marks, texts[1:], strict=True):
+        found += [(kinds[mark], None), text]
+    return found
+
+
+def _text(parts: Sequence[Part]) -> str:
+    """The text of a turn with marks where its media stand; texts without one between them are lines."""
+    found = ""
+    for before, part in zip((None, *parts), parts, strict=False):
+        line = "\n" if isinstance(before, str) and isinstance(part, str) else ""
+        found += line + (part if isinstance(part, str) else MARKS[part[0]])
+    return found
+
+
+def _joined(said: Sequence[_Said]) -> list[_Said]:
+    """Turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
+    found: list[_Said] = []
+    for turn in said:
+        if found and found[-1].role == turn.role != "assistant":
+            before = found.pop()
+            turn = _Said(turn.role, f"{before.text}\n{turn.text}".strip(), before.media + turn.media)
+        found.append(turn)
+    return [turn for turn in found if turn.text or turn.role != "system"]
+
+
+def _check_order(entry: Entry, field: str, said: Sequence[_Said]) -> None:
+    """The bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
+    roles = [turn.role for turn in said]
+    if "user" not in roles:
+        entry.fail(field, "no turn of the user", FORM)
+    if "system" in roles[1:]:
+        entry.fail(field, "a system turn after the first turn", "it first")
+    talk = roles[1:] if roles[0] == "system" else roles
+    for number, role in enumerate(talk):
+        if role != ("user", "assistant")[number % 2]:
+            problem = "begins with" if number == 0 else "has two turns in a row of"
+            entry.fail(field, f"the conversation {problem} the assistant", FORM)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, overload
 
 from ral.data.bad import Bad, BadSample
 from ral.data.fields import Entry, shown
+from ral.data.names import repeated
 from ral.types import Example
 
 Parse = Callable[[Entry], Example]
@@ -34,10 +35,14 @@ def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Entries(Sequence[Example]):
-    """The Examples at the positions `part` of `rows`. An entry that cannot be used raises BadSample when asked for."""
+    """The Examples at the positions `part` of `rows`. An entry that cannot be used raises BadSample when asked for.
 
-    def __init__(self, rows: Rows, media_root: Path, parse: Parse, part: range) -> None:
-        self.rows, self.media_root, self.parse, self.part = rows, media_root, parse, part
+    name: what uids begin with, so that those of two files differ; None for the file's name without suffix.
+    """
+
+    def __init__(self, rows: Rows, media_root: Path, parse: Parse, part: range, name: str | None = None) -> None:
+        self.rows, self.media_root, self.parse, self.part, self.name = rows, media_root, parse, part, name
+        self.repeated = repeated(rows)
 
     def __len__(self) -> int:
         return len(self.part)
@@ -51,7 +56,7 @@ class Entries(Sequence[Example]):
     def __getitem__(self, at: int | slice) -> Example | Entries:
         """One Example, or the Entries of a slice."""
         if isinstance(at, slice):
-            return Entries(self.rows, self.media_root, self.parse, self.part[at])
+            return Entries(self.rows, self.media_root, self.parse, self.part[at], self.name)
         return self.parse(self.entry(at))
 
     def entry(self, at: int) -> Entry:
@@ -60,7 +65,7 @@ class Entries(Sequence[Example]):
         if not isinstance(data, dict):
             place = f"{self.rows.path}: entry {number}"
             raise BadSample(place, f"{shown(data)} is not an object", 'write {"problem": ..., ...}')
-        return Entry(self.rows.path, number, without_nan(data), self.media_root)
+        return Entry(self.rows.path, number, without_nan(data), self.media_root, self.name, self.repeated)
 
     def bad(self, at: int, error: BadSample) -> Bad:
         """What bad_samples.jsonl says of the entry at `at`."""

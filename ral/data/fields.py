@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import difflib
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
-from ral.types import PROBLEM_TYPES, Evidence, Media
+from ral.data.names import entry_name
+from ral.types import PROBLEM_TYPES, Evidence
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset(
@@ -21,12 +23,17 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One JSON object with its place: `number` counts from 1; media paths are relative to `media_root`."""
+    """One JSON object with its place: `number` counts from 1; media paths are relative to `media_root`.
+
+    name: what uids begin with, None for the file's name without suffix; repeated: ids that occur more than once.
+    """
 
     file: Path
     number: int
     data: Mapping[str, Any]
     media_root: Path
+    name: str | None = None
+    repeated: frozenset[str] = frozenset()
 
     @property
     def place(self) -> str:
@@ -53,9 +60,23 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
     if name is None:
         return None
     value = entry.data[name]
-    if not isinstance(value, str) and (isinstance(value, bool) or not numbers or not isinstance(value, int | float)):
+    if not isinstance(value, str) and not (numbers and is_number(value)):
         entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
-    return str(value).strip()
+    return clean(entry, name, str(value))
+
+
+def is_number(value: object) -> bool:
+    """True for finite numbers; truth values are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def clean(entry: Entry, field: str, text: str) -> str:
+    """A text without white space at its ends; the bad entry's error where it holds what no text can."""
+    if "\0" in text:
+        entry.fail(field, f"{shown(text)} holds the control character U+0000", "the text without it")
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        entry.fail(field, "holds half of a surrogate pair", "the text in UTF-8")
+    return text.strip()
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
@@ -82,38 +103,43 @@ def without(tag: str, text: str) -> str:
     return re.sub(rf"<{tag}>.*?</{tag}>", "", text, flags=re.DOTALL).strip()
 
 
-CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
+SPELLINGS = {
+    "multiple choice": ("multichoice", "multiplechoicequestion", "mcq", "mc", "choice", "singlechoice"),
+    "numerical": ("numeric", "number"),
+    "OCR": ("textrecognition",),
+    "free-form": ("freetext", "openended", "openendedquestion", "open", "shortanswer"),
+    "regression": (),
+}
+"""Problem type -> how else it is spelt, in small letters without blanks, hyphens and underscores."""
+TYPES = {
+    _plain: name for name, others in SPELLINGS.items() for _plain in (re.sub(r"[\s_-]", "", name.lower()), *others)
+}
 
 
-def preference_of(entry: Entry) -> tuple[str | None, str | None]:
-    """The whole responses `chosen` and `rejected`; None and None where the entry has neither."""
-    pair = (text_of(entry, ["chosen"], CHOSEN), text_of(entry, ["rejected"], CHOSEN))
-    if pair == (None, None):
-        return pair
-    chosen, rejected = (required(entry, pair[n], [name], CHOSEN) for n, name in enumerate(("chosen", "rejected")))
-    if chosen == rejected:
-        entry.fail("rejected", "the same as chosen", "another response, which is worse")
-    return chosen, rejected
+def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> str:
+    """The problem type, one of PROBLEM_TYPES, from any spelling in SPELLINGS; `default` where it is missing.
 
-
-def options_of(entry: Entry) -> tuple[str, ...]:
-    """The options of multiple choice as they stand; () for a missing, null or empty list."""
-    value = entry.data.get("options")
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
-        entry.fail("options", f"{shown(value)} is not a list of strings", '["A. red", "B. blue"]')
-    return tuple(option.strip() for option in value)
-
-
-def problem_type_of(entry: Entry, default: str | None) -> str:
-    """The problem type, one of PROBLEM_TYPES; `default` where it is missing (None: it has to be there)."""
-    value = entry.data.get("problem_type", default)
-    if value not in PROBLEM_TYPES:
+    default None: it has to be there; null: whether a null counts as missing.
+    """
+    value = entry.data.get("problem_type")
+    missing = "problem_type" not in entry.data or (null and (value is None or value == ""))
+    if missing and default is not None:
+        return default
+    plain = re.sub(r"[\s_-]", "", value.lower()) if isinstance(value, str) else ""
+    if plain not in TYPES:
         listed = ", ".join(f'"{name}"' for name in PROBLEM_TYPES)
-        problem = "missing" if "problem_type" not in entry.data else f"unknown problem type {shown(value)}"
+        close = [TYPES[near] for near in difflib.get_close_matches(plain, TYPES, n=1)] if plain else []
+        hint = f' (did you mean "{close[0]}"?)' if close else ""
+        problem = "missing" if missing else f"unknown problem type {shown(value)}{hint}"
         entry.fail("problem_type", problem, f"one of {listed}")
-    return str(value)
+    return TYPES[plain]
+
+
+def uid_of(entry: Entry, names: Sequence[str]) -> str:
+    """The file's name with the entry's id, else with its number; with both where the id occurs again in the file."""
+    own = entry_name(entry.data, entry.number, names)
+    prefix = entry.name or entry.file.stem
+    return f"{prefix}-{own}#{entry.number}" if own in entry.repeated else f"{prefix}-{own}"
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:
@@ -127,17 +153,6 @@ def kind_of(entry: Entry, field: str, path: str) -> Kind:
     if suffix not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
         entry.fail(field, f"cannot tell picture from clip by {shown(path)}", 'the field data_type: "image" or "video"')
     return "image" if suffix in IMAGE_SUFFIXES else "video"
-
-
-def media_of(entry: Entry, field: str, path: object, kind: Kind | None) -> Media:
-    """One file, which has to exist. kind None: told by `kind_of`."""
-    if not isinstance(path, str) or not path.strip():
-        entry.fail(field, f"{shown(path)} is not a path", 'a string such as "./pictures/1.png"')
-    full = entry.media_root / path
-    if not os.path.isfile(full):  # False also for what no file can be called
-        write = f"a path below media_root ({entry.media_root}), or set media_root"
-        entry.fail(field, f"no such file: {full}", write, full)
-    return Media(kind or kind_of(entry, field, path), full)
 
 
 def _numbers(value: object, count: int, ok: Callable[[list[float]], bool]) -> tuple[float, ...] | None:

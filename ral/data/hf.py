@@ -93,4 +93,5 @@ def hf(
     part = whole if apart else parts(path, split, len(table), validation_size, limit)
     unpacked.mkdir(parents=True, exist_ok=True)
     root = path.parent if media_root is None else located(media_root)
-    return Entries(TableRows(table, path, shape, fields, unpacked), root, parse_own, part)
+    distinct = f"{path.stem}-{name}" if apart and not training else None  # entries of both splits begin at 1
+    return Entries(TableRows(table, path, shape, fields, unpacked), root, parse_own, part, distinct)

@@ -280,6 +280,16 @@ class JsonFile:
                 number, before = number + part.count(b"\n"), before - len(part)
         return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
+    def ids(self) -> Iterator[Any]:
+        """All entries in order, None for one that is not JSON; the file is read once."""
+        with self.path.open("rb") as file:
+            for start, stop in self.spans.tolist():
+                file.seek(start)
+                try:
+                    yield json.loads(file.read(stop - start))
+                except (ValueError, RecursionError):
+                    yield None
+
 
 def stamp(path: Path) -> tuple[int, int]:
     """Size in bytes and time of change in nanoseconds."""

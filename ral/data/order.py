@@ -82,6 +82,10 @@ class Sample:
     media: tuple[Pixels, ...]
 
 
+def any_length(sample: Sample) -> None:
+    """A check that every sample passes."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What a place gave: a sample, None where no candidate could be used, and the bad candidates before it.
@@ -97,7 +101,8 @@ class Drawn:
 class Samples(Dataset[Drawn]):
     """Samples by place, read where they are asked for: in a worker.
 
-    check(example) raises BadSample for one that this run cannot use; candidates(place): positions in `examples`.
+    check(example) raises BadSample for one that this run cannot use, fits(sample) for one that is too long once its
+    media are read; candidates(place): positions in `examples`.
     """
 
     def __init__(
@@ -106,8 +111,10 @@ class Samples(Dataset[Drawn]):
         reader: MediaReader,
         check: Callable[[Example], object],
         candidates: Callable[[int], Iterable[int]],
+        fits: Callable[[Sample], object] = any_length,
     ) -> None:
         self.examples, self.reader, self.check, self.candidates = examples, reader, check, candidates
+        self.fits = fits
 
     def __getitem__(self, place: int) -> Drawn:
         try:
@@ -131,4 +138,6 @@ class Samples(Dataset[Drawn]):
         """The entry at a position of the split. BadSample where it cannot be used."""
         example = self.examples[at]
         self.check(example)
-        return Sample(example, tuple(self.reader.read(m) for m in example.media))
+        sample = Sample(example, tuple(self.reader.read(m) for m in example.media))
+        self.fits(sample)
+        return sample

@@ -7,13 +7,16 @@ thinking. A template sees `question`, `options` ("A. red", ...) and `problem_typ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
 from ral.data.bad import BadSample
-from ral.types import Example, UserError
+from ral.data.marks import KINDS, REMEDY, marks_in, misfit, split, user_texts
+from ral.types import Example, Media, UserError
 
 FOLDER = Path(__file__).parent / "templates"
 BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
@@ -44,6 +47,42 @@ def render(example: Example, template: str) -> str:
     except TemplateError as error:
         known = "question, options and problem_type"
         raise UserError(f"prompt template '{template}': {error}; a template may use {known}") from error
+
+
+def check_places(example: Example, text: str) -> None:
+    """BadSample where the marks of an example's turns and of `text`, the user's last, do not fit its media."""
+    if problem := misfit(marks_in(user_texts(example, text)), example.media):
+        raise BadSample(example.source or example.uid, f"the prompt has {problem}", f"write {REMEDY}")
+
+
+def conversation(example: Example, text: str) -> list[dict[str, Any]]:
+    """The turns of a prompt as chat templates take them, the last one `text`; media at their marks, else in front.
+
+    BadSample where marks and media differ in number.
+    """
+    check_places(example, text)
+    media = iter(example.media)
+    marked = bool(marks_in(user_texts(example, text)))
+    messages = [
+        {"role": turn.role, "content": _parts(turn.text, media) if turn.role == "user" else _words(turn.text)}
+        for turn in example.turns
+    ]
+    in_front = [] if marked else [_part(medium) for medium in media]
+    return [*messages, {"role": "user", "content": [*in_front, *_parts(text, media)]}]
+
+
+def _part(medium: Media) -> dict[str, Any]:
+    return {"type": medium.kind, medium.kind: str(medium.path)}
+
+
+def _words(text: str) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": text}]
+
+
+def _parts(text: str, media: Iterator[Media]) -> list[dict[str, Any]]:
+    """A turn's text with the next of `media` at each mark; at least one part."""
+    parts = [_part(next(media)) if part in KINDS else _words(part)[0] for part in split(text)]
+    return parts or _words("")
 
 
 def target(example: Example, thinking: bool) -> str:

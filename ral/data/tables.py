@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ral.data.bad import BadSample
+from ral.data.names import IDS
 from ral.data.sniff import kind_of_file
 from ral.types import UserError
 
 SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
 SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
 MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
+ROWS_AT_ONCE = 1000  # whose ids are read together
 NO_ROWS = "corresponds to no data"  # what datasets says of a parquet file without rows
 STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
@@ -76,6 +78,14 @@ class TableRows:
         if not any(field in MEDIA_FIELDS for field in found):
             found["images"] = []  # a dataset of text alone
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
+
+    def ids(self) -> Iterator[dict[str, Any]]:
+        """The ids of all rows, without reading the rest of them."""
+        columns = {field: self.fields[field] for field in IDS if field in self.fields}
+        if not columns:
+            return
+        for batch in self.table.select_columns(sorted(set(columns.values()))).iter(ROWS_AT_ONCE):
+            yield from ({f: row[column] for f, column in columns.items()} for row in batch.to_pylist())
 
     def _paths(self, value: Any) -> Any:
         """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""

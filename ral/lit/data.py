@@ -18,10 +18,10 @@ from ral.data.bad import Bad, BadSample, Ledger, any_use
 from ral.data.evidence import evidence_mask
 from ral.data.media import MediaReader
 from ral.data.order import Drawn, Epochs, HeldOut, Sample, Samples, StepSampler, Training
-from ral.data.prompts import render, target
+from ral.data.prompts import check_places, render, target
 from ral.lit.handover import Handover, Waiting, only_while_waiting
 from ral.models.processor import Processor
-from ral.types import Example, PromptBatch, UserError
+from ral.types import IMAGE_MARK, VIDEO_MARK, Example, PromptBatch, UserError
 
 T = TypeVar("T")
 
@@ -101,7 +101,7 @@ class Collate:
 
     templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
     preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
-    a gold answer that no response could be scored against.
+    a gold answer that no response could be scored against. max_new_tokens: of a response that is sampled.
     """
 
     processor: Processor
@@ -111,6 +111,7 @@ class Collate:
     targets: bool = False
     preferences: bool = False
     scorable: Callable[[Example], object] = any_use
+    max_new_tokens: int = 0
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
         """The batch of the places that gave a sample."""
@@ -132,16 +133,38 @@ class Collate:
             raise BadSample(place, problem, "write chosen and rejected (scripts/make_preferences.py makes pairs)")
         if not self.preferences and not example.answer:
             raise BadSample(place, "field 'answer': missing, and this run needs it", "write the gold answer")
-        texts = {"question": "\n".join((example.question, *example.options))}
+        texts = [("question", "\n".join((example.question, *example.options)), False)]
+        texts += [(f"{turn.role} turn", turn.text, turn.role != "user") for turn in example.turns]
         if self.preferences:
-            texts |= {"chosen": example.chosen or "", "rejected": example.rejected or ""}
+            texts += [("chosen", example.chosen or "", True), ("rejected", example.rejected or "", True)]
         elif self.targets:
-            texts["response"] = target(example, self.thinks(example))
+            texts.append(("response", target(example, self.thinks(example)), True))
         else:
             self.scorable(example)
-        for name, text in texts.items():
-            if found := self.processor.intruder(text, response=name != "question"):
-                raise BadSample(place, f"the {name} holds the {found}", "take it out")
+        for name, text, response in texts:
+            if found := self.processor.intruder(text, response=response):
+                marks = f" ({IMAGE_MARK} and {VIDEO_MARK} say where media stand)" if "placeholder" in found else ""
+                raise BadSample(place, f"the {name} holds the {found}", f"take it out{marks}")
+        check_places(example, self.word(example))
+
+    def fits(self, sample: Sample) -> None:
+        """BadSample for a prompt that is, with its response, longer than the network has positions."""
+        example = sample.example
+        self.processor.check_length(example, self.word(example), sample.media, self.response_tokens(example))
+
+    def response_tokens(self, example: Example) -> int:
+        """Tokens of the longest response to an example that this run deals with."""
+        if self.preferences:
+            given = [example.chosen or "", example.rejected or ""]
+        elif self.targets:
+            given = [target(example, self.thinks(example))]
+        else:
+            return self.max_new_tokens
+        return max(len(self.processor.response_ids(text)) for text in given)
+
+    def word(self, example: Example) -> str:
+        """The text of the user's last turn."""
+        return render(example, self.templates[0 if self.thinks(example) else 1])
 
     def thinks(self, example: Example) -> bool:
         """Whether an example is worded with thinking."""
@@ -151,14 +174,13 @@ class Collate:
         """Prompts; with responses to learn, these longest last, so that micro-batches hold little padding."""
         if not self.targets:
             return self.batch(samples)
-        samples = sorted(samples, key=lambda s: len(s.example.answer) + len(s.example.thought or ""))
+        samples = sorted(samples, key=lambda s: self.response_tokens(s.example))
         return replace(self.batch(samples), targets=tuple(target(s.example, self.thinks(s.example)) for s in samples))
 
     def batch(self, samples: Sequence[Sample]) -> PromptBatch:
         """Prompts, each worded with or without thinking."""
-        think, zero = self.templates
         examples, media = [s.example for s in samples], [s.media for s in samples]
-        texts = [render(e, think if self.thinks(e) else zero) for e in examples]
+        texts = [self.word(example) for example in examples]
         prompts = self.processor.batch(examples, texts, media)
         frames_per_slot = self.processor.patches.temporal_patch_size
         return replace(prompts, evidence=evidence_mask(prompts, media, frames_per_slot))
@@ -211,7 +233,9 @@ class PromptData(L.LightningDataModule):
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         steps = StepSampler(self.prompts_per_step, self.first_step, self.max_steps, rank=rank, ranks=ranks)
         candidates = Training(Epochs(len(self.train), self.seed), self.prompts_per_step)
-        return self._loader(Samples(self.train, self.reader, self.collate.check, candidates), steps, self.collate)
+        return self._loader(
+            Samples(self.train, self.reader, self.collate.check, candidates, self.collate.fits), steps, self.collate
+        )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """This rank's share of the held-out prompts, in order."""
@@ -220,7 +244,8 @@ class PromptData(L.LightningDataModule):
         mine = list(range(self.trainer.global_rank, count, self.trainer.world_size))
         batches = [mine[i : i + self.evaluation_batch] for i in range(0, len(mine), self.evaluation_batch)]
         candidates = HeldOut(len(self.validation), count)
-        return self._loader(Samples(self.validation, self.reader, collate.check, candidates), batches, collate)
+        samples = Samples(self.validation, self.reader, collate.check, candidates, collate.fits)
+        return self._loader(samples, batches, collate)
 
     def _loader(self, samples: Samples, batches: Sampler[list[int]] | list[list[int]], collate: Collate) -> Any:
         return Loader(

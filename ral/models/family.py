@@ -37,7 +37,10 @@ Grid = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How a vision tower wants its pixels. tile: side in pixels of the square that every picture becomes, or None."""
+    """How a vision tower wants its pixels. tile: side in pixels of the square that every picture becomes, or None.
+
+    positions_per_second: of a clip, where positions say its time; None where they count its slots.
+    """
 
     patch_size: int = 14
     merge_size: int = 2
@@ -45,6 +48,7 @@ class PatchSettings:
     mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
     tile: int | None = None
+    positions_per_second: float | None = None
 
     @property
     def factor(self) -> int:
@@ -183,6 +187,7 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
         temporal_patch_size=raw.get("temporal_patch_size", known.temporal_patch_size),
         mean=tuple(raw.get("image_mean", known.mean)),
         std=tuple(raw.get("image_std", known.std)),
+        positions_per_second=getattr(config.vision_config, "tokens_per_second", None),
     )
 
 

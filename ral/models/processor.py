@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
+from ral.data.bad import BadSample
+from ral.data.marks import MARK
+from ral.data.prompts import conversation
 from ral.models.family import FAMILIES, Family, Grid, PatchSettings
+from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.rewards.format import TAGS
 from ral.types import Example, Pixels, PromptBatch, UserError
 
@@ -32,11 +37,18 @@ class Processor:
     end_ids: tokens that end a response. banned [V] bool: tokens that no response may contain: placeholders of media and
     every other special token except the ends and the format's own tags (ral.rewards.format.TAGS). V = vocab_size, one
     more than the greatest id the tokenizer knows.
+    most_positions: that the network has for a prompt and its response; None where nothing says it.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, family: Family, patches: PatchSettings, name: str = "model"
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        family: Family,
+        patches: PatchSettings,
+        name: str = "model",
+        most_positions: int | None = None,
     ) -> None:
+        self.most_positions = most_positions
         self.tokenizer, self.family, self.patches, self.name = tokenizer, family, patches, name
         self.image_id, self.video_id = (self._id(token) for token in (family.image_token, family.video_token))
         self._placeholder = re.compile(f"{re.escape(family.image_token)}|{re.escape(family.video_token)}")
@@ -72,7 +84,7 @@ class Processor:
             raise UserError(f"model.pretrained={folder}: preprocessor_config.json is missing: not a multimodal model")
         config = AutoConfig.from_pretrained(folder)
         family = FAMILIES[config.model_type]
-        return cls(tokenizer, family, family.settings(config, raw), name=folder)
+        return cls(tokenizer, family, family.settings(config, raw), name=folder, most_positions=most_positions(config))
 
     def _id(self, token: str) -> int:
         index = self.tokenizer.convert_tokens_to_ids(token)
@@ -81,24 +93,38 @@ class Processor:
         return int(index)
 
     def render(self, example: Example, text: str) -> str:
-        """The prompt as text: one user turn of the example's media and `text`, up to where the response starts."""
-        content: list[dict[str, Any]] = [{"type": m.kind, m.kind: str(m.path)} for m in example.media]
-        content.append({"type": "text", "text": text})
-        messages = [{"role": "user", "content": content}]
-        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        """The prompt as text, up to where the response starts: the example's turns, then `text` as the user's.
+
+        BadSample where its marks do not fit its media, or the chat template does not take its turns.
+        """
+        messages = conversation(example, text)
+        place = example.source or example.uid
+        try:
+            rendered = str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except TemplateError as error:
+            problem = f"the chat template of {self.name} refuses its turns ({error})"
+            raise BadSample(place, problem, "leave out the system turn or other turns that it does not take") from error
+        if any(turn.role == "system" and turn.text not in rendered for turn in example.turns):
+            problem = f"the chat template of {self.name} leaves out the system turn"
+            raise BadSample(place, problem, "write what it says into the question")
+        return rendered
 
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
         """Ids of a prompt in which each medium's placeholder became its text and one token per visual token."""
-        parts = self._placeholder.split(text)
-        if len(parts) != len(media) + 1:
+        parts, found = self._placeholder.split(text), self._placeholder.findall(text)
+        if len(found) != len(media):
             raise UserError(
-                f"{source}: the prompt has {len(parts) - 1} placeholders for {len(media)} pictures and clips; take "
+                f"{source}: the prompt has {len(found)} placeholders for {len(media)} pictures and clips; take "
                 f"{self.family.image_token} and {self.family.video_token} out of the question"
             )
+        names = {"image": self.family.image_token, "video": self.family.video_token}
+        if found != [names[pixels.kind] for pixels, _ in media]:
+            problem = "its chat template puts pictures and clips in another order than the prompt has them"
+            raise UserError(f"model.pretrained={self.name}: {problem}; use a template that keeps their places")
         runs: list[int] = []
         for number, (pixels, grid) in enumerate(media, start=1):
             expanded = self.family.expand(pixels, self.patches)
-            count = len(self._placeholder.findall(expanded))
+            count = self._runs(pixels)
             runs += [math.prod(grid) // count] * count
             parts[number] = expanded + parts[number]
         lengths, ids = iter(runs), []
@@ -134,6 +160,41 @@ class Processor:
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
 
+    def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
+        """How many positions the prompt of an example takes, pictures and clips included."""
+        grids = [grid_of(pixels, self.patches) for pixels in media]
+        _, ids = self.prompt(example, text, media, grids)
+        if self.family.axes == 1:
+            return len(ids)
+        found = [
+            block
+            for pixels, grid in zip(media, grids, strict=True)
+            for block in blocks(pixels, grid, self._runs(pixels), self.patches)
+        ]
+        return reach([index in (self.image_id, self.video_id) for index in ids], found)
+
+    def check_length(
+        self, example: Example, text: str, media: Sequence[Pixels], response: int, keys: str = "dataset.media"
+    ) -> None:
+        """BadSample for a prompt that takes, with a response of so many tokens, more positions than the network has.
+
+        keys: the part of the configuration that bounds the media, which the message names.
+        """
+        if self.most_positions is None:
+            return
+        prompt = self.positions(example, text, media)
+        if prompt + response > self.most_positions:
+            kinds = sorted({pixels.kind for pixels in media})
+            fewer = [f"{keys}.{kind}_max_pixels" for kind in kinds] + [f"{keys}.max_frames"] * ("video" in kinds)
+            have = f"the network has {self.most_positions}"
+            problem = f"prompt and response take {prompt} + {response} positions, and {have}"
+            write = " or ".join(["shorter texts", *([f"smaller {', '.join(fewer)}"] if fewer else [])])
+            raise BadSample(example.source or example.uid, problem, f"write {write}")
+
+    def _runs(self, pixels: Pixels) -> int:
+        """Runs of visual tokens that a medium becomes."""
+        return len(self._placeholder.findall(self.family.expand(pixels, self.patches)))
+
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
         """Where the placeholders of pictures and clips are, [B P] bool."""
         return ((token_ids == self.image_id) | (token_ids == self.video_id)) & valid
@@ -141,8 +202,10 @@ class Processor:
     def intruder(self, text: str, *, response: bool = False) -> str | None:
         """What a text of the dataset must not hold, with its name: a token of media or turns; None where it is clean.
 
-        response: no other token that a response cannot contain is allowed either.
+        response: no other token that a response cannot contain is allowed either. Marks of media (`<image>`) in a
+        question are none, whatever a family's placeholders are.
         """
+        text = text if response else MARK.sub("", text)
         media = (self.family.image_token, self.family.video_token)
         turns = (START_OF_TURN, END_OF_TURN, END_OF_TEXT, *(self._special if response else ()))
         found = next((token for token in (*media, *turns) if token in text), None)

@@ -13,6 +13,7 @@ from ral.benchmarks.items import Item, Judge
 from ral.benchmarks.records import Answered
 from ral.data.bad import BadSample
 from ral.data.media import MediaReader
+from ral.data.prompts import check_places
 from ral.models.mllm import MLLM
 from ral.rollout.sampler import PolicySampler
 from ral.rollout.shared import Shared, respond, share
@@ -80,7 +81,10 @@ class Answering:
             text = self.word(item.example)
             if found := self.policy.processor.intruder(text):
                 raise BadSample(item.example.uid, f"the question holds the {found}", "take it out")
-            return Question(index, item, text, tuple(self.reader.read(m) for m in item.example.media))
+            check_places(item.example, text)
+            media = tuple(self.reader.read(m) for m in item.example.media)
+            self.policy.processor.check_length(item.example, text, media, self.sampler.max_new_tokens, "media")
+            return Question(index, item, text, media)
         except BadSample as error:
             return Question(index, item, error=str(error))
 

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 import torch
 
+from ral.data.marks import marks_in, user_texts
 from ral.models.mllm import MLLM, Openings
 from ral.models.processor import Processor, left_pad
 from ral.rollout.sampler import PolicySampler, length_buckets
@@ -40,10 +41,11 @@ def share(
     media: Sequence[Sequence[Pixels]],
     join: bool = True,
 ) -> Shared:
-    """Prompts of examples, those on the same files joined, unless join=False. texts: of the user's turns."""
+    """Prompts of examples, those on the same files in front joined, unless join=False. texts: of the user's turns."""
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
-        groups.setdefault((join and example.media) or n, []).append(n)
+        in_front = join and not marks_in(user_texts(example, texts[n]))
+        groups.setdefault((example.media, example.turns) if in_front and example.media else n, []).append(n)
     first = [places[0] for places in groups.values()]
     batch = processor.batch([examples[n] for n in first], [texts[n] for n in first], [media[n] for n in first])
     heads, tails, rendered = [], [], [""] * len(texts)

@@ -1,0 +1,183 @@
+"""Options of multiple choice with their letters, and which of them the gold answer names."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from ral.data.fields import Entry, clean, is_number, shown
+from ral.data.marks import MARK
+from ral.options import letter_and_text, lettered
+
+LETTERS = string.ascii_uppercase
+EXAMPLE = '["A. red", "B. blue"]'
+_BARE = re.compile(r"[(\[{【「]?\s*([A-Za-z])\s*[)\]}】」]?\s*[.:、,。]?")
+_DRESS = re.compile(r"\\(?:boxed|text|mathrm|textbf)\s*\{(.*)\}", re.DOTALL)
+_WORDS = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?\s*:?\s*)", re.IGNORECASE)
+_SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
+
+
+def _norm(text: str) -> str:
+    """A text as two are compared: one width, one case, single blanks."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def listed_options(entry: Entry) -> tuple[str, ...]:
+    """The options of a list of strings as they stand; () for a missing, null or empty list."""
+    value = entry.data.get("options")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
+        entry.fail("options", f"{shown(value)} is not a list of strings", EXAMPLE)
+    return tuple(clean(entry, "options", option) for option in value)
+
+
+def options_of(entry: Entry) -> tuple[str, ...]:
+    """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either."""
+    value = entry.data.get("options")
+    if isinstance(value, str):
+        value = _from_string(entry, value)
+    if isinstance(value, dict):
+        value = _from_object(entry, value)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
+        entry.fail("options", f"{shown(value)} is not a list of strings", EXAMPLE)
+    return tuple(clean(entry, "options", str(option)) for option in value)
+
+
+def _from_string(entry: Entry, text: str) -> object:
+    """A list or object written as text, or lines with a letter each."""
+    text = text.strip()
+    if text[:1] in ("[", "{"):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                continue
+            if isinstance(value, list | dict):
+                return value
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    if len(lines) > 1 and lettered(tuple(lines)) is not None:
+        return lines
+    entry.fail("options", f"{shown(text)} is one string, and is not a list of strings", EXAMPLE)
+
+
+def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
+    """{"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]}; null: there is no such option."""
+    if isinstance(value.get("label"), list) and isinstance(value.get("text"), list):
+        labels, texts = list(value["label"]), list(value["text"])  # type: ignore[call-overload]
+        if len(labels) != len(texts):
+            entry.fail("options", f"{len(labels)} labels for {len(texts)} texts", EXAMPLE)
+    else:
+        labels, texts = list(value), list(value.values())
+    pairs = [(label, text) for label, text in zip(labels, texts, strict=True) if text is not None]
+    marked = [_BARE.fullmatch(unicodedata.normalize("NFKC", str(label)).strip()) for label, _ in pairs]
+    if not all(marked) or not all(isinstance(text, str) or is_number(text) for _, text in pairs):
+        entry.fail("options", f"{shown(value)} is not a list of strings, and not one text a letter", EXAMPLE)
+    return [f"{m[1].upper()}. {text}" for m, (_, text) in zip(marked, pairs, strict=True) if m is not None]
+
+
+def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Options that each begin with a letter, given ones kept, and {letter: text}; A, B, C, ... where none has one."""
+    if len(options) > len(LETTERS):
+        entry.fail("options", f"{len(options)} are more than there are letters", f"at most {len(LETTERS)} options")
+    if empty := [number for number, option in enumerate(options, start=1) if not option]:
+        entry.fail("options", f"option {empty[0]} is empty", EXAMPLE)
+    if (found := lettered(options)) is not None:
+        return options, found
+    pairs = [letter_and_text(option) for option in options]
+    given = [pair[0] for pair in pairs if pair is not None]
+    if len(given) == len(options):
+        twice = next(letter for letter in given if given.count(letter) > 1)
+        entry.fail("options", f"two options have the letter {twice}", f"a letter of its own for each: {EXAMPLE}")
+    places = [pair is None or pair[0] == letter for pair, letter in zip(pairs, LETTERS, strict=False)]
+    if not all(places):
+        entry.fail("options", f"some of {shown(list(options))} have a letter, some have none", EXAMPLE)
+    texts = {letter: _text(option, letter, options) for letter, option in zip(LETTERS, options, strict=False)}
+    named = tuple(
+        option if pair is not None else f"{letter}. {text}"
+        for option, pair, (letter, text) in zip(options, pairs, texts.items(), strict=True)
+    )
+    return named, texts
+
+
+def _text(option: str, letter: str, options: Sequence[str]) -> str:
+    """An option's text without its place's letter, in the forms "A. red" and, where all have that, "A red"."""
+    if (pair := letter_and_text(option)) is not None:
+        return pair[1]
+    blank = all(re.match(rf"{other}\s+\S", o) for other, o in zip(LETTERS, options, strict=False))
+    return option[1:].strip() if blank and option.startswith(letter) else option
+
+
+def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: str) -> str:
+    """The letter of the option that the gold answer names, by letter or text; the bad entry's error for none or two."""
+    plain = _undress(answer)
+    named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]
+    bare = _BARE.fullmatch(plain)
+    by_letter = bare[1].upper() if bare and bare[1].upper() in letters else None
+    if by_letter is None and (pair := _with_text(plain, letters)):
+        by_letter, text = pair
+        named = named or [letter for letter, other in letters.items() if text and _norm(other) == _norm(text)]
+        named = [by_letter] if by_letter in named else named
+    if by_letter is not None and not set(named) - {by_letter}:
+        named = [by_letter]
+    if len(named) == 1 and by_letter in (None, named[0]):
+        return _single(entry, letters, named[0])
+    if named:
+        choices = ", ".join(sorted({*named, *filter(None, [by_letter])}))
+        entry.fail(field, f"{shown(answer)} may be any of the options {choices}", 'letter and text, as in "B. red"')
+    _nothing(entry, field, letters, answer, plain)
+
+
+def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, plain: str) -> NoReturn:
+    """The error of a gold answer that is none of the options."""
+    problem = f"{shown(answer)} is none of the options"
+    if plain.isdigit():
+        entry.fail(field, f"{problem}: a place counted from 0 or from 1?", "an option or its letter")
+    if _SEVERAL.fullmatch(plain) and set(re.findall("[A-Z]", plain)) <= set(letters):
+        entry.fail(field, f"{problem} but several", "the one right letter")
+    entry.fail(field, problem, "an option or its letter")
+
+
+def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
+    """The letter, unless its text stands under another one, too."""
+    twins = [
+        other for other, text in letters.items() if _norm(text) == _norm(letters[letter]) and not MARK.search(text)
+    ]
+    if len(twins) > 1:
+        entry.fail("options", f"the right one occurs twice, as {' and '.join(twins)}", "it once")
+    return letter
+
+
+def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None:
+    """("B", "red") of "B. red", and of "B red" where that is the option's text; None for more letters behind."""
+    pair = letter_and_text(plain)
+    if pair is None and (match := re.fullmatch(r"([A-Za-z])\s+(.+)", plain, re.DOTALL)):
+        letter = match[1].upper()
+        pair = (letter, match[2]) if _norm(letters.get(letter, "")) == _norm(match[2]) else None
+    own = pair is not None and _norm(letters.get(pair[0], "")) == _norm(pair[1])
+    return pair if pair and pair[0] in letters and (own or not _SEVERAL.fullmatch(plain)) else None
+
+
+def _undress(answer: str) -> str:
+    """An answer in one width without LaTeX, Markdown, quotes and "The answer is"."""
+    text = unicodedata.normalize("NFKC", answer).strip().strip("$*_`\"'“”‘’ ").strip()
+    while (match := _DRESS.fullmatch(text)) is not None:
+        text = match[1].strip()
+    opening = _WORDS.match(text)
+    return text[opening.end() :].strip() if opening and text[opening.end() :].strip() else text
+
+
+def is_letter(letters: Mapping[str, str], answer: str) -> bool:
+    """Whether an answer is the letter of an option, and the text of none."""
+    bare = _BARE.fullmatch(_undress(answer))
+    texts = {_norm(text) for text in letters.values()}
+    return bare is not None and bare[1].upper() in letters and _norm(answer) not in texts

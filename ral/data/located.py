@@ -1,0 +1,182 @@
+"""Finds one picture or clip that an entry names: a path, file:// or data URI, base64, bytes, or pictures of a clip."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+from PIL import Image, UnidentifiedImageError
+
+from ral.data.fields import IMAGE_SUFFIXES, Entry, Kind, kind_of, shown
+from ral.data.reading import reading_of
+from ral.types import Media
+
+FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}  # under `video`, a GIF is a clip of its own
+HOLDERS = ("bytes", "image", "video", "image_url", "video_url", "url", "path")
+"""Keys of an object that stands for a medium, the first that has a value counts."""
+SHORTEST_BASE64, LONGEST_NAME, LONGEST_SHOWN = 64, 255, 300
+SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
+"""What the bytes of pictures begin with."""
+PATH = 'a string such as "./pictures/1.png"'
+_FILE = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+_DATA = re.compile(r"data:([\w.+-]+/[\w.+*-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+
+
+def media_of(entry: Entry, field: str, value: object, kind: Kind | None) -> Media:
+    """One picture or clip; kind None: told by `kind_of`. BadSample where it is not there or not readable."""
+    if isinstance(value, dict):
+        return _of_object(entry, field, value, kind)
+    if isinstance(value, bytes):
+        return _of_bytes(entry, field, value, kind)
+    if isinstance(value, list) and kind == "video":
+        return _of_frames(entry, field, value)
+    if not isinstance(value, str) or not value.strip():
+        entry.fail(field, f"{shown(value)} is not a path", PATH)
+    if value.lstrip()[:5].lower() == "data:":
+        return _of_data_uri(entry, field, value.strip(), kind)
+    return _of_path(entry, field, value, kind)
+
+
+def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | None) -> Media:
+    """{"path": ...}, {"bytes": ..., "path": ...}, {"url": ...} or {"video": ..., "video_start": ...}."""
+    holder = next((key for key in HOLDERS if value.get(key) is not None), None)
+    if holder is None:
+        entry.fail(field, f"{shown(value)} names no file and holds no bytes: it is not a path", PATH)
+    held = value[holder]
+    if holder == "bytes" and isinstance(held, str):
+        held = f"data:image/*;base64,{held}"
+    elif holder == "bytes" and not isinstance(held, bytes):
+        entry.fail(field, f"bytes {shown(held)} is not a path and no base64 text", PATH)
+    named: Kind | None = "image" if holder.startswith("image") else "video" if holder.startswith("video") else kind
+    medium = media_of(entry, field, held, kind or named)
+    return replace(medium, **reading_of(entry, value, medium.kind))
+
+
+def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media:
+    """A picture that stands in the entry; its path is what messages call it."""
+    if kind == "video":
+        entry.fail(field, "a clip as bytes is not read", "the clip to a file, and its path here")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            Image.open(io.BytesIO(data)).close()
+    except UnidentifiedImageError:
+        entry.fail(field, f"{len(data)} bytes in the entry that are no picture", "the picture again, or its path")
+    except Exception:  # what else is wrong with it, its reader says
+        return Media("image", Path(f"{entry.place}, field '{field}'"), data=data)
+    return Media("image", Path(f"{entry.place}, field '{field}'"), data=data)
+
+
+def _decoded(text: str) -> bytes | None:
+    """What base64 text stands for, also without padding and in the alphabet for URLs; None where it is none."""
+    compact = re.sub(r"\s+", "", text).rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _of_data_uri(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
+    found = _DATA.match(text)
+    if found is None or not found.group(3):
+        entry.fail(field, f"{shown(text)} is a data URI without base64", '"data:image/png;base64,..."')
+    if kind == "video" or (found.group(1) or "").lower().startswith("video/"):
+        entry.fail(field, "a clip as a data URI is not read", "the clip to a file, and its path here")
+    data = _decoded(text[found.end() :])
+    if not data:
+        entry.fail(field, f"{shown(text)} is a data URI whose base64 is damaged or empty", "the picture again")
+    return _of_bytes(entry, field, data, kind)
+
+
+def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
+    """One clip given as its pictures, in order."""
+    if not value:
+        entry.fail(field, "a clip without frames", 'its pictures, such as ["1.jpg", "2.jpg"]')
+    frames = [media_of(entry, field, item, "image") for item in value]
+    if any(frame.data is not None for frame in frames):
+        entry.fail(field, "a frame as bytes is not read", "the frames to files, and their paths here")
+    if wrong := [frame for frame in frames if frame.path.suffix.lower() not in FRAME_SUFFIXES]:
+        entry.fail(field, f"{wrong[0].path.name} among the frames of a clip is no picture", "pictures alone, or clips")
+    if any(replace(frame, path=frames[0].path) != Media("image", frames[0].path) for frame in frames):
+        entry.fail(field, "a frame has settings of its own", "them beside the clip")
+    return Media("video", frames[0].path, frames=tuple(frame.path for frame in frames))
+
+
+def natural(path: Path) -> list[str | int]:
+    """A key that sorts frame2.jpg before frame10.jpg."""
+    return [int(part) if n % 2 else part.casefold() for n, part in enumerate(re.split(r"([0-9]+)", path.name))]
+
+
+def _of_folder(entry: Entry, field: str, folder: Path) -> Media:
+    """One clip: the pictures of a folder, in the order of the numbers in their names."""
+    files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
+    frames = sorted((file for file in files if file.suffix.lower() in FRAME_SUFFIXES), key=natural)
+    if not frames:
+        entry.fail(field, f"{folder} is a folder without pictures", "a clip, or a folder of its frames", folder)
+    return Media("video", frames[0], frames=tuple(frames))
+
+
+def _spellings(text: str) -> Iterator[str]:
+    """What a path may mean, likeliest first."""
+    yield text
+    plain = text.strip()
+    if uri := _FILE.match(plain):
+        yield from (unquote(plain[uri.end() :]), plain[uri.end() :])
+        return
+    yield plain
+    if plain.startswith("~"):
+        yield os.path.expanduser(plain)
+    if "\\" in plain and not _DRIVE.match(plain):
+        yield plain.replace("\\", "/")
+
+
+def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
+    """A file, or for a clip a folder of its frames."""
+    for spelling in _spellings(text):
+        full = entry.media_root / spelling
+        if os.path.isfile(full):  # False also for what no file can be called
+            return Media(kind or kind_of(entry, field, spelling), full)
+        if os.path.isdir(full) and (kind or entry.data.get("data_type")) == "video":
+            return _of_folder(entry, field, full)
+    compact = re.sub(r"\s+", "", text)
+    if len(compact) >= SHORTEST_BASE64 and _BASE64.fullmatch(compact):
+        data = _decoded(compact)
+        if data is not None and data.startswith(SIGNATURES):
+            return _of_bytes(entry, field, data, kind)
+    _missing(entry, field, text)
+
+
+def _looks_encoded(text: str) -> bool:
+    """Whether a long text is likelier base64 than a path: its letters alone, of both cases, and digits."""
+    mixed = all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return mixed and _BASE64.fullmatch(re.sub(r"\s+", "", text)) is not None
+
+
+def _missing(entry: Entry, field: str, text: str) -> NoReturn:
+    """The error of a path that nothing is found at, by what it looks like."""
+    plain = text.strip()
+    scheme = None if _FILE.match(plain) else _SCHEME.match(plain)
+    if scheme is not None:
+        entry.fail(field, f"{shown(plain)} is not on this machine", "the path of the file: download it first")
+    if len(plain) > LONGEST_NAME and _looks_encoded(plain):
+        entry.fail(field, f"{shown(plain)} looks like base64 and holds no picture", '"data:image/png;base64,..."')
+    if _DRIVE.match(plain):
+        entry.fail(field, f"{shown(plain)} is a path of Windows", "a path of this machine, below media_root")
+    *_, spelling = _spellings(text)
+    full = entry.media_root / spelling
+    name = str(full) if len(str(full)) <= LONGEST_SHOWN else f"{str(full)[:LONGEST_SHOWN]}..."
+    what = " (it is a folder)" if os.path.isdir(full) else ""
+    write = f"a path below media_root ({entry.media_root}), or set media_root"
+    entry.fail(field, f"no such file: {name}{what}", write, full)

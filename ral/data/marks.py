@@ -1,0 +1,61 @@
+"""Places of media inside texts: which medium stands at which mark (`<image>`, `<video>`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from ral.types import IMAGE_MARK, VIDEO_MARK, Example, Media
+
+KINDS = {IMAGE_MARK: "image", VIDEO_MARK: "video"}
+NAMES = {IMAGE_MARK: "picture", VIDEO_MARK: "clip"}
+MARK = re.compile("|".join(map(re.escape, KINDS)))
+_LEADING = re.compile(rf"(?:\s*(?:{MARK.pattern}))*\s*")
+
+
+def marks_in(texts: Iterable[str]) -> list[str]:
+    """All marks of some texts, in order."""
+    return [mark for text in texts for mark in MARK.findall(text)]
+
+
+def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
+    """How the numbers of marks and of media differ, in words; None where they fit or there is no mark."""
+    for mark, kind in KINDS.items() if marks else ():
+        places, there = marks.count(mark), sum(medium.kind == kind for medium in media)
+        if places != there:
+            return f"{_counted(places, f'place {mark}')}, and {_counted(there, NAMES[mark])}"
+    return None
+
+
+def _counted(number: int, name: str) -> str:
+    """A number with the name of what is counted: "1 clip", "3 places <image>"."""
+    first, *rest = name.split()
+    return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
+
+
+REMEDY = f"one {IMAGE_MARK} for each picture and one {VIDEO_MARK} for each clip, or no mark for all in front"
+
+
+def placed(marks: Sequence[str], given: Sequence[Media | None], rest: Sequence[Media]) -> tuple[Media, ...]:
+    """The media in the order of their marks, which they fit: given where a mark has its own, else the next of `rest`.
+
+    given: one a mark, None where the mark has no medium of its own.
+    """
+    queues = {mark: iter([m for m in rest if m.kind == kind]) for mark, kind in KINDS.items()}
+    return tuple(own or next(queues[mark]) for mark, own in zip(marks, given, strict=True))
+
+
+def without_leading(text: str) -> str:
+    """A text without the marks that it begins with; as it is where others follow: in front is where media stand."""
+    rest = text[_LEADING.match(text).end() :]  # type: ignore[union-attr]
+    return text if MARK.search(rest) else rest
+
+
+def split(text: str) -> Iterator[str]:
+    """The marks of a text and what stands between them, in order, nothing empty."""
+    return (part for part in re.split(f"({MARK.pattern})", text) if part)
+
+
+def user_texts(example: Example, text: str) -> list[str]:
+    """The texts in which marks count: of the user's earlier turns, and `text`, which asks the question."""
+    return [*(turn.text for turn in example.turns if turn.role == "user"), text]

@@ -1,0 +1,112 @@
+"""The media of an entry: those its fields name and those inside its conversation, each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ral.data.chat import FIELDS
+from ral.data.fields import Entry, Kind
+from ral.data.located import FRAME_SUFFIXES, media_of
+from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
+from ral.data.reading import merged, reading_of
+from ral.types import IMAGE_MARK, VIDEO_MARK, Example, Media
+
+MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "video", "videos": "video", "path": None}
+
+
+def _columns(entry: Entry) -> list[Media]:
+    """Media under image(s), video(s) and path, in this order; the same ones under two names count once."""
+    found: list[Media] = []
+    for name, kind in MEDIA.items():
+        if entry.data.get(name) is None:
+            continue
+        here = _field(entry, name, kind)
+        if here and here == found:
+            continue
+        if twice := [medium for medium in here if medium in found]:
+            entry.fail(name, f"{twice[0].path} stands under another name, too", "each picture and clip once")
+        found += here
+    return found
+
+
+def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
+    """The media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
+    value = entry.data[name]
+    if not isinstance(value, list):
+        return [media_of(entry, name, value, kind)]
+    if kind == "video" and value:
+        pictures = [_is_picture(item) for item in value]
+        if all(pictures):
+            return [media_of(entry, name, value, kind)]
+        if any(pictures):
+            entry.fail(name, "pictures and clips in one list", "a list of frames for each clip, or clips alone")
+    return [media_of(entry, name, item, kind) for item in value]
+
+
+def _is_picture(item: object) -> bool:
+    """Whether one of the items under `video` is a frame, by its suffix."""
+    if isinstance(item, dict):
+        item = item.get("path") or item.get("image") or item.get("url")
+    return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)
+
+
+def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
+    """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
+    whole = reading_of(entry, entry.data, None)
+    clips = sum(medium.kind == "video" for medium in media)
+    parts = [key for key in ("video_start", "video_end") if entry.data.get(key) is not None]
+    if parts and clips != 1:
+        write = '{"video": ..., "video_start": ..., "video_end": ...} for each clip'
+        entry.fail(parts[0], f"there are {clips} clips that it could be of", write)
+    if {"fps", "frame_count"} & set(whole) and not clips:
+        entry.fail("fps" if "fps" in whole else "nframes", "there is no clip", "it beside a clip alone")
+    return tuple(replace(medium, **merged(whole, _own(medium), medium.kind)) for medium in media)
+
+
+def _own(medium: Media) -> dict[str, Any]:
+    names = ("start", "end", "fps", "frame_count", "min_pixels", "max_pixels")
+    return {name: getattr(medium, name) for name in names if getattr(medium, name) is not None}
+
+
+def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) -> Example:
+    """The example with all media of its entry, in the order of their marks.
+
+    given: of the marks in the user's turns and the question, the media that stand there; None for those in fields.
+    """
+    columns, own = _columns(entry), [medium for medium in given if medium is not None]
+    if own and len(own) == len(given) and columns == own:
+        columns = []  # the files of the conversation once more
+    if not own and not columns and entry.named(list(MEDIA)) is None:
+        problem = "no picture and no clip"
+        entry.fail("image", problem, '"image", "video" or "path" ("images": [] for an entry of text alone)')
+    marks = marks_in([*user_texts(example, example.question), *example.options])
+    if not marks and columns and any(turn.role == "user" for turn in example.turns):
+        example, marks = _in_front(example, columns)
+    everything = (*own, *columns)
+    check_places(entry, marks, everything)
+    padded = (*given, *(None,) * (len(marks) - len(given)))
+    media = placed(marks, padded, columns) if marks else everything
+    return without_leading_marks(replace(example, media=with_reading(entry, media)), marks)
+
+
+def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> None:
+    """The bad entry's error where marks and media differ in number."""
+    if problem := misfit(marks, media):
+        entry.fail(entry.named(["question", "problem", *FIELDS]) or "question", problem, REMEDY)
+
+
+def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
+    """The example without marks where these only begin the question, for media without a mark stand there."""
+    alone = list(marks) == marks_in([example.question])
+    return replace(example, question=without_leading(example.question)) if alone else example
+
+
+def _in_front(example: Example, media: Sequence[Media]) -> tuple[Example, list[str]]:
+    """The media of a conversation without marks: in front of the first thing that the user says."""
+    marks = [IMAGE_MARK if medium.kind == "image" else VIDEO_MARK for medium in media]
+    first = next(n for n, turn in enumerate(example.turns) if turn.role == "user")
+    turn = example.turns[first]
+    turns = (*example.turns[:first], replace(turn, text="".join(marks) + turn.text), *example.turns[first + 1 :])
+    return replace(example, turns=turns), marks

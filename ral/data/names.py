@@ -1,0 +1,46 @@
+"""What tells the entries of a file apart: their ids, and which of these occur more than once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ral.data.bad import BadSample
+
+IDS = ("problem_id", "id")
+"""Fields that name an entry, the first that has a value counts."""
+
+
+def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
+    """The id of an entry, on one line, else its number."""
+    ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, Mapping) else []
+    return " ".join(str(ids[0]).split()) if ids else str(number)
+
+
+def repeated(rows: Any) -> frozenset[str]:
+    """The names that more than one entry of `rows` has, found once for all splits of a file.
+
+    rows: `ral.data.entries.Rows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries are
+    not parsed one by one.
+    """
+    known = vars(rows)
+    if "_repeated" not in known:
+        known["_repeated"] = _twice(rows.ids() if hasattr(rows, "ids") else _read(rows))
+    found: frozenset[str] = known["_repeated"]
+    return found
+
+
+def _read(rows: Any) -> Iterable[object]:
+    """The entries one by one; None for one that cannot be read."""
+    for index in range(len(rows)):
+        try:
+            yield rows.row(index)
+        except BadSample:
+            yield None
+
+
+def _twice(entries: Iterable[object]) -> frozenset[str]:
+    """Names that occur more than once."""
+    names = Counter(entry_name(data, number) for number, data in enumerate(entries, start=1))
+    return frozenset(name for name, count in names.items() if count > 1)

@@ -1,0 +1,62 @@
+"""An Example -> the fields of a user's own entry, which `parse_own` reads as the same Example again."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from ral.data.marks import KINDS, marks_in, user_texts
+from ral.data.reading import AREA_KEYS, CLIP_KEYS
+from ral.types import Example, Media
+
+MARKS = {kind: mark for mark, kind in KINDS.items()}
+
+
+def fields_of(example: Example) -> dict[str, Any]:
+    """What an entry says: question or conversation, options, type, answer and media, these by absolute paths."""
+    return {
+        "id": example.uid,
+        **_asked(example),
+        "options": list(example.options),
+        "problem_type": example.problem_type,
+        "answer": example.answer,
+        **_media(example),
+    }
+
+
+def _asked(example: Example) -> dict[str, Any]:
+    """The question, or the conversation that it ends."""
+    if not example.turns:
+        return {"question": example.question}
+    marked = marks_in([*user_texts(example, example.question), *example.options])
+    in_front = "" if marked else "".join(MARKS[medium.kind] for medium in example.media)
+    said = [{"role": turn.role, "content": turn.text} for turn in example.turns]
+    return {"messages": [*said, {"role": "user", "content": in_front + example.question}]}
+
+
+def _media(example: Example) -> dict[str, Any]:
+    """The field of all media: by their kind where they have one."""
+    kinds = {medium.kind for medium in example.media}
+    if len(kinds) == 1:
+        return {f"{kinds.pop()}s": [_medium(medium) for medium in example.media]}
+    if not kinds:
+        return {"images": []}
+    return {"path": [{medium.kind: _file(medium)} | _reading(medium) for medium in example.media]}
+
+
+def _medium(medium: Media) -> Any:
+    """A path, or an object where the entry says more."""
+    said = _reading(medium)
+    return {medium.kind: _file(medium), **said} if said else _file(medium)
+
+
+def _file(medium: Media) -> str | list[str]:
+    if medium.data is not None:
+        return f"data:image/*;base64,{base64.b64encode(medium.data).decode()}"
+    return [str(frame.absolute()) for frame in medium.frames] or str(medium.path.absolute())
+
+
+def _reading(medium: Media) -> dict[str, Any]:
+    """How the medium is to be read, in the keys of an entry."""
+    keys = {key: getattr(medium, name) for key, name in (CLIP_KEYS | AREA_KEYS).items()}
+    return {key: value for key, value in keys.items() if value is not None}

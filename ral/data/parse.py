@@ -1,0 +1,187 @@
+"""One entry -> one Example: of Video-R1's files, and of a user's own in the shapes that people have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ral.data.chat import Chat, chat_of
+from ral.data.fields import (
+    Entry,
+    clean,
+    evidence_of,
+    inside,
+    is_number,
+    kind_of,
+    problem_type_of,
+    required,
+    shown,
+    text_of,
+    uid_of,
+    untagged,
+    without,
+)
+from ral.data.gold import gold_letter, is_letter, listed_options, options_of, with_letters
+from ral.data.located import PATH, media_of
+from ral.data.marks import MARK, marks_in
+from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
+from ral.data.names import IDS
+from ral.types import Example
+
+VIDEO_R1_ANSWER = '"<answer>B</answer>"'
+QUESTION, ANSWER = ["question", "problem"], ["answer", "solution"]
+THOUGHT = ["thought", "process"]
+CHOICE = "multiple choice"
+CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
+ASKED = '"What color is the star?"'
+
+
+def parse_video_r1(entry: Entry) -> Example:
+    """One entry of a Video-R1 file; `process` (SFT files) and `evidence` (visual_search) may be there."""
+    solution = required(entry, text_of(entry, ["solution"], VIDEO_R1_ANSWER), ["solution"], VIDEO_R1_ANSWER)
+    answer = required(entry, untagged("answer", solution), ["solution"], VIDEO_R1_ANSWER)
+    question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
+    thought = text_of(entry, ["process"], '"<think>...</think>"')
+    kind, options = problem_type_of(entry, None, null=False), listed_options(entry)
+    path = entry.data.get("path")
+    if path is not None and not isinstance(path, str):
+        entry.fail("path", f"{shown(path)} is not text", PATH)
+    path = required(entry, path and path.strip(), ["path"], PATH)
+    medium = media_of(entry, "path", path, kind_of(entry, "path", path))
+    example = Example(
+        uid=uid_of(entry, IDS[:1]),
+        question=question,
+        answer=answer,
+        problem_type=kind,
+        media=with_reading(entry, [medium]),
+        options=with_letters(entry, options)[0] if options and kind == CHOICE else options,
+        thought=untagged("think", thought) if thought else None,
+        evidence=evidence_of(entry),
+        source=entry.place,
+    )
+    marks = marks_in([question, *options])
+    check_places(entry, marks, example.media)
+    return without_leading_marks(example, marks)
+
+
+def parse_own(entry: Entry) -> Example:
+    """One entry of a user's own file; see `ral.data.sources.jsonl` for the fields."""
+    chat = chat_of(entry)
+    chosen, rejected = preference_of(entry)
+    options, question = options_of(entry), _question(entry, chat)
+    kind = problem_type_of(entry, CHOICE if options else "free-form")
+    field, said = _answer(entry, chat)
+    thought = (
+        text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
+    )
+    answer = _bare(entry, field, said)
+    if chosen is None:  # preferences need no gold answer
+        answer = required(entry, answer, [field], '"red"')
+    options, answer = _chosen(entry, field, options, answer, kind)
+    example = Example(
+        uid=uid_of(entry, IDS),
+        question=question,
+        answer=answer,
+        problem_type=kind,
+        options=options,
+        thought=untagged("think", thought) if thought else None,
+        evidence=evidence_of(entry),
+        source=entry.place,
+        chosen=chosen,
+        rejected=rejected,
+        turns=chat.turns,
+    )
+    return with_media(entry, example, chat.media)
+
+
+# --- question and answer
+
+
+def _question(entry: Entry, chat: Chat) -> str:
+    """The question with its marks; the bad entry's error where there is none, or two."""
+    names = [*QUESTION, "prompt"] if isinstance(entry.data.get("prompt"), str) else QUESTION
+    written, asked = text_of(entry, names, ASKED), chat.question
+    words = MARK.sub("", asked or "").strip()
+    if written and words and MARK.sub("", written).strip() != words:
+        entry.fail(str(entry.named(names)), "the conversation asks something else", "one of the two")
+    question = f"{asked or ''}{'' if words else written or ''}"
+    required(entry, MARK.sub("", question).strip(), names, ASKED)
+    return question
+
+
+def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
+    """Where the gold answer is, and it as it stands: a field, verl's ground truth, or the assistant's last turn."""
+    name = entry.named(ANSWER)
+    if name is not None and entry.data[name] != "":
+        return name, _plain_answer(entry, name, entry.data[name])
+    model = entry.data.get("reward_model")
+    if isinstance(model, dict) and model.get("ground_truth") is not None:
+        return "reward_model", _plain_answer(entry, "reward_model", model["ground_truth"])
+    if chat.answer is None and isinstance(entry.data.get("completion"), str):
+        return "completion", _plain_answer(entry, "completion", entry.data["completion"])
+    return name or ANSWER[0], chat.answer or ""
+
+
+def _plain_answer(entry: Entry, name: str, value: Any) -> str:
+    """A gold answer as text: a text or number, alone, in a list of one, or as a turn of the assistant."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict) and value.get("role") in (None, "assistant") and set(value) <= {"role", "content"}:
+        value = value.get("content")
+    if isinstance(value, list):
+        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", 'the one right answer, such as "red"')
+    if not isinstance(value, str) and not is_number(value):
+        entry.fail(name, f"{shown(value)} is not text", 'a string such as "red"')
+    return clean(entry, name, str(value))
+
+
+def _bare(entry: Entry, field: str, said: str) -> str:
+    """The answer without its tags and without reasoning."""
+    rest = without("think", said)
+    blocks = {text.strip() for text in _blocks(rest)}
+    if len(blocks) > 1:
+        entry.fail(field, f"{shown(rest)} holds {len(blocks)} different answers", "one <answer>...</answer>")
+    answer = untagged("answer", rest)
+    if "<answer>" in answer or "</answer>" in answer or "<think>" in answer or "</think>" in answer:
+        entry.fail(field, f"{shown(rest)} holds a tag without its other half", '"<answer>red</answer>" or "red"')
+    return answer
+
+
+def _blocks(text: str) -> list[str]:
+    """What all <answer> blocks of a text hold."""
+    found = inside("answer", text)
+    if found is None:
+        return []
+    return [found, *_blocks(text.split("</answer>", 1)[1])]
+
+
+def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kind: str) -> tuple[tuple[str, ...], str]:
+    """Options with letters, and the gold answer: a letter for multiple choice, else the text that it is."""
+    if not options:
+        return options, answer
+    if len(options) == 1:
+        entry.fail("options", "one option leaves nothing to choose", "two or more, or none")
+    named, letters = with_letters(entry, options)
+    if kind == CHOICE and answer:
+        return named, gold_letter(entry, field, letters, answer)
+    if answer and is_letter(letters, answer):
+        entry.fail(field, f"{shown(answer)} is an option's letter, and problem_type is {shown(kind)}", f'"{CHOICE}"')
+    return named, answer
+
+
+def preference_of(entry: Entry) -> tuple[str | None, str | None]:
+    """The whole responses `chosen` and `rejected`; None and None where the entry has neither."""
+    pair = (_response(entry, "chosen"), _response(entry, "rejected"))
+    if pair == (None, None):
+        return pair
+    chosen, rejected = (required(entry, pair[n], [name], CHOSEN) for n, name in enumerate(("chosen", "rejected")))
+    if chosen == rejected:
+        entry.fail("rejected", "the same as chosen", "another response, which is worse")
+    return chosen, rejected
+
+
+def _response(entry: Entry, name: str) -> str | None:
+    """One whole response: text, or TRL's list of one turn of the assistant."""
+    value = entry.data.get(name)
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return _plain_answer(entry, name, value)
+    return text_of(entry, [name], CHOSEN)

@@ -1,0 +1,72 @@
+"""Reads what an entry says about the reading of its media: part of a clip, frames, pixels (keys of qwen-vl-utils)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ral.data.fields import Entry, Kind, shown
+
+CLIP_KEYS = {"video_start": "start", "video_end": "end", "fps": "fps", "nframes": "frame_count"}
+AREA_KEYS = {"min_pixels": "min_pixels", "max_pixels": "max_pixels"}
+WHOLE = {"nframes", "min_pixels", "max_pixels"}
+EXAMPLES = {"video_start": "2.5", "video_end": "4.5", "fps": "2", "nframes": "16"}
+OTHER_KEYS = {
+    "resized_height": "min_pixels and max_pixels, the area in pixels",
+    "resized_width": "min_pixels and max_pixels, the area in pixels",
+    "min_frames": "nframes, or fps",
+    "max_frames": "nframes here, or dataset.media.max_frames for all clips",
+    "total_pixels": "max_pixels, the area of one frame",
+    "raw_fps": "fps, frames to sample a second",
+    "sample_fps": "fps, frames to sample a second",
+}
+"""Keys that qwen-vl-utils reads and this project does not, and what to write in their place."""
+
+
+def _number(entry: Entry, key: str, value: object) -> float:
+    """A value that works under `key`; the bad entry's error for any other."""
+    write = f"a number such as {EXAMPLES.get(key, '200704')}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        entry.fail(key, f"{shown(value)} is not a number", write)
+    if value < 0 or (value == 0 and key != "video_start"):
+        entry.fail(key, f"{shown(value)} is too small", write)
+    if key in WHOLE and value != int(value):
+        entry.fail(key, f"{shown(value)} is not a whole number", write)
+    return int(value) if key in WHOLE else float(value)
+
+
+def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
+    """The fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
+
+    kind: of the medium, None where the keys are those of the whole entry.
+    """
+    for key, write in OTHER_KEYS.items():
+        if said.get(key) is not None:
+            entry.fail(key, "is not read here", write)
+    keys = {key: name for key, name in (CLIP_KEYS | AREA_KEYS).items() if said.get(key) is not None}
+    if kind == "image" and (wrong := [key for key in keys if key in CLIP_KEYS]):
+        entry.fail(wrong[0], "a picture has no time", "it beside a clip alone")
+    found = {name: _number(entry, key, said[key]) for key, name in keys.items()}
+    _check(entry, found)
+    return found
+
+
+def _check(entry: Entry, found: Mapping[str, float]) -> None:
+    """The bad entry's error where values contradict each other."""
+    if "end" in found and found["end"] <= found.get("start", 0.0):
+        entry.fail("video_end", f"{found['end']:g} is not after {found.get('start', 0):g}", "a time after video_start")
+    if "fps" in found and "frame_count" in found:
+        entry.fail("nframes", "there is fps, too", "one of the two")
+    if found.get("min_pixels", 0) > found.get("max_pixels", math.inf):
+        entry.fail("min_pixels", f"{found['min_pixels']} is above max_pixels", "min_pixels <= max_pixels")
+
+
+def merged(whole: Mapping[str, Any], own: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
+    """What counts for one medium: what its own object says, then what the entry says of media of its kind."""
+    dense = {"fps", "frame_count"}  # two ways to say the same
+    clip = set(CLIP_KEYS.values())
+    kept = {
+        name for name in whole if (kind == "video" or name not in clip) and not (name in dense and dense & set(own))
+    }
+    return {name: whole[name] for name in kept} | dict(own)

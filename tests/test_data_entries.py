@@ -1,0 +1,610 @@
+"""What people have in their entries: turns, marks, media in every dress, options and gold answers, uids."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ral.data.bad import BadSample
+from ral.data.fields import Entry
+from ral.data.hf import hf
+from ral.data.own_fields import fields_of
+from ral.data.parse import parse_own, parse_video_r1
+from ral.data.sources import jsonl, read_file, video_r1
+from ral.rewards.accuracy import accuracy, check_gold
+from ral.types import Example, Media, Turn
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures a.png, b.png, frames/1.jpg .. 11.jpg, and files called like clips."""
+    path = tmp_path_factory.mktemp("entries")
+    for name in ("a.png", "b.png", "ü x%20.png", "sub/c.png", *(f"frames/f{n}.jpg" for n in range(1, 12))):
+        (path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (56, 56), "red").save(path / name)
+    for name in ("c.mp4", "d.mp4", "e.gif", "empty/note.txt"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes(b"not opened here")
+    return path
+
+
+def read(folder: Path, data: dict[str, Any], parse: Any = parse_own) -> Example:
+    example = parse(Entry(folder / "data.jsonl", 3, data, folder))
+    assert example.uid and example.source.endswith("data.jsonl: entry 3")
+    return example
+
+
+def refuse(folder: Path, data: dict[str, Any], words: str, parse: Any = parse_own) -> None:
+    with pytest.raises(BadSample, match=words) as caught:
+        read(folder, data, parse)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 700 and "; write " in message and "write write" not in message
+
+
+Q = {"question": "Which?", "answer": "B", "options": ["A. red", "B. blue"], "image": "a.png"}
+PNG = base64.b64encode(b"\x89PNG").decode()
+
+
+def say(*turns: tuple[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"messages": [{"role": role, "content": content} for role, content in turns], **fields}
+
+
+# --- turns
+
+
+def test_earlier_turns_and_the_system_turn_are_kept(folder: Path) -> None:
+    picture = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "Call the left one X."}]
+    turns = [("system", "Answer in French."), ("user", picture), ("assistant", "ok"), ("user", "Which color is X?")]
+    example = read(folder, say(*turns, ("assistant", "rouge")))
+    assert example.turns == (
+        Turn("system", "Answer in French."),
+        Turn("user", "<image>Call the left one X."),
+        Turn("assistant", "ok"),
+    )
+    assert (example.question, example.answer) == ("Which color is X?", "rouge")
+    assert [m.path.name for m in example.media] == ["a.png"]
+
+
+LLAVA = [{"from": "human", "value": "<image>\nColor?"}, {"from": "gpt", "value": "red"}]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"conversations": LLAVA, "image": "a.png"},
+        {"conversations": [{"role": "user", "content": "<image>Color?"}], "images": ["a.png"], "answer": "red"},
+        {"conversations": [{"from": "system", "value": " "}, *LLAVA], "image": "a.png"},
+        say(("user", [{"type": "image"}, {"type": "text", "text": "Color?"}]), ("assistant", "red"), images=["a.png"]),
+        say(("user", [{"image": "a.png"}, {"text": "Color?"}]), ("assistant", "red")),
+        say(("user", [{"type": "image_url", "image_url": "a.png"}, "Color?"]), ("assistant", "red")),
+        say(
+            ("user", [{"type": "image_url", "image_url": {"url": "a.png"}}, "Color?"]), ("assistant", [{"text": "red"}])
+        ),
+        say(("user", [{"type": "image", "path": "a.png"}, {"type": "text", "text": "Color?"}]), answer="red"),
+        say(("Human", "Color?"), ("GPT", "red"), image="a.png"),
+        {"prompt": [{"role": "user", "content": "Color?"}], "solution": "red", "image": "a.png"},
+        {"prompt": "Color?", "completion": "red", "image": "a.png"},
+        {
+            "prompt": [{"role": "user", "content": "Color?"}],
+            "completion": [{"role": "assistant", "content": "red"}],
+            "images": ["a.png"],
+        },
+        {
+            "data_source": "x",
+            "prompt": [{"role": "user", "content": "<image>Color?"}],
+            "images": [{"bytes": None, "path": "a.png"}],
+            "videos": None,
+            "reward_model": {"style": "rule", "ground_truth": "red"},
+            "extra_info": {"split": "train", "index": 7, "question": "Color?", "answer": "It is red."},
+        },
+        say(("user", [{"type": "image", "image": "a.png"}, "Color?"]), ("assistant", "red"), images=["a.png"]),
+        say(("user", "Color?"), question="Color?", answer="red", image="a.png"),
+    ],
+)
+def test_shapes_of_conversations_mean_the_same(folder: Path, data: dict[str, Any]) -> None:
+    example = read(folder, data)
+    assert (example.question, example.answer, example.turns) == ("Color?", "red", ())
+    assert example.media == (Media("image", folder / "a.png"),)
+
+
+def test_a_field_beside_the_conversation_is_its_system_turn(folder: Path) -> None:
+    example = read(folder, {"conversations": LLAVA, "image": "a.png", "system": "Be brief."})
+    assert example.turns == (Turn("system", "Be brief."),) and example.question == "Color?"
+
+
+def test_two_turns_of_the_user_are_one(folder: Path) -> None:
+    example = read(folder, say(("user", "Look."), ("user", "Color?"), ("assistant", "red"), image="a.png"))
+    assert (example.turns, example.question) == ((), "Look.\nColor?")
+
+
+def test_media_without_marks_stand_before_the_first_turn(folder: Path) -> None:
+    turns = [("system", "s"), ("user", "Look."), ("assistant", "ok"), ("user", "Color?"), ("assistant", "red")]
+    example = read(folder, say(*turns, images=["a.png", "b.png"]))
+    assert example.turns[1] == Turn("user", "<image><image>Look.") and example.question == "Color?"
+
+
+BAD_TURNS = [
+    (say(("user", "a"), ("tool", "b")), "role 'tool' is none of system, user and assistant"),
+    (say(("assistant", "a"), ("user", "b")), "begins with the assistant"),
+    (say(("user", "a"), ("assistant", "b"), ("assistant", "c")), "two turns in a row of the assistant"),
+    (say(("user", "a"), ("system", "b"), ("user", "c")), "a system turn after the first"),
+    (say(("user", "a"), ("assistant", "")), "an empty turn of the assistant"),
+    (say(("user", "a"), ("assistant", None)), "content None is neither text nor"),
+    (say(("user", "a"), ("assistant", [{"type": "image", "image": "a.png"}])), "a picture or clip in a turn of the a"),
+    (say(("user", "a"), ("assistant", "b"), conversations=LLAVA), "there is messages, too"),
+    (say(("user", "Color?"), question="Shape?", answer="b", image="a.png"), "the conversation asks something else"),
+    (say(("user", [{"type": "image_url", "image_url": {"url": "https://x.org/a.png"}}, "b"])), "download it first"),
+    ({"messages": [{"content": "a"}]}, "is not a list of turns with roles"),
+    ({"messages": {"role": "user"}}, "is not a list of turns with roles"),
+]
+
+
+@pytest.mark.parametrize("data, words", BAD_TURNS)
+def test_conversations_that_cannot_be_are_refused(folder: Path, data: dict[str, Any], words: str) -> None:
+    refuse(folder, data, words)
+
+
+# --- marks
+
+
+def test_marks_keep_their_places_and_order_media_of_both_kinds(folder: Path) -> None:
+    fields = {"answer": "x", "images": ["a.png", "b.png"], "video": "c.mp4"}
+    example = read(folder, {"question": "One <image>, <video> and <image>?", **fields})
+    assert example.question == "One <image>, <video> and <image>?"
+    assert [m.path.name for m in example.media] == ["a.png", "c.mp4", "b.png"]
+    example = read(folder, {"question": "<video>\n <image>\n<image>What?", **fields})
+    assert example.question == "What?" and [m.path.name for m in example.media] == ["c.mp4", "a.png", "b.png"]
+    example = read(folder, {"question": "What?", **fields})
+    assert [m.path.name for m in example.media] == ["a.png", "b.png", "c.mp4"]
+
+
+def test_parts_of_a_turn_are_places(folder: Path) -> None:
+    parts = ["First:", {"type": "image", "image": "b.png"}, "Second:", {"type": "image", "image": "a.png"}, "Same?"]
+    example = read(folder, say(("user", parts), ("assistant", "no")))
+    assert example.question == "First:<image>Second:<image>Same?"
+    assert [m.path.name for m in example.media] == ["b.png", "a.png"]
+
+
+def test_options_may_be_pictures(folder: Path) -> None:
+    data = {
+        "question": "Which is red?",
+        "answer": "B",
+        "options": ["A. <image>", "B. <image>"],
+        "images": ["a.png", "b.png"],
+    }
+    assert read(folder, data).options == ("A. <image>", "B. <image>")
+    refuse(folder, data | {"images": ["a.png"]}, "2 places <image>, and 1 picture;")
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"question": "<image><image> Q?"}, "2 places <image>, and 1 picture;"),
+        ({"question": "<image> Q?", "images": ["b.png", "sub/c.png"]}, "1 place <image>, and 3 pictures"),
+        ({"question": "Q <video>?"}, "0 places <image>, and 1 picture;"),
+        ({"question": "Q <image>?", "image": None, "images": []}, "1 place <image>, and 0 pictures"),
+        ({"question": "Q <image>?", "video": "c.mp4"}, "0 places <video>, and 1 clip;"),
+    ],
+)
+def test_a_wrong_number_of_marks_is_a_bad_entry(folder: Path, fields: dict[str, Any], words: str) -> None:
+    refuse(folder, {**Q, **fields}, words)
+
+
+def test_other_spellings_are_text(folder: Path) -> None:
+    for text in ("See <image 1> here", "[image] what?", "<Image> what?"):
+        assert read(folder, Q | {"question": text}).question == text
+
+
+def test_video_r1_counts_marks_too(folder: Path) -> None:
+    entry = {
+        "problem": "<image>\nWhat?",
+        "solution": "<answer>x</answer>",
+        "path": "a.png",
+        "problem_type": "free-form",
+    }
+    assert read(folder, entry, parse_video_r1).question == "What?"
+    refuse(folder, entry | {"problem": "<image> or <image>?"}, "2 places <image>, and 1 picture", parse_video_r1)
+
+
+# --- media
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        " a.png ",
+        "file://{folder}/a.png",
+        "file://localhost{folder}/a.png",
+        "file://./a.png",
+        ".\\a.png",
+        {"path": "a.png"},
+        {"url": "file://{folder}/a.png"},
+        {"image": "a.png"},
+        {"bytes": None, "path": "a.png"},
+        "sub/../a.png",
+    ],
+)
+def test_paths_in_every_dress(folder: Path, value: Any) -> None:
+    text = json.loads(json.dumps(value).replace("{folder}", str(folder)))
+    medium = read(folder, Q | {"image": text}).media[0]
+    assert medium.path.samefile(folder / "a.png") and medium.data is None
+
+
+def test_odd_names(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert read(folder, Q | {"image": "~/a.png"}).media[0].path == folder / "a.png"
+    for value in ("ü x%20.png", f"file://{folder}/%C3%BC%20x%2520.png"):
+        assert read(folder, Q | {"image": value}).media[0].path == folder / "ü x%20.png"
+
+
+def test_pictures_that_stand_in_the_entry(folder: Path) -> None:
+    raw = (folder / "a.png").read_bytes()
+    text = base64.b64encode(raw).decode()
+    broken = "\n".join(text[n : n + 76] for n in range(0, len(text), 76))
+    url_safe = text.replace("+", "-").replace("/", "_").rstrip("=")
+    for value in (
+        f"data:image/png;base64,{text}",
+        text,
+        broken,
+        url_safe,
+        {"bytes": text},
+        {"bytes": raw, "path": None},
+    ):
+        (medium,) = read(folder, Q | {"image": value}).media
+        assert (medium.kind, medium.data) == ("image", raw) and len(str(medium.path)) < 300
+    parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}, "Color?"]
+    assert read(folder, say(("user", parts), ("assistant", "red"))).media[0].data == raw
+
+
+NOISE = base64.b64encode(bytes(range(256)) * 20).decode()
+
+
+@pytest.mark.parametrize(
+    "value, words",
+    [
+        ("https://x.org/a.png", "is not on this machine; write the path of the file: download it first"),
+        ("s3://bucket/a.png", "download it first"),
+        ("data:image/png;base64,@@@", "data URI whose base64 is damaged or empty"),
+        ("data:image/png;base64,", "damaged or empty"),
+        (f"data:image/jpeg;base64,{NOISE}", "5120 bytes in the entry that are no picture"),
+        ("data:image/svg+xml,%3Csvg%3E", "data URI without base64"),
+        (NOISE, "looks like base64 and holds no picture"),
+        ("C:\\data\\a.png", "is a path of Windows"),
+        (".\\nowhere\\a.png", "no such file: .*/nowhere/a.png"),
+        ("file:///nowhere/a.png", "no such file: /nowhere/a.png"),
+        ("sub", r"no such file: .*sub \(it is a folder\)"),
+        ({"bytes": None, "path": None}, "names no file and holds no bytes"),
+        ({"width": 3}, "names no file"),
+        (["a.png", None], "None is not a path"),
+        ({"path": "a.png", "video_start": 1}, "field 'video_start': a picture has no time"),
+        (7, "7 is not a path"),
+    ],
+)
+def test_what_is_no_picture_is_called_by_its_name(folder: Path, value: Any, words: str) -> None:
+    refuse(folder, Q | {"image": value}, words)
+
+
+def test_one_file_under_two_names_is_one_picture(folder: Path) -> None:
+    assert len(read(folder, Q | {"images": ["a.png"]}).media) == 1
+    assert len(read(folder, Q | {"images": ["b.png"]}).media) == 2
+    refuse(folder, Q | {"images": ["a.png", "b.png"]}, "a.png stands under another name, too")
+
+
+# --- clips
+
+
+def clips(folder: Path, **fields: Any) -> list[Media]:
+    return list(read(folder, {"question": "What?", "answer": "x", **fields}).media)
+
+
+def test_frames_are_one_clip(folder: Path) -> None:
+    frames = tuple(folder / name for name in ("a.png", "b.png"))
+    one = Media("video", frames[0], frames=frames)
+    assert clips(folder, video=["a.png", "b.png"]) == [one] == clips(folder, videos=[["a.png", "b.png"]])
+    assert clips(folder, videos=[["a.png", "b.png"], ["a.png", "b.png"]]) == [one, one]
+    assert clips(folder, video={"video": ["a.png", "b.png"], "fps": 2}) == [replace(one, fps=2.0)]
+    parts = [{"type": "video", "video": ["a.png", "file://" + str(folder / "b.png")]}, "What?"]
+    assert list(read(folder, say(("user", parts), ("assistant", "x"))).media) == [one]
+    assert [m.frames for m in clips(folder, videos=["c.mp4", "d.mp4"])] == [(), ()]
+    assert [m.path.name for m in clips(folder, video=["e.gif", "c.mp4"])] == ["e.gif", "c.mp4"]
+
+
+def test_a_folder_of_frames_is_one_clip_in_the_order_of_its_numbers(folder: Path) -> None:
+    (clip,) = clips(folder, video="frames")
+    assert [f.name for f in clip.frames] == [f"f{n}.jpg" for n in range(1, 12)] and clip.path == clip.frames[0]
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"video": ["a.png", "c.mp4"]}, "pictures and clips in one list"),
+        ({"videos": [["a.png", "c.mp4"]]}, "c.mp4 among the frames of a clip is no picture"),
+        ({"videos": [[]]}, "a clip without frames"),
+        ({"video": "empty"}, "is a folder without pictures"),
+        ({"video": "data:video/mp4;base64,AAAA"}, "a clip as a data URI is not read"),
+        ({"video": ["a.png", "nowhere.png"]}, "no such file: .*nowhere.png"),
+    ],
+)
+def test_what_is_no_clip(folder: Path, fields: dict[str, Any], words: str) -> None:
+    refuse(folder, {"question": "What?", "answer": "x", **fields}, words)
+
+
+KEYS = {"video_start": 2, "video_end": 3.5, "nframes": 4, "min_pixels": 784, "max_pixels": 7840}
+READ = {"start": 2.0, "end": 3.5, "frame_count": 4, "min_pixels": 784, "max_pixels": 7840}
+
+
+def test_what_an_entry_says_of_reading_its_clip(folder: Path) -> None:
+    wanted = Media("video", folder / "c.mp4", **READ)  # type: ignore[arg-type]
+    assert clips(folder, video="c.mp4", **KEYS) == [wanted] == clips(folder, video={"video": "c.mp4", **KEYS})
+    parts = [{"type": "video", "video": "c.mp4", **KEYS, "image": None}, "What?"]
+    assert list(read(folder, say(("user", parts), ("assistant", "x"))).media) == [wanted]
+    both = clips(folder, videos=[{"video": "c.mp4", "fps": 3}, "d.mp4"], nframes=8, max_pixels=900, image="a.png")
+    assert [(m.fps, m.frame_count, m.max_pixels) for m in both] == [(None, None, 900), (3.0, None, 900), (None, 8, 900)]
+    assert clips(folder, video="c.mp4", fps=None, video_start=0)[0].start == 0
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"video_start": -1}, "field 'video_start': -1 is too small"),
+        ({"video_start": "2.0"}, "field 'video_start': '2.0' is not a number"),
+        ({"video_end": True}, "field 'video_end': True is not a number"),
+        ({"video_start": 3, "video_end": 3}, "field 'video_end': 3 is not after 3"),
+        ({"video_end": float("inf")}, "field 'video_end': inf is not a number"),
+        ({"nframes": 2.5}, "field 'nframes': 2.5 is not a whole number"),
+        ({"nframes": 0}, "field 'nframes': 0 is too small"),
+        ({"fps": 1, "nframes": 4}, "field 'nframes': there is fps, too"),
+        ({"fps": -2}, "field 'fps': -2 is too small"),
+        ({"min_pixels": 99, "max_pixels": 9}, "field 'min_pixels': 99 is above max_pixels"),
+        ({"resized_height": 280, "resized_width": 280}, "field 'resized_height': is not read here; write min_pixels"),
+        ({"total_pixels": 9}, "field 'total_pixels'"),
+        ({"max_frames": 9}, "field 'max_frames'"),
+        ({"video_start": 1, "videos": ["d.mp4"]}, "there are 2 clips that it could be of"),
+        ({"video_start": 1, "video": None, "image": "a.png"}, "there are 0 clips"),
+        ({"fps": 1, "video": None, "image": "a.png"}, "field 'fps': there is no clip"),
+    ],
+)
+def test_what_does_not_work_of_it(folder: Path, fields: dict[str, Any], words: str) -> None:
+    refuse(folder, {"question": "What?", "answer": "x", "video": "c.mp4", **fields}, words)
+
+
+# --- options and gold answers
+
+
+@pytest.mark.parametrize(
+    "options, shown",
+    [
+        (["A. red", "C. green", "D. blue"], ("A. red", "C. green", "D. blue")),
+        (["B) x", "A) y"], ("B) x", "A) y")),
+        (["[A] x", "[C] y"], ("[A] x", "[C] y")),
+        (["A、红", "C、蓝"], ("A、红", "C、蓝")),
+        (["Ａ．x", "Ｃ．y"], ("Ａ．x", "Ｃ．y")),
+        (["（A）x", "（D）y"], ("（A）x", "（D）y")),
+        (["A red", "B blue"], ("A. red", "B. blue")),
+        (["A. red", "blue"], ("A. red", "B. blue")),
+        (["red", "a blue one"], ("A. red", "B. a blue one")),
+        ([1, 2.5], ("A. 1", "B. 2.5")),
+        ({"A": "red", "C": "blue", "D": None}, ("A. red", "C. blue")),
+        ({"label": ["A", "B"], "text": ["red", "blue"]}, ("A. red", "B. blue")),
+        ("A. red\n\nC. blue\n", ("A. red", "C. blue")),
+        ('["red", "blue"]', ("A. red", "B. blue")),
+        ("['red', \"it's\"]", ("A. red", "B. it's")),
+        ('{"A": "red", "B": "blue"}', ("A. red", "B. blue")),
+    ],
+)
+def test_given_letters_stay_and_missing_ones_are_added(folder: Path, options: Any, shown: tuple[str, ...]) -> None:
+    letter = next(c for c in "BCDA" if any(c in option[:2].translate({0xFF23: "C"}) for option in shown))
+    example = read(folder, Q | {"options": options, "answer": letter})
+    assert example.options == shown and example.answer == letter
+    assert accuracy(example, f"<answer>{letter}</answer>") == 1.0
+    assert accuracy(example, "<answer>Z</answer>") == 0.0
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["A. red", "A. blue"], "two options have the letter A"),
+        (["red", "A. blue"], "some of .* have a letter, some have none"),
+        (["A. red"], "one option leaves nothing to choose"),
+        (["red", "", "blue"], "option 2 is empty"),
+        ("A. red B. blue", "is not a list of strings"),
+        ({"first": "red", "second": "blue"}, "not one text a letter"),
+        ({"A": ["red"], "B": "x"}, "not one text a letter"),
+        ([True, False], "is not a list of strings"),
+        ([f"x{n}" for n in range(27)], "27 are more than there are letters"),
+        ({"label": ["A"], "text": ["red", "blue"]}, "1 labels for 2 texts"),
+    ],
+)
+def test_options_that_cannot_be_told_apart(folder: Path, options: Any, words: str) -> None:
+    refuse(folder, Q | {"options": options, "answer": "A"}, words)
+
+
+GAPS = ["A. red", "C. a green one", "D. 7"]
+
+
+@pytest.mark.parametrize(
+    "answer, letter",
+    [
+        *(("C", "C"), ("c", "C"), ("Ｃ", "C"), ("(C)", "C"), ("（c）", "C"), ("[C]", "C"), ("C.", "C"), ("C、", "C")),
+        *(("C. a green one", "C"), ("C) A green  one", "C"), ("a green one", "C"), ("C a green one", "C")),
+        *(("$\\boxed{C}$", "C"), ("**C**", "C"), ("option C", "C"), ("The answer is C.", "C"), ("【D】", "D")),
+        *(
+            (7, "D"),
+            ("7", "D"),
+            ("<answer>D</answer>", "D"),
+            ("<think>so</think><answer>(D)</answer>", "D"),
+            (["D"], "D"),
+        ),
+    ],
+)
+def test_gold_answers_name_an_option_in_any_dress(folder: Path, answer: Any, letter: str) -> None:
+    example = read(folder, Q | {"options": GAPS, "answer": answer})
+    assert example.answer == letter
+    check_gold(example)
+    assert accuracy(example, f"<answer>{letter}</answer>") == 1.0
+
+
+@pytest.mark.parametrize(
+    "answer, words",
+    [
+        ("B", "'B' is none of the options"),
+        ("blue", "is none of the options"),
+        (1, "'1' is none of the options: a place counted from 0 or from 1"),
+        ("AC", "but several"),
+        ("A, D", "but several"),
+        ("A and C", "but several"),
+        ("A. 7", "may be any of the options A, D"),
+        (True, "True is not text"),
+        (["A", "C"], "is not text but 2 answers"),
+        (float("nan"), "nan is not text"),
+    ],
+)
+def test_gold_answers_that_name_none_or_two(folder: Path, answer: Any, words: str) -> None:
+    refuse(folder, Q | {"options": GAPS, "answer": answer}, words)
+
+
+def test_letters_as_texts_and_texts_that_occur_twice(folder: Path) -> None:
+    assert read(folder, Q | {"options": ["A", "B", "C"], "answer": "C"}).answer == "C"
+    refuse(folder, Q | {"options": ["C", "A", "B"], "answer": "B"}, "may be any of the options B, C")
+    assert read(folder, Q | {"options": ["C", "A", "B"], "answer": "B. A"}).answer == "B"
+    refuse(folder, Q | {"options": ["red", "blue", "Red"], "answer": "C"}, "occurs twice, as A and C")
+    assert read(folder, Q | {"options": ["red", "blue", "Red"], "answer": "blue"}).answer == "B"
+
+
+def test_options_beside_another_type_leave_the_answer_a_text(folder: Path) -> None:
+    fields = {"options": ["3", "2"], "problem_type": "numerical"}
+    assert read(folder, Q | fields | {"answer": 2}).answer == "2"
+    refuse(folder, Q | fields, "'B' is an option's letter, and problem_type is 'numerical'")
+
+
+def test_video_r1_options_without_letters_get_them(folder: Path) -> None:
+    entry = {"problem": "Which?", "path": "a.png", "problem_type": "multiple choice", "solution": "<answer>B</answer>"}
+    assert read(folder, entry | {"options": ["red", "blue"]}, parse_video_r1).options == ("A. red", "B. blue")
+    gaps = read(folder, entry | {"options": GAPS, "solution": "<answer>C</answer>"}, parse_video_r1)
+    assert gaps.options == tuple(GAPS) and accuracy(gaps, "<answer>C</answer>") == 1.0
+    assert accuracy(gaps, "<answer>a green one</answer>") == 1.0 and accuracy(gaps, "<answer>B</answer>") == 0.0
+
+
+@pytest.mark.parametrize(
+    "given, kind",
+    [
+        *(("multiple-choice", "multiple choice"), ("MCQ", "multiple choice"), ("Multiple_Choice", "multiple choice")),
+        *((None, "multiple choice"), ("", "multiple choice")),
+    ],
+)
+def test_spellings_of_multiple_choice(folder: Path, given: Any, kind: str) -> None:
+    assert read(folder, Q | {"problem_type": given}).problem_type == kind
+
+
+def test_spellings_of_other_types(folder: Path) -> None:
+    bare = {"question": "How many?", "answer": "3", "image": "a.png"}
+    for given, kind in (
+        ("open-ended", "free-form"),
+        ("Numeric", "numerical"),
+        ("ocr", "OCR"),
+        ("free form", "free-form"),
+    ):
+        assert read(folder, bare | {"problem_type": given}).problem_type == kind
+    assert read(folder, bare | {"problem_type": None}).problem_type == "free-form"
+    for given in ("math", "riddle", 3, ["numerical"]):
+        refuse(folder, bare | {"problem_type": given}, "unknown problem type")
+    refuse(folder, bare | {"problem_type": "numercial"}, 'did you mean "numerical"')
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"question": "a\0b"}, "holds the control character U\\+0000"),
+        ({"question": "a\ud83d?"}, "half of a surrogate pair"),
+        ({"answer": "<answer>red"}, "a tag without its other half"),
+        ({"answer": "<answer>a</answer><answer>b</answer>"}, "holds 2 different answers"),
+        ({"answer": {"text": "red"}}, "is not text"),
+    ],
+)
+def test_texts_that_are_none(folder: Path, fields: dict[str, Any], words: str) -> None:
+    refuse(folder, {"question": "What?", "answer": "x", "image": "a.png", **fields}, words)
+
+
+def test_preferences_may_be_turns(folder: Path) -> None:
+    pair = {name: [{"role": "assistant", "content": text}] for name, text in (("chosen", "good"), ("rejected", "bad"))}
+    example = read(folder, {"prompt": [{"role": "user", "content": "Q?"}], "image": "a.png", **pair})
+    assert (example.question, example.chosen, example.rejected, example.answer) == ("Q?", "good", "bad", "")
+
+
+# --- uids
+
+
+def write(path: Path, entries: list[dict[str, Any]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return path
+
+
+def test_ids_that_occur_twice_do_not_collapse_entries(folder: Path) -> None:
+    plain = Q | {"image": str(folder / "a.png")}
+    path = write(folder / "twice.jsonl", [plain | {"id": n} for n in (7, "7", 8, None, 4, [1])])
+    uids = [e.uid for e in read_file(path, parse=parse_own)]
+    assert uids == ["twice-7#1", "twice-7#2", "twice-8", "twice-4#4", "twice-4#5", "twice-[1]"]
+    assert [e.uid for e in read_file(path, parse=parse_own)[1:3]] == uids[1:3]
+    entry = {"problem": "?", "path": str(folder / "a.png"), "solution": "<answer>x</answer>", "problem_type": "OCR"}
+    path = write(folder / "r1.jsonl", [entry | {"problem_id": n} for n in (5, 6, 6, 9, 10, 11)])
+    train, held = (video_r1(split, path=path) for split in ("train", "validation"))
+    assert [e.uid for e in [*train, *held]] == ["r1-5", "r1-6#2", "r1-6#3", "r1-9", "r1-10", "r1-11"]
+
+
+def test_two_files_of_one_name_have_different_uids(folder: Path) -> None:
+    plain = Q | {"image": str(folder / "a.png")}
+    one, other = (write(folder / name / "data.jsonl", [plain, plain]) for name in ("one", "other"))
+    uids = [[e.uid for e in jsonl(split, path=one, validation_path=other)] for split in ("train", "validation")]
+    assert uids == [["data-1", "data-2"], ["data-validation-1", "data-validation-2"]]
+    assert jsonl("validation", path=one, validation_path=one)[0].uid == "data-1"
+
+
+def test_splits_and_repeated_ids_of_a_parquet_folder(folder: Path, tmp_path: Path) -> None:
+    import datasets
+
+    rows = {"question": ["Q?"] * 3, "answer": ["x"] * 3, "image": [str(folder / "a.png")] * 3, "id": [1, 1, 2]}
+    for split in ("train", "validation"):
+        datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "set" / f"{split}-00000-of-00001.parquet"))
+    columns = {name: name for name in rows}
+    uids = [
+        [e.uid for e in hf(split, path=tmp_path / "set", columns=columns, unpacked=tmp_path / "media")]
+        for split in ("train", "validation")
+    ]
+    assert uids == [
+        ["set-1#1", "set-1#2", "set-2"],
+        ["set-validation-1#1", "set-validation-1#2", "set-validation-2"],
+    ]
+
+
+# --- and back
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        Q,
+        {"question": "One <image>, <video> two?", "answer": "x", "image": "a.png", "video": {"video": "c.mp4", **KEYS}},
+        {"question": "What?", "answer": "x", "video": ["a.png", "b.png"], "nframes": 2},
+        say(
+            ("system", "s"),
+            ("user", "Hi"),
+            ("assistant", "ho"),
+            ("user", "<image>Q?"),
+            ("assistant", "x"),
+            image="a.png",
+        ),
+        say(("system", "s"), ("user", ["Q?", {"image": "a.png"}]), ("assistant", "x")),
+        {"question": "What?", "answer": "x", "images": []},
+    ],
+)
+def test_an_example_written_as_an_entry_reads_the_same(folder: Path, data: dict[str, Any]) -> None:
+    example = read(folder, data)
+    again = read(folder, json.loads(json.dumps(fields_of(example))))
+    assert replace(again, uid=example.uid) == example
