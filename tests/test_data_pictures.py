@@ -71,7 +71,7 @@ def test_transparency_and_rotation_survive_large_texts(tmp_path: Path) -> None:
 def test_bombs_and_truncated_files_stay_bad(tmp_path: Path) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("workflow", "x" * 3_000_000, zip=True)
-    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png", pnginfo=text)
+    Image.new("1", (13_500, 13_500)).save(tmp_path / "bomb.png", pnginfo=text)
     Image.effect_noise((64, 64), 90).save(tmp_path / "cut.png", pnginfo=text)
     content = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 3 * 2])
