@@ -20,9 +20,10 @@ from PIL import Image, ImageOps
 from ral.data import clips
 from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
 from ral.data.draw import write_frames
+from ral.data.evidence import evidence_mask, since
 from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.models.family import PatchSettings, patchify
-from ral.types import Media, Pixels, UserError
+from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError
 
 SMALL = MediaSettings(image_min_pixels=28 * 28, video_min_pixels=28 * 28)
 side = st.integers(1, 3000)
@@ -249,6 +250,21 @@ def test_bounds_of_clips_and_pictures_differ(tmp_path: Path) -> None:
     reader = MediaReader(bounds)
     assert reader.read(Media("video", grey_clip(tmp_path / "a.mp4", 2))).frames.shape == (2, 28, 28, 3)
     assert reader.read(Media("image", image)).frames.shape[1:3].numel() <= 6 * 784
+
+
+def test_evidence_of_a_cut_clip_falls_on_its_own_slots() -> None:
+    """Seconds 12 to 14 of a clip that is read from 10 s on: with slots of two frames, a second each, the second one."""
+    flags = torch.ones(1, 4, dtype=torch.bool)
+    example = Example("0", "q", "a", "free-form", evidence=(Evidence((0, 0, 1, 1), (12.0, 14.0)),))
+    prompts = PromptBatch(flags, flags, flags, {}, (example,), ("",), (((4, 1, 1),),))
+    frames = torch.zeros(8, 28, 28, 3)
+
+    def slots(start: float) -> list[bool]:
+        return evidence_mask(prompts, [[Pixels("video", frames, 1.0, start)]], 2)[0].tolist()
+
+    assert slots(10.0) == [False, True, False, False]
+    assert slots(0.0) == [False] * 4 and slots(13.0) == [True, False, False, False] and slots(14.0) == [False] * 4
+    assert since(Evidence((0, 0, 1, 1)), 10.0).span is None
 
 
 def test_cache_is_bounded_and_drops_the_longest_unused(tmp_path: Path) -> None:
