@@ -28,6 +28,7 @@ B -> blue ⏐ B | blue ⏐ B.blue ⏐ blue (B) ⏐ blue, option B ⏐ Blue [B] �
 B, not A ⏐ B. It is blue, not red. ⏐ B. blue; A is red ⏐ B) It is clearly blue. ⏐ B、blue ⏐ B。blue
 """.replace("\n", "⏐").split("⏐")
 CLAIMED = r"""
+Selected: B ⏐ B, definitely ⏐ B rather than A ⏐ ✅ B ⏐ 👉 B ⏐ Definitely B
 Option B ⏐ option (B) ⏐ Option "B" ⏐ Choice B ⏐ Letter B ⏐ I choose B ⏐ I'd go with B ⏐ I’d go with (B)
 I would go with option B ⏐ I pick B ⏐ I select B: blue ⏐ We choose B ⏐ Let's go with B ⏐ My answer is B
 My final answer: B ⏐ Final Answer: **B** ⏐ **Answer:** B ⏐ Answer is (B) ⏐ The answer is B, because it is blue.
@@ -50,6 +51,7 @@ Het antwoord is B ⏐ Ik kies B ⏐ Odpowiedź: B ⏐ Doğru cevap: B ⏐ Đáp 
 الإجابة الصحيحة هي B ⏐ सही उत्तर B है ⏐ คำตอบคือ B ⏐ Svar: B
 """.replace("\n", "⏐").split("⏐")
 NONE = r"""
+I can't choose B ⏐ I would not choose B ⏐ I don't think it's B ⏐ Anything but B ⏐ All except B ⏐ B is out ⏐ B? No, A
 A or B ⏐ B or C ⏐ either B or C ⏐ not B ⏐ B is wrong ⏐ B is incorrect ⏐ B is not correct ⏐ B. is wrong
 B. incorrect ⏐ (B) is wrong ⏐ (B) is not right ⏐ A close look shows nothing certain
 A close look shows blue things ⏐ I cannot determine ⏐ I cannot determine which ⏐ I can't tell ⏐ I don't know
@@ -80,6 +82,10 @@ OPTIONS = [
     (("A. cat", "B. dog"), "It is a dog", "B"),
     (("A. cat", "B. dog"), "A cat", "A"),
     (("cat", "dog"), "The dog", "B"),
+    (("A. the cat", "B. the dog"), "cat (option B)", None),
+    (("A. the cat", "B. the dog"), "The dog (option B)", "B"),
+    (("A. the cat", "B. the dog"), "dog", "B"),
+    (("A. cat", "B. dog"), "It barks. Therefore, option B is correct.", "B"),
     (("A. [1, 2]", "B. (1, 2)"), "B. (1, 2)", "B"),
     (("A. [1, 2]", "B. (1, 2)"), "B. [1, 2]", None),
     (("A. [1, 2]", "B. (1, 2)"), "(1, 2)", "B"),

@@ -37,6 +37,8 @@ def answer_span(text: str) -> Span | None:
     answered where the response ends with a block. Of `<answer>` repeated before one `</answer>` the last opens the
     block. Tags are exact: other case, width or attributes make other tags. Linear in the length of the text.
     """
+    if OPEN not in text or CLOSE not in text:
+        return None
     parts: list[list[re.Match[str]]] = [[]]
     for tag in _TAG.finditer(text):
         if tag[0] == THINK_CLOSE:

@@ -32,7 +32,7 @@ _LETTER = re.compile(
 _STRONG = re.compile(r"\s*(?:[.:)、。]|(?=[(（])|\n)")
 _WEAK = re.compile(r" ?(?:[-–—=|→]|->|,|。) | ?(?:[,;。→=|]|->) ?|[-–—](?=[^\W\d])")
 _TEXT_THEN_LETTER = re.compile(
-    rf"(.+?)[\s,:–—-]*(?:[{OPENING}]|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
+    rf"(.+?)[\s,:–—-]*(?:[{OPENING}]\s*(?:option )?|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
 )
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
@@ -93,6 +93,7 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     said = {_norm(text) for text in dressed}
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
+    named = named or [letter for letter, own in texts.items() if _ARTICLE.sub("", own, count=1) in said - {""}]
     if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
         forms = {_norm(form) for form in _forms(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
@@ -116,7 +117,7 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
         return None if _contradicts(rest, letter, texts) else letter
     mark = _WEAK.match(rest)
     rest = rest[mark.end() :] if mark else rest
-    if mark and OTHER_RULED_OUT.match(rest):
+    if OTHER_RULED_OUT.match(rest.lstrip()):
         return letter
     return letter if _is_own(rest, own, letter, texts) else None
 
@@ -165,7 +166,7 @@ def _stated_last(text: str, texts: dict[str, str]) -> str | None:
     if found is None:
         return None
     sentence = re.split(r"[.!?。]\s", line[: found.start()])[-1]
-    letter = found[1].upper()
+    letter = (found[1] or found[2]).upper()
     doubted = UNSURE.search(sentence) or re.search(
         r"\b(?:not|never|doubt|whether|if|unless|wrong)\b|n't\b", sentence, re.I
     )

@@ -22,23 +22,23 @@ _BE = r"(?:is|would be|should be|must be|will be|has to be|appears to be|seems t
 _PICK = (
     r"(?:(?:i|we|let us|let)(?:'d|'ll|'m|'s| would| will| shall| am| have to| must)? ?)?(?:rather )?"
     r"(?:choose|pick|select|chose|picked|selected|go(?:ing)? (?:with|for)|going to go with|opt for|vote for|say|answer"
-    r"|believe|think|guess|conclude|suppose|settle on|choosing|picking|selecting)(?: that)?"
+    r"|believe|think|guess|conclude|suppose|settle on|choosing|picking|selecting)\b(?: that)?"
 )
 _ENGLISH = (
     rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
     rf"{_PICK} ?:? ?",
-    r"(?:it )?(?:must|should|has to) be ",
+    r"(?:it )?(?:must|should|has to) be |(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
     rf"(?:{_ADVERBS},?|{_BEST}(?: {_KINDS})? ?:|my {_KINDS}|i am {_ADVERBS} sure it is) ?",
 )
 _HAN = (
     r"(?:我(?:们|們)?|本题|此题|这题|本題)?(?:应该|应|應該|應|会|會|认为|認為|觉得|最终|最終|可以)?"
-    r"(?:选|選)(?:择|擇|取|项|項|的是)? ?[:是为為]? ?",
+    r"(?:选|選(?!択))(?:择|擇|取|项|項|的是)? ?[:是为為]? ?",
     r"(?:我(?:们)?(?:认为|觉得)?)?(?:本题|这道题|此题)?的?(?:正确|正確|最终|最終|最佳|最后|参考|標準|标准)?的?"
     r"(?:答案|选项|選項|解答|解|答え|答|正解|回答)(?:应该|应|應該|應)?[是为為選选は]? ?[:、]? ?(?:选项|選項|选|選)? ?",
-    r"(?:是|为) ?|我(?:们|們)?(?:认为|認為|觉得|覺得|想|猜)(?:应该)?(?:答案)?是? ?",
+    r"(?:正确|正確)的是 ?|(?:是|为) ?|我(?:们|們)?(?:认为|認為|觉得|覺得|想|猜)(?:应该)?(?:答案)?是? ?",
     r"私は|最も適切な(?:選択肢|答え)は ?",
-    r"(?:정답|답|답변|선택)(?:은|는|:| :)? ?",
+    r"(?:정답|답|답변|선택(?!지))(?:은|는|:| :)? ?",
 )
 _OTHERS = (
     # Spanish, Portuguese, Italian, French
@@ -67,7 +67,9 @@ _OTHERS = (
     r"(?:ال)?(?:إجابة|اجابة|جواب|خيار)(?: ال?صحيحة?)?(?: (?:هي|هو))? ?:? ?|(?:پاسخ|گزینه)(?: (?:صحیح|درست))? ?:? ?",
     r"(?:सही )?(?:उत्तर|जवाब|विकल्प)(?: है)? ?:? ?|(?:คำตอบ|ตัวเลือก|ข้อ)(?:ที่ถูกต้อง)?(?:คือ)?(?:ข้อ)? ?:? ?",
 )
-_NAMED = r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項) ?:? ?"
+_NAMED = (
+    r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項|選択肢|선택지) ?:? ?"
+)
 CLAIM = re.compile(
     unicodedata.normalize(
         "NFKC", rf"(?:{_OPENERS}[,:]? ?)?(?:(?:{'|'.join((*_ENGLISH, *_HAN, *_OTHERS))}) ?(?:{_NAMED})?|{_NAMED})"
@@ -79,7 +81,9 @@ OPENER = re.compile(rf"{_OPENERS}(?:[,:] ?| )", re.IGNORECASE)
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
-    r" it is| for sure|,? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
+    rf" it is| for sure|,? {_ADVERBS}",
+    r",? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
+    r" ?是(?:正确|正確)?(?:答案|选项)",
     r" ?(?:选项|選項|项|項)?(?:是)?(?:最)?(?:正确|正確|对|對|合适|合適|符合题意)(?:的)?(?:答案|选项|選項)?",
     r" ?(?:项|項|选项|選項)",
     r" ?(?:番|が正解|が正しい|が答え)?(?:です|である|だ|を選びます|を選択します|を選ぶ)",
@@ -125,7 +129,8 @@ HEDGE = re.compile(
 STATED = re.compile(
     rf"(?:(?<=[\s,;:])|^)(?:{_NOUN}(?:'s| ?(?:{_BE}|:))(?: {_ADVERBS})? ?|(?:答案|选项)(?:是|为|:) ?"
     r"|(?:故|应|所以)?选(?:择)? ?:? ?)"
-    r"(?:(?:option|choice|letter) )?[(\[]?([A-Za-z])[)\]]?[\s.!。]*$",
+    r"(?:(?:option|choice|letter) )?[(\[]?([A-Za-z])[)\]]?[\s.!。]*$"
+    rf"|\b(?:option|choice) [(\[]?([A-Za-z])[)\]]? is (?:the )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})[\s.!]*$",
     re.IGNORECASE,
 )
 """What an answer may end with: "so the answer is B."."""

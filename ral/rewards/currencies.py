@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ral.rewards.units import Unit
 
-_DOLLARS = "USD|CAD|AUD|NZD|HKD|SGD|TWD|MXN"
+_DOLLARS = "USD|CAD|AUD|NZD|SGD|MXN"  # not those that 元 may mean
 _DOLLAR = "\ue000"  # stands for "\$", which is no mark of LaTeX
 
 # what is meant: signs and words

@@ -19,6 +19,7 @@ _LATEX = re.compile(
 )
 _LATEX_LETTER = re.compile(r"\\(?:boxed|text|mathrm|mathbf) ?([A-Za-z])(?![A-Za-z])")
 _LATEX_SPACES = re.compile(r"\\(?:[,;: ()\[\]]|(?:q?quad|left|right|displaystyle)(?![A-Za-z]))")
+_EMOJI = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]")
 _NESTED = 4  # how deep LaTeX commands stand in each other
 _MARKS = re.compile(r"[*_`~$\"“”„‟″＂]+")
 _QUOTES = re.compile(r"[‘’‚‛′]")
@@ -47,4 +48,4 @@ def undress(text: str) -> str:
         text = _LATEX.sub(r"\1", text)
     text = _LATEX_SPACES.sub(" ", text)
     plain = _HTML.sub(" ", text)
-    return unmarked(plain if plain.strip() else text).strip()
+    return unmarked(_EMOJI.sub(" ", plain if plain.strip() else text)).strip()
