@@ -351,7 +351,7 @@ def build_trainer(cfg: DictConfig, folder: Path, resume: Path | None, stop: Gent
 
 def precision_of(hardware: DictConfig) -> Any:
     """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
-    auto = "bf16-mixed" if hardware.dtype == "bfloat16" else "32-true"
+    auto = "bf16-mixed" if hardware.get("dtype") == "bfloat16" else "32-true"
     return auto if hardware.precision == "auto" else hardware.precision
 
 
