@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import MIXED, make_prompts
-from peft import PeftModel
-from safetensors.torch import load_file
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from ral.models.adapter_files import read_adapters
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM, save_network
 from ral.ops.attention import AttentionSpec
@@ -126,3 +128,97 @@ def test_no_merged_export_where_none_is_wanted(run: Callable[..., Path], small: 
 def test_adapters_and_a_trained_tower_exclude_each_other(run: Callable[..., Path], small: list[str]) -> None:
     with pytest.raises(UserError, match=r"model.freeze_vision=false trains the vision tower"):
         run(*small, *LORA, "model.freeze_vision=false", "algo.updates_per_rollout=1", "algo=grpo")
+
+
+# --- lora.resume
+
+
+@pytest.fixture
+def written(adapted_model: MLLM, model_folder: Callable[..., Path], tmp_path: Path) -> Path:
+    """The adapter's folder as a run writes it."""
+    save_adapters(adapted_model.network.state_dict(), adapted_model.network, str(model_folder()), tmp_path / "adapter")
+    return tmp_path / "adapter"
+
+
+def test_an_adapter_goes_on_where_it_was(written: Path, adapted_model: MLLM, load: Callable[..., MLLM]) -> None:
+    resumed = read_adapters(str(written), model := load(), rank=4)
+    assert resumed.adapters == Adapters(4, 8.0, tuple(sorted(TARGETS)))
+    resumed.put(model)
+    state = model.network.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in adapted_model.network.state_dict().items())
+    assert [n for n, _ in model.trained_parameters()] == [n for n, _ in adapted_model.trained_parameters()]
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_adapter_that_peft_wrote_goes_on(
+    load: Callable[..., MLLM], model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = AutoModelForImageTextToText.from_pretrained(model_folder())
+    which = r".*language_model\.layers\.[02]\..*\.(k_proj|o_proj)"  # not every layer
+    other = get_peft_model(base, LoraConfig(r=3, lora_alpha=6, target_modules=which, use_rslora=True))
+    torch.manual_seed(0)
+    for name, weight in other.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    other.save_pretrained(tmp_path)
+    resumed = read_adapters(str(tmp_path), model := load())
+    assert resumed.adapters.rank == 3 and len(resumed.adapters.targets) == 4
+    resumed.put(model)
+    ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(model.network(input_ids=ids).logits, other(input_ids=ids).logits)
+
+
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "another method": ({"peft_type": "LOHA"}, "says peft_type 'LOHA'"),
+    "another rank": ({"r": 8}, "lora.rank=4, and .* says r=8"),
+    "DoRA": ({"use_dora": True}, "asks for DoRA"),
+    "biases": ({"bias": "all"}, "asks for biases"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_adapters_of_another_kind_are_refused(name: str, written: Path, load: Callable[..., MLLM]) -> None:
+    facts, message = REFUSED[name]
+    config = json.loads((written / "adapter_config.json").read_text())
+    (written / "adapter_config.json").write_text(json.dumps(config | facts))
+    with pytest.raises(UserError, match=message):
+        read_adapters(str(written), load(), rank=4)
+
+
+def test_factors_that_do_not_fit_are_named(written: Path, load: Callable[..., MLLM], tmp_path: Path) -> None:
+    weights = load_file(written / "adapter_model.safetensors")
+    name = next(n for n in sorted(weights) if n.endswith("lora_B.weight"))
+
+    def told(changed: dict[str, torch.Tensor]) -> str:
+        save_file(changed, written / "adapter_model.safetensors")
+        with pytest.raises(UserError) as found:
+            read_adapters(str(written), model := load()).put(model)
+        return str(found.value)
+
+    assert "lacks layers.0.mlp.down_proj.lora_B.weight" in told({n: w for n, w in weights.items() if n != name})
+    assert "has (70, 4), and this model's layer wants (64, 4)" in told(weights | {name: torch.ones(70, 4)})
+    assert "NaN or infinity" in told(weights | {name: weights[name] * float("nan")})
+    far = {n.replace("layers.2", "layers.7"): w for n, w in weights.items()}
+    assert "the model's decoder has no layers.7" in told(far)
+    tower = {n.replace("language_model.layers", "visual.layers"): w for n, w in weights.items()}
+    assert "adapts more than the decoder" in told(tower)
+    with pytest.raises(UserError, match=f"no adapter: it has no adapter_config.json; write {written}"):
+        read_adapters(str(tmp_path), load())
+
+
+def test_a_run_goes_on_with_an_adapter_on_another_base(
+    run: Callable[..., Path],
+    small: list[str],
+    written: Path,
+    model_folder: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Rank, alpha and targets are the adapter's own; that its base has another name is said."""
+    other = shutil.copytree(model_folder(), written.parent / "another")
+    common = [*small, "algo=sft", "max_steps=1", "eval.every=0", "algo.learning_rate=0", f"lora.resume={written}"]
+    folder = run(*common, f"model.pretrained={other}")
+    assert [r.message for r in caplog.records if "goes on with" in r.message]
+    before, after = (load_file(f / "adapter_model.safetensors") for f in (written, folder / "adapter"))
+    assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+    assert "rank: 4" in (folder / "config.yaml").read_text()

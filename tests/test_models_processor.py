@@ -9,6 +9,7 @@ from transformers import AutoImageProcessor
 
 from ral.models.family import FAMILIES, patchify
 from ral.models.processor import END_OF_TEXT, END_OF_TURN, Processor
+from ral.rewards.format import TAGS
 from ral.types import Example, Pixels, UserError
 
 
@@ -111,3 +112,17 @@ def test_a_tokenizer_without_placeholders_is_refused(load):
 
     with pytest.raises(UserError, match="image_pad"):
         Processor(Plain(), processor.family, processor.patches, "folder")
+
+
+def test_the_formats_own_tags_may_be_sampled_as_special_tokens(load) -> None:
+    """They stay in decoded text, and a target may hold them; other special tokens stay banned."""
+    tokenizer = load().processor.tokenizer
+    tokenizer.add_special_tokens({"additional_special_tokens": [*TAGS, "<secret>"]}, replace_extra_special_tokens=False)
+    processor = Processor(tokenizer, load().processor.family, load().processor.patches)
+    banned = {token: bool(processor.banned[tokenizer.convert_tokens_to_ids(token)]) for token in (*TAGS, "<secret>")}
+    assert banned == dict.fromkeys(TAGS, False) | {"<secret>": True}
+    text = "<think>red</think><answer>A</answer>"
+    assert processor.decode(processor.response_ids(text)) == text
+    assert processor.intruder(text, response=True) is None
+    assert processor.intruder("<secret>", response=True) == "control token <secret>"
+    assert bool(processor.banned[processor.image_id])

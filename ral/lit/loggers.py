@@ -19,6 +19,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from ral.data.recorded import recorded
 from ral.report.overlay import overlay
 from ral.types import Media, Pixels, UserError
 
@@ -172,7 +173,8 @@ def looks(record: Mapping[str, Any], read: Read) -> Any:
     if look is None:
         return None
     try:
-        pixels = read(Media(record["data_type"], Path(record["media"][0])))
+        said = (record.get("reading") or [{}])[0]
+        pixels = read(recorded(record["data_type"], Path(record["media"][0]), said))
     except (UserError, OSError):
         return None
     maps = np.reshape(look["weights"], look["grid"])

@@ -58,6 +58,7 @@ class Item:
     grounding: float | None
     evidence: tuple[Evidence, ...]
     attention: Attention | None
+    reading: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
         problem_type=text("problem_type", "of no type"),
         data_type=_or("text", faults, lambda: _kind(row, where)),
         media=tuple(Path(str(path)) for path in _list(row, "media")),
+        reading=tuple(dict(said) for said in _list(row, "reading") if isinstance(said, Mapping)),
         question=text("question"),
         options=tuple(str(option) for option in _list(row, "options")),
         gold=text("gold"),

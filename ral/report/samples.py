@@ -10,6 +10,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
+from ral.data.recorded import recorded
 from ral.report.overlay import enlarge, outline, overlay
 from ral.report.records import Attention, Item
 from ral.report.summary import Pair, category
@@ -93,7 +94,7 @@ def _medium(item: Item) -> Media:
     path = item.media[0]
     if not path.is_file():
         raise UserError(f"{path} does not exist")
-    return Media("video" if item.data_type == "video" else "image", path)
+    return recorded("video" if item.data_type == "video" else "image", path, item.reading[0] if item.reading else {})
 
 
 def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:

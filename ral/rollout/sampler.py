@@ -166,7 +166,8 @@ class PolicySampler:
         slots = Slots(torch.arange(count, device=device).view(len(prepared.prompts), -1))
         hidden, state = policy("prefill", prepared, slots.grid.shape[1], openings)
         state.explored = explored
-        with packed_weights((policy.network.model.language_model, policy.network.lm_head), count, limit):
+        parts = (policy.network.model.language_model, policy.network.lm_head)
+        with policy.arithmetic(), packed_weights(parts, count, limit):
             for step in range(limit):
                 rows = slots.grid.flatten()
                 logits = policy_logits(hidden, policy.head, temperature=self.temperature, banned=banned)

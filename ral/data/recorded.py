@@ -1,0 +1,33 @@
+"""Media in evaluation records: a path, and beside it what the entry asked of reading it, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+from ral.types import Media, UserError
+
+ASKED = tuple(f.name for f in fields(Media) if f.name not in ("kind", "path", "data", "frames"))
+
+
+def reading(media: Media) -> dict[str, Any]:
+    """Say how a medium is read, {} for a whole file; bytes that stand in an entry are named, not repeated."""
+    said: dict[str, Any] = {n: v for n in ASKED if (v := getattr(media, n)) is not None}
+    if media.frames:
+        said["frames"] = [str(path) for path in media.frames]
+    if media.data is not None:
+        said["in_entry"] = True
+    return said
+
+
+def recorded(kind: Literal["image", "video"], path: Path, said: Mapping[str, Any]) -> Media:
+    """Make the medium of a record. UserError where its pixels are not in a file, or what is said fits no medium."""
+    if said.get("in_entry"):
+        raise UserError(f"{path}: stands in the entry itself, not in a file")
+    unknown = said.keys() - {*ASKED, "frames"}
+    if unknown:
+        raise UserError(f"{path}: unknown fields of reading: {', '.join(sorted(unknown))}")
+    numbers = {name: said[name] for name in ASKED if name in said}
+    return Media(kind, path, frames=tuple(Path(str(frame)) for frame in said.get("frames", ())), **numbers)
