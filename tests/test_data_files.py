@@ -305,6 +305,7 @@ def test_entries_that_are_trained_on_and_held_out(folder: Path) -> None:
             continue
         with pytest.warns(UserWarning, match=message):
             jsonl("train", path=path, validation_path=other)
+    jsonl("train", path=path, validation_path=path)  # whoever names it twice knows
     put(folder / "c.jsonl", LINES[4])
     jsonl("train", path=path, validation_path=folder / "c.jsonl", limit=2)  # not among those that are trained on
 

@@ -191,8 +191,11 @@ def _whole(path: Path, text: Path) -> Any:
 
 
 def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:
-    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too."""
-    if not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
+    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too.
+
+    Not where both are the same file: whoever names it twice knows.
+    """
+    if training is held_out or not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
         return
     wanted = Counter(held_out.contents(range(len(held_out))))
     shared = sum(wanted.pop(content, 0) for content in training.contents(part))
