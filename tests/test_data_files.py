@@ -237,7 +237,7 @@ def test_cells_of_a_table_of_text(folder: Path) -> None:
 
 def test_an_object_larger_than_an_entry_may_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read whole up to a bound, and above it named as what it is."""
-    monkeypatch.setattr(files, "LARGEST_ENTRY", 300)
+    monkeypatch.setattr(files, "HELD", 100)
     monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 300)
     monkeypatch.setattr(jsonfile, "WINDOW", 64)
     for number, text in enumerate(({"data": ROWS}, '{"data": [\n' + ",\n".join(LINES) + "\n]}\n")):
@@ -305,6 +305,7 @@ def test_entries_that_are_trained_on_and_held_out(folder: Path) -> None:
             continue
         with pytest.warns(UserWarning, match=message):
             jsonl("train", path=path, validation_path=other)
+    jsonl("train", path=path, validation_path=path)  # whoever names it twice knows
     put(folder / "c.jsonl", LINES[4])
     jsonl("train", path=path, validation_path=folder / "c.jsonl", limit=2)  # not among those that are trained on
 

@@ -18,8 +18,6 @@ from ral.data.fields import Entry
 from ral.data.sources import jsonl, parse_own, parse_video_r1, read_file, validation_count, video_r1
 from ral.types import Evidence, Example, Media, UserError
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*also stand in")  # one file serves as both splits here
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

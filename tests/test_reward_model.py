@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ral.data.bad import BadSample
-from ral.data.sources import jsonl, parse_own, read_file
+from ral.data.sources import jsonl
 from ral.lit.data import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
@@ -227,7 +227,7 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     data.write_text(json.dumps([bad, choice, *free, lonely]))
     assert script().main(["--data", str(data), "--output", str(output)]) == 0
     assert re.search(r"pairs: 3 left out: 1 bad: 1 \(.*entry 1: .*no such file.*gone.png", capsys.readouterr().out)
-    found = list(read_file(output, parse=parse_own))
+    found = list(jsonl("train", path=output, validation_path=output))
     assert [(e.chosen, e.rejected) for e in found] == [
         ("<think>it is red</think><answer>A</answer>", "<think>it is blue</think><answer>B</answer>"),
         ("<think>it is x</think><answer>x</answer>", "<think>it is y</think><answer>y</answer>"),

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
 from ral.data.entries import Rows
-from ral.data.jsonfile import ARRAY, FORM, LARGEST_ENTRY, JsonFile, open_json, parsed, stamp
+from ral.data.jsonfile import ARRAY, FORM, HELD, LARGEST_ENTRY, JsonFile, is_object, open_json, parsed, stamp
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table
@@ -30,7 +30,7 @@ from ral.types import UserError
 UNPACKED = Path("outputs/data/unpacked")
 LARGEST_WHOLE = 2**29  # bytes of JSON that are read at once where the entries are not simply one after another
 TABLES = {".csv", ".tsv", ".psv"}
-WRAPPED = re.compile(r'\s*\{\s*"[^"]*"\s*:\s*[\[{"]?')  # an object, and the beginning of its first value
+WRAPPED = re.compile(r'\s*\{\s*"[^"]*"\s*:\s*[\[{]')  # an object, and the beginning of its first value
 KEY = "::"  # between a file's name and the key of a list in it
 LISTED = 3  # files that a message names
 
@@ -138,7 +138,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
         shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
         lines = unpacked.as_lines(folder, path, text, f"lines of {shape}", rows)
         return open_json(path, lines, shape + how)
-    whole = _whole(path, text) if key or _is_wrapped(text) else None
+    whole = _whole(path, text) if key else _wrapped(path, text)
     if whole is None:
         simple = open_json(path, text)
         first = simple.first()
@@ -159,19 +159,23 @@ def _delimiter(path: Path, text: Path) -> str:
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""
 
 
-def _is_wrapped(text: Path) -> bool:
-    """Whether a file is one object around its entries that is too large for one entry."""
-    if text.stat().st_size <= LARGEST_ENTRY:
-        return False
+def _wrapped(path: Path, text: Path) -> Any:
+    """The value of a large file that is one object around its entries; None for a small one, and for another."""
+    size = text.stat().st_size
+    if size <= HELD:
+        return None
     with text.open("rb") as file:
         first = file.readline(LARGEST_ENTRY)
     if not WRAPPED.match(first.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")):
-        return False
+        return None
+    if len(first) < size and is_object(first.decode("utf-8", "replace")):
+        return None
     try:
-        parsed(first)
-    except (ValueError, RecursionError):
-        return True
-    return False
+        return _whole(path, text)
+    except UserError:
+        if size > LARGEST_WHOLE:
+            raise
+        return None  # objects one after another, or a first line that is broken
 
 
 def _whole(path: Path, text: Path) -> Any:
@@ -191,8 +195,11 @@ def _whole(path: Path, text: Path) -> Any:
 
 
 def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:
-    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too."""
-    if not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
+    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too.
+
+    Not where both are the same file: whoever names it twice knows.
+    """
+    if training is held_out or not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
         return
     wanted = Counter(held_out.contents(range(len(held_out))))
     shared = sum(wanted.pop(content, 0) for content in training.contents(part))

@@ -155,7 +155,7 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
         start += len(line)
 
 
-def _is_object(line: str) -> bool:
+def is_object(line: str) -> bool:
     """Whether a line is a JSON object, which a comma may follow."""
     try:
         return isinstance(json.loads(line.strip().rstrip(",")), dict)
@@ -176,7 +176,7 @@ def _form(window: _Window) -> str | None:
     if end is not None:
         held, line = window.text[window.at : end], window.text[end:].partition("\n")[0]
         return OBJECTS if "\n" in held or "\r" in held or line.strip(" \t\r\ufeff,") else LINES
-    return LINES if any(map(_is_object, islice(text.splitlines(), TRIED))) else None
+    return LINES if any(map(is_object, islice(text.splitlines(), TRIED))) else None
 
 
 def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
