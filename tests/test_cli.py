@@ -206,7 +206,7 @@ def test_sigterm_before_the_run_takes_over_ends_in_order(start: Start) -> None:
 
     before = signal.getsignal(signal.SIGTERM)
     run_folder.remember(Path("out/run"))
-    code, _, stderr = start("hydra.output_subdir=null", main=main, claim=claim)
+    code, _, stderr = start("hydra.output_subdir=null", "hydra/job_logging=none", main=main, claim=claim)
     assert (code, stderr) == (143, "") and not Path("out").exists()
     assert signal.getsignal(signal.SIGTERM) == before
 
