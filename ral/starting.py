@@ -45,6 +45,7 @@ def run_folder() -> Path:
         raise UserError("several processes need one folder: write hydra.run.dir=outputs/my_run on every node")
     folder = Path(given or hydra.runtime.output_dir).absolute()
     os.environ[FOLDER_VARIABLE] = str(folder)
+    folders.remember(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable_{os.getpid()}"

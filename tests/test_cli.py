@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +16,13 @@ from typing import Any
 
 import pytest
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
-from ral import cli
+from ral import cli, run_folder
 from ral.config import Node, check
 from ral.errors import UserError
+from ral.explain import quoted
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = {
@@ -112,11 +116,11 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def nothing(cfg: DictConfig) -> None:
         """A run that ends at once."""
 
-    def start(*arguments: str, main: Callable[[DictConfig], Any] = nothing) -> tuple[int, str, str]:
+    def start(*arguments: str, main: Callable[[DictConfig], Any] = nothing, claim: Any = None) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         code = 0
         try:
-            cli.run(main, "train", conf, partial(check, schema=Toy))
+            cli.run(main, "train", conf, partial(check, schema=Toy), claim)
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         captured = capsys.readouterr()
@@ -151,6 +155,14 @@ def only_line(stderr: str) -> str:
         ("+seed=1", "seed is already set: write seed=<value> without +"),
         ("algo=grpo,ral", "add -m to run once for each value"),
         ("seed=[1", "cannot read 'seed=[1'"),
+        ("model.pretrained=/a/epoch=3", """as text it is typed 'model.pretrained="/a/epoch=3"'"""),
+        ("model.pretrained=/数据/模型", """as text it is typed 'model.pretrained="/数据/模型"'"""),
+        ("model.pretrained=/a,b", """or 'model.pretrained="/a,b"' for a text with a comma"""),
+        ("name=12", "as text it is typed 'name=\"12\"'"),
+        ("name=${nothing}", "as text it is typed 'name=\"\\${nothing}\"'"),
+        ("algo.attention.coef=2", "algo=grpo has no attention term; attention is in algo=ral"),
+        ("+algo.attention.coef=2", "algo=grpo has no attention term; attention is in algo=ral"),
+        ("dataset.media_root=/x", "dataset=toy has no media_root; media_root is in dataset=jsonl"),
         ("=", "cannot read '='"),
         ("--algo", "unrecognized arguments: --algo; settings are written key=value"),
         ("seed=abc", "seed='abc' has the wrong type: int expected"),
@@ -167,6 +179,38 @@ def test_a_mistake_is_answered_by_one_line(start: Start, argument: str, expected
     assert code == 1
     assert expected in only_line(stderr)
     assert not called
+
+
+LETTERS = (
+    *("/a=b", "/a,b", "/a b", "/a(b)/c", "中文/é", "a#b", "{a}", "[1", "a&b", "it's", 'say "x"', "${x}", "$x", "a\\"),
+    *("\\${x}", "'\"", "~/x", "a\\'b", " ", "null", "1e3", "true", "*?", "a;b|c", "<x>", "`x`", "!x"),
+)
+
+
+@pytest.mark.parametrize("value", LETTERS)
+def test_what_to_type_is_read_back_letter_by_letter(value: str) -> None:
+    """Through a shell, Hydra and OmegaConf."""
+    way = quoted(f"model.pretrained={value}")
+    assert way is not None
+    (argument,) = shlex.split(way)
+    key, found = argument.split("=", 1)[0], OverridesParser.create().parse_override(argument).value()
+    assert key == "model.pretrained" and OmegaConf.create({"value": found})["value"] == value
+
+
+def test_sigterm_before_the_run_takes_over_ends_in_order(start: Start) -> None:
+    """The folder that Hydra made for the run goes with it."""
+
+    def claim(cfg: DictConfig) -> run_folder.Claim:
+        return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), None, False)
+
+    def main(cfg: DictConfig) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    run_folder.remember(Path("out/run"))
+    code, _, stderr = start("hydra.output_subdir=null", "hydra/job_logging=none", main=main, claim=claim)
+    assert (code, stderr) == (143, "") and not Path("out").exists()
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_one_mistake_does_not_hide_the_answer_to_another(start: Start) -> None:

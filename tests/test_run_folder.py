@@ -1,0 +1,179 @@
+"""A run's folder: one process at a time, refused where it holds a run, given back by a run that never began."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ral import run_folder
+from ral.errors import UserError
+from ral.run_folder import abandon, begin, claim, claim_for_run, first_rank, fresh, leave, release, written
+
+HOLDER = """
+import sys
+from pathlib import Path
+from ral.run_folder import claim
+claim(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Claims of one test are not those of another."""
+    monkeypatch.setattr(run_folder, "_here", run_folder._Here())
+    yield
+    for held in list(run_folder._here.claims.values()):
+        release(held)
+
+
+def fill(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("old")
+    return folder
+
+
+RUN = ("config.yaml", "metrics.jsonl", "checkpoints/step_000003/state.pt", "hf/model.safetensors", "eval/after.jsonl")
+OWN = ("notes.txt", "hf/notes.md", "checkpoints/mine/state.pt", "eval/mine.jsonl", "other/config.yaml")
+
+
+def test_another_process_is_kept_out_until_the_first_one_dies(tmp_path: Path) -> None:
+    """Killed, it cannot give the lock back, and the lock goes all the same; its file is no obstacle."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match=rf"another process works in it \(process {holder.pid} on .*\): wait"):
+            claim(tmp_path / "run")
+        holder.kill()
+        holder.wait()
+    assert (tmp_path / "run" / run_folder.LOCK).is_file()
+    assert claim(tmp_path / "run").lock is not None
+
+
+def test_the_same_process_gets_the_same_claim_and_gives_it_back(tmp_path: Path) -> None:
+    held = claim(tmp_path / "run")
+    assert claim(tmp_path / "run") is held and run_folder.held(tmp_path / "run")
+    begin(tmp_path / "run")
+    leave(held)
+    assert not (tmp_path / "run" / run_folder.LOCK).exists() and not run_folder.held(tmp_path / "run")
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    assert claim(tmp_path).lock is None
+    assert "without locks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [*RUN, "environment.json", "adapter/adapter_model.safetensors", "skipped/step_1.pt"])
+def test_a_folder_that_holds_a_run_is_refused_with_three_ways_out(tmp_path: Path, name: str) -> None:
+    fill(tmp_path, name)
+    with pytest.raises(UserError, match=r"holds a run already.*resume=auto.*hydra.run.dir=.*overwrite=true"):
+        claim_for_run(tmp_path, None, False)
+    assert not run_folder.held(tmp_path) and (tmp_path / name).read_text() == "old"
+
+
+def test_a_folder_with_other_files_is_free(tmp_path: Path) -> None:
+    fill(tmp_path, *OWN, ".hydra/overrides.yaml", "error.txt", "data.jsonl")
+    assert not claim_for_run(tmp_path, None, False).anew
+
+
+def test_overwrite_removes_what_the_run_wrote_once_the_new_one_begins(tmp_path: Path) -> None:
+    fill(tmp_path, *RUN, *OWN)
+    held = claim_for_run(tmp_path, None, True)
+    assert len(written(tmp_path)) == len(RUN)
+    fill(tmp_path, "metrics.jsonl").joinpath("metrics.jsonl").write_text("new")
+    os.utime(tmp_path / "metrics.jsonl", ns=(1, 1))  # whatever its time: it changed
+    begin(tmp_path)
+    leave(held)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {*OWN, "metrics.jsonl"} and not (tmp_path / "checkpoints/step_000003").exists()
+
+
+def test_overwrite_that_does_not_begin_removes_nothing(tmp_path: Path) -> None:
+    fill(tmp_path, *RUN, *OWN)
+    leave(claim_for_run(tmp_path, None, True))
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {*RUN, *OWN}
+
+
+def test_what_resume_goes_on_with(tmp_path: Path) -> None:
+    whole = fill(tmp_path / "whole", *RUN)
+    assert not claim_for_run(whole, "auto", False).anew
+    assert not claim_for_run(whole, str(whole / "checkpoints/step_000003"), False).anew
+    with pytest.raises(UserError, match="is of another one"):
+        claim_for_run(whole, str(tmp_path / "else/checkpoints/step_000001"), False)
+    for resume in ("auto", str(whole / "checkpoints/step_000003")):
+        with pytest.raises(UserError, match="write one of them alone"):
+            claim_for_run(whole, resume, True)
+    assert claim_for_run(fill(tmp_path / "cut", *RUN[:2]), "auto", False).anew
+    with pytest.raises(UserError, match="came to its end, and has no checkpoint"):
+        claim_for_run(fill(tmp_path / "bare", *RUN[:2], RUN[3]), "auto", False)
+
+
+def test_a_run_that_never_began_leaves_the_disk_as_it_was(tmp_path: Path) -> None:
+    new, there = tmp_path / "a" / "b" / "run", fill(tmp_path / "there", *OWN)
+    abandon(claim_for_run(new, None, False))
+    assert not (tmp_path / "a").exists()
+    for folder in (tmp_path / "a" / "run", there):
+        held = claim_for_run(folder, None, False)
+        fill(folder, "config.yaml", ".hydra/overrides.yaml", "wandb/id.txt", "wandb/offline-run-1/files/x.json")
+        abandon(held)
+    assert not (tmp_path / "a").exists()
+    assert {str(p.relative_to(there)) for p in there.rglob("*") if p.is_file()} == set(OWN)
+    assert not (there / ".hydra").exists() and not (there / "wandb").exists()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    abandon(claim(empty))
+    assert empty.is_dir()
+
+
+def test_files_that_an_error_names_stay(tmp_path: Path) -> None:
+    held = claim_for_run(tmp_path / "run", None, False)
+    fill(tmp_path / "run", "bad_samples.jsonl", "config.yaml")
+    leave(held, keep=["bad_samples.jsonl"])
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["bad_samples.jsonl"]
+
+
+def test_a_fresh_folder_is_nobody_elses(tmp_path: Path) -> None:
+    assert [fresh(tmp_path / "d" / "12-00-00-ral").name for _ in range(3)] == [
+        "12-00-00-ral", "12-00-00-ral-2", "12-00-00-ral-3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", run_folder.RANK_VARIABLES)
+def test_further_ranks_hold_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in run_folder.RANK_VARIABLES:
+        monkeypatch.delenv(other, raising=False)
+    assert first_rank()
+    monkeypatch.setenv(name, "0")
+    assert first_rank()
+    monkeypatch.setenv(name, "3")
+    assert not first_rank()
+
+
+@pytest.mark.parametrize("kind", ["refused", "failed"])
+def test_a_run_from_python_keeps_to_the_same_rules(
+    run: Callable[..., Path], small: list[str], tmp_path: Path, kind: str
+) -> None:
+    if kind == "refused":
+        fill(tmp_path / "run", *RUN)
+        with pytest.raises(UserError, match="holds a run already"):
+            run("algo=grpo", *small)
+        assert (tmp_path / "run" / "metrics.jsonl").read_text() == "old"
+        return
+    with pytest.raises(UserError, match="dealt out evenly"):
+        run("algo=grpo", *small, "algo.prompts_per_step=3", "hardware.devices=2")
+    assert not (tmp_path / "run").exists()
