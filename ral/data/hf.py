@@ -61,9 +61,12 @@ class HubRows:
             return [self._paths(item) for item in value]
         if isinstance(value, bytes):
             return self._written(value, "")
-        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-            return self._written(value["bytes"], Path(value.get("path") or "").suffix)
-        return value.get("path") if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        raw = value.get("bytes")
+        file = self._written(raw, Path(value.get("path") or "").suffix) if isinstance(raw, bytes) else value.get("path")
+        said = {key: item for key, item in value.items() if key not in ("bytes", "path") and item is not None}
+        return {**said, **({"path": file} if file is not None else {})} if said else file
 
     def _written(self, content: bytes, suffix: str) -> str:
         """The absolute path of a file with this content, written unless it is there."""
