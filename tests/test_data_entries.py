@@ -583,6 +583,27 @@ def test_splits_and_repeated_ids_of_a_parquet_folder(folder: Path, tmp_path: Pat
     ]
 
 
+def test_media_in_rows_of_a_dataset_say_how_they_are_read(folder: Path, tmp_path: Path) -> None:
+    import datasets
+
+    raw = (folder / "a.png").read_bytes()
+    rows = {
+        "prompt": [[{"role": "user", "content": "<image>Color?"}]] * 2,
+        "images": [
+            [{"bytes": raw, "path": "x.png", "min_pixels": 784}],
+            [{"bytes": None, "path": None, "min_pixels": 1}],
+        ],
+        "reward_model": [{"ground_truth": "red", "style": "rule"}] * 2,
+    }
+    datasets.Dataset.from_dict(rows).to_parquet(str(tmp_path / "verl.parquet"))
+    found = hf("train", path=tmp_path / "verl.parquet", columns={n: n for n in rows}, unpacked=tmp_path, limit=1)
+    assert (found[0].question, found[0].answer, found[0].media[0].min_pixels) == ("Color?", "red", 784)
+    assert found[0].media[0].path.read_bytes() == raw
+    held = hf("validation", path=tmp_path / "verl.parquet", columns={n: n for n in rows}, unpacked=tmp_path)
+    with pytest.raises(BadSample, match="names no file and holds no bytes"):
+        held[0]
+
+
 # --- and back
 
 

@@ -93,11 +93,12 @@ class TableRows:
             return [self._paths(item) for item in value]
         if isinstance(value, bytes):
             return self._written(value, "")
-        if not isinstance(value, dict) or not value.keys() <= STORED:
+        if not isinstance(value, dict):
             return value
-        if isinstance(value.get("bytes"), bytes):
-            return self._written(value["bytes"], Path(value.get("path") or "").suffix)
-        return value.get("path")
+        raw = value.get("bytes")
+        file = self._written(raw, Path(value.get("path") or "").suffix) if isinstance(raw, bytes) else value.get("path")
+        said = {key: item for key, item in value.items() if key not in STORED and item is not None}
+        return {**said, **({"path": file} if file is not None else {})} if said else file
 
     def _written(self, content: bytes, suffix: str) -> str:
         """The absolute path of a file with this content, written unless it is there."""
