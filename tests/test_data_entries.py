@@ -560,7 +560,10 @@ def test_ids_that_occur_twice_do_not_collapse_entries(folder: Path) -> None:
 
 def test_two_files_of_one_name_have_different_uids(folder: Path) -> None:
     plain = Q | {"image": str(folder / "a.png")}
-    one, other = (write(folder / name / "data.jsonl", [plain, plain]) for name in ("one", "other"))
+    one, other = (
+        write(folder / name / "data.jsonl", [plain | {"question": f"{name} {n}?"} for n in (1, 2)])
+        for name in ("one", "other")
+    )
     uids = [[e.uid for e in jsonl(split, path=one, validation_path=other)] for split in ("train", "validation")]
     assert uids == [["data-1", "data-2"], ["data-validation-1", "data-validation-2"]]
     assert jsonl("validation", path=one, validation_path=one)[0].uid == "data-1"
