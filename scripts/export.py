@@ -40,7 +40,7 @@ def export(checkpoint: Path, output: Path) -> Path:
 
     from ral.lit.checkpoint import verified
     from ral.models.lora import merged, save_adapters
-    from ral.models.mllm import save_network
+    from ral.models.saving import save_network
     from ral.run import load_policy, quiet_libraries
 
     quiet_libraries()

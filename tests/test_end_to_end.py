@@ -46,7 +46,10 @@ def test_interrupt_saves_reports_and_exits_with_130_and_resumes(command: list[st
     assert (folder / "report.html").is_file() and (folder / "eval" / "after.jsonl").is_file()
     (checkpoint,) = (folder / "checkpoints").glob("step_*")
     step = int(checkpoint.name.removeprefix("step_"))
-    done = finish([*command, f"max_steps={step + 2}", f"hydra.run.dir={folder}", "resume=auto"], tmp_path)
+    done = finish(
+        [*command, f"max_steps={step + 2}", f"hydra.run.dir={folder}", "resume=auto", "resume_changed=[max_steps]"],
+        tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line)["step"] for line in metrics.read_text().splitlines()]
     assert steps == list(range(step + 3))
@@ -72,7 +75,14 @@ def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Pat
     step = len(metrics.read_text().splitlines()) - 1
     assert newest(folder / "checkpoints") == folder / "checkpoints" / f"step_{step:06d}"
     assert not (folder / "hf").exists() and not (folder / "eval" / "after.jsonl").exists()
-    rest = [*command, "eval.every=1", f"max_steps={step + 1}", f"hydra.run.dir={folder}", "resume=auto"]
+    rest = [
+        *command,
+        "eval.every=1",
+        f"max_steps={step + 1}",
+        f"hydra.run.dir={folder}",
+        "resume=auto",
+        "resume_changed=[max_steps]",
+    ]
     assert finish(rest, tmp_path).returncode == 0
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(step + 2)) and all("eval/reward" in line for line in lines)

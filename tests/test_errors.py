@@ -72,7 +72,7 @@ def test_missing_json(fails: Callable[..., str], tmp_path: Path) -> None:
 
 def test_malformed_entry_names_entry_and_field(fails: Callable[..., str], tmp_path: Path) -> None:
     entries = [entry(tmp_path, i) for i in range(4)]
-    entries[2]["answer"] = ["red"]
+    entries[2]["answer"] = {"red": 1}
     line = fails("dataset=jsonl", f"dataset.path={write(tmp_path, entries)}")
     assert "data.json" in line and "entry 3" in line and "answer" in line
 

@@ -142,7 +142,10 @@ def test_each_sign_is_told_once() -> None:
 def test_out_of_memory_names_what_is_left_to_lower() -> None:
     cfg = OmegaConf.create(
         {
-            "hardware": {"micro_batch_prompts": 4, "gradient_checkpointing": True, "precision": "bf16-mixed"},
+            "hardware": {
+                **{"micro_batch_prompts": 4, "gradient_checkpointing": True},
+                **{"precision": "bf16-mixed", "dtype": "float32"},
+            },
             "algo": {"group_size": 8},
             "dataset": {"media": {"max_frames": 128}},
         }

@@ -16,7 +16,8 @@ from transformers import AutoModelForImageTextToText
 
 from ral.models.adapter_files import read_adapters
 from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
-from ral.models.mllm import MLLM, save_network
+from ral.models.mllm import MLLM
+from ral.models.saving import save_network
 from ral.ops.attention import AttentionSpec
 from ral.types import UserError
 

@@ -18,8 +18,9 @@ from ral.lit.moved import Moved, draw
 from ral.models.layout import Decode
 from ral.models.lora import Adapters, add_adapters
 from ral.models.masters import settle
-from ral.models.mllm import MLLM, save_network
+from ral.models.mllm import MLLM
 from ral.models.reward import add_head
+from ral.models.saving import save_network
 from ral.ops.attention import AttentionSpec
 from ral.rollout.sampler import PolicySampler
 

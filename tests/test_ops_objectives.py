@@ -203,7 +203,7 @@ def test_the_pull_of_kl_never_ends_and_never_jumps(estimator, kind):
 
 
 def test_k1_is_refused_in_the_loss_since_its_gradient_is_zero_in_the_mean():
-    with pytest.raises(ValueError, match=r"no gradient in the mean: write k2"):
+    with pytest.raises((ValueError, TypeError), match="k1"):  # TypeError: by the annotation, where tests check it
         kl(one(0.0), one(-1.0), torch.tensor([[True]]), one(1.0), estimator="k1")
 
 
@@ -349,7 +349,7 @@ def test_attention_gradient_equals_finite_differences():
 
 def test_unknown_divergence_is_named():
     captured = capture(1)
-    with pytest.raises(ValueError, match="unknown divergence 'wasserstein'"):
+    with pytest.raises((ValueError, TypeError), match="wasserstein"):
         attention_distillation(
             captured, captured.rows(), captured.mask, weights_of(captured.mask), divergence="wasserstein"
         )
@@ -483,7 +483,7 @@ def test_distillation_without_any_token_is_zero():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"direction": "js"}, "unknown direction 'js': write reverse_kl, forward_kl or generalised_jsd"),
+        ({"direction": "js"}, "reverse_kl', 'forward_kl', 'generalised_jsd"),
         (
             {"direction": "generalised_jsd", "beta": 0.0},
             "token_distillation.beta is 0.0: write a number between 0 and 1",
@@ -492,7 +492,7 @@ def test_distillation_without_any_token_is_zero():
     ],
 )
 def test_distillation_names_wrong_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         distil(distillation_inputs(2), **settings)
 
 

@@ -24,7 +24,8 @@ from ral.lit.gradients import average_over_ranks, through_all, without_wrapper
 from ral.lit.metrics import Meter, rollout_pairs
 from ral.lit.moved import Moved
 from ral.lit.temporal import Temporal
-from ral.models.mllm import MLLM, Prepared, save_network
+from ral.models.mllm import MLLM, Prepared
+from ral.models.saving import save_network
 from ral.models.shard import reshard, sum_gradients
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class PatchSettings:
     mean: tuple[float, ...] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, ...] = (0.26862954, 0.26130258, 0.27577711)
     tile: int | None = None
-    positions_per_second: float | None = None
+    positions_per_second: float | None = field(default=None, compare=False)  # says nothing of the pixels
 
     @property
     def factor(self) -> int:

@@ -7,7 +7,6 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from ral.models.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Rec
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, settle
 from ral.models.processor import Processor
+from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import Pixels, PromptBatch, UserError
@@ -373,30 +373,3 @@ class MLLM(nn.Module):
     def save(self, folder: Path) -> None:
         """Write a folder that `from_pretrained` of plain Transformers loads: model, tokenizer, processor files."""
         save_network(self.network, self.network.state_dict(), self.processor, folder)
-
-
-def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: Processor, folder: Path) -> None:
-    """save_pretrained with the attention setting of a plain model; a weight that two modules share is written once.
-
-    All in fp32: small updates are there, and fp32 holds the numbers of weights that rest in bf16.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    once = {name for name, _ in network.named_parameters()}
-    again = {name for name, _ in network.named_parameters(remove_duplicate=False)} - once
-    state = {n: v.float() if v.is_floating_point() else v for n, v in state.items() if n not in again}
-    network.set_attn_implementation({"text_config": "sdpa", "vision_config": "sdpa"})
-    try:
-        network.save_pretrained(folder, state_dict=state)
-    finally:
-        network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
-    say_dtype(folder / "config.json")
-    processor.save(folder, processor.name)
-
-
-def say_dtype(path: Path) -> None:
-    """Write into a config.json that the weights are fp32: readers load them as that."""
-    config = json.loads(path.read_text(encoding="utf-8"))
-    for part in (config, *(config[name] for name in ("text_config", "vision_config") if name in config)):
-        if "dtype" in part:
-            part["dtype"] = "float32"
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from ral.models.checks import same_tokens
 from ral.models.loading import named
-from ral.models.mllm import MLLM, Prepared, save_network
+from ral.models.mllm import MLLM, Prepared
 from ral.models.plain import load
+from ral.models.saving import save_network
 from ral.types import Example, Rollout, UserError
 
 HEAD = "reward_head.weight"
