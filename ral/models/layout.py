@@ -23,6 +23,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
 from ral.models.kernel import KERNELS, attend_shared
+from ral.models.unhonoured import refuse_unhonoured
 from ral.ops.attention import AttentionSpec, CapturedAttention
 
 Pair = tuple[Tensor, Tensor]
@@ -59,8 +60,12 @@ def shared_attention(
     layout: Layout | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """The registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none."""
+    """The registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none.
+
+    UserError for what neither would honour, so that it is not left out unseen.
+    """
     out = None if layout is None else layout.attend(int(module.layer_idx), query, key, value, scaling)
+    refuse_unhonoured(module, kwargs, causal=layout is not None, whole=out is not None)
     if out is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
     return out, None
