@@ -24,6 +24,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
 from ral.models.kernel import KERNELS, attend_shared, summed
+from ral.models.unhonoured import refuse_unhonoured
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import UserError
 
