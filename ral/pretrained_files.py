@@ -29,6 +29,10 @@ MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+SETTINGS = (*PROCESSORS, "video_preprocessor_config.json", "tokenizer_config.json", "generation_config.json")
+"""Small JSON files that are read with the model where they are there."""
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""Types of numbers, as safetensors names them, in which weights can be trained or frozen."""
 AGAIN = "download it again"
 
 
@@ -61,10 +65,12 @@ def check_folder(pretrained: str, key: str = KEY) -> None:
     if not path.is_dir():
         raise UserError(f"{named}: {a_file(path)}")
     names = sorted(p.name for p in path.iterdir())
+    for lost in (name for name in names if (path / name).is_symlink() and not (path / name).exists()):
+        raise UserError(f"{named}: {lost} is a link to {(path / lost).readlink()}, which is not there; {AGAIN}")
     if CONFIG not in names:
         raise UserError(f"{named}: {no_model(path, names)}")
     check_config(path, named, names)
-    read_headers(path, named)
+    check_types(read_headers(path, named), named)
     check_processor(path, named, names)
 
 
@@ -78,6 +84,8 @@ def a_file(path: Path) -> str:
     """What to say of a path that is a file."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
+    if (path.parent / "state.pt").exists():
+        return no_model(path.parent, [p.name for p in path.parent.iterdir()])
     return f"a file; write its folder, {path.parent}"
 
 
@@ -99,6 +107,8 @@ def no_model(path: Path, names: Sequence[str]) -> str:
         return f"the folder of a run of adapters; write {KEY}={base} lora.resume={path / 'adapter'}"
     if "state.pt" in names:
         return f"a checkpoint of a run; make a model of it with python scripts/export.py {path}"
+    if path.name == "checkpoints" and (path.parent / "hf" / CONFIG).is_file():
+        return f"the checkpoints of a run, whose model is in hf/; write {path.parent / 'hf'}"
     if (path / "checkpoints").is_dir() or path.name == "checkpoints":
         return "a run that wrote no hf/ yet; make a model with python scripts/export.py <its checkpoints/step_N>"
     if any(name.endswith(".gguf") for name in names):
@@ -145,6 +155,8 @@ def check_config(path: Path, named: str, names: Sequence[str]) -> None:
         what = "" if pictures or kind is None else " (a model without pictures)"
         trained = ", ".join(MODEL_TYPES)
         raise UserError(f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}")
+    if not isinstance(config.get("vision_config"), dict):
+        raise UserError(f"{named}: config.json has no vision_config: not a model that sees; take the one it came with")
     if ADAPTER in names:
         raise UserError(
             f"{named}: a model and an adapter of {adapter_base(path)} in one folder; move adapter_config.json and "
@@ -167,6 +179,8 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
         for name in found:
             if is_pointer(path / name):
                 raise UserError(f"{named}: {name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
+    for name in (name for name in SETTINGS if name in names):
+        read_json(path / name, named)
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
@@ -244,7 +258,18 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
         raise UserError(f"{named}: {parts[0]} is there, but neither {WEIGHTS} nor {INDEX} that names it; {AGAIN}")
     others = [p.name for p in sorted(path.iterdir()) if p.suffix in (".gguf", ".h5", ".msgpack", ".pt", ".pth")]
     which = f", only {others[0]}" if others else ""
-    raise UserError(f"{named}: the folder has no weights ({WEIGHTS}){which}; {AGAIN}")
+    remedy = "write the folder of the safetensors model it was made from" if others else AGAIN
+    raise UserError(f"{named}: the folder has no weights ({WEIGHTS}){which}; {remedy}")
+
+
+def check_types(headers: Mapping[str, Header], named: str) -> None:
+    """UserError for weights that are not floating-point numbers: of a quantized model, whose scales are elsewhere."""
+    for name, header in headers.items():
+        if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
+            raise UserError(
+                f"{named}: {name} is of type {header.dtype}: the weights are quantized, which cannot be trained; write "
+                "the model before"
+            )
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:

@@ -164,7 +164,31 @@ def checkpoint(folder: Path) -> None:
     (folder / "state.pt").touch()
 
 
+def settings(folder: Path) -> None:
+    (folder / "preprocessor_config.json").write_text("{")
+
+
+def link(folder: Path) -> None:
+    (folder / FILE).unlink()
+    (folder / FILE).symlink_to("/nowhere/model.safetensors")
+
+
+def whole_numbers(folder: Path) -> None:
+    weights = load_file(folder / FILE)
+    save_file({n: w.to(torch.int8) if w.ndim == 2 else w for n, w in weights.items()}, folder / FILE)
+
+
+def blind(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    del config["vision_config"]
+    (folder / "config.json").write_text(json.dumps(config))
+
+
 FILES = {
+    settings: "preprocessor_config.json is not valid JSON",
+    link: "model.safetensors is a link to /nowhere/model.safetensors, which is not there",
+    whole_numbers: "is of type I8: the weights are quantized",
+    blind: "config.json has no vision_config",
     pointer: "model.safetensors is a Git LFS pointer",
     cut: "model.safetensors has .* bytes where its header says",
     begun: "model.safetensors is cut off",
@@ -188,6 +212,17 @@ def test_files_are_checked_without_reading_weights(spoil: Callable[[Path], None]
     with pytest.raises(UserError, match=FILES[spoil]) as found:
         check_folder(str(folder), "checkpoint")
     assert str(found.value).startswith(f"checkpoint={folder}: ")
+
+
+def test_parts_of_a_run_name_its_model(copied: Callable[..., Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (run / "checkpoints" / "step_000001").mkdir(parents=True)
+    (run / "checkpoints" / "step_000001" / "state.pt").touch()
+    with pytest.raises(UserError, match="scripts/export.py .*step_000001$"):
+        check_folder(str(run / "checkpoints" / "step_000001" / "state.pt"))
+    shutil.copytree(copied(), run / "hf")
+    with pytest.raises(UserError, match="whose model is in hf/; write .*/run/hf"):
+        check_folder(str(run / "checkpoints"))
 
 
 def test_names_that_are_no_folders(tmp_path: Path) -> None:
