@@ -218,10 +218,10 @@ def test_parts_of_a_run_name_its_model(copied: Callable[..., Path], tmp_path: Pa
     run = tmp_path / "run"
     (run / "checkpoints" / "step_000001").mkdir(parents=True)
     (run / "checkpoints" / "step_000001" / "state.pt").touch()
-    with pytest.raises(UserError, match="scripts/export.py .*step_000001$"):
+    with pytest.raises(UserError, match=r"scripts/export.py .*step_000001$"):
         check_folder(str(run / "checkpoints" / "step_000001" / "state.pt"))
     shutil.copytree(copied(), run / "hf")
-    with pytest.raises(UserError, match="whose model is in hf/; write .*/run/hf"):
+    with pytest.raises(UserError, match=r"whose model is in hf/; write .*/run/hf"):
         check_folder(str(run / "checkpoints"))
 
 
