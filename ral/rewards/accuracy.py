@@ -9,7 +9,7 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
-from ral.rewards.numbers import Number, in_terms_of, parse_number
+from ral.rewards.numbers import Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
 from ral.rewards.texts import bare_words, one_line, rouge, word_error_rate
 from ral.types import PROBLEM_TYPES, Example, UserError
@@ -25,7 +25,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     rules="fixed", by `example.problem_type`:
     - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);
     - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
-      as an integer must be met exactly, any other within 1e-2 relative;
+      as an integer must be met exactly, any other within 1e-2 of the larger of the two; a conversion that the answer
+      rounds counts to the digits that it gives, three or more (`numbers.rounding`);
     - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case;
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
@@ -80,11 +81,20 @@ def _choice_judge(example: Example) -> Judge:
 
 
 def _numerical(gold: Number, answer: Number | None) -> float:
-    """1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE."""
+    """1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
+
+    The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". A rounded
+    conversion may lie off by `rounding` in either case.
+    """
     if answer is None:
         return 0.0
-    margin = Fraction(0) if gold.whole else abs(gold.value) * RELATIVE_TOLERANCE
-    return float(any(abs(value - gold.value) <= margin for value in in_terms_of(gold, answer)))
+    relative, rounded = Fraction(0) if gold.whole else RELATIVE_TOLERANCE, rounding(gold, answer)
+    return float(
+        any(
+            abs(value - gold.value) <= max(relative * max(abs(value), abs(gold.value)), rounded)
+            for value in in_terms_of(gold, answer)
+        )
+    )
 
 
 def _regression(gold: Number, answer: Number | None) -> float:

@@ -26,11 +26,23 @@ def read_digits(digits: str) -> tuple[Fraction, bool] | None:
     A comma or apostrophe before groups of three digits (or India's 2-2-3) parts thousands, otherwise a single comma is
     a decimal comma: "1,234" is 1234, "3,14" is 3.14, "1.234,5" is 1234.5.
     """
+    plain = _plain(digits)
+    return (Fraction(plain), "." not in plain) if plain else None
+
+
+def last_place(digits: str) -> Fraction:
+    """What one more in the last digit is worth: 1/100 for "16.67" and "16,70", 1 for "1,600"; 0 for no number."""
+    plain = _plain(digits)
+    return Fraction(1, 10 ** len(plain.partition(".")[2])) if plain else Fraction(0)
+
+
+def _plain(digits: str) -> str:
+    """The digits with nothing but a decimal point between them; empty where they form no number."""
     digits = digits.rstrip(".,'")
     if len(digits) > LONGEST_NUMBER:
-        return None
+        return ""
     if _GROUPED.fullmatch(digits):
         digits = digits.replace(",", "").replace("'", "")
     elif _EUROPEAN.fullmatch(digits):
         digits = digits.replace(".", "").replace(",", ".")
-    return (Fraction(digits), "." not in digits) if _PLAIN.fullmatch(digits) else None
+    return digits if _PLAIN.fullmatch(digits) else ""

@@ -13,16 +13,18 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.currencies import take_currency
-from ral.rewards.digits import LONGEST_NUMBER, join_groups, read_digits
+from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
 from ral.rewards.dress import shown
 from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import latex_value, plain_text
 from ral.rewards.number_words import read_words
 from ral.rewards.scales import take_scale
+from ral.rewards.shares import PERCENT, SHARE, find_share
 from ral.rewards.units import Unit, convert, find_unit, read_duration
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
+FEWEST_DIGITS = 3  # that a number needs to count as a rounded conversion: "17 m/s" is not 60 km/h, "16.7 m/s" is
 
 _DIGITS = r"(?:\d[\d.,']*|\.\d+)"
 _TOKEN = re.compile(
@@ -32,8 +34,6 @@ _TOKEN = re.compile(
     re.IGNORECASE,
 )
 _JOINED = re.compile(r"[kKMB]\b")  # "5K" is five thousand, "5 K" five kelvins
-_PERCENT = re.compile(r"\s*(?:%|percent\b|per cent\b|pct\b|percentage\b)", re.IGNORECASE)
-_PER_MILLE = re.compile(r"\s*(?:‰|permille\b|per mille\b)", re.IGNORECASE)
 _HTML = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _EQUATION = re.compile(r"[^=<>≤≥,;]*(?<![<>!])=([^=]*)")
 
@@ -51,16 +51,18 @@ _DENIED = re.compile(r"(?:\bnot|n't|\bnever|不是|≠|!=)\s*$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Number:
-    """One number. value: as written, before percent and unit. whole: written as an integer, so to be met exactly.
+    """One number. value: as written, before its unit. whole: written as an integer, so to be met exactly.
 
+    unit: of measure, of money, or a share such as percent.
     bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
+    step: what one more in the last digit written is worth; 0 for fractions, words and formulas, which are exact.
     """
 
     value: Fraction
     whole: bool
-    percent: bool = False
     unit: Unit | None = None
     bound: str = ""
+    step: Fraction = Fraction(0)
 
 
 @lru_cache(maxsize=4096)
@@ -96,12 +98,13 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     if re.search(r"\d", plain):
         return None
     if han := read_han(plain.strip().strip(" .,。")):
-        return Number(han.value, han.whole, han.percent, unit=currency or find_unit(han.rest))
+        return Number(han.value, han.whole, unit=PERCENT if han.percent else currency or find_unit(han.rest))
     words = read_words(plain)
     if words is None:
         return None
-    percent = _PERCENT.match(words.rest) is not None
-    return Number(words.value, words.whole, percent, unit=None if percent else currency or find_unit(words.rest))
+    if share := find_share(words.rest):
+        return Number(words.value * share.factor, words.whole and share.factor == 1, unit=share.unit)
+    return Number(words.value, words.whole, unit=currency or find_unit(words.rest))
 
 
 def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
@@ -110,16 +113,15 @@ def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
     if read is None or _DENIED.search(head) or re.match(r"\s*[\^*/_x×]\s*[-(]?\d", rest):
         return None
     value, whole = read
-    unit = None if currency or _JOINED.match(rest) else find_unit(rest)
+    unit, step = None if currency or _JOINED.match(rest) else find_unit(rest), _step(token)
     if unit is None:
         factor, rest, exact = take_scale(rest, money=currency is not None)
         value, whole, unit = value * factor, whole and exact and value.denominator == 1, find_unit(rest)
+        step *= factor
     bound = _bound(head, rest)
-    if _PER_MILLE.match(rest):
-        return Number(value / 10, whole=False, percent=True, bound=bound)
-    if _PERCENT.match(rest):
-        return Number(value, whole, percent=True, bound=bound)
-    return Number(value, whole, unit=currency or unit, bound=bound)
+    if share := find_share(rest):
+        return Number(value * share.factor, whole and share.factor == 1, share.unit, bound, step * share.factor)
+    return Number(value, whole, currency or unit, bound, step)
 
 
 def _bound(head: str, rest: str) -> str:
@@ -141,6 +143,13 @@ def _token_value(token: re.Match[str]) -> tuple[Fraction, bool] | None:
     return value, top[1] and bottom[1] and not token["exponent"] and value.denominator == 1
 
 
+def _step(token: re.Match[str]) -> Fraction:
+    """What one more in the last digit of a token is worth; 0 for a fraction. The token's digits form a number."""
+    if token["whole"] or token["bottom"]:
+        return Fraction(0)
+    return last_place(token["top"]) * Fraction(10) ** int(token["exponent"] or 0)
+
+
 def _mixed(sign: int, whole: str, part: str, parts: str) -> tuple[Fraction, bool] | None:
     """An integer and a fraction, as in "2 1/2"."""
     if max(len(whole), len(part), len(parts)) > LONGEST_NUMBER or not int(parts):
@@ -154,14 +163,35 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
 
     Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
     counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where
-    one of the two has a percent sign and the other has none, both readings count: "50%" is met by "50" (the question
-    asked for percent) and by "0.5" (the same number).
+    one of the two is a share and the other has no unit, both readings count: "50%" is met by "50" (the question asked
+    for percent) and by "0.5" (the same number); "50 kg" contradicts it.
     """
     if answer.bound and answer.bound != gold.bound:
         return []
     if gold.unit and answer.unit:
         value = convert(answer.value, answer.unit, gold.unit)
         return [] if value is None else [value]
-    if gold.percent == answer.percent:
-        return [answer.value]
-    return [answer.value, answer.value * 100 if gold.percent else answer.value / 100]
+    if gold.unit and gold.unit.dimension == SHARE:
+        return [answer.value, answer.value / gold.unit.size]
+    if answer.unit and answer.unit.dimension == SHARE:
+        return [answer.value, answer.value * answer.unit.size]
+    return [answer.value]
+
+
+def rounding(gold: Number, answer: Number) -> Fraction:
+    """How far, in gold's units, a right answer may lie off because it was converted and then rounded.
+
+    Half a unit of the answer's last digit where it has FEWEST_DIGITS digits or more and the two units differ by
+    more than a power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
+    """
+    if not (gold.unit and answer.unit and answer.step) or abs(answer.value) < answer.step * 10 ** (FEWEST_DIGITS - 1):
+        return Fraction(0)
+    one, zero = (convert(Fraction(value), answer.unit, gold.unit) for value in (1, 0))
+    if one is None or zero is None or _power_of_ten(one - zero):
+        return Fraction(0)
+    return (one - zero) * answer.step / 2
+
+
+def _power_of_ten(value: Fraction) -> bool:
+    """Whether a positive value is 10, 1, 1/10 and the like."""
+    return f"{value.numerator * value.denominator}".rstrip("0") == "1" and 1 in (value.numerator, value.denominator)

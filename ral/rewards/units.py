@@ -13,6 +13,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+CLOCK = "clock"  # "3:45", hours or minutes: against a unit of time its value counts as it is
+
 
 class Unit(NamedTuple):
     """dimension: what it measures, several with "|" between where the sign is ambiguous ("$" is "USD|CAD|...").
@@ -154,14 +156,15 @@ _DURATION = re.compile(r"(?:\d+\s*[a-z]+[\s,.]*(?:and\s+)?){2,4}")
 _CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
 
 
-def read_duration(text: str) -> tuple[int, Unit | None] | None:
+def read_duration(text: str) -> tuple[int, Unit] | None:
     """(value, unit) of "2 h 30 min" or "3:45" as one number of the smallest unit written; None for any other form.
 
     A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
     """
     text = text.strip().strip(" .").lower()
     if clock := _CLOCK.fullmatch(text):
-        return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), None
+        value = functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0)
+        return value, Unit(CLOCK, Fraction(1))
     if not _DURATION.fullmatch(text):
         return None
     pairs = re.findall(r"(\d+)\s*([a-z]+)", text)
@@ -231,6 +234,8 @@ def _simple(name: str) -> Unit | None:
 
 def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
     """A value in another unit; None where the two measure different things."""
+    if {unit.dimension, into.dimension} == {CLOCK, "time"}:
+        return value
     common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))
     if not common:
         return None
