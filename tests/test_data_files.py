@@ -331,3 +331,10 @@ def test_shapes_of_values() -> None:
     assert shapes.is_entry({"text": "about", "data": ROWS}) is False
     found = shapes.shaped({"text": "about", "data": ROWS}, "x")
     assert found is not None and found.rows == ROWS
+
+
+@pytest.mark.parametrize(("cells", "count"), [("What?,red", 2), ("What?,red,a.png,more", 4)])
+def test_a_row_of_a_table_has_as_many_cells_as_its_header(cells: str, count: int, folder: Path) -> None:
+    path = put(folder / "ragged.csv", f"question,answer,image\nWhat?,blue,a.png\n{cells}\n")
+    with pytest.raises(UserError, match=rf"ragged.csv: line 3 has {count} cells, the header 3"):
+        rows(path)
