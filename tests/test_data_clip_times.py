@@ -130,6 +130,51 @@ def test_only_clips_that_decord_counts_right_go_to_it(tmp_path: Path) -> None:
 # --- times ------------------------------------------------------------------------------------------------------------
 
 
+def noise(path: Path, codec: str = "libx264", audio: int = 0, container_options: dict[str, str] | None = None) -> Path:
+    """60 frames of noise in 6 s, and so many seconds of silence beside them."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w", container_options=container_options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
+        sound: Any = container.add_stream("aac", rate=48000) if audio else None
+        for _ in range(COUNT):
+            pixels = rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+        for start in range(0, audio * 48000, 960):
+            silence = av.AudioFrame.from_ndarray(np.zeros((2, 960), np.float32), format="fltp", layout="stereo")
+            silence.sample_rate, silence.pts = 48000, start
+            container.mux(sound.encode(silence))
+        container.mux(sound.encode(None) if audio else [])
+    return path
+
+
+CUT = [("a.mkv", "libx264"), ("a.webm", "libvpx-vp9"), ("a.flv", "flv1"), ("a.avi", "mpeg4")]
+
+
+@pytest.mark.parametrize("name, codec", CUT)
+def test_a_clip_that_ends_before_its_header_says_is_refused(tmp_path: Path, name: str, codec: str) -> None:
+    path = noise(tmp_path / name, codec)
+    assert look(path).timeline().seconds == pytest.approx(6)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    for reader in READERS:
+        with pytest.raises(ValueError, match=r"cut off: [\d.]+ of 6 s are there|cut off: \d+ of 60 frames"):
+            reader(path, SETTINGS)
+
+
+@pytest.mark.parametrize("name, codec", [("a.mkv", "libx264"), ("a.flv", "flv1"), ("a.avi", "mpeg4")])
+def test_sound_may_go_on_behind_the_pictures(tmp_path: Path, name: str, codec: str) -> None:
+    assert look(noise(tmp_path / name, codec, audio=12)).timeline().seconds == pytest.approx(6, abs=0.11)
+
+
+def test_a_header_without_a_duration_is_no_sign_of_a_cut(tmp_path: Path) -> None:
+    path = noise(tmp_path / "a.webm", "libvpx-vp9", container_options={"live": "1"})
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert look(path).timeline().seconds == pytest.approx(6)
+
+
 def even_times(count: int = 10, gap: float = 0.1) -> Timeline:
     return Timeline(np.arange(count) * gap, count * gap)
 

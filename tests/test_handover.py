@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +124,41 @@ def test_an_ended_worker_is_no_error_outside_of_waiting(monkeypatch: pytest.Monk
         assert len(told) == 1
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+LEAVING = """
+import os, signal, sys, time
+sys.path.insert(0, {tests!r})
+from test_handover import loader
+from ral.lit.callbacks import GentleStop
+if __name__ == "__main__":
+    GentleStop().install()
+    batches = iter(loader([0, 1, 2, 3, 4, 5]))
+    next(batches)
+    print(*(worker.pid for worker in batches.batches._workers), flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_before_the_first_step_ends_the_run_and_its_workers(tmp_path: Path) -> None:
+    script = tmp_path / "leaving.py"
+    script.write_text(LEAVING.format(tests=str(Path(__file__).parent)))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    workers = [int(word) for word in done.stdout.split()]
+    assert len(workers) == 2 and not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def sleeps() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    time.sleep(60)
+
+
+def test_workers_that_take_no_sigterm_are_ended() -> None:
+    worker = multiprocessing.get_context("fork").Process(target=sleeps, daemon=True)
+    worker.start()
+    handover.end_workers()
+    worker.join(5)
+    assert worker.exitcode == -signal.SIGKILL

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from ral.data.clip_times import Timeline, timeline
 
 MOST_MISSING = 0.1  # share of a clip's frames that may be missing or undecodable before it is an error
+MICROSECONDS = 1_000_000  # in a second: the unit of a container's duration
 INDEXED = {"mov", "matroska"}  # containers in which decord finds frames by their number
 SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one frame a packet
 
@@ -51,8 +54,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 def look(path: Path) -> Stream:
     """Read all packets of a clip. ValueError where there are none, or many that the index names are not there."""
     with opened(path) as (container, stream):
-        packets = [p for p in container.demux(stream) if p.size or p.pts is not None]
+        everything = [p for p in container.demux() if p.size or p.pts is not None]
+        packets = [p for p in everything if p.stream_index == stream.index]
         _complete(container, stream, sum(bool(p.size) for p in packets))
+        _until_the_end(*_declared(container, stream), packets, everything)
         shown = [p for p in packets if p.size and not p.is_discard]
         rate = float(stream.average_rate or stream.base_rate or 0)
         base, codec, formats = float(stream.time_base or 0), stream.codec_context.name, container.format.name.split(",")
@@ -73,6 +78,36 @@ def _complete(container: Any, stream: Any, found: int) -> None:
     named = len(stream.index_entries) if indexed else stream.frames
     if found < (1 - MOST_MISSING) * named:
         raise ValueError(f"cut off: {found} of {named} frames are there")
+
+
+def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
+    """Seconds at which the header says that the clip ends, None where it does not; whether of its pictures alone."""
+    formats = set(container.format.name.split(","))
+    if "avi" in formats:  # its length, too, is one of the index, which ends where the file was cut
+        return (float(stream.frames * stream.time_base) if stream.frames else None), True
+    if formats.isdisjoint({"matroska", "flv"}):  # of others it may be an estimate
+        return None, False
+    if found := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = (float(part) for part in found.groups())
+        return hours * 3600 + minutes * 60 + seconds, True
+    return (container.duration / MICROSECONDS if container.duration else None), False
+
+
+def _until_the_end(declared: float | None, alone: bool, packets: list[Any], everything: list[Any]) -> None:
+    """ValueError where the packets end long before the declared end. alone: it is that of `packets`, the pictures.
+
+    The last picture may stay as long as any other. One picture alone may stay for any time.
+    """
+    times = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
+    if declared is None or len(times) < 2:
+        return
+    held = max(after - before for before, after in pairwise(times))
+    others = [] if alone else [p for p in everything if p.pts is not None]
+    ends = [float((p.pts + (p.duration or 0)) * p.time_base) for p in (*packets, *others) if p.pts is not None]
+    end, begin = max(*ends, times[-1] + held), times[0]
+    wanted = declared - max(begin, 0.0)  # some count from 0, some from the first frame
+    if end - begin < (1 - MOST_MISSING) * wanted:
+        raise ValueError(f"cut off: {end - begin:.6g} of {wanted:.6g} s are there")
 
 
 def _closed(packets: list[Any]) -> bool:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ral.lit.data import Abandoned, gather
+from ral.lit.handover import end_workers
 
 
 class Begin(L.Callback):
@@ -249,6 +250,7 @@ class GentleStop(L.Callback):
         if not self.stepped:
             self.left = number
             self.console.print("stopped before the first step: nothing is left to save", highlight=False)
+            end_workers()
             raise SystemExit(EXIT + number)
         again = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else ""
         self.console.print(f"stopping after this step{again}", highlight=False)

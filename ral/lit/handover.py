@@ -5,6 +5,8 @@ A process that ends, as by the kernel when memory is short, is one clear error o
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing.util  # its own end, which waits for the processes, is registered before ours and runs after it
 import pickle
 import re
 import signal
@@ -109,6 +111,17 @@ class Waiting:
             ) from error
         finally:
             Waiting.now = False
+
+
+def end_workers() -> None:
+    """Kill the processes that read ahead: they take no SIGTERM, so whoever waits for them at the end waits for ever."""
+    Waiting.now = False  # that they end is no error now
+    for worker in multiprocessing.active_children():
+        if worker.daemon:
+            worker.kill()
+
+
+atexit.register(end_workers)
 
 
 def only_while_waiting() -> None:
