@@ -8,6 +8,13 @@ import unicodedata
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "【": "】", "「": "」"}
 _BRACKETED = re.compile(r"([(\[{【「])\s*([A-Za-z])\s*([)\]}】」])\s*[.:、]?\s*(.*)", re.DOTALL)
 _MARKED = re.compile(r"([A-Za-z])\s*(?:[.:、]|[)\]】」][.:]?)\s*(.*)", re.DOTALL)
+_ABBREVIATION = re.compile(r"(?:[A-Za-z]\.){2,}")
+_TAGS = re.compile(r"</?(?:b|i|u|em|strong)>|\*\*|__|\\text(?:bf)?\{(?=[A-Za-z][.)]?\})|\\(?=[()])", re.IGNORECASE)
+_BULLET = re.compile(r"[-*•]\s+")
+_NAMED = re.compile(r"(?:option|choice|answer)\s+(?=[A-Z]\b)", re.IGNORECASE)
+_DASHED = re.compile(r"([A-Za-z])\s*(?:\s?[-–—](?=\s)|[|>;/](?=\s)|。|\t|\}[.)]?)\s*(.+)", re.DOTALL)
+_QUOTED = re.compile(r"[<“‘\"']([A-Za-z])[>”’\"'][.:)]?\s+(.+)", re.DOTALL)
+_CIRCLED = re.compile(r"[Ⓐ-Ⓩⓐ-ⓩ🄐-🄩]")
 
 
 def letter_and_text(option: str) -> tuple[str, str] | None:
@@ -15,12 +22,29 @@ def letter_and_text(option: str) -> tuple[str, str] | None:
 
     Fullwidth letters and marks count as the plain ones. "A red" has no mark: its first word may be an article.
     """
+    circled = _CIRCLED.match(option.strip())
+    if circled is not None:
+        letter = next(c for c in unicodedata.normalize("NFKC", circled.group()) if c.isalpha())
+        return letter.upper(), option.strip()[1:].lstrip(" .:)").strip()
     text = unicodedata.normalize("NFKC", option).strip()
+    plain = _marked(text)
+    return (
+        plain
+        if plain is not None
+        else _marked(_NAMED.sub("", _BULLET.sub("", _TAGS.sub("", text), count=1).strip(), count=1))
+    )
+
+
+def _marked(text: str) -> tuple[str, str] | None:
+    """Split a text with one of the marks behind its letter, or around it; "U.S." is an abbreviation."""
+    if _ABBREVIATION.match(text):
+        return None
     found = _BRACKETED.fullmatch(text)
     if found is not None:
         matching = _BRACKETS[found.group(1)] == found.group(3)
         return (found.group(2).upper(), found.group(4).strip()) if matching else None
     found = _MARKED.fullmatch(text)
+    found = found or _DASHED.fullmatch(text) or _QUOTED.fullmatch(text)
     return None if found is None else (found.group(1).upper(), found.group(2).strip())
 
 

@@ -632,3 +632,32 @@ def test_an_example_written_as_an_entry_reads_the_same(folder: Path, data: dict[
     example = read(folder, data)
     again = read(folder, json.loads(json.dumps(fields_of(example))))
     assert replace(again, uid=example.uid) == example
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "gold"),
+    [
+        (["**C.** red", "**A.** blue", "**B.** grey"], "A", "A"),
+        (["Option C: red", "Option A: blue"], "blue", "A"),
+        (["U.S.", "U.K."], "U.K.", "B"),
+        (["U.S.", "China"], "China", "B"),
+        (["E. coli", "E. faecalis", "B. subtilis"], "C", "C"),
+    ],
+)
+def test_letters_in_another_dress_and_abbreviations(options: list[str], answer: str, gold: str, folder: Path) -> None:
+    data = {"question": "Which?", "answer": answer, "options": options, "image": str(folder / "a.png")}
+    assert jsonl("train", path=write(folder / "dress.jsonl", [data, data]))[0].answer == gold
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": ["C ~ red", "A ~ blue", "B ~ grey"], "answer": "A"}, "seem to have letters of their own, C, A, B"),
+        ({"options": ["A. red", "A. blue"], "answer": "A"}, "two options have the letter A"),
+        ({"problem_type": "numerical", "answer": 10**400}, "field 'answer'"),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_entry(change: dict[str, object], said: str, folder: Path) -> None:
+    data = {"question": "Which?", "answer": "x", "image": str(folder / "a.png"), **change}
+    with pytest.raises(BadSample, match=said):
+        jsonl("train", path=write(folder / "bad.jsonl", [data, data]))[0]

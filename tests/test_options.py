@@ -30,3 +30,20 @@ def test_lettered_needs_a_letter_of_its_own_for_each():
     assert lettered(("A. x", "C. y")) == {"A": "x", "C": "y"}
     assert lettered(("A. x", "A. y")) is None
     assert lettered(("A. x", "y")) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("**C.** red", "**C**. red", "Option C: red", "Choice C. red", "C - red", "C— red", "C| red", "<C> red"),
+        *("C> red", "C/ red", "C; red", "C。red", "C\tred", "“C” red", "\\(C\\) red", "\\text{C}. red"),
+        *("<b>C.</b> red", "- C. red", "* C) red", "Ⓒ red"),
+    ],
+)
+def test_letters_in_every_dress(written):
+    assert letter_and_text(written) == ("C", "red")
+
+
+@pytest.mark.parametrize("text", ["U.S.", "A.M.", "T-shirt", "C++", "C/C++", "I/O ports", "x-ray", "C# code"])
+def test_what_only_looks_like_a_letter(text):
+    assert letter_and_text(text) is None

@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 from ral.data.bad import Bad, BadSample
 from ral.data.fields import Entry, shown
 from ral.data.names import repeated
-from ral.types import Example
+from ral.types import Example, UserError
 
 Parse = Callable[[Entry], Example]
 
@@ -57,7 +57,13 @@ class Entries(Sequence[Example]):
         """One Example, or the Entries of a slice."""
         if isinstance(at, slice):
             return Entries(self.rows, self.media_root, self.parse, self.part[at], self.name)
-        return self.parse(self.entry(at))
+        entry = self.entry(at)
+        try:
+            return self.parse(entry)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:  # one entry must not end a run, whatever it holds
+            raise BadSample(entry.place, f"{type(error).__name__} while it was read ({error})", "mend it") from error
 
     def entry(self, at: int) -> Entry:
         """What the parser is given for a position. BadSample where it cannot be read, or is no object."""

@@ -66,8 +66,13 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
 
 
 def is_number(value: object) -> bool:
-    """True for finite numbers; truth values are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """True for finite numbers that a float can hold; truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 def clean(entry: Entry, field: str, text: str) -> str:

@@ -18,6 +18,8 @@ LETTERS = string.ascii_uppercase
 EXAMPLE = '["A. red", "B. blue"]'
 _BARE = re.compile(r"[(\[{【「]?\s*([A-Za-z])\s*[)\]}】」]?\s*[.:、,。]?")
 _DRESS = re.compile(r"\\(?:boxed|text|mathrm|textbf)\s*\{(.*)\}", re.DOTALL)
+_FIRST = re.compile(r"\W*([A-Za-z])(?![A-Za-z0-9'’]).")
+SKIPPED = 3  # letters that a lettering may leave out
 _WORDS = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?\s*:?\s*)", re.IGNORECASE)
 _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
@@ -95,6 +97,9 @@ def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...
         return options, found
     pairs = [letter_and_text(option) for option in options]
     given = [pair[0] for pair in pairs if pair is not None]
+    if len(set(given)) < len(given) and not set(given) <= set(LETTERS[: len(options)]):
+        pairs, given = [None] * len(options), []  # "E. coli", "E. faecalis": initials of names
+    _refuse_hidden_letters(entry, options, given)
     if len(given) == len(options):
         twice = next(letter for letter in given if given.count(letter) > 1)
         entry.fail("options", f"two options have the letter {twice}", f"a letter of its own for each: {EXAMPLE}")
@@ -107,6 +112,19 @@ def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...
         for option, pair, (letter, text) in zip(options, pairs, texts.items(), strict=True)
     )
     return named, texts
+
+
+def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequence[str]) -> None:
+    """Raise the bad entry's error where options begin with letters in another order, marked as nothing here reads."""
+    firsts = [m[1].upper() for option in options if (m := _FIRST.match(option))]
+    near = set(firsts) <= set(LETTERS[: len(options) + SKIPPED])
+    if given or len(firsts) < len(options) or len(set(firsts)) < len(firsts) or not near:
+        return
+    if "".join(firsts) != LETTERS[: len(firsts)]:
+        problem = (
+            f"{shown(list(options))} seem to have letters of their own, {', '.join(firsts)}, marked in no known way"
+        )
+        entry.fail("options", problem, EXAMPLE)
 
 
 def _text(option: str, letter: str, options: Sequence[str]) -> str:
