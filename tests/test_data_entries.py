@@ -661,3 +661,13 @@ def test_what_cannot_be_read_is_a_bad_entry(change: dict[str, object], said: str
     data = {"question": "Which?", "answer": "x", "image": str(folder / "a.png"), **change}
     with pytest.raises(BadSample, match=said):
         jsonl("train", path=write(folder / "bad.jsonl", [data, data]))[0]
+
+
+@pytest.mark.parametrize(
+    "turns", [[("human", "draw"), ("gpt", "<image>")], [("system", "see <image>"), ("human", "q"), ("gpt", "a")]]
+)
+def test_a_picture_is_shown_by_the_user_alone(turns: list[tuple[str, str]], folder: Path) -> None:
+    said = [{"from": name, "value": value} for name, value in turns]
+    data = {"image": str(folder / "a.png"), "conversations": said}
+    with pytest.raises(BadSample, match=r"a picture or clip in a turn of the (assistant|system)"):
+        jsonl("train", path=write(folder / "marks.jsonl", [data, data]))[0]

@@ -111,7 +111,7 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
     parts = [_part(entry, field, raw) for raw in _parts(entry, field, content)]
     if role == "user":
         parts = [piece for part in parts for piece in _split(part)]
-    elif any(not isinstance(part, str) for part in parts):
+    elif any(not isinstance(part, str) or MARK.search(part) for part in parts):
         entry.fail(field, f"a picture or clip in a turn of the {role}", "it in a turn of the user")
     text = clean(entry, field, _text(parts))
     if not text and role == "assistant":
