@@ -22,6 +22,7 @@ from test_training import REWARD_FOR_LENGTH
 from ral.config import TAKEN
 from ral.ops.attention import renormalise
 from ral.ops.divergence import jsd
+from ral.ops.signals import SIGNALS
 from ral.report.panels import PANELS
 from ral.signature import locate
 from ral.types import PROBLEM_TYPES
@@ -237,6 +238,12 @@ def test_code_that_documents_quote_is_the_code() -> None:
         lines = iter(line.strip() for line in (ROOT / file).read_text().splitlines())
         for wanted in (line.strip() for line in body.splitlines() if line.strip()):
             assert any(line == wanted for line in lines), f"{file} has no such line at its place: {wanted}"
+
+
+def test_the_table_of_signals_is_that_of_the_code() -> None:
+    page = (DOCS / "method.md").read_text().split("## Signals that a term may ask for")[1]
+    rows = dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE))
+    assert rows == {name: signal.meaning for name, signal in SIGNALS.items()}
 
 
 # ------------------------------------------------------------------------------------------------- the README's tree
