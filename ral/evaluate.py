@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -23,6 +22,7 @@ from ral.benchmarks import records
 from ral.benchmarks.items import Item
 from ral.benchmarks.own import bare_words
 from ral.benchmarks.table import Result, reported, table
+from ral.config import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.models.loading import named

@@ -11,12 +11,11 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate as hydra_instantiate
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from ral import run_folder as folders
-from ral.config import precision_of
+from ral.config import instantiate, precision_of
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.ending import finish, named_cause, original, out_of_memory
@@ -50,11 +49,6 @@ LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
 """Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
 SIGNALLED = 128
 """Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
-
-
-def instantiate(node: Any, **more: Any) -> Any:
-    """What a `_target_` node makes; its lists and mappings are plain ones: below here nothing knows of OmegaConf."""
-    return hydra_instantiate(node, _convert_="all", **more)
 
 
 def train(cfg: DictConfig) -> float | None:

@@ -9,6 +9,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
 
 import pytest
@@ -551,3 +552,15 @@ def test_a_misspelt_keyword_of_a_real_partial_node_is_found(real: Real) -> None:
 def test_a_wrong_type_in_a_real_partial_node_is_found(real: Real) -> None:
     with pytest.raises(UserError, match=r"algo\.kl\.coef='much' has the wrong type: float expected"):
         config.check(real("algo=grpo", "algo.kl.coef=much"))
+
+
+def test_what_nodes_make_holds_plain_lists_and_mappings() -> None:
+    node = OmegaConf.create({"_target_": "builtins.dict", "layers": [-1, 2], "scale": {"a": [1]}})
+    made = config.instantiate(node, more=3)
+    assert type(made["layers"]) is list and type(made["scale"]) is dict and type(made["scale"]["a"]) is list
+    assert made["more"] == 3
+
+
+@pytest.mark.parametrize("name", ["run", "evaluate"])
+def test_roots_make_nodes_in_one_way(name: str) -> None:
+    assert "from hydra.utils import" not in (Path(cli.__file__).parent / f"{name}.py").read_text()
