@@ -671,3 +671,13 @@ def test_a_picture_is_shown_by_the_user_alone(turns: list[tuple[str, str]], fold
     data = {"image": str(folder / "a.png"), "conversations": said}
     with pytest.raises(BadSample, match=r"a picture or clip in a turn of the (assistant|system)"):
         jsonl("train", path=write(folder / "marks.jsonl", [data, data]))[0]
+
+
+@pytest.mark.parametrize("pixels", [2 * 10**10, 10**30, 10**400])
+@pytest.mark.parametrize("where", ["entry", "medium"])
+def test_no_picture_is_made_larger_than_one_may_be(pixels: int, where: str, folder: Path) -> None:
+    said = {"min_pixels": pixels}
+    medium = {"path": str(folder / "a.png")}
+    data = Q | ({"image": medium} | said if where == "entry" else {"image": medium | said})
+    with pytest.raises(BadSample, match="field 'min_pixels'"):
+        jsonl("train", path=write(folder / "large.jsonl", [data, data]))[0]

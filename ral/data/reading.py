@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ral.data.fields import Entry, Kind, shown
+from ral.data.fields import Entry, Kind, is_number, shown
 
 CLIP_KEYS = {"video_start": "start", "video_end": "end", "fps": "fps", "nframes": "frame_count"}
 AREA_KEYS = {"min_pixels": "min_pixels", "max_pixels": "max_pixels"}
 WHOLE = {"nframes", "min_pixels", "max_pixels"}
 EXAMPLES = {"video_start": "2.5", "video_end": "4.5", "fps": "2", "nframes": "16"}
+MOST_ENLARGED = 178_956_970  # pixels: pillow opens no larger picture, so none is made larger than that
 OTHER_KEYS = {
     "resized_height": "min_pixels and max_pixels, the area in pixels",
     "resized_width": "min_pixels and max_pixels, the area in pixels",
@@ -27,7 +28,7 @@ OTHER_KEYS = {
 def _number(entry: Entry, key: str, value: object) -> float:
     """A value that works under `key`; the bad entry's error for any other."""
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not is_number(value):
         entry.fail(key, f"{shown(value)} is not a number", write)
     if value < 0 or (value == 0 and key != "video_start"):
         entry.fail(key, f"{shown(value)} is too small", write)
@@ -58,6 +59,9 @@ def _check(entry: Entry, found: Mapping[str, float]) -> None:
         entry.fail("video_end", f"{found['end']:g} is not after {found.get('start', 0):g}", "a time after video_start")
     if "fps" in found and "frame_count" in found:
         entry.fail("nframes", "there is fps, too", "one of the two")
+    if found.get("min_pixels", 0) > MOST_ENLARGED:
+        problem = f"{shown(found['min_pixels'])} is more than any picture or frame may have"
+        entry.fail("min_pixels", problem, f"at most {MOST_ENLARGED}")
     if found.get("min_pixels", 0) > found.get("max_pixels", math.inf):
         entry.fail("min_pixels", f"{found['min_pixels']} is above max_pixels", "min_pixels <= max_pixels")
 
