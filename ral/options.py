@@ -15,6 +15,9 @@ _NAMED = re.compile(r"(?:option|choice|answer)\s+(?=[A-Z]\b)", re.IGNORECASE)
 _DASHED = re.compile(r"([A-Za-z])\s*(?:\s?[-–—](?=\s)|[|>;/](?=\s)|。|\t|\}[.)]?)\s*(.+)", re.DOTALL)
 _QUOTED = re.compile(r"[<“‘\"']([A-Za-z])[>”’\"'][.:)]?\s+(.+)", re.DOTALL)
 _CIRCLED = re.compile(r"[Ⓐ-Ⓩⓐ-ⓩ🄐-🄩]")
+_INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+INVISIBLE = re.compile(f"[{_INVISIBLE}]")
+AT_ENDS = re.compile(rf"\A[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+\Z")
 
 
 def letter_and_text(option: str) -> tuple[str, str] | None:
@@ -22,11 +25,12 @@ def letter_and_text(option: str) -> tuple[str, str] | None:
 
     Fullwidth letters and marks count as the plain ones. "A red" has no mark: its first word may be an article.
     """
-    circled = _CIRCLED.match(option.strip())
+    option = AT_ENDS.sub("", option)
+    circled = _CIRCLED.match(option)
     if circled is not None:
         letter = next(c for c in unicodedata.normalize("NFKC", circled.group()) if c.isalpha())
-        return letter.upper(), option.strip()[1:].lstrip(" .:)").strip()
-    text = unicodedata.normalize("NFKC", option).strip()
+        return letter.upper(), option[1:].lstrip(" .:)").strip()
+    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", option)).strip()
     plain = _marked(text)
     return (
         plain
@@ -44,8 +48,16 @@ def _marked(text: str) -> tuple[str, str] | None:
         matching = _BRACKETS[found.group(1)] == found.group(3)
         return (found.group(2).upper(), found.group(4).strip()) if matching else None
     found = _MARKED.fullmatch(text)
-    found = found or _DASHED.fullmatch(text) or _QUOTED.fullmatch(text)
+    if found is None and (found := _DASHED.fullmatch(text)) and _only_letters(found.group(2)):
+        return None  # "B > A", "A - B": an order or a term, not a letter and its text
+    found = found or _QUOTED.fullmatch(text)
     return None if found is None else (found.group(1).upper(), found.group(2).strip())
+
+
+def _only_letters(text: str) -> bool:
+    """Whether a text is single letters and marks alone, as in "A > C" and "B and C"."""
+    words = re.findall(r"\w+", text.casefold())
+    return bool(words) and all((len(word) == 1 and word.isalpha()) or word in ("and", "or") for word in words)
 
 
 def lettered(options: tuple[str, ...]) -> dict[str, str] | None:

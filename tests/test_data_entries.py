@@ -681,3 +681,52 @@ def test_no_picture_is_made_larger_than_one_may_be(pixels: int, where: str, fold
     data = Q | ({"image": medium} | said if where == "entry" else {"image": medium | said})
     with pytest.raises(BadSample, match="field 'min_pixels'"):
         jsonl("train", path=write(folder / "large.jsonl", [data, data]))[0]
+
+
+HIDDEN = [
+    "_{}._ {}",
+    "Option ({}) {}",
+    "1. {}. {}",
+    "<p>{}. {}</p>",
+    "\\mathrm{{{}}} {}",
+    "{}\n{}",
+    "选项{}:{}",
+    "{} {}",
+]
+
+
+@pytest.mark.parametrize("form", HIDDEN)
+def test_letters_of_their_own_are_never_written_over(form: str, folder: Path) -> None:
+    options = [form.format(letter, text) for letter, text in zip("CAB", ("red", "blue", "grey"), strict=True)]
+    refuse(folder, Q | {"options": options, "answer": "A"}, "seem to have letters of their own, C, A, B")
+    assert read(folder, Q | {"options": options, "answer": options[1]}).answer == "B"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "shown", "gold"),
+    [
+        (["E. coli", "E. faecalis", "B. subtilis"], "B. subtilis", "B. E. faecalis", "C"),
+        (["J. Smith", "J. Doe", "A. Smith"], "J. Doe", "B. J. Doe", "B"),
+        (["B > A", "A > B"], "A > B", "B. A > B", "B"),
+        (["C major", "A minor", "B minor"], "A minor", "B. A minor", "B"),
+    ],
+)
+def test_initials_and_orders_stay_in_the_text(
+    options: list[str], answer: str, shown: str, gold: str, folder: Path
+) -> None:
+    example = read(folder, Q | {"options": options, "answer": answer})
+    assert (example.answer, example.options[1]) == (gold, shown)
+    assert accuracy(example, f"<answer>{gold}</answer>") == 1.0
+
+
+@pytest.mark.parametrize("answer", ["\u200bB", "\ufeffB", "B\u2060.", "<answer>\u200bB</answer>", "bl\u00adue"])
+def test_invisible_characters_of_an_answer_do_not_count(answer: str, folder: Path) -> None:
+    assert read(folder, Q | {"answer": answer}).answer == "B"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"video": "c.mp4", "fps": 10**400}, {"image": "a.png", "evidence": [{"box": [0, 0, 0.5, 10**400], "span": None}]}],
+)
+def test_numbers_beyond_a_float_are_named(fields: dict[str, Any], folder: Path) -> None:
+    refuse(folder, {"question": "q", "answer": "red", **fields}, "fps|evidence")

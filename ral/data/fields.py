@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
 from ral.data.names import entry_name
+from ral.options import AT_ENDS
 from ral.types import PROBLEM_TYPES, Evidence
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
@@ -76,12 +77,12 @@ def is_number(value: object) -> bool:
 
 
 def clean(entry: Entry, field: str, text: str) -> str:
-    """A text without white space at its ends; the bad entry's error where it holds what no text can."""
+    """A text without white space and invisible characters at its ends; the error where it holds what no text can."""
     if "\0" in text:
         entry.fail(field, f"{shown(text)} holds the control character U+0000", "the text without it")
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         entry.fail(field, "holds half of a surrogate pair", "the text in UTF-8")
-    return text.strip()
+    return AT_ENDS.sub("", text)
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
@@ -164,7 +165,7 @@ def _numbers(value: object, count: int, ok: Callable[[list[float]], bool]) -> tu
     """`count` numbers that pass `ok`, else None."""
     if not isinstance(value, list | tuple) or len(value) != count:
         return None
-    if not all(isinstance(x, int | float) and not isinstance(x, bool) for x in value):
+    if not all(map(is_number, value)):
         return None
     return tuple(float(x) for x in value) if ok([float(x) for x in value]) else None
 

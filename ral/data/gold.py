@@ -12,13 +12,21 @@ from typing import NoReturn
 
 from ral.data.fields import Entry, clean, is_number, shown
 from ral.data.marks import MARK
-from ral.options import letter_and_text, lettered
+from ral.options import INVISIBLE, letter_and_text, lettered
 
 LETTERS = string.ascii_uppercase
 EXAMPLE = '["A. red", "B. blue"]'
 _BARE = re.compile(r"[(\[{【「]?\s*([A-Za-z])\s*[)\]}】」]?\s*[.:、,。]?")
 _DRESS = re.compile(r"\\(?:boxed|text|mathrm|textbf)\s*\{(.*)\}", re.DOTALL)
-_FIRST = re.compile(r"\W*([A-Za-z])(?![A-Za-z0-9'’]).")
+_LABEL = r"(?:option|choice|answer|ans|opt|选项)[\W_]*"
+_FIRST = re.compile(
+    rf"(?:<(?:p|[^<>]{{2,}})>|\\[a-z]+|\d+[.)]|[\W_])*+(?:{_LABEL}([A-Za-z])(?![A-Za-z0-9'’])|([A-Za-z])(?![A-Za-z0-9'’]).)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DARK = {
+    **dict(zip(range(0x1F150, 0x1F16A), LETTERS, strict=True)),
+    **dict(zip(range(0x1F170, 0x1F18A), LETTERS, strict=True)),
+}
 SKIPPED = 3  # letters that a lettering may leave out
 _WORDS = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?\s*:?\s*)", re.IGNORECASE)
 _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
@@ -26,7 +34,7 @@ _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
 def _norm(text: str) -> str:
     """A text as two are compared: one width, one case, single blanks."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).casefold().split())
 
 
 def listed_options(entry: Entry) -> tuple[str, ...]:
@@ -87,8 +95,11 @@ def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
     return [f"{m[1].upper()}. {text}" for m, (_, text) in zip(marked, pairs, strict=True) if m is not None]
 
 
-def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Options that each begin with a letter, given ones kept, and {letter: text}; A, B, C, ... where none has one."""
+def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tuple[tuple[str, ...], dict[str, str]]:
+    """Options that each begin with a letter, given ones kept, and {letter: text}; A, B, C, ... where none has one.
+
+    answer: the gold one; where it is an option word for word, letters that cannot be read do no harm.
+    """
     if len(options) > len(LETTERS):
         entry.fail("options", f"{len(options)} are more than there are letters", f"at most {len(LETTERS)} options")
     if empty := [number for number, option in enumerate(options, start=1) if not option]:
@@ -99,14 +110,18 @@ def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...
     given = [pair[0] for pair in pairs if pair is not None]
     if len(set(given)) < len(given) and not set(given) <= set(LETTERS[: len(options)]):
         pairs, given = [None] * len(options), []  # "E. coli", "E. faecalis": initials of names
-    _refuse_hidden_letters(entry, options, given)
+    if _norm(answer) not in map(_norm, options):
+        _refuse_hidden_letters(entry, options, given)
     if len(given) == len(options):
         twice = next(letter for letter in given if given.count(letter) > 1)
         entry.fail("options", f"two options have the letter {twice}", f"a letter of its own for each: {EXAMPLE}")
     places = [pair is None or pair[0] == letter for pair, letter in zip(pairs, LETTERS, strict=False)]
     if not all(places):
         entry.fail("options", f"some of {shown(list(options))} have a letter, some have none", EXAMPLE)
-    texts = {letter: _text(option, letter, options) for letter, option in zip(LETTERS, options, strict=False)}
+    texts = {
+        letter: pair[1] if pair is not None else _text(option, letter, options)
+        for letter, option, pair in zip(LETTERS, options, pairs, strict=False)
+    }
     named = tuple(
         option if pair is not None else f"{letter}. {text}"
         for option, pair, (letter, text) in zip(options, pairs, texts.items(), strict=True)
@@ -116,7 +131,8 @@ def with_letters(entry: Entry, options: tuple[str, ...]) -> tuple[tuple[str, ...
 
 def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequence[str]) -> None:
     """Raise the bad entry's error where options begin with letters in another order, marked as nothing here reads."""
-    firsts = [m[1].upper() for option in options if (m := _FIRST.match(option))]
+    plain = [unicodedata.normalize("NFKC", INVISIBLE.sub("", option).translate(_DARK)) for option in options]
+    firsts = [(m[1] or m[2]).upper() for text in plain if (m := _FIRST.match(text))]
     near = set(firsts) <= set(LETTERS[: len(options) + SKIPPED])
     if given or len(firsts) < len(options) or len(set(firsts)) < len(firsts) or not near:
         return
@@ -129,8 +145,6 @@ def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequen
 
 def _text(option: str, letter: str, options: Sequence[str]) -> str:
     """An option's text without its place's letter, in the forms "A. red" and, where all have that, "A red"."""
-    if (pair := letter_and_text(option)) is not None:
-        return pair[1]
     blank = all(re.match(rf"{other}\s+\S", o) for other, o in zip(LETTERS, options, strict=False))
     return option[1:].strip() if blank and option.startswith(letter) else option
 
@@ -143,6 +157,8 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
     by_letter = bare[1].upper() if bare and bare[1].upper() in letters else None
     if by_letter is None and (pair := _with_text(plain, letters)):
         by_letter, text = pair
+        if len(named) == 1 and _norm(letters[by_letter]) != _norm(text):  # "B. subtilis" is an option word for word
+            return _single(entry, letters, named[0])
         named = named or [letter for letter, other in letters.items() if text and _norm(other) == _norm(text)]
         named = [by_letter] if by_letter in named else named
     if by_letter is not None and not set(named) - {by_letter}:
@@ -187,7 +203,7 @@ def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None
 
 def _undress(answer: str) -> str:
     """An answer in one width without LaTeX, Markdown, quotes and "The answer is"."""
-    text = unicodedata.normalize("NFKC", answer).strip().strip("$*_`\"'“”‘’ ").strip()
+    text = unicodedata.normalize("NFKC", INVISIBLE.sub("", answer)).strip().strip("$*_`\"'“”‘’ ").strip()
     while (match := _DRESS.fullmatch(text)) is not None:
         text = match[1].strip()
     opening = _WORDS.match(text)

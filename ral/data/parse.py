@@ -38,7 +38,7 @@ ASKED = '"What color is the star?"'
 def parse_video_r1(entry: Entry) -> Example:
     """One entry of a Video-R1 file; `process` (SFT files) and `evidence` (visual_search) may be there."""
     solution = required(entry, text_of(entry, ["solution"], VIDEO_R1_ANSWER), ["solution"], VIDEO_R1_ANSWER)
-    answer = required(entry, untagged("answer", solution), ["solution"], VIDEO_R1_ANSWER)
+    answer = required(entry, clean(entry, "solution", untagged("answer", solution)), ["solution"], VIDEO_R1_ANSWER)
     question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
     thought = text_of(entry, ["process"], '"<think>...</think>"')
     kind, options = problem_type_of(entry, None, null=False), listed_options(entry)
@@ -53,7 +53,7 @@ def parse_video_r1(entry: Entry) -> Example:
         answer=answer,
         problem_type=kind,
         media=with_reading(entry, [medium]),
-        options=with_letters(entry, options)[0] if options and kind == CHOICE else options,
+        options=with_letters(entry, options, answer)[0] if options and kind == CHOICE else options,
         thought=untagged("think", thought) if thought else None,
         evidence=evidence_of(entry),
         source=entry.place,
@@ -160,7 +160,7 @@ def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kin
         return options, answer
     if len(options) == 1:
         entry.fail("options", "one option leaves nothing to choose", "two or more, or none")
-    named, letters = with_letters(entry, options)
+    named, letters = with_letters(entry, options, answer)
     if kind == CHOICE and answer:
         return named, gold_letter(entry, field, letters, answer)
     if answer and is_letter(letters, answer):
