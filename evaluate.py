@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ral import run_folder
-from ral.cli import run
-from ral.config import bind_targets, check_schema, plain
+from ral.config.cli import run
+from ral.config.rules import bind_targets, check_schema, plain
+from ral.config.schema import Node
 from ral.errors import UserError
-from ral.pretrained_files import check_folder
-from ral.schema import Node
+from ral.files import run_folder
+from ral.files.pretrained import check_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
-from ral import run_folder
-from ral.cli import run
-from ral.config import check
-from ral.pretrained_files import check_named
+from ral.config.cli import run
+from ral.config.rules import check
+from ral.files import run_folder
+from ral.files.pretrained import check_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

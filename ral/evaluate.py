@@ -17,22 +17,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.utils.logging import disable_progress_bar
 
-from ral import run_folder
-from ral.benchmarks import records
-from ral.benchmarks.items import Item
-from ral.benchmarks.own import bare_words
-from ral.benchmarks.table import Result, reported, table
-from ral.config import instantiate
+from ral.config.rules import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
+from ral.evaluation.answering import Answering
+from ral.evaluation.benchmarks import records
+from ral.evaluation.benchmarks.items import Item
+from ral.evaluation.benchmarks.own import bare_words
+from ral.evaluation.benchmarks.table import Result, reported, table
+from ral.files import run_folder
+from ral.files.pretrained import find
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.plain import load
-from ral.pretrained_files import find
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap
-from ral.rollout.answering import Answering
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 from ral.types import Example, UserError
 
 AS_ASKED = "as_asked"

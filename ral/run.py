@@ -14,32 +14,32 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from ral import run_folder as folders
-from ral.config import instantiate, precision_of
+from ral.config.rules import instantiate, precision_of
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.ending import finish, named_cause, original, out_of_memory
+from ral.files import run_folder as folders
+from ral.files.pretrained import find
+from ral.learner.experience import Forward
 from ral.lit.callbacks import Begin, Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, read
 from ral.lit.data import Collate, PromptData
-from ral.lit.experience import Forward
 from ral.lit.guards import Skip, Watch
 from ral.lit.memory import GivesBack
 from ral.lit.policy import Models, PolicyModule, Settings
 from ral.lit.start import StartCheck
-from ral.models.adapter_files import read_adapters
+from ral.models.adapters.files import read_adapters
+from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
 from ral.models.loading import named
-from ral.models.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.mllm import MLLM
+from ral.models.offload import Resting
 from ral.models.plain import load
-from ral.models.resting import Resting
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
-from ral.pretrained_files import find
 from ral.rewards.accuracy import check_gold
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
 from ral.types import Example, UserError
 

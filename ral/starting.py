@@ -20,12 +20,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
-from ral import run_folder as folders
-from ral.config import first_line, plain
+from ral.config.resuming import check_same_experiment, later_schedule
+from ral.config.rules import first_line, plain
+from ral.files import run_folder as folders
 from ral.lit.checkpoint import newest, read, verified
 from ral.machine import check_devices, check_slurm, srun_tasks
 from ral.report.environment import write_environment
-from ral.resuming import check_same_experiment, later_schedule
 from ral.types import UserError
 
 FOLDER_VARIABLE = "RAL_RUN_FOLDER"

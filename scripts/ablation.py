@@ -24,8 +24,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ral.benchmarks import records
 from ral.data.clips import TOKEN_PIXELS, MediaSettings
+from ral.evaluation.benchmarks import records
 from ral.report.curves import LIGHT
 from ral.report.summary import Estimate, bootstrap
 from ral.types import UserError

@@ -29,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ral.config.signature import did_you_mean
 from ral.errors import UserError
-from ral.signature import did_you_mean
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -129,10 +129,10 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
     import torch
 
     from ral.data.prompts import render
-    from ral.lit.evaluation import answer_tokens, attention_of_tokens, grounding
-    from ral.lit.experience import Forward
+    from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
+    from ral.learner.experience import Forward
     from ral.ops.attention import AttentionSpec
-    from ral.rollout.sampler import PolicySampler
+    from ral.rollout.native import PolicySampler
 
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:

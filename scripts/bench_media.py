@@ -27,11 +27,11 @@ from bench.operators import name_missing_operators
 from PIL import Image, ImageFilter
 
 from ral.data.clips import MediaSettings, frame_indices
-from ral.data.draw import write_frames
 from ral.data.media import MediaReader
 from ral.errors import UserError
 from ral.models.family import PatchSettings, patchify
 from ral.types import Media
+from ral.worlds.draw import write_frames
 
 SETTINGS = MediaSettings(timeout_s=60.0)
 PATCHES = PatchSettings()

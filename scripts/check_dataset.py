@@ -16,9 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ral.cli import run
-from ral.config import bind_targets, check_schema, plain
-from ral.schema import Dataset, Model
+from ral.config.cli import run
+from ral.config.rules import bind_targets, check_schema, plain
+from ral.config.schema import Dataset, Model
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

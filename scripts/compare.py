@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ral.config.sweeps import ERROR
 from ral.errors import UserError
-from ral.report.statistics import Interval, holm, interval, sign_flip_p
-from ral.sweeps import ERROR
+from ral.study.statistics import Interval, holm, interval, sign_flip_p
 
 UNTITLED = "(defaults)"
 NOT_ITS_KIND = ("seed=", "hydra.", "hydra/", "name=", "resume=")

@@ -39,7 +39,7 @@ def export(checkpoint: Path, output: Path) -> Path:
     from omegaconf import OmegaConf
 
     from ral.lit.checkpoint import verified
-    from ral.models.lora import merged, save_adapters
+    from ral.models.adapters.lora import merged, save_adapters
     from ral.models.saving import save_network
     from ral.run import load_policy, quiet_libraries
 

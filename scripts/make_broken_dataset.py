@@ -24,7 +24,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from ral.data.draw import write_frames
+from ral.worlds.draw import write_frames
 
 PLAIN = 64  # different good pictures, and as many clips
 ODD_ENTRIES = 20  # of each odd kind

@@ -29,8 +29,8 @@ from ral.data.bad import BadSample
 from ral.data.own_fields import fields_of
 from ral.data.prompts import target
 from ral.data.sources import parse_own, read_file
-from ral.data.visual_search import make
 from ral.types import Example, UserError
+from ral.worlds.visual_search import make
 
 LETTER = re.compile(r"\(?([A-Z])[.):]\s*")
 TRIES = 20  # entries drawn from a pool before the next pool is asked

@@ -69,7 +69,7 @@ def data_overrides(name: str) -> list[str]:
 def corpus() -> list[str]:
     """Text of the default data: prompts and targets, for the tokenizer."""
     from ral.data.prompts import render, target
-    from ral.data.visual_search import source
+    from ral.worlds.visual_search import source
 
     examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=0.3)
     return [text for e in examples for text in (render(e, "short"), target(e, thinking=True), "user", "assistant")]

@@ -33,10 +33,12 @@ from omegaconf import OmegaConf
 from reproduce_runs import alone, run_cells
 
 from ral.errors import UserError
-from ral.report.claims import Resolution, judge
 from ral.report.environment import environment
-from ral.report.plan import MAIN, Table, cells, is_done, read_tables, select
-from ral.report.reproduction import (
+from ral.study.claims import Resolution, judge
+from ral.study.figures import draw, save
+from ral.study.page import Page, replace_block, write
+from ral.study.plan import MAIN, Table, cells, is_done, read_tables, select
+from ral.study.results import (
     Run,
     TableResult,
     all_seeds,
@@ -47,8 +49,6 @@ from ral.report.reproduction import (
     done_seeds,
     facts,
 )
-from ral.report.reproduction_figures import draw, save
-from ral.report.reproduction_page import Page, replace_block, write
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

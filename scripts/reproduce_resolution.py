@@ -17,9 +17,9 @@ import yaml
 from ablation import evaluate, settings_of
 
 from ral.errors import UserError
-from ral.report.claims import Resolution
-from ral.report.plan import DONE
-from ral.report.reproduction import Run
+from ral.study.claims import Resolution
+from ral.study.plan import DONE
+from ral.study.results import Run
 
 ROWS = ("grpo", "ral")
 AXES: Mapping[str, tuple[int, ...]] = {"tokens": (4, 9, 16), "frames": (2, 4, 8)}

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ral.errors import UserError
-from ral.report.plan import DONE, THREADS, Cell, command_line, evaluated, run_directory
+from ral.study.plan import DONE, THREADS, Cell, command_line, evaluated, run_directory
 
 TRAIN = (sys.executable, str(Path(__file__).resolve().parents[1] / "train.py"))
 QUIET = {"OMP_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "passive"}

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ral.report.statistics import interval
 from ral.report.summary import bootstrap
+from ral.study.statistics import interval
 from ral.types import UserError
 
 RESAMPLES = 10_000

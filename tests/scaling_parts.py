@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 from ral.types import Example, Rollout
 
 

@@ -12,8 +12,8 @@ import pytest
 from conftest import CONF
 from PIL import Image
 
-from ral.data.visual_search import make
 from ral.types import UserError
+from ral.worlds.visual_search import make
 
 SCRIPTS = CONF.parent / "scripts"
 

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from ral.benchmarks import blink, choice, cv_bench, lvbench, mmmu_pro, muirbench, mvbench, tempcompass, videommmu
-from ral.benchmarks.items import Item
+from ral.evaluation.benchmarks import (
+    blink,
+    choice,
+    cv_bench,
+    lvbench,
+    mmmu_pro,
+    muirbench,
+    mvbench,
+    tempcompass,
+    videommmu,
+)
+from ral.evaluation.benchmarks.items import Item
 from ral.types import Example
 
 OPTIONS = ("A. rubber", "B. cotton", "C. kevlar", "D. leather")

@@ -11,9 +11,9 @@ import benchmarks_fixtures as fixtures
 import pytest
 from omegaconf import OmegaConf
 
-from ral.benchmarks import blink, chartqa, choice, cv_bench, mme, mmmu_pro, muirbench, vizwiz
-from ral.benchmarks.items import Item, Judged, Record
 from ral.data.media import load_picture
+from ral.evaluation.benchmarks import blink, chartqa, choice, cv_bench, mme, mmmu_pro, muirbench, vizwiz
+from ral.evaluation.benchmarks.items import Item, Judged, Record
 from ral.types import Example, UserError
 
 NAMES = ("vstar", "mmmu_pro", "mme", "muirbench", "chartqa", "vizwiz", "blink", "cv_bench")
@@ -153,7 +153,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(name: str, path: Path, cache: Path, **settings: Any) -> Sequence[Item]:
-    return importlib.import_module(f"ral.benchmarks.{name}").load(path, cache=cache, **settings)
+    return importlib.import_module(f"ral.evaluation.benchmarks.{name}").load(path, cache=cache, **settings)
 
 
 def reds(item: Item) -> list[int]:
@@ -275,7 +275,7 @@ def test_other_layouts_of_the_hub(layout: str, published: Path, tmp_path: Path) 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_folder_gives_one_line(name: str, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
-    layout = importlib.import_module(f"ral.benchmarks.{name}")
+    layout = importlib.import_module(f"ral.evaluation.benchmarks.{name}")
     with pytest.raises(UserError) as missing:
         load(name, tmp_path / "no", tmp_path)
     with pytest.raises(UserError) as empty:

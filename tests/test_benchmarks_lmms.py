@@ -20,7 +20,7 @@ import test_benchmarks_image as image
 import yaml
 from test_benchmarks_image import NAMES, OPTIONS, TEN, load, records
 
-from ral.benchmarks import chartqa, choice, cv_bench, folder, items, mme, vizwiz
+from ral.evaluation.benchmarks import chartqa, choice, cv_bench, folder, items, mme, vizwiz
 
 published = image.published
 LMMS = os.environ.get("RAL_LMMS_EVAL", "")

@@ -18,7 +18,7 @@ from test_benchmarks_image import CHOICE, OPTIONS
 from test_benchmarks_lmms import LMMS
 from test_benchmarks_video import CAPTIONS, MATCHING, OPEN, SENTENCES, YES_NO, asked, load
 
-from ral.benchmarks import choice, tempcompass, videommmu
+from ral.evaluation.benchmarks import choice, tempcompass, videommmu
 
 lmms, published = test_benchmarks_lmms.lmms, video.published
 # Responses that ours judges otherwise, on purpose: their fallback takes a letter of some word, or a letter that is

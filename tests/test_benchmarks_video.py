@@ -13,12 +13,12 @@ from benchmarks_fixtures import NUMBER, TEXT, TEXTS, write
 from PIL import Image
 from test_benchmarks_image import CHOICE, OPTIONS
 
-from ral.benchmarks import choice, longvideobench, lvbench, mvbench, tempcompass, videomme, videommmu
-from ral.benchmarks.items import Item, Judged, Record
-from ral.benchmarks.open_answer import right
-from ral.benchmarks.videos import Clips
-from ral.data.draw import write_frames
+from ral.evaluation.benchmarks import choice, longvideobench, lvbench, mvbench, tempcompass, videomme, videommmu
+from ral.evaluation.benchmarks.items import Item, Judged, Record
+from ral.evaluation.benchmarks.open_answer import right
+from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example, UserError
+from ral.worlds.draw import write_frames
 
 NAMES = ("longvideobench", "nextqa", "videomme", "videommmu", "lvbench", "mvbench", "tempcompass")
 CAPTIONS = "Which one?\nSentence A: The ball rolls left.\nSentence B: The ball rolls right."
@@ -163,7 +163,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(name: str, path: Path, **settings: Any) -> Sequence[Item]:
-    return importlib.import_module(f"ral.benchmarks.{name}").load(path, **settings)
+    return importlib.import_module(f"ral.evaluation.benchmarks.{name}").load(path, **settings)
 
 
 LETTER = "Answer with the option's letter from the given choices directly."
@@ -226,7 +226,7 @@ def test_the_published_layout(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gold_answer_is_right_and_another_is_not(name: str, published: Path) -> None:
-    judge = getattr(importlib.import_module(f"ral.benchmarks.{name}"), "judge", choice.judge)
+    judge = getattr(importlib.import_module(f"ral.evaluation.benchmarks.{name}"), "judge", choice.judge)
     for item in load(name, published / name):
         assert judge(item, item.example.answer).score == 1
         assert judge(item, f"<think>{item.example.answer}</think><answer>Q</answer>").score == 0
@@ -234,7 +234,7 @@ def test_the_gold_answer_is_right_and_another_is_not(name: str, published: Path)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_folder_gives_one_line(name: str, published: Path, tmp_path: Path) -> None:
-    layout = importlib.import_module(f"ral.benchmarks.{name}")
+    layout = importlib.import_module(f"ral.evaluation.benchmarks.{name}")
     (tmp_path / "notes.txt").write_text("nothing here")
     with pytest.raises(UserError) as missing:
         load(name, tmp_path / "no")

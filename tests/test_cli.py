@@ -19,10 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from ral import cli, run_folder
-from ral.config import Node, check
+from ral.config import cli
+from ral.config.explain import quoted
+from ral.config.rules import Node, check
 from ral.errors import UserError
-from ral.explain import quoted
+from ral.files import run_folder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = {

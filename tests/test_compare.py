@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from ral.report.statistics import holm, interval, sign_flip_p
+from ral.study.statistics import holm, interval, sign_flip_p
 
 
 @pytest.mark.parametrize(("n", "quantile"), [(2, 12.7062), (10, 2.262157), (31, 2.042272)])

@@ -18,13 +18,13 @@ from PIL import Image
 
 from ral.data.bad import Bad, BadSample, Ledger
 from ral.data.clips import MediaSettings
-from ral.data.draw import write_frames
 from ral.data.media import MediaReader
 from ral.data.order import LONGEST_RUN, Epochs, HeldOut, Samples, StepSampler, Training
 from ral.lit.data import Batch, Collate, PromptData
 from ral.models.mllm import MLLM
 from ral.run import scorable
 from ral.types import Example, UserError
+from ral.worlds.draw import write_frames
 
 ROOT = Path(__file__).parents[1]
 

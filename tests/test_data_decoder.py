@@ -16,9 +16,9 @@ from PIL import Image
 from ral.data import clips, decoder
 from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
 from ral.data.decoder import Decoder
-from ral.data.draw import write_frames
 from ral.data.media import BadMedia, MediaReader
 from ral.types import Media
+from ral.worlds.draw import write_frames
 
 SETTINGS = MediaSettings(video_min_pixels=784, timeout_s=1.0)
 READERS = """

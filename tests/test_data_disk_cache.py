@@ -15,9 +15,9 @@ from PIL import Image
 from ral.data import disk_cache, media
 from ral.data.clips import MediaSettings
 from ral.data.disk_cache import DiskCache, cache_key
-from ral.data.draw import write_frames
 from ral.data.media import MediaReader, media_reader
 from ral.types import Media, UserError
+from ral.worlds.draw import write_frames
 
 SETTINGS = MediaSettings(image_min_pixels=784, video_min_pixels=784)
 

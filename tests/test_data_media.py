@@ -19,11 +19,11 @@ from PIL import Image, ImageOps
 
 from ral.data import clips
 from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
-from ral.data.draw import write_frames
 from ral.data.evidence import evidence_mask, since
 from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.models.family import PatchSettings, patchify
 from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError
+from ral.worlds.draw import write_frames
 
 SMALL = MediaSettings(image_min_pixels=28 * 28, video_min_pixels=28 * 28)
 side = st.integers(1, 3000)

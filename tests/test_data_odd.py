@@ -14,9 +14,9 @@ from PIL import Image, ImageOps
 
 from ral.data import clips
 from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
-from ral.data.draw import write_frames
 from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.types import Media, Pixels
+from ral.worlds.draw import write_frames
 
 SETTINGS = MediaSettings(image_min_pixels=784, video_min_pixels=784)
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from ral.data.clips import MediaSettings
-from ral.data.draw import write_frames
 from ral.data.media import MediaReader
 from ral.data.order import Epochs, Samples, Training
 from ral.types import Example, Media
+from ral.worlds.draw import write_frames
 
 SAMPLES, WARM_UP = 10_000, 1_000
 MOST_GROWTH = 48  # MB

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ral.data.visual_search import make
 from ral.types import UserError
+from ral.worlds.visual_search import make
 
 
 @pytest.fixture

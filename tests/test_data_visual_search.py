@@ -17,12 +17,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from ral.data.draw import RGB, _silhouette, _sprite, frames_of
 from ral.data.media import MediaReader, MediaSettings
-from ral.data.questions import World
-from ral.data.scene import DIGITS, LETTERS, SHAPES, scene_key, split_of
-from ral.data.visual_search import Settings, compose, make, source
 from ral.types import PROBLEM_TYPES, Example, UserError
+from ral.worlds.draw import RGB, _silhouette, _sprite, frames_of
+from ral.worlds.questions import World
+from ral.worlds.scene import DIGITS, LETTERS, SHAPES, scene_key, split_of
+from ral.worlds.visual_search import Settings, compose, make, source
 
 CELL = 28
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -479,7 +479,7 @@ def test_a_making_that_fails_or_loses_media_is_not_taken_for_whole(
         path.write_bytes(b"whole")
 
     with monkeypatch.context() as patched:
-        patched.setattr("ral.data.visual_search.write_picture", full)
+        patched.setattr("ral.worlds.visual_search.write_picture", full)
         with pytest.raises(UserError, match=r"cannot write to .*: No space left on device; write another root"):
             make(tmp_path, "train", size=4, seed=0)
     assert not (tmp_path / "media" / "train").exists() and not list(tmp_path.glob("*.json"))

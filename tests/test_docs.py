@@ -19,12 +19,12 @@ from omegaconf import OmegaConf
 from test_reward_model import write_pairs
 from test_training import REWARD_FOR_LENGTH
 
-from ral.config import TAKEN
+from ral.config.rules import TAKEN
+from ral.config.signature import locate
 from ral.ops.attention import renormalise
 from ral.ops.divergence import jsd
 from ral.ops.signals import SIGNALS
 from ral.report.panels import PANELS
-from ral.signature import locate
 from ral.types import PROBLEM_TYPES
 
 ROOT = CONF.parent
@@ -55,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
 
     with pytest.MonkeyPatch.context() as patch:
         # a random model writes no answer block, so that nothing would be grounded: its whole response stands for one
-        patch.setattr("ral.lit.evaluation.answer_tokens", lambda processor, ids, text: [True] * len(ids))
+        patch.setattr("ral.evaluation.held_out.answer_tokens", lambda processor, ids, text: [True] * len(ids))
         root = tmp_path_factory.mktemp("runs")
         overrides = [*small, "max_steps=1", "eval.every=0"]
         rl = [*overrides, "algo.updates_per_rollout=2", "algo.group_size=2"]

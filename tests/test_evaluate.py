@@ -19,12 +19,12 @@ import yaml
 from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 
-from ral.benchmarks.items import Item, accuracy
-from ral.benchmarks.own import OwnItems, bare_words, judge, video_r1
-from ral.benchmarks.records import Answered, append, check_settings, read
-from ral.benchmarks.table import Result, reported, table
-from ral.cli import run
+from ral.config.cli import run
 from ral.evaluate import path_of
+from ral.evaluation.benchmarks.items import Item, accuracy
+from ral.evaluation.benchmarks.own import OwnItems, bare_words, judge, video_r1
+from ral.evaluation.benchmarks.records import Answered, append, check_settings, read
+from ral.evaluation.benchmarks.table import Result, reported, table
 from ral.report.summary import bootstrap
 from ral.types import Example, UserError
 

@@ -14,8 +14,8 @@ from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM, Prepared
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
-from ral.rollout.explore import Exploration, Noise
-from ral.rollout.sampler import EXPLORING, PolicySampler
+from ral.rollout.native import EXPLORING, PolicySampler
+from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds
 from ral.types import Rollout, UserError
 
@@ -121,7 +121,7 @@ def test_buckets_of_prompts_are_joined_with_their_rows(load, monkeypatch) -> Non
     model = load()
     prepared = model("prepare", make_prompts(model, MIXED))
     whole = explored(model, prepared, 2.0)
-    monkeypatch.setattr("ral.rollout.sampler.LONGEST", 1.0)
+    monkeypatch.setattr("ral.rollout.native.LONGEST", 1.0)
     parts = explored(model, prepared, 2.0)
     assert torch.equal(whole.response_ids, parts.response_ids)
     torch.testing.assert_close(whole.attention_rows, parts.attention_rows, atol=2e-6, rtol=0)
@@ -139,7 +139,7 @@ def test_responses_that_leave_the_batch_change_nothing(kind, spec, model_folder,
     monkeypatch.setattr(Exploration, "keep", lambda self, *at: left.append(1) or keep(self, *at))
     found = []
     for below in (0.9, 0.0):
-        monkeypatch.setattr("ral.rollout.sampler.COMPACT_BELOW", below)
+        monkeypatch.setattr("ral.rollout.native.COMPACT_BELOW", below)
         left.clear()
         found.append(explored(model, prepared, 2.0, spec, group=6))
         assert bool(left) == (below > 0)

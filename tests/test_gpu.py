@@ -14,23 +14,23 @@ import torch
 from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts
 from test_training import REWARD_FOR_LENGTH
 
-from ral.lit.experience import Experience, Forward, remember
+from ral.learner.experience import Experience, Forward, remember
+from ral.models.attention.kernel import attend_shared
+from ral.models.attention.layout import response_mask
 from ral.models.family import FAMILIES
 from ral.models.fresh import write_model
-from ral.models.kernel import attend_shared
-from ral.models.layout import response_mask
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
-from ral.rollout.explore import Noise
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
+from ral.rollout.noise import Noise
 from ral.types import Rollout
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]
 KERNELS = [("cpu", False), ("cpu", True), pytest.param("cuda", False, marks=GPU)]
-"""Device, padded: on CUDA padded prompts go through the kernel one by one (ral.models.layout)."""
+"""Device, padded: on CUDA padded prompts go through the kernel one by one (ral.models.attention.layout)."""
 SPECS = (AttentionSpec(), AttentionSpec(layers=(0, 2), heads=(1,)), AttentionSpec(query="previous", keys="visual"))
 
 

@@ -14,8 +14,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
-from ral.models.adapter_files import read_adapters
-from ral.models.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
+from ral.models.adapters.files import read_adapters
+from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters, merged, save_adapters
 from ral.models.mllm import MLLM
 from ral.models.saving import save_network
 from ral.ops.attention import AttentionSpec

@@ -13,20 +13,20 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ral.lit.experience import Experience, Forward, freeze, remember
+from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.models.attention.kernel import attend_shared
+from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import FAMILIES
 from ral.models.fresh import Sizes, write_model
-from ral.models.kernel import attend_shared
-from ral.models.layout import response_mask
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.plain import load as load_model
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
-from ral.rollout import sampler as sampling
-from ral.rollout.sampler import PolicySampler, draw, uniforms
+from ral.rollout import native as sampling
+from ral.rollout.native import PolicySampler, draw, uniforms
 from ral.run import build_objective
 from ral.types import UserError
 
@@ -73,7 +73,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
     ids = torch.randint(5, 250, (8, 5), generator=torch.Generator().manual_seed(1))
     mask = torch.arange(5)[None] < torch.tensor([5, 1, 3, 2, 5, 4, 2, 1])[:, None]
     for threshold in (10**6, 0):
-        monkeypatch.setattr("ral.models.layout.APART_FROM", threshold)
+        monkeypatch.setattr("ral.models.attention.layout.APART_FROM", threshold)
         model.zero_grad()
         prepared = model("prepare", make_prompts(model, MIXED))
         states = model("score", prepared, ids, mask, AttentionSpec(layers=(0, -1)))

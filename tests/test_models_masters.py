@@ -12,17 +12,17 @@ from conftest import MIXED, make_prompts
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ral.lit.experience import Forward
+from ral.learner.experience import Forward
+from ral.learner.moved import Moved, draw
 from ral.lit.guards import History, weights_at_rest
-from ral.lit.moved import Moved, draw
-from ral.models.layout import Decode
-from ral.models.lora import Adapters, add_adapters
+from ral.models.adapters.lora import Adapters, add_adapters
+from ral.models.attention.layout import Decode
 from ral.models.masters import settle
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head
 from ral.models.saving import save_network
 from ral.ops.attention import AttentionSpec
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 
 BF16 = torch.bfloat16
 IDS = torch.randint(5, 200, (2 * len(MIXED), 6), generator=torch.Generator().manual_seed(1))

@@ -9,10 +9,10 @@ import torch
 from conftest import MIXED, make_prompts
 from torch import nn
 
-from ral.models import packed
+from ral.models import cpu_linear as packed
+from ral.models.cpu_linear import LEAST_STEPS, MOST_ROWS, packed_weights
 from ral.models.mllm import MLLM
-from ral.models.packed import LEAST_STEPS, MOST_ROWS, packed_weights
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 
 
 def changed(network: nn.Module) -> int:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ral.models.mllm import MLLM
-from ral.models.resting import Resting, lent
+from ral.models.offload import Resting, lent
 from ral.types import UserError
 
 

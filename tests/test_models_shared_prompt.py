@@ -9,10 +9,10 @@ import torch
 from conftest import MIXED, make_prompts
 from transformers import AutoModelForImageTextToText
 
+from ral.models.attention.layout import NAME
 from ral.models.family import FAMILIES
-from ral.models.layout import NAME
 from ral.ops.attention import AttentionSpec
-from ral.rollout.sampler import PolicySampler
+from ral.rollout.native import PolicySampler
 
 
 def responses(model, count, length=6, seed=0):

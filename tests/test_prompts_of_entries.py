@@ -13,13 +13,13 @@ from conftest import MIXED, make_pixels
 from ral.data.bad import BadSample
 from ral.data.order import Sample
 from ral.data.prompts import conversation, render, target
+from ral.evaluation.shared_questions import share
+from ral.learner.experience import Experience, Forward, freeze
 from ral.lit.data import Collate
-from ral.lit.experience import Experience, Forward, freeze
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM, Prepared
 from ral.models.reach import grid_of, most_positions
 from ral.ops.attention import AttentionSpec
-from ral.rollout.shared import share
 from ral.types import Example, Media, Pixels, Rollout, Turn, UserError
 
 PICTURE, CLIP = Media("image", Path("a.png")), Media("video", Path("c.mp4"))

@@ -22,10 +22,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from ral.config import check
-from ral.data import visual_search
+from ral.config.rules import check
 from ral.errors import UserError
-from ral.report.claims import (
+from ral.study.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
     MARGIN,
@@ -40,7 +39,10 @@ from ral.report.claims import (
     not_below,
     verdict,
 )
-from ral.report.plan import (
+from ral.study.facts import commits, data_of, grounded_share
+from ral.study.figures import draw, resolution, save, start_of
+from ral.study.page import BEGIN, END, Page, replace_block, write
+from ral.study.plan import (
     Cell,
     Row,
     Table,
@@ -53,12 +55,10 @@ from ral.report.plan import (
     run_folder,
     select,
 )
-from ral.report.reproduction import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
-from ral.report.reproduction_facts import commits, data_of, grounded_share
-from ral.report.reproduction_figures import draw, resolution, save, start_of
-from ral.report.reproduction_page import BEGIN, END, Page, replace_block, write
-from ral.report.reproduction_words import attainable
-from ral.report.statistics import Interval, least_p, sign_flip_p
+from ral.study.results import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
+from ral.study.statistics import Interval, least_p, sign_flip_p
+from ral.study.words import attainable
+from ral.worlds import visual_search
 
 PLAN = yaml.safe_load((CONF / "reproduce.yaml").read_text())
 TABLES = read_tables(PLAN)

@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
+from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
 from ral.lit.checkpoint import fits, read, save
 from ral.machine import check_devices, check_slurm
-from ral.resuming import FREE, changed, check_same_experiment
 
 RAW: dict[str, Any] = {
     "seed": 0,

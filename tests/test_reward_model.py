@@ -31,7 +31,7 @@ from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, respons
 from ral.ops.aggregate import Counts, sequence_mean
 from ral.ops.preferences import bradley_terry
 from ral.rewards.combine import Part, Reward
-from ral.rollout.sampler import PairSampler, given
+from ral.rollout.native import PairSampler, given
 from ral.types import Example, PromptBatch, Rollout, UserError
 
 LONG, SHORT = "<think>red</think><answer>A. red</answer>", "<answer>blue</answer>"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ral.benchmarks.choice import final
+from ral.evaluation.benchmarks.choice import final
 from ral.rewards.accuracy import accuracy
 from ral.rewards.answers import answer_span, extract_answer, first_answer
 from ral.rewards.format import response_format

@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import make_pixels
 
+from ral.evaluation import shared_questions as sharing
+from ral.evaluation.shared_questions import buckets, common, openings, respond, share
 from ral.models.plain import PlainMLLM
-from ral.rollout import shared as sharing
-from ral.rollout.sampler import PolicySampler
-from ral.rollout.shared import buckets, common, openings, respond, share
+from ral.rollout.native import PolicySampler
 from ral.types import Example, Media
 
 ASKED = (

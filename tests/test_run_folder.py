@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from ral import run_folder
 from ral.errors import UserError
-from ral.run_folder import abandon, begin, claim, claim_for_run, first_rank, fresh, leave, release, written
+from ral.files import run_folder
+from ral.files.run_folder import abandon, begin, claim, claim_for_run, first_rank, fresh, leave, release, written
 
 HOLDER = """
 import sys
 from pathlib import Path
-from ral.run_folder import claim
+from ral.files.run_folder import claim
 claim(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

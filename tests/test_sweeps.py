@@ -13,7 +13,8 @@ import yaml
 from conftest import finish
 from hydra.types import RunMode
 
-from ral import run_folder, sweeps
+from ral.config import sweeps
+from ral.files import run_folder
 
 LAUNCHERS = [
     "basic",

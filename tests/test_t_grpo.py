@@ -19,17 +19,17 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import Tensor
 
-from ral.config import check
-from ral.data.draw import write_frames
-from ral.lit.metrics import Meter
-from ral.lit.temporal import Temporal
+from ral.algorithms.bonuses import LengthBonus, OrderBonus
+from ral.algorithms.frame_shuffle import frame_order, shuffled_clips
+from ral.algorithms.t_grpo import Temporal
+from ral.config.rules import check
+from ral.learner.metrics import Meter
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
 from ral.rewards.combine import Part, Reward
-from ral.rewards.temporal import LengthBonus, OrderBonus
-from ral.rollout.sampler import PolicySampler, hash_seed
-from ral.rollout.shuffle import frame_order, shuffled_clips
+from ral.rollout.native import PolicySampler, hash_seed
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Scores, UserError
+from ral.worlds.draw import write_frames
 
 ROOT = CONF.parent
 KINDS = (("image",), ("video", "image", "video"), (), ("image", "video"), ("image", "image"))

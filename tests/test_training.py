@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ral.lit.experience import Forward, cut
+from ral.learner.experience import Forward, cut
 from ral.models.mllm import MLLM
 
 RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill", "ral_explore", "ral_group")

@@ -18,7 +18,7 @@ from ral.ops.signals import Term
 from ral.types import Loss, UserError
 
 if TYPE_CHECKING:
-    from ral.lit.experience import Experience
+    from ral.learner.experience import Experience
     from ral.lit.policy import PolicyModule
 
 

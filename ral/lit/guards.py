@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from ral.lit.experience import Experience
+from ral.learner.experience import Experience
 from ral.types import UserError
 
 MOST_DUMPS = 5

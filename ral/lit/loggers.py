@@ -100,7 +100,7 @@ def has_key() -> bool:
 ID_FILE = "id.txt"
 """Below a run's wandb/: the id of its W&B run, so that a resumed run goes on in the same one."""
 SWEEP = "multirun.yaml"
-"""In the folder of a sweep (ral.sweeps writes it): the runs below it are one W&B group."""
+"""In the folder of a sweep (ral.config.sweeps writes it): the runs below it are one W&B group."""
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
 """Values of WANDB_MODE that wandb takes too."""
 OWN_DATA = "RAL_WANDB_DATA"

@@ -16,20 +16,20 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ral.algorithms.t_grpo import Temporal
+from ral.evaluation.held_out import evaluate_prompts
+from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.learner.gradients import average_over_ranks, through_all, without_wrapper
+from ral.learner.metrics import Meter, rollout_pairs
+from ral.learner.moved import Moved
 from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
-from ral.lit.evaluation import evaluate_prompts
-from ral.lit.experience import Experience, Forward, freeze, remember
-from ral.lit.gradients import average_over_ranks, through_all, without_wrapper
-from ral.lit.metrics import Meter, rollout_pairs
-from ral.lit.moved import Moved
-from ral.lit.temporal import Temporal
 from ral.models.mllm import MLLM, Prepared
 from ral.models.saving import save_network
-from ral.models.shard import reshard, sum_gradients
+from ral.models.sharding import reshard, sum_gradients
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
-from ral.rollout.sampler import hash_seed
+from ral.rollout.native import hash_seed
 from ral.types import Loss, PromptBatch, Rollout, Scores
 
 P = ParamSpec("P")

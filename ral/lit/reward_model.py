@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ral.evaluation.held_out import about
+from ral.learner.experience import Experience
 from ral.lit.diagnostics import Diagnostics
-from ral.lit.evaluation import about
-from ral.lit.experience import Experience
 from ral.lit.policy import Models, PolicyModule
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head, response_scores, save_reward_model

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import AutoConfig, PreTrainedConfig
 
-from ral.pretrained_files import check_folder, find
+from ral.files.pretrained import check_folder, find
 from ral.types import Pixels, PromptBatch, UserError
 
 IMAGE, VIDEO = 1, 2

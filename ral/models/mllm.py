@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from ral.models.attention.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
 from ral.models.family import IMAGE, VIDEO, read_config, shareable
-from ral.models.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, settle
 from ral.models.processor import Processor

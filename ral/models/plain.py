@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from ral.models.attention.kernel import summed
+from ral.models.attention.layout import Decode, Recorder
 from ral.models.family import read_config, shareable
-from ral.models.kernel import summed
-from ral.models.layout import Decode, Recorder
 from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.ops.attention import AttentionSpec
 

@@ -7,8 +7,8 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import PreTrainedModel
 
+from ral.files.pretrained import KEY
 from ral.models.processor import Processor
-from ral.pretrained_files import KEY
 from ral.types import UserError
 
 

@@ -72,7 +72,7 @@ SIGNALS: Mapping[str, Signal] = {
 }
 """Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
 OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin != SCORED)
-"""Signals that a policy's passes give (ral.lit.experience.Forward)."""
+"""Signals that a policy's passes give (ral.learner.experience.Forward)."""
 
 
 def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:

@@ -18,13 +18,13 @@ from bench.naive import NaiveMLLM
 from bench.worker import Line
 from hydra import compose, initialize_config_dir
 
-from ral.lit.experience import Experience, Forward, remember
+from ral.learner.experience import Experience, Forward, remember
 from ral.lit.memory import give_back
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
-from ral.rollout.sampler import make_rollout
+from ral.rollout.native import make_rollout
 from ral.run import build_objective
 from ral.types import Example, Media, Pixels, Rollout
 

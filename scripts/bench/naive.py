@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ral.models.layout import Recorder
+from ral.models.attention.layout import Recorder
 from ral.models.mllm import Prepared, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec, CapturedAttention

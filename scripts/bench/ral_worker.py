@@ -18,7 +18,7 @@ from bench.worker import Line, environment_facts
 from omegaconf import DictConfig
 
 import ral.run
-from ral.cli import run
+from ral.config.cli import run
 
 LINE = Line()
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.lit.experience import Forward
-from ral.models.layout import Decode, Recorder
+from ral.learner.experience import Forward
+from ral.models.attention.layout import Decode, Recorder
 from ral.models.mllm import MLLM, Openings, Prepared, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec

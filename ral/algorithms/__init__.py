@@ -1,0 +1,1 @@
+"""Methods that are more than terms of an objective, one file each."""

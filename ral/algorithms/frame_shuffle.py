@@ -1,0 +1,98 @@
+"""The same prompts with the frames of their clips in another order, for T-GRPO.
+
+The tensors are those of clips whose frames were shuffled before they were cut into patches (tests prove it for every
+family); tokens, positions and times stay, so that the model takes the new order for the real one.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ral.models.family import PatchSettings
+from ral.models.mllm import select
+from ral.rollout.native import hash_seed
+from ral.types import Example, PromptBatch
+
+
+def with_clip(examples: Sequence[Example]) -> list[int]:
+    """Indices of the prompts that have a clip."""
+    return [n for n, example in enumerate(examples) if any(m.kind == "video" for m in example.media)]
+
+
+def frame_order(count: int, generator: torch.Generator) -> list[int]:
+    """A random order of `count` frames, never the one they have; a single frame stays."""
+    while True:
+        order: list[int] = torch.randperm(count, generator=generator).tolist()
+        if count < 2 or order != sorted(order):
+            return order
+
+
+def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSettings) -> Tensor:
+    """One clip's patches or tiles, of the same shape, with frame order[i] at place i of the len(order) sampled ones.
+
+    slots: temporal slots of the clip, each of temporal_patch_size frames; a slot that is not full repeats the last one.
+    """
+    size = settings.temporal_patch_size
+    frames = patches.flatten(1).unflatten(0, (slots, -1)).unflatten(-1, (3, size, -1)).movedim(3, 1).flatten(0, 1)
+    filled = [*order, *[order[-1]] * (slots * size - len(order))]
+    return frames[filled].unflatten(0, (slots, size)).movedim(1, 3).reshape(patches.shape)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One medium in a PromptBatch: its prompt, the media key that holds it, its rows there, its temporal slots."""
+
+    prompt: int
+    clip: bool
+    key: str
+    rows: slice
+    slots: int
+
+
+def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
+    """All media of a batch in their order. Tiles of pictures and of frames share a key, patches do not."""
+    used: dict[str, int] = defaultdict(int)
+    for prompt, (example, grids) in enumerate(zip(prompts.examples, prompts.grids, strict=True)):
+        for medium, grid in zip(example.media, grids, strict=True):
+            clip, tiled = medium.kind == "video", settings.tile is not None
+            key = "pixel_values_videos" if clip and not tiled else "pixel_values"
+            count = grid[0] if tiled else math.prod(grid) * settings.merge_size**2
+            yield Part(prompt, clip, key, slice(used[key], used[key] + count), grid[0])
+            used[key] += count
+
+
+def shuffled_clips(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch | None:
+    """The prompts that have a clip, each clip's frames in one random order; None without any. Pictures stay.
+
+    The order depends on seed, the prompt's uid and the number of frames alone. prompts: with their media, before
+    `MLLM.prepare`.
+    """
+    chosen = with_clip(prompts.examples)
+    if not chosen:
+        return None
+    generators = {
+        n: torch.Generator().manual_seed(hash_seed(seed, zlib.crc32(prompts.examples[n].uid.encode()))) for n in chosen
+    }
+    counts = iter(prompts.media["frame_counts"].tolist())
+    kept: dict[str, list[Tensor]] = defaultdict(list)
+    pictures: list[bool] = []  # which ones belong to a chosen prompt
+    for part in parts(prompts, settings):
+        values = prompts.media[part.key][part.rows]
+        if part.clip:
+            values = reorder(values, frame_order(next(counts), generators[part.prompt]), part.slots, settings)
+        else:
+            pictures.append(part.prompt in generators)
+        if part.prompt in generators:
+            kept[part.key].append(values)
+    media = {k: v for k, v in prompts.media.items() if k not in ("pixel_values", "image_grid_thw")}
+    media |= {key: torch.cat(values) for key, values in kept.items()}
+    if "image_grid_thw" in prompts.media and any(pictures):
+        media["image_grid_thw"] = prompts.media["image_grid_thw"][torch.tensor(pictures)]
+    return replace(select(prompts, chosen)[0], media=media)

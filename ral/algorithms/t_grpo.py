@@ -1,0 +1,79 @@
+"""T-GRPO beside the policy's step: responses to shuffled clips, and what they change in the rewards of the rollout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from ral.algorithms.bonuses import LengthBonus, OrderBonus
+from ral.algorithms.frame_shuffle import shuffled_clips, with_clip
+from ral.models.mllm import MLLM
+from ral.rewards.combine import Part, Reward
+from ral.rollout.native import PolicySampler, hash_seed
+from ral.types import Metrics, PromptBatch, Rollout, Scores, UserError
+
+RESPONSES = 1
+"""Tells the seed of the responses to shuffled clips from that of the rollout and of the frames' order."""
+
+
+class Temporal:
+    """Samples each prompt with a clip again from the same frames in a random order, and rewards use of the order.
+
+    sampler: the rollout's; share: shuffled responses to a prompt, as a share of its group; accuracy: that part of the
+    reward, which scores them (its weight is also the order bonus's); length: None = no length bonus.
+    """
+
+    def __init__(
+        self,
+        sampler: PolicySampler,
+        accuracy: Part,
+        order: OrderBonus,
+        length: LengthBonus | None = None,
+        *,
+        share: float = 0.5,
+    ) -> None:
+        count = round(sampler.group_size * share)
+        if count < 1:
+            raise UserError(
+                f"algo.temporal.share={share} of algo.group_size={sampler.group_size} is no response: write more"
+            )
+        if accuracy.weight == 0:
+            raise UserError(
+                "reward.parts.accuracy.weight=0 leaves the order bonus of algo=t_grpo without effect, since it is its "
+                "weight too: write more than 0, or choose algo=grpo"
+            )
+        self.sampler, self.weight = replace(sampler, group_size=count), accuracy.weight
+        self.accuracy, self.order, self.length = Reward({"accuracy": accuracy}), order, length
+
+    @torch.no_grad()
+    def roll_out(self, policy: MLLM, prompts: PromptBatch, seed: int) -> Rollout | None:
+        """Responses to the prompts that have a clip, its frames shuffled; None without any. Makes no collective call
+        where the policy's weights are whole, so that ranks may differ.
+        """
+        shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
+        if shuffled is None:
+            return None
+        return self.sampler(policy, policy("prepare", shuffled), hash_seed(seed, RESPONSES))
+
+    def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
+        """The scores with the bonuses, each as a part (1 where earned), and what to log of the prompts with a clip."""
+        accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
+        temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
+        chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)
+        if shuffled is not None:
+            found = self.accuracy(shuffled).parts["accuracy"].view(-1, shuffled.group_size)
+            passed = self.order.passes(accuracy[chosen], found)
+            temporal[chosen] = self.order.earners(accuracy[chosen], found).float()
+        reward = scores.reward + self.weight * self.order.bonus * temporal.flatten()
+        parts = {**scores.parts, "temporal": temporal.flatten()}
+        if self.length is not None:
+            tokens = rollout.response_mask.sum(1).view_as(accuracy).to(accuracy.device)
+            length = self.length.earners(accuracy, tokens).float()
+            reward, parts["length"] = reward + self.length.bonus * length.flatten(), length.flatten()
+        pairs: Metrics = {
+            "temporal_pass_rate": (passed.sum(), len(chosen)),
+            "accuracy_clips": (accuracy[chosen].mean(1).sum(), len(chosen)),
+            "accuracy_shuffled": (found.mean(1).sum(), len(chosen)),
+        }
+        return Scores(reward, parts), pairs

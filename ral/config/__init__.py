@@ -1,0 +1,1 @@
+"""The configuration: schemas, rules, the command line. Imports neither torch nor Lightning."""

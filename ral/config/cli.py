@@ -1,0 +1,211 @@
+"""Runs a main function under Hydra so that every failure is one line a user can act on.
+
+Exit codes: 0 done, 1 error (one line on stderr that begins with `error:`), 130 interrupted, 143 or 138 ended by
+SIGTERM or SIGUSR1. `debug=true` puts the traceback before that line. Nothing heavy is imported here: `--help` and
+`--cfg job` answer at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, read_write
+
+from ral.config import sweeps
+from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.rules import check as check_config
+from ral.config.rules import first_line
+from ral.errors import UserError
+from ral.files import run_folder
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT."""
+SPINS = "20000"
+"""Turns a thread waits by spinning before it sleeps (GNU OpenMP): well under a millisecond."""
+
+SIGNALLED = 128
+"""Exit code after another signal, less the signal's number."""
+
+Main = Callable[[DictConfig], Any]
+Claiming = Callable[[DictConfig], run_folder.Claim]
+Where = tuple[Path, str]
+"""Folder and name of the configuration."""
+
+
+def _bound_spinning() -> None:
+    """Let waiting threads of GNU OpenMP spin briefly, then sleep, unless the environment says how they wait.
+
+    Spinning for long, its default, starves whoever shares the cores; sleeping at once makes a run on an idle
+    machine twice as slow.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def run(
+    main: Main, config_name: str, config_dir: Path = CONF, check: Main = check_config, claim: Claiming | None = None
+) -> None:
+    """Compose the configuration from sys.argv, check it, call main with it, and leave with the exit code.
+
+    main: called once, or once for each job of a multirun; imports what it needs itself.
+    check: called with the configuration before main; raises UserError.
+    claim: makes a job's folder its own, before anything is written there (ral.files.run_folder); None: nobody's.
+    """
+    failures: list[Exception] = []
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
+    _bound_spinning()
+    try:
+        _check_flags(sys.argv[1:])
+        job = _guarded(main, check, claim, failures, (config_dir, config_name))
+        with _leaving_on_signals():
+            hydra.main(version_base=VERSION_BASE, config_path=str(config_dir), config_name=config_name)(job)()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        _report(explain(error, config_dir, config_name, _message), error, _wants_traceback(sys.argv[1:]))
+        failures.append(error)
+    if line := sweeps.told():
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    if failures or line:
+        sys.exit(1)
+
+
+@contextmanager
+def _leaving_on_signals() -> Iterator[None]:
+    """Let a scheduler's signals end this process in order, folders given back, until the run takes them over."""
+
+    def leave(number: int, frame: FrameType | None) -> NoReturn:
+        raise SystemExit(SIGNALLED + number)
+
+    here = threading.current_thread() is threading.main_thread()
+    ours = [n for n in (signal.SIGTERM, signal.SIGUSR1) if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exception], where: Where) -> Main:
+    """main with its check, reporting failures itself: Hydra never sees them, and a sweep goes on with its next job.
+
+    What main returns is what a sweeper such as Optuna's optimises; a run that failed counts for less than any other.
+    """
+    script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
+
+    def failed(error: Exception, cfg: DictConfig, note: Callable[[str], None]) -> float | None:
+        message = better(_message(error), cfg, *where)
+        _report(message, error, bool(cfg.get("debug", False)))
+        note(message)
+        failures.append(error)
+        return sweeps.worst()
+
+    @functools.wraps(main)
+    def job(cfg: DictConfig) -> float | None:
+        try:
+            claimed = claim(cfg) if claim is not None and run_folder.first_rank() else None
+        except UserError as error:  # the folder is another run's, so nothing is noted in it
+            return failed(error, cfg, sweeps.refused)
+        told = ""
+
+        def note(message: str) -> None:
+            nonlocal told
+            told = message
+            sweeps.note(message)
+
+        try:
+            sweeps.note(sweeps.CUT_OFF)
+            if claimed is None or not claimed.found:
+                sweeps.keep_typed(cfg)
+            with _relaunchable(script):
+                check(cfg)
+                value = main(cfg)
+        except SystemExit as stop:
+            sweeps.note(f"stopped with exit code {stop.code}; resume=auto goes on from what was saved")
+            raise
+        except Exception as error:
+            return failed(error, cfg, note)
+        finally:
+            if claimed is not None:
+                _give_back(claimed, cfg, told)
+        sweeps.note(None)
+        return value
+
+    return job
+
+
+def _give_back(claimed: run_folder.Claim, cfg: DictConfig, told: str) -> None:
+    """End a job's hold of its folder. Files that its error names stay, and what a sweep notes of a run that failed."""
+    if claimed.started and claimed.found:
+        sweeps.keep_typed(cfg)  # of a run that went on: not before it did
+    named = [name for name in ("bad_samples.jsonl",) if str(claimed.folder / name) in told]
+    noted = [*run_folder.NOTES, *run_folder.TYPED] if sweeps.in_sweep() else []
+    run_folder.leave(claimed, keep=[*named, *noted])
+
+
+@contextmanager
+def _relaunchable(script: str) -> Iterator[None]:
+    """In a job of a multirun, make this process look, to Lightning and Hydra, as if `script` had been started for it.
+
+    Lightning starts the other ranks with this process's module and arguments; without this every rank would start the
+    whole sweep again, or the launcher's own worker. In a single run nothing has to change.
+    """
+    state: Any = HydraConfig.instance().cfg
+    if state is None or state.hydra.mode != RunMode.MULTIRUN:
+        yield
+        return
+    argv, folder, module = sys.argv, state.hydra.runtime.output_dir, sys.modules["__main__"]
+    own = [o for o in state.hydra.overrides.hydra if not o.startswith(("hydra.mode=", "hydra.run.dir="))]
+    sys.argv, spec, module.__spec__ = [script, *state.hydra.overrides.task, *own], module.__spec__, None
+    with read_write(state.hydra):
+        state.hydra.run.dir = folder
+    try:
+        yield
+    finally:
+        sys.argv, module.__spec__ = argv, spec
+
+
+def _report(message: str, error: Exception, with_traceback: bool) -> None:
+    if with_traceback:
+        traceback.print_exception(error)
+    print(f"error: {message}", file=sys.stderr, flush=True)
+
+
+def _message(error: Exception) -> str:
+    """One line for a failure inside a job."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    return f"{type(error).__name__}: {first_line(error)} (run again with debug=true for the traceback)"
+
+
+def _wants_traceback(arguments: Sequence[str]) -> bool:
+    given = [a.partition("=")[2].lower() for a in arguments if a.lstrip("+").startswith("debug=")]
+    return bool(given) and given[-1] in ("true", "1", "yes", "on")
+
+
+def _check_flags(arguments: Sequence[str]) -> None:
+    """UserError for flags that Hydra does not know, instead of argparse's usage text and exit code 2."""
+    parser = get_args_parser()
+
+    def fail(message: str) -> NoReturn:
+        raise UserError(f"{message}; settings are written key=value without dashes, --help lists them")
+
+    parser.error = fail  # type: ignore[method-assign]
+    parser.parse_args(arguments)

@@ -1,0 +1,228 @@
+"""Hydra's errors, and those of a configuration, in one line that says what to type instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ral.config.rules import first_line
+from ral.config.signature import did_you_mean, walk
+
+VERSION_BASE = "1.3"
+"""The Hydra behaviour that conf/ is written for."""
+SIMILAR_KEY = 0.75
+"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
+NEARLY_AS_SIMILAR = 0.05
+"""Keys within this distance of the most similar one are offered beside it."""
+
+
+def explain(error: Exception, config_dir: Path, config_name: str, message: Callable[[Exception], str]) -> str:
+    """One line for a failure outside of a job: while composing, or while making the run's folder.
+
+    message: the line for whatever is none of Hydra's.
+    """
+    if isinstance(error, MissingConfigException):
+        return _missing_config(error)
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
+    if isinstance(error, ConfigCompositionException):
+        return _composition(error, config_dir, config_name)
+    if isinstance(error, OmegaConfBaseException):
+        return _omegaconf(error)
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _yaml(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"cannot write to {error.filename}: {error.strerror}; choose another folder with hydra.run.dir=<folder>"
+    return message(error)
+
+
+def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) -> str:
+    """The line of a failed check, with what the command line knows: how a text is typed, which choices have a key."""
+    if match := re.match(r"unknown key ([\w.]+)", message):
+        chosen = _choices()
+        return of_other_choices(match[1], config_dir, chosen) or message
+    key = re.match(r"[\w.]+", message)
+    text = "has the wrong type: str" in message or "nterpolation" in message
+    given = [o for o in typed() if key and o.lstrip("+").partition("=")[0] == key[0]] if text else []
+    ways = [way for o in given if (way := quoted(o))]
+    return f"{message}; as text it is typed {ways[-1]}" if ways else message
+
+
+def typed() -> list[str]:
+    """The overrides on the command line."""
+    return list(get_args_parser().parse_known_args(sys.argv[1:])[0].overrides)
+
+
+def quoted(override: str) -> str | None:
+    """An override as it is typed into a shell for its value to be taken as text; None if there is no such way.
+
+    What is returned was read back: Hydra gives the same letters.
+    """
+    key, equals, value = override.partition("=")
+    if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
+        return None
+    inside = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # ${ would be an interpolation
+    for mark in ('"', "'"):
+        escaped = re.sub(r"(\\*)" + mark, lambda m: m[1] * 2 + "\\" + mark, inside)  # noqa: B023
+        escaped += "\\" * (len(escaped) - len(escaped.rstrip("\\")))
+        text = f"{key}={mark}{escaped}{mark}"
+        if _read_back(text) == value:
+            return shlex.quote(text)
+    return None
+
+
+def _read_back(override: str) -> str | None:
+    """The text that Hydra and OmegaConf make of an override's value; None where it is no text."""
+    try:
+        value = OverridesParser.create().parse_override(override).value()
+        found = OmegaConf.create({"value": value})["value"]
+    except (HydraException, OmegaConfBaseException):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _unreadable(override: str) -> str:
+    way = quoted(override)
+    if way is None:
+        return f"cannot read {override!r}: write key=value without spaces, and quote special characters"
+    value = override.partition("=")[2]
+    kind = " (a list is written [a,b], a group {a:1,b:2})" if value.startswith(("[", "{")) else ""
+    return f"cannot read {override!r}: as text it is typed {way}{kind}"
+
+
+def _missing_config(error: MissingConfigException) -> str:
+    """A group has no such option, or there is no such config."""
+    name = error.missing_cfg_file or ""
+    group, _, option = name.rpartition("/")
+    if not group:
+        return first_line(error)
+    options = sorted(error.options or ())
+    return f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
+
+
+def _listed(option: str, options: Sequence[str]) -> str:
+    """All options, unless did_you_mean has listed them already."""
+    close = difflib.get_close_matches(option, options)
+    return f" (options: {', '.join(options)})" if close else ""
+
+
+def _composition(error: ConfigCompositionException, config_dir: Path, config_name: str) -> str:
+    """An override or a defaults list that does not fit together."""
+    text, cause = first_line(error), error.__cause__
+    key = match[1] if (match := re.search(r"'([^']*)'", text)) else ""
+    if not key and "No match in the defaults list" in text:
+        return "cannot read '=': write key=value without spaces"
+    if text.startswith("Ambiguous value"):
+        way = quoted(key)
+        text = f", or {way} for a text with a comma" if way else ""
+        return f"{key}: add -m to run once for each value, or write key=[a,b] for a list{text}"
+    if "already at" in text:
+        return f"{key} is already set: write {key}=<value> without +"
+    if "No match in the defaults list" in str(error):
+        return f"group {key} is not part of this configuration; add it with +{key}=<option>"
+    if text.startswith(("Could not override", "Could not delete")):
+        known, chosen = _known_keys(key, config_dir, config_name)
+        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
+    if isinstance(cause, OmegaConfBaseException):
+        return _omegaconf(cause, text)
+    return text or type(error).__name__
+
+
+def _omegaconf(error: OmegaConfBaseException, context: str = "") -> str:
+    parts = (context, error.full_key, first_line(error.msg or error))
+    return ": ".join(str(part) for part in parts if part)
+
+
+def _yaml(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark
+    where = f"{mark.name} line {mark.line + 1}: " if mark is not None else ""
+    return f"{where}not valid yaml: {error.problem or error.context}"
+
+
+def _choices() -> dict[str, str]:
+    """The choice of each group, in a job."""
+    state: Any = HydraConfig.instance().cfg
+    return {} if state is None else {str(k): str(v) for k, v in state.hydra.runtime.choices.items()}
+
+
+def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
+    """The line for a key that the chosen option of its group lacks and others have; None where it is no such key."""
+    group, _, rest = key.partition(".")
+    folder = config_dir / group
+    if not rest or group not in chosen or not folder.is_dir():
+        return None
+    options = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in folder.glob("*.yaml")}
+    own, names = options.get(chosen[group]), rest.split(".")
+    having = sorted(name for name, tree in options.items() if _has(tree, names))
+    if own is None or not having or chosen[group] in having:
+        return None
+    lacking = next(n for n in range(1, len(names) + 1) if not _has(own, names[:n]))
+    what = ".".join(names[:lacking])
+    kind = " term" if any(what in (options[name].get("objective") or ()) for name in having) else ""
+    return (
+        f"unknown key {key}: {group}={chosen[group]} has no {what}{kind}; {what} is in "
+        f"{', '.join(f'{group}={name}' for name in having)}"
+    )
+
+
+def _has(tree: Any, names: Sequence[str]) -> bool:
+    for name in names:
+        if not isinstance(tree, Mapping) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def _known_keys(wrong: str, config_dir: Path, config_name: str) -> tuple[list[str], dict[str, str]]:
+    """Groups and dotted keys of the configuration composed without the override that failed, and its choices."""
+    flags = get_args_parser().parse_args(sys.argv[1:])
+    overrides = [o for o in flags.overrides if o.lstrip("+~").partition("=")[0] != wrong]
+    folder = Path(flags.config_path or config_dir).resolve()
+    with hydra.initialize_config_dir(str(folder), version_base=VERSION_BASE):
+        cfg = _compose_what_works(flags.config_name or config_name, overrides)
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    choices = {str(k): str(v) for k, v in raw["hydra"]["runtime"]["choices"].items()}
+    if not wrong.startswith("hydra"):
+        del raw["hydra"]
+    groups = [p.name for p in folder.iterdir() if p.is_dir()]
+    return groups + [key for key, _ in walk(raw) if key and "[" not in key], choices
+
+
+def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
+    """The configuration with as many of the first overrides as can be applied."""
+    for kept in range(len(overrides), 0, -1):
+        try:
+            return hydra.compose(config_name, overrides[:kept], return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException):
+            continue  # another mistake among these; the user hears of it after mending the first one
+    return hydra.compose(config_name, return_hydra_config=True)
+
+
+def _closest(key: str, known: Sequence[str]) -> str:
+    """'; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
+    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
+    best = max(scores.values(), default=0.0)
+    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
+    close.sort(key=lambda k: -scores[k])
+    return f"; did you mean {' or '.join(close[:3])}?" if close else "; --cfg job prints every key"
+
+
+def _similarity(one: str, other: str) -> float:
+    """0 to 1: mean of the likeness of two dotted keys and that of their last parts."""
+    whole = difflib.SequenceMatcher(None, one, other).ratio()
+    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
+    return (whole + last) / 2

@@ -1,0 +1,144 @@
+"""Rules on single values and pairs of them that would train nothing, or something else than they seem to say.
+
+A rule returns what is wrong as one line with a remedy, or None. `RANGES` end a run before it starts; `doubts` are told,
+since a run without any learning may be wanted for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ral.config.schema import Node
+from ral.config.signature import select
+
+K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
+"""The term and the estimator whose gradient is zero in the mean."""
+NOT_NEGATIVE = ("algo.learning_rate", "algo.warmup", "eval.every", "checkpoint.every", "diagnostics.every")
+SHARES = ("algo.final_learning_rate", "algo.ema_decay", "dataset.answer_only_share")
+"""Fields from 0 to 1."""
+POSITIVE = ("optim.max_grad_norm",)
+"""Fields that scale what is learnt: at 0 nothing is."""
+
+
+def number(cfg: Node, key: str) -> float | None:
+    """The value at a dotted key where it is a number."""
+    value = select(cfg, key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def numbers_lie_in_their_ranges(cfg: Node) -> str | None:
+    """Shares from 0 to 1, rates and intervals from 0, bounds above 0."""
+    for key in NOT_NEGATIVE:
+        if not (number(cfg, key) or 0) >= 0:
+            return f"{key}={number(cfg, key)} is too small: write 0 or more"
+    for key in SHARES:
+        if not 0 <= (number(cfg, key) or 0) <= 1:
+            return f"{key}={number(cfg, key)} is no share: write a number from 0 to 1"
+    for key in POSITIVE:
+        value = number(cfg, key)
+        if value is not None and not value > 0:
+            return f"{key}={value} scales every gradient to nothing: write more than 0, such as 1.0"
+    micro = number(cfg, "hardware.micro_batch_prompts")
+    if micro is not None and micro < 1:
+        return f"hardware.micro_batch_prompts={micro} is too small: write 1 or more"
+    return None
+
+
+def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
+    """The k1 estimate is log pi - log pi_ref, whose gradient is a score: zero in the mean."""
+    for name in cfg["algo"]["objective"]:
+        if (select(cfg, f"algo.{name}._target_"), select(cfg, f"algo.{name}.estimator")) == K1_IN_LOSS:
+            return (
+                f"algo.{name}.estimator=k1 has no gradient in the mean and would add noise alone (docs/method.md):"
+                f" write algo.{name}.estimator=k2, which has the gradient of k1's mean, or k3"
+            )
+    return None
+
+
+def sampling_is_what_is_trained(cfg: Node) -> str | None:
+    """The sampler draws groups of the size and from the distribution that the update takes for granted."""
+    sampler = select(cfg, "algo.sampler") or {}
+    if not cfg["algo"]["rollouts"]:
+        return None
+    for name in ("temperature", "group_size"):
+        own, wanted = sampler.get(name), cfg["algo"].get(name)
+        if own is not None and wanted is not None and own != wanted:
+            return (
+                f"algo.sampler.{name}={own} differs from algo.{name}={wanted}: the update would be of responses that"
+                f" were not sampled so; write algo.{name} alone"
+            )
+    if sampler.get("greedy") is True:
+        return "algo.sampler.greedy=true makes all responses to a prompt alike, so that nothing is learnt: write false"
+    return None
+
+
+def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
+    """Every process gets as many prompts a step."""
+    processes = (number(cfg, "hardware.devices") or 1) * (number(cfg, "hardware.num_nodes") or 1)
+    prompts = number(cfg, "algo.prompts_per_step")
+    if prompts is None or prompts % processes == 0:
+        return None
+    return (
+        f"algo.prompts_per_step={prompts} cannot be dealt out evenly to {processes:.0f} processes: write a multiple of"
+        f" {processes:.0f}"
+    )
+
+
+def some_part_is_rewarded(cfg: Node) -> str | None:
+    """A reward that can differ between responses."""
+    parts = select(cfg, "reward.parts") or {}
+    if not cfg["algo"]["rollouts"] or not parts or any(select(parts, f"{name}.weight") != 0 for name in parts):
+        return None
+    return f"every part of the reward has weight=0: write reward.parts.{next(iter(parts))}.weight=0.9"
+
+
+def adapters_have_a_size(cfg: Node) -> str | None:
+    """What an adapter adds, and its gradient, is multiplied by alpha."""
+    if not select(cfg, "lora.rank"):
+        return None
+    if not (number(cfg, "lora.alpha") or 0) > 0:
+        return f"lora.alpha={select(cfg, 'lora.alpha')} leaves adapters without effect: write more than 0, such as 32"
+    if not select(cfg, "lora.targets"):
+        return "lora.targets is empty: name at least one kind of linear layer, such as [q_proj,v_proj]"
+    return None
+
+
+def indices(value: Any) -> bool:
+    """A list of at least one integer, none of them twice."""
+    whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
+    return whole and 0 < len(value) == len(set(value))
+
+
+def attention_is_of_something(cfg: Node) -> str | None:
+    """Layers and heads of the attention policy are lists of indices."""
+    spec = select(cfg, "algo.attention_policy") or {}
+    layers, heads = spec.get("layers", [-1]), spec.get("heads", "mean")
+    if not indices(layers):
+        return f"algo.attention_policy.layers={layers}: name decoder layers, each once, such as [-1] (the last)"
+    if heads != "mean" and not (indices(heads) and min(heads) >= 0):
+        return f"algo.attention_policy.heads={heads}: write mean, or heads counted from 0, each once, such as [0,3]"
+    return None
+
+
+RANGES: tuple[Callable[[Node], str | None], ...] = (
+    numbers_lie_in_their_ranges,
+    kl_in_the_loss_has_a_gradient,
+    sampling_is_what_is_trained,
+    ranks_share_the_prompts_evenly,
+    some_part_is_rewarded,
+    adapters_have_a_size,
+    attention_is_of_something,
+)
+
+
+def doubts(cfg: Node) -> Iterator[str]:
+    """What a run may mean, but seldom does."""
+    if select(cfg, "algo.learning_rate") == 0:
+        yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"
+    warmup, steps = number(cfg, "algo.warmup") or 0, number(cfg, "max_steps") or 0
+    if warmup and warmup >= steps:
+        yield (
+            f"algo.warmup={warmup} is not below max_steps={steps}: the learning rate never reaches its peak; write"
+            f" algo.warmup={max(int(steps) // 20, 0)}"
+        )

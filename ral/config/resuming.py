@@ -1,0 +1,163 @@
+"""Whether a run that goes on is still the same experiment: its configuration against that of the run before."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ral.config.signature import did_you_mean, walk
+from ral.errors import UserError
+
+FREE = (
+    *("resume", "resume_changed", "overwrite", "debug", "name", "start_check", "logger", "diagnostics", "guard"),
+    *("eval.every", "eval.batch", "eval.before", "eval.layers"),
+    *("checkpoint.every", "checkpoint.keep", "checkpoint.sharded", "checkpoint.best"),
+    *("hardware.accelerator", "hardware.devices", "hardware.num_nodes", "hardware.strategy", "hardware.shard"),
+    *("hardware.gather_weights", "hardware.micro_batch_prompts", "hardware.share_prompt", "hardware.frozen_in_memory"),
+    *("hardware.gradient_checkpointing", "hardware.num_workers", "hardware.profile", "hardware.term_gradients"),
+    *("hardware.threads", "lora.merge"),
+    *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
+    *("dataset.media.timeout_s",),
+)
+"""Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
+not what is learned. Every other key counts."""
+LENGTH = "max_steps"
+"""May grow freely: a run may go on beyond its end."""
+ALL = "all"
+MOST_SHOWN = 8
+"""Changed keys that the error names; docs/outputs.md says where the others stand."""
+LONGEST = 60
+"""Characters of a value that the error shows."""
+ABSENT = object()
+"""Stands for the value of a key that only one of two configurations has."""
+
+
+def covers(key: str, named: str) -> bool:
+    """Whether `named` is the key, or a group above it."""
+    return key == named or key.startswith((f"{named}.", f"{named}["))
+
+
+def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys with their plain values; a list is one value, and so is an empty mapping."""
+    found, inside = {}, ""
+    for key, value in walk(tree):
+        if inside and key.startswith(f"{inside}["):
+            continue
+        inside = ""
+        if isinstance(value, list):
+            inside = key
+        if key and (not isinstance(value, Mapping) or not value):
+            found[key] = value
+    return found
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether two values mean the same; a path may be written in several ways."""
+    if isinstance(old, str) and isinstance(new, str):
+        return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
+    return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
+
+
+def _equal_numbers(old: Any, new: Any) -> bool:
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (old, new))
+    return numbers and float(old) == float(new)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys whose values differ, with both; a group that only one side has is one key, at its top."""
+    before, after = leaves(old), leaves(new)
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted(before.keys() | after.keys()):
+        pair = before.get(key, ABSENT), after.get(key, ABSENT)
+        if ABSENT in pair:
+            top = _top(key, new if pair[0] is ABSENT else old, old if pair[0] is ABSENT else new)
+            found[top] = (ABSENT, "set") if pair[0] is ABSENT else ("set", ABSENT)
+            if top == key:
+                found[top] = pair
+        elif not same(*pair):
+            found[key] = pair
+    return found
+
+
+def _top(key: str, having: Mapping[str, Any], lacking: Mapping[str, Any]) -> str:
+    """The topmost group on the way to `key` that only `having` has."""
+    names, place = key.split("."), lacking
+    for depth, name in enumerate(names, start=1):
+        if not isinstance(place, Mapping) or name not in place:
+            return ".".join(names[:depth])
+        place = place[name]
+    return key
+
+
+def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
+    """The key that a key's value is taken from, where its configuration says no more than ${...}."""
+    place: Any = raw
+    names = key.split(".")
+    for depth, name in enumerate(names, start=1):
+        place = place.get(name) if isinstance(place, Mapping) else None
+        if isinstance(place, str) and place.startswith("${") and place.endswith("}") and ":" not in place:
+            return ".".join((place[2:-1].strip(), *names[depth:]))
+    return None
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What a run that goes on has changed of its experiment, less what only follows another changed key.
+
+    old, new: resolved configurations; raw: the new one before resolution.
+    """
+    found = {
+        key: pair
+        for key, pair in differences(old, new).items()
+        if not any(covers(key, free) for free in FREE) and not (key == LENGTH and _grows(*pair))
+    }
+    return {key: pair for key, pair in found.items() if derived_from(key, raw) not in found}
+
+
+def _grows(old: Any, new: Any) -> bool:
+    return isinstance(old, int) and isinstance(new, int) and new > old
+
+
+def check_same_experiment(
+    old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
+) -> None:
+    """UserError that names what was changed of the experiment, unless `allowed` (resume_changed) names it."""
+    names = [allowed] if isinstance(allowed, str) else list(allowed)
+    if ALL in names:
+        return
+    found = changed(old, new, raw)
+    _known(names, {*leaves(old), *leaves(new)})
+    left = {key: pair for key, pair in found.items() if not any(covers(key, name) for name in names)}
+    if left:
+        shown = ", ".join(f"{key} ({show(a)} -> {show(b)})" for key, (a, b) in list(left.items())[:MOST_SHOWN])
+        more = f" and {len(left) - MOST_SHOWN} more" if len(left) > MOST_SHOWN else ""
+        listed = ",".join([*names, *left][: MOST_SHOWN + len(names)])
+        remedy = f"'resume_changed=[{listed}]'" if not more else "resume_changed=all"
+        raise UserError(
+            f"resume={resume}: the settings are not those of that run: {shown}{more}; write them as they were, or "
+            f"{remedy} to go on with the new ones"
+        )
+
+
+def _known(names: Sequence[str], keys: set[str]) -> None:
+    for name in names:
+        if not any(covers(key, name) for key in keys):
+            raise UserError(f"resume_changed names {name!r}, which is no key{did_you_mean(name, keys)}")
+
+
+def show(value: Any) -> str:
+    """A value as yaml writes it, cut where it is long."""
+    if value is ABSENT:
+        return "not there"
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def later_schedule(old: int, new: int, before: float, after: float) -> Iterator[str]:
+    """What to say where max_steps changed and with it the learning rate, whose shares of the peak are given."""
+    if before != after:
+        yield (
+            f"max_steps {old} -> {new}: from here on the learning rate follows the schedule of {new} steps "
+            f"({after:.3g} of the peak at this step, not {before:.3g})"
+        )

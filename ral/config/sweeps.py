@@ -1,0 +1,124 @@
+"""What a sweep leaves to say: which of its runs failed, whatever launcher started them and in whatever process."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
+
+from ral.files import run_folder
+
+ERROR = "error.txt"
+"""In the folder of a run of a sweep that failed: its error in one line."""
+CUT_OFF = "it did not end: killed, or out of memory"
+"""What stands in ERROR while a run runs."""
+SWEEP = "multirun.yaml"
+"""In the folder of a sweep: what Hydra was asked for."""
+REFUSED = "refused.txt"
+"""The same of a run that was not let into the folder, which is another run's."""
+
+
+class Sweeps(Callback):
+    """Hydra calls this in the process that launches. begun: folder of the sweep and when it was started."""
+
+    begun: ClassVar[tuple[Path, float] | None] = None
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note which folders are there; a folder named after the time alone gets a name that no other run has."""
+        if not run_folder.first_rank():
+            return
+        HydraConfig.instance().set_config(config)  # names in the folder may come from it; Hydra sets it next
+        folder = Path(config.hydra.run.dir)
+        run_folder.remember(folder)
+        raw = str(OmegaConf.to_container(config.hydra.run, resolve=False)["dir"])  # type: ignore[index,call-overload]
+        named = any(o.startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra)
+        if named or "${now:" not in raw:
+            return
+        with contextlib.suppress(OSError), read_write(config.hydra):  # Hydra meets the same error, and it is told
+            config.hydra.run.dir = str(run_folder.fresh(folder))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Mark the folder as a sweep's, as not every sweeper does."""
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / SWEEP)
+        Sweeps.begun = folder, time.time()
+
+
+def in_sweep() -> bool:
+    """Whether this process was given a run of a sweep by its launcher; ranks that the run starts itself were not."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def keep_typed(cfg: DictConfig) -> None:
+    """Write .hydra/ into the run's folder, as Hydra would: the configuration, Hydra's own, and what was typed."""
+    hydra: Any = HydraConfig.instance().cfg
+    if hydra is None or hydra.hydra.output_subdir is not None:  # else Hydra has written it
+        return
+    folder = Path(hydra.hydra.runtime.output_dir) / ".hydra"
+    folder.mkdir(exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(hydra, folder / "hydra.yaml")
+    OmegaConf.save(hydra.hydra.overrides.task, folder / "overrides.yaml")
+
+
+def refused(error: str) -> None:
+    """Write into the folder of another run why the present run of a sweep may not have it; that run stays as it is."""
+    if in_sweep() and run_folder.first_rank():
+        with contextlib.suppress(OSError):  # the error itself is printed
+            (Path(HydraConfig.get().runtime.output_dir) / REFUSED).write_text(f"{error}\n")
+
+
+def note(error: str | None) -> None:
+    """Write into the folder of the present run of a sweep that it failed; None: that it ended well.
+
+    Called with CUT_OFF first. Of several ranks the first error counts, and the first rank's good end.
+    """
+    if not in_sweep():
+        return
+    first = run_folder.first_rank()
+    file = Path(HydraConfig.get().runtime.output_dir) / ERROR
+    try:
+        if first:
+            (file.parent / REFUSED).unlink(missing_ok=True)
+        open_still = not file.exists() or file.read_text().strip() == CUT_OFF
+        if error == CUT_OFF and first:
+            file.write_text(CUT_OFF + "\n")
+        elif error is None and first and open_still:
+            file.unlink(missing_ok=True)
+        elif error not in (None, CUT_OFF) and open_still:
+            file.write_text(f"{error}\n")
+    except OSError:
+        return  # the error itself is printed; a folder that cannot be written is what it may be about
+
+
+def worst() -> float | None:
+    """What a failed run counts for in a search: less than any other, or more, where the least is sought."""
+    if not in_sweep():
+        return None
+    return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf
+
+
+def told() -> str | None:
+    """One line on the runs that failed in the sweep that this process launched; None where all went well."""
+    if Sweeps.begun is None:
+        return None
+    folder, since = Sweeps.begun
+
+    def recent(pattern: str, above: int) -> set[Path]:
+        return {f.parents[above] for f in folder.rglob(pattern) if f.stat().st_mtime >= since - 1}
+
+    shut_out, wrong = recent(REFUSED, 0), recent(ERROR, 0)
+    runs = recent(".hydra/overrides.yaml", 1) | shut_out | wrong
+    failed = sorted(str(run.relative_to(folder)) for run in runs if (run / ERROR).is_file() or run in shut_out)
+    if not failed:
+        return None
+    where = REFUSED if not wrong else ERROR if not shut_out else f"{ERROR} or {REFUSED}"
+    return f"{len(failed)} of {len(runs)} runs failed: {', '.join(failed)}; the folder of each has its {where}"

@@ -1,0 +1,183 @@
+"""Rules of an objective that need the functions of its terms: what they ask for, and where they have nothing to teach.
+
+No rule looks at the name that a term has in yaml. What a function asks for stands in its signature, and two facts that
+a signature does not tell are marked on the function (ral.ops.signals: still_at_its_anchor, compares).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ral.config.schema import Node
+from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate
+from ral.ops.signals import ANCHOR, OF_A_POLICY, SIGNALS, asked, resolved
+
+
+@dataclass(frozen=True)
+class FoundTerm:
+    """A term of the objective: its dotted key, its keywords in yaml, and the function that it names."""
+
+    key: str
+    given: Node
+    path: str
+    function: Callable[..., Any]
+
+    def keyword(self, name: str, otherwise: Any = None) -> Any:
+        """The value of a keyword: the one in yaml, else the function's default, else `otherwise`."""
+        if name in self.given:
+            return self.given[name]
+        parameter = inspect.signature(self.function).parameters.get(name)
+        return otherwise if parameter is None or parameter.default is parameter.empty else parameter.default
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The parameters before the `*` that yaml does not bind."""
+        return asked(self.function, self.given)
+
+    @property
+    def anchors(self) -> frozenset[str]:
+        """Those of them that stand for the model `against`."""
+        return frozenset(name for name in self.asked if name.startswith(ANCHOR))
+
+    @property
+    def against(self) -> str:
+        """The model that it compares with, where it has anchors."""
+        return str(self.keyword("against", ANCHOR))
+
+    @property
+    def counts(self) -> bool:
+        """Whether its coefficient leaves it in the loss."""
+        return self.keyword("coef", 1.0) != 0
+
+
+def found_terms(tree: Node) -> list[FoundTerm]:
+    """The terms of a configuration whose `_target_` nodes are bound already; those without a signature are left out."""
+    algo, found = tree["algo"], []
+    for name in algo["objective"]:
+        node, key = algo[name], f"algo.{name}"
+        function = locate(node["_target_"], f"{key}._target_")
+        try:
+            inspect.signature(function)
+        except ValueError:
+            continue
+        given = {k: v for k, v in node.items() if k not in SPECIAL_KEYS}
+        found.append(FoundTerm(key, given, node["_target_"], function))
+    return found
+
+
+def function_at(tree: Node, *keys: str) -> Any:
+    """What a node's `_target_` names; None without such a node."""
+    value: Any = tree
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return locate(value["_target_"], ".".join((*keys, "_target_"))) if isinstance(value, Mapping) else None
+
+
+def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """What a term compares with is a model that the update has such signals of."""
+    for term in terms:
+        if not term.anchors:
+            continue
+        known = ["old", "reference", "ema"] + ["sampler"] * (term.anchors == {f"{ANCHOR}_log_probs"})
+        if term.against not in known:
+            ways = " or ".join(f"{term.key}.against={anchor}" for anchor in known)
+            yield f"{term.key}.against={term.against!r} is unknown: write {ways}"
+
+
+def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Every signal that a term asks for is one that the run's passes give."""
+    passes = function_at(tree, "algo", "passes")
+    offered: Collection[str] | None = OF_A_POLICY if passes is None else getattr(passes, "offers", None)
+    if offered is None:  # passes from outside that do not say
+        return
+    anchored = [f"{ANCHOR}_{name.removeprefix('old_')}" for name in offered if name.startswith("old_")]
+    for term in terms:
+        for parameter, signal in resolved(term.asked, term.against).items():
+            if signal in offered:
+                continue
+            what = f"{term.key}: {term.path} asks for the signal {parameter!r}, which "
+            if signal in SIGNALS:
+                yield what + f"is not among those of this algorithm's passes: {', '.join(sorted(offered))}"
+            known = did_you_mean(parameter, [*offered, *anchored])
+            yield what + f"does not exist{known}; numbers from yaml stand after a `*` in the signature"
+
+
+def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """An advantage relative to the group needs a group."""
+    algo = tree["algo"]
+    least = getattr(function_at(tree, "algo", "advantage"), "least_group", 1)
+    if algo["rollouts"] and algo["group_size"] < least and any("advantages" in term.asked for term in terms):
+        yield (
+            f"algo.group_size={algo['group_size']}: the advantage compares the responses to one prompt with each other,"
+            f" and one response has nothing to be compared with; write algo.group_size={least} or more (the paper uses"
+            " 8)"
+        )
+
+
+def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """RAL with one update per rollout against the old policy has no attention signal (paper section 3, Eq. 3)."""
+    algo = tree["algo"]
+    if algo["updates_per_rollout"] > 1:
+        return
+    same = ["old"] + ["ema"] * (algo.get("ema_decay") == 0)
+    for term in terms:
+        if getattr(term.function, "still_at_its_anchor", False) and term.counts and term.against in same:
+            short = term.key.removeprefix("algo.")
+            yield (
+                f"algo.updates_per_rollout=1 with {term.key}.against={term.against} leaves the {short} term without any"
+                " signal: the divergence from the old policy and its gradient are zero until the weights have moved, so"
+                " it would not count; write algo.updates_per_rollout=2 or more, or"
+                f" {term.key}.against=reference or ema"
+            )
+
+
+def some_term_counts(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """A loss that is not zero whatever the weights."""
+    if terms and not any(term.counts for term in terms):
+        yield f"every term of algo.objective has coef=0, so that nothing is trained: write {terms[0].key}.coef=1.0"
+
+
+def averages_move(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """An EMA that a term compares with is not the reference by another name."""
+    if tree["algo"].get("ema_decay") != 1:
+        return
+    for term in terms:
+        if term.anchors and term.against == "ema":
+            yield (
+                f"algo.ema_decay=1 with {term.key}.against=ema: the average never moves; write a decay such as 0.99, or"
+                f" {term.key}.against=reference"
+            )
+
+
+TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
+"""What is wrong with the terms of a configuration, a line each."""
+TERM_RULES: tuple[TermRule, ...] = (
+    anchors_are_known,
+    signals_are_known,
+    groups_can_be_compared,
+    updates_move_away_from_the_anchor,
+    averages_move,
+    some_term_counts,
+)
+
+
+def wrong_terms(tree: Node) -> Iterator[str]:
+    """Every contradiction between a bound configuration and the functions of its objective."""
+    terms = found_terms(tree)
+    for rule in TERM_RULES:
+        yield from rule(tree, terms)
+
+
+def starts_moving(tree: Node) -> str | None:
+    """A warning where every term compares the policy with itself, so that rounding alone makes the first gradient."""
+    terms = [term for term in found_terms(tree) if term.counts]
+    if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):
+        return None
+    return (
+        f"algo.objective={list(tree['algo']['objective'])} compares the policy with its own earlier attention alone:"
+        " the two are the same before the first update, whose gradient is rounding, its direction noise; add a term"
+        " that learns from the reward, such as token"
+    )

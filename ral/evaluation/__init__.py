@@ -1,0 +1,1 @@
+"""Evaluation: held-out prompts, benchmarks, questions that share their media."""

@@ -1,0 +1,16 @@
+"""Averages of groups, for the benchmarks whose authors average averages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from ral.evaluation.benchmarks.items import Record, mean
+
+
+def means(records: Sequence[Record], key: Callable[[Record], str]) -> dict[str, float]:
+    """{key: mean score of the records that have it}, in the order of their first record."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        found[key(record)].append(record.score)
+    return {name: mean(scores) for name, scores in found.items()}

@@ -1,0 +1,138 @@
+"""Multiple choice: the letter that a response names, and whether it is the gold one.
+
+All authors' extractors read "B", "B." and "B. text" alike, and so does this one. They part on prose: some take the
+first letter of any word ("The ..." is T, "Based on ..." is B), some guess at random (MMMU), some read nothing else at
+all (MuirBench). Here prose is read by the ladder of `letter`; what names no option, or several, is wrong. The "A" of
+"A close look" and the "I" of "I cannot tell" are words, and a refusal names nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ral.evaluation.benchmarks.items import Item, Judged
+from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
+from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.claims import DESCRIBED, UNSURE
+
+_STATED = re.compile(
+    r"(?i:\b(?:answers?|(?:correct|right|best|final|my) (?:option|choice))\b(?:\s+(?:is|would be|should be|must be))?)"
+    r"\s*[:\-]?\s*(?i:(?:option|choice)\s+)?[(\[*\"'{]*([A-Z])(?![A-Za-z'])"
+)
+_LEADING = re.compile(r"\A[(\[*\s]*([A-Z])(?:\s*[)\].:,*]|\s*\n|\s*$)")
+_BRACKETED = re.compile(r"[(\[]([A-Z])[)\]]")
+_MARKED = re.compile(r"\b([A-Z])[.):](?!\w)")
+_ALONE = re.compile(r"(?<![\w'.-])([A-Z])(?![\w'-])")
+
+_AFTER_LETTER = (
+    r"is|was|seems?|looks?|fits|matches|because|since|as|and|but|which|based|due|given|for|according|here|it|correctly"
+    r"|best|rather|instead"
+)
+_A_WORDS = {
+    "A": re.compile(rf" +(?!(?:would|must|should|will|{_AFTER_LETTER})\b)[a-z]"),
+    "I": re.compile(rf" +(?!(?:{_AFTER_LETTER})\b)[a-z]|,? +(?:for one|myself)\b"),
+}
+"""What follows an "A" or "I" that is a word of a sentence."""
+_PIECES = re.compile(
+    r"((?<=[.!?。！？])\s+|\n+|,? +\b(?:but|however|yet|still|so|therefore|thus|hence|nevertheless)\b,?)"
+)
+_DOUBT = re.compile(r"\b(?:whether|doubts?|unless)\b", re.IGNORECASE)
+_ONE = r"(?:(?:option|choice) )?[(\[*]*[A-Z][)\]*]*(?![A-Za-z'])"
+_SEVERAL = re.compile(
+    rf"(?<![\w'])(?i:(?:n?either|both|between) )?{_ONE}(?:(?:, ?(?i:(?:or|and|nor) )?|/| (?i:or|and|nor) ){_ONE})+"
+)
+_DENIED = re.compile(
+    rf"(?i:\b(?:not|rule[sd]? out|ruling out|eliminat\w+|exclud\w+|reject\w*|rather than|instead of|unlike"
+    rf"|than)|n't) {_ONE}"
+    rf"|(?<![\w']){_ONE}(?= ?(?i:(?:is|was|would be|can be|seems|looks|does|could)(?: \w+)?"
+    r"(?: not|n't| wrong| incorrect| false| ruled out| out| excluded| eliminated)|isn't|doesn't|cannot|can't)\b)"
+)
+_NEGATION = re.compile(r"(?:\b(?:not|no|never|neither|nor|without|cannot)|n't)(?: (?!but\b)\w+){0,2} *$")
+
+
+def final(response: str) -> str:
+    """What a response answers: its answer block, else all outside its thought; without white space at the ends.
+
+    A thought that was cut by the length limit holds no answer.
+    """
+    block = extract_answer(response)
+    if block is not None:
+        return block
+    text = response.rpartition(THINK_CLOSE)[2].partition(THINK_OPEN)[0]
+    return text.replace(OPEN, "").replace(CLOSE, "").strip()
+
+
+def lettered(options: Sequence[str]) -> tuple[str, ...]:
+    """("red", "blue") -> ("A. red", "B. blue")."""
+    return tuple(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(options))
+
+
+def letter(text: str, options: Sequence[str]) -> str:
+    """The letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
+
+    First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
+    its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:
+    the last "answer is B"; a letter that opens the text; the only "(B)"; the only "B."; the one option whose text
+    occurs; the one capital letter that stands alone.
+    """
+    texts = split_options(tuple(options))
+    chosen = chosen_letter(text, options)
+    if chosen and (not texts or chosen in texts):
+        return chosen
+    certain = _certain(text, texts)
+    line = " ".join(certain.split())
+    if stated := _letters(_STATED, line, texts):
+        return stated[-1]
+    if opening := _letters(_LEADING, certain, texts):
+        return "" if _compares(line) else opening[0]
+    for pattern in (_BRACKETED, _MARKED):
+        named = set(_letters(pattern, line, texts))
+        if named:
+            return named.pop() if len(named) == 1 else ""
+    occurring = [name for name, option in texts.items() if option and _occurs(option, line.casefold())]
+    found = occurring if len(occurring) == 1 else sorted(set(_letters(_ALONE, line, texts)))
+    return found[0] if len(found) == 1 else ""
+
+
+def _certain(text: str, texts: dict[str, str]) -> str:
+    """A text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
+    offered = any(UNSURE.search(option) for option in texts.values())  # "cannot be determined" may be an option
+
+    def kept(part: str) -> bool:
+        return not _DOUBT.search(part) and (offered or not UNSURE.search(part))
+
+    parts = _PIECES.split(text)
+    pieces = [part if n % 2 or kept(part) else " " for n, part in enumerate(parts)]
+    return _DENIED.sub(" ", _SEVERAL.sub(" ", "".join(pieces)))
+
+
+def _compares(line: str) -> bool:
+    """Whether a sentence is about several options, "(A) is soft and (B) is hard", and chooses none."""
+    described = DESCRIBED.search(line, 0, len("(A) describes"))
+    return described is not None and len(set(_BRACKETED.findall(line))) > 1
+
+
+def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
+    """The letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
+
+    def found() -> Iterator[str]:
+        for match in pattern.finditer(text):
+            word = _A_WORDS.get(match[1])
+            if not (word and word.match(text, match.end(1))) and (not texts or match[1] in texts):
+                yield match[1]
+
+    return list(found())
+
+
+def _occurs(option: str, line: str) -> bool:
+    """Whether an option's text stands in a line as words of their own, and not as what it is not."""
+    places = re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line)
+    return any(not _NEGATION.search(line[: place.start()]) for place in places)
+
+
+def judge(item: Item, response: str) -> Judged:
+    """1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
+    options = item.example.options
+    named = letter(final(response), options)
+    return Judged(named, float(named != "" and named == letter(item.example.answer, options)))

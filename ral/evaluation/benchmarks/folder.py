@@ -1,0 +1,186 @@
+"""A benchmark's downloaded folder: its rows by configuration and split, and the pictures that lie in them.
+
+Read in this order: a folder of `save_to_disk`; the hub's parquet files, under any of the names it gives them
+(CONFIG/SPLIT-00000-of-00002.parquet, data/SPLIT-..., SPLIT_CONFIG.parquet, CONFIG/SPLIT/0000.parquet); a .jsonl or
+.json file of rows. Nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from ral.evaluation.benchmarks.items import Item
+from ral.types import Media, UserError
+
+CACHE = "~/.cache/ral"
+SUFFIXES = (".parquet", ".jsonl", ".json")  # the first kind that holds the split is read
+MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
+
+
+class Rows(Sequence[Mapping[str, Any]]):
+    """Rows of a `datasets.Dataset`, read when asked for; pictures as {"bytes": ..., "path": ...}."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table.with_format("arrow")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[n] for n in range(len(self))[index]]
+        n = range(len(self))[index]
+        return self.table[n : n + 1].to_pylist()[0]
+
+
+class Joined(Sequence[Mapping[str, Any]]):
+    """The rows of several configurations, one after another."""
+
+    def __init__(self, parts: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        self.places = [(part, n) for part in parts for n in range(len(part))]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [part[n] for part, n in self.places[index]]
+        part, n = self.places[index]
+        return part[n]
+
+
+class Items(Sequence[Item]):
+    """The items of rows, made when asked for: a picture is written only once its question is. make(row, position)."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], make: Callable[[Mapping[str, Any], int], Item]) -> None:
+        self.rows, self.make = rows, make
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(len(self))[index]]
+        n = range(len(self))[index]
+        return self.make(self.rows[n], n)
+
+
+def rows(
+    path: str | Path, split: str, config: str | None = None, expected: str = "", columns: Sequence[str] = ()
+) -> Sequence[Mapping[str, Any]]:
+    """The rows of a split (of a configuration) below `path`, or of the one file that `path` is.
+
+    expected: the layout in words, for the error ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: those that have
+    to be there. UserError, one line, where the folder, the split or a column is missing or a file cannot be read.
+    """
+    path = Path(path).expanduser().absolute()
+    name = f"'{split}'" if config is None else f"'{split}' of '{config}'"
+    if not path.exists():
+        raise UserError(f"{path}: no such folder; expected {expected}; write benchmark.path=<the downloaded folder>")
+    try:
+        found = _saved(path, split, config) or _files(path, split, config)
+    except Exception as error:  # pyarrow, datasets and json raise many kinds
+        raise UserError(f"{path}: cannot read the split {name} ({_line(error)}); expected {expected}") from error
+    if not found:
+        raise UserError(f"{path}: no split {name}; expected {expected}; found {_listing(path)}")
+    there = found.table.column_names if isinstance(found, Rows) else list(found[0])
+    missing = [column for column in columns if column not in there]
+    if missing:
+        raise UserError(f"{path}: split {name} has no column '{missing[0]}' but {there}; expected {expected}")
+    return found
+
+
+def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
+    """A picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below `root`).
+
+    Bytes are written below `cache` once, under the hash of their content.
+    """
+    content = value.get("bytes") if isinstance(value, Mapping) else value
+    if isinstance(content, bytes):
+        return Media("image", _written(content, Path(cache).expanduser()))
+    place = value.get("path") if isinstance(value, Mapping) else value
+    file = Path(root or "", str(place)).expanduser()
+    if not place or not file.is_file():
+        raise UserError(f"{file}: no such picture; it has to lie in the benchmark's folder or in the row as bytes")
+    return Media("image", file)
+
+
+def _written(content: bytes, cache: Path) -> Path:
+    """The absolute path of a file with this content, written (by one rename) unless it is there."""
+    digest = hashlib.sha256(content).hexdigest()
+    suffix = next((s for magic, s in MAGIC.items() if content.startswith(magic)), "")
+    file = (cache / digest[:2] / f"{digest}{suffix}").absolute()
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_name(f"{file.name}.{os.getpid()}")
+        aside.write_bytes(content)
+        os.replace(aside, file)
+    return file
+
+
+def _saved(path: Path, split: str, config: str | None) -> Rows | None:
+    """The split of a folder written by `save_to_disk`, the configuration being a folder in it or the folder itself."""
+    folder = path / config if config and (path / config).is_dir() else path
+    below = folder / split if not (folder / "state.json").exists() else folder
+    if not (below / "state.json").exists():
+        return None
+    import datasets  # takes a second, so only where it is used
+
+    return Rows(datasets.load_from_disk(str(below)))
+
+
+def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, Any]] | None:
+    """The rows of all files of the first kind that holds the split."""
+    if path.is_file():
+        return _table([path])
+    for suffix in SUFFIXES:
+        files = [f for f in sorted(path.rglob(f"*{suffix}")) if _holds(f.relative_to(path.parent), split, config)]
+        if files:
+            return _table(files)
+    return None
+
+
+def _holds(file: Path, split: str, config: str | None) -> bool:
+    """True where folder or name say that a file belongs to the split and the configuration."""
+    folders = [part.casefold() for part in file.parts[:-1]]
+    words = re.split(r"[^a-z0-9]+", file.stem.casefold())
+    here = config is None or config.casefold() in folders or config.casefold() in words
+    return here and (words[0] == split.casefold() or split.casefold() in folders[1:])
+
+
+def _table(files: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
+    if files[0].suffix == ".parquet":
+        import datasets
+
+        datasets.disable_progress_bars()
+        return Rows(datasets.Dataset.from_parquet([str(file) for file in files]))
+    return [row for file in files for row in _json(file)]
+
+
+def _json(file: Path) -> list[Mapping[str, Any]]:
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise ValueError(f"{file.name} is not a list of objects")
+    return found
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _listing(path: Path) -> str:
+    names = sorted(p.name for p in path.iterdir()) if path.is_dir() else [path.name]
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "") if names else "nothing"

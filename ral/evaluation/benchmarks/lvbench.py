@@ -1,0 +1,50 @@
+"""LVBench (Wang et al. 2024, arXiv 2406.08035): 1,549 questions on 103 clips of more than half an hour.
+
+Dataset lmms-eval/LVBench, split train, four options. Where the options are a column they follow the question as
+"(A) ..."; where they stand in the question already, they are read from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ral.evaluation.benchmarks.folder import Items, rows
+from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.videos import Clips
+from ral.types import Example
+
+EXPECTED = "lmms-eval/LVBench: data/train-*.parquet and the clips"
+COLUMNS = ("uid", "video_path", "question", "answer", "question_type")
+INSTRUCTION = "\nAnswer the question with the option letter"
+_SHOWN = re.compile(r"^\s*\(([A-H])\)\s*(.+?)\s*$", re.MULTILINE)
+
+
+def load(path: str | Path) -> Sequence[Item]:
+    """The items; group: the first of the question's types; facts: all of them."""
+    table, clips = rows(path, "train", None, EXPECTED, COLUMNS), Clips(path, EXPECTED)
+
+    def item(row: Mapping[str, Any], n: int) -> Item:
+        given = [f"({letter}) {option}" for letter, option in zip("ABCDEFGH", row.get("options") or (), strict=False)]
+        question = "\n".join((row["question"], *given))
+        kinds = row["question_type"] if isinstance(row["question_type"], list) else [row["question_type"]]
+        example = Example(
+            uid=str(row["uid"]),
+            question=question + INSTRUCTION,
+            answer=row["answer"],
+            problem_type="multiple choice",
+            media=(clips.named(Path(row["video_path"]).name),),
+            options=tuple(f"{letter}. {text}" for letter, text in _SHOWN.findall(question)),
+        )
+        return Item(example, group=str(kinds[0]) if kinds else "", facts={"types": kinds})
+
+    return Items(table, item)
+
+
+def summary(records: Sequence[Record]) -> dict[str, float]:
+    """Accuracy over all questions, and by type: a question counts for each of its types."""
+    kinds = sorted({kind for r in records for kind in r.facts["types"]})
+    by_type = {kind: mean([r.score for r in records if kind in r.facts["types"]]) for kind in kinds}
+    return {"accuracy": mean([r.score for r in records]), **by_type}

@@ -1,0 +1,64 @@
+"""MMMU-Pro (Yue et al. 2024, arXiv 2409.02813): college questions with up to ten options, and as screenshots.
+
+Dataset MMMU/MMMU_Pro, configurations "standard (10 options)" and "vision", 1,730 questions each. `options` is the text
+of a Python list, lettered in its order. Text keeps its "<image 1>"; the pictures it names come before it, in order of
+number. Vision shows question and options in the picture and says the instruction alone. What names no letter is wrong;
+the authors' code guesses at random there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ral.evaluation.benchmarks.averages import means
+from ral.evaluation.benchmarks.choice import lettered
+from ral.evaluation.benchmarks.folder import CACHE, Items, Joined, picture, rows
+from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.types import Example, UserError
+
+STANDARD, VISION = "standard (10 options)", "vision"
+COLUMNS = ("id", "options", "answer", "subject")
+INSTRUCTION = "Answer with the option letter from the given choices directly."
+
+
+def load(path: str | Path, subsets: Sequence[str] = (STANDARD, VISION), cache: str | Path = CACHE) -> Sequence[Item]:
+    """The items of all subsets, one subset after another; group: the subject; facts: the subset."""
+
+    def item(row: Mapping[str, Any], n: int) -> Item:
+        options = lettered(_options(path, row))
+        subset = "standard" if "question" in row else VISION
+        text = "\n".join((row["question"], *options, "", INSTRUCTION)) if "question" in row else INSTRUCTION
+        names = sorted({f"image_{k}" for k in re.findall(r"<image (\d)>", text)}) if "question" in row else ["image"]
+        example = Example(
+            uid=f"{subset}/{row['id']}",
+            question=text,
+            answer=row["answer"],
+            problem_type="multiple choice",
+            media=tuple(picture(row[name], cache) for name in names),
+            options=options,
+        )
+        return Item(example, group=row["subject"], facts={"subset": subset})
+
+    expected = "MMMU/MMMU_Pro: 'standard (10 options)'/test-*.parquet and vision/test-*.parquet"
+    images = {VISION: ("image",)}
+    parts = [rows(path, "test", s, expected, (*COLUMNS, *images.get(s, ("question", "image_1")))) for s in subsets]
+    return Items(Joined(parts), item)
+
+
+def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
+    """The options of a row, published as the text of a Python list."""
+    try:
+        return [str(option) for option in ast.literal_eval(row["options"])]
+    except (ValueError, SyntaxError, TypeError) as error:
+        write = "fetch the dataset again"
+        raise UserError(f"{path}: '{row['id']}': options {row['options']!r} are no list in text; {write}") from error
+
+
+def summary(records: Sequence[Record]) -> dict[str, float]:
+    """Accuracy: the mean of standard and vision (of those there are), as the authors' overall score."""
+    parts = means(records, lambda r: str(r.facts["subset"]))
+    return {"accuracy": mean(list(parts.values())), **parts}

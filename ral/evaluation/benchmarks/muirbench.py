@@ -1,0 +1,49 @@
+"""MuirBench (Wang et al. 2024, arXiv 2406.09411): 2,600 questions on several pictures each, 12 tasks.
+
+Dataset MUIRBENCH/MUIRBENCH. Text and options say <image> where a picture stands. All pictures come first, in their
+order, and the placeholders go, as lmms-eval does for Qwen-VL: an option that is a picture is an empty line "B. ".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ral.evaluation.benchmarks import choice
+from ral.evaluation.benchmarks.folder import CACHE, Items, picture, rows
+from ral.evaluation.benchmarks.items import Item, Judged
+from ral.types import Example
+
+EXPECTED = "MUIRBENCH/MUIRBENCH: data/test-*.parquet"
+COLUMNS = ("idx", "task", "question", "options", "answer", "image_list")
+INSTRUCTION = "Answer with the option's letter from the given choices directly."
+
+
+def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
+    """The items; group: the task."""
+
+    def item(row: Mapping[str, Any], n: int) -> Item:
+        options = choice.lettered(row["options"])
+        example = Example(
+            uid=str(row["idx"]),
+            question="\n".join((row["question"], *options, INSTRUCTION)).replace("<image>", ""),
+            answer=row["answer"],
+            problem_type="multiple choice",
+            media=tuple(picture(value, cache) for value in row["image_list"]),
+            options=options,
+        )
+        return Item(example, group=row["task"])
+
+    return Items(rows(path, "test", expected=EXPECTED, columns=COLUMNS), item)
+
+
+def judge(item: Item, response: str, strict: bool = True) -> Judged:
+    """1 for the gold letter, else 0. strict: only "B", "b" or "B. ..." counts, as in lmms-eval; else prose is read."""
+    if not strict:
+        return choice.judge(item, response)
+    text = choice.final(response)
+    opened = re.match(r"[A-Z](?=\.)", text)
+    named = opened[0] if opened else text
+    return Judged(named, float(named.upper() == item.example.answer.strip().upper()))

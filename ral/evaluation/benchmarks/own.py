@@ -1,0 +1,99 @@
+"""Data in this project's own format as benchmarks: `visual_search`, and Video-R1's evaluation files."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from ral.data.bad import Checked
+from ral.data.sources import read_file
+from ral.evaluation.benchmarks.items import Item, Judged
+from ral.rewards.accuracy import accuracy, check_gold
+from ral.rewards.answers import extract_answer
+from ral.types import Example, UserError
+from ral.worlds import visual_search as made
+
+VIDEO_R1 = "eval_*.json"
+usable = Checked(check_gold)
+
+
+class OwnItems(Sequence[Item]):
+    """The examples of one or more files, one after another. parts: {name: examples}; by_file: groups are these names.
+
+    An item whose entry cannot be used, or whose gold answer the rules cannot read, raises BadSample when asked for.
+    """
+
+    def __init__(self, parts: Mapping[str, Sequence[Example]], by_file: bool = False) -> None:
+        self.parts, self.by_file = parts, by_file
+        self.ends = list(accumulate(len(part) for part in parts.values()))
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Item]: ...
+    def __getitem__(self, at: int | slice) -> Item | list[Item]:
+        if isinstance(at, slice):
+            return [self[n] for n in range(len(self))[at]]
+        at = range(len(self))[at]
+        number = bisect_right(self.ends, at)
+        name, part = list(self.parts.items())[number]
+        example = part[at - self.ends[number] + len(part)]
+        usable(example)
+        return Item(example, group=name if self.by_file else example.problem_type)
+
+
+def visual_search(
+    path: str | Path,
+    *,
+    split: str,
+    sizes: Mapping[str, int],
+    seed: int,
+    grid: int,
+    clip_grid: int,
+    frames: int,
+    distractors: int,
+    clip_share: float,
+    free_form_share: float,
+) -> OwnItems:
+    """A split of the default data below `path`, made first if need be (`ral.worlds.visual_search.source`)."""
+    examples = made.source(
+        split,
+        root=path,
+        sizes=sizes,
+        seed=seed,
+        grid=grid,
+        clip_grid=clip_grid,
+        frames=frames,
+        distractors=distractors,
+        clip_share=clip_share,
+        free_form_share=free_form_share,
+    )
+    return OwnItems({"visual_search": examples})
+
+
+def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
+    """Video-R1's evaluation files: one, or all `eval_*.json` of a folder. Groups are their names less "eval_"."""
+    path = Path(path).expanduser()
+    files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))
+    if not files:
+        expected = "Video-R1's eval_mvbench.json, eval_tempcompass.json, ..., with the media below it or media_root"
+        raise UserError(f"{path}: no {VIDEO_R1}; expected {expected}; write benchmark.path=<that folder, or one file>")
+    root = None if media_root is None else Path(media_root).expanduser()
+    return OwnItems({f.stem.removeprefix("eval_"): read_file(f, media_root=root) for f in files}, by_file=True)
+
+
+def judge(item: Item, response: str) -> Judged:
+    """The reward's accuracy of the answer block, rules "fixed"."""
+    return Judged(extract_answer(response) or "", accuracy(item.example, response))
+
+
+def bare_words(example: Example) -> Example:
+    """An example whose question holds its options, a line each."""
+    return replace(example, question="\n".join((example.question, *example.options)), options=())

@@ -1,0 +1,108 @@
+"""items.jsonl: one line an item, written as answers come, so that an interrupted evaluation goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ral.evaluation.benchmarks.items import Record
+from ral.types import UserError
+
+SCORER_VERSION = 2  # raise when the same responses get other scores
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A line of items.jsonl.
+
+    index: position in the benchmark, from 0. prompt: as the model reads it. answer: what was extracted of the response.
+    gold: the gold answer, or all of them. seconds: this item's share of its batch. finished: False where the length
+    limit cut the response. error: why there is no response; the item then scores 0. facts: what the summary reads.
+    """
+
+    index: int
+    uid: str
+    group: str
+    prompt: str
+    response: str
+    answer: str
+    gold: str | list[str]
+    score: float
+    seconds: float
+    finished: bool
+    error: str | None
+    facts: Mapping[str, Any]
+
+    def record(self) -> Record:
+        """What a summary sees."""
+        return Record(self.uid, self.group, self.score, self.facts)
+
+
+NAMES = [f.name for f in fields(Answered)]
+
+
+def read(path: Path) -> list[Answered]:
+    """The items answered so far, by index. A torn last line is left out, and so are items with an error: tried again.
+
+    UserError for a file that is none of ours.
+    """
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    found: dict[int, Answered] = {}
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last line break was cut while written
+        try:
+            answered = Answered(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{path}: line {number} is no item of an evaluation; write another output=<folder>"
+            ) from error
+        if answered.error is None:
+            found[answered.index] = answered
+    return [found[index] for index in sorted(found)]
+
+
+def rewrite(path: Path, items: Iterable[Answered]) -> None:
+    """The file with these items alone."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text("".join(map(_line, items)), encoding="utf-8")
+    draft.replace(path)
+
+
+def append(path: Path, items: Iterable[Answered]) -> None:
+    """Add items, on disk when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(map(_line, items))
+
+
+def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
+    """{group: {accuracy, n}}, groups in alphabetical order."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for item in items:
+        groups[item.group].append(item.score)
+    return {name: {"accuracy": sum(s) / len(s), "n": len(s)} for name, s in sorted(groups.items())}
+
+
+def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write the settings of an evaluation; UserError where the file holds others (`versions` may differ)."""
+    settings = json.loads(json.dumps(settings))
+    if path.exists():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            there = None
+        if not isinstance(there, dict):
+            raise UserError(f"{path}: not the settings of an evaluation; write another output=<folder>")
+        for key in sorted((there.keys() | settings.keys()) - {"versions"}):
+            if there.get(key) != settings.get(key):
+                differs = f"{key}={there.get(key)}, and now it is {settings.get(key)}"
+                write = "write the same settings to go on with it, or another output=<folder>"
+                raise UserError(f"{path.parent}: holds an evaluation with {differs}; {write}")
+        return
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _line(item: Answered) -> str:
+    return json.dumps(asdict(item), ensure_ascii=False) + "\n"

@@ -1,0 +1,41 @@
+"""V* (Wu and Xie 2023, arXiv 2312.14135): 191 questions about small details of large pictures.
+
+Dataset lmms-lab-encoder/vstar-bench. Its column `text` holds question and options in one, "... (A) red (B) blue";
+they are set line by line, "A. red", as lmms-eval 0.7 does. An instruction that `text` ends with is not said twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ral.evaluation.benchmarks.choice import lettered
+from ral.evaluation.benchmarks.folder import CACHE, Items, picture, rows
+from ral.evaluation.benchmarks.items import Item
+from ral.types import Example
+
+EXPECTED = "lmms-lab-encoder/vstar-bench: data/test-00000-of-00001.parquet"
+COLUMNS = ("image", "text", "category", "label", "question_id")
+INSTRUCTION = "Answer with the option's letter from the given choices directly."
+
+
+def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
+    """The 191 items; group: direct_attributes or relative_position."""
+
+    def item(row: Mapping[str, Any], n: int) -> Item:
+        text = row["text"].strip().removesuffix(INSTRUCTION)
+        question, *rest = (part.strip() for part in re.split(r"\(([A-D])\)", text))
+        options = lettered(rest[1::2])
+        example = Example(
+            uid=f"{row['category']}/{row['question_id']}/{n}",
+            question="\n".join((question, *options, INSTRUCTION)),
+            answer=row["label"],
+            problem_type="multiple choice",
+            media=(picture(row["image"], cache),),
+            options=options,
+        )
+        return Item(example, group=row["category"])
+
+    return Items(rows(path, "test", expected=EXPECTED, columns=COLUMNS), item)

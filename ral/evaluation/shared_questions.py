@@ -1,0 +1,114 @@
+"""Questions on the same picture or clip, answered from one prefill of what their prompts have in common.
+
+A prompt is a head (the turn's beginning, the media, whatever words follow in all questions on them) and a tail. Heads
+go through the vision tower and the prefill once, all tails through one more pass over the heads' cache; what follows
+them is sampled. The answers are those of questions asked one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+import torch
+
+from ral.data.marks import marks_in, user_texts
+from ral.models.mllm import MLLM, Openings
+from ral.models.processor import Processor, left_pad
+from ral.rollout.native import PolicySampler, length_buckets
+from ral.types import Example, Pixels, PromptBatch
+
+PLACES = 2.0
+"""Heads are decoded together while this many places for each question, or fewer, hold them: the rest is filler."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """B' heads, and of each its questions: positions in the order asked, and the tail's ids. texts: whole prompts."""
+
+    heads: PromptBatch
+    places: tuple[tuple[int, ...], ...]
+    tails: tuple[tuple[tuple[int, ...], ...], ...]
+    uids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+def share(
+    processor: Processor,
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    media: Sequence[Sequence[Pixels]],
+    join: bool = True,
+) -> Shared:
+    """Prompts of examples, those on the same files in front joined, unless join=False. texts: of the user's turns."""
+    groups: dict[object, list[int]] = {}
+    for n, example in enumerate(examples):
+        in_front = join and not marks_in(user_texts(example, texts[n]))
+        groups.setdefault((example.media, example.turns) if in_front and example.media else n, []).append(n)
+    first = [places[0] for places in groups.values()]
+    batch = processor.batch([examples[n] for n in first], [texts[n] for n in first], [media[n] for n in first])
+    heads, tails, rendered = [], [], [""] * len(texts)
+    for places, grids in zip(groups.values(), batch.grids, strict=True):
+        made = [processor.prompt(examples[n], texts[n], media[n], grids) for n in places]
+        rows = [ids for _, ids in made]
+        length = common(rows)
+        heads.append(rows[0][:length])
+        tails.append(tuple(tuple(ids[length:]) for ids in rows))
+        for n, (text, _) in zip(places, made, strict=True):
+            rendered[n] = text
+    ids, valid = left_pad(heads, processor.pad_id)
+    joint = replace(batch, token_ids=ids, valid=valid, visual=processor.visual(ids, valid))
+    assert int(joint.visual.sum()) == int(batch.visual.sum()), "a question stands before its picture or clip"
+    uids = tuple(example.uid for example in examples)
+    return Shared(joint, tuple(map(tuple, groups.values())), tuple(tails), uids, tuple(rendered))
+
+
+def common(rows: Sequence[Sequence[int]]) -> int:
+    """How many ids all rows begin with."""
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
+
+
+def buckets(shared: Shared) -> list[list[int]]:
+    """Heads that are decoded together: of similar length, and with few places left empty."""
+    lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
+    found: list[list[int]] = []
+    for bucket in length_buckets(lengths):
+        parts: list[list[int]] = [[]]
+        for n in sorted(bucket, key=lambda n: -counts[n]):
+            part = [*parts[-1], n]
+            if len(part) * counts[part[0]] > PLACES * sum(counts[m] for m in part):
+                parts.append([n])
+            else:
+                parts[-1] = part
+        found += parts
+    return found
+
+
+def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
+    """Of some heads, the tails as given tokens, with fillers up to the largest number of questions."""
+    group = max(map(len, tails))
+    rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
+    asked = [n < len(questions) for questions in tails for n in range(group)]
+    longest = max(1, *map(len, rows))
+    ids = torch.tensor([[*row, *(pad,) * (longest - len(row))] for row in rows])
+    return Openings(ids, torch.tensor([len(row) for row in rows]), torch.tensor(asked))
+
+
+@torch.no_grad()
+def respond(sampler: PolicySampler, policy: MLLM, shared: Shared, seed: int) -> list[tuple[str, bool]]:
+    """Response and whether it is finished of every question, in the order asked; the sampler's group size is 1."""
+    prepared, processor = policy("prepare", shared.heads), policy.processor
+    numbers = sampler.numbers(shared.uids, 1, seed)
+    answers: list[tuple[str, bool]] = [("", False)] * len(shared.texts)
+    for bucket in buckets(shared):
+        given = openings([shared.tails[n] for n in bucket], processor.pad_id)
+        places = torch.full(given.lengths.shape, -1)
+        places[given.asked] = torch.tensor([place for n in bucket for place in shared.places[n]])
+        own = None if numbers is None else numbers[places]
+        drawn = sampler.generate(policy, prepared.take(bucket), own, given)
+        for row, place in enumerate(places.tolist()):
+            if place >= 0:
+                text = processor.decode(drawn.ids[row][drawn.mask[row]].tolist())
+                answers[place] = text, bool(drawn.finished[row])
+    return answers

@@ -1,0 +1,1 @@
+"""From a rollout to an update: experience, gradients, metrics. Imports no Lightning."""

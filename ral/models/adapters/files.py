@@ -1,0 +1,144 @@
+"""Adapters from a folder of peft's format, to go on training: this project's own adapter/, or one that peft wrote."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ral.files.pretrained import RESUME, check_adapter, find
+from ral.models.adapters.lora import NAME, Adapters, add_adapters
+from ral.models.loading import finite, listed, some
+from ral.models.mllm import MLLM
+from ral.types import UserError
+
+log = logging.getLogger(__name__)
+
+SIDES = (".lora_A.weight", ".lora_B.weight")
+REFUSED = {
+    "use_dora": "DoRA",
+    "modules_to_save": "whole modules",
+    "rank_pattern": "a rank for each layer",
+    "alpha_pattern": "an alpha for each layer",
+    "lora_bias": "biases",
+    "layer_replication": "repeated layers",
+    "trainable_token_indices": "tokens",
+    "target_parameters": "parameters beside linear layers",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "block-diagonal LoRA",
+    "fan_in_fan_out": "transposed layers",
+}
+"""Fields of adapter_config.json that change what the factors mean, and what they stand for."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Adapters with their factors: weights by the name of the layer inside the decoder, ending in one of SIDES."""
+
+    adapters: Adapters
+    weights: Mapping[str, Tensor]
+    source: str
+
+    def put(self, model: MLLM) -> None:
+        """Add the adapters to the model's decoder, with these factors. UserError where their shapes do not fit."""
+        add_adapters(model, self.adapters)
+        decoder: nn.Module = model.network.model.language_model
+        parameters = dict(decoder.named_parameters())
+        for name, value in self.weights.items():
+            own = parameters[name.replace(".weight", f".{NAME}.weight")]
+            if own.shape != value.shape:
+                raise UserError(
+                    f"{RESUME}={self.source}: {name} has {tuple(value.shape)}, and this model's layer wants "
+                    f"{tuple(own.shape)}: it is an adapter of a model of another size"
+                )
+            with torch.no_grad():
+                own.copy_(value)
+
+
+def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
+    """The adapters of a folder, for this model. rank: that of lora.rank, which has to agree; 0 for any.
+
+    UserError names the field or tensor that does not fit. A base of another name is said, not refused.
+    """
+    facts, file = check_adapter(folder)
+    check_facts(facts, folder, rank)
+    found = relative(read_weights(file, folder), folder)
+    layers = sorted({name.removesuffix(side) for name in found for side in SIDES if name.endswith(side)})
+    lacking = [f"{layer}{side}" for layer in layers for side in SIDES if f"{layer}{side}" not in found]
+    if lacking or not layers:
+        raise UserError(f"{RESUME}={folder}: {file.name} lacks {listed(lacking) or 'all factors'}; save it again")
+    targets = names_of(layers, model, folder)
+    scale = math.sqrt(facts["r"]) if facts.get("use_rslora") else 1.0  # alpha / sqrt(rank) in place of alpha / rank
+    say_base(str(facts.get("base_model_name_or_path")), model.processor.name, folder)
+    return Resumed(Adapters(int(facts["r"]), float(facts["lora_alpha"]) * scale, targets), found, folder)
+
+
+def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
+    """UserError unless adapter_config.json is of plain LoRA, of this rank."""
+    named = f"{RESUME}={folder}: adapter_config.json"
+    if facts.get("peft_type") != "LORA":
+        raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA can be continued")
+    if not isinstance(facts.get("r"), int) or not isinstance(facts.get("lora_alpha"), int | float):
+        raise UserError(f"{named} has no numbers r and lora_alpha; save it again")
+    if rank and rank != facts["r"]:
+        raise UserError(f"lora.rank={rank}, and {named} says r={facts['r']}: write lora.rank={facts['r']}, or leave it")
+    odd = [what for field, what in REFUSED.items() if facts.get(field)]
+    odd += ["biases"] if facts.get("bias", "none") != "none" else []
+    if odd:
+        raise UserError(
+            f"{named} asks for {', '.join(odd)}, which this project does not train; merge it into its model"
+        )
+
+
+def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
+    """The factors in fp32. UserError where they cannot be read or are not finite."""
+    try:
+        raw = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
+        weights = {name: value.float() for name, value in raw.items()}
+    except (OSError, RuntimeError, EOFError, ValueError, AttributeError, UnpicklingError, SafetensorError) as error:
+        raise UserError(f"{RESUME}={folder}: {file.name} cannot be read ({error}); save it again") from error
+    bad = [name for name, value in weights.items() if not finite(value)]
+    if bad:
+        raise UserError(f"{RESUME}={folder}: {some(len(bad), 'factor')} with NaN or infinity: {listed(bad)}")
+    return weights
+
+
+def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
+    """The factors by their names inside the decoder, whatever the release of Transformers put before `layers.`."""
+    others = [n for n in weights if not n.endswith(SIDES) or ".layers." not in n or "visual." in n or "vision" in n]
+    if others:
+        raise UserError(
+            f"{RESUME}={folder}: it adapts more than the decoder's linear layers ({listed(sorted(others))}), and only "
+            "these are trained here; merge it into its model"
+        )
+    return {"layers." + name.partition(".layers.")[2]: value for name, value in weights.items()}
+
+
+def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ...]:
+    """Targets that mean these layers: last names where all layers of those names are meant, else whole names."""
+    decoder: nn.Module = model.network.model.language_model
+    linear = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
+    unknown = sorted(set(layers) - set(linear))
+    if unknown:
+        raise UserError(
+            f"{RESUME}={folder}: the model's decoder has no {listed(unknown)}: it is an adapter of another model"
+        )
+    short = sorted({name.rpartition(".")[2] for name in layers})
+    alike = {name for name in linear if name.rpartition(".")[2] in short}
+    return tuple(short) if alike == set(layers) else tuple(sorted(layers))
+
+
+def say_base(base: str, ours: str, folder: str) -> None:
+    """Warn where the adapter was trained on a base of another name: it may be the same weights elsewhere, or not."""
+    same = Path(find(base)).absolute() == Path(find(ours)).absolute() or Path(base).name == Path(ours).name
+    if not same:
+        log.warning("%s=%s is an adapter of %s, and goes on with %s in its place", RESUME, folder, base, ours)

@@ -1,0 +1,1 @@
+"""How the decoder attends: shared prompts, kernels, capture."""

@@ -1,0 +1,300 @@
+"""results.md of `scripts/reproduce.py`, and the block of docs/results.md that it replaces."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ral.errors import UserError
+from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
+from ral.study.facts import (
+    all_runs,
+    commits,
+    data_of,
+    grounded_share,
+    question_counts,
+)
+from ral.study.plan import MAIN
+from ral.study.results import (
+    GROUNDING,
+    LAYER,
+    TYPE,
+    RowResult,
+    Run,
+    TableResult,
+    by_type,
+    metric_names,
+    values,
+)
+from ral.study.statistics import Interval, interval
+from ral.study.words import attainable, machine_text, number, p_value, percent, short, table
+
+BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
+RULE = (
+    "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
+    "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
+    f"{ALPHA} after Holm's correction over the comparisons whose p decides a claim. Contradicted: the interval lies "
+    "below 0, and p likewise. Inconclusive: everything else. A claim with several deciding comparisons is supported "
+    "if all are, contradicted if one is. The comparisons of the correction are the same whatever the runs say; one "
+    "with too few runs counts as p = 1.\n\n"
+    "Claim (b) has no p, and no part in the correction. It is about the types of question where GRPO is below the "
+    "shipped model with its 95% interval wholly below 0. Supported: in each of them the lower end of RAL less the "
+    f"shipped model lies above -{100 * MARGIN:.0f} points. Contradicted: in one of them the whole interval lies below "
+    "0. Without such a type the claim does not apply.\n\n"
+    "Intervals are over seeds: they say nothing about other questions, data or models."
+)
+GROUNDED = (
+    "Grounding is over questions answered with an answer block alone; `questions grounded` is their share of all "
+    "questions, where the runs' records tell.\n"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page shows. figures: {name: path in the page}; problems: lines on what is missing.
+
+    environment: of the analysis. choice: how the difficulty was chosen.
+    """
+
+    results: Sequence[TableResult]
+    claims: Sequence[Claim]
+    environment: Mapping[str, str]
+    base: Run | None
+    figures: Mapping[str, str]
+    resolution: Mapping[str, Resolution] = field(default_factory=dict)
+    problems: Sequence[str] = ()
+    choice: str = ""
+
+
+def write(page: Page) -> str:
+    """The whole text, headings of the third level."""
+    results = {result.table.name: result for result in page.results}
+    parts = [heading(page), claims_part(page.claims)]
+    if MAIN in results:
+        parts.append(main_part(results[MAIN], page.figures))
+    parts += [resolution_part(page)] if any(page.resolution.values()) else []
+    parts += [other_part(result, page.figures) for name, result in results.items() if name != MAIN]
+    parts += [commands_part(page.results), problems_part(page)]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(part for part in parts if part))
+
+
+def heading(page: Page) -> str:
+    """What it was made with."""
+    runs = all_runs(page.results)
+    hours = sum(run.seconds for run in runs) / 3600
+    made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
+    steps = max((max(run.evaluations) for run in runs), default=0)
+    data, asked = (data_of(runs[0]), sum(question_counts(runs[0]).values())) if runs else ("no data", 0)
+    choice = f"**Difficulty.** {page.choice.strip()}\n\n" if page.choice else ""
+    return (
+        f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
+        f"made on ({data}): {steps} steps, then {asked} held-out questions, answered greedily. "
+        f"{hours:.1f} hours of one core. {machine_text(runs, page.environment)} Commit: {made}. "
+        "`make reproduce` makes this text and its figures again; `python scripts/reproduce.py --help` says how to make "
+        f"a part.\n\n{choice}"
+        "A model 7,000 times as small as the paper's, on made data: the verdicts are about this scale, and "
+        "say nothing of the paper's own runs.\n"
+    )
+
+
+def claims_part(claims: Sequence[Claim]) -> str:
+    """Verdicts, then the numbers behind them."""
+    if not claims:
+        return ""
+    verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
+    rows = [claim_row(c.letter, k) for c in claims for k in c.comparisons]
+    numbers = table(["", "difference", "runs", "points (95% interval)", "p", "p (Holm)"], rows)
+    notes = "".join(f"\n({c.letter}) {c.note}\n" for c in claims if c.note)
+    return f"### Claims\n\n{verdicts}\n{RULE}\n\n{numbers}\n{attainable(family(claims))}{notes}"
+
+
+def claim_row(letter: str, shown: Comparison) -> list[str]:
+    """One comparison. Those that do not decide by p have no corrected one."""
+    found = shown.found
+    if found is None:
+        return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
+    last = p_value(found.corrected) if shown.tested else "by interval" if shown.decides else "shown only"
+    p = "-" if shown.margin is not None else p_value(found.p)
+    return [f"({letter})", shown.name, str(found.mean.n), percent(found.mean, "+", digits=2), p, last]
+
+
+def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
+    """Accuracy, by type, grounding."""
+    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
+    parts += [shown(figures, "curves", "finals")]
+    parts += [
+        "\nAccuracy by type of question and, once more, by medium, percent:\n",
+        types_table(result),
+        shown(figures, "types"),
+    ]
+    parts += ["\nGrounding by decoder layer (0 is the first), percent of the answer tokens' attention on the medium:\n"]
+    layers = {metric: metric.removeprefix(LAYER) for metric in metric_names(result, LAYER)}
+    parts += [by_metric(result, layers), shown(figures, "layers")]
+    return "\n".join(part for part in parts if part)
+
+
+def accuracy_table(result: TableResult) -> str:
+    """Rows with mean, difference to the baseline and to the shipped model."""
+    against = sorted({row.row.baseline for row in result.full if row.row.baseline})
+    name = f"less {against[0]}" if len(against) == 1 else "less its baseline"
+    head = [
+        "",
+        "runs",
+        "accuracy, % (95% interval)",
+        name,
+        "p",
+        "p (Holm)",
+        "less base",
+        "grounding, %",
+        "questions grounded, %",
+        "KL, nats",
+        "s a run",
+    ]
+    return table(head, [accuracy_row(row, len(against) > 1) for row in result.full])
+
+
+def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
+    """One row of a table."""
+    pair, runs = row.paired, list(row.runs.values())
+    grounding, kl = list(values(row.runs, GROUNDING).values()), [r.kl for r in runs if not math.isnan(r.kl)]
+    less = percent(pair.mean, "+") if pair else "-"
+    return [
+        row.row.label,
+        str(len(runs)) + (f" of {row.asked}" if len(runs) < row.asked else ""),
+        percent(row.mean),
+        f"{less} ({row.row.baseline})" if pair and name_baseline else less,
+        p_value(pair.p) if pair else "-",
+        p_value(pair.corrected) if pair else "-",
+        percent(row.to_base.mean, "+") if row.to_base else "-",
+        number(100 * sum(grounding) / len(grounding)) if grounding else "-",
+        share_text(row),
+        number(sum(kl) / len(kl), digits=3) if kl else "-",
+        number(sum(r.seconds for r in runs) / len(runs), digits=0),
+    ]
+
+
+def share_text(row: RowResult) -> str:
+    """The share of questions that the row's grounding is of."""
+    share = grounded_share(row.runs.values())
+    return "not known" if share is None else number(100 * share)
+
+
+def types_table(result: TableResult) -> str:
+    """A column for each type of question, with how many there are, and for each medium."""
+    names = by_type(result)
+    counts = question_counts(next(iter(result.full[0].runs.values()))) if names else {}
+    kinds = {metric: metric.removeprefix(TYPE) for metric in names}
+    return by_metric(
+        result, {m: name + (f" (n={counts[kinds[m]]})" if kinds[m] in counts else "") for m, name in names.items()}
+    )
+
+
+def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
+    """A column for each metric, {metric: head}: means over runs with intervals."""
+    rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in names)] for row in result.full]
+    return table(["", *names.values()], rows) if names else ""
+
+
+def _mean(row: RowResult, metric: str) -> Interval | None:
+    found = list(values(row.runs, metric).values())
+    return interval(found) if found else None
+
+
+def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
+    """An ablation, or a table that a claim rests on."""
+    parts = [f"### {result.table.title}\n", standing(result), accuracy_table(result), attainable_of(result)]
+    names = (f"{result.table.name}_kl", f"{result.table.name}_lead")
+    return "\n".join(part for part in [*parts, shown(figures, *names)] if part)
+
+
+def standing(result: TableResult) -> str:
+    """What a table other than `main` is good for."""
+    if result.table.axis:
+        return "A claim rests on its first and last rows; the rows between are indicative.\n"
+    counts = sorted({len(row.runs) for row in result.full}) or [0]
+    runs = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"Indicative, runs a row: {runs}; no claim rests on it.\n"
+
+
+def attainable_of(result: TableResult) -> str:
+    """What p a table's comparisons with baselines can reach."""
+    return attainable([row.paired for row in result.rows if row.paired is not None])
+
+
+def resolution_part(page: Page) -> str:
+    """Accuracy of GRPO and RAL at few and many tokens and frames."""
+    text = "### Resolution and frames\n\nPercent of the same questions; mean over runs with 95% interval.\n"
+    for axis, found in page.resolution.items():
+        at = sorted({value for runs in found.values() for own in runs.values() for value in own})
+        rows = [
+            [row, *(percent(_at([own[value] for own in runs.values() if value in own])) for value in at)]
+            for row, runs in found.items()
+        ]
+        text += "\n" + table([axis, *map(str, at)], rows) if at else ""
+    return text + shown(page.figures, "resolution")
+
+
+def _at(found: Sequence[float]) -> Interval | None:
+    return interval(found) if found else None
+
+
+def shown(figures: Mapping[str, str], *names: str) -> str:
+    """The named figures that exist."""
+    titles = {
+        "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, baseline dashed",
+        "finals": "Accuracy of each run at the end, mean and 95% interval",
+        "types": "Accuracy by type of question",
+        "layers": "Grounding by decoder layer against accuracy, a dot a run",
+        "resolution": "RAL less GRPO over visual tokens and frames",
+    }
+    kinds = {
+        "kl": "Accuracy against KL to the shipped model",
+        "lead": "RAL less GRPO, runs of their own at each number",
+    }
+    found = [
+        f"![{titles.get(name) or kinds[name.rpartition('_')[2]]}]({figures[name]})" for name in names if name in figures
+    ]
+    return "\n" + "\n\n".join(found) + "\n" if found else ""
+
+
+def commands_part(results: Sequence[TableResult]) -> str:
+    """A command for each row, once."""
+    lines = {row.row.overrides: next(iter(row.runs.values())).command for result in results for row in result.full}
+    if not lines:
+        return ""
+    listed = "\n".join(lines.values())
+    return f"### Commands\n\nThe first run of each row; the others differ in `seed`.\n\n```bash\n{listed}\n```\n"
+
+
+def problems_part(page: Page) -> str:
+    """What is missing, and runs of other commits."""
+    lines = [*page.problems, *commit_lines(page)]
+    lines += [
+        f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
+        for result in page.results
+        for row in result.rows
+        if len(row.runs) < row.asked
+    ]
+    return "### Left out or uneven\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def commit_lines(page: Page) -> list[str]:
+    """Where the runs' commits differ from that of the analysis, or from each other."""
+    made, here = commits(page.results), page.environment.get("commit", "unknown")
+    others = sum(len(commands) for commit, commands in made.items() if commit != here)
+    lines = [f"{others} runs were made at another commit than this analysis, {short(here)}"] if others else []
+    for commit, commands in list(made.items())[1:]:
+        other = f"{len(commands)} runs were made at commit {short(commit)}, not at that of most"
+        lines.append(f"{other}; the first: `{commands[0]}`")
+    return lines
+
+
+def replace_block(text: str, new: str) -> str:
+    """A page with what stands between the two marks replaced. UserError where they are not there, in this order."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(f"docs/results.md: has no {BEGIN} followed by {END}")
+    return f"{before}{BEGIN}\n\n{new.strip()}\n\n{END}{after}"

@@ -1,0 +1,268 @@
+"""Statistics of `scripts/reproduce.py`: runs read from their folders, rows with intervals, paired differences.
+
+All metrics are in their own unit here (accuracies 0 to 1); pages and figures multiply. Seeds pair runs.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ral.study.plan import DONE, Row, Table, command_line, is_done, metrics, run_folder, seeds_of
+from ral.study.statistics import Interval, holm, interval, sign_flip_p
+
+ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
+TYPE = f"{ACCURACY}_"
+MEDIA = ("image", "video", "text")
+"""What accuracies are of beside the types of question; a question counts in its type and in its medium."""
+ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video"}
+"""The accuracy that a table's axis is about."""
+LAYER = "eval/grounding_layer_"
+BASE = ("experiment=base",)
+"""Overrides of the shipped model's row."""
+KL_STEPS = 5
+"""Last steps over which the KL to the reference is averaged."""
+LEAST_PAIRS = 2
+"""Pairs of runs below which nothing is tested."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One done cell: its evaluations {step: {metric: value}}, the last ones' KL in nats (NaN for none), its marker.
+
+    command: makes a run with the same numbers, in a folder of its own.
+    """
+
+    seed: int
+    folder: Path
+    evaluations: Mapping[int, Mapping[str, float]]
+    kl: float
+    seconds: float
+    commit: str
+    command: str
+
+    @property
+    def last(self) -> Mapping[str, float]:
+        """The last evaluation."""
+        return self.evaluations[max(self.evaluations)]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Differences to something, by seed: mean with interval, sign-flip p, and p after Holm's correction (or NaN)."""
+
+    values: Mapping[int, float]
+    mean: Interval
+    p: float
+    corrected: float = math.nan
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row's done runs by seed. paired: to its baseline; to_base: to the shipped model. None where not to be had."""
+
+    row: Row
+    runs: Mapping[int, Run]
+    asked: int
+    mean: Interval | None
+    paired: Compared | None = None
+    to_base: Compared | None = None
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """A table with all its rows, those without a run too."""
+
+    table: Table
+    rows: tuple[RowResult, ...]
+
+    def row(self, label: str) -> RowResult | None:
+        """The row of a label, if it has a run."""
+        return next((r for r in self.rows if r.row.label == label and r.runs), None)
+
+    @property
+    def full(self) -> list[RowResult]:
+        """The rows that have a run."""
+        return [row for row in self.rows if row.runs]
+
+
+def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
+    """A done cell; its command puts the run where it likes."""
+    lines = metrics(folder)
+    evaluations = {int(line["step"]): line for line in lines if ACCURACY in line}
+    kls = [float(line[KL]) for line in lines if KL in line][-KL_STEPS:]
+    facts = json.loads((folder / DONE).read_text())
+    kl = sum(kls) / len(kls) if kls else math.nan
+    return Run(seed, folder, evaluations, kl, facts["seconds"], facts["commit"], command_line(overrides, seed))
+
+
+def read_row(row: Row, seeds: Sequence[int], output: Path, experiments: Path) -> dict[int, Run]:
+    """The row's done runs by seed."""
+    folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
+    done = {seed: folder for seed, folder in folders.items() if is_done(folder, row.overrides, experiments)}
+    return {seed: read_run(folder, row.overrides, seed) for seed, folder in done.items()}
+
+
+def done_seeds(row: Row, output: Path, experiments: Path) -> set[int]:
+    """The seeds of all done runs of a row in the folder, whatever is asked for."""
+    folders = run_folder(output, row.overrides, 0).parent.glob("seed_*")
+    found = {folder: folder.name.removeprefix("seed_") for folder in folders}
+    return {int(seed) for at, seed in found.items() if seed.isdecimal() and is_done(at, row.overrides, experiments)}
+
+
+def all_seeds(table: Table, asked: Sequence[int] | None, output: Path, experiments: Path) -> tuple[int, ...]:
+    """The table's own seeds, those asked for, and those of which every row that has runs has one."""
+    each = [done for row in table.rows if row.own_seeds is None and (done := done_seeds(row, output, experiments))]
+    return tuple(sorted({*range(table.seeds), *(asked or ()), *(set.intersection(*each) if each else ())}))
+
+
+def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
+    """The last evaluation's metric by seed, where a run has it."""
+    return {seed: float(run.last[metric]) for seed, run in runs.items() if metric in run.last}
+
+
+def paired(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
+    """one - other over common seeds."""
+    return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
+
+
+def less(one: Mapping[int, float], constant: float) -> dict[int, float]:
+    """one - constant."""
+    return {seed: value - constant for seed, value in one.items()}
+
+
+def compared(differences: Mapping[int, float]) -> Compared | None:
+    """Differences with interval and p; None for fewer than LEAST_PAIRS."""
+    found = list(differences.values())
+    if len(found) < LEAST_PAIRS:
+        return None
+    return Compared(dict(differences), interval(found), sign_flip_p(found))
+
+
+def with_holm(found: Sequence[Compared | None], family: int = 0) -> list[Compared | None]:
+    """The same with Holm's correction over those that exist, or over `family`, whose others count as p = 1."""
+    tested = [c.p for c in found if c is not None]
+    corrected = iter(holm([*tested, *[1.0] * (family - len(tested))]))
+    return [None if c is None else Compared(c.values, c.mean, c.p, next(corrected)) for c in found]
+
+
+def base_run(output: Path, experiments: Path) -> Run | None:
+    """The shipped model's run; it has no randomness, so one stands for all."""
+    folder = run_folder(output, BASE, 0)
+    return read_run(folder, BASE, 0) if is_done(folder, BASE, experiments) else None
+
+
+def analyse(
+    table: Table, asked: Sequence[int] | None, output: Path, experiments: Path, base: Run | None
+) -> TableResult:
+    """The rows of a table from what is done below `output`; Holm over the table's comparisons with baselines.
+
+    experiments: folder of the yamls of experiments, which say whether a run is done.
+    """
+    seeds = {row.label: row.seeds(seeds_of(table, asked)) for row in table.rows}
+    runs = {row.label: read_row(row, seeds[row.label], output, experiments) for row in table.rows}
+    pairs = with_holm([_to_baseline(row, runs) for row in table.rows])
+    rows = []
+    for row, pair in zip(table.rows, pairs, strict=True):
+        own = values(runs[row.label])
+        mean = interval(list(own.values())) if own else None
+        to_base = None if base is None or row.own_data else compared(less(own, base.last[ACCURACY]))
+        rows.append(RowResult(row, runs[row.label], len(seeds[row.label]), mean, pair, to_base))
+    return TableResult(table, tuple(rows))
+
+
+def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | None:
+    if row.baseline is None or row.baseline not in runs:
+        return None
+    return compared(paired(values(runs[row.label]), values(runs[row.baseline])))
+
+
+@dataclass(frozen=True)
+class Along:
+    """Accuracies of a table with an axis, {method: {seed: {value: accuracy}}}, on the questions that the axis is about.
+
+    ends: the smallest and the largest value of all rows, with runs or without.
+    """
+
+    table: str
+    found: Mapping[str, Mapping[int, Mapping[int, float]]]
+    ends: tuple[int, int]
+
+
+def along(result: TableResult) -> Along:
+    """What a table with an axis says."""
+    accuracies: dict[str, dict[int, dict[int, float]]] = {}
+    places = {row.row.label: row.row.place for row in result.rows}
+    for row in result.full:
+        method, value = places[row.row.label]
+        for seed, accuracy in values(row.runs, ASKED[result.table.axis]).items():
+            accuracies.setdefault(method, {}).setdefault(seed, {})[value] = accuracy
+    at = [value for _, value in places.values()]
+    return Along(result.table.name, accuracies, (min(at), max(at)))
+
+
+def metric_names(found: TableResult, prefix: str) -> list[str]:
+    """The metrics of last evaluations that begin with a prefix, sorted."""
+    return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
+
+
+def by_type(found: TableResult) -> dict[str, str]:
+    """{metric: what it is of} of accuracies by type of question, then by medium."""
+    names = {metric: metric.removeprefix(TYPE) for metric in metric_names(found, TYPE)}
+    ordered = sorted(names, key=lambda metric: (names[metric] in MEDIA, metric))
+    return {m: f"on {names[m]}" if names[m] in MEDIA else names[m].replace("_", " ") for m in ordered}
+
+
+def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:
+    """results.json's tables; NaN becomes null."""
+    return [
+        {
+            "name": result.table.name,
+            "title": result.table.title,
+            "rows": [_row_facts(row) for row in result.rows],
+        }
+        for result in results
+    ]
+
+
+def _row_facts(row: RowResult) -> dict[str, Any]:
+    return {
+        "label": row.row.label,
+        "overrides": list(row.row.overrides),
+        "baseline": row.row.baseline,
+        "asked": row.asked,
+        "runs": [
+            {"seed": r.seed, "kl": plain(r.kl), "seconds": r.seconds, "commit": r.commit, "evaluation": evaluation(r)}
+            for r in row.runs.values()
+        ],
+        "mean": ends(row.mean),
+        "paired": compared_facts(row.paired),
+        "to_base": compared_facts(row.to_base),
+    }
+
+
+def evaluation(run: Run) -> dict[str, float]:
+    """The last evaluation's own metrics."""
+    return {k: v for k, v in run.last.items() if k.startswith("eval/")}
+
+
+def plain(value: float) -> float | None:
+    """NaN as null."""
+    return None if math.isnan(value) else value
+
+
+def ends(found: Interval | None) -> dict[str, Any] | None:
+    """An interval for json."""
+    return None if found is None else {k: plain(v) for k, v in vars(found).items()}
+
+
+def compared_facts(found: Compared | None) -> dict[str, Any] | None:
+    """A comparison for json."""
+    if found is None:
+        return None
+    by_seed = {str(seed): value for seed, value in found.values.items()}
+    return {"by_seed": by_seed, "mean": ends(found.mean), "p": found.p, "p_holm": plain(found.corrected)}

@@ -1,0 +1,64 @@
+"""Numbers, tables and short sentences of the page of `scripts/reproduce.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ral.study.claims import ALPHA
+from ral.study.facts import days, environment_of, machine, machines
+from ral.study.results import Compared, Run
+from ral.study.statistics import Interval, least_p
+
+
+def number(value: float, sign: str = "", digits: int = 1) -> str:
+    """A number, or - for NaN."""
+    return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
+
+
+def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
+    """Mean and interval in percent (or points)."""
+    if found is None:
+        return "-"
+    if math.isnan(found.low):
+        return number(100 * found.mean, sign, digits)
+    mean, low, high = (number(100 * value, sign, digits) for value in (found.mean, found.low, found.high))
+    return f"{mean} ({low} to {high})"
+
+
+def p_value(p: float) -> str:
+    """Three digits."""
+    return "-" if math.isnan(p) else f"{p:.3f}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table; all columns but the first are numbers."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
+    """The runs' machine and days, and that of the analysis where it is another."""
+    told = [environment_of(run) for run in runs]
+    found = machines(told)
+    if not found:
+        return "Machine of the runs: not known."
+    listed = "; and ".join(f"{name} ({n} runs)" if len(found) > 1 else name for name, n in found.items())
+    other = "" if machine(here) in found else f" Analysed on: {machine(here) or 'not known'}."
+    return f"Machine: {listed}; {days(told)}.{other}"
+
+
+def short(commit: str) -> str:
+    """A commit in few digits, with what is appended to it."""
+    return f"`{commit[:7]}{commit[40:]}`"
+
+
+def attainable(found: Sequence[Compared | None]) -> str:
+    """The smallest p that Holm's correction over the comparisons can leave, with the pairs that are there."""
+    size, pairs = len(found), max((len(c.values) for c in found if c is not None), default=0)
+    if not pairs:
+        return "Too few runs for a test.\n"
+    least = min(1.0, size * least_p(pairs))
+    product = f"{size} x {least_p(pairs):.4f}{f' = {least:.4f}' if least < 1 else ', at most 1'}"
+    text = f"{size} comparisons of up to {pairs} pairs: the smallest p that Holm's correction can leave is {product}"
+    return f"{text}{'' if least < ALPHA else '; no comparison here can be significant after correction'}.\n"

@@ -1,0 +1,1 @@
+"""Generators of data whose evidence is known."""

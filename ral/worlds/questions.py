@@ -1,0 +1,268 @@
+"""What `visual_search` asks about a scene, with the truth, the salient object's answer and a listing of everything.
+
+A template makes a scene that suits its question and asks it. Each question knows three replies: `right`, `salient`
+(what would be right had the salient object been asked about) and `listing` (everything in the scene).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+from ral.worlds.scene import (
+    COLORS,
+    DIRECTIONS,
+    SLOT_FRAMES,
+    Item,
+    Scene,
+    clip,
+    few_colors,
+    picture,
+    signs,
+    states,
+)
+
+SECONDS_PER_SLOT = float(SLOT_FRAMES)  # clips have one frame a second
+KEPT = 0.4  # share kept of the clips whose answer would be too common: objects that stand still, or end off the edges
+OPPOSITE = {"up": "down", "down": "up", "left": "right", "right": "left"}
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, the reasoning that leads to it, and where it can be seen (span in seconds; None = no span)."""
+
+    answer: str
+    thought: str
+    box: Box | None = None
+    span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question about one scene."""
+
+    text: str
+    problem_type: str
+    right: Reply
+    salient: Reply
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class World:
+    """The knobs of every scene: cells a side of pictures and clips, frames of a clip, other objects of a picture."""
+
+    grid: int
+    clip_grid: int
+    frames: int
+    distractors: int
+
+
+def cells_box(items: Iterable[Item], grid: int) -> Box:
+    """The smallest box, in fractions of the picture, around the cells of all `items`."""
+    places = list(items)
+    rows, cols = [i.row for i in places], [i.col for i in places]
+    return min(cols) / grid, min(rows) / grid, (max(cols) + 1) / grid, (max(rows) + 1) / grid
+
+
+def percent_from_left(col: int, grid: int) -> str:
+    """The centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
+    return str(int((2 * col + 1) * 50 / grid + 0.5))
+
+
+def lettered(choices: Iterable[str]) -> tuple[str, ...]:
+    """("red", "blue") -> ("A. red", "B. blue")."""
+    return tuple(f"{letter}. {choice}" for letter, choice in zip("ABCDEFGH", choices, strict=False))
+
+
+def letter_of(choice: str, options: Iterable[str]) -> str:
+    """The letter of the option that says `choice`."""
+    return next(option[0] for option in options if option[3:] == choice)
+
+
+def ask_color(scene: Scene, rng: Random) -> Question:
+    """Multiple choice; the true and the salient object's color are always among the four options."""
+    asked, salient = scene.items[:2]
+    wanted = {asked.color, salient.color}
+    others = rng.sample([color for color in COLORS if color not in wanted], 4 - len(wanted))
+    options = lettered(rng.sample([*sorted(wanted), *others], 4))
+
+    def reply(item: Item) -> Reply:
+        thought = f"the {item.shape} is {item.color}"
+        return Reply(letter_of(item.color, options), thought, cells_box([item], scene.grid))
+
+    text = f"What color is the {asked.shape}?"
+    return Question(text, "multiple choice", reply(asked), reply(salient), options)
+
+
+def ask_looks(scene: Scene, rng: Random) -> Question:
+    """Free-form: color and shape."""
+    asked, salient = scene.items[:2]
+
+    def reply(item: Item) -> Reply:
+        thought = f"the {item.shape} is {item.color}"
+        return Reply(f"{item.color} {item.shape}", thought, cells_box([item], scene.grid))
+
+    return Question(f"What does the {asked.shape} look like?", "free-form", reply(asked), reply(salient))
+
+
+def ask_count(scene: Scene, rng: Random) -> Question:
+    """Numerical: objects of the asked one's color, itself included."""
+    asked, salient = scene.items[:2]
+
+    def reply(item: Item) -> Reply:
+        count = sum(other.color == item.color for other in scene.items)
+        thought = f"the {item.shape} is {item.color}: {count}"
+        return Reply(str(count), thought, cells_box([item], scene.grid))
+
+    text = f"How many objects have the color of the {asked.shape}?"
+    return Question(text, "numerical", reply(asked), reply(salient))
+
+
+def ask_column(scene: Scene, rng: Random) -> Question:
+    """Regression: the centre of the asked one's column."""
+    asked, salient = scene.items[:2]
+
+    def reply(item: Item) -> Reply:
+        thought = f"the {item.shape} is in column {item.col + 1}"
+        return Reply(percent_from_left(item.col, scene.grid), thought, cells_box([item], scene.grid))
+
+    text = f"How far from the left is the {asked.shape}, in percent of the width?"
+    return Question(text, "regression", reply(asked), reply(salient))
+
+
+def ask_text(scene: Scene, rng: Random) -> Question:
+    """OCR: the letter and digit of a sign."""
+    asked, salient = scene.items[:2]
+
+    def reply(item: Item) -> Reply:
+        return Reply(item.text, f"the {item.color} sign reads {item.text}", cells_box([item], scene.grid))
+
+    return Question(f"What is written on the {asked.color} sign?", "OCR", reply(asked), reply(salient))
+
+
+def moves_of(scene: Scene, number: int) -> list[int]:
+    """Which of the scene's moves (from 0) item `number` makes."""
+    return [n for n, move in enumerate(scene.moves) if move.item == number]
+
+
+def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
+    """A reply about one move: its two cells, and the slots before and after it."""
+    number = scene.moves[move].item
+    box = cells_box([items[number] for items in states(scene)[move : move + 2]], scene.grid)
+    return Reply(answer, thought, box, (move * SECONDS_PER_SLOT, (move + 2) * SECONDS_PER_SLOT))
+
+
+def ask_first_way(scene: Scene, rng: Random) -> Question | None:
+    """Multiple choice; None where order would not matter: two equal moves first, or the same answer backwards."""
+    ways = [scene.moves[n].direction for n in moves_of(scene, 0)]
+    if ways[0] in (ways[1], OPPOSITE[ways[-1]]):
+        return None
+    options = lettered(rng.sample(list(DIRECTIONS), 4))
+
+    def reply(number: int) -> Reply:
+        move = moves_of(scene, number)[0]
+        way = scene.moves[move].direction
+        thought = f"the {scene.items[number].shape} goes {way} first"
+        return _move_reply(scene, move, letter_of(way, options), thought)
+
+    text = f"Which way did the {scene.items[0].shape} go first?"
+    return Question(text, "multiple choice", reply(0), reply(1), options)
+
+
+def ask_move_count(scene: Scene, rng: Random) -> Question | None:
+    """Numerical: moves of the asked one; every cell it visits is evidence, all the time."""
+    if not moves_of(scene, 0) and rng.random() > KEPT:
+        return None
+
+    def reply(number: int) -> Reply:
+        count = len(moves_of(scene, number))
+        box = cells_box([items[number] for items in states(scene)], scene.grid)
+        return Reply(str(count), f"the {scene.items[number].shape} moves {count} times", box)
+
+    return Question(f"How many times did the {scene.items[0].shape} move?", "numerical", reply(0), reply(1))
+
+
+def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
+    """Free-form; None where the salient object moves last, or where the last mover is also the first."""
+    last = len(scene.moves) - 1
+    if scene.moves[last].item in (1, scene.moves[0].item):
+        return None
+
+    def reply(move: int) -> Reply:
+        item = scene.items[scene.moves[move].item]
+        thought = f"the {item.shape} moves last and is {item.color}"
+        return _move_reply(scene, move, f"{item.color} {item.shape}", thought)
+
+    return Question("Which object moved last?", "free-form", reply(last), reply(moves_of(scene, 1)[-1]))
+
+
+def ask_end(scene: Scene, rng: Random) -> Question | None:
+    """Regression: the column of the asked one's last cell; None where it ends in the column where it began."""
+    ends = states(scene)[-1]
+    at_edge = ends[0].col in (0, scene.grid - 1)
+    if ends[0].col == scene.items[0].col or (not at_edge and rng.random() > KEPT):
+        return None
+    seconds = SECONDS_PER_SLOT * (len(scene.moves) + 1)
+
+    def reply(item: Item) -> Reply:
+        thought = f"the {item.shape} ends in column {item.col + 1}"
+        span = (seconds - SECONDS_PER_SLOT, seconds)
+        return Reply(percent_from_left(item.col, scene.grid), thought, cells_box([item], scene.grid), span)
+
+    text = f"How far from the left did the {ends[0].shape} end, in percent of the width?"
+    return Question(text, "regression", reply(ends[0]), reply(ends[1]))
+
+
+def listing(scene: Scene) -> Question:
+    """A question that asks for everything, with one reply: objects row by row, or moves in order."""
+    if scene.moves:
+        parts = [f"{scene.items[move.item].shape} {move.direction}" for move in scene.moves]
+        text, unit = "List all moves.", "moves"
+    else:
+        ordered = sorted(scene.items, key=lambda item: (item.row, item.col))
+        parts = [f"column {i.col + 1} {i.color} {i.shape} {i.text}".rstrip() for i in ordered]
+        text, unit = "List all objects.", "objects"
+    reply = Reply(f"{len(parts)} {unit}", ", ".join(parts))
+    return Question(text, "free-form", reply, reply)
+
+
+Ask = Callable[[Scene, Random], Question | None]
+Template = Callable[[Random, World], tuple[Scene, Question] | None]
+
+
+def _of_picture(make: Callable[[Random, int, int], Scene], ask: Ask) -> Template:
+    def template(rng: Random, world: World) -> tuple[Scene, Question] | None:
+        scene = make(rng, world.grid, world.distractors)
+        question = ask(scene, rng)
+        return None if question is None else (scene, question)
+
+    return template
+
+
+def _of_clip(asked_least: int, ask: Ask) -> Template:
+    def template(rng: Random, world: World) -> tuple[Scene, Question] | None:
+        scene = clip(rng, world.clip_grid, world.frames, asked_least)
+        question = None if scene is None else ask(scene, rng)
+        return None if scene is None or question is None else (scene, question)
+
+    return template
+
+
+PICTURE_TEMPLATES = (
+    _of_picture(picture, ask_color),
+    _of_picture(picture, ask_looks),
+    _of_picture(few_colors, ask_count),
+    _of_picture(picture, ask_column),
+    _of_picture(signs, ask_text),
+)
+FREE_FORM_OF_PICTURES, FREE_FORM_OF_CLIPS = 1, 2
+"""Places of the free-form questions in PICTURE_TEMPLATES and CLIP_TEMPLATES."""
+CLIP_TEMPLATES = (
+    _of_clip(2, ask_first_way),
+    _of_clip(0, ask_move_count),
+    _of_clip(0, ask_last_mover),
+    _of_clip(1, ask_end),
+)

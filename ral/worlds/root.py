@@ -1,0 +1,40 @@
+"""Decides whether the default data may be made in a folder, before anything is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ral.types import UserError
+from ral.worlds.scene import SPLIT_BUCKETS
+
+FILES = frozenset({".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst", ".csv", ".tsv", ".parquet", ".arrow"})
+"""Suffixes of files of entries: no folder of data is made under such a name."""
+READ_IT = "to read data of your own, write dataset=jsonl dataset.path"
+MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.json", f".{split}.lock"))
+"""What making data leaves in a folder, also where it was interrupted."""
+
+
+def check_root(root: Path) -> None:
+    """UserError where making data in `root` would spoil something, or is surely not meant.
+
+    Good are a folder that holds such data, an empty one, and a new one: below the folder where the command is given, or
+    in a folder that exists and is not the root of the disk.
+    """
+    place = f"{root}: is where the default data (visual_search) would be made"
+    if root.is_dir():
+        if any(root.iterdir()) and not any((root / name).exists() for name in MARKS):
+            write = f"{READ_IT}=<a file>, else name a new folder"
+            raise UserError(f"{place}, and it is a folder that holds something else; {write}")
+        return
+    if root.exists():
+        raise UserError(f"{place}, and it is a file; {READ_IT}={root}, else name a folder")
+    if root.suffix.lower() in FILES:
+        raise UserError(f"{place}, and there is no such file; {READ_IT}=<a file that exists>, else name a folder")
+    whole = Path(os.path.normpath(root.absolute()))
+    parent, top, here = whole.parent, Path(whole.anchor), Path.cwd()
+    is_below = whole.is_relative_to(here) and (here != top or not root.is_absolute())
+    if not is_below and (parent == top or not parent.exists()):
+        problem = "the root of the disk" if parent.exists() else "a folder that does not exist"
+        write = f"{READ_IT}=<your file>, else name a folder in one that exists"
+        raise UserError(f"{place}, in {parent}, {problem}; {write}")

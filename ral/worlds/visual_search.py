@@ -1,0 +1,272 @@
+"""`visual_search`: the default data, made locally, deterministic by seed, written in Video-R1's JSON format.
+
+Pictures show coloured shapes or signs on a grid; clips show which of three shapes moves where and when. One object is
+always far larger than the asked one. Each entry has the field `evidence` beside Video-R1's own: the box (fractions of
+width and height) and, for clips, the seconds that the answer depends on. Only the split "sft" has `process`, may be
+answered about the largest object instead of the asked one (`salient_share`), and may ask for everything
+(`list_share`). Entry i depends on seed, split, i and the knobs alone: a smaller split is the beginning of a larger.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from ral.data.entries import Entries
+from ral.data.files import located
+from ral.data.sources import read_file
+from ral.types import UserError
+from ral.worlds.draw import write_clip, write_picture
+from ral.worlds.questions import (
+    CLIP_TEMPLATES,
+    FREE_FORM_OF_CLIPS,
+    FREE_FORM_OF_PICTURES,
+    PICTURE_TEMPLATES,
+    Question,
+    Reply,
+    World,
+    listing,
+)
+from ral.worlds.root import check_root
+from ral.worlds.scene import CLIP_ITEMS, SHAPES, SPLIT_BUCKETS, Scene, split_of
+
+VERSION = 1  # raise when the same settings give other files
+QUIET_BELOW = 300  # entries made without a progress bar
+SAME_ANSWER_SHARE = 0.25  # scenes kept among those where the salient object has the asked one's answer
+MOST_ATTEMPTS = 10_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the bytes of one split."""
+
+    split: str
+    size: int
+    seed: int
+    world: World
+    clip_share: float
+    salient_share: float
+    list_share: float
+    free_form_share: float = 0.0
+    version: int = VERSION
+
+
+def _require(ok: bool, field: str, value: object, write: str) -> None:
+    if not ok:
+        raise UserError(f"visual_search: field '{field}': {value!r} does not work; write {write}")
+
+
+def check(settings: Settings) -> None:
+    """Raise UserError for knobs that no scene can satisfy."""
+    world = settings.world
+    _require(settings.split in SPLIT_BUCKETS, "split", settings.split, f"one of {', '.join(SPLIT_BUCKETS)}")
+    _require(settings.size >= 1, "size", settings.size, "at least 1 entry")
+    _require(world.grid >= 2, "grid", world.grid, "at least 2 cells")
+    most = min(len(SHAPES), world.grid**2) - 2
+    _require(0 <= world.distractors <= most, "distractors", world.distractors, f"0 to {most} for this grid")
+    _require(world.clip_grid >= CLIP_ITEMS, "clip_grid", world.clip_grid, f"at least {CLIP_ITEMS} cells")
+    _require(world.frames >= 8 and world.frames % 2 == 0, "frames", world.frames, "an even number from 8 on")
+    for name in ("clip_share", "salient_share", "list_share", "free_form_share"):
+        _require(0 <= getattr(settings, name) <= 1, name, getattr(settings, name), "a share from 0 to 1")
+
+
+def is_clip(index: int, clip_share: float) -> bool:
+    """Whether entry `index` is a clip: spread evenly, so that every stretch of a split has the same share."""
+    return int((index + 1) * clip_share) > int(index * clip_share)
+
+
+def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
+    """One try at entry `index`; types take turns, but for the free-form share. None where the scene does not suit."""
+    clips = int(index * settings.clip_share)
+    free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
+    if is_clip(index, settings.clip_share):
+        turn = FREE_FORM_OF_CLIPS if free_form else clips % len(CLIP_TEMPLATES)
+        made = CLIP_TEMPLATES[turn](rng, settings.world)
+    else:
+        turn = FREE_FORM_OF_PICTURES if free_form else (index - clips) % len(PICTURE_TEMPLATES)
+        made = PICTURE_TEMPLATES[turn](rng, settings.world)
+    if made is None or split_of(made[0]) != settings.split:
+        return None
+    same = made[1].right.answer == made[1].salient.answer
+    return None if same and rng.random() > SAME_ANSWER_SHARE else made
+
+
+def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
+    """Scene, question and the reply that is written down, for entry `index` (from 0)."""
+    for attempt in range(MOST_ATTEMPTS):
+        rng = Random(f"{settings.seed}/{settings.split}/{index}/{attempt}")
+        made = _draw(index, settings, rng)
+        if made is not None:
+            scene, question = made
+            if rng.random() < settings.list_share:
+                question = listing(scene)
+            return scene, question, question.salient if rng.random() < settings.salient_share else question.right
+    raise UserError(f"visual_search: no scene fits entry {index} of split '{settings.split}'; allow more cells")
+
+
+def _evidence(reply: Reply) -> list[dict[str, Any]]:
+    if reply.box is None:
+        return []
+    return [{"box": [round(x, 6) for x in reply.box], "span": reply.span and list(reply.span)}]
+
+
+def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
+    """The scene and the JSON entry number `index` of a split."""
+    scene, question, reply = compose(index, settings)
+    suffix = "mp4" if scene.moves else "png"
+    entry: dict[str, Any] = {
+        "problem_id": index + 1,
+        "problem": question.text,
+        "data_type": "video" if scene.moves else "image",
+        "problem_type": question.problem_type,
+        "options": list(question.options),
+        "solution": f"<answer>{reply.answer}</answer>",
+        "path": f"./media/{settings.split}/{index + 1:06d}.{suffix}",
+        "data_source": "visual_search",
+        "evidence": _evidence(reply),
+    }
+    if settings.split == "sft":
+        entry["process"] = f"<think>{reply.thought}</think>"
+    return scene, entry
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _is_whole(root: Path, settings: Settings, wanted: str) -> bool:
+    """Whether a split lies there as `wanted`, with every one of its media."""
+    target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
+    if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
+        return False
+    media = root / "media" / settings.split
+    return media.is_dir() and sum(1 for _ in os.scandir(media)) >= settings.size
+
+
+def _build(root: Path, settings: Settings) -> None:
+    """Draw every entry of a split and write its JSON, one entry a line. What fails midway leaves no media."""
+    folder = root / "media" / settings.split
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        _write(root, settings)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _write(root: Path, settings: Settings) -> None:
+    """Write the media of a split, then its JSON."""
+    title = f"making visual_search {settings.split}"
+    lines = []
+    quiet = settings.size < QUIET_BELOW
+    for index in track(range(settings.size), title, console=Console(stderr=True), disable=quiet, transient=True):
+        scene, entry = entry_of(index, settings)
+        (write_clip if scene.moves else write_picture)(scene, root / entry["path"])
+        lines.append(json.dumps(entry))
+    _write_atomically(root / f"{settings.split}.json", "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Let one process at a time make a split; the others wait and then find it made."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _make(root: Path, settings: Settings) -> Path:
+    check(settings)
+    check_root(root)
+    target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
+    wanted = json.dumps(asdict(settings), indent=2, sort_keys=True) + "\n"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f".{settings.split}.lock"):
+            if not _is_whole(root, settings, wanted):
+                stamp.unlink(missing_ok=True)
+                _build(root, settings)
+                _write_atomically(stamp, wanted)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"visual_search: cannot write to {root}: {reason}; write another root") from error
+    return target
+
+
+def make(
+    root: Path,
+    split: str,
+    *,
+    size: int,
+    seed: int,
+    grid: int = 4,
+    clip_grid: int = 3,
+    frames: int = 8,
+    distractors: int = 4,
+    clip_share: float = 0.25,
+    salient_share: float = 0.0,
+    list_share: float = 0.0,
+    free_form_share: float = 0.0,
+) -> Path:
+    """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
+
+    A split that was made with the same settings is left as it is; one with other settings is made anew. The settings
+    file is written last, so that an interrupted making is noticed. `free_form_share` of the entries ask for a
+    description whatever their turn. `salient_share` and `list_share` count for "sft" alone: the other splits are
+    always right.
+    """
+    shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
+    world = World(grid, clip_grid, frames, distractors)
+    return _make(Path(root), Settings(split, size, seed, world, clip_share, *shares, free_form_share))
+
+
+def source(
+    split: str,
+    *,
+    root: str | Path,
+    sizes: Mapping[str, int],
+    seed: int,
+    grid: int = 4,
+    clip_grid: int = 3,
+    frames: int = 8,
+    distractors: int = 4,
+    clip_share: float = 0.25,
+    salient_share: float = 0.0,
+    list_share: float = 0.0,
+    free_form_share: float = 0.0,
+    limit: int | None = None,
+) -> Entries:
+    """The examples of a split, made first if need be; `limit` keeps the first entries.
+
+    Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
+    """
+    if split not in sizes:
+        raise UserError(f"visual_search: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")
+    path = make(
+        located(root),
+        split,
+        size=sizes[split],
+        seed=seed,
+        grid=grid,
+        clip_grid=clip_grid,
+        frames=frames,
+        distractors=distractors,
+        clip_share=clip_share,
+        salient_share=salient_share,
+        list_share=list_share,
+        free_form_share=free_form_share,
+    )
+    return read_file(path, limit=limit)
