@@ -130,7 +130,7 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
 
     from ral.data.prompts import render
     from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
-    from ral.learner.experience import Forward
+    from ral.learner.experience import Forward, View
     from ral.ops.attention import AttentionSpec
     from ral.rollout.native import PolicySampler
 
@@ -141,7 +141,7 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
     with torch.no_grad():
         prepared = policy("prepare", policy.processor.batch([example], [text], [[pixels]]))
         rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
-        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(policy, prepared, rollout, attention=True)
+        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
     inside = answer_tokens(policy.processor, ids, rollout.texts[0])

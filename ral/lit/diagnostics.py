@@ -118,10 +118,11 @@ def named(objective: Mapping[str, Term], function: Term) -> str:
 @torch.no_grad()
 def attention_pairs(part: Experience, attention: CapturedAttention) -> dict[str, tuple[Tensor, Tensor]]:
     """(total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual keys, and
-    the part of that share which falls inside the evidence (over the responses to prompts that have evidence).
+    the part of the prompt's share which falls inside the evidence (over the responses to prompts that have evidence).
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
+    shown = part.rollout.visual
     columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
     columns |= {"jsd": []} if "old_rows" in part.signals else {}
     for at, rows in attention.pieces():
@@ -129,7 +130,7 @@ def attention_pairs(part: Experience, attention: CapturedAttention) -> dict[str,
         if "jsd" in columns:
             columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
         columns["entropy"].append(row_entropy(rows).mean(0))
-        columns["visual_share"].append(seen)
+        columns["visual_share"].append(seen if shown is None else share_on(rows, torch.cat([visual, shown], dim=1)))
         columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
     over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
     return {

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from ral.algorithms.t_grpo import Temporal
 from ral.evaluation.held_out import evaluate_prompts
-from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.learner.experience import Experience, Forward, View, freeze, read, remember
 from ral.learner.gradients import average_over_ranks, through_all, without_wrapper
 from ral.learner.metrics import Meter, rollout_pairs
 from ral.learner.moved import Moved
@@ -177,14 +177,15 @@ class PolicyModule(L.LightningModule):
         self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, advantages: Tensor
     ) -> list[Experience]:
         """Micro-batches with global weights and the other networks' signals that the objective asks for."""
-        models = {}
+        models, shown = {}, self.policy("show", prepared, rollout)
         for name in (n for n in frozen_needs(self.needs) if n in self.others):  # in one order on every rank
             other: MLLM = self.others[name]  # type: ignore[assignment]
-            models[name] = (other, prepared if name in self.same_sight else other("prepare", prompts))
+            same = name in self.same_sight
+            models[name] = View(other, prepared, shown) if same else read(other, prompts, rollout)
         local = counts(rollout.trainable)
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
         weights = self.aggregate(rollout.trainable, Counts(*total.tolist()))
-        batch = Experience(prepared, rollout, advantages.to(weights.device), weights)
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=shown)
         return freeze(self.passes, models, batch, self.needs, self.settings.micro_batch_prompts)
 
     @timed("update_s")
