@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
-from ral.learner.experience import Experience, Forward, read
+from ral.learner.experience import Experience, Forward, freeze, read, remember
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
@@ -23,10 +24,11 @@ from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
 from ral.ops.pieces import renormalise
-from ral.ops.signals import evaluate
-from ral.rollout.assemble import assemble
+from ral.ops.signals import evaluate, needed
+from ral.rollout.assemble import assemble, extended, sampled_segments
+from ral.rollout.native import PolicySampler
 from ral.run import build_objective
-from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory
+from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
 ALGORITHMS = ("grpo", "ral", "ral_group", "ral_explore", "distill", "ral_distill", "sft")
 TEMPERATURE = 0.9
@@ -80,11 +82,7 @@ def a_case(model: MLLM, group: int = 2) -> Case:
 @cache
 def eager(folder: Path) -> Any:
     """Transformers' own model with its plainest attention."""
-    model = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
-    model.model.requires_grad_(False)
-    for part in (model.model.language_model, model.lm_head):
-        part.requires_grad_(True)
-    return model.eval()
+    return AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager").eval()
 
 
 @dataclass(frozen=True)
@@ -194,11 +192,11 @@ def objective_of(algo: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_turns_with_pictures_equal_a_plain_pass(family: str, model_folder: Callable[..., Path]) -> None:
-    """Log-probs, attention rows, the losses of every algorithm and their gradients, on both paths."""
+    """Log-probs, attention rows, every algorithm's losses and gradients (of the vision tower too), on both paths."""
     folder = model_folder(family)
     network = eager(folder)
     for kind in (MLLM, PlainMLLM):
-        model = kind.load(str(folder))
+        model = kind.load(str(folder), freeze_vision=False)
         case = a_case(model)
         rollout = assemble(model.processor, case.prompts, case.trajectories)
         assert {len(t.segments) for t in case.trajectories} == {1, 3, 5} and int(rollout.visual.sum()) > 0
@@ -239,5 +237,115 @@ def compare_with_plain(model: MLLM, network: Any, case: Case, rollout: Rollout, 
         pairs = [(a, b) for a, b in zip(grads, wanted, strict=True) if a is not None]
         assert max(float(b.detach().abs().max()) for _, b in pairs) > 1e-4, f"{algo} has no gradient to compare"
         found[f"gradient {algo}"] = max(gap(a, b) for a, b in pairs)
+        tower = [float(b.detach().abs().max()) for name, b in zip(own, wanted, strict=True) if "vis" in name]
+        assert max(tower) > 1e-5
     print(type(model).__name__, spec.query, spec.keys, {k: f"{v:.1e}" for k, v in found.items()})
     assert max(found.values()) <= 1e-5, found
+
+
+@pytest.mark.parametrize("kind", [MLLM, PlainMLLM])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_engine_goes_on_after_what_was_shown(
+    kind: type[MLLM], family: str, model_folder: Callable[..., Path]
+) -> None:
+    """The log-probs of both turns as sampled are those that the whole trajectories are trained with."""
+    model = kind.load(str(model_folder(family)))
+    prompts, sampler = a_case(model).prompts, PolicySampler(2, temperature=TEMPERATURE, max_new_tokens=5)
+    prepared = model("prepare", prompts)
+    first = sampled_segments(sampler(model, prepared, 3))
+    pictures = [[make_pixels("image", n, sides(model, 2 + n, 3))] if n else [] for n in range(len(first))]
+    shown = [model.processor.turn("Think" * (n + 1), own) for n, own in enumerate(pictures)]
+    begun = [Trajectory(pair, "length") for pair in zip(first, shown, strict=True)]
+    so_far = assemble(model.processor, prompts, begun)
+    longer = extended(prepared, so_far, model("show", prepared, so_far))
+    assert longer.valid.sum(1).tolist() == [
+        int(prompts.valid[n // 2].sum()) + len(first[n].token_ids) + len(shown[n].token_ids) for n in range(4)
+    ]
+    assert torch.equal(longer.visual, model.processor.visual(longer.token_ids, longer.valid))
+    second = sampled_segments(replace(sampler, group_size=1)(model, longer, 4))
+    whole = [Trajectory((*t.segments, s), "stop", 3) for t, s in zip(begun, second, strict=True)]
+    rollout = assemble(model.processor, prompts, whole)
+    assert rollout.log_probs is not None and rollout.policy_version == 3 and bool(rollout.finished.all())
+    with torch.no_grad():
+        view = read(model, prompts, rollout)
+        passes = Forward(TEMPERATURE, AttentionSpec())
+        trained, _ = passes.log_probs(model, passes.states(view, rollout, attention=False), rollout)
+    assert gap(trained, rollout.log_probs) < 2e-5 and float(trained.min()) < -1
+    assert int(rollout.trainable.sum()) == sum(len(s.token_ids) for s in (*first, *second))
+
+
+def parts_of(model: MLLM, case: Case, rollout: Rollout, prompts: int) -> tuple[list[Experience], Forward, Any]:
+    """Micro-batches of RAL with a reference, the passes and the objective."""
+    objective, passes = objective_of("ral"), Forward(TEMPERATURE, AttentionSpec())
+    view, mask = read(model, case.prompts, rollout), rollout.trainable
+    advantages = torch.tensor([1.0, -0.5, -1.5, 0.7])
+    batch = Experience(view.prepared, rollout, advantages, sequence_mean(mask, counts(mask)), shown=view.shown)
+    needs = needed(objective.values())
+    parts = freeze(passes, {"reference": view}, batch, needs, prompts)
+    return [remember(p, passes.live(model, p, needs), needs) for p in parts], passes, objective
+
+
+def ral_loss(model: MLLM, case: Case, rollout: Rollout, prompts: int) -> tuple[float, Tensor]:
+    """The loss of an update on other old rows, and its gradient."""
+    parts, passes, objective = parts_of(model, case, rollout, prompts)
+    total = torch.zeros(())
+    for part in parts:
+        live = passes.live(model, part, needed(objective.values()))
+        old = {"old_rows": part.signals["old_rows"].sqrt(), "old_log_probs": part.signals["old_log_probs"] * 0.9}
+        signals = {**live, **part.signals, **old}
+        total = total + torch.stack([evaluate(term, signals).value for term in objective.values()]).sum()
+    grads = torch.autograd.grad(total, [w for _, w in model.trained_parameters()], allow_unused=True)
+    return float(total.detach()), torch.cat([g.flatten() for g in grads if g is not None])
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_micro_batches_and_padding_change_nothing(family: str, load: Callable[..., MLLM]) -> None:
+    """One prompt at a time, and other tokens, placeholders even, where nothing is valid."""
+    model = load(family)
+    case = a_case(model)
+    rollout = assemble(model.processor, case.prompts, case.trajectories)
+    spoilt = replace(rollout, token_ids=rollout.token_ids.masked_fill(~rollout.valid, model.processor.image_id))
+    loss, grads = ral_loss(model, case, rollout, 2)
+    for other, prompts in ((rollout, 1), (spoilt, 2)):
+        value, found = ral_loss(model, case, other, prompts)
+        assert value == pytest.approx(loss, abs=1e-6) and gap(found, grads) < 1e-5
+    assert float(grads.abs().max()) > 1e-2
+
+
+def test_what_cannot_be_assembled_or_shown_is_named(load: Callable[..., MLLM]) -> None:
+    model = load()
+    case, processor = a_case(model), model.processor
+    with pytest.raises(ValueError, match="3 trajectories for 2 prompts: make equally many of each"):
+        assemble(processor, case.prompts, case.trajectories[:3])
+    mute = [Trajectory((processor.turn("Think"),), "stop")] * 2
+    with pytest.raises(ValueError, match="a trajectory has no sampled token"):
+        assemble(processor, case.prompts, mute)
+    for text, message in (
+        ("a <|im_end|> b", "it holds the control token <|im_end|>; take it out"),
+        ("a <|image_pad|> b", "it holds the placeholder <|image_pad|>; take it out"),
+        ("a <image> b", "a turn that is shown to the policy: the prompt has 1 place <image>, and 0 pictures"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            processor.turn(text)
+    cut = processor.turn("Think", ended=False).token_ids
+    assert cut[0] == processor.end_id and cut[1:] == processor.turn("Think").token_ids
+
+
+def test_segments_keep_their_order_and_their_log_probs(load: Callable[..., MLLM]) -> None:
+    model = load()
+    case = a_case(model)
+    rollout = assemble(model.processor, case.prompts, case.trajectories)
+    for n, trajectory in enumerate(case.trajectories):
+        ids = [i for s in trajectory.segments for i in s.token_ids]
+        own = rollout.valid[n]
+        assert rollout.token_ids[n][own].tolist() == ids and int(own.sum()) == len(ids)
+        said = [s for s in trajectory.segments if s.sampled]
+        assert rollout.token_ids[n][rollout.trainable[n]].tolist() == [i for s in said for i in s.token_ids]
+        values = [v for s in said for v in s.log_probs]
+        assert rollout.log_probs is not None
+        assert rollout.log_probs[n][rollout.trainable[n]].tolist() == pytest.approx(values)
+        assert rollout.texts[n] == model.processor.decode([i for s in said for i in s.token_ids])
+    silent = [replace(case.trajectories[0], segments=(replace(case.trajectories[0].segments[0], log_probs=()),))] * 2
+    assert assemble(model.processor, case.prompts, silent).log_probs is None
+    part = rollout.take(case.prompts.take([1]), [1])
+    assert part.grids == rollout.grids[2:] and part.media == {} and len(part.texts) == 2

@@ -31,6 +31,8 @@ END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
 ASSISTANT = "-"
 """Stands for a turn of the policy where the chat template writes what follows one."""
+SHOWN = "a turn that is shown to the policy"
+"""How messages name a text that an environment writes."""
 
 
 class Processor:
@@ -171,18 +173,19 @@ class Processor:
         than media.
         """
         if found := self.intruder(text):
-            raise UserError(f"a text that is shown to the policy holds the {found}: take it out")
+            raise UserError(f"{SHOWN}: it holds the {found}; take it out")
         shown = tuple(Media(pixels.kind, Path("shown")) for pixels in media)
         before = (Turn("user", "?"), Turn("assistant", ASSISTANT))
         try:
-            rendered = self.render(Example("shown", text, "", "free-form", shown, turns=before), text)
+            example = Example("shown", text, "", "free-form", shown, turns=before, source=SHOWN)
+            rendered = self.render(example, text)
         except BadSample as error:
-            raise UserError(f"a turn that is shown to the policy: {error}") from error
+            raise UserError(str(error)) from error
         rest = rendered.partition(ASSISTANT + END_OF_TURN)[2]
         if not rest:
             raise UserError(f"model.pretrained={self.name}: its chat template does not end a turn with {END_OF_TURN}")
         grids = [grid_of(pixels, self.patches) for pixels in media]
-        ids = self._token_ids(rest, list(zip(media, grids, strict=True)), "a turn that is shown to the policy")
+        ids = self._token_ids(rest, list(zip(media, grids, strict=True)), SHOWN)
         return Segment(tuple(ids if ended else [self.end_id, *ids]), sampled=False, media=tuple(media))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
