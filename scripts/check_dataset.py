@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ral.config.cli import run
 from ral.config.rules import bind_targets, check_schema, plain
 from ral.config.schema import Dataset, Model
+from ral.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -253,6 +254,8 @@ def main(cfg: DictConfig) -> None:
         Console().print(table)
     print(f"bad_samples: {write(bad)}")
     print(f"checked: {len(found)} ok: {len(good)} bad: {len(bad)}", flush=True)
+    if not good:
+        raise UserError(f"dataset: none of the {len(found)} entries can be used; the first: {bad[0].message}")
 
 
 if __name__ == "__main__":

@@ -258,7 +258,11 @@ def test_what_only_this_run_has_no_use_for(load: Callable[..., MLLM]) -> None:
         asks.check(Example("a", "what?", "a", "free-form", options=("A. this", "B. that<|im_end|>")))
     with pytest.raises(BadSample, match=r"the response holds the control token <\|vision_start\|>; take it out"):
         teach.check(Example("a", "q", "a", "free-form", thought="so <|vision_start|>"))
-    asks.check(Example("a", "q <|vision_start|>", "a <|im_end|>", "free-form", thought="so <|image_pad|>"))
+    asks.check(Example("a", "q <|vision_start|>", "a", "free-form", thought="so <|image_pad|>"))
+    with pytest.raises(
+        BadSample, match=r"the answer in field 'gold' holds the control token <\|im_end\|>; take it out"
+    ):
+        asks.check(Example("a", "q", "a <|im_end|>", "free-form", answer_field="gold"))
 
 
 def test_a_gold_answer_that_rules_cannot_read_is_bad_where_they_score(load: Callable[..., MLLM]) -> None:

@@ -199,6 +199,10 @@ def test_factors_that_do_not_fit_are_named(written: Path, load: Callable[..., ML
 
     assert "lacks layers.0.mlp.down_proj.lora_B.weight" in told({n: w for n, w in weights.items() if n != name})
     assert "has (70, 4), and this model's layer wants (64, 4)" in told(weights | {name: torch.ones(70, 4)})
+    for side, shape in ((name, (64, 3)), (name.replace("lora_B", "lora_A"), (7, 64)), (name, (64, 4, 1))):
+        wrong = told(weights | {side: torch.ones(shape)})
+        assert f"has {shape}, and adapter_config.json beside it says r=4: the two files do not belong" in wrong
+        assert "another size" not in wrong
     assert "NaN or infinity" in told(weights | {name: weights[name] * float("nan")})
     far = {n.replace("layers.2", "layers.7"): w for n, w in weights.items()}
     assert "the model's decoder has no layers.7" in told(far)

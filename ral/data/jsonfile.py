@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ral.data.bad import BadSample
+from ral.data.jsontext import Unreadable, decoded, is_object, parsed
 from ral.types import UserError
 
 LARGEST_ENTRY = 2**26  # characters that one entry may have: pictures may stand in it
@@ -73,12 +74,12 @@ class _Window:
     def value(self) -> tuple[Any, int]:
         """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
         try:
-            return json.JSONDecoder().raw_decode(self.text, self.at)
+            return decoded(self.text, self.at)
         except json.JSONDecodeError as error:
             if self.final or not (error.msg.startswith("Unterminated") or error.pos >= len(self.text) - 1):
                 raise
         self.fill(LARGEST_ENTRY)
-        return json.JSONDecoder().raw_decode(self.text, self.at)
+        return decoded(self.text, self.at)
 
 
 def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
@@ -114,7 +115,7 @@ def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Key
     """The objects that may be entries from `at` on, none within another, with their keys: () where one is not JSON."""
     while found := NEXT[form].search(text, at):
         try:
-            value, at = json.JSONDecoder().raw_decode(text, found.end())
+            value, at = decoded(text, found.end())
         except (ValueError, RecursionError):
             value, at = {}, found.end()
         yield found, tuple(value)
@@ -155,14 +156,6 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
         start += len(line)
 
 
-def is_object(line: str) -> bool:
-    """Whether a line is a JSON object, which a comma may follow."""
-    try:
-        return isinstance(json.loads(line.strip().rstrip(",")), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
 def _form(window: _Window) -> str | None:
     """How the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
     next_one = window.skip()
@@ -189,25 +182,6 @@ def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
             return LINES, list(_lines(file))
         window.at += form == ARRAY
         return form, list(_entries(path, window, form))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless a key stands in it with two values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        for key, value in pairs:
-            if found[key] != value and value == value:  # NaN is not the same as itself
-                raise ValueError(f"the key {key!r} stands twice in one object, with different values")
-    return found
-
-
-def parsed(raw: bytes) -> Any:
-    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none."""
-    text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
-    data = json.loads(text, object_pairs_hook=_once)
-    if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character
-        json.dumps(data, ensure_ascii=False).encode("utf-8")
-    return data
 
 
 @dataclass(frozen=True)
@@ -250,7 +224,10 @@ class JsonFile:
                 write = "the file seems to be cut off there: fetch it again, or delete its last line"
         except UnicodeError as error:
             reason = f"not UTF-8 text: {error.reason}{self._line(index)}"  # type: ignore[attr-defined]
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, say
+            write = "save it as UTF-8"
+        except Unreadable as error:
+            reason, write = f"{error}{self._line(index)}", error.write
+        except (ValueError, RecursionError) as error:  # objects within objects without end, say
             reason = f"not JSON: {error}{self._line(index)}"
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
@@ -282,7 +259,7 @@ class JsonFile:
 
     def ids(self) -> Iterator[Any]:
         """All entries in order, None for one that is not JSON; the file is read once."""
-        with self.path.open("rb") as file:
+        with self.text.open("rb") as file:
             for start, stop in self.spans.tolist():
                 file.seek(start)
                 try:
@@ -310,7 +287,8 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
             return file
         except BadSample as problem:
             problems.append(problem)
-    raise UserError(f"{problems[0].place}: {problems[0].reason}; {FORM}")
+    write = FORM if problems[0].reason.startswith("not JSON") else problems[0].write
+    raise UserError(f"{problems[0].place}: {problems[0].reason}; {write}")
 
 
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:

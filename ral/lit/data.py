@@ -141,6 +141,7 @@ class Collate:
             texts.append(("response", target(example, self.thinks(example)), True))
         else:
             self.scorable(example)
+            texts.append((f"answer in field '{example.answer_field}'", example.answer, True))
         for name, text, response in texts:
             if found := self.processor.intruder(text, response=response):
                 marks = f" ({IMAGE_MARK} and {VIDEO_MARK} say where media stand)" if "placeholder" in found else ""
