@@ -21,8 +21,9 @@ from omegaconf import open_dict
 install_import_hook("ral.ops", "beartype.beartype")
 
 from ral.config.rules import check  # noqa: E402
-from ral.models.fresh import Sizes, write_model  # noqa: E402
+from ral.models.fresh import write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
+from ral.models.recipe import Sizes  # noqa: E402
 from ral.types import Example, Media, Pixels, PromptBatch  # noqa: E402
 
 TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3

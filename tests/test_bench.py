@@ -19,7 +19,7 @@ from PIL import Image
 from ral.benches import measure, media, vs_trl, work
 from ral.checks import gpu
 from ral.files.markdown import table
-from ral.models.fresh import Sizes
+from ral.models.recipe import Sizes
 from ral.types import UserError
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"

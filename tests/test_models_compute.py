@@ -18,11 +18,12 @@ from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
-from ral.models.family import FAMILIES
-from ral.models.fresh import Sizes, write_model
+from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.plain import load as load_model
+from ral.models.recipe import Sizes
+from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed

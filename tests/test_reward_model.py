@@ -25,6 +25,7 @@ from ral.data.sources import jsonl
 from ral.lit.data import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
+from ral.models.registry import FAMILIES
 from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, response_scores
 from ral.ops.aggregate import Counts, sequence_mean
 from ral.ops.preferences import bradley_terry
@@ -104,7 +105,7 @@ def test_the_score_is_the_head_on_the_state_of_the_last_token_in_plain_transform
 
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_scores_do_not_depend_on_batch_group_or_padding(
     family: str, shared: bool, model_folder: Callable[..., Path]
 ) -> None:

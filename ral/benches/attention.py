@@ -14,7 +14,7 @@ from ral.benches.measure import Worker, compare, in_turn, out_of_memory, range_t
 from ral.benches.work import drawn
 from ral.errors import UserError
 from ral.files.markdown import table
-from ral.models.fresh import Sizes
+from ral.models.recipe import Sizes
 
 SIZES = {
     "100m": Sizes(hidden=768, layers=12, heads=12, kv_heads=2, mlp=2816, vision_hidden=64, vision_depth=1),

@@ -19,7 +19,8 @@ from ral.data.clips import MediaSettings, frame_indices
 from ral.data.media import MediaReader
 from ral.errors import UserError
 from ral.files.markdown import table
-from ral.models.family import PatchSettings, patchify
+from ral.models.family import PatchSettings
+from ral.models.patches import patchify
 from ral.types import Media
 from ral.worlds.draw import write_frames
 

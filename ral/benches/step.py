@@ -11,7 +11,7 @@ from typing import Any
 from ral.benches.measure import Worker, compare, in_turn, range_text
 from ral.benches.work import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, drawn, write_bench_model, write_data
 from ral.files.markdown import table
-from ral.models.fresh import Sizes
+from ral.models.recipe import Sizes
 
 SIZES = {
     "small": Sizes(hidden=256, layers=4, heads=4, kv_heads=2, mlp=704, vision_hidden=128, vision_depth=4),

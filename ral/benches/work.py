@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from ral.errors import UserError
-from ral.models.fresh import Sizes, write_model
+from ral.models.fresh import write_model
 from ral.models.mllm import DTYPES
+from ral.models.recipe import Sizes
 
 SIZES = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=256, vision_depth=4, vision_heads=8)
 VOCABULARY = 6144

@@ -22,8 +22,9 @@ from ral.data.overview import overview
 from ral.data.scan import Usable, scan, skipped_table, usable_table
 from ral.files.repository import find
 from ral.lit.data import Collate
-from ral.models.family import read_config
+from ral.models.network_config import read_config
 from ral.models.processor import Processor
+from ral.models.registry import register_named
 from ral.rewards.accuracy import check_gold
 from ral.types import Example
 
@@ -44,6 +45,7 @@ def check_length(collate: Collate, sample: Sample) -> None:
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
     """Open the splits as a run does. strict: "sft" needs reasoning, others a gold answer that the rules can read."""
     dataset, model = cfg.dataset, find(cfg.model.pretrained)
+    register_named(cfg.model.get("family"))
     read_config(model)
     collate = Collate(
         Processor.from_folder(model),

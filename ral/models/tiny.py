@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ral.data.prompts import render, target
 from ral.files import repository
-from ral.models.fresh import Sizes, write_model
+from ral.models.fresh import write_model
+from ral.models.recipe import Sizes
 from ral.worlds.visual_search import source
 
 WORK = Path("outputs/tiny")
