@@ -24,7 +24,8 @@ from ral.report import panels
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
 from ral.report.overlay import enlarge, outline, overlay
 from ral.report.page import build
-from ral.report.records import Attention, Item, read_run, series
+from ral.report.reading import read_run
+from ral.report.records import Attention, Item, series
 from ral.report.samples import make_card, slots
 from ral.report.summary import Estimate, Pair, bootstrap, category, match, select, table
 from ral.report.words import details, headline, points, progress_note, size

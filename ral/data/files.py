@@ -21,7 +21,8 @@ from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
 from ral.data.entries import Rows
-from ral.data.jsonfile import ARRAY, FORM, HELD, LARGEST_ENTRY, JsonFile, is_object, open_json, parsed, stamp
+from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, is_object
+from ral.data.jsonfile import JsonFile, open_json, parsed, stamp
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table

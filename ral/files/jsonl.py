@@ -1,4 +1,6 @@
-"""Files of one JSON object a line that this project writes: metrics, records of evaluations, lists of problems."""
+"""Files of one JSON object a line: metrics, records of evaluations, questions of benchmarks.
+
+Data sets of a run, which may be of any size and shape, are read by ral.data.jsonfile."""
 
 from __future__ import annotations
 
@@ -24,15 +26,15 @@ class Line:
     ended: bool = True
 
 
-def parse(text: str) -> Iterator[Line]:
-    """Yield the lines of a file's text."""
-    lines = text.split("\n")
+def parse(content: bytes) -> Iterator[Line]:
+    """Yield the lines of a file's content, which should be UTF-8; one that was cut may end within a character."""
+    lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         ended = number < len(lines)
         try:
-            value = json.loads(line)
+            value = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
             yield Line(number, None, f"not valid JSON ({error})", ended)
             continue
@@ -42,21 +44,21 @@ def parse(text: str) -> Iterator[Line]:
             yield Line(number, None, f"must be an object, is {type(value).__name__}", ended)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a file, [] where there is none; a last line that was cut off is left out.
+def read(path: Path, whole: bool = False) -> list[dict[str, Any]]:
+    """Return the objects of a file, [] where there is none; a last line that was cut off is left out, unless `whole`.
 
     UserError names another line that is no object.
     """
     found = []
-    for line in parse(path.read_text(encoding="utf-8")) if path.is_file() else ():
+    for line in parse(path.read_bytes()) if path.is_file() else ():
         if line.value is not None:
             found.append(line.value)
-        elif line.ended:
+        elif line.ended or whole:
             raise UserError(f"{path} line {line.number}: {line.problem}; mend or delete the line")
     return found
 
 
 def readable(path: Path) -> list[dict[str, Any]]:
     """Return the objects of a file, [] where there is none; lines that are none are left out."""
-    lines = parse(path.read_text(encoding="utf-8")) if path.is_file() else ()
+    lines = parse(path.read_bytes()) if path.is_file() else ()
     return [line.value for line in lines if line.value is not None]
