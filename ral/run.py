@@ -19,7 +19,7 @@ from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.ending import finish, named_cause, original, out_of_memory
 from ral.files import run_folder as folders
-from ral.files.pretrained import find
+from ral.files.repository import find
 from ral.learner.experience import Forward
 from ral.lit.callbacks import Begin, Evaluations, GentleStop, Profile, ProgressBar
 from ral.lit.checkpoint import Checkpoints, read
@@ -31,11 +31,12 @@ from ral.lit.start import StartCheck
 from ral.models.adapters.files import read_adapters
 from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.checks import check_spec, same_tokens
-from ral.models.family import layer_types
 from ral.models.loading import named
 from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types
 from ral.models.offload import Resting
 from ral.models.plain import load
+from ral.models.registry import register_named
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.rewards.accuracy import check_gold
@@ -120,6 +121,7 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
     trained: whether its own weights are to be trained, which keeps them in fp32 whatever hardware.dtype is.
     """
     hardware = cfg.hardware
+    register_named(cfg.model.get("family"))
     return load(
         find(pretrained),
         share_prompt=hardware.share_prompt,

@@ -21,7 +21,8 @@ from ral.data import clips
 from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
 from ral.data.evidence import evidence_mask, since
 from ral.data.media import BadMedia, MediaReader, load_picture
-from ral.models.family import PatchSettings, patchify
+from ral.models.family import PatchSettings
+from ral.models.patches import patchify
 from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError
 from ral.worlds.draw import write_frames
 

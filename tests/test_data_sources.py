@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ral.data import jsonfile
+from ral.data import json_spans, jsonfile
 from ral.data.bad import BadSample
 from ral.data.entries import bad_of
 from ral.data.fields import Entry
@@ -336,8 +336,8 @@ def test_no_good_entry_is_lost_behind_a_broken_one(folder: Path, text: str, read
 
 
 def test_a_broken_entry_that_fills_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
-    monkeypatch.setattr(jsonfile, "WINDOW", 64)
+    monkeypatch.setattr(json_spans, "LARGEST_ENTRY", 200)
+    monkeypatch.setattr(json_spans, "WINDOW", 64)
     path = write(folder, [own(), own(answer="x" * 999), own()], "long.json")
     with pytest.raises(UserError, match=r"long.json: entry 2 is not JSON, or longer than 200 characters"):
         read_file(path)
@@ -347,9 +347,9 @@ def test_windows_of_a_large_file_meet(folder: Path, monkeypatch: pytest.MonkeyPa
     """Entries of one to four bytes a character are found wherever the window's edge falls."""
     entries = [own(answer="aé中😀"[n % 4] * (n % 7 + 1), id=n) for n in range(50)]
     path = write(folder, json.dumps(entries, ensure_ascii=False), "wide.json")
-    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
+    monkeypatch.setattr(json_spans, "LARGEST_ENTRY", 200)
     for window in (64, 101, 257):
-        monkeypatch.setattr(jsonfile, "WINDOW", window)
+        monkeypatch.setattr(json_spans, "WINDOW", window)
         jsonfile._opened.cache_clear()
         examples = read_file(path, parse=parse_own)
         assert [e.answer for e in examples] == [entry["answer"] for entry in entries]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from conftest import MIXED, make_prompts
 
-from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
+from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 from ral.rollout.native import EXPLORING, PolicySampler
 from ral.rollout.noise import Exploration, Noise

@@ -17,9 +17,9 @@ from test_training import REWARD_FOR_LENGTH
 from ral.learner.experience import Experience, Forward, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
-from ral.models.family import FAMILIES
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
+from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed

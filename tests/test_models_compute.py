@@ -13,15 +13,17 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ral.benches.naive import NaiveMLLM
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
-from ral.models.family import FAMILIES
-from ral.models.fresh import Sizes, write_model
+from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.plain import load as load_model
+from ral.models.recipe import Sizes
+from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
@@ -155,11 +157,8 @@ def test_shared_path_equals_plain_path(model_folder, kinds, group: int, algo: st
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gradients_of_the_whole_ral_loss_equal_the_naive_implementation(family, model_folder, monkeypatch) -> None:
+def test_gradients_of_the_whole_ral_loss_equal_the_naive_implementation(family, model_folder) -> None:
     """Eager attention, all weights returned, plain autograd: every parameter's gradient of token + KL + attention."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
-    from bench.naive import NaiveMLLM
-
     generator = torch.Generator().manual_seed(4)
     ids = torch.randint(5, 250, (3 * len(MIXED), 6), generator=generator)
     mask = torch.arange(6)[None] < torch.randint(1, 7, (len(ids), 1), generator=generator)

@@ -17,9 +17,10 @@ from conftest import ENVIRONMENT, ROOT
 from safetensors.torch import load_file, save_file
 
 from ral.files.pretrained import MODEL_TYPES, check_folder
-from ral.models.family import FAMILIES, layer_types, read_config
 from ral.models.loading import load_network
 from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types, read_config
+from ral.models.registry import FAMILIES
 from ral.types import UserError
 
 Weights = dict[str, torch.Tensor]

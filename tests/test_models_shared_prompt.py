@@ -10,7 +10,7 @@ from conftest import MIXED, make_prompts
 from transformers import AutoModelForImageTextToText
 
 from ral.models.attention.layout import NAME
-from ral.models.family import FAMILIES
+from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 from ral.rollout.native import PolicySampler
 
@@ -38,14 +38,16 @@ def plain_rows(model_folder, family, model, prompts, ids, mask, n, group):
     return hf(**inputs_of(family, model, prompts, b, row), output_attentions=True, output_hidden_states=True)
 
 
+OF_SOME = ("second_per_grid_ts", "mm_token_type_ids")
+"""Inputs of Transformers' models that not all families take: the time between frames, the kinds of tokens."""
+
+
 def inputs_of(family, model, prompts, b, row):
     """What Transformers' model of the family takes: ids [1 T] that begin with prompt b, and that prompt's media."""
     inputs = {"input_ids": row, "attention_mask": torch.ones_like(row), **media_of(prompts, b)}
-    if family != "qwen2_5_vl":  # the others do not know the time between frames; their positions have none
-        inputs.pop("second_per_grid_ts", None)
-    if family != "internvl":
-        inputs["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
-    return inputs
+    inputs["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+    taken = FAMILIES[family].facts.inputs
+    return {name: value for name, value in inputs.items() if name not in OF_SOME or name in taken}
 
 
 def media_of(prompts, b):

@@ -16,9 +16,9 @@ from ral.data.prompts import conversation, render, target
 from ral.evaluation.shared_questions import share
 from ral.learner.experience import Experience, Forward, freeze
 from ral.lit.data import Collate
-from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
 from ral.models.reach import grid_of, most_positions
+from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 from ral.types import Example, Media, Pixels, Prepared, Rollout, Turn, UserError
 

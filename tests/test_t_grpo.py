@@ -24,8 +24,8 @@ from ral.algorithms.frame_shuffle import frame_order, shuffled_clips
 from ral.algorithms.t_grpo import Temporal
 from ral.config.rules import check
 from ral.learner.metrics import Meter
-from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
+from ral.models.registry import FAMILIES
 from ral.rewards.combine import Part, Reward
 from ral.rollout.native import PolicySampler, hash_seed
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Scores, UserError

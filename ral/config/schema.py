@@ -42,6 +42,7 @@ class Model:
     teacher: str | None
     freeze_vision: bool
     learning_rates: dict[str, float]
+    family: str | None = None
 
 
 @dataclass

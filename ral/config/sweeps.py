@@ -14,9 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from ral.files import run_folder
+from ral.files.run_folder import ERROR
 
-ERROR = "error.txt"
-"""In the folder of a run of a sweep that failed: its error in one line."""
 CUT_OFF = "it did not end: killed, or out of memory"
 """What stands in ERROR while a run runs."""
 SWEEP = "multirun.yaml"

@@ -24,7 +24,8 @@ from ral.data import delimited, unpacked
 from ral.data.bad import BadSample
 from ral.data.entries import Rows
 from ral.data.fields import shown
-from ral.data.jsonfile import ARRAY, FORM, HELD, LARGEST_ENTRY, TRIED, JsonFile, open_json, stamp
+from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, TRIED
+from ral.data.jsonfile import JsonFile, open_json, stamp
 from ral.data.jsontext import Unreadable, is_object, long_number, parsed
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ral.evaluation.held_out import about
+from ral.files import jsonl
 from ral.learner.experience import Experience
 from ral.lit.diagnostics import Diagnostics
 from ral.lit.policy import Models, PolicyModule
@@ -67,7 +67,7 @@ class RewardModule(PolicyModule):
 
     def export(self, state: dict[str, Tensor], run: Path) -> None:
         """hf/ with the head beside the backbone, and the held-out scores' mean and deviation of the last evaluation."""
-        records = [json.loads(line) for line in (run / "eval" / "after.jsonl").read_text().splitlines()]
+        records = jsonl.read(run / "eval" / "after.jsonl")
         scores = torch.tensor([r[key] for r in records for key in ("reward", "rejected_reward")], dtype=torch.float64)
         right = sum(r["accuracy"] for r in records) / len(records)
         facts = {"mean": float(scores.mean()), "std": float(scores.std(correction=0)), "step": self.rollout_step}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ral.models.family import layer_types
 from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
 from ral.types import UserError

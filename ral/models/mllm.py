@@ -19,9 +19,10 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.models.attention.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
-from ral.models.family import IMAGE, VIDEO, read_config, shareable
+from ral.models.family import IMAGE, VIDEO
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, settle
+from ral.models.network_config import read_config, shareable
 from ral.models.processor import Processor
 from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
@@ -181,7 +182,7 @@ class MLLM(nn.Module):
         """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
         weight, kinds = self.network.get_input_embeddings().weight, self._kinds(rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            seen = self.processor.family.see(self.network.model, rows.media)
+            seen = self.processor.family.encode(self.network.model, rows.media)
             depth = max((len(parts) for parts in seen.values()), default=1)
             out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
             for kind, parts in seen.items():
@@ -199,7 +200,7 @@ class MLLM(nn.Module):
         patches, family = self.processor.patches, self.processor.family
         black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
         media = {name: value.to(self.device) for name, value in family.media([black], patches)[0].items()}
-        seen = family.see(self.network.model, media)
+        seen = family.encode(self.network.model, media)
         return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
 
     def _words(self, token_ids: Tensor) -> Tensor:

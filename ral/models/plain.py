@@ -15,8 +15,8 @@ from transformers import DynamicCache
 
 from ral.models.attention.kernel import summed
 from ral.models.attention.layout import Decode, Recorder
-from ral.models.family import read_config, shareable
 from ral.models.mllm import MLLM, Openings, States
+from ral.models.network_config import read_config, shareable
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared
 

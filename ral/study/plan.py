@@ -5,8 +5,6 @@ A cell is a list of overrides and a seed; its folder follows from the overrides 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,8 @@ from typing import Any
 import yaml
 
 from ral.errors import UserError
+from ral.files import jsonl
+from ral.files.hashed import text_hash
 
 MAIN = "main"
 """The table that the claims are about, but those about more tokens and frames, which have tables with an axis."""
@@ -133,7 +133,7 @@ def cell_name(overrides: Sequence[str]) -> str:
     slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
     if len(ordered) == 1 and ordered[0].startswith("experiment="):
         return slug
-    return f"{slug[:LONGEST]}_{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:DIGITS]}"
+    return f"{slug[:LONGEST]}_{text_hash(' '.join(sorted(overrides)))[:DIGITS]}"
 
 
 def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
@@ -190,14 +190,8 @@ def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, ke
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, half-written ones left out."""
-    path, found = folder / "metrics.jsonl", []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            found.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return found
+    """Return the lines of metrics.jsonl, half-written ones left out."""
+    return jsonl.readable(folder / "metrics.jsonl")
 
 
 def evaluated(folder: Path) -> bool:

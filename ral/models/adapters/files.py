@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ral.files.pretrained import RESUME, check_adapter, find
+from ral.files.pretrained import RESUME, check_adapter
+from ral.files.repository import find
 from ral.models.adapters.lora import NAME, Adapters, add_adapters
 from ral.models.loading import finite, listed, some
 from ral.models.mllm import MLLM

@@ -1,6 +1,6 @@
 """TRL's side: its GRPOTrainer as its documentation sets it up, whose steps wait for the parent's word.
 
-    python -m bench.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
+    python -m ral.benches.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
 
 A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, on by default, is
 off, as on the other side: it would cost TRL time. All else that is not in the specification is TRL's default.
@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench.operators import name_missing_operators
-from bench.worker import Line, environment_facts, reward
+
+from ral.benches.operators import name_missing_operators
+from ral.benches.worker import Line, environment_facts, reward
 
 LINE = Line()
 

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ral.errors import UserError
+from ral.files import repository
 from ral.study.plan import DONE, THREADS, Cell, command_line, evaluated, run_directory
 
-TRAIN = (sys.executable, str(Path(__file__).resolve().parents[1] / "train.py"))
+TRAIN = (sys.executable, str(repository.TRAIN))
 QUIET = {"OMP_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "passive"}
 """One thread a run: threads of runs side by side would wait for each other."""
 POLL = 0.2  # seconds between looks at the runs
@@ -151,7 +152,7 @@ def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
     """Run cells, `processes` at once; {cell: why} of those that failed. The runs are stopped before an interruption."""
-    waiting, running, failed = list(todo), [], {}
+    waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)
     bar = Bar(len(todo), processes, console or Console(stderr=True))
     try:

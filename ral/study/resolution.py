@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from ablation import evaluate, settings_of
 
 from ral.errors import UserError
+from ral.study.ablation import evaluate, settings_of
 from ral.study.claims import Resolution
 from ral.study.plan import DONE
 from ral.study.results import Run

@@ -1,6 +1,6 @@
 """This project's side: the command line of `train.py` itself, whose steps wait for the parent's word.
 
-    python -m bench.ral_worker '{"model": ..., "data": ..., ...}'
+    python -m ral.benches.ral_worker '{"model": ..., "data": ..., ...}'
 
 The run is untouched but for a callback, and for the end tokens, which join the tokens that no response may contain, so
 that all responses have the full length.
@@ -13,11 +13,11 @@ import sys
 from typing import Any
 
 import lightning as L
-from bench.variants import install
-from bench.worker import Line, environment_facts
 from omegaconf import DictConfig
 
 import ral.run
+from ral.benches.variants import install
+from ral.benches.worker import Line, environment_facts
 from ral.config.cli import run
 
 LINE = Line()
@@ -69,7 +69,7 @@ def overrides(spec: dict[str, Any]) -> list[str]:
         "checkpoint.every": 0,
         "diagnostics.every": 0,
         "+reward.parts.hash": "{_target_: ral.rewards.combine.Part, weight: 1, "
-        "function: {_target_: bench.worker.reward, _partial_: true}}",
+        "function: {_target_: ral.benches.worker.reward, _partial_: true}}",
         "hydra.run.dir": spec["run"],
     }
     groups = [f"algo={spec.get('algo', 'grpo')}", "model=qwen2_5_vl", "dataset=jsonl", "logger=jsonl"]
@@ -87,7 +87,7 @@ def main(cfg: DictConfig) -> None:
         trainer.callbacks.append(Turns())
         return trainer
 
-    ral.run.build_trainer = with_turns
+    ral.run.build_trainer = with_turns  # type: ignore[assignment]
     ral.run.train(cfg)
 
 

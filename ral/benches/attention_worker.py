@@ -1,6 +1,6 @@
 """One update (forward, losses, backward, clipping, optimizer) of GRPO, RAL, or RAL the naive way, again and again.
 
-    python -m bench.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
+    python -m ral.benches.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
 
 Rollouts, rewards and frozen signals are given: what is timed is the update alone, on one prompt with its responses.
 """
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from bench.naive import NaiveMLLM
-from bench.worker import Line
 from hydra import compose, initialize_config_dir
 
+from ral.benches.naive import NaiveMLLM
+from ral.benches.worker import Line
+from ral.files.repository import CONF
 from ral.learner.experience import Experience, Forward, remember
 from ral.lit.memory import give_back
 from ral.models.mllm import MLLM
@@ -29,7 +30,6 @@ from ral.rollout.native import make_rollout
 from ral.run import build_objective
 from ral.types import Example, Media, Pixels
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
 

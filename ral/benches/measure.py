@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ral.errors import UserError
+from ral.files.repository import ROOT
 from ral.report.environment import git_commit, gpu_names, processor_name
 
-SCRIPTS = Path(__file__).resolve().parents[1]
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "8589934592",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -40,7 +40,7 @@ class Worker:
             "OMP_WAIT_POLICY": "passive",
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(SCRIPTS), own))),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), own))),
             **MALLOC,
         }
         self.name, self.log = module, log
@@ -121,12 +121,6 @@ def machine(**versions: str) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A markdown table; numbers to the right."""
-    lines = [columns, ["---:"] * len(columns), *rows]
-    return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines)
 
 
 def range_text(values: Mapping[str, float], digits: int = 2) -> str:
