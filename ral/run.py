@@ -32,9 +32,10 @@ from ral.models.adapters.files import read_adapters
 from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.checks import check_spec, same_tokens
 from ral.models.family import layer_types
+from ral.models.frozen import FrozenModel
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.offload import Resting
+from ral.models.offload import Offloaded
 from ral.models.plain import load
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
@@ -149,7 +150,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
     wanted = frozen_needs(needed(objective.values()))
-    others: dict[str, MLLM] = {}
+    others: dict[str, FrozenModel] = {}
     if "reference" in wanted:
         others["reference"] = WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
     if "ema" in wanted:
@@ -165,13 +166,17 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
     if cfg.hardware.frozen_in_memory:
         if cfg.hardware.shard is not None:
             raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
-        resting = {name: Resting(others[name], policy) for name in ("reference", "teacher") if name in others}
-        others |= {name: model for name, model in resting.items() if not isinstance(others[name], WithoutAdapters)}
+        others = {name: model if name == "ema" else offloaded(model, policy) for name, model in others.items()}
     if "attention_policy" in cfg.algo:
         check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
         if cfg.eval.layers == "all":
             check_all_layers(policy)
-    return Models(policy, **others)
+    return Models(policy, **others)  # type: ignore[arg-type]  # ema is an MLLM
+
+
+def offloaded(model: FrozenModel, policy: MLLM) -> FrozenModel:
+    """A frozen model that rests in main memory; a view of the policy has nothing that could."""
+    return Offloaded(model, policy) if isinstance(model, MLLM) else model
 
 
 def check_all_layers(policy: MLLM) -> None:

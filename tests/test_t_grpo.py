@@ -83,7 +83,7 @@ def test_it_equals_shuffling_the_frames_before_they_are_cut(
     assert torch.equal(shuffled.token_ids, want.token_ids) and torch.equal(shuffled.valid, want.valid)
     assert torch.equal(shuffled.visual, want.visual) and shuffled.grids == want.grids
     assert [e.uid for e in shuffled.examples] == ["uid-1", "uid-3"]
-    plain, seen = model("prepare", mixed_batch(model, media, (1, 3))), model("prepare", shuffled)
+    plain, seen = model.prepare(mixed_batch(model, media, (1, 3))), model.prepare(shuffled)
     assert torch.equal(plain.prompts.position_ids, seen.prompts.position_ids)
     assert not torch.equal(plain.vision, seen.vision)
 

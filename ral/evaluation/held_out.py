@@ -43,7 +43,7 @@ def evaluate_prompts(
 
     all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
     """
-    prepared = policy("prepare", prompts)
+    prepared = policy.prepare(prompts)
     with gather_weights(policy) if gather_weights else nullcontext():
         rollout = sampler(policy, prepared)
     scores = reward(rollout)

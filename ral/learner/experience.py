@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ral.models.frozen import FrozenModel
 from ral.models.mllm import MLLM, Prepared, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
@@ -49,19 +50,21 @@ class Forward:
     spec: AttentionSpec
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
-    def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
+    def states(self, model: FrozenModel, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return model("score", prepared, rollout.response_ids, rollout.response_mask, spec)
+        return model.score(prepared, rollout.response_ids, rollout.response_mask, spec)
 
-    def log_probs(self, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.response_ids.device)
         ids, mask = rollout.response_ids, rollout.response_mask
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
-    def frozen(self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+    def frozen(
+        self, model: FrozenModel, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
+    ) -> dict[str, Tensor]:
         """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
         states = self.states(model, prepared, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(model, states, rollout)[0])
@@ -102,7 +105,7 @@ def cut(valid: Tensor, mask: Tensor, prompts: int) -> list[list[int]]:
 
 def freeze(
     forward: Forward,
-    models: Mapping[str, tuple[MLLM, Prepared]],
+    models: Mapping[str, tuple[FrozenModel, Prepared]],
     batch: Experience,
     needs: frozenset[str],
     prompts: int,

@@ -24,6 +24,7 @@ from ral.learner.metrics import Meter, rollout_pairs
 from ral.learner.moved import Moved
 from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
+from ral.models.frozen import FrozenModel
 from ral.models.mllm import MLLM, Prepared
 from ral.models.saving import save_network
 from ral.models.sharding import reshard, sum_gradients
@@ -60,9 +61,9 @@ class Models:
     """The networks of a run. Only `policy` is trained; the others exist where an objective asks for them."""
 
     policy: MLLM
-    reference: MLLM | None = None
+    reference: FrozenModel | None = None
     ema: MLLM | None = None
-    teacher: MLLM | None = None
+    teacher: FrozenModel | None = None
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,11 @@ class PolicyModule(L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.policy = models.policy
-        self.others = torch.nn.ModuleDict(
-            {k: m for k in ("reference", "ema", "teacher") if (m := getattr(models, k)) is not None}
-        )
+        self.others: dict[str, FrozenModel] = {
+            k: m for k in ("reference", "ema", "teacher") if (m := getattr(models, k)) is not None
+        }
+        own = {k: m for k, m in self.others.items() if isinstance(m, MLLM)}  # the rest are views of other weights
+        self.own = torch.nn.ModuleDict(own)
         self.same_sight = {k for k, m in vars(models).items() if m is not None and m.sees_like(models.policy)}
         self.objective, self.needs = dict(objective), needed(objective.values())
         self.sampler, self.evaluation_sampler = sampler, evaluation_sampler
@@ -147,7 +150,7 @@ class PolicyModule(L.LightningModule):
     @timed("vision_s")
     def see(self, prompts: PromptBatch) -> Prepared:
         """Prompts with positions and visual embeddings, for every pass of the step."""
-        return self.policy("prepare", prompts)
+        return self.policy.prepare(prompts)
 
     @timed("rollout_s")
     def roll_out(self, prompts: PromptBatch, prepared: Prepared) -> tuple[Rollout, Rollout | None]:
@@ -179,8 +182,8 @@ class PolicyModule(L.LightningModule):
         """Micro-batches with global weights and the other networks' signals that the objective asks for."""
         models = {}
         for name in (n for n in frozen_needs(self.needs) if n in self.others):  # in one order on every rank
-            other: MLLM = self.others[name]  # type: ignore[assignment]
-            models[name] = (other, prepared if name in self.same_sight else other("prepare", prompts))
+            other = self.others[name]
+            models[name] = (other, prepared if name in self.same_sight else other.prepare(prompts))
         local = counts(rollout.response_mask)
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
         weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
@@ -247,8 +250,8 @@ class PolicyModule(L.LightningModule):
         means = {f"train/{k}": v for k, v in self.meter.means(self.sum_over_ranks).items()}
         means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
         means["data/skipped"] = self.trainer.datamodule.ledger.skipped
-        if "ema" in self.others:
-            self.move_ema(self.others["ema"])  # type: ignore[arg-type]
+        if "ema" in self.own:
+            self.move_ema(self.own["ema"])  # type: ignore[arg-type]
         self.rollout_step, self.stepping = self.rollout_step + 1, False
         self.times["step_s"] = time.perf_counter() - started
         self.latest = means | {f"time/{k}": v for k, v in self.times.items()}
@@ -291,10 +294,7 @@ class PolicyModule(L.LightningModule):
     def configure_model(self) -> None:
         """Shard the networks where the hardware asks for it."""
         if self.shard is not None:
-            own = [
-                m for m in self.others.values() if next(m.parameters(), None) is not None
-            ]  # not a view of the policy
-            for network in (self.policy, *own):
+            for network in (self.policy, *self.own.values()):
                 self.shard(network, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> Optimizer:

@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from ral.models.attention.kernel import summed
 from ral.models.attention.layout import Decode, Recorder
 from ral.models.family import read_config, shareable
-from ral.models.mllm import MLLM, Openings, Prepared, States
+from ral.models.mllm import MLLM, Openings, Prepared, States, in_own_arithmetic
 from ral.ops.attention import AttentionSpec
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class PlainMLLM(MLLM):
 
     shares = False
 
+    @in_own_arithmetic
     def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score, over one row for each response."""
         group = len(response_ids) // len(prepared.prompts)
@@ -68,6 +69,7 @@ class PlainMLLM(MLLM):
     def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(valid, 1, mask.shape[1], layers, mask=torch.cat([valid, mask], dim=1))
 
+    @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()

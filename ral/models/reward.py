@@ -51,7 +51,7 @@ def response_scores(model: MLLM, prepared: Prepared, response_ids: Tensor, mask:
     The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
     """
     ids = torch.nn.functional.pad(response_ids, (0, 1), value=model.processor.pad_id)
-    hidden = model("score", prepared, ids, torch.nn.functional.pad(mask, (0, 1)), None).hidden
+    hidden = model.score(prepared, ids, torch.nn.functional.pad(mask, (0, 1)), None).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), mask.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)
@@ -123,7 +123,7 @@ class LearnedReward:
         """The score of each of the N responses."""
         model, original = self.model.to(rollout.response_ids.device), rollout.prompts.original
         assert original is not None, "a rollout of prepared prompts keeps their pixels"
-        prepared, scores = model("prepare", original), []
+        prepared, scores = model.prepare(original), []
         for start in range(0, len(original), self.batch):
             chosen = range(start, min(start + self.batch, len(original)))
             part = prepared.take(chosen)

@@ -42,7 +42,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
     width = model.network.get_input_embeddings().weight.shape[1]
     vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
     model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     shape = (spec["group_size"], spec["response_tokens"])
     ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)
     mask = torch.ones_like(ids, dtype=torch.bool)
