@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ral.assembly.learner import build_objective
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
@@ -27,7 +28,6 @@ from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
 from ral.rollout import native as sampling
 from ral.rollout.native import PolicySampler, draw, uniforms
-from ral.run import build_objective
 from ral.types import UserError
 
 
@@ -88,7 +88,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
 def objective_of(algo: str) -> dict:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build_objective(compose("train", [f"algo={algo}"]).algo)
+        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
 
 
 def flatter(rows: torch.Tensor) -> torch.Tensor:

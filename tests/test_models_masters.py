@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ral.learner.experience import Forward
 from ral.learner.moved import Moved, draw
-from ral.lit.guards import History, weights_at_rest
+from ral.learner.signs import History, weights_at_rest
 from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.attention.layout import Decode
 from ral.models.masters import settle

@@ -14,8 +14,8 @@ from ral.data.bad import BadSample
 from ral.data.order import Sample
 from ral.data.prompts import conversation, render, target
 from ral.evaluation.shared_questions import share
+from ral.learner.collate import Collate
 from ral.learner.experience import Experience, Forward, freeze
-from ral.lit.data import Collate
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM, Prepared
 from ral.models.reach import grid_of, most_positions

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from ral.data.bad import BadSample
 from ral.data.sources import jsonl
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
 from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, response_scores

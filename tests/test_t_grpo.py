@@ -224,9 +224,9 @@ def test_answers_to_shuffled_clips_are_never_trained_on(
     """Two steps of the shipped model: the clips are answered again, half as often, and the update sees the rest."""
     sampled: list[Rollout] = []
     trained: list[Rollout] = []
-    draw, freeze = PolicySampler.__call__, import_module("ral.lit.policy").freeze
+    draw, freeze = PolicySampler.__call__, import_module("ral.learner.step").freeze
     monkeypatch.setattr(PolicySampler, "__call__", lambda *a, **k: (sampled.append(draw(*a, **k)), sampled[-1])[1])
-    monkeypatch.setattr("ral.lit.policy.freeze", lambda *a: (trained.append(a[2].rollout), freeze(*a))[1])
+    monkeypatch.setattr("ral.learner.step.freeze", lambda *a: (trained.append(a[2].rollout), freeze(*a))[1])
     folder = run(
         "algo=t_grpo",
         "dataset=visual_search",

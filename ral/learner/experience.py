@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -37,6 +37,23 @@ class Experience:
         part = self.rollout.take(prepared.prompts, chosen)
         rows = [n * part.group_size + g for n in chosen for g in range(part.group_size)]
         return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.response_ids.shape[1]])
+
+
+class Passes(Protocol):
+    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+
+    @property
+    def offers(self) -> frozenset[str]: ...
+
+    def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of the model being trained, with their graph; "hidden" and "attention" may be None."""
+        ...
+
+    def frozen(
+        self, model: FrozenModel, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
+    ) -> dict[str, Tensor]:
+        """Return the asked kinds of signals of a model that is not trained."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ def cut(valid: Tensor, mask: Tensor, prompts: int) -> list[list[int]]:
 
 
 def freeze(
-    forward: Forward,
+    passes: Passes,
     models: Mapping[str, tuple[FrozenModel, Prepared]],
     batch: Experience,
     needs: frozenset[str],
@@ -121,7 +138,7 @@ def freeze(
         signals = {
             f"{name}_{kind}": value
             for name, (model, prepared) in models.items()
-            for kind, value in forward.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
+            for kind, value in passes.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches
