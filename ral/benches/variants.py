@@ -72,8 +72,8 @@ def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -
 
 
 def install(name: str) -> None:
-    """Make `ral.run` build the variant."""
-    import ral.run
+    """Make a run build the variant."""
+    import ral.assembly.models
 
     savings = VARIANTS[name]
     kind: type[MLLM] = MLLM if savings == SAVINGS else type("Chosen", (VariantMLLM,), {"savings": savings})
@@ -81,6 +81,6 @@ def install(name: str) -> None:
     def load(pretrained: str, *, share_prompt: bool = True, **settings: Any) -> MLLM:
         return kind.load(pretrained, **settings)
 
-    ral.run.load = load
+    ral.assembly.models.load = load
     if "head" not in savings:
-        Forward.log_probs = whole_logits  # type: ignore[method-assign]
+        Forward.log_probs = whole_logits  # type: ignore[method-assign,assignment]

@@ -22,7 +22,7 @@ from ral.data.overview import overview
 from ral.data.scan import Usable, scan, skipped_table, usable_table
 from ral.errors import UserError
 from ral.files.repository import find
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.network_config import read_config
 from ral.models.processor import Processor
 from ral.models.registry import register_named

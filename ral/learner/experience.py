@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from ral.models.frozen import FrozenModel
 from ral.models.mllm import MLLM, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
@@ -38,6 +39,23 @@ class Experience:
         return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.token_ids.shape[1]])
 
 
+class Passes(Protocol):
+    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+
+    @property
+    def offers(self) -> frozenset[str]: ...
+
+    def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of the model being trained, with their graph; "hidden" and "attention" may be None."""
+        ...
+
+    def frozen(
+        self, model: FrozenModel, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
+    ) -> dict[str, Tensor]:
+        """Return the asked kinds of signals of a model that is not trained."""
+        ...
+
+
 @dataclass(frozen=True)
 class Forward:
     """How signals are computed from a model: the sampling temperature and the attention that counts.
@@ -49,19 +67,21 @@ class Forward:
     spec: AttentionSpec
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
-    def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
+    def states(self, model: FrozenModel, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return model("score", prepared, rollout.token_ids, rollout.valid, spec)
+        return model.score(prepared, rollout.token_ids, rollout.valid, spec)
 
-    def log_probs(self, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
-    def frozen(self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+    def frozen(
+        self, model: FrozenModel, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
+    ) -> dict[str, Tensor]:
         """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
         states = self.states(model, prepared, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(model, states, rollout)[0])
@@ -101,8 +121,8 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
 
 
 def freeze(
-    forward: Forward,
-    models: Mapping[str, tuple[MLLM, Prepared]],
+    passes: Passes,
+    models: Mapping[str, tuple[FrozenModel, Prepared]],
     batch: Experience,
     needs: frozenset[str],
     prompts: int,
@@ -118,7 +138,7 @@ def freeze(
         signals = {
             f"{name}_{kind}": value
             for name, (model, prepared) in models.items()
-            for kind, value in forward.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
+            for kind, value in passes.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches

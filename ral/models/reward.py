@@ -51,7 +51,7 @@ def response_scores(model: MLLM, prepared: Prepared, token_ids: Tensor, valid: T
     The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
-    hidden = model("score", prepared, ids, torch.nn.functional.pad(valid, (0, 1)), None).hidden
+    hidden = model.score(prepared, ids, torch.nn.functional.pad(valid, (0, 1)), None).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)
@@ -122,7 +122,7 @@ class LearnedReward:
     def score_rollout(self, rollout: Rollout) -> list[float]:
         """The score of each of the N responses."""
         model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
-        prepared, scores = model("prepare", prompts), []
+        prepared, scores = model.prepare(prompts), []
         for start in range(0, len(prompts), self.batch):
             chosen = range(start, min(start + self.batch, len(prompts)))
             part = prepared.take(chosen)
