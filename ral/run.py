@@ -167,7 +167,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
         resting = {name: Resting(others[name], policy) for name in ("reference", "teacher") if name in others}
         others |= {name: model for name, model in resting.items() if not isinstance(others[name], WithoutAdapters)}
-    if "attention_policy" in cfg.algo:
+    if cfg.algo.attention_policy is not None:
         check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
         if cfg.eval.layers == "all":
             check_all_layers(policy)
@@ -199,7 +199,7 @@ def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
             f"algo.prompts_per_step={algo.prompts_per_step} cannot be dealt out evenly to "
             f"{cfg.hardware.devices * cfg.hardware.num_nodes} processes: write a multiple"
         )
-    preferences = bool(algo.get("preferences", False))
+    preferences = algo.preferences
     collate = Collate(
         policy.processor,
         templates=(templates.think, templates.zero),
@@ -264,19 +264,17 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
     """The LightningModule from its parts."""
     algo, hardware = cfg.algo, cfg.hardware
     reward = build_reward(cfg, models.policy)
-    make = instantiate(algo.module) if "module" in algo else PolicyModule
+    make = instantiate(algo.module) or PolicyModule
     return make(
         models,
         objective,
         sampler=build_sampler(algo, objective),
         evaluation_sampler=PolicySampler(1, temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True),
-        reward=instantiate(algo.reward) if "reward" in algo else reward,
+        reward=instantiate(algo.reward) or reward,
         evaluation_reward=reward,
         advantage=instantiate(algo.advantage),
         aggregate=instantiate(algo.aggregate),
-        passes=instantiate(algo.passes)
-        if "passes" in algo
-        else Forward(algo.temperature, instantiate(algo.attention_policy)),
+        passes=instantiate(algo.passes) or Forward(algo.temperature, instantiate(algo.attention_policy)),
         optimizer=instantiate(cfg.optim.optimizer),
         learning_rate=partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps),
         settings=Settings(
@@ -291,7 +289,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
         gather_weights=instantiate(hardware.gather_weights),
-        temporal=instantiate(algo.temporal) if "temporal" in algo else None,
+        temporal=instantiate(algo.temporal),
     )
 
 

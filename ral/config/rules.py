@@ -182,6 +182,27 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
+NODES = ("module", "passes", "temporal", "reward", "attention_policy")
+"""Nodes of algo that an algorithm may do without."""
+
+
+def optional_nodes_are_whole(cfg: Node) -> str | None:
+    """Check that a node which the algorithm does without was not given single keys."""
+    for name in NODES:
+        node = cfg["algo"].get(name)
+        if isinstance(node, Mapping) and node and not is_target(node):
+            return f"unknown key algo.{name}.{next(iter(node))}: algo.{name} is not used here"
+    return None
+
+
+def attention_policy_is_there(cfg: Node) -> str | None:
+    """Check that an update which computes attention knows whose."""
+    algo = cfg["algo"]
+    if algo.get("attention_policy", NODES) is None and algo.get("passes") is None:
+        return "algo.attention_policy is not set: add shared/attention_policy to the defaults list of your algorithm"
+    return None
+
+
 def pairs_have_two_responses(cfg: Node) -> str | None:
     """Preferences are between two given responses."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
@@ -283,6 +304,8 @@ RULES: tuple[Rule, ...] = (
     temperature_is_positive,
     bad_share_is_a_share,
     terms_exist,
+    optional_nodes_are_whole,
+    attention_policy_is_there,
     pairs_have_two_responses,
     noise_is_positive,
     vision_is_trained_in_one_update,
