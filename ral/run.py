@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from ral.config.rules import instantiate, precision_of
+from ral.config.build import instantiate, precision_of
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.ending import finish, named_cause, original, out_of_memory

@@ -26,9 +26,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
 from ral.config import listing, sweeps
+from ral.config.check import check as check_config
+from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
-from ral.config.rules import check as check_config
-from ral.config.rules import first_line
 from ral.errors import UserError
 from ral.files import run_folder
 

@@ -21,7 +21,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ral.config.rules import first_line
+from ral.config.check import first_line
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
