@@ -1,4 +1,4 @@
-"""Whether a run that goes on is still the same experiment: its configuration against that of the run before."""
+"""Compare the configuration of a run that goes on with that of the run before: is it the same experiment?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ABSENT = object()
 
 
 def covers(key: str, named: str) -> bool:
-    """Whether `named` is the key, or a group above it."""
+    """Tell whether `named` is the key, or a group above it."""
     return key == named or key.startswith((f"{named}.", f"{named}["))
 
 
@@ -59,7 +59,7 @@ def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Whether two values mean the same; a path may be written in several ways."""
+    """Tell whether two values mean the same; a path may be written in several ways."""
     if isinstance(old, str) and isinstance(new, str):
         return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
     return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
@@ -113,7 +113,7 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What a run that goes on has changed of its experiment, less what only follows another changed key.
+    """Return what a run that goes on has changed of its experiment, less what only follows another changed key.
 
     old, new: resolved configurations; raw: the new one before resolution.
     """
@@ -165,7 +165,7 @@ def show(value: Any) -> str:
 
 
 def later_schedule(old: int, new: int, before: float, after: float) -> Iterator[str]:
-    """What to say where max_steps changed and with it the learning rate, whose shares of the peak are given."""
+    """Yield a line where max_steps changed and with it the learning rate, whose shares of the peak are given."""
     if before != after:
         yield (
             f"max_steps {old} -> {new}: from here on the learning rate follows the schedule of {new} steps "

@@ -30,7 +30,7 @@ COUNTS = (
 
 
 def counts_are_positive(cfg: Node) -> str | None:
-    """Counts of steps, responses, updates and processes start at 1."""
+    """Check that counts of steps, responses, updates and processes start at 1."""
     for key in COUNTS:
         value = _select(cfg, key)
         if isinstance(value, int) and value < 1:
@@ -43,7 +43,7 @@ MAX_SEED = 2**42 - 1
 
 
 def seed_is_in_range(cfg: Node) -> str | None:
-    """What generators take."""
+    """Check that random generators take the seed."""
     seed = cfg.get("seed")
     if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
         return f"seed={seed} is out of range: write 0 to {MAX_SEED}"
@@ -54,7 +54,7 @@ ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
 
 
 def accelerator_is_known(cfg: Node) -> str | None:
-    """What this project runs on."""
+    """Check that the accelerator is one that this project runs on."""
     name = _select(cfg, "hardware.accelerator")
     if name is None or name in ACCELERATORS:
         return None
@@ -62,7 +62,7 @@ def accelerator_is_known(cfg: Node) -> str | None:
 
 
 def temperature_is_positive(cfg: Node) -> str | None:
-    """Log-probs are divided by the temperature."""
+    """Check the temperature, by which log-probs are divided."""
     value = _select(cfg, "algo.temperature")
     if isinstance(value, int | float) and value <= 0:
         return f"algo.temperature={value} is too small: write more than 0 (the paper uses 0.9)"
@@ -70,7 +70,7 @@ def temperature_is_positive(cfg: Node) -> str | None:
 
 
 def bad_share_is_a_share(cfg: Node) -> str | None:
-    """A share of the entries drawn."""
+    """Check that the share of bad entries is one, from 0 to 1."""
     value = _select(cfg, "dataset.max_bad_share")
     if isinstance(value, int | float) and not 0 <= value <= 1:
         return f"dataset.max_bad_share={value} is no share: write a number from 0 (none may be bad) to 1"
@@ -78,7 +78,7 @@ def bad_share_is_a_share(cfg: Node) -> str | None:
 
 
 def terms_exist(cfg: Node) -> str | None:
-    """Every name in algo.objective is a term beside it."""
+    """Check that every name in algo.objective is a term beside it."""
     algo = cfg["algo"]
     if not algo["objective"]:
         return "algo.objective is empty: name at least one term, such as [token]"
@@ -111,14 +111,14 @@ def attention_policy_is_there(cfg: Node) -> str | None:
 
 
 def pairs_have_two_responses(cfg: Node) -> str | None:
-    """Preferences are between two given responses."""
+    """Check that preferences are between two given responses."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
         return "algo.preferences=true trains on pairs as they are given: write algo.group_size=2 algo.rollouts=false"
     return None
 
 
 def noise_is_positive(cfg: Node) -> str | None:
-    """A standard deviation of the noise on attention."""
+    """Check that the standard deviation of the noise on attention is positive."""
     sigma = _select(cfg, "algo.sampler.noise.sigma")
     if isinstance(sigma, int | float) and sigma <= 0:
         return f"algo.sampler.noise.sigma={sigma} is too small: write more than 0, or algo.sampler.noise=null"
@@ -126,7 +126,7 @@ def noise_is_positive(cfg: Node) -> str | None:
 
 
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
-    """Visual embeddings are made once per step, so a trained vision tower allows one update on them."""
+    """Check that a trained vision tower goes with one update: visual embeddings are made once per step."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
         return (
             "model.freeze_vision=false with algo.updates_per_rollout above 1: visual embeddings are computed once per"
@@ -137,7 +137,7 @@ def vision_is_trained_in_one_update(cfg: Node) -> str | None:
 
 
 def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
-    """T-GRPO's bonuses are parts of the reward beside those of reward.parts."""
+    """Check that T-GRPO's bonuses, parts of the reward, are named unlike those of reward.parts."""
     temporal, parts = _select(cfg, "algo.temporal"), _select(cfg, "reward.parts") or {}
     if temporal is None:
         return None
@@ -165,7 +165,7 @@ TAKEN = frozenset(_TAKEN.split())
 
 
 def parts_have_names_of_their_own(cfg: Node) -> str | None:
-    """A part is logged and recorded under its name."""
+    """Check that parts of the reward, logged by name, are named unlike other metrics and fields."""
     for name in map(str, _select(cfg, "reward.parts") or {}):
         if name in TAKEN or name.startswith("loss_"):
             return f"reward.parts.{name} has the name of a metric or of a field of records: give that part another name"
@@ -173,7 +173,7 @@ def parts_have_names_of_their_own(cfg: Node) -> str | None:
 
 
 def adapters_stand_alone(cfg: Node) -> str | None:
-    """Adapters are trained and nothing else."""
+    """Check that adapters are trained and nothing else."""
     if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
     if _select(cfg, "lora.rank") < 0:
@@ -188,7 +188,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def precision_keeps_weights_exact(cfg: Node) -> str | None:
-    """Half-precision weights lose small updates, and fp16 needs scaled gradients, which clipping would not know of."""
+    """Check that no small update is lost in half-precision weights, and that no gradient needs scaling (fp16)."""
     precision, dtype = (cfg["hardware"].get(key) for key in ("precision", "dtype"))
     if precision not in PRECISIONS:
         return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"

@@ -1,4 +1,4 @@
-"""What conf/ holds: a dataclass for each group, its fields' meanings and units beside them in the yaml.
+"""Schemas of conf/: a dataclass for each group, its fields' meanings and units beside them in the yaml.
 
 A field without default must be in the configuration. A group may hold nodes with `_target_` beyond its schema.
 """

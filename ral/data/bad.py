@@ -67,7 +67,7 @@ class Bad:
 
 
 class Ledger:
-    """What was drawn and what of it was bad, by split, over all ranks.
+    """Counts of entries drawn and of bad ones among them, by split, over all ranks.
 
     file: where each bad entry is listed once; None writes nothing. max_share: more bad ones among the drawn are an
     error; 0 makes the first one an error.
@@ -108,7 +108,7 @@ class Ledger:
         )
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
+        """Return what a checkpoint keeps."""
         return {
             "counts": {split: list(pair) for split, pair in self.counts.items()},
             "listed": [[split, record] for (split, _), record in self.listed.items()],

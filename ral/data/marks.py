@@ -19,7 +19,7 @@ def marks_in(texts: Iterable[str]) -> list[str]:
 
 
 def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
-    """How the numbers of marks and of media differ, in words; None where they fit or there is no mark."""
+    """Say how the numbers of marks and of media differ; None where they fit or there is no mark."""
     for mark, kind in KINDS.items() if marks else ():
         places, there = marks.count(mark), sum(medium.kind == kind for medium in media)
         if places != there:
