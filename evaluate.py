@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.rules import bind_targets, check_schema, plain
 from ral.config.schema import Node
 from ral.errors import UserError
 from ral.files import run_folder
@@ -62,6 +62,7 @@ class Evaluate:
     """conf/evaluate.yaml."""
 
     checkpoint: str
+    family: str | None
     limit: int | None
     batch: int
     template: str | None
@@ -94,8 +95,13 @@ def check(cfg: DictConfig) -> None:
         media = tree["media"] | (task.get("media") or {})
         check_schema(media, Media, f"benchmark.tasks.{name}.media.")
     check_values(tree)
-    check_folder(tree["checkpoint"], "checkpoint")  # before torch is imported, which takes seconds
+    check_checkpoint(tree["checkpoint"], tree["family"])  # before torch is imported, which takes seconds
     bind_targets(cfg)
+
+
+def check_checkpoint(checkpoint: str, family: str | None) -> None:
+    """UserError for a folder that holds no model; one of a family from outside is looked at once that is imported."""
+    check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
 
 def check_values(tree: Mapping[str, Any]) -> None:
@@ -111,7 +117,7 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 def main(cfg: DictConfig) -> None:
     """Evaluate what a valid configuration describes."""
-    check_folder(str(cfg.checkpoint), "checkpoint")  # a wrong folder is told before torch is imported
+    check_checkpoint(str(cfg.checkpoint), cfg.family)  # a wrong folder is told before torch is imported
     from ral.evaluate import evaluate
 
     evaluate(cfg)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.utils.logging import disable_progress_bar
 
-from ral.config.rules import instantiate
+from ral.config.build import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering
@@ -26,10 +26,11 @@ from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, reported, table
 from ral.files import run_folder
-from ral.files.pretrained import find
+from ral.files.repository import find
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.plain import load
+from ral.models.registry import register_named
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap
 from ral.rollout.native import PolicySampler
@@ -192,6 +193,7 @@ def wording(template: str, bare: bool) -> Callable[[Example], str]:
 def load_policy(cfg: DictConfig) -> MLLM:
     """The model to evaluate, on its device."""
     name, device = find(cfg.checkpoint), device_of(cfg)
+    register_named(cfg.family, "family")
     with named("checkpoint"):
         return load(name, share_prompt=cfg.share_prompt, dtype=dtype_of(cfg), trained=False).to(device)
 

@@ -14,95 +14,12 @@ same items, with 95% bootstrap intervals.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from ral.data.clips import TOKEN_PIXELS, MediaSettings
-from ral.evaluation.benchmarks import records
-from ral.report.curves import LIGHT
-from ral.report.summary import Estimate, bootstrap
-from ral.types import UserError
-
-ROOT = Path(__file__).resolve().parents[1]
-VALUES = {"frames": (32, 64, 128), "tokens": (512, 1024, 2048)}
-LABELS = {"frames": "frames of a clip, at most", "tokens": "visual tokens of a picture, at most"}
-RESAMPLES = 10_000
-Points = Mapping[tuple[str, int], Estimate]
-
-
-def settings_of(axis: str, value: int) -> list[str]:
-    """What one value sets."""
-    if axis == "frames":
-        return [f"media.max_frames={value}"]
-    most = value * TOKEN_PIXELS
-    return [f"media.image_max_pixels={most}", f"media.image_min_pixels={min(most, MediaSettings.image_min_pixels)}"]
-
-
-def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarray:
-    """Scores [n] of one evaluation, made or finished first. UserError with its own message where it fails."""
-    command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={checkpoint}", f"output={output}", *settings]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True)
-    if done.returncode:
-        raise UserError(f"{output}: the evaluation stopped with exit code {done.returncode}; its error stands above")
-    count = json.loads((output / "summary.json").read_text())["n"]
-    scores = {item.index: item.score for item in records.read(output / "items.jsonl")}
-    return np.array([scores.get(index, 0.0) for index in range(count)])  # 0: could not be asked
-
-
-def measure(arguments: argparse.Namespace, names: Mapping[str, str]) -> tuple[Points, dict[int, Estimate]]:
-    """Accuracy by (name, value), and by value the second checkpoint's accuracy less the first's."""
-    points: dict[tuple[str, int], Estimate] = {}
-    changes: dict[int, Estimate] = {}
-    for value in arguments.values:
-        settings = [*settings_of(arguments.axis, value), *arguments.settings]
-        columns = []
-        for name, checkpoint in names.items():
-            columns.append(evaluate(checkpoint, arguments.output / f"{name}-{value}", settings))
-            (points[name, value],) = bootstrap(columns[-1][:, None], RESAMPLES)
-            print(f"{name} at {value} {arguments.axis}: {_figure(points[name, value])}", flush=True)
-        if len(columns) == 2:
-            (changes[value],) = bootstrap((columns[1] - columns[0])[:, None], RESAMPLES)
-    return points, changes
-
-
-def table(arguments: argparse.Namespace, names: Sequence[str], points: Points, changes: Mapping[int, Estimate]) -> str:
-    """A markdown table: a row for each checkpoint, a column for each value."""
-    rows = [[arguments.axis, *map(str, arguments.values)], ["---"] * (1 + len(arguments.values))]
-    rows += [[name, *(_figure(points[name, v]) for v in arguments.values)] for name in names]
-    if changes:
-        rows.append([f"{names[1]} - {names[0]}", *(_figure(changes[v]) for v in arguments.values)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-def _figure(estimate: Estimate) -> str:
-    return f"{100 * estimate.mean:.1f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def draw(path: Path, arguments: argparse.Namespace, names: Sequence[str], points: Points) -> None:
-    """Accuracy over the values, a line for each checkpoint, with its intervals."""
-    figure = Figure(figsize=(5, 3.2), dpi=160, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    places = np.arange(len(arguments.values))
-    for shift, name in enumerate(names):
-        line = [points[name, v] for v in arguments.values]
-        means = 100 * np.array([e.mean for e in line])
-        ends = abs(100 * np.array([[e.low for e in line], [e.high for e in line]]) - means)
-        x = places + 0.06 * (shift - (len(names) - 1) / 2)
-        axes.errorbar(x, means, yerr=ends, marker="o", capsize=3, label=name, color=LIGHT.lines[shift])
-    axes.set_xticks(places, [str(v) for v in arguments.values])
-    axes.set_xlabel(LABELS[arguments.axis])
-    axes.set_ylabel("accuracy, %")
-    axes.grid(axis="y", color=LIGHT.grid)
-    axes.legend(frameon=False)
-    figure.savefig(path)
+from ral.errors import UserError
+from ral.study.ablation import VALUES, Asked, draw, measure, table
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -121,17 +38,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 with the figure as the last line, or 1 with one line on stderr."""
     found = parse(arguments)
+    asked = Asked(found.axis, found.values, found.settings, found.output)
     names = dict(pair.partition("=")[::2] for pair in found.checkpoints)
     try:
         if len(names) > 2 or not all(names.values()):
             raise UserError("--checkpoints takes one or two NAME=FOLDER, and names that differ")
-        points, changes = measure(found, names)
+        points, changes = measure(asked, names)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    text = table(found, list(names), points, changes)
+    text = table(asked, list(names), points, changes)
     (found.output / "ablation.md").write_text(text, encoding="utf-8")
-    draw(found.output / "ablation.png", found, list(names), points)
+    draw(found.output / "ablation.png", asked, list(names), points)
     print(f"{text}figure: {found.output / 'ablation.png'}")
     return 0
 

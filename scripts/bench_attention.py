@@ -13,33 +13,13 @@ last line is a JSON object.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
-from bench.measure import Worker, compare, in_turn, machine, out_of_memory, range_text, spread, table
-from bench_vs_trl import drawn, sizes_of, write_bench_model
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from ral.benches.attention import ROW, SIZES, VOCABULARY, WARMUP, markdown, measure, naive_repeats, ratios
+from ral.benches.measure import machine, progress_bar, publish
+from ral.benches.work import drawn, sizes_of, write_bench_model
 from ral.errors import UserError
-from ral.models.fresh import Sizes
-
-SIZES = {
-    "100m": Sizes(hidden=768, layers=12, heads=12, kv_heads=2, mlp=2816, vision_hidden=64, vision_depth=1),
-    "3b": Sizes(hidden=2048, layers=36, heads=16, kv_heads=2, mlp=11008, vision_hidden=64, vision_depth=1),
-    "7b": Sizes(hidden=3584, layers=28, heads=28, kv_heads=4, mlp=18944, vision_hidden=64, vision_depth=1),
-}
-"""Decoders of about 100 million parameters and of the shapes of Qwen2.5-VL-3B and 7B; the vision tower is not timed."""
-VOCABULARY = 6144
-"""Tokens; Qwen's 151,936 would make head and log-probs dearer for all sides alike."""
-ROW = 32
-"""Visual tokens side by side in the picture."""
-WARMUP = 1
-NAIVE_SHARE = 0.7
-"""Share of the machine's memory that the naive side's attention weights may take."""
 
 
 def arguments() -> argparse.Namespace:
@@ -59,123 +39,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
-    """Memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
-    return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
-
-
-def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """What every side is to do."""
-    return {
-        "model": str(model.absolute()),
-        "prompt_tokens": size,
-        "response_tokens": given.response_tokens,
-        "group_size": given.group_size,
-        "threads": given.threads,
-        "device": given.device,
-        "dtype": drawn(given.device == "cuda")[1],
-        "checkpointing": given.checkpointing,
-        "gives_way": not given.apart,
-    }
-
-
-def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
-    """`other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
-    sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
-    replies: dict[str, Any] = {}
-    for names in sides:
-        replies |= run_sides(given, spec, names, repeats, progress)
-    found = compare(replies["grpo"], replies[other])
-    memory = [t["peak_gb"] / o["peak_gb"] for o, t in zip(replies["grpo"], replies[other], strict=True)]
-    return {
-        "time": found["ratio"],
-        "cpu_time": found["cpu_ratio"],
-        "memory": spread(memory),
-        "grpo": found["ours"],
-        other: found["theirs"],
-    }
-
-
-def run_sides(
-    given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
-) -> dict[str, Any]:
-    """The answers of these sides' workers, in turn."""
-    workers: dict[str, Worker] = {}
-    try:
-        for name in names:
-            log = given.output / f"attention_{name}.log"
-            own = spec | {"variant": name}
-            workers[name] = Worker(Path(sys.executable), "bench.attention_worker", own, log, given.threads)
-        return in_turn(workers, WARMUP, repeats, progress)
-    finally:
-        for worker in workers.values():
-            worker.close()
-
-
-def naive_repeats(given: argparse.Namespace) -> int:
-    """Updates of the naive side that count; it keeps the weights of every layer, so nothing of it can be recomputed."""
-    if given.checkpointing:
-        return 0
-    return int(given.repeats if given.naive_repeats is None else given.naive_repeats)
-
-
-def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Both pairs at one size; naive is None, with the reason, where it cannot run."""
-    spec = specification(given, model, size)
-    progress.update(task, description=f"{size} visual tokens")
-    result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
-    repeats = naive_repeats(given)
-    if repeats == 0:
-        return result | {"naive": None, "why": "not run with --checkpointing" if given.checkpointing else "not run"}
-    need = naive_gb(SIZES[given.model], size + given.response_tokens, 4 if given.device == "cpu" else 2)
-    have = memory_gb(given.device)
-    if need > NAIVE_SHARE * have:
-        return result | {"naive": None, "why": f"one response's attention weights take {need:.0f} GB of {have:.0f}"}
-    try:
-        return result | {"naive": pair(given, spec, "naive", repeats, lambda: progress.advance(task))}
-    except UserError as error:
-        if not out_of_memory(error):
-            raise
-        return result | {"naive": None, "why": f"out of memory ({have:.0f} GB)"}
-
-
-def memory_gb(device: str) -> float:
-    """Memory of the device, in GB."""
-    if device == "cuda":
-        import torch
-
-        return float(torch.cuda.get_device_properties(0).total_memory) / 1e9
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-
-
-def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """The ratios of one size, each {min, median, max} or None; cpu_time: of processor time."""
-    return {
-        f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
-        for name in ("ral", "naive")
-        for kind in ("time", "cpu_time", "memory")
-    }
-
-
-def markdown(sizes: dict[int, dict[str, Any]]) -> str:
-    """A row for each size."""
-    columns = ("visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory")
-    columns += ("naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB")
-    rows = []
-    for size, found in sizes.items():
-        kinds = ("time", "cpu_time", "memory")
-        naive = [range_text(found["naive"][k]) for k in kinds] if found["naive"] else [found["why"], "-", "-"]
-        grpo = found["ral"]["grpo"]
-        ours = [range_text(found["ral"][k]) for k in kinds]
-        rows.append((size, range_text(grpo["seconds"]), *ours, *naive, f"{grpo['peak_gb']:.2f}"))
-    return "Median (min to max) of pairs.\n\n" + table(columns, rows)
-
-
 def main() -> None:
     """Measure every size; one line and exit code 1 where something is wrong."""
     given = arguments()
     given.output.mkdir(parents=True, exist_ok=True)
-    shown = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     naive = naive_repeats(given)
     try:
         sizes = sizes_of(given.prompt_tokens)
@@ -185,7 +52,7 @@ def main() -> None:
         model = write_bench_model(folder, SIZES[given.model], VOCABULARY, *drawn(given.device == "cuda"))
         rounds = [WARMUP + repeats for repeats in (given.repeats, naive) if repeats]
         total = len(sizes) * 2 * sum(rounds)
-        with Progress(*shown, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        with progress_bar() as progress:
             task = progress.add_task("loading", total=total)
             found = {size: measure(given, model, size, progress, task) for size in sizes}
     except UserError as error:
@@ -194,11 +61,7 @@ def main() -> None:
     last = ratios(found[sizes[-1]])
     each = {str(size): {**ratios(f), **f} for size, f in found.items()}
     result = {**last, "sizes": each, "settings": settings, "machine": machine(threads=str(given.threads))}
-    name = given.output / f"attention_{given.model}_{given.device}"
-    name.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    name.with_suffix(".md").write_text(markdown(found))
-    print(markdown(found))
-    print(json.dumps(result))
+    publish(given.output / f"attention_{given.model}_{given.device}", result, markdown(found))
 
 
 if __name__ == "__main__":

@@ -13,95 +13,14 @@ name the right option, are left out and counted; so are those that cannot be use
 from __future__ import annotations
 
 import argparse
-import json
-import random
-import re
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
-from ral.data.bad import BadSample
-from ral.data.own_fields import fields_of
-from ral.data.prompts import target
 from ral.data.sources import parse_own, read_file
-from ral.types import Example, UserError
-from ral.worlds.visual_search import make
-
-LETTER = re.compile(r"\(?([A-Z])[.):]\s*")
-TRIES = 20  # entries drawn from a pool before the next pool is asked
-
-
-def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: random.Random) -> str | None:
-    """The response to an entry of the first pool in which a few draws find another answer; None where none has one."""
-    for pool in pools:
-        for other in rng.choices(pool, k=TRIES):
-            if other.answer.lower() != example.answer.lower() and bool(other.thought) == bool(example.thought):
-                return target(other, bool(example.thought))
-    return None
-
-
-def other_option(example: Example, rng: random.Random) -> str | None:
-    """The response with a wrong option in place of the right one; None where there is none."""
-    letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
-    answer = LETTER.match(f"{example.answer}.")
-    right = next((text for letter, text in letters if answer and letter == answer[1]), None)
-    wrong = [pair for pair in letters if pair[1] not in (right, "")]
-    if not right or not wrong:
-        return None
-    letter, text = rng.choice(wrong)
-    if not example.thought:
-        return target(replace(example, answer=letter), False)
-    thought, times = re.subn(rf"(?<!\w){re.escape(right)}(?!\w)", lambda _: text, example.thought, flags=re.IGNORECASE)
-    return target(replace(example, answer=letter, thought=thought), True) if times else None
-
-
-def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
-    """(entry, chosen, rejected); a function of entries and seed."""
-    rng = random.Random(seed)
-    same: dict[object, list[Example]] = defaultdict(list)
-    for example in examples:
-        same[example.problem_type, example.question].append(example)
-        same[example.problem_type].append(example)
-    for example in examples:
-        pools = [same[example.problem_type, example.question], same[example.problem_type]]
-        rejected = other_option(example, rng) if example.options else other_response(example, pools, rng)
-        if rejected is not None:
-            yield example, target(example, bool(example.thought)), rejected
-
-
-def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
-    """A line of the output; media by their absolute paths."""
-    return {**fields_of(example), "chosen": chosen, "rejected": rejected}
-
-
-def visual_search(size: int) -> Path:
-    """The file of that many entries with reasoning, like those of dataset=visual_search; media beside it."""
-    root = Path("outputs/data/visual_search_pairs")
-    return make(root, "sft", size=size, seed=1, distractors=3, free_form_share=0.4)
-
-
-def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
-    """The entries that can be used, and what is wrong with the others."""
-    good, bad = [], []
-    for at in range(len(entries)):
-        try:
-            good.append(entries[at])
-        except BadSample as error:
-            bad.append(error)
-    return good, bad
-
-
-def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write JSON lines; how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
-    path.write_text("".join(texts), encoding="utf-8")
-    return len(texts)
+from ral.errors import UserError
+from ral.worlds.preferences import entry, pairs, usable, visual_search, write
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ral.data.prompts import render
 from ral.data.sources import jsonl
-from ral.models.family import FAMILIES
-from ral.models.fresh import Sizes, write_model
+from ral.models.fresh import write_model
+from ral.models.recipe import Sizes
+from ral.models.registry import FAMILIES
 from ral.types import UserError
 
 

@@ -11,64 +11,12 @@ items of the same benchmark in the same way. The table goes to --output, if give
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from ral.report.summary import bootstrap
-from ral.study.statistics import interval
-from ral.types import UserError
-
-RESAMPLES = 10_000
-OWN = ("checkpoint", "weights", "versions")  # settings in which evaluations of one table may differ
-Scores = Mapping[str, np.ndarray]
-
-
-def read(folder: Path) -> tuple[Scores, dict[str, object]]:
-    """{type: scores [n]} of an evaluation, with "all" first, and the settings that must agree."""
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: no summary.json in it; write the output folder of a finished evaluation") from error
-    lines = (folder / "items.jsonl").read_text(encoding="utf-8").splitlines()
-    items = {item["index"]: item for item in map(json.loads, lines)}  # an item asked again has a later line
-    scores = {"all": np.array([item["score"] for item in items.values()])}
-    for group in sorted({item["group"] for item in items.values()}):
-        scores[group] = np.array([item["score"] for item in items.values() if item["group"] == group])
-    settings = {key: value for key, value in summary["settings"].items() if key not in OWN}
-    return scores, settings | {"items": {name: len(values) for name, values in scores.items()}}
-
-
-def cell(runs: Sequence[np.ndarray]) -> str:
-    """Mean and interval in percent, of one evaluation over its items, of several over runs."""
-    if len(runs) == 1:
-        (found,) = bootstrap(runs[0][:, None], RESAMPLES)
-        mean, low, high = found.mean, found.low, found.high
-    else:
-        over = interval([float(run.mean()) for run in runs])
-        mean, low, high = over.mean, over.low, over.high
-    return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def table(rows: Mapping[str, Sequence[Path]]) -> str:
-    """The markdown table. UserError where evaluations do not compare."""
-    found = {name: [read(folder) for folder in folders] for name, folders in rows.items()}
-    (first, settings), *_ = next(iter(found.values()))
-    for name, runs in found.items():
-        for (_, other), folder in zip(runs, rows[name], strict=True):
-            if different := [key for key in settings if settings[key] != other.get(key)]:
-                key = different[0]
-                raise UserError(f"{folder}: {key} is {other.get(key)}, but {settings[key]} in the first evaluation")
-    head = ["", "runs", *(f"{kind} (n={len(values)})" for kind, values in first.items())]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1)]
-    lines += [
-        [name, str(len(runs)), *(cell([scores[kind] for scores, _ in runs]) for kind in first)]
-        for name, runs in found.items()
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+from ral.errors import UserError
+from ral.study.side_by_side import table
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

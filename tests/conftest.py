@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -18,9 +20,10 @@ from omegaconf import open_dict
 
 install_import_hook("ral.ops", "beartype.beartype")
 
-from ral.config.rules import check  # noqa: E402
-from ral.models.fresh import Sizes, write_model  # noqa: E402
+from ral.config.check import check  # noqa: E402
+from ral.models.fresh import write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
+from ral.models.recipe import Sizes  # noqa: E402
 from ral.types import Example, Media, Pixels, PromptBatch  # noqa: E402
 
 TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3
@@ -86,6 +89,15 @@ MIXED = (("image",), ("video",), (), ("image", "video", "image"))
 ROOT = Path(__file__).parent.parent
 CONF = ROOT / "conf"
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | {"OMP_NUM_THREADS": "1"}
+
+
+def load_script(name: str) -> ModuleType:
+    """Import scripts/<name>.py as a module."""
+    spec = importlib.util.spec_from_file_location(f"script_{name}", ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def train_in(folder: Path, *overrides: str) -> Path:

@@ -9,16 +9,21 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
-from conftest import CONF, make_pixels
+from conftest import CONF, MIXED, SMALL, TEXTS, make_pixels, make_prompts
 from PIL import Image
 
+from ral.errors import UserError
+from ral.files.pretrained import MODEL_TYPES, check_folder
+from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
+from ral.models.plain import PlainMLLM
+from ral.models.registry import FAMILIES, register, register_named
 
 ROOT = CONF.parent
 PAGE = ROOT / "docs" / "architecture.md"
@@ -48,26 +53,21 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(str(first), str(rest)) for first, rest in found]
 
 
-def write_yaml(folder: Path, first: str, rest: str) -> None:
-    """One yaml of the page: whole, or ("NEW: OLD with") a copy of OLD in which some top-level keys change."""
-    name, _, base = first.partition(": ")
-    content = yaml.safe_load(rest)
-    if base:
-        content = yaml.safe_load((ROOT / base.removesuffix(" with")).read_text()) | content
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content))
-
-
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with mine.py and my_conf/ from docs/architecture.md; mine.py can be imported."""
     (tmp_path / "mine.py").write_text("\n\n".join(rest for first, rest in blocks("python") if first == "mine.py"))
-    for first, rest in blocks("yaml"):
-        write_yaml(tmp_path, first, rest)
+    for name, rest in blocks("yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rest)
     monkeypatch.syspath_prepend(str(tmp_path))
+    known = dict(FAMILIES)
     yield tmp_path
     sys.modules.pop("mine", None)
+    for added in FAMILIES.keys() - known.keys():
+        del FAMILIES[added]
+        MODEL_TYPES.remove(added)
 
 
 def write_pictures(folder: Path, count: int) -> Path:
@@ -82,32 +82,64 @@ def write_pictures(folder: Path, count: int) -> Path:
     return path
 
 
-def test_an_algorithm_a_dataset_a_reward_and_hardware_are_added_from_outside(
-    outside: Path, run: Callable[..., Path], model_folder: Callable[..., Path]
-) -> None:
+def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: Callable[..., Path]) -> None:
     """One function and one yaml each (hardware: the yaml alone), none of them in ral/ or conf/, train one step."""
     assert {p.relative_to(outside).as_posix() for p in outside.rglob("*.yaml")} == {
         "my_conf/algo/sequence.yaml",
         "my_conf/dataset/csv.yaml",
         "my_conf/reward/brief.yaml",
         "my_conf/hardware/low_memory.yaml",
+        "my_conf/model/qwen3_vl_moe.yaml",
     }
+    register_named("mine.QWEN3_VL_MOE")
+    model = str(write_model(outside / "model", TEXTS, family="qwen3_vl_moe", sizes=SMALL, seed=3, vocab_size=300))
     folder = run(
         f"hydra.searchpath=[file://{outside / 'my_conf'}]",
-        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory"),
+        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory", "model=qwen3_vl_moe"),
         f"dataset.path={write_pictures(outside, 8)}",
         *("dataset.source.held_out=2", "dataset.media.image_min_pixels=784", "dataset.max_new_tokens=6"),
         *("algo.prompts_per_step=4", "max_steps=1", "eval.every=0"),
-        f"model.pretrained={model_folder()}",
+        f"model.pretrained={model}",
     )
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"train/loss_sequence", "train/sequence_ratio", "train/brevity"} <= set(line)
     assert "train/loss_token" not in line and 0 < line["train/brevity"] <= 1
     records = [json.loads(text) for text in (folder / "eval" / "after.jsonl").read_text().splitlines()]
     assert [r["uid"] for r in records] == ["row-7", "row-8"]
-    before = MLLM.load(str(model_folder())).network.state_dict()
+    before = MLLM.load(model).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_family_from_outside_is_served_by_both_paths_alike(outside: Path) -> None:
+    """The shared-prompt layout and Transformers' own masks give the same states for its random model."""
+    register_named("mine.QWEN3_VL_MOE")
+    folder = str(write_model(outside / "model", TEXTS, family="qwen3_vl_moe", sizes=SMALL, seed=3, vocab_size=300))
+    ids = torch.randint(5, 250, (2 * len(MIXED), 6), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    found = []
+    for kind in (MLLM, PlainMLLM):
+        model = kind.load(folder)
+        with torch.no_grad():
+            found.append(model.score(model.prepare(make_prompts(model, MIXED)), ids, mask, None).hidden)
+    torch.testing.assert_close(*found, atol=2e-5, rtol=1e-4)
+
+
+def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", TEXTS, family="qwen3_vl", sizes=SMALL, seed=3, vocab_size=300)
+    config = json.loads((folder / "config.json").read_text()) | {"model_type": "qwen3_vl_moe"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"model_type 'qwen3_vl_moe'; this project trains .*qwen3_vl$"):
+        check_folder(str(folder))
+    check_folder(str(folder), any_type=True)
+    with pytest.raises(UserError, match=r"model.family=mine.NONE: cannot be imported .*write module.NAME"):
+        register_named("mine.NONE")
+    with pytest.raises(UserError, match=r"model.family=mine.brevity: is a function; name a ral.models.family.Family"):
+        register_named("mine.brevity")
+    with pytest.raises(UserError, match=r"model_type 'qwen3_vl' is that of another family already"):
+        register(replace(FAMILIES["qwen3_vl"], axes=1))
+    register_named("mine.QWEN3_VL_MOE")
+    check_folder(str(folder))
 
 
 def test_no_script_hides_a_package() -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import CONF
+from conftest import load_script
 from PIL import Image
 
+from ral.evaluation import attention_map
+from ral.files import repository
+from ral.report.sheet import attention_of, strip
+from ral.study import ablation
 from ral.types import UserError
 from ral.worlds.visual_search import make
-
-SCRIPTS = CONF.parent / "scripts"
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     root = tmp_path_factory.mktemp("data")
     path = make(root, "validation", size=4, seed=1, distractors=3, free_form_share=0.4)
     return [entry | {"path": str(root / entry["path"])} for entry in json.loads(path.read_text())]
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    return lambda name: __import__(name)
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -44,13 +39,12 @@ def words(entry: dict[str, object]) -> str:
 
 def test_a_picture_with_evidence_for_two_checkpoints(
     data: list[dict[str, object]],
-    script: Callable[[str], ModuleType],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     model_folder: Callable[..., Path],
 ) -> None:
     """The halves of a picture share the attention out, and the heat lies where the numbers are."""
-    module, entry, output = script("attention_map"), data[0], tmp_path / "map.png"
+    module, entry, output = load_script("attention_map"), data[0], tmp_path / "map.png"
     asked = (f"image={entry['path']}", f"question={words(entry)}", f"output={output}")
     shares = []
     for box in ("0,0,0.5,1", "0.5,0,1,1"):
@@ -64,19 +58,17 @@ def test_a_picture_with_evidence_for_two_checkpoints(
     assert "whole response" in capsys.readouterr().out and size_of(output)[1] > 1.5 * one[1]
 
 
-def test_the_hottest_cell_is_drawn_hottest(
-    data: list[dict[str, object]], script: Callable[[str], ModuleType], tmp_path: Path
-) -> None:
-    module, entry = script("attention_map"), data[0]
-    settings = module.settings_of([f"image={entry['path']}", f"question={words(entry)}"])
-    example = module.example_of(settings)
-    policy = module.load_model("assets/tiny", "cpu")
-    pixels = module.read(settings, example, policy.processor.patches.factor)
-    seen = module.look(policy, "tiny", example, pixels, settings)
+def test_the_hottest_cell_is_drawn_hottest(data: list[dict[str, object]], tmp_path: Path) -> None:
+    entry = data[0]
+    settings = load_script("attention_map").settings_of([f"image={entry['path']}", f"question={words(entry)}"])
+    example = attention_map.example_of(settings)
+    policy = attention_map.load_model("assets/tiny", "cpu")
+    pixels = attention_map.read(settings, example, policy.processor.patches.factor)
+    seen = attention_map.map_answer(policy, "tiny", example, pixels, settings)
     t, h, w = seen.map["grid"]
     weights = np.array(seen.map["weights"]).reshape(h, w)
     assert t == 1 and weights.sum() == pytest.approx(1, abs=1e-5)
-    (image,) = module.strip(seen, example, pixels, weights.max())
+    (image,) = strip(attention_of(seen.map), example.evidence, pixels, weights.max())
     y, x = np.unravel_index(weights.argmax(), weights.shape)
     red = np.asarray(image, dtype=float)[..., 0]
     cells = red.reshape(h, red.shape[0] // h, w, red.shape[1] // w)
@@ -86,14 +78,13 @@ def test_the_hottest_cell_is_drawn_hottest(
 
 def test_a_clip_becomes_a_sheet(
     data: list[dict[str, object]],
-    script: Callable[[str], ModuleType],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     entry, output = data[3], tmp_path / "clip.png"
     assert entry["data_type"] == "video"
     given = (f"video={entry['path']}", f"question={words(entry)}", "layer=1", f"output={output}")
-    assert script("attention_map").main(given) == 0, capsys.readouterr().err
+    assert load_script("attention_map").main(given) == 0, capsys.readouterr().err
     width, height = size_of(output)
     assert width > 2 * height  # frames beside each other
 
@@ -114,26 +105,24 @@ def test_mistakes_get_one_line(
     settings: list[str],
     says: str,
     data: list[dict[str, object]],
-    script: Callable[[str], ModuleType],
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     known = [s.format(data[0]["path"]) for s in settings]
-    assert script("attention_map").main(known) == 1
+    assert load_script("attention_map").main(known) == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and error.startswith("error: ") and says in error
 
 
 def test_an_ablation_compares_on_the_same_items(
-    script: Callable[[str], ModuleType],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """b is right on every item that a is wrong on: its lead is 1 - 2 * a's accuracy."""
-    module = script("ablation")
+    module = load_script("ablation")
     asked: list[tuple[str, str, tuple[str, ...]]] = []
 
     def scores(checkpoint: str, output: Path, settings: list[str]) -> np.ndarray:
@@ -142,7 +131,7 @@ def test_an_ablation_compares_on_the_same_items(
         own = np.array([1.0, 0.0, 0.0, 0.0] * 25)
         return own if checkpoint == "a" else 1 - own
 
-    monkeypatch.setattr(module, "evaluate", scores)
+    monkeypatch.setattr(ablation, "evaluate", scores)
     given = ["--checkpoints", "A=a", "B=b", "--axis", "tokens", "--output", str(tmp_path / "out")]
     assert module.main([*given, "--values", "64", "512", "--", "benchmark=vstar"]) == 0
     most = "media.image_max_pixels={}", "media.image_min_pixels={}"
@@ -158,11 +147,8 @@ def test_an_ablation_compares_on_the_same_items(
     assert "NAME=FOLDER" in capsys.readouterr().err
 
 
-def test_an_evaluation_that_fails_ends_the_ablation(
-    script: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = script("ablation")
-    monkeypatch.setattr(module, "ROOT", tmp_path)
+def test_an_evaluation_that_fails_ends_the_ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repository, "EVALUATE", tmp_path / "evaluate.py")
     (tmp_path / "evaluate.py").write_text("import sys\nsys.exit(1)\n")
     with pytest.raises(UserError, match="exit code 1"):
-        module.evaluate("a", tmp_path / "out", [])
+        ablation.evaluate("a", tmp_path / "out", [])

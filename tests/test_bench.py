@@ -8,26 +8,21 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import load_script
 from PIL import Image
 
-from ral.models.fresh import Sizes
+from ral.benches import measure, media, vs_trl, work
+from ral.checks import gpu
+from ral.files.markdown import table
+from ral.models.recipe import Sizes
 from ral.types import UserError
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/bench_vs_trl.py as a module, imported the way Python runs it: with its own folder on the path."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import bench_vs_trl
-
-    return bench_vs_trl
 
 
 def replies(*seconds: float, peak: float = 1.0) -> list[dict[str, Any]]:
@@ -35,9 +30,9 @@ def replies(*seconds: float, peak: float = 1.0) -> list[dict[str, Any]]:
     return [{"seconds": s, "cpu_seconds": s / 2, "peak_gb": peak, "facts": {}} for s in seconds]
 
 
-def test_ratios_are_taken_pair_by_pair(bench: ModuleType) -> None:
+def test_ratios_are_taken_pair_by_pair() -> None:
     """Pairs 4/1, 6/3, 9/3: the ratio of the medians (6/3) is another number than the median ratio (3)."""
-    found = bench.compare(replies(1, 3, 3, peak=0.5), replies(4, 6, 9, peak=2.0))
+    found = measure.compare(replies(1, 3, 3, peak=0.5), replies(4, 6, 9, peak=2.0))
     assert found["ratio"] == found["cpu_ratio"] == {"min": 2.0, "median": 3.0, "max": 4.0}
     assert found["memory_ratio"] == 0.25
     assert found["theirs"] == {
@@ -47,13 +42,13 @@ def test_ratios_are_taken_pair_by_pair(bench: ModuleType) -> None:
     }
 
 
-def test_markdown_table(bench: ModuleType) -> None:
-    assert bench.table(("a", "b"), [(1, bench.range_text({"min": 1, "median": 2, "max": 3.456}))]) == (
+def test_markdown_table() -> None:
+    assert table(("a", "b"), [(1, measure.range_text({"min": 1, "median": 2, "max": 3.456}))], left=0) == (
         "| a | b |\n| ---: | ---: |\n| 1 | 2.00 (1.00 to 3.46) |\n"
     )
 
 
-def test_workers_take_turns_and_warm_up_does_not_count(bench: ModuleType) -> None:
+def test_workers_take_turns_and_warm_up_does_not_count() -> None:
     asked: list[str] = []
 
     def worker(name: str) -> SimpleNamespace:
@@ -63,30 +58,30 @@ def test_workers_take_turns_and_warm_up_does_not_count(bench: ModuleType) -> Non
 
         return SimpleNamespace(ask=ask)
 
-    found = bench.in_turn({"a": worker("a"), "b": worker("b")}, 1, 2, lambda: None)
+    found = measure.in_turn({"a": worker("a"), "b": worker("b")}, 1, 2, lambda: None)
     assert asked == ["a", "b", "reset", "b", "reset", "a", "a", "b"]
     assert found == {name: [{"step": 2}, {"step": 3}] for name in "ab"}
 
 
-def test_unequal_work_is_an_error(bench: ModuleType) -> None:
+def test_unequal_work_is_an_error() -> None:
     spec = {"prompts": 1, "group_size": 8, "response_tokens": 4, "steps": 3, "updates": 2}
-    facts = dict.fromkeys(bench.SAME, "same") | {"response_tokens": 32, "updates": 6}
-    bench.check_fair(spec, facts, dict(facts))
+    facts = dict.fromkeys(vs_trl.SAME, "same") | {"response_tokens": 32, "updates": 6}
+    vs_trl.check_fair(spec, facts, dict(facts))
     with pytest.raises(UserError, match="prompt_tokens: same against 9"):
-        bench.check_fair(spec, facts, facts | {"prompt_tokens": 9})
+        vs_trl.check_fair(spec, facts, facts | {"prompt_tokens": 9})
     with pytest.raises(UserError, match="response_tokens: 31, asked for 32"):
-        bench.check_fair(spec, facts | {"response_tokens": 31}, facts | {"response_tokens": 31})
+        vs_trl.check_fair(spec, facts | {"response_tokens": 31}, facts | {"response_tokens": 31})
 
 
 @pytest.mark.parametrize("text", ["", "64,", "0", "a"])
-def test_sizes_that_are_none(bench: ModuleType, text: str) -> None:
+def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(UserError, match="--prompt-tokens"):
-        bench.sizes_of(text)
+        work.sizes_of(text)
 
 
 @pytest.mark.parametrize("tokens", [1, 6, 64, 7])
-def test_pictures_have_the_asked_number_of_visual_tokens(bench: ModuleType, tmp_path: Path, tokens: int) -> None:
-    folder = bench.write_data(tmp_path, tokens, 2)
+def test_pictures_have_the_asked_number_of_visual_tokens(tmp_path: Path, tokens: int) -> None:
+    folder = work.write_data(tmp_path, tokens, 2)
     for number in range(2):
         with Image.open(folder / f"{number}.png") as picture:
             assert math.prod(picture.size) == tokens * 28 * 28 and not any(side % 28 for side in picture.size)
@@ -94,14 +89,14 @@ def test_pictures_have_the_asked_number_of_visual_tokens(bench: ModuleType, tmp_
 
 
 @pytest.mark.parametrize("variant", ["all", "plain", "prefill once"])
-def test_our_worker_takes_whole_steps(variant: str, bench: ModuleType, tmp_path: Path) -> None:
+def test_our_worker_takes_whole_steps(variant: str, tmp_path: Path) -> None:
     """Two steps of the command line itself, of the lengths and updates asked for, on pictures of 6 visual tokens."""
     small = Sizes(hidden=64, layers=1, heads=2, kv_heads=1, mlp=64, vision_hidden=32, vision_depth=1, vision_heads=2)
-    model = bench.write_bench_model(tmp_path / "model", small, 300)
+    model = work.write_bench_model(tmp_path / "model", small, 300)
     given = SimpleNamespace(prompts=2, group_size=2, response_tokens=3, updates=2, repeats=0, threads=1)
-    spec = bench.specification(given, model, bench.write_data(tmp_path / "data", 6, 7))
+    spec = vs_trl.specification(given, model, work.write_data(tmp_path / "data", 6, 7))
     spec |= {"run": str(tmp_path / "run"), "variant": variant}
-    worker = bench.Worker(Path(sys.executable), "bench.ral_worker", spec, tmp_path / "log.txt", threads=1)
+    worker = measure.Worker(Path(sys.executable), "ral.benches.ral_worker", spec, tmp_path / "log.txt", threads=1)
     try:
         one, reset, two = (worker.ask(request) for request in ("step", "reset", "step"))
     finally:
@@ -116,41 +111,33 @@ def test_our_worker_takes_whole_steps(variant: str, bench: ModuleType, tmp_path:
     assert 0 < two["seconds"] < 60 and 0 < two["peak_gb"] < 10
 
 
-def test_a_dead_worker_is_one_line(bench: ModuleType, tmp_path: Path) -> None:
-    worker = bench.Worker(Path(sys.executable), "bench.no_such_worker", {}, tmp_path / "log.txt", threads=1)
-    with pytest.raises(UserError, match=r"its last words: .*No module named bench\.no_such_worker"):
+def test_a_dead_worker_is_one_line(tmp_path: Path) -> None:
+    worker = measure.Worker(Path(sys.executable), "ral.benches.no_such_worker", {}, tmp_path / "log.txt", threads=1)
+    with pytest.raises(UserError, match=r"its last words: .*No module named ral\.benches\.no_such_worker"):
         worker.ask("step")
     worker.close()
 
 
-def test_an_error_ends_the_command_with_one_line(
-    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_error_ends_the_command_with_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["bench_vs_trl.py", "--prompt-tokens", "x", "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match="error: --prompt-tokens x: write numbers from 1 to 16384 such as 64,256,1024"):
-        bench.main()
+        load_script("bench_vs_trl").main()
 
 
 # --- media
 
 
-@pytest.fixture
-def bench_media(bench: ModuleType) -> ModuleType:
-    import bench_media
-
-    return bench_media
-
-
 def test_media_are_read_by_all_sides_and_the_last_line_is_json(
-    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench_media, "CLIP", {"sides": (112, 56), "seconds": 4, "fps": 2})
-    monkeypatch.setattr(bench_media, "PICTURE_SIDES", (112, 84))
-    monkeypatch.setattr(bench_media, "MADE", 2)
+    for name, value in {"CLIP_SIDES": (112, 56), "CLIP_SECONDS": 4, "CLIP_FPS": 2}.items():
+        monkeypatch.setattr(media, name, value)
+    monkeypatch.setattr(media, "PICTURE_SIDES", (112, 84))
+    monkeypatch.setattr(media, "MADE", 2)
     monkeypatch.setattr(
         sys, "argv", ["bench_media.py", "--repeats", "2", "--output", str(tmp_path), "--group-size", "8"]
     )
-    bench_media.main()
+    load_script("bench_media").main()
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert {"ral", "decord alone, frames not resized"} < set(result["clips"])
     assert set(result["pictures"]) == {"ral", "Transformers"}
@@ -160,9 +147,7 @@ def test_media_are_read_by_all_sides_and_the_last_line_is_json(
     assert "| pictures |" in (tmp_path / "media.md").read_text()
 
 
-def test_media_sides_take_turns_and_the_warm_up_does_not_count(
-    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_media_sides_take_turns_and_the_warm_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clock by hand: side a takes 1 s a file (9 s in the first round), side b 4 s."""
     now, asked = [0.0], list[str]()
 
@@ -173,34 +158,32 @@ def test_media_sides_take_turns_and_the_warm_up_does_not_count(
 
         return read
 
-    monkeypatch.setattr(bench_media, "clocks", lambda: np.array([now[0], 2 * now[0]]))
-    found = bench_media.measure({"a": side("a", 1.0), "b": side("b", 4.0)}, [Path("1"), Path("2")], 2, lambda: None)
+    monkeypatch.setattr(media, "clocks", lambda: np.array([now[0], 2 * now[0]]))
+    found = media.measure({"a": side("a", 1.0), "b": side("b", 4.0)}, [Path("1"), Path("2")], 2, lambda: None)
     assert "".join(asked) == "baab" * 3
     assert found["a"]["a_second"] == {"min": 1.0, "median": 1.0, "max": 1.0}
     assert found["a"]["a_cpu_second"]["median"] == 0.5 and found["b"]["a_second"]["median"] == 0.25
     assert found["a"]["cpu_ratio"]["median"] == 4.0 and found["b"]["cpu_ratio"]["max"] == 1.0
 
 
-def test_the_clock_counts_children(bench_media: ModuleType) -> None:
-    before = bench_media.clocks()
+def test_the_clock_counts_children() -> None:
+    before = media.clocks()
     child = subprocess.Popen([sys.executable, "-c", "n = 0\nwhile True: n += 1"])
     try:
-        while bench_media.clocks()[1] - before[1] < 0.2:
+        while media.clocks()[1] - before[1] < 0.2:
             time.sleep(0.05)
-            assert bench_media.clocks()[0] - before[0] < 30
+            assert media.clocks()[0] - before[0] < 30
     finally:
         child.kill()
         child.wait()
 
 
-def test_an_empty_folder_of_media_is_one_line(
-    bench_media: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_empty_folder_of_media_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     folders = ["--clips", str(tmp_path / "none"), "--pictures", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["bench_media.py", *folders, "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"error: --clips .*none: no files there; name a folder of clips"):
-        bench_media.main()
+        load_script("bench_media").main()
 
 
 @pytest.mark.slow
@@ -216,29 +199,18 @@ def test_what_wants_a_gpu_runs_without_one_too(tmp_path: Path) -> None:
     assert found == json.loads((tmp_path / "gpu_check.json").read_text())
 
 
-@pytest.fixture
-def gpu_check(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """scripts/gpu_check.py."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import gpu_check
-
-    return gpu_check
-
-
-def test_a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_named(
-    gpu_check: ModuleType, tmp_path: Path
-) -> None:
+def test_a_run_that_takes_too_long_is_stopped_and_one_that_fails_is_named(tmp_path: Path) -> None:
     given = SimpleNamespace(timeout=1.0, output=tmp_path)
-    slow = gpu_check.timed(given, tmp_path / "slow.log", "-c", "import time; print('on', flush=True); time.sleep(60)")
+    slow = gpu.timed(given, tmp_path / "slow.log", "-c", "import time; print('on', flush=True); time.sleep(60)")
     assert slow["exit_code"] == 124 and slow["seconds"] < 30
-    failed = gpu_check.timed(given, tmp_path / "failed.log", "-c", "raise SystemExit(3)")
+    failed = gpu.timed(given, tmp_path / "failed.log", "-c", "raise SystemExit(3)")
     assert failed["exit_code"] == 3 and failed["command"] == "python -c 'raise SystemExit(3)'"
 
 
 @pytest.mark.slow
-def test_a_benchmarks_result_is_read_back_and_its_model_deleted(gpu_check: ModuleType, tmp_path: Path) -> None:
+def test_a_benchmarks_result_is_read_back_and_its_model_deleted(tmp_path: Path) -> None:
     given = SimpleNamespace(timeout=250.0, output=tmp_path)
-    small = gpu_check.sized("small", "64", "--repeats", "1", "--response-tokens", "8", "--variants", "plain,all")
-    found = gpu_check.bench(given, "step", "bench_step.py", *small)
+    small = gpu.sized("small", "64", "--repeats", "1", "--response-tokens", "8", "--variants", "plain,all")
+    found = gpu.bench(given, "step", "bench_step.py", *small)
     assert found["exit_code"] == 0 and found["result"]["ratio"]["median"] > 0
     assert (tmp_path / "step.log").read_text() and not list(tmp_path.glob("**/*.safetensors"))

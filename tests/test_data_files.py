@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ral.data import files, jsonfile, shapes
+from ral.data import files, json_spans, shapes
 from ral.data.bad import BadSample
 from ral.data.files import located, open_rows
 from ral.data.overview import overview
@@ -238,8 +238,8 @@ def test_cells_of_a_table_of_text(folder: Path) -> None:
 def test_an_object_larger_than_an_entry_may_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read whole up to a bound, and above it named as what it is."""
     monkeypatch.setattr(files, "HELD", 100)
-    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 300)
-    monkeypatch.setattr(jsonfile, "WINDOW", 64)
+    monkeypatch.setattr(json_spans, "LARGEST_ENTRY", 300)
+    monkeypatch.setattr(json_spans, "WINDOW", 64)
     for number, text in enumerate(({"data": ROWS}, '{"data": [\n' + ",\n".join(LINES) + "\n]}\n")):
         assert rows(put(folder / f"{number}.json", text)) == ROWS
     monkeypatch.setattr(files, "LARGEST_WHOLE", 350)
@@ -250,8 +250,8 @@ def test_an_object_larger_than_an_entry_may_be(folder: Path, monkeypatch: pytest
 
 def test_an_entry_with_a_picture_in_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More is held of the file where one entry is larger than what is held otherwise."""
-    monkeypatch.setattr(jsonfile, "HELD", 100)
-    monkeypatch.setattr(jsonfile, "WINDOW", 50)
+    monkeypatch.setattr(json_spans, "HELD", 100)
+    monkeypatch.setattr(json_spans, "WINDOW", 50)
     large = [*ROWS[:2], {**ROWS[2], "image": "data:image/png;base64," + "A" * 2000}, *ROWS[3:]]
     assert rows(put(folder / "a.json", large)) == large
 

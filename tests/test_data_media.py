@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 import torch
-import yaml
 from conftest import CONF
+from hydra import compose, initialize_config_dir
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -21,7 +21,8 @@ from ral.data import clips
 from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
 from ral.data.evidence import evidence_mask, since
 from ral.data.media import BadMedia, MediaReader, load_picture
-from ral.models.family import PatchSettings, patchify
+from ral.models.family import PatchSettings
+from ral.models.patches import patchify
 from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError
 from ral.worlds.draw import write_frames
 
@@ -108,7 +109,8 @@ def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["hf", "jsonl", "video_r1", "video_r1_cot"])
 def test_workers_keep_no_media_unless_told(name: str) -> None:
     """Each has its own, on every rank; in a large dataset nothing comes again soon."""
-    assert yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())["cache_gb"] == 0
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert compose(f"dataset/{name}").dataset.cache_gb == 0
 
 
 def test_fractions_are_scaled(tmp_path: Path) -> None:
@@ -308,7 +310,7 @@ def test_damaged_files_are_named(tmp_path: Path, kind: str, message: str) -> Non
 
 
 def test_clip_without_frames_and_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(BadMedia, match=r"empty.mp4: unreadable clip, or no frames in it \(decord: .*; PyAV: "):
+    with pytest.raises(BadMedia, match=r"empty.mp4: unreadable clip, or no frames in it \(no video stream\); replace"):
         MediaReader(SMALL).read(Media("video", empty_clip(tmp_path / "empty.mp4")))
     with pytest.raises(BadMedia, match=r"gone.png: no such file"):
         MediaReader(SMALL).read(Media("image", tmp_path / "gone.png"))

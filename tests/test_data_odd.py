@@ -1,11 +1,9 @@
-"""Odd but good media are read right, broken ones told by their reason; scripts/make_broken_dataset.py makes both."""
+"""Odd but good media are read right, broken ones told by their reason; ral.worlds.broken makes both."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,28 +14,19 @@ from ral.data import clips
 from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
 from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.types import Media, Pixels
+from ral.worlds import broken as made
 from ral.worlds.draw import write_frames
 
 SETTINGS = MediaSettings(image_min_pixels=784, video_min_pixels=784)
 
 
 @pytest.fixture(scope="module")
-def made() -> ModuleType:
-    """scripts/make_broken_dataset.py as a module."""
-    sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-    import make_broken_dataset
-
-    sys.path.pop(0)
-    return make_broken_dataset
-
-
-@pytest.fixture(scope="module")
-def odd(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def odd(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made.odd_media(tmp_path_factory.mktemp("odd"))
 
 
 @pytest.fixture(scope="module")
-def broken(made: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+def broken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     return made.broken_media(tmp_path_factory.mktemp("broken"))
 
 
@@ -115,7 +104,7 @@ def test_odd_clips_are_read_right(
 
 
 @pytest.mark.parametrize("reader", [read_by_decord, read_by_pyav])
-def test_a_phones_clip_stands_upright(tmp_path: Path, reader: clips.Reader, made: ModuleType) -> None:
+def test_a_phones_clip_stands_upright(tmp_path: Path, reader: clips.Reader) -> None:
     """The header says: turn by 90 degrees clockwise."""
     write_frames([made.picture(1, (112, 56))] * 4, tmp_path / "a.mp4")
     content = bytearray((tmp_path / "a.mp4").read_bytes())
@@ -136,13 +125,13 @@ def test_frames_are_those_of_one_batch_however_few_are_held(tmp_path: Path, monk
     assert whole.shape[0] == 20 and np.unique(whole.mean((1, 2, 3))).size == 20
 
 
-def test_a_clip_without_times_in_its_header_is_read_by_its_frames(tmp_path: Path, made: ModuleType) -> None:
+def test_a_clip_without_times_in_its_header_is_read_by_its_frames(tmp_path: Path) -> None:
     made.clip(tmp_path / "whole.mp4")
     made.claim(tmp_path / "whole.mp4", tmp_path / "a.mp4", 0)
     assert read(tmp_path / "a.mp4", "video").seconds_per_frame == 1.0
 
 
-def test_slow_clips_are_not_filled_with_copies(tmp_path: Path, made: ModuleType) -> None:
+def test_slow_clips_are_not_filled_with_copies(tmp_path: Path) -> None:
     """Four frames a second are asked for, one is there."""
     made.clip(tmp_path / "a.mp4", frames=6)
     pixels = read(tmp_path / "a.mp4", "video", MediaSettings(video_min_pixels=784, fps=4.0))
@@ -161,7 +150,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("kind", REASONS)
-def test_broken_media_are_bad(broken: dict[str, list[Path]], made: ModuleType, kind: str) -> None:
+def test_broken_media_are_bad(broken: dict[str, list[Path]], kind: str) -> None:
     assert set(REASONS) == set(broken)
     for path in broken[kind]:
         with pytest.raises(BadMedia, match=REASONS[kind]) as caught:
@@ -181,7 +170,7 @@ def test_no_truncated_picture_passes(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("share", [0.5, 0.75, 0.85])
 @pytest.mark.parametrize("reader", [read_by_decord, read_by_pyav])
-def test_a_clip_that_lost_its_end_is_bad(tmp_path: Path, made: ModuleType, share: float, reader: clips.Reader) -> None:
+def test_a_clip_that_lost_its_end_is_bad(tmp_path: Path, share: float, reader: clips.Reader) -> None:
     noise = [Image.effect_noise((56, 56), 50 + n).convert("RGB") for n in range(60)]
     write_frames(noise, tmp_path / "a.mp4", 5)
     made.faststart(tmp_path / "a.mp4", tmp_path / "b.mp4")
@@ -198,12 +187,12 @@ def test_a_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         read(tmp_path / "a.png", "image")
 
 
-def test_a_damaged_exif_block_costs_nothing(tmp_path: Path, made: ModuleType) -> None:
+def test_a_damaged_exif_block_costs_nothing(tmp_path: Path) -> None:
     made.picture(4).save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12", quality=95)
     assert (torch.tensor(halves(read(tmp_path / "a.jpg", "image"))) - torch.tensor(colours(4))).abs().max() <= 1
 
 
-def test_an_exif_block_that_cannot_be_written_again_still_turns(tmp_path: Path, made: ModuleType) -> None:
+def test_an_exif_block_that_cannot_be_written_again_still_turns(tmp_path: Path) -> None:
     """A description of the wrong type beside an orientation that is right: turned to the right by 90 degrees."""
     tags = bytes.fromhex("0107 0002 00000006 00000026 0112 0003 00000001 0006 0000")
     made.picture(4).save(tmp_path / "a.png", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\2" + tags + b"\0\0\0\0hello\0")
@@ -218,7 +207,7 @@ def test_many_pixels_below_the_bound_are_read(tmp_path: Path, recwarn: pytest.Wa
     assert load_picture(tmp_path / "a.png").getpixel((9, 9)) == (70, 70, 70) and not recwarn.list
 
 
-def test_cover_pictures_are_no_clips(tmp_path: Path, made: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cover_pictures_are_no_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A song with a cover: its one video stream is marked as an attached picture."""
     import av
 
@@ -241,6 +230,6 @@ def test_cover_pictures_are_no_clips(tmp_path: Path, made: ModuleType, monkeypat
         read(tmp_path / "both.mp4", "video")
 
 
-def test_kinds_are_those_that_are_made(made: ModuleType, odd: dict[str, Path]) -> None:
+def test_kinds_are_those_that_are_made(odd: dict[str, Path]) -> None:
     kinds: Callable[[str], bool] = made.BROKEN.__contains__
     assert len(made.BROKEN) == 9 and len(odd) == 11 and all(kinds(kind) for kind in REASONS)

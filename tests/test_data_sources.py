@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ral.data import jsonfile
+from ral.data import json_spans, jsonfile
 from ral.data.bad import BadSample
 from ral.data.entries import bad_of
 from ral.data.fields import Entry
@@ -192,7 +192,7 @@ R1_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"problem": ["a"]}, "field 'problem': \\['a'\\] is not text"),
     ({"solution": None}, "field 'solution': missing or empty"),
     ({"solution": "<answer> </answer>"}, "field 'solution': missing or empty"),
-    ({"solution": True}, "field 'solution': True is not text"),
+    ({"solution": True}, "field 'solution': true is not text"),
     ({"options": "A. red"}, "field 'options': 'A. red' is not a list of strings"),
     ({"options": [1]}, "field 'options': \\[1\\] is not a list of strings"),
     ({"data_type": "audio"}, "field 'data_type': unknown kind 'audio'; write \"image\" or \"video\""),
@@ -280,7 +280,7 @@ def test_bad_files(folder: Path, text: str, message: str) -> None:
 
 def test_an_entry_that_is_no_object(folder: Path) -> None:
     with pytest.raises(BadSample, match=r"data.json: entry 1: 3 is not an object"):
-        video_r1("train", path=write(folder, "[3, 4]"))[0]
+        video_r1("train", path=write(folder, [3, own(), own()]))[0]
 
 
 BROKEN = [
@@ -336,8 +336,8 @@ def test_no_good_entry_is_lost_behind_a_broken_one(folder: Path, text: str, read
 
 
 def test_a_broken_entry_that_fills_a_window(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
-    monkeypatch.setattr(jsonfile, "WINDOW", 64)
+    monkeypatch.setattr(json_spans, "LARGEST_ENTRY", 200)
+    monkeypatch.setattr(json_spans, "WINDOW", 64)
     path = write(folder, [own(), own(answer="x" * 999), own()], "long.json")
     with pytest.raises(UserError, match=r"long.json: entry 2 is not JSON, or longer than 200 characters"):
         read_file(path)
@@ -347,9 +347,9 @@ def test_windows_of_a_large_file_meet(folder: Path, monkeypatch: pytest.MonkeyPa
     """Entries of one to four bytes a character are found wherever the window's edge falls."""
     entries = [own(answer="aé中😀"[n % 4] * (n % 7 + 1), id=n) for n in range(50)]
     path = write(folder, json.dumps(entries, ensure_ascii=False), "wide.json")
-    monkeypatch.setattr(jsonfile, "LARGEST_ENTRY", 200)
+    monkeypatch.setattr(json_spans, "LARGEST_ENTRY", 200)
     for window in (64, 101, 257):
-        monkeypatch.setattr(jsonfile, "WINDOW", window)
+        monkeypatch.setattr(json_spans, "WINDOW", window)
         jsonfile._opened.cache_clear()
         examples = read_file(path, parse=parse_own)
         assert [e.answer for e in examples] == [entry["answer"] for entry in entries]
@@ -357,7 +357,7 @@ def test_windows_of_a_large_file_meet(folder: Path, monkeypatch: pytest.MonkeyPa
 
 def test_half_a_surrogate_pair_is_no_text(folder: Path) -> None:
     path = write(folder, [own(), own(question="\ud83d?")])
-    with pytest.raises(BadSample, match="entry 2: not UTF-8 text: surrogates not allowed"):
+    with pytest.raises(BadSample, match=r"entry 2: holds \\ud83d, half of a surrogate pair without its other half"):
         read_file(path, parse=parse_own)[1]
 
 

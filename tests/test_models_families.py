@@ -11,14 +11,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 import transformers
-from conftest import MIXED, make_pixels, make_prompts
+from conftest import MIXED, SMALL, make_pixels, make_prompts
 from transformers import AutoConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
 from ral.models.checks import check_spec, same_tokens
-from ral.models.family import FAMILIES, see_grids, shareable, tiles, timed_runs
+from ral.models.families.internvl import tiles
+from ral.models.families.qwen3_vl import timed_runs
 from ral.models.mllm import MLLM
+from ral.models.network_config import shareable
+from ral.models.patches import encode_grids
 from ral.models.processor import Processor
+from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 from ral.types import Example, Media, Pixels, UserError
 
@@ -42,9 +46,9 @@ def their_processor(model, family):
     theirs.tokenizer = tokenizer
     theirs.image_token, theirs.video_token = FAMILIES[family].image_token, FAMILIES[family].video_token
     theirs.vision_start_token, theirs.vision_end_token = "<|vision_start|>", "<|vision_end|>"
-    if family == "internvl":
-        theirs.start_image_token, theirs.end_image_token = tokenizer.start_image_token, tokenizer.end_image_token
-        theirs.image_seq_length = model.network.config.image_seq_length
+    for own in FAMILIES[family].recipe.named_tokens:
+        setattr(theirs, own, getattr(tokenizer, own))
+    theirs.image_seq_length = getattr(model.network.config, "image_seq_length", None)
     theirs.image_processor = SimpleNamespace(merge_size=2)
     theirs.video_processor = SimpleNamespace(merge_size=2, temporal_patch_size=2)
     return theirs
@@ -86,7 +90,7 @@ def test_qwen3_vl_writes_the_mean_time_of_each_pair_of_frames(load):
 def test_internvl_counts_positions_and_numbers_frames(load):
     model = load("internvl")
     batch, media = a_batch(model)
-    prepared = model("prepare", batch)
+    prepared = model.prepare(batch)
     assert torch.equal(prepared.positions, torch.arange(batch.token_ids.shape[1]).expand(3, 1, -1))
     assert int(prepared.next_position) == batch.token_ids.shape[1]
     text = model.processor.tokenizer.decode(batch.token_ids[0])
@@ -114,7 +118,7 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     model = load("qwen3_vl")
     prompts = make_prompts(model, MIXED)
     with torch.no_grad():
-        prepared = model("prepare", prompts)
+        prepared = model.prepare(prompts)
     assert prepared.deepstack.shape == (2, *prompts.token_ids.shape, 64)
     filled = prepared.deepstack.abs().sum(-1) > 0
     assert torch.equal(filled, prompts.visual.expand(2, -1, -1))
@@ -130,7 +134,7 @@ def test_features_come_joined_or_one_tensor_for_each_picture():
     for deepstack in ([tuple(parts)], [torch.cat(parts)]):
         out = SimpleNamespace(pooler_output=tuple(parts), deepstack_features=deepstack)
         model = SimpleNamespace(get_image_features=lambda *_, out=out, **__: out, get_video_features=None)
-        (seen,) = see_grids(model, media).values()
+        (seen,) = encode_grids(model, media).values()
         assert len(seen) == 2 and all(torch.equal(found, torch.cat(parts)) for found in seen)
 
 
@@ -140,9 +144,7 @@ def test_everything_between_pixels_and_embeddings_is_frozen_or_trained(family, l
         model = load(family, freeze_vision=freeze)
         prompts = make_prompts(model, (("image", "video"),))
         ids = torch.tensor([[5, 6, 7]])
-        model(
-            "score", model("prepare", prompts), ids, torch.ones_like(ids).bool(), None
-        ).hidden.square().sum().backward()
+        model.score(model.prepare(prompts), ids, torch.ones_like(ids).bool(), None).hidden.square().sum().backward()
         text = {id(p) for p in model.network.model.language_model.parameters()} | {id(model.network.lm_head.weight)}
         vision = {n: p for n, p in model.network.named_parameters() if id(p) not in text}
         assert model.trains_vision is not freeze
@@ -166,9 +168,10 @@ def test_an_exported_folder_has_what_auto_processor_wants(family, load, tmp_path
     assert configs["preprocessor_config.json"]["processor_class"] == processor
     again = Processor.from_folder(str(tmp_path))
     assert again.patches == load(family).processor.patches
-    if family == "internvl":
-        assert json.loads((tmp_path / "processor_config.json").read_text())["image_seq_length"] == 16
-        assert again.tokenizer.context_image_token == "<IMG_CONTEXT>" and again.tokenizer.video_token == "<video>"
+    recipe = FAMILIES[family].recipe
+    assert {name: getattr(again.tokenizer, name) for name in recipe.named_tokens} == recipe.named_tokens
+    for name, values in recipe.files(SMALL, (784, 1003520)).items():
+        assert values.items() <= json.loads((tmp_path / name).read_text()).items()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

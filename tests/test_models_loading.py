@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from conftest import ENVIRONMENT, ROOT
 from safetensors.torch import load_file, save_file
 
 from ral.files.pretrained import MODEL_TYPES, check_folder
-from ral.models.family import FAMILIES, layer_types, read_config
 from ral.models.loading import load_network
 from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types, read_config
+from ral.models.registry import FAMILIES
 from ral.types import UserError
 
 Weights = dict[str, torch.Tensor]
@@ -299,3 +301,27 @@ def test_half_precision_files_are_read_as_they_are(copied: Callable[..., Path]) 
     folder = str(copied(lambda weights: {n: w.bfloat16() for n, w in weights.items()}))
     assert {w.dtype for w in load_network(folder, torch.bfloat16).parameters()} == {torch.bfloat16}
     assert {w.dtype for w in load_network(folder, torch.float32).parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("text_config", "hidden_size", "64"), ("vision_config", "depth", " 2 "), ("", "image_token_id", "7")],
+)
+def test_numbers_in_quotes_are_named(tmp_path: Path, part: str, key: str, value: str) -> None:
+    folder = shutil.copytree("assets/tiny", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (config[part] if part else config)[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    dotted = f"{part}.{key}".strip(".")
+    words = f'config.json has {dotted}="{value.strip()}", a text; write the number {value.strip()} without quotes'
+    with pytest.raises(UserError, match=re.escape(words)):
+        check_folder(str(folder))
+
+
+def test_a_field_of_config_json_that_is_no_number_is_named(tmp_path: Path) -> None:
+    folder = shutil.copytree("assets/tiny", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = "large"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config.json does not fit its model \(.*hidden_size.*\w.*\); take the one"):
+        read_config(str(folder))

@@ -7,14 +7,15 @@ import torch
 from conftest import MIXED, make_pixels, make_prompts
 from transformers import AutoImageProcessor
 
-from ral.models.family import FAMILIES, patchify
+from ral.models.patches import patch_media, patchify
 from ral.models.processor import END_OF_TEXT, END_OF_TURN, Processor
+from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
 from ral.types import Example, Pixels, UserError
 
 
 @pytest.mark.parametrize("tokens", [(2, 3), (5, 2), (1, 1)])
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.media is patch_media])
 def test_picture_patches_equal_transformers(family, tokens, model_folder, load):
     settings = load(family).processor.patches
     pixels = make_pixels("image", 3, (tokens[0] * settings.factor, tokens[1] * settings.factor))
@@ -66,7 +67,7 @@ def test_clip_time_reaches_the_positions(load):
     positions = []
     for seconds in (0.5, 2.0):
         batch = model.processor.batch([example_with_clip(example)], ["What?"], [[Pixels("video", frames, seconds)]])
-        positions.append(model("prepare", batch).positions)
+        positions.append(model.prepare(batch).positions)
     assert not torch.equal(positions[0], positions[1])
     clip = batch.visual[0]
     assert torch.equal(positions[0][1:, 0, clip], positions[1][1:, 0, clip]), "rows and columns do not move with time"

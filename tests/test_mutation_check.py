@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from ral.checks.mutations import mutations
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_every_mutation_has_one_place_and_its_tests_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import mutation_check
-
-    found = mutation_check.mutations()
+def test_every_mutation_has_one_place_and_its_tests_exist() -> None:
+    found = mutations()
     assert found
     assert [m.what for m in found if (ROOT / m.file).read_text().count(m.old) != 1] == []
     assert [m.what for m in found if m.old == m.new] == []
@@ -21,9 +18,6 @@ def test_every_mutation_has_one_place_and_its_tests_exist(monkeypatch: pytest.Mo
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
-def test_words_choose_by_list_file_and_description(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import mutation_check
-
-    assert {m.file for m in mutation_check.mutations(["ops/divergence"])} == {"ral/ops/divergence.py"}
-    assert mutation_check.mutations(["no such word"]) == []
+def test_words_choose_by_list_file_and_description() -> None:
+    assert {m.file for m in mutations(["ops/divergence"])} == {"ral/ops/divergence.py"}
+    assert mutations(["no such word"]) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -18,13 +17,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import load_script
 from PIL import Image
 
 from ral.report import panels
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
 from ral.report.overlay import enlarge, outline, overlay
 from ral.report.page import build
-from ral.report.records import Attention, Item, read_run, series
+from ral.report.reading import read_run
+from ral.report.records import Attention, Item, series
 from ral.report.samples import make_card, slots
 from ral.report.summary import Estimate, Pair, bootstrap, category, match, select, table
 from ral.report.words import details, headline, points, progress_note, size
@@ -336,10 +337,7 @@ def test_hydra_choices_name_algo_and_model(make_run: Callable[..., Path]) -> Non
 def test_the_script_rebuilds_and_reports_errors(
     make_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spec = importlib.util.spec_from_file_location("report_script", ROOT / "scripts" / "report.py")
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = load_script("report")
     folder = make_run()
     target = folder.parent / "other.html"
     assert script.main([str(folder), "--output", str(target)]) == 0

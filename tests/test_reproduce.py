@@ -10,20 +10,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
-from conftest import CONF, ROOT
+from conftest import CONF, ROOT, load_script
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from ral.config.rules import check
+from ral.config.check import check
 from ral.errors import UserError
+from ral.study import command
+from ral.study import resolution as resolutions
+from ral.study import runs as runs_of_cells
 from ral.study.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -87,18 +90,9 @@ lines = [{"step": n, "eval/accuracy": 0.1 * n} for n in range(1, last + 1)]
 
 
 @pytest.fixture(scope="module")
-def scripts() -> Iterator[SimpleNamespace]:
-    """The scripts as modules, imported the way Python runs them: with their own folder on the path."""
-    sys.path.insert(0, str(ROOT / "scripts"))
-    try:
-        import reproduce
-        import reproduce_resolution
-        import reproduce_runs
-
-        modules: Mapping[str, ModuleType] = {"main": reproduce, "runs": reproduce_runs, "points": reproduce_resolution}
-        yield SimpleNamespace(**modules)
-    finally:
-        sys.path.pop(0)
+def script() -> ModuleType:
+    """scripts/reproduce.py."""
+    return load_script("reproduce")
 
 
 @pytest.fixture
@@ -132,14 +126,14 @@ def made(output: Path, overrides: str, seed: int, values: Mapping[int, float], *
 # ------------------------------------------------------------------------------------------------ the command line
 
 
-def test_keys_are_read(scripts: SimpleNamespace) -> None:
-    found = scripts.main.parse(["tables=main,lambda", "rows=grpo,ral", "seeds=0,3", "processes=1", "docs=true"])
+def test_keys_are_read() -> None:
+    found = command.parse(["tables=main,lambda", "rows=grpo,ral", "seeds=0,3", "processes=1", "docs=true"])
     assert found.tables == ("main", "lambda") and found.rows == ("grpo", "ral") and found.seeds == (0, 3)
     assert found.processes == 1 and found.docs and not found.resolution
-    assert scripts.main.parse(["seeds=10"]).seeds == tuple(range(10))
-    assert scripts.main.parse(["seeds=2-4"]).seeds == (2, 3, 4)
-    assert scripts.main.parse(["rows=grpo, 2;ral, 2"]).rows == ("grpo, 2", "ral, 2")
-    assert scripts.main.parse([]).tables == ("main",) and scripts.main.parse([]).seeds is None
+    assert command.parse(["seeds=10"]).seeds == tuple(range(10))
+    assert command.parse(["seeds=2-4"]).seeds == (2, 3, 4)
+    assert command.parse(["rows=grpo, 2;ral, 2"]).rows == ("grpo, 2", "ral, 2")
+    assert command.parse([]).tables == ("main",) and command.parse([]).seeds is None
 
 
 @pytest.mark.parametrize(
@@ -155,17 +149,17 @@ def test_keys_are_read(scripts: SimpleNamespace) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(
-    argument: str, said: str, scripts: SimpleNamespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    argument: str, said: str, script: ModuleType, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert scripts.main.main([argument, f"output={tmp_path}"]) == 1
+    assert script.main([argument, f"output={tmp_path}"]) == 1
     errors = capsys.readouterr().err
     assert errors.startswith(said) and len(errors.strip().splitlines()) == 1
 
 
-def test_help_names_every_key(scripts: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert scripts.main.main(["--help"]) == 0
+def test_help_names_every_key(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert script.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"{key}=" in text for key in scripts.main.READ)
+    assert all(f"{key}=" in text for key in command.READ)
 
 
 # ------------------------------------------------------------------------------------------------ cells
@@ -239,18 +233,18 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
             assert cfg.dataset.source.salient_share == 0 and 1 <= cfg.max_steps <= 60, row.label
 
 
-def test_the_resolution_step_asks_the_runs_own_questions(scripts: SimpleNamespace, tmp_path: Path) -> None:
+def test_the_resolution_step_asks_the_runs_own_questions(tmp_path: Path) -> None:
     """The source of evaluate.py and that of the run make the same validation split, so that neither makes it anew."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         run = compose("train", ["experiment=ral"])
         OmegaConf.save(OmegaConf.create({"dataset": run.dataset, "eval": run.eval}), tmp_path / "config.yaml")
-        cfg = compose("evaluate", scripts.points.questions(tmp_path))
+        cfg = compose("evaluate", resolutions.questions(tmp_path))
     own, source = cfg.benchmark.tasks.visual_search.source, run.dataset.source
     assert own.split == "validation" and own.sizes.validation == source.sizes.validation == cfg.limit
     assert cfg.benchmark.path == run.dataset.path
-    known = {*scripts.points.KNOBS, "sizes", "root", "limit", "salient_share", "list_share"}
+    known = {*resolutions.KNOBS, "sizes", "root", "limit", "salient_share", "list_share"}
     assert {k for k in source if not k.startswith("_")} == known
-    assert all(own[key] == source[key] for key in scripts.points.KNOBS)
+    assert all(own[key] == source[key] for key in resolutions.KNOBS)
 
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -261,7 +255,7 @@ def cell(output: Path, *overrides: str, seed: int = 0, keep: bool = False) -> Ce
 
 
 def test_a_failed_cell_is_told_and_the_others_go_on(
-    scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     todo = [
         cell(tmp_path, "kind=bad"),
@@ -269,33 +263,31 @@ def test_a_failed_cell_is_told_and_the_others_go_on(
         cell(tmp_path, "kind=good"),
         cell(tmp_path, keep=True),
     ]
-    failed = scripts.runs.run_cells(todo, 2, fake)
+    failed = runs_of_cells.run_cells(todo, 2, fake)
     assert failed == {
         "kind=bad seed=0": "error: made to fail",
         "kind=short seed=0": "it left with 0 but has no evaluation at its last step",
     }
     assert [is_done(c.folder, c.overrides, EXPERIMENTS) for c in todo] == [False, False, True, True]
     assert [sorted(p.name for p in c.folder.iterdir() if p.is_dir()) for c in todo[2:]] == [[], ["hf"]]
-    assert "made to fail" in capsys.readouterr().err and scripts.runs.log_of(todo[0]).is_file()
+    assert "made to fail" in capsys.readouterr().err and runs_of_cells.log_of(todo[0]).is_file()
     facts = json.loads((todo[2].folder / "done.json").read_text())
     assert facts["commit"] == "abc" and facts["command"] == command_line(("kind=good",), 0, todo[2].folder)
 
 
-def test_an_unfinished_folder_is_made_anew(scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path) -> None:
+def test_an_unfinished_folder_is_made_anew(fake: tuple[str, str], tmp_path: Path) -> None:
     one = cell(tmp_path, "kind=good")
     one.folder.mkdir(parents=True)
     (one.folder / "left over").touch()
     assert not is_done(one.folder, one.overrides, EXPERIMENTS)
-    assert scripts.runs.run_cells([one], 1, fake) == {}
+    assert runs_of_cells.run_cells([one], 1, fake) == {}
     assert is_done(one.folder, one.overrides, EXPERIMENTS) and not (one.folder / "left over").exists()
     (one.folder / "metrics.jsonl").write_text('{"step": 2, "eval/accuracy": 0.5}\n{"step": 3, "eval/acc')
     assert not is_done(one.folder, one.overrides, EXPERIMENTS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_stops_the_runs(
-    number: int, scripts: SimpleNamespace, fake: tuple[str, str], tmp_path: Path
-) -> None:
+def test_an_interruption_stops_the_runs(number: int, fake: tuple[str, str], tmp_path: Path) -> None:
     todo = [cell(tmp_path, "kind=slow", seed=seed) for seed in range(2)]
 
     def interrupt() -> None:
@@ -307,7 +299,7 @@ def test_an_interruption_stops_the_runs(
     try:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            scripts.runs.run_cells(todo, 2, fake)
+            runs_of_cells.run_cells(todo, 2, fake)
     finally:
         signal.signal(signal.SIGINT, before)
     for one in todo:
@@ -316,14 +308,14 @@ def test_an_interruption_stops_the_runs(
         assert not is_done(one.folder, one.overrides, EXPERIMENTS)
 
 
-def test_one_process_makes_runs_in_a_folder(scripts: SimpleNamespace, tmp_path: Path) -> None:
+def test_one_process_makes_runs_in_a_folder(tmp_path: Path) -> None:
     with (
-        scripts.runs.alone(tmp_path),
+        runs_of_cells.alone(tmp_path),
         pytest.raises(UserError, match="another reproduce"),
-        scripts.runs.alone(tmp_path),
+        runs_of_cells.alone(tmp_path),
     ):
         pass
-    with scripts.runs.alone(tmp_path):
+    with runs_of_cells.alone(tmp_path):
         pass
 
 
@@ -530,7 +522,7 @@ def test_runs_at_each_number_decide_whether_a_lead_grows(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("rows", ["grpo", "grpo, 16;ral, 16"])
 def test_a_part_of_the_tables_is_analysed_without_a_verdict_on_growth(
-    rows: str, scripts: SimpleNamespace, tmp_path: Path
+    rows: str, script: ModuleType, tmp_path: Path
 ) -> None:
     """No row of `grid` and `frames`, or those of one number alone."""
     made(tmp_path, "experiment=grpo", 0, {1: 0.5})
@@ -539,7 +531,7 @@ def test_a_part_of_the_tables_is_analysed_without_a_verdict_on_growth(
             own = {"eval/accuracy_image": 0.5, "eval/accuracy_video": 0.5}
             made(tmp_path, f"experiment={name} algo.learning_rate=2e-4 eval.every=0", seed, {1: 0.5}, **own)
     arguments = ["tables=main,grid,frames", f"rows={rows}", "processes=0", f"output={tmp_path}"]
-    assert scripts.main.main(arguments) == 0
+    assert script.main(arguments) == 0
     claims = {c["letter"]: c for c in json.loads((tmp_path / "results.json").read_text())["claims"]}
     assert [claims[letter]["comparisons"][0]["found"] for letter in ("c", "c'")] == [None, None]
 
@@ -649,16 +641,16 @@ def test_the_page_of_results_has_its_marks() -> None:
 
 
 def test_the_command_reads_what_is_there_and_writes_everything(
-    scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(2):
         made(tmp_path / "out", "experiment=grpo", seed, {2: 0.3, 60: 0.5}, **{"eval/accuracy_ocr": 0.1})
     docs = tmp_path / "docs"
     docs.mkdir()
     (docs / "results.md").write_text(f"{BEGIN}\n{END}\n")
-    monkeypatch.setattr(scripts.main, "DOCS", docs)
+    monkeypatch.setattr(script, "DOCS", docs)
     arguments = ["rows=grpo,ral", "seeds=2", "processes=0", f"output={tmp_path / 'out'}", "docs=true"]
-    assert scripts.main.main(arguments) == 0
+    assert script.main(arguments) == 0
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [row["mean"]["n"] for row in facts["tables"][0]["rows"] if row["mean"]] == [2]
     assert [c["verdict"] for c in facts["claims"]] == [INCONCLUSIVE] * 7
@@ -668,7 +660,7 @@ def test_the_command_reads_what_is_there_and_writes_everything(
 
 
 def test_docs_are_never_made_of_less_than_there_is(
-    scripts: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One row, one seed of `gamma` is asked for; main, lambda and seed 11 of main's rows are there."""
     output, docs = tmp_path / "out", tmp_path / "docs"
@@ -678,47 +670,45 @@ def test_docs_are_never_made_of_less_than_there_is(
     made(output, "experiment=ral algo.attention.coef=5 algo.learning_rate=2e-4 eval.every=0", 0, {60: 0.5})
     docs.mkdir()
     (docs / "results.md").write_text(f"{BEGIN}\n{END}\n")
-    monkeypatch.setattr(scripts.main, "DOCS", docs)
+    monkeypatch.setattr(script, "DOCS", docs)
     arguments = ["tables=gamma", "rows=distill", "seeds=1", "processes=0", f"output={output}"]
-    assert scripts.main.main([*arguments, "docs=true"]) == 0
+    assert script.main([*arguments, "docs=true"]) == 0
     text = (docs / "results.md").read_text()
     assert "| grpo | 11 |" in text and "| lambda 5 | 1 of 10 |" not in text and "| lambda 5 | 1 of 5 |" in text
     assert text.count("Indicative, runs a row: 0; no claim") == 1 and "Indicative, runs a row: 1; no claim" in text
     assert "lambda_attn" in text and "gamma_attn" in text and "updates" not in text.split("### Commands")[0]
-    assert scripts.main.main(arguments) == 0
+    assert script.main(arguments) == 0
     tables = json.loads((output / "results.json").read_text())["tables"]
     assert [table["name"] for table in tables] == ["gamma"]
 
 
-def test_points_without_weights_are_problems(scripts: SimpleNamespace, tmp_path: Path) -> None:
+def test_points_without_weights_are_problems(script: ModuleType, tmp_path: Path) -> None:
     """Seed 0 has no hf/; seed 1 has one, and one of its evaluations is done."""
     folders = [made(tmp_path, "experiment=grpo", seed, {60: 0.5}) for seed in range(2)]
     (folders[1] / "hf").mkdir()
     runs = {seed: read_run(folder, ("experiment=grpo",), seed) for seed, folder in enumerate(folders)}
-    points = scripts.points.points({"grpo": runs}, tmp_path)
+    points = resolutions.points({"grpo": runs}, tmp_path)
     done = next(p for p in points if p.run.seed == 1 and (p.axis, p.value) == ("tokens", 4))
     done.folder.mkdir(parents=True)
     (done.folder / "summary.json").write_text('{"accuracy": 0.5}')
     every = "tokens 4, tokens 9, tokens 16, frames 2, frames 4, frames 8"
-    assert scripts.points.missing(points) == [
+    assert resolutions.missing(points) == [
         f"resolution: grpo, seed 0: not evaluated at {every}: its hf/ is missing",
         f"resolution: grpo, seed 1: not evaluated at {every.removeprefix('tokens 4, ')}",
     ]
-    assert scripts.main.main([f"output={tmp_path}", "processes=0", "resolution=true"]) == 0
+    assert script.main([f"output={tmp_path}", "processes=0", "resolution=true"]) == 0
     assert "its hf/ is missing" in (tmp_path / "results.md").read_text()
 
 
-def test_a_table_without_runs_is_no_error(scripts: SimpleNamespace, tmp_path: Path) -> None:
-    assert scripts.main.main(["tables=rate", "processes=0", f"output={tmp_path}"]) == 0
+def test_a_table_without_runs_is_no_error(script: ModuleType, tmp_path: Path) -> None:
+    assert script.main(["tables=rate", "processes=0", f"output={tmp_path}"]) == 0
 
 
 # ------------------------------------------------------------------------------------------------ training
 
 
 @pytest.mark.slow
-def test_real_cells_give_the_same_numbers_again(
-    scripts: SimpleNamespace, model_folder: Any, data_folder: Path, tmp_path: Path
-) -> None:
+def test_real_cells_give_the_same_numbers_again(model_folder: Any, data_folder: Path, tmp_path: Path) -> None:
     """Two cells side by side, and one of them again by its printed command, in a shell, with the threads of this."""
     small = (
         f"model.pretrained={model_folder()}",
@@ -732,7 +722,7 @@ def test_real_cells_give_the_same_numbers_again(
         "max_steps=2",
     )
     pair = [cell(tmp_path / "one", f"experiment={name}", *small) for name in ("grpo", "ral")]
-    assert scripts.runs.run_cells(pair, 2) == {}
+    assert runs_of_cells.run_cells(pair, 2) == {}
     first = pair[1].folder.rename(tmp_path / "first")
     command = json.loads((first / "done.json").read_text())["command"]
     assert "'algo.attention_policy.layers=[0]'" in command and command.startswith("OMP_NUM_THREADS=1 python train.py ")

@@ -14,7 +14,8 @@ import yaml
 
 from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
-from ral.lit.checkpoint import fits, read, save
+from ral.learner.checkpoints import read, save
+from ral.learner.weights import fits
 from ral.machine import check_devices, check_slurm
 
 RAW: dict[str, Any] = {
@@ -75,6 +76,21 @@ def test_what_changes_the_experiment_is_named_once(key: str, value: Any) -> None
 )  # fmt: skip
 def test_what_cannot_change_it_passes(key: str, value: Any) -> None:
     assert found(key, value) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "changes"),
+    [
+        ("algo.task", None, False), ("algo.preferences", False, False), ("algo.preferences", True, True),
+        ("algo.task", "x", True), ("algo.unheard", None, True), ("optim.fused", False, True),
+    ],
+)  # fmt: skip
+def test_a_node_that_an_earlier_version_did_not_write_is_no_change_where_it_is_off(
+    key: str, value: Any, changes: bool
+) -> None:
+    assert list(found(key, value)) == [key] * changes
+    raw = put(RAW, key, value)
+    assert list(changed(resolved(raw), resolved(RAW), RAW)) == [key] * changes
 
 
 def test_a_value_that_no_longer_follows_another_is_named() -> None:

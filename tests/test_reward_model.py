@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import os
@@ -13,26 +12,27 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from conftest import CONF, MIXED, make_prompts
+from conftest import CONF, MIXED, load_script, make_prompts
 from PIL import Image
 from safetensors.torch import load_file
 
 from ral.data.bad import BadSample
 from ral.data.sources import jsonl
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
+from ral.models.registry import FAMILIES
 from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, response_scores
 from ral.ops.aggregate import Counts, sequence_mean
 from ral.ops.preferences import bradley_terry
 from ral.rewards.combine import Part, Reward
 from ral.rollout.native import PairSampler, given
 from ral.types import Example, PromptBatch, Rollout, UserError
+from ral.worlds.preferences import other_option
 
 LONG, SHORT = "<think>red</think><answer>A. red</answer>", "<answer>blue</answer>"
 
@@ -82,7 +82,7 @@ def model(load: Callable[..., MLLM]) -> MLLM:
 
 
 def scored(model: MLLM, prompts: PromptBatch, texts: list[str]) -> torch.Tensor:
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = given(model, prepared, texts)
     return response_scores(model, prepared, rollout.token_ids, rollout.valid)
 
@@ -105,7 +105,7 @@ def test_the_score_is_the_head_on_the_state_of_the_last_token_in_plain_transform
 
 @torch.no_grad()
 @pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_scores_do_not_depend_on_batch_group_or_padding(
     family: str, shared: bool, model_folder: Callable[..., Path]
 ) -> None:
@@ -115,7 +115,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     model.network.reward_head.weight.mul_(100)
     prompts = make_prompts(model, MIXED)
     texts = [LONG, SHORT, SHORT, LONG, LONG + LONG, SHORT, "a", "b"]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = given(model, prepared, texts)
     ids, mask = rollout.token_ids, rollout.valid
     found = response_scores(model, prepared, ids, mask)
@@ -209,14 +209,6 @@ def test_half_a_preference_is_a_bad_entry(fields: dict[str, Any], says: str, tmp
         parsed(tmp_path, **fields)
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_preferences", CONF.parent / "scripts" / "make_preferences.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (56, 56)).save(tmp_path / "0.png")
     choice = {"question": "Color?", "options": ["red", "blue"], "answer": "A", "thought": "it is red", "images": []}
@@ -225,7 +217,7 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     bad = {"question": "Where?", "answer": "x", "image": "gone.png"}
     data, output = tmp_path / "data.json", tmp_path / "out" / "pairs.jsonl"
     data.write_text(json.dumps([bad, choice, *free, lonely]))
-    assert script().main(["--data", str(data), "--output", str(output)]) == 0
+    assert load_script("make_preferences").main(["--data", str(data), "--output", str(output)]) == 0
     assert re.search(r"pairs: 3 left out: 1 bad: 1 \(.*entry 1: .*no such file.*gone.png", capsys.readouterr().out)
     found = list(jsonl("train", path=output, validation_path=output))
     assert [(e.chosen, e.rejected) for e in found] == [
@@ -234,7 +226,7 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
         ("<think>it is y</think><answer>y</answer>", "<think>it is x</think><answer>x</answer>"),
     ]
     assert found[1].media[0].path == tmp_path / "0.png"
-    assert script().main(["--data", str(tmp_path / "none.json"), "--output", str(output)]) == 1
+    assert load_script("make_preferences").main(["--data", str(tmp_path / "none.json"), "--output", str(output)]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -257,7 +249,7 @@ def test_a_rejected_response_argues_for_its_own_option(
     options: tuple[str, ...], thought: str | None, rejected: str | None
 ) -> None:
     example = Example("a", "Color?", "A", "multiple choice", options=options, thought=thought)
-    assert script().other_option(example, random.Random(0)) == rejected
+    assert other_option(example, random.Random(0)) == rejected
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -377,8 +369,8 @@ def test_the_learned_part_scores_what_was_sampled(checkpoint: Path, model: MLLM,
     """A policy of other weights samples; the part sees the pixels and the ids, in whatever batches, and normalises."""
     policy = load()
     prompts = make_prompts(policy, MIXED)
-    rollout = PairSampler()(policy, policy("prepare", with_pairs(prompts)))
-    expected = response_scores(model, model("prepare", prompts), rollout.token_ids, rollout.valid)
+    rollout = PairSampler()(policy, policy.prepare(with_pairs(prompts)))
+    expected = response_scores(model, model.prepare(prompts), rollout.token_ids, rollout.valid)
     for batch in (1, 3, 8):
         part = LearnedReward(checkpoint=str(checkpoint), batch=batch, normalise=False)
         part.check(policy)
@@ -401,7 +393,7 @@ def test_pictures_change_the_score(checkpoint: Path, model: MLLM) -> None:
     prompts = with_pairs(make_prompts(model, (("image",),)))
     other = replace(prompts, media=prompts.media | {"pixel_values": -prompts.media["pixel_values"]})
     part = LearnedReward(checkpoint=str(checkpoint))
-    rollouts: list[Rollout] = [PairSampler()(model, model("prepare", p)) for p in (prompts, other)]
+    rollouts: list[Rollout] = [PairSampler()(model, model.prepare(p)) for p in (prompts, other)]
     first, second = (part.score_rollout(r) for r in rollouts)
     assert abs(first[0] - second[0]) > 1e-4
 

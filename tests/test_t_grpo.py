@@ -22,10 +22,10 @@ from torch import Tensor
 from ral.algorithms.bonuses import LengthBonus, OrderBonus
 from ral.algorithms.frame_shuffle import frame_order, shuffled_clips
 from ral.algorithms.t_grpo import Temporal
-from ral.config.rules import check
+from ral.config.check import check
 from ral.learner.metrics import Meter
-from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
+from ral.models.registry import FAMILIES
 from ral.rewards.combine import Part, Reward
 from ral.rollout.native import PolicySampler, hash_seed
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Scores, UserError
@@ -83,7 +83,7 @@ def test_it_equals_shuffling_the_frames_before_they_are_cut(
     assert torch.equal(shuffled.token_ids, want.token_ids) and torch.equal(shuffled.valid, want.valid)
     assert torch.equal(shuffled.visual, want.visual) and shuffled.grids == want.grids
     assert [e.uid for e in shuffled.examples] == ["uid-1", "uid-3"]
-    plain, seen = model("prepare", mixed_batch(model, media, (1, 3))), model("prepare", shuffled)
+    plain, seen = model.prepare(mixed_batch(model, media, (1, 3))), model.prepare(shuffled)
     assert torch.equal(plain.positions, seen.positions)
     assert not torch.equal(plain.vision, seen.vision)
 
@@ -224,9 +224,9 @@ def test_answers_to_shuffled_clips_are_never_trained_on(
     """Two steps of the shipped model: the clips are answered again, half as often, and the update sees the rest."""
     sampled: list[Rollout] = []
     trained: list[Rollout] = []
-    draw, freeze = PolicySampler.__call__, import_module("ral.lit.policy").freeze
+    draw, freeze = PolicySampler.__call__, import_module("ral.learner.step").freeze
     monkeypatch.setattr(PolicySampler, "__call__", lambda *a, **k: (sampled.append(draw(*a, **k)), sampled[-1])[1])
-    monkeypatch.setattr("ral.lit.policy.freeze", lambda *a: (trained.append(a[2].rollout), freeze(*a))[1])
+    monkeypatch.setattr("ral.learner.step.freeze", lambda *a: (trained.append(a[2].rollout), freeze(*a))[1])
     folder = run(
         "algo=t_grpo",
         "dataset=visual_search",

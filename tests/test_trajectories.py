@@ -13,13 +13,16 @@ import pytest
 import torch
 from conftest import CONF, make_pixels
 from hydra import compose, initialize_config_dir
+from test_models_shared_prompt import OF_SOME
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
-from ral.learner.experience import Experience, Forward, freeze, read, remember
-from ral.models.family import FAMILIES
+from ral.assembly.learner import build_objective
+from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.models.frozen import read
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
+from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
@@ -27,7 +30,6 @@ from ral.ops.pieces import renormalise
 from ral.ops.signals import evaluate, needed
 from ral.rollout.assemble import assemble, extended, sampled_segments
 from ral.rollout.native import PolicySampler
-from ral.run import build_objective
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
 ALGORITHMS = ("grpo", "ral", "ral_group", "ral_explore", "distill", "ral_distill", "sft")
@@ -123,11 +125,9 @@ def plain_pass(network: Any, model: MLLM, case: Case, rollout: Rollout, spec: At
         own = torch.tensor([i for s in case.trajectories[n].segments for i in s.token_ids])
         row, first, end = torch.cat([prompt, own])[None], len(prompt), len(prompt) + len(own)
         media, _ = model.processor.family.media(case.media(n, 2), model.processor.patches)
-        media.pop("frame_counts", None)
-        if network.config.model_type != "qwen2_5_vl":
-            media.pop("second_per_grid_ts", None)
-        if network.config.model_type != "internvl":
-            media["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+        media["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+        taken = FAMILIES[network.config.model_type].facts.inputs
+        media = {k: v for k, v in media.items() if k != "frame_counts" and (k not in OF_SOME or k in taken)}
         out = network(
             input_ids=row,
             attention_mask=torch.ones_like(row),
@@ -187,7 +187,7 @@ def signals_of(live: dict[str, Any], model: MLLM, generator: torch.Generator) ->
 def objective_of(algo: str) -> dict[str, Any]:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build_objective(compose("train", [f"algo={algo}"]).algo)
+        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -251,13 +251,13 @@ def test_an_engine_goes_on_after_what_was_shown(
     """The log-probs of both turns as sampled are those that the whole trajectories are trained with."""
     model = kind.load(str(model_folder(family)))
     prompts, sampler = a_case(model).prompts, PolicySampler(2, temperature=TEMPERATURE, max_new_tokens=5)
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     first = sampled_segments(sampler(model, prepared, 3))
     pictures = [[make_pixels("image", n, sides(model, 2 + n, 3))] if n else [] for n in range(len(first))]
     shown = [model.processor.turn("Think" * (n + 1), own) for n, own in enumerate(pictures)]
     begun = [Trajectory(pair, "length") for pair in zip(first, shown, strict=True)]
     so_far = assemble(model.processor, prompts, begun)
-    longer = extended(prepared, so_far, model("show", prepared, so_far))
+    longer = extended(prepared, so_far, model.show(prepared, so_far))
     assert longer.valid.sum(1).tolist() == [
         int(prompts.valid[n // 2].sum()) + len(first[n].token_ids) + len(shown[n].token_ids) for n in range(4)
     ]
@@ -323,7 +323,7 @@ def test_what_cannot_be_assembled_or_shown_is_named(load: Callable[..., MLLM]) -
     for text, message in (
         ("a <|im_end|> b", "it holds the control token <|im_end|>; take it out"),
         ("a <|image_pad|> b", "it holds the placeholder <|image_pad|>; take it out"),
-        ("a <image> b", "a turn that is shown to the policy: the prompt has 1 place <image>, and 0 pictures"),
+        ("a <image> b", "a turn that is shown to the policy: the prompt has 1 place <image>, and no picture"),
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             processor.turn(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ENVIRONMENT, ROOT, finish
+from conftest import ENVIRONMENT, ROOT, finish, load_script
 
 from ral.lit import loggers
 from ral.types import Media, Pixels, UserError
@@ -145,8 +144,7 @@ def test_a_run_that_stays_offline_leaves_the_next_one_its_choice(
 
 def test_all_runs_are_uploaded_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """wandb orders the parts of a resumed run where one call has all of them; uploaded ones are left alone."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    sync = importlib.import_module("sync")
+    sync = load_script("sync")
     for name in ("b/wandb/offline-run-2-x", "a/wandb/offline-run-1-x", "a/wandb/offline-run-0-y"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "a/wandb/offline-run-0-y/run-y.wandb.synced").touch()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ral.data.clips import Frames, MediaSettings
 from ral.errors import UserError
+from ral.files.hashed import text_hash
 from ral.types import Media
 
 KEPT = 0.9  # share of the cap that is left after making room
@@ -35,7 +36,7 @@ def cache_key(media: Media, settings: MediaSettings) -> str:
     said = {f.name: getattr(media, f.name) for f in fields(media) if f.name not in FILES}
     data = None if media.data is None else hashlib.sha256(media.data).hexdigest()
     text = repr((READING, sources, data, sorted(said.items()), sorted(numbers.items())))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return text_hash(text)
 
 
 class DiskCache:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
+from ral.data.marks import MARK
 from ral.data.names import entry_name
 from ral.options import AT_ENDS
 from ral.types import PROBLEM_TYPES, Evidence
@@ -50,9 +52,19 @@ class Entry:
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: short, on one line."""
-    text = repr(value)
+    """A value as an error shows it: short, on one line; numbers and truth values as JSON has them."""
+    text = json.dumps(value) if isinstance(value, bool | float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def refuse_other_than_text(entry: Entry, name: str, value: object, example: str) -> NoReturn:
+    """Raise the error of a value that is no text, with what to write in its place."""
+    if not isinstance(value, bool | int | float):
+        entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
+    what = "a truth value" if isinstance(value, bool) else "a number"
+    if not is_number(value) and not isinstance(value, bool):
+        what = "no finite number, or one too large to be read"
+    entry.fail(name, f"{shown(value)} is not text but {what}", f'it as text, in quotes: "{shown(value)}"')
 
 
 def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
@@ -62,7 +74,7 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
         return None
     value = entry.data[name]
     if not isinstance(value, str) and not (numbers and is_number(value)):
-        entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
+        refuse_other_than_text(entry, name, value, example)
     return clean(entry, name, str(value))
 
 
@@ -85,6 +97,14 @@ def clean(entry: Entry, field: str, text: str) -> str:
     return AT_ENDS.sub("", text)
 
 
+def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
+    """Raise the error where a response holds a place of a picture or clip; texts: each behind its field."""
+    for name, text in texts:
+        if text and (found := MARK.search(text)):
+            problem = f"{shown(text)} holds the mark {found.group()}, and a response shows no picture and no clip"
+            entry.fail(name, problem, "it without the mark")
+
+
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
     """`value`, unless it is missing or empty."""
     if not value:
@@ -93,13 +113,13 @@ def required(entry: Entry, value: str | None, names: Sequence[str], example: str
 
 
 def inside(tag: str, text: str) -> str | None:
-    """What the first <tag>...</tag> of `text` holds, stripped; None where there is none."""
+    """Return the content of the first <tag>...</tag> of `text`, stripped; None where there is none."""
     found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     return found.group(1).strip() if found else None
 
 
 def untagged(tag: str, text: str) -> str:
-    """What <tag>...</tag> holds, or the whole text where it has no such block."""
+    """Return the content of <tag>...</tag>, or the whole text where it has no such block."""
     held = inside(tag, text)
     return text.strip() if held is None else held
 

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +21,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
+from ral.data.bad import BadSample
 from ral.data.entries import Rows
-from ral.data.jsonfile import ARRAY, FORM, HELD, LARGEST_ENTRY, JsonFile, is_object, open_json, parsed, stamp
+from ral.data.fields import shown
+from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, TRIED
+from ral.data.jsonfile import JsonFile, open_json, stamp
+from ral.data.jsontext import Unreadable, is_object, long_number, parsed
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table
@@ -32,6 +37,7 @@ LARGEST_WHOLE = 2**29  # bytes of JSON that are read at once where the entries a
 TABLES = {".csv", ".tsv", ".psv"}
 WRAPPED = re.compile(r'\s*\{\s*"[^"]*"\s*:\s*[\[{]')  # an object, and the beginning of its first value
 KEY = "::"  # between a file's name and the key of a list in it
+NAMED = {str: "texts", int: "numbers", float: "numbers", list: "lists", bool: "truth values"}
 LISTED = 3  # files that a message names
 
 
@@ -116,7 +122,7 @@ def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
 
 
 def _kind(text: Path, path: Path) -> Kind:
-    """What a file is; a copy of `path` that turns out to hold nothing to read is taken away."""
+    """Return the kind of a file; remove a copy of `path` that turns out to hold nothing to read."""
     try:
         return kind_of_file(text, path)
     except UserError:
@@ -126,7 +132,7 @@ def _kind(text: Path, path: Path) -> Kind:
 
 
 def _begins_as_json(text: Path) -> bool:
-    """Whether the first character is one that JSON of entries begins with."""
+    """Tell whether the first character is one that JSON of entries begins with."""
     with text.open("rb") as file:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
@@ -143,6 +149,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
         simple = open_json(path, text)
         first = simple.first()
         if not isinstance(first, list) and (len(simple) > 1 or simple.shape == ARRAY):
+            _check_objects(simple)
             return replace(simple, shape=simple.shape + how)
         whole = _whole(path, text)
     found = shaped(whole, path, key)
@@ -152,8 +159,20 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
     return open_json(path, lines, found.shape + how)
 
 
+def _check_objects(rows: JsonFile) -> None:
+    """UserError where the first entries are all something else than objects, such as texts."""
+    read = []
+    for index in range(min(TRIED, len(rows))):
+        with suppress(BadSample):
+            read.append(rows.row(index))
+    if read and not any(isinstance(value, dict) for value in read):
+        kinds = " and ".join(sorted({NAMED.get(type(value), "values") for value in read}))
+        write = 'write an object for each entry, such as {"question": "...", "answer": "...", "image": "..."}'
+        raise UserError(f"{rows.path}: holds {kinds} such as {shown(read[0])}, and no entries; {write}")
+
+
 def _delimiter(path: Path, text: Path) -> str:
-    """What stands between the cells of a table of text; "" for what is none."""
+    """Return what separates the cells of a table of text; "" for what is none."""
     found = delimited.delimiter_of(text)
     suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""
@@ -190,8 +209,17 @@ def _whole(path: Path, text: Path) -> Any:
         raise UserError(
             f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}; {FORM}"
         ) from error
+    except Unreadable as error:
+        raise UserError(f"{path}: {error}{_line_of_long_number(text)}; {error.write}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; {FORM}") from error
+
+
+def _line_of_long_number(text: Path) -> str:
+    """Where a file has a number that is too long, for messages; "" for none."""
+    with text.open("rb") as file:
+        number = next((number for number, line in enumerate(file, start=1) if long_number(line)), None)
+    return "" if number is None else f" (line {number} of the file)"
 
 
 def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:

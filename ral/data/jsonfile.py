@@ -1,213 +1,21 @@
-"""A large JSON file, opened by noting where each entry lies: entries are read and parsed when they are asked for.
-
-Opening reads the file once in windows, so memory does not grow with it. Entries stand in an array, one a line, or one
-after another over several lines. An entry that is not JSON is one bad entry: the next one is found behind it: the first
-object with most of the keys of an entry that is JSON.
-"""
+"""A large JSON file, opened by noting where each entry lies: entries are read and parsed when they are asked for."""
 
 from __future__ import annotations
 
-import codecs
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ral.data.bad import BadSample
+from ral.data.json_spans import FORM, LINES, TRIED, WINDOW, spans_of
+from ral.data.jsontext import Unreadable, parsed
 from ral.types import UserError
-
-LARGEST_ENTRY = 2**26  # characters that one entry may have: pictures may stand in it
-HELD = 2**20  # characters held of the rest of the file, unless an entry is larger
-WINDOW = 2**22  # bytes read at once
-TRIED = 20  # first entries, or lines, of which one has to be JSON
-FORM = "write an array of objects, or one object a line"
-ARRAY, LINES, OBJECTS = "a JSON array", "JSON lines", "JSON objects one after another"
-BLANK = re.compile(r"[\s,\ufeff]*")
-NEXT = {  # what stands before an object, and its first key
-    ARRAY: re.compile(r',\s*(?=\{\s*"([^"\\]*)")'),
-    OBJECTS: re.compile(r'[,}\r\n]\s*(?=\{\s*"([^"\\]*)")'),
-}
-Keys = tuple[str, ...]
-Span = tuple[int, int]
-"""First byte of an entry, and the one after its last."""
-
-
-class _Window:
-    """A sliding part of a file as text that knows its place in bytes. Bytes that are not UTF-8 become surrogates."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.final = file, False
-        self.decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self.text, self.at = "", 0
-        self._mark = (0, file.tell())  # a character of `text` and its byte in the file
-
-    def byte(self, at: int) -> int:
-        """The byte where character `at` begins; `at` never goes back."""
-        here, there = self._mark
-        part = self.text[here:at]
-        self._mark = (at, there + (len(part) if part.isascii() else len(part.encode("utf-8", "surrogateescape"))))
-        return self._mark[1]
-
-    def fill(self, count: int | None = None) -> None:
-        """Hold at least `count` characters from `at` on, or the rest of the file; None: as many as usual."""
-        count = min(HELD, LARGEST_ENTRY) if count is None else count
-        while len(self.text) - self.at < count and not self.final:
-            self._mark = (0, self.byte(self.at))
-            raw = self.file.read(max(WINDOW, count))
-            self.final = len(raw) < max(WINDOW, count)
-            self.text, self.at = self.text[self.at :] + self.decoder.decode(raw, self.final), 0
-
-    def skip(self) -> str:
-        """Go on to what is neither blank nor a comma; that character, "" at the end."""
-        self.fill()
-        self.at = BLANK.match(self.text, self.at).end()  # type: ignore[union-attr]
-        return self.text[self.at : self.at + 1]
-
-    def value(self) -> tuple[Any, int]:
-        """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
-        try:
-            return json.JSONDecoder().raw_decode(self.text, self.at)
-        except json.JSONDecodeError as error:
-            if self.final or not (error.msg.startswith("Unterminated") or error.pos >= len(self.text) - 1):
-                raise
-        self.fill(LARGEST_ENTRY)
-        return json.JSONDecoder().raw_decode(self.text, self.at)
-
-
-def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
-    """The entries of an array, from behind its opening bracket, or objects one after another."""
-    number, known = 0, set[Keys]()
-    while True:
-        next_one = window.skip()
-        if not next_one and form == OBJECTS:
-            return
-        if next_one in ("]", "") and form == ARRAY:
-            return _check_end(path, window, number)
-        number += 1
-        start = window.byte(window.at)
-        try:
-            value, window.at = window.value()
-            if isinstance(value, dict) and value:
-                known.add(tuple(value))
-        except (ValueError, RecursionError):
-            window.at = _behind(path, window, number, known, form)
-        yield start, window.byte(window.at)
-
-
-def _check_end(path: Path, window: _Window, number: int) -> None:
-    """UserError unless the array is closed and nothing follows it."""
-    rest = window.text[window.at :].strip()
-    if not rest:
-        raise UserError(f"{path}: ends after entry {number} without the closing ]; it is not whole: fetch it again")
-    if rest != "]":
-        raise UserError(f"{path}: something follows the closing ] after entry {number}; {FORM}")
-
-
-def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Keys]]:
-    """The objects that may be entries from `at` on, none within another, with their keys: () where one is not JSON."""
-    while found := NEXT[form].search(text, at):
-        try:
-            value, at = json.JSONDecoder().raw_decode(text, found.end())
-        except (ValueError, RecursionError):
-            value, at = {}, found.end()
-        yield found, tuple(value)
-
-
-def _alike(keys: Keys, others: Keys) -> bool:
-    """Whether two objects have most of their keys in common."""
-    return 2 * len(set(keys) & set(others)) > max(len(keys), len(others))
-
-
-def _guessed(window: _Window, form: str) -> set[Keys]:
-    """The keys of entries where the first one is not JSON: those that most of the next objects are like."""
-    seen = [keys for _, keys in islice(_objects(window.text, window.at + 1, form), TRIED) if keys]
-    return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
-
-
-def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: str) -> int:
-    """Where an entry ends that is not JSON: before an object like those `known`, or a broken one that begins so."""
-    known = known or _guessed(window, form)
-    first = {keys[0] for keys in known}
-    for found, keys in _objects(window.text, window.at + 1, form):
-        if any(_alike(keys, others) for others in known) if keys else found[1] in first:
-            return found.start() + (found[0][0] == "}")
-    rest = window.text.rstrip()
-    if not window.final:
-        raise UserError(f"{path}: entry {number} is not JSON, or longer than {LARGEST_ENTRY} characters: mend it")
-    if not rest.endswith("]"):
-        raise UserError(f"{path}: not JSON from entry {number} on, or not whole: mend it or fetch it again; {FORM}")
-    return len(rest) - 1
-
-
-def _lines(file: BinaryIO) -> Iterator[Span]:
-    """The lines that have something on them."""
-    start = file.tell()
-    for line in file:
-        if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):
-            yield start, start + len(line)
-        start += len(line)
-
-
-def is_object(line: str) -> bool:
-    """Whether a line is a JSON object, which a comma may follow."""
-    try:
-        return isinstance(json.loads(line.strip().rstrip(",")), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _form(window: _Window) -> str | None:
-    """How the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
-    next_one = window.skip()
-    if next_one == "[":
-        return ARRAY
-    text = window.text[window.at :]
-    try:
-        _, end = window.value() if next_one == "{" else (None, None)
-    except (ValueError, RecursionError):
-        end = None
-    if end is not None:
-        held, line = window.text[window.at : end], window.text[end:].partition("\n")[0]
-        return OBJECTS if "\n" in held or "\r" in held or line.strip(" \t\r\ufeff,") else LINES
-    return LINES if any(map(is_object, islice(text.splitlines(), TRIED))) else None
-
-
-def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
-    """How the entries of a UTF-8 file stand, and where; `path` is its name in messages."""
-    with text.open("rb") as file:
-        window = _Window(file)
-        form = _form(window)
-        if form == LINES or form is None:
-            file.seek(0)
-            return LINES, list(_lines(file))
-        window.at += form == ARRAY
-        return form, list(_entries(path, window, form))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless a key stands in it with two values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        for key, value in pairs:
-            if found[key] != value and value == value:  # NaN is not the same as itself
-                raise ValueError(f"the key {key!r} stands twice in one object, with different values")
-    return found
-
-
-def parsed(raw: bytes) -> Any:
-    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none."""
-    text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
-    data = json.loads(text, object_pairs_hook=_once)
-    if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character
-        json.dumps(data, ensure_ascii=False).encode("utf-8")
-    return data
 
 
 @dataclass(frozen=True)
@@ -250,7 +58,10 @@ class JsonFile:
                 write = "the file seems to be cut off there: fetch it again, or delete its last line"
         except UnicodeError as error:
             reason = f"not UTF-8 text: {error.reason}{self._line(index)}"  # type: ignore[attr-defined]
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, say
+            write = "save it as UTF-8"
+        except Unreadable as error:
+            reason, write = f"{error}{self._line(index)}", error.write
+        except (ValueError, RecursionError) as error:  # objects within objects without end, say
             reason = f"not JSON: {error}{self._line(index)}"
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
@@ -282,7 +93,7 @@ class JsonFile:
 
     def ids(self) -> Iterator[Any]:
         """All entries in order, None for one that is not JSON; the file is read once."""
-        with self.path.open("rb") as file:
+        with self.text.open("rb") as file:
             for start, stop in self.spans.tolist():
                 file.seek(start)
                 try:
@@ -310,7 +121,8 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
             return file
         except BadSample as problem:
             problems.append(problem)
-    raise UserError(f"{problems[0].place}: {problems[0].reason}; {FORM}")
+    write = FORM if problems[0].reason.startswith("not JSON") else problems[0].write
+    raise UserError(f"{problems[0].place}: {problems[0].reason}; {write}")
 
 
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:

@@ -6,13 +6,10 @@ everything else deals with files alone. Labels come as their names, dates as tex
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any
 from ral.data.bad import BadSample
 from ral.data.names import IDS
 from ral.data.sniff import kind_of_file
+from ral.files.hashed import store
 from ral.types import UserError
 
 SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
@@ -92,28 +90,15 @@ class TableRows:
         if isinstance(value, list):
             return [self._paths(item) for item in value]
         if isinstance(value, bytes):
-            return self._written(value, "")
+            return str(store(self.unpacked, value, ""))
         if not isinstance(value, dict):
             return value
         raw = value.get("bytes")
-        file = self._written(raw, Path(value.get("path") or "").suffix) if isinstance(raw, bytes) else value.get("path")
+        file = value.get("path")
+        if isinstance(raw, bytes):
+            file = str(store(self.unpacked, raw, Path(file or "").suffix))
         said = {key: item for key, item in value.items() if key not in STORED and item is not None}
         return {**said, **({"path": file} if file is not None else {})} if said else file
-
-    def _written(self, content: bytes, suffix: str) -> str:
-        """The absolute path of a file with this content, written unless it is there."""
-        path = (self.unpacked / f"{hashlib.sha256(content).hexdigest()}{suffix}").absolute()
-        if not path.exists():
-            aside = path.with_name(f"{path.name}.{os.getpid()}")
-            try:
-                self.unpacked.mkdir(parents=True, exist_ok=True)
-                aside.write_bytes(content)
-                os.replace(aside, path)
-            except OSError:
-                with suppress(OSError):
-                    aside.unlink()
-                raise
-        return str(path)
 
 
 def _words(name: str) -> set[str]:
@@ -144,12 +129,12 @@ def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def is_saved(path: Path) -> bool:
-    """Whether a folder was written by `save_to_disk`."""
+    """Tell whether a folder was written by `save_to_disk`."""
     return any((path / name).exists() for name in ("dataset_dict.json", "state.json"))
 
 
 def is_table(path: Path) -> bool:
-    """Whether something on disk is for this module."""
+    """Tell whether something on disk is for this module."""
     return is_saved(path) or any(path.rglob("*.parquet")) if path.is_dir() else bool(kind_of_file(path).table)
 
 
@@ -183,7 +168,7 @@ def _arrow(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """What `read` gives; UserError for whatever it raises."""
+    """Return what `read` gives; UserError for whatever it raises."""
     try:
         return read()
     except Exception as error:  # pyarrow and datasets raise many kinds

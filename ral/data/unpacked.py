@@ -6,7 +6,6 @@ import bz2
 import codecs
 import fcntl
 import gzip
-import hashlib
 import json
 import lzma
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ral.errors import UserError
+from ral.files.hashed import text_hash
 
 AT_ONCE = 2**22  # bytes copied at once
 ELSEWHERE = "write dataset.source.unpacked=<a folder with room>"
@@ -32,7 +32,7 @@ def kept(folder: Path, path: Path, form: str, write: Callable[[BinaryIO], object
     """
     status = path.stat()
     key = repr((str(path.absolute()), status.st_size, status.st_mtime_ns, form))
-    copy = folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()}.json"
+    copy = folder / f"{text_hash(key)}.json"
     if copy.exists():
         return copy
     aside = copy.with_name(f"{copy.name}.{os.getpid()}")

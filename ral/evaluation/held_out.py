@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.data.recorded import reading
-from ral.learner.experience import Forward, View
+from ral.data.recorded import about
+from ral.learner.experience import Forward
+from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
@@ -43,14 +44,14 @@ def evaluate_prompts(
 
     all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
     """
-    prepared = policy("prepare", prompts)
+    prepared = policy.prepare(prompts)
     with gather_weights(policy) if gather_weights else nullcontext():
         rollout = sampler(policy, prepared)
     scores = reward(rollout)
     chosen = passes.spec.resolve_layers(policy.depth)
     captured = tuple(range(policy.depth)) if all_layers else chosen
     spec = AttentionSpec(layers=captured, heads=passes.spec.heads, query=passes.spec.query, keys="all")
-    view = View(policy, prepared, policy("show", prepared, rollout))
+    view = View(policy, prepared, policy.show(prepared, rollout))
     states = replace(passes, spec=spec).states(view, rollout, attention=True)
     attention: CapturedAttention = states.attention  # type: ignore[assignment]
     rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
@@ -98,21 +99,6 @@ def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     look = attention_of_answer(processor, rollout, rows, n, ids)
     return None if look is None else grounding(rollout.prompts.examples[n], look)
-
-
-def about(example: Example) -> dict[str, Any]:
-    """What a record says of the question."""
-    said = [reading(medium) for medium in example.media]
-    return {
-        "uid": example.uid,
-        "problem_type": example.problem_type,
-        "data_type": example.media[0].kind if example.media else "text",
-        "media": [str(m.path) for m in example.media],
-        **({"reading": said} if any(said) else {}),
-        "question": example.question,
-        "options": list(example.options),
-        "gold": example.answer,
-    }
 
 
 def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:

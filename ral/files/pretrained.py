@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ral.errors import UserError
+from ral.files.repository import ROOT, find
 
-ROOT = Path(__file__).resolve().parent.parent
 KEY = "model.pretrained"
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -24,9 +24,11 @@ POINTER = b"version https://git-lfs"
 """How a file begins that Git LFS has not fetched."""
 LENGTH_BYTES = 8
 """Of the length of the header that a safetensors file begins with."""
-MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl")
-"""Values of config.json's model_type that this project loads (ral.models.family)."""
+FAMILIES = Path(__file__).resolve().parents[1] / "models" / "families"
+MODEL_TYPES = sorted(path.stem for path in FAMILIES.glob("[!_]*.py"))
+"""Values of config.json's model_type that this project loads: a file each, and what ral.models.registry adds."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 SETTINGS = (*PROCESSORS, "video_preprocessor_config.json", "tokenizer_config.json", "generation_config.json")
@@ -44,17 +46,10 @@ class Header:
     shape: tuple[int, ...]
 
 
-def find(pretrained: str) -> str:
-    """The folder that is meant, `~` and this repository's own included; a hub id as it is."""
-    path = Path(pretrained).expanduser()
-    shipped = ROOT / path
-    return str(shipped if not path.exists() and shipped.exists() else path)
-
-
-def check_folder(pretrained: str, key: str = KEY) -> None:
+def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
     """UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
 
-    key: the setting that named it.
+    key: the setting that named it. any_type: whether its family may be one that is not known yet.
     """
     path = Path(find(pretrained))
     named = f"{key}={pretrained}"
@@ -69,7 +64,7 @@ def check_folder(pretrained: str, key: str = KEY) -> None:
         raise UserError(f"{named}: {lost} is a link to {(path / lost).readlink()}, which is not there; {AGAIN}")
     if CONFIG not in names:
         raise UserError(f"{named}: {no_model(path, names)}")
-    check_config(path, named, names)
+    check_config(path, named, names, any_type)
     check_types(read_headers(path, named), named)
     check_processor(path, named, names)
 
@@ -146,15 +141,18 @@ def is_pointer(path: Path) -> bool:
         return file.read(len(POINTER)) == POINTER
 
 
-def check_config(path: Path, named: str, names: Sequence[str]) -> None:
+def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
     """UserError unless config.json is of a model that this project trains, and of it alone."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES:
+    if kind not in MODEL_TYPES and not any_type:
         pictures = any("vision" in name or "visual" in name for name in config)
         what = "" if pictures or kind is None else " (a model without pictures)"
         trained = ", ".join(MODEL_TYPES)
         raise UserError(f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}")
+    if (quoted := next(numbers_as_text(config), None)) is not None:
+        key, value = quoted
+        raise UserError(f'{named}: config.json has {key}="{value}", a text; write the number {value} without quotes')
     if not isinstance(config.get("vision_config"), dict):
         raise UserError(f"{named}: config.json has no vision_config: not a model that sees; take the one it came with")
     if ADAPTER in names:
@@ -165,6 +163,15 @@ def check_config(path: Path, named: str, names: Sequence[str]) -> None:
     if method := config.get("quantization_config"):
         how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
         raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; write the model before")
+
+
+def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The dotted keys of config.json whose value is a number in quotes, with what stands there; versions are texts."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from numbers_as_text(value, f"{prefix}{key}.")
+        elif isinstance(value, str) and NUMBER.fullmatch(value.strip()) and not key.endswith("version"):
+            yield prefix + key, value.strip()
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
@@ -185,10 +192,11 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 def check_named(cfg: Mapping[str, Any]) -> None:
     """UserError where a folder that a training configuration names cannot be what it has to be."""
+    outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)
         if named is not None:
-            check_folder(str(named), key)
+            check_folder(str(named), key, any_type=outside)
     adapter = cfg.get("lora", {}).get("resume")
     if adapter is not None:
         check_adapter(str(adapter))

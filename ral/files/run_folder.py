@@ -24,7 +24,9 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSU
 """What a file system without locks answers."""
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
 """Any of them above 0 in the environment says that this process is a further rank."""
-NOTES = ("error.txt", "refused.txt")
+ERROR = "error.txt"
+"""Why a run of a sweep ended, in its folder."""
+NOTES = (ERROR, "refused.txt")
 """What a sweep says of a run in its folder."""
 _WEIGHTS = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json"),

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from ral.models.frozen import FrozenModel, View
 from ral.models.mllm import MLLM, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
 from ral.ops.signals import OF_A_POLICY, frozen_needs
-from ral.types import Prepared, PromptBatch, Rollout, Shown
-
-
-@dataclass(frozen=True)
-class View:
-    """A network, and how it reads the prompts and the continuations of a batch; shown: as Experience.shown."""
-
-    model: MLLM
-    prepared: Prepared
-    shown: Shown | None = None
-
-
-def read(model: MLLM, prompts: PromptBatch, rollout: Rollout) -> View:
-    """Read a batch with a network's own eyes."""
-    prepared = model("prepare", prompts)
-    return View(model, prepared, model("show", prepared, rollout))
+from ral.types import Prepared, Rollout, Shown
 
 
 @dataclass(frozen=True)
@@ -55,6 +41,21 @@ class Experience:
         return Experience(prepared, part, self.advantages[rows], self.weights[rows, :length], shown=shown)
 
 
+class Passes(Protocol):
+    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+
+    @property
+    def offers(self) -> frozenset[str]: ...
+
+    def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of the model being trained, with their graph; "hidden" and "attention" may be None."""
+        ...
+
+    def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the asked kinds of signals of a model that is not trained."""
+        ...
+
+
 @dataclass(frozen=True)
 class Forward:
     """How signals are computed from a model: the sampling temperature and the attention that counts.
@@ -69,9 +70,9 @@ class Forward:
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return view.model("score", view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
+        return view.model.score(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
-    def log_probs(self, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
@@ -120,7 +121,7 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
 
 
 def freeze(
-    forward: Forward,
+    passes: Passes,
     models: Mapping[str, View],
     batch: Experience,
     needs: frozenset[str],
@@ -137,7 +138,7 @@ def freeze(
         signals = {
             f"{name}_{kind}": value
             for name, view in models.items()
-            for kind, value in forward.frozen(view_of(view, part, chosen, batch), part.rollout, wanted[name]).items()
+            for kind, value in passes.frozen(view_of(view, part, chosen, batch), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches

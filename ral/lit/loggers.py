@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ral.data.recorded import recorded
+from ral.files import jsonl
 from ral.report.overlay import overlay
 from ral.types import Media, Pixels, UserError
 
@@ -41,8 +42,8 @@ class JsonLines(Logger):
     def _start(self, first_step: int) -> None:
         """Keep the lines up to first_step. Not before there is something to log: a run may fail to start."""
         self.started = True
-        lines = self.path.read_text().splitlines() if first_step and self.path.exists() else []
-        kept = [record for record in map(parse, lines) if record and record.get("step", math.inf) <= first_step]
+        lines = jsonl.readable(self.path) if first_step else []  # a killed run may have left half a line
+        kept = [record for record in lines if record.get("step", math.inf) <= first_step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         aside = self.path.with_suffix(".partial")
         aside.write_text(text)
@@ -73,15 +74,6 @@ class JsonLines(Logger):
             self.offset = file.seek(self.offset) if same else file.seek(0, 2)
             file.write(json.dumps(self.last) + "\n")
             file.truncate()
-
-
-def parse(line: str) -> dict[str, Any]:
-    """The object of a line; {} for one that a killed run did not finish (only lines after its checkpoint can be)."""
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def has_key() -> bool:

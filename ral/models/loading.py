@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
-from ral.files.pretrained import KEY, check_folder, find, read_headers
+from ral.files.pretrained import KEY, check_folder, read_headers
+from ral.files.repository import find
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"

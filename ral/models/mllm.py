@@ -1,17 +1,18 @@
 """A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step.
 
-Every pass goes through `MLLM.__call__("name", ...)`, so that wrappers around the module (FSDP2 above all) see it.
+`PASSES` names the methods that read weights from the outside; sharding registers each of them with FSDP2.
 The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,14 +21,33 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.models.attention.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
-from ral.models.family import IMAGE, VIDEO, read_config, shareable
+from ral.models.family import IMAGE, VIDEO
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, settle
+from ral.models.network_config import read_config, shareable
 from ral.models.processor import Processor
 from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.types import Pixels, Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
+
+M = TypeVar("M", bound="MLLM")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PASSES = ("prepare", "show", "score", "prefill", "decode")
+"""Methods of MLLM that compute with its weights."""
+
+
+def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """Run a pass under its model's arithmetic."""
+
+    @functools.wraps(method)
+    def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.arithmetic():
+            return method(self, *args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -158,11 +178,7 @@ class MLLM(nn.Module):
         with self.arithmetic():
             return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
 
-    def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
-        """Run one of the passes below by name."""
-        with self.arithmetic():
-            return getattr(self, step)(*args, **kwargs)
-
+    @in_own_arithmetic
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
 
@@ -184,6 +200,7 @@ class MLLM(nn.Module):
             deepstack=deepstack,
         )
 
+    @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
         """Read what continuations hold beside sampled text: their positions and media, once per rollout and network.
 
@@ -221,7 +238,7 @@ class MLLM(nn.Module):
         """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
         weight, kinds = self.network.get_input_embeddings().weight, self._kinds(rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            seen = self.processor.family.see(self.network.model, rows.media)
+            seen = self.processor.family.encode(self.network.model, rows.media)
             depth = max((len(parts) for parts in seen.values()), default=1)
             out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
             for kind, parts in seen.items():
@@ -239,7 +256,7 @@ class MLLM(nn.Module):
         patches, family = self.processor.patches, self.processor.family
         black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
         media = {name: value.to(self.device) for name, value in family.media([black], patches)[0].items()}
-        seen = family.see(self.network.model, media)
+        seen = family.encode(self.network.model, media)
         return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
 
     def _words(self, token_ids: Tensor) -> Tensor:
@@ -261,14 +278,15 @@ class MLLM(nn.Module):
         return self.network.model.language_model(
             inputs_embeds=embeds,
             position_ids=positions[: self.processor.family.axes].squeeze(0),
-            # Transformers hands a mask of four dimensions on as it is: the layout makes its own
-            attention_mask=embeds.new_empty(1, 1, 1, 1) if layout.mask is None else layout.mask,
+            # Transformers hands a mask of four dimensions on as it is; this one hides nothing, the layout makes its own
+            attention_mask=embeds.new_zeros(1, 1, 1, 1) if layout.mask is None else layout.mask,
             past_key_values=layout.past,
             use_cache=layout.past is not None,
             layout=layout,
             **visual,
         ).last_hidden_state
 
+    @in_own_arithmetic
     def score(
         self,
         prepared: Prepared,
@@ -324,6 +342,7 @@ class MLLM(nn.Module):
             for layer in layers:
                 layer.training = False
 
+    @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state.
 
@@ -350,6 +369,7 @@ class MLLM(nn.Module):
         last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
         return torch.where(lengths[:, None] > 0, last, hidden)
 
+    @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
         """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
         words = self._words(token_ids.view(state.position.shape))

@@ -15,8 +15,8 @@ from transformers import DynamicCache
 
 from ral.models.attention.kernel import summed
 from ral.models.attention.layout import Decode, Recorder
-from ral.models.family import read_config, shareable
-from ral.models.mllm import MLLM, Openings, States
+from ral.models.mllm import MLLM, Openings, States, in_own_arithmetic
+from ral.models.network_config import read_config, shareable
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, Shown
 
@@ -61,6 +61,7 @@ class PlainMLLM(MLLM):
 
     shares = False
 
+    @in_own_arithmetic
     def score(
         self,
         prepared: Prepared,
@@ -76,6 +77,7 @@ class PlainMLLM(MLLM):
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))
 
+    @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()

@@ -1,6 +1,6 @@
 """From examples to the tensors a model reads: chat template, placeholders, pixels, left padding.
 
-Pixels and token layout are those of Transformers' processors (tests prove it; `ral.models.family` says what differs
+Pixels and token layout are those of Transformers' processors (tests prove it; `ral.models.families` says what differs
 between families), made here because those need torchvision for clips, which CPU machines may not have.
 """
 
@@ -21,8 +21,9 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
-from ral.models.family import FAMILIES, Family, Grid, PatchSettings
+from ral.models.family import Family, Grid, PatchSettings
 from ral.models.reach import blocks, grid_of, most_positions, reach
+from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
 from ral.types import Example, Media, Pixels, PromptBatch, Segment, Turn, UserError
 

@@ -17,7 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ral.report.isolation import part
 from ral.report.panels import Drawn, draw_panels
-from ral.report.records import RunFiles, read_run
+from ral.report.reading import read_run
+from ral.report.records import RunFiles
 from ral.report.samples import Card, Reader, make_card
 from ral.report.summary import Pair, Row, match, select, table
 from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size

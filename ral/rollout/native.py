@@ -163,7 +163,7 @@ class PolicySampler:
         running = openings.asked.clone() if openings else torch.ones(count, dtype=torch.bool, device=device)
         asked = running.clone()
         slots = Slots(torch.arange(count, device=device).view(len(prepared), -1))
-        hidden, state = policy("prefill", prepared, slots.grid.shape[1], openings)
+        hidden, state = policy.prefill(prepared, slots.grid.shape[1], openings)
         state.explored = explored
         parts = (policy.network.model.language_model, policy.network.lm_head)
         with policy.arithmetic(), packed_weights(parts, count, limit):
@@ -182,7 +182,7 @@ class PolicySampler:
                     break
                 if kept is not None:
                     state.keep(*kept)
-                hidden = policy("decode", ids[slots.grid.flatten(), step], state)
+                hidden = policy.decode(ids[slots.grid.flatten(), step], state)
         return Generated(ids, mask, log_probs, asked & ~running)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ral.files import jsonl
 from ral.study.results import Run, TableResult
 
 PACKAGES = ("python", "torch", "transformers", "lightning", "numpy")
@@ -75,8 +75,7 @@ def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
 
 def records(run: Run) -> list[dict[str, Any]]:
     """The run's last evaluation, question by question; empty where there is no file."""
-    path: Path = run.folder / "eval" / "after.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    return jsonl.read(run.folder / "eval" / "after.jsonl")
 
 
 def question_counts(run: Run) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.errors import UserError
+from ral.files.markdown import table
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.study.facts import (
     all_runs,
@@ -29,7 +30,7 @@ from ral.study.results import (
     values,
 )
 from ral.study.statistics import Interval, interval
-from ral.study.words import attainable, machine_text, number, p_value, percent, short, table
+from ral.study.words import attainable, machine_text, number, p_value, percent, short
 
 BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
 RULE = (

@@ -5,8 +5,6 @@ A cell is a list of overrides and a seed; its folder follows from the overrides 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +15,8 @@ from typing import Any
 import yaml
 
 from ral.errors import UserError
+from ral.files import jsonl
+from ral.files.hashed import text_hash
 
 MAIN = "main"
 """The table that the claims are about, but those about more tokens and frames, which have tables with an axis."""
@@ -133,7 +133,7 @@ def cell_name(overrides: Sequence[str]) -> str:
     slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
     if len(ordered) == 1 and ordered[0].startswith("experiment="):
         return slug
-    return f"{slug[:LONGEST]}_{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:DIGITS]}"
+    return f"{slug[:LONGEST]}_{text_hash(' '.join(sorted(overrides)))[:DIGITS]}"
 
 
 def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
@@ -190,14 +190,8 @@ def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, ke
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl, half-written ones left out."""
-    path, found = folder / "metrics.jsonl", []
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        try:
-            found.append(dict(json.loads(line)))
-        except ValueError:
-            continue
-    return found
+    """Return the lines of metrics.jsonl, half-written ones left out."""
+    return jsonl.readable(folder / "metrics.jsonl")
 
 
 def evaluated(folder: Path) -> bool:
@@ -218,16 +212,26 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def experiment_settings(path: Path) -> dict[str, Any]:
+    """Return what an experiment's yaml and, below it, those of its defaults list set: {dotted key: value}."""
+    node = yaml.safe_load(path.read_text()) or {}
+    found: dict[str, Any] = {}
+    for entry in node.pop("defaults", ()):
+        if isinstance(entry, str) and entry != "_self_":
+            found |= experiment_settings(path.parent / f"{entry}.yaml")
+    return found | leaves(node)
+
+
 def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
-    """What the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
+    """Return what the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
 
     experiments: folder of the yamls of experiments.
     """
     given = dict(override.partition("=")[::2] for override in overrides)
     path = experiments / f"{given.get('experiment')}.yaml"
-    found = leaves(yaml.safe_load(path.read_text())) if path.is_file() else {}
+    found = experiment_settings(path) if path.is_file() else {}
     own = tuple(f"{key}." for key in given)
-    return {k: v for k, v in found.items() if k != "defaults" and not f"{k}.".startswith(own)}
+    return {k: v for k, v in found.items() if not f"{k}.".startswith(own)}
 
 
 def up_to_date(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:

@@ -31,12 +31,6 @@ def p_value(p: float) -> str:
     return "-" if math.isnan(p) else f"{p:.3f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table; all columns but the first are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
     """The runs' machine and days, and that of the analysis where it is another."""
     told = [environment_of(run) for run in runs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +72,7 @@ class Example:
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
     evidence: boxes (and time spans) of what the question asks about; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
-    source:   "file entry 12": how messages about this entry name it.
+    source:   "file entry 12": how messages about this entry name it; answer_field: how they name the gold answer.
     """
 
     uid: str
@@ -87,6 +87,7 @@ class Example:
     chosen: str | None = None
     rejected: str | None = None
     turns: tuple[Turn, ...] = ()
+    answer_field: str = field(default="solution", compare=False)
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ Read in this order: a folder of `save_to_disk`; the hub's parquet files, under a
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from ral.evaluation.benchmarks.items import Item
+from ral.files import jsonl
+from ral.files.hashed import store
 from ral.types import Media, UserError
 
 CACHE = "~/.cache/ral"
@@ -23,7 +23,7 @@ SUFFIXES = (".parquet", ".jsonl", ".json")  # the first kind that holds the spli
 MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 
 
-class Rows(Sequence[Mapping[str, Any]]):
+class DatasetRows(Sequence[Mapping[str, Any]]):
     """Rows of a `datasets.Dataset`, read when asked for; pictures as {"bytes": ..., "path": ...}."""
 
     def __init__(self, table: Any) -> None:
@@ -93,7 +93,7 @@ def rows(
         raise UserError(f"{path}: cannot read the split {name} ({_line(error)}); expected {expected}") from error
     if not found:
         raise UserError(f"{path}: no split {name}; expected {expected}; found {_listing(path)}")
-    there = found.table.column_names if isinstance(found, Rows) else list(found[0])
+    there = found.table.column_names if isinstance(found, DatasetRows) else list(found[0])
     missing = [column for column in columns if column not in there]
     if missing:
         raise UserError(f"{path}: split {name} has no column '{missing[0]}' but {there}; expected {expected}")
@@ -116,19 +116,12 @@ def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Me
 
 
 def _written(content: bytes, cache: Path) -> Path:
-    """The absolute path of a file with this content, written (by one rename) unless it is there."""
-    digest = hashlib.sha256(content).hexdigest()
+    """The absolute path of a file with this content, written unless it is there."""
     suffix = next((s for magic, s in MAGIC.items() if content.startswith(magic)), "")
-    file = (cache / digest[:2] / f"{digest}{suffix}").absolute()
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_name(f"{file.name}.{os.getpid()}")
-        aside.write_bytes(content)
-        os.replace(aside, file)
-    return file
+    return store(cache, content, suffix, spread=True)
 
 
-def _saved(path: Path, split: str, config: str | None) -> Rows | None:
+def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
     """The split of a folder written by `save_to_disk`, the configuration being a folder in it or the folder itself."""
     folder = path / config if config and (path / config).is_dir() else path
     below = folder / split if not (folder / "state.json").exists() else folder
@@ -136,7 +129,7 @@ def _saved(path: Path, split: str, config: str | None) -> Rows | None:
         return None
     import datasets  # takes a second, so only where it is used
 
-    return Rows(datasets.load_from_disk(str(below)))
+    return DatasetRows(datasets.load_from_disk(str(below)))
 
 
 def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, Any]] | None:
@@ -163,15 +156,14 @@ def _table(files: Sequence[Path]) -> Sequence[Mapping[str, Any]]:
         import datasets
 
         datasets.disable_progress_bars()
-        return Rows(datasets.Dataset.from_parquet([str(file) for file in files]))
+        return DatasetRows(datasets.Dataset.from_parquet([str(file) for file in files]))
     return [row for file in files for row in _json(file)]
 
 
 def _json(file: Path) -> list[Mapping[str, Any]]:
-    text = file.read_text(encoding="utf-8")
     if file.suffix == ".jsonl":
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    found = json.loads(text)
+        return list(jsonl.read(file, whole=True))
+    found = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
         raise ValueError(f"{file.name} is not a list of objects")
     return found

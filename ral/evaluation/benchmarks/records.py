@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.evaluation.benchmarks.items import Record
+from ral.files import jsonl
 from ral.types import UserError
 
 SCORER_VERSION = 2  # raise when the same responses get other scores
@@ -50,15 +51,14 @@ def read(path: Path) -> list[Answered]:
 
     UserError for a file that is none of ours.
     """
-    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    lines = jsonl.parse(path.read_bytes()) if path.exists() else ()
     found: dict[int, Answered] = {}
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last line break was cut while written
+    for line in (line for line in lines if line.ended):  # what follows the last line break was cut while written
         try:
-            answered = Answered(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise UserError(
-                f"{path}: line {number} is no item of an evaluation; write another output=<folder>"
-            ) from error
+            answered = Answered(**(line.value or {}))
+        except TypeError as error:
+            problem = f"line {line.number} is no item of an evaluation"
+            raise UserError(f"{path}: {problem}; write another output=<folder>") from error
         if answered.error is None:
             found[answered.index] = answered
     return [found[index] for index in sorted(found)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ral.files import markdown
+
 
 @dataclass(frozen=True)
 class Result:
@@ -39,7 +41,7 @@ def table(results: Sequence[Result], label: str) -> str:
     rows += [["mean score, %", *(f"{100 * r.accuracy:.1f}" for r in results)]]
     rows += [["its 95% interval", *(f"{100 * r.low:.1f} to {100 * r.high:.1f}" for r in results)]]
     head = ["model", *(r.name for r in results)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]) + "\n"
+    return markdown.table(head, rows, left=len(head))
 
 
 def _cell(value: float | None) -> str:

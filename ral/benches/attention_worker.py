@@ -1,0 +1,113 @@
+"""One update (forward, losses, backward, clipping, optimizer) of GRPO, RAL, or RAL the naive way, again and again.
+
+    python -m ral.benches.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
+
+Rollouts, rewards and frozen signals are given: what is timed is the update alone, on one prompt with its responses.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from ral.assembly.learner import build_objective
+from ral.benches.naive import NaiveMLLM
+from ral.benches.worker import Line
+from ral.files.repository import CONF
+from ral.learner.experience import Experience, Forward, remember
+from ral.lit.callbacks.memory import give_back
+from ral.models.mllm import MLLM
+from ral.ops.aggregate import counts, sequence_mean
+from ral.ops.attention import AttentionSpec
+from ral.ops.signals import Term, evaluate, needed
+from ral.rollout.native import make_rollout
+from ral.types import Example, Media, Pixels
+
+MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
+
+
+def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
+    """A prompt with one picture and its responses, all random; visual embeddings stand for the vision tower."""
+    generator = torch.Generator().manual_seed(0)
+    side = model.processor.patches.factor
+    picture = Pixels("image", torch.zeros(1, side * 32, side * (spec["prompt_tokens"] // 32), 3, dtype=torch.uint8))
+    example = Example("0", "q", "a", "free-form", (Media("image", Path("0.png")),))
+    prompts = model.processor.batch([example], ["What is it?"], [[picture]])
+    width = model.network.get_input_embeddings().weight.shape[1]
+    vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
+    model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
+    prepared = model.prepare(prompts)
+    shape = (spec["group_size"], spec["response_tokens"])
+    ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    rollout = make_rollout(model.processor, prepared, ids, mask, mask.any(1), spec["group_size"])
+    advantages = torch.linspace(-1, 1, spec["group_size"]).to(model.device)
+    return Experience(prepared, rollout, advantages, sequence_mean(mask, counts(mask)))
+
+
+def by_response(whole: Experience) -> list[Experience]:
+    """The same as one micro-batch for each response: all that eager attention leaves room for."""
+    group = whole.rollout.group_size
+    rows = whole.prepared.repeat(group)
+    r = whole.rollout
+    rollout = replace(r, prompts=rows.prompts, group_size=1)
+    return [Experience(rows, rollout, whole.advantages, whole.weights).take([n]) for n in range(group)]
+
+
+def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
+    """The micro-batch with frozen signals: the model's own, the reference a little off."""
+    with torch.no_grad():
+        part = remember(part, passes.live(model, part, needs), needs)
+    part.signals["reference_log_probs"] = part.signals["old_log_probs"] + 0.01
+    return part
+
+
+def update(
+    passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
+) -> None:
+    """One update as `ral.learner.update` makes it, without its bookkeeping."""
+    needs = needed(objective.values())
+    for part in parts:
+        signals = {**part.signals, **passes.live(model, part, needs)}
+        torch.stack([evaluate(term, signals).value for term in objective.values()]).sum().backward()
+    torch.nn.utils.clip_grad_norm_([p for _, p in model.trained_parameters()], 1.0)
+    optimizer.step()
+    optimizer.zero_grad()  # the side that waits needs no gradients
+
+
+def rest(gives_way: bool) -> None:
+    """Leave the memory of a side that waits to the other."""
+    give_back()
+    if gives_way and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Load, then an update for each line asked."""
+    line = Line(partial(rest, spec["gives_way"]))
+    torch.set_num_threads(spec["threads"])
+    device, kind = spec["device"], spec["variant"]
+    model = MODELS[kind].load(spec["model"], dtype=spec["dtype"]).to(device)
+    if spec["checkpointing"]:
+        model.checkpoint_layers()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        objective = dict(build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"])).terms)
+    passes = Forward(0.9, AttentionSpec())
+    whole = experience(model, spec)
+    needs = needed(objective.values())
+    parts = [frozen(passes, model, p, needs) for p in (by_response(whole) if kind == "naive" else [whole])]
+    optimizer = torch.optim.AdamW([p for _, p in model.trained_parameters()], lr=1e-6)
+    while True:
+        line.next_step()
+        update(passes, model, parts, objective, optimizer)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,101 @@
+"""This project's side: the command line of `train.py` itself, whose steps wait for the parent's word.
+
+    python -m ral.benches.ral_worker '{"model": ..., "data": ..., ...}'
+
+The run is untouched but for a callback, and for the end tokens, which join the tokens that no response may contain, so
+that all responses have the full length.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import lightning as L
+from omegaconf import DictConfig
+
+import ral.run
+from ral.benches.variants import install
+from ral.benches.worker import Line, environment_facts
+from ral.config.cli import run
+
+LINE = Line()
+
+
+class Turns(L.Callback):
+    """Begins a step when asked, and answers when it has ended."""
+
+    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
+        """All is loaded: ban the end tokens, wait for the first step."""
+        processor = module.policy.processor
+        processor.banned[list(processor.end_ids)] = True
+        LINE.next_step()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        """Answer with what the step did."""
+        optimizer = module.optimizers(use_pl_optimizer=False)
+        LINE.next_step(
+            prompt_tokens=int(batch.valid.sum()),
+            response_tokens=round(
+                module.latest["train/response_length"] * len(batch) * module.step.sampling.sampler.group_size
+            ),
+            times={key: value for key, value in module.latest.items() if key.startswith("time/")},
+            **environment_facts(module.policy.network, optimizer),
+        )
+
+
+def overrides(spec: dict[str, Any]) -> list[str]:
+    """The command line of a run that does what `spec` says, with evaluation, checkpoints, measurements and logs off."""
+    settings = {
+        "model.pretrained": spec["model"],
+        "model.learning_rates.rl": spec["learning_rate"],
+        "dataset.path": f"{spec['data']}/data.jsonl",
+        "dataset.templates": f"{{think: {spec['data']}/question.j2, zero: zero}}",
+        "dataset.source.validation_size": 1,
+        "dataset.max_new_tokens": spec["response_tokens"],
+        "dataset.media.image_min_pixels": 784,
+        "dataset.media.image_max_pixels": spec["largest_picture"],
+        "algo.group_size": spec["group_size"],
+        "algo.prompts_per_step": spec["prompts"],
+        "algo.updates_per_rollout": spec["updates"],
+        "algo.temperature": spec["temperature"],
+        "algo.kl.coef": spec["beta"],
+        "algo.final_learning_rate": 1,
+        "optim.max_grad_norm": spec["max_grad_norm"],
+        "hardware.threads": spec["threads"],
+        "max_steps": spec["steps"],
+        "eval.every": 0,
+        "eval.prompts": 1,
+        "eval.before": False,
+        "checkpoint.every": 0,
+        "diagnostics.every": 0,
+        "+reward.parts.hash": "{_target_: ral.rewards.combine.Part, weight: 1, "
+        "function: {_target_: ral.benches.worker.reward, _partial_: true}}",
+        "hydra.run.dir": spec["run"],
+    }
+    groups = [f"algo={spec.get('algo', 'grpo')}", "model=qwen2_5_vl", "dataset=jsonl", "logger=jsonl"]
+    groups.append(f"hardware={spec.get('hardware', 'cpu')}")
+    without = ["~logger.jsonl", "~reward.parts.accuracy", "~reward.parts.format"]
+    return [*groups, *without, *(f"{key}={value}" for key, value in settings.items()), *spec.get("more", ())]
+
+
+def main(cfg: DictConfig) -> None:
+    """Train, with Turns as the last callback."""
+    build = ral.run.build_trainer
+
+    def with_turns(*arguments: Any, **options: Any) -> L.Trainer:
+        trainer = build(*arguments, **options)
+        trainer.callbacks.append(Turns())
+        return trainer
+
+    ral.run.build_trainer = with_turns
+    ral.run.train(cfg)
+
+
+if __name__ == "__main__":
+    asked = json.loads(sys.argv[1])
+    if "variant" in asked:
+        install(asked["variant"])
+    sys.argv[1:] = overrides(asked)
+    run(main, "train")

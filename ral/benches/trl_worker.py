@@ -1,0 +1,111 @@
+"""TRL's side: its GRPOTrainer as its documentation sets it up, whose steps wait for the parent's word.
+
+    python -m ral.benches.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
+
+A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, on by default, is
+off, as on the other side: it would cost TRL time. All else that is not in the specification is TRL's default.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ral.benches.operators import name_missing_operators
+from ral.benches.worker import Line, environment_facts, reward
+
+LINE = Line()
+
+OPERATORS = name_missing_operators()
+
+from datasets import Dataset, Image  # noqa: E402
+from transformers import AutoModelForImageTextToText, TrainerCallback  # noqa: E402
+from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+
+
+class Turns(TrainerCallback):
+    """Begins a step when asked, and answers when it has ended."""
+
+    trainer: GRPOTrainer
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """All is loaded: wait for the first step."""
+        LINE.next_step()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """After the last update on a generation, answer with what the step did."""
+        if state.global_step % args.num_iterations:
+            return
+        batch = self.trainer._buffered_inputs[0]
+        LINE.next_step(
+            prompt_tokens=int(batch["prompt_mask"].sum()) // args.num_generations,
+            response_tokens=int(batch["completion_mask"].sum()),
+            trl=version("trl"),
+            **environment_facts(self.trainer.model, self.trainer.optimizer),
+        )
+
+
+def rewards(completions: list[Any], **columns: Any) -> list[float]:
+    """The same reward as on the other side."""
+    return [reward(None, turns[0]["content"]) for turns in completions]
+
+
+def pictures(folder: Path) -> Dataset:
+    """The questions with their pictures, decoded from the files when a step asks for them."""
+    entries = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
+    rows = [
+        {"prompt": [{"role": "user", "content": e["question"]}], "image": str(folder / e["image"])} for e in entries
+    ]
+    return Dataset.from_list(rows).cast_column("image", Image())
+
+
+def settings(spec: dict[str, Any]) -> GRPOConfig:
+    """The specification in TRL's words."""
+    return GRPOConfig(
+        output_dir=spec["run"],
+        use_cpu=True,
+        bf16=False,
+        per_device_train_batch_size=spec["prompts"] * spec["group_size"],
+        num_generations=spec["group_size"],
+        num_iterations=spec["updates"],
+        max_steps=spec["steps"] * spec["updates"],
+        max_completion_length=spec["response_tokens"],
+        generation_kwargs={"min_new_tokens": spec["response_tokens"]},
+        temperature=spec["temperature"],
+        beta=spec["beta"],
+        loss_type="grpo",
+        learning_rate=spec["learning_rate"],
+        lr_scheduler_type="constant",
+        max_grad_norm=spec["max_grad_norm"],
+        gradient_checkpointing=False,
+        logging_strategy="no",
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+    )
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Train until the input ends."""
+    network = AutoModelForImageTextToText.from_pretrained(
+        spec["model"], dtype=torch.float32, attn_implementation="sdpa"
+    )
+    network.model.visual.requires_grad_(False)
+    turns = Turns()
+    turns.trainer = GRPOTrainer(
+        model=network,
+        reward_funcs=rewards,
+        args=settings(spec),
+        train_dataset=pictures(Path(spec["data"])),
+        callbacks=[turns],
+    )
+    turns.trainer.train()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

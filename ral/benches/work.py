@@ -1,0 +1,77 @@
+"""What benchmarks work on: random models of a shape, pictures of an exact number of visual tokens."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ral.errors import UserError
+from ral.models.fresh import write_model
+from ral.models.mllm import DTYPES
+from ral.models.recipe import Sizes
+
+SIZES = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=256, vision_depth=4, vision_heads=8)
+VOCABULARY = 6144
+"""With SIZES about 30 million parameters; vision tower and vocabulary have shares like those of Qwen2.5-VL-3B."""
+TOKEN_SIDE = 28
+"""Pixels of a visual token's side."""
+LARGEST_PROMPT = 16384
+"""Visual tokens of the largest picture that the model folder lets pass unscaled."""
+QUESTION = "What do you see in the picture? Describe every shape, its color and its place."
+
+
+def sizes_of(text: str) -> list[int]:
+    """The list of sizes; UserError where it is none."""
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = []
+    if not sizes or not all(1 <= size <= LARGEST_PROMPT for size in sizes):
+        raise UserError(f"--prompt-tokens {text}: write numbers from 1 to {LARGEST_PROMPT} such as 64,256,1024")
+    return sizes
+
+
+def write_bench_model(
+    folder: Path, sizes: Sizes = SIZES, vocabulary: int = VOCABULARY, device: str = "cpu", dtype: str = "float32"
+) -> Path:
+    """A random Qwen2.5-VL, once; its weights are drawn on `device` and written in `dtype`."""
+    if not (folder / "video_preprocessor_config.json").is_file():
+        letters = random.Random(0)
+        words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
+        texts = [*[f"user assistant {QUESTION}"] * 1000, " ".join(words)]
+        largest = LARGEST_PROMPT * TOKEN_SIDE**2
+        pixels = (TOKEN_SIDE**2, largest)
+        kind = DTYPES[dtype]
+        write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, pixels=pixels, device=device, dtype=kind)
+        if device != "cpu":
+            gc.collect()
+            torch.cuda.empty_cache()  # what is measured next is another process's
+    return folder
+
+
+def drawn(on_gpu: bool) -> tuple[str, str]:
+    """Device and dtype for write_bench_model: on a GPU billions of weights take a second."""
+    return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
+
+
+def write_data(folder: Path, visual_tokens: int, entries: int) -> Path:
+    """Different PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2."""
+    rows = next(n for n in range(math.isqrt(visual_tokens), 0, -1) if visual_tokens % n == 0)
+    side = (visual_tokens // rows * TOKEN_SIDE, rows * TOKEN_SIDE)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number in range(entries):
+        coarse = np.random.default_rng(number).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize(side, Image.Resampling.NEAREST).save(folder / f"{number}.png")
+        entry = {"question": QUESTION, "answer": "?", "problem_type": "free-form", "image": f"{number}.png"}
+        lines.append(json.dumps(entry) + "\n")
+    (folder / "data.jsonl").write_text("".join(lines))
+    (folder / "question.j2").write_text("{{ question }}")
+    return folder

@@ -1,0 +1,87 @@
+"""Short trainings of two checkouts and a comparison of every metric: whether a change of structure changes a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.progress import track
+
+from ral.files import jsonl
+
+ALGORITHMS = ("grpo", "ral", "ral_distill", "ral_explore", "t_grpo", "sft", "reward_model")
+CPU_RANKS = ("hardware.accelerator=cpu", "hardware.precision=32-true", "hardware.num_workers=0")
+PROCESSES = {
+    "single": ("hardware=cpu",),
+    "ddp": ("hardware=ddp", *CPU_RANKS),
+    "fsdp": ("hardware=fsdp", *CPU_RANKS),
+}
+SMALL = (
+    *("max_steps=5", "logger=jsonl", "eval.every=0", "eval.prompts=8", "algo.prompts_per_step=4", "start_check=false"),
+    *("checkpoint.every=0", "diagnostics.every=2", "dataset.max_new_tokens=32", "hardware.threads=1"),
+)
+UNSTEADY = ("time/", "data/bytes", "memory/")
+"""Metrics that measure the machine."""
+
+
+def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: Path, pairs: Path) -> list[str]:
+    """The command line of one run."""
+    data = ["dataset=jsonl", f"dataset.path={pairs}"] if algorithm == "reward_model" else []
+    run = [f"algo={algorithm}", f"seed={seed}", f"hydra.run.dir={folder}"]
+    return [sys.executable, str(checkout / "train.py"), *run, *SMALL, *PROCESSES[processes], *data]
+
+
+def run(
+    checkout: Path, output: Path, algorithms: Sequence[str], seeds: Sequence[int], processes: Sequence[str]
+) -> None:
+    """Make all runs of a checkout; a finished one is kept. SystemExit where one fails."""
+    environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+    output.mkdir(parents=True, exist_ok=True)
+    pairs = output / "pairs.jsonl"
+    if not pairs.exists():
+        make = [sys.executable, str(checkout / "scripts/make_preferences.py"), "--output", str(pairs)]
+        subprocess.run(make, cwd=checkout, env=environment, check=True, capture_output=True)
+    cells = [(a, s, p) for p in processes for a in algorithms for s in seeds]
+    for algorithm, seed, kind in track(cells, description=str(checkout)):
+        folder = output / f"{kind}-{algorithm}-{seed}"
+        if (folder / "eval/after.jsonl").exists():
+            continue
+        line = command(checkout, algorithm, seed, kind, folder, pairs)
+        done = subprocess.run(line, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"error: {' '.join(line)} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
+    """Yield (step, key, value) of every steady metric of a run."""
+    for row in jsonl.read(file):
+        for key, value in row.items():
+            if key != "step" and not key.startswith(UNSTEADY) and isinstance(value, int | float):
+                yield row["step"], key, float(value)
+
+
+def difference(a: float, b: float) -> float:
+    """Relative to the larger, 0 where both are equal or not a number."""
+    return 0.0 if a == b or (a != a and b != b) else abs(a - b) / max(abs(a), abs(b), 1e-12)
+
+
+def compare(before: Path, after: Path, tolerance: float) -> int:
+    """Print the largest difference of each run that both folders hold; the number of runs beyond the tolerance."""
+    wrong = 0
+    names = sorted(
+        {p.parent.name for p in before.glob("*/metrics.jsonl")} & {p.parent.name for p in after.glob("*/metrics.jsonl")}
+    )
+    for name in names:
+        one, two = ({(s, k): v for s, k, v in metrics(f / name / "metrics.jsonl")} for f in (before, after))
+        worst = max(((difference(one[k], two[k]), *k) for k in one.keys() & two.keys()), default=(0.0, 0, "nothing"))
+        alone = sorted({key for _, key in one.keys() ^ two.keys()})
+        wrong += worst[0] > tolerance
+        verdict = "equal" if worst[0] == 0 else f"{worst[0]:.1e} ({worst[2]}, step {worst[1]})"
+        unshared = f"; on one side only: {', '.join(alone)}" if alone else ""
+        print(f"{name:24} {len(one.keys() & two.keys()):4} metrics: {verdict}{unshared}")
+    print(json.dumps({"runs": len(names), "beyond_tolerance": wrong, "tolerance": tolerance}))
+    return wrong if names else 1

@@ -1,0 +1,183 @@
+"""Everything that wants a GPU: tests, the default run, steps of a 3B shape, the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ral.benches.step import SIZES
+from ral.benches.work import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, drawn, write_bench_model, write_data
+from ral.files import jsonl
+from ral.files.repository import ROOT
+
+STOPPED = 124  # exit code of a run that took too long
+GRACE = 30.0  # seconds that a stopped run has to leave
+STEPS = 3  # of a 3B run; the first warms up
+POLL = 0.5  # seconds between readings of the GPU's memory
+
+
+def gpu_memory_mb() -> float | None:
+    """Memory in use on the first GPU; None without one."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
+    done = subprocess.run(query, capture_output=True, text=True)
+    return float(done.stdout.split()[0]) if done.returncode == 0 else None
+
+
+def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
+    """Run a command, its output in `log`: exit code (124: stopped), seconds, highest memory of the whole GPU."""
+    peaks: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(POLL):
+            if (used := gpu_memory_mb()) is not None:
+                peaks.append(used)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started = time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
+        code = ended(process, given.timeout)
+    over.set()
+    watcher.join()
+    facts = {"command": shlex.join(["python", *command]), "exit_code": code, "log": str(log)}
+    return facts | {"seconds": round(time.monotonic() - started, 1), "gpu_peak_mb": max(peaks, default=None)}
+
+
+def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
+    """The exit code; STOPPED where it took longer and was ended."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return STOPPED
+
+
+def of_run(folder: Path) -> dict[str, Any]:
+    """Accuracies and the median seconds of a step, without the first, from a run's metrics."""
+    lines = jsonl.read(folder / "metrics.jsonl")
+    times = [line["time/step_s"] for line in lines if "time/step_s" in line]
+    accuracies = [line["eval/accuracy"] for line in lines if "eval/accuracy" in line]
+    return {"step_s": median(times[1:] or times or [float("nan")]), "accuracy": accuracies[:1] + accuracies[-1:]}
+
+
+def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, Any]:
+    """A run of train.py and what it measured."""
+    folder = given.output / name
+    common = [f"hardware={given.hardware}", "logger=jsonl", f"hydra.run.dir={folder}"]
+    facts = timed(given, given.output / f"{name}.log", "train.py", *common, *overrides) | of_run(folder)
+    for part in ("hf", "checkpoints") if name.startswith("large") else ():
+        shutil.rmtree(folder / part, ignore_errors=True)  # of billions of random weights
+    return facts
+
+
+def tests(given: argparse.Namespace) -> dict[str, Any]:
+    """The tests of the same computation on CPU and GPU, and of whole runs on one."""
+    command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
+    return {"all": timed(given, given.output / "tests.log", *command)}
+
+
+def tiny(given: argparse.Namespace) -> dict[str, Any]:
+    """The default run."""
+    return {"ral": train(given, "tiny", f"max_steps={given.steps}")}
+
+
+def large(given: argparse.Namespace) -> dict[str, Any]:
+    """Steps of a random model of a large shape, with LoRA and without."""
+    folder = given.output / "models" / given.shape
+    model = write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
+    data = write_data(given.output / "data", given.prompt_tokens, 16)
+    pixels = LARGEST_PROMPT * TOKEN_SIDE**2
+    common = [
+        *(
+            "algo=ral",
+            "model=qwen2_5_vl",
+            f"model.pretrained={model.absolute()}",
+            "hardware.gradient_checkpointing=true",
+        ),
+        *("dataset=jsonl", f"dataset.path={(data / 'data.jsonl').absolute()}", "dataset.source.validation_size=2"),
+        *(
+            f"dataset.media.image_max_pixels={pixels}",
+            "dataset.media.image_min_pixels=784",
+            "dataset.max_new_tokens=64",
+        ),
+        *(
+            "algo.prompts_per_step=1",
+            "algo.group_size=8",
+            f"max_steps={STEPS}",
+            "start_check=false",
+            "checkpoint.every=0",
+        ),
+        *("eval.before=false", "eval.every=0", "eval.prompts=1", "eval.batch=1"),
+    ]
+    adapters = ["lora.rank=16", "hardware.dtype=bfloat16"] if given.hardware != "cpu" else ["lora.rank=16"]
+    found = {"lora": train(given, "large_lora", *common, *adapters), "full": train(given, "large_full", *common)}
+    shutil.rmtree(folder)
+    return found
+
+
+def attention(given: argparse.Namespace) -> dict[str, Any]:
+    """Cost of the attention term at both shapes; at 7B one side after the other, as both do not fit."""
+    sides = {
+        "3b_4096": ["3b", "4096"],
+        "3b_16384": ["3b", "16384", "--checkpointing"],
+        "7b_4096": ["7b", "4096", "--checkpointing", "--apart"],
+        "7b_16384": ["7b", "16384", "--checkpointing", "--apart"],
+    }
+    return {
+        name: bench(given, f"attention_{name}", "bench_attention.py", "--device", "cuda", *sized(*side))
+        for name, side in sides.items()
+    }
+
+
+def step(given: argparse.Namespace) -> dict[str, Any]:
+    """A whole step, plain against shared, at both shapes, in bf16 with LoRA."""
+    common = ["--hardware", "single_gpu", "--variants", "plain,all", "--updates", "2"]
+    common += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
+    return {
+        f"{model}_{tokens}": bench(given, f"step_{model}_{tokens}", "bench_step.py", *sized(model, tokens), *common)
+        for model in ("3b", "7b")
+        for tokens in ("4096", "16384")
+    }
+
+
+def sized(model: str, tokens: str, *more: str) -> list[str]:
+    """Arguments of a benchmark."""
+    return ["--model", model, "--prompt-tokens", tokens, *more]
+
+
+def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
+    """One benchmark in a folder of its own, whose JSON file is read back."""
+    folder = given.output / name
+    facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
+    results = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    for model in folder.glob("*/model*.safetensors"):
+        shutil.rmtree(model.parent, ignore_errors=True)
+    return facts | ({"result": results[0]} if facts["exit_code"] == 0 and results else {})
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
+    "tests": tests,
+    "tiny": tiny,
+    "3b": large,
+    "attention": attention,
+    "step": step,
+}

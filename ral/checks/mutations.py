@@ -1,0 +1,105 @@
+"""Plant one mistake at a time in a copy of the code and see whether the tests named beside it notice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ral.files.repository import ROOT
+
+LISTS = ROOT / "scripts" / "mutations"
+LIMIT_S = 300
+"""Seconds that a mutation's tests may take; beyond, it counts as killed (a mutation can make an endless loop)."""
+FIRST_S = 1800
+"""Seconds that all the tests may take once without any mutation."""
+COPIED = ("ral", "tests", "conf", "scripts", "docs")
+"""Folders that a mutation or a test may read and write; everything else is linked."""
+NO_TESTS_RAN = (2, 3, 4, 5)
+"""Exit codes of pytest where nothing was tested."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Replace `old`, which occurs once in `file`, by `new`; `tests` (what pytest is given) should then fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+def mutations(words: Sequence[str] = ()) -> list[Mutation]:
+    """Read the mutations whose list, file or description contains one of the words; all without words."""
+    found = [
+        (p.stem, Mutation(**m)) for p in sorted(LISTS.glob("*.toml")) for m in tomllib.loads(p.read_text())["mutation"]
+    ]
+    return [m for name, m in found if not words or any(word in f"{name} {m.file} {m.what}" for word in words)]
+
+
+def prepare(folder: Path) -> None:
+    """Copy what git tracks of COPIED into `folder`, link the rest."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, tracked.split("\0")):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if name.split("/")[0] in COPIED:
+            target.write_bytes((ROOT / name).read_bytes())
+        else:
+            target.symlink_to(ROOT / name)
+
+
+def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
+    """Whether the tests pass against the copy. SystemExit where they cannot run at all."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
+    settings = {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode in NO_TESTS_RAN and "ERROR collecting" not in done.stdout:
+        raise SystemExit(f"{tests}: nothing was tested:\n{done.stdout}{done.stderr}")
+    return done.returncode == 0
+
+
+def survives(folder: Path, mutation: Mutation) -> bool:
+    """Whether the tests pass in spite of the mutation. SystemExit where its text is not in the file once."""
+    path = folder / mutation.file
+    text = path.read_text()
+    if text.count(mutation.old) != 1:
+        raise SystemExit(
+            f"{mutation.what}: {mutation.old!r} occurs {text.count(mutation.old)} times in {mutation.file}"
+        )
+    path.write_text(text.replace(mutation.old, mutation.new))
+    try:
+        return passes(folder, mutation.tests)
+    finally:
+        path.write_text(text)
+
+
+def check(words: Sequence[str]) -> int:
+    """Run the mutations that match; the number of survivors."""
+    chosen, survivors = mutations(words), 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder)
+        files = " ".join(sorted({part for m in chosen for part in m.tests.split()}))
+        if chosen and not passes(folder, files, FIRST_S):
+            raise SystemExit(f"{files} fail without any mutation")
+        for mutation in chosen:
+            start = time.perf_counter()
+            alive = survives(folder, mutation)
+            survivors += alive
+            verdict, seconds = "SURVIVED" if alive else "killed", time.perf_counter() - start
+            print(f"{verdict:9} {mutation.file:32} {mutation.what:60} {seconds:5.1f} s", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutations killed")
+    return survivors

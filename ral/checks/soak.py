@@ -1,0 +1,43 @@
+"""Train for long and watch the memory: does what a step leaves behind add up?"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from rich.progress import Progress
+
+OWN = (
+    "logger=jsonl",
+    "start_check=false",
+    "eval.before=false",
+    "eval.every=500",
+    "eval.prompts=64",
+    "checkpoint.every=250",
+)
+POLL = 0.2  # seconds between readings
+
+
+def resident(process: int) -> float:
+    """Resident memory of a process in MB; 0 once it is gone."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def watch(process: subprocess.Popen[bytes], metrics: Path, steps: int) -> dict[int, float]:
+    """Memory in MB by number of steps done."""
+    seen: dict[int, float] = {}
+    with Progress() as bar:
+        task = bar.add_task("steps", total=steps)
+        while process.poll() is None:
+            time.sleep(POLL)
+            done = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+            if done and (memory := resident(process.pid)):
+                seen[done] = memory
+                bar.update(task, completed=done)
+    return seen

@@ -1,0 +1,149 @@
+"""Where a model's answer to one question about a file looks: settings as text -> example, pixels, answer, map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from ral.data.media import MediaReader, MediaSettings
+from ral.data.prompts import render
+from ral.errors import UserError
+from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
+from ral.files.repository import SHIPPED, find
+from ral.learner.experience import Forward
+from ral.models.frozen import View
+from ral.models.mllm import MLLM
+from ral.models.plain import load
+from ral.ops.attention import AttentionSpec
+from ral.rollout.native import PolicySampler
+from ral.types import Evidence, Example, Media, Pixels
+
+DEFAULTS = {
+    "checkpoint": SHIPPED,
+    "checkpoint2": "",
+    "image": "",
+    "video": "",
+    "question": "",
+    "template": "",
+    "evidence": "",
+    "layer": "-1",
+    "output": "outputs/attention.png",
+    "max_new_tokens": "256",
+    "max_frames": "128",
+    "min_pixels": "784",
+    "max_pixels": "",
+    "device": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class MappedAnswer:
+    """What a model answered, and the attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
+
+    block: whether the map is of the answer block, not of the whole response.
+    """
+
+    name: str
+    text: str
+    block: bool
+    map: Mapping[str, Any]
+    grounding: float | None
+
+    @property
+    def caption(self) -> str:
+        """The line above its picture."""
+        share = "" if self.grounding is None else f"  grounding {100 * self.grounding:.1f}%"
+        return f"{self.name}{share}: {' '.join(self.text.split())}"
+
+    @property
+    def lines(self) -> list[str]:
+        """What the terminal shows of it."""
+        of = "answer block" if self.block else "whole response (it has no answer block)"
+        found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
+        return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]
+
+
+def complete(given: Mapping[str, str]) -> dict[str, str]:
+    """Add the defaults to settings. UserError where the medium or the question is missing."""
+    found = DEFAULTS | dict(given)
+    if bool(found["image"]) == bool(found["video"]):
+        raise UserError("write image=<file> or video=<file>, one of the two")
+    if not found["question"]:
+        raise UserError('question is not set: write question="What color is the star?"')
+    found["template"] = found["template"] or ("mini" if found["checkpoint"] == DEFAULTS["checkpoint"] else "as_asked")
+    found["max_pixels"] = found["max_pixels"] or ("100352" if found["video"] else "4014080")
+    return found
+
+
+def number(settings: Mapping[str, str], key: str) -> int:
+    """A whole number. UserError for anything else."""
+    try:
+        return int(settings[key])
+    except ValueError as error:
+        raise UserError(f"{key}={settings[key]} is no whole number") from error
+
+
+def example_of(settings: Mapping[str, str]) -> Example:
+    """The question as an Example. UserError for evidence that is no box."""
+    kind = "image" if settings["image"] else "video"
+    evidence: tuple[Evidence, ...] = ()
+    if settings["evidence"]:
+        try:
+            x0, y0, x1, y1 = (float(x) for x in settings["evidence"].strip("[]() ").split(","))
+        except ValueError:
+            x0, y0, x1, y1 = 1.0, 1.0, 0.0, 0.0
+        if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+            raise UserError(f"evidence={settings['evidence']} is no box: write left,top,right,bottom as fractions")
+        evidence = (Evidence((x0, y0, x1, y1)),)
+    media = (Media(kind, Path(settings[kind]).expanduser()),)  # type: ignore[arg-type]
+    return Example("question", settings["question"], "", "free-form", media, evidence=evidence)
+
+
+def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
+    """The medium's pixels, as a model with patches of that factor sees them."""
+    low, high = number(settings, "min_pixels"), number(settings, "max_pixels")
+    media = MediaSettings(1.0, max(number(settings, "max_frames"), 2), low, high, low, high, factor=factor)
+    return MediaReader(media).read(example.media[0])
+
+
+def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:
+    """The model's greedy answer and where its tokens look."""
+    layer, template = number(settings, "layer"), settings["template"]
+    if not -policy.depth <= layer < policy.depth:
+        raise UserError(f"layer={layer}: {name} has {policy.depth} decoder layers, 0 to {policy.depth - 1}")
+    text = example.question if template == "as_asked" else render(example, template)
+    with torch.no_grad():
+        prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
+        rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
+        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
+        rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
+    ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
+    inside = answer_tokens(policy.processor, ids, rollout.texts[0])
+    found = attention_of_tokens(rollout, rows, 0, inside if any(inside) else [True] * len(ids))
+    assert found is not None  # there is a medium and at least one token
+    return MappedAnswer(name, rollout.texts[0], any(inside), found, grounding(example, found))
+
+
+def load_model(checkpoint: str, device: str) -> MLLM:
+    """A folder, one of this repository's, or a hub id; on a device."""
+    disable_progress_bar()  # of loading weights
+    try:
+        return load(find(checkpoint)).to(device)
+    except UserError as error:
+        raise UserError(str(error).replace("model.pretrained=", "checkpoint=")) from error
+
+
+def map_answers(settings: Mapping[str, str]) -> tuple[Example, Pixels, list[MappedAnswer]]:
+    """Ask the checkpoints of `settings` one after the other; the pixels are those that the first one reads."""
+    example, pixels, answers = example_of(settings), None, list[MappedAnswer]()
+    for name in filter(None, (settings["checkpoint"], settings["checkpoint2"])):
+        policy = load_model(name, settings["device"])
+        pixels = pixels or read(settings, example, policy.processor.patches.factor)
+        answers.append(map_answer(policy, name, example, pixels, settings))
+    assert pixels is not None  # there is a first checkpoint
+    return example, pixels, answers

@@ -1,0 +1,180 @@
+"""Signs that training goes wrong, read from the metrics of the steps so far: each is one line with a remedy."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Any
+
+WINDOW = 20
+"""Steps over which a sign has to hold."""
+FIRST = 5
+"""Steps with a gradient after which the weights must have begun to move."""
+LEAST_MOVED = 0.5
+"""Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
+
+WATCHED = (
+    *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
+    *("moved_share", "learning_rate"),
+)
+"""Metrics of training that signs look at."""
+
+
+@dataclass
+class Track:
+    """What signs need to know of one metric, whatever the length of the run.
+
+    first: its first WINDOW values; last: its last 2 * WINDOW; best: the highest mean of WINDOW values in a row of which
+    the last came at least WINDOW values ago.
+    """
+
+    first: list[float] = field(default_factory=list)
+    last: deque[float] = field(default_factory=lambda: deque(maxlen=2 * WINDOW))
+    best: float = -math.inf
+
+    def add(self, value: float) -> None:
+        """One step's value."""
+        if len(self.first) < WINDOW:
+            self.first.append(value)
+        self.last.append(value)
+        if len(self.last) == 2 * WINDOW:
+            self.best = max(self.best, mean(list(self.last)[:WINDOW]))
+
+    def recent(self, count: int = WINDOW) -> list[float]:
+        """The last `count` values, oldest first; [] where there are fewer."""
+        return list(self.last)[-count:] if len(self.last) >= count else []
+
+
+@dataclass
+class History:
+    """The tracks of the watched metrics, by name without "train/"."""
+
+    tracks: dict[str, Track] = field(default_factory=lambda: {name: Track() for name in WATCHED})
+
+    def add(self, metrics: Mapping[str, float]) -> None:
+        """One step's metrics."""
+        for name, track in self.tracks.items():
+            if (value := metrics.get(f"train/{name}")) is not None:
+                track.add(float(value))
+
+    def __getitem__(self, name: str) -> Track:
+        return self.tracks[name]
+
+    def state(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return {n: {"first": t.first[:], "last": list(t.last), "best": t.best} for n, t in self.tracks.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; metrics that it does not know begin anew."""
+        for name, found in state.items():
+            if name in self.tracks:
+                self.tracks[name] = Track(
+                    list(found["first"]), deque(found["last"], maxlen=2 * WINDOW), float(found["best"])
+                )
+
+
+Sign = Callable[[History], str | None]
+"""What the steps so far tell of: a line with a remedy, or None."""
+
+
+def reward_collapse(history: History) -> str | None:
+    """The mean reward of the last WINDOW steps is below half of what an earlier window had."""
+    track = history["reward"]
+    if not track.recent(2 * WINDOW):
+        return None
+    now, best = mean(track.recent()), track.best
+    if now >= best / 2 or best - now < 0.1:
+        return None
+    return f"the reward fell from {best:.2f} to {now:.2f}: lower algo.learning_rate or raise algo.kl.coef"
+
+
+def no_signal(history: History) -> str | None:
+    """Hardly a group has answers of different reward."""
+    shares = history["groups_without_signal"].recent()
+    if not shares or mean(shares) < 0.95:
+        return None
+    return (
+        f"over {WINDOW} steps {mean(shares):.0%} of the prompts gave answers of equal reward, which teach nothing: "
+        "take prompts of middling difficulty, raise algo.temperature or algo.group_size"
+    )
+
+
+def kl_explosion(history: History) -> str | None:
+    """The policy is a nat a token away from the reference."""
+    values = history["kl"].recent(3)
+    if not values or min(values) < 1.0:
+        return None
+    remedy = "lower algo.learning_rate or raise algo.kl.coef"
+    return f"the policy has left the reference ({values[-1]:.2f} nats a token): {remedy}"
+
+
+def length_explosion(history: History) -> str | None:
+    """Most responses are cut by the length limit, which few were at first."""
+    cut = history["truncated"]
+    if not cut.recent(2 * WINDOW) or mean(cut.first) > 0.25 or mean(cut.recent()) < 0.5:
+        return None
+    return (
+        f"{mean(cut.recent()):.0%} of the responses are cut by dataset.max_new_tokens, {mean(cut.first):.0%} "
+        "were at first: add a repetition or length part to the reward (reward=strict), or raise the limit"
+    )
+
+
+def no_attention(history: History) -> str | None:
+    """A term that compares attention found none to compare, or none that differs."""
+    for name in ("attention_divergence", "attention_distillation"):
+        values = history[name].recent()
+        if values and not any(values):
+            return (
+                f"train/{name} was exactly 0 for {WINDOW} steps, so that its term taught nothing: with "
+                "algo.attention_policy.keys=visual prompts need pictures or clips (write keys=all for text), and "
+                "weights have to move (algo.learning_rate)"
+            )
+    return None
+
+
+def weights_at_rest(history: History) -> str | None:
+    """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
+    shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
+    peak = max([*rates.first, *rates.last], default=0.0)
+    awake = min(rates.recent(FIRST), default=0.0) > peak / 10  # a schedule may end at zero
+    if not shares or not awake or mean(shares) >= LEAST_MOVED:
+        return None
+    return (
+        f"updates change {mean(shares):.1%} of the weights that have a gradient (train/moved_share, below "
+        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, so that "
+        "nothing is learned; raise algo.learning_rate, and keep trained weights in fp32"
+    )
+
+
+ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention, weights_at_rest)
+SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
+
+
+@dataclass
+class Signs:
+    """The metrics so far, in bounded form, and the signs that were told."""
+
+    history: History = field(default_factory=History)
+    told: set[str] = field(default_factory=set)
+
+    def look(self, metrics: Mapping[str, float]) -> Iterator[str]:
+        """Add a step's metrics; yield what is told of it, each sign once a run."""
+        self.history.add(metrics)
+        for name, sign in SIGNS.items():
+            if name not in self.told and (found := sign(self.history)):
+                self.told.add(name)
+                yield found
+
+    def state(self) -> dict[str, Any]:
+        """Return plain lists and numbers."""
+        return {"told": sorted(self.told), "history": self.history.state()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Signs:
+        """Return the signs that `state` was of."""
+        history = History()
+        history.restore(state["history"])
+        return cls(history, set(state["told"]))

@@ -1,0 +1,61 @@
+"""The check at the start of a run: the first rollout on the terminal, and a loud warning where it teaches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import chain
+
+import torch
+from rich.console import Console
+from rich.text import Text
+
+from ral.learner.ranks import gather
+from ral.models.processor import Processor
+from ral.rewards.start import describe_start, start_warnings
+from ral.types import FinishReason, PromptBatch, Rollout, Scores
+
+
+class StartCheck:
+    """Shows three answers of the first step with their rewards, on rank 0; warnings look at the answers of all ranks.
+
+    It observes the steps of this process, also of a resumed run, and keeps nothing of them.
+    """
+
+    def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None) -> None:
+        self.processor, self.first_rank = processor, first_rank
+        self.console = console or Console(stderr=True)
+        self.shown = False
+
+    def __call__(self, rollout: Rollout, scores: Scores) -> None:
+        """Show the first rollout; pass over all others."""
+        if self.shown:
+            return
+        self.shown = True
+        everyone = gather((rollout.texts, rollout.finish_reasons, scores))
+        if self.first_rank:
+            seen = replace(rollout, prompts=as_seen(rollout.prompts, self.processor))
+            self.show(seen, scores, start_warnings(*joined(rollout, everyone)))
+
+    def show(self, rollout: Rollout, scores: Scores, warnings: list[str]) -> None:
+        """Print; the warnings stand out, one line each however wide the terminal is."""
+        text = Text(describe_start(rollout, scores, warnings=warnings))
+        text.highlight_regex(r"(?m)^warning: .*$", "bold red")
+        self.console.print(text, soft_wrap=True, highlight=False)
+
+
+def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
+    """The same prompts, their texts decoded from the tokens that the model reads, one placeholder a visual token."""
+    rows = [ids[kept].tolist() for ids, kept in zip(prompts.token_ids, prompts.valid, strict=True)]
+    return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
+
+
+def joined(
+    rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
+) -> tuple[Rollout, Scores]:
+    """One rollout with the answers of all ranks, and their scores; prompts and tokens stay this rank's."""
+    texts, reasons, scores = zip(*everyone, strict=True)
+    parts = {name: torch.cat([each.parts[name] for each in scores]) for name in scores[0].parts}
+    whole = Scores(torch.cat([each.reward for each in scores]), parts)
+    return replace(
+        rollout, texts=tuple(chain.from_iterable(texts)), finish_reasons=tuple(chain.from_iterable(reasons))
+    ), whole

@@ -1,0 +1,49 @@
+"""Qwen3-VL: a clip is a run for each pair of frames, each after its time as text: `<0.5 seconds>`.
+
+Its decoder's axes of positions are interleaved, its patches larger.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ral.models.family import Family, PatchSettings
+from ral.models.patches import one_run
+from ral.models.qwen import QWEN, patch_files, qwen_parts
+from ral.models.recipe import Recipe, Sizes
+from ral.types import Pixels
+
+
+def timed_runs(pixels: Pixels, settings: PatchSettings) -> str:
+    """Write before each temporal slot of a clip the mean time of its first and last frame, in seconds.
+
+    What the chat template writes around the placeholder stays, so that a clip's first slot follows two starts.
+    """
+    if pixels.kind == "image":
+        return one_run(pixels, settings)
+    step, last, rate = settings.temporal_patch_size, len(pixels.frames) - 1, 1 / pixels.seconds_per_frame
+    ends = [(first, min(first + step - 1, last)) for first in range(0, last + 1, step)]
+    times = [(first / rate + end / rate) / 2 for first, end in ends]  # divided as Transformers does: the rounding shows
+    return "".join(f"<{time:.1f} seconds><|vision_start|><|video_pad|><|vision_end|>" for time in times)
+
+
+def parts(sizes: Sizes) -> dict[str, Any]:
+    """Return the keys of a small network's configuration: the states of every vision block go to the first layers."""
+    head = sizes.hidden // sizes.heads
+    sections = [head // 2 - 2 * (head * 5 // 32), head * 5 // 32, head * 5 // 32]
+    vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
+    vision |= {"out_hidden_size": sizes.hidden, "patch_size": 16, "num_position_embeddings": 16**2}
+    vision |= {"deepstack_visual_indexes": list(range(sizes.vision_depth))}
+    found = qwen_parts(sizes, vision)
+    found["text"]["rope_parameters"] |= {"mrope_section": sections, "mrope_interleaved": True}
+    found["text"]["head_dim"] = head
+    return found
+
+
+FAMILY = Family(
+    **QWEN | {"expand": timed_runs},
+    model_type="qwen3_vl",
+    classes=("Qwen3VLProcessor", "Qwen2VLImageProcessor", "Qwen3VLVideoProcessor"),
+    recipe=Recipe(parts, partial(patch_files, patch_size=16)),
+)

@@ -1,0 +1,49 @@
+"""config.json of a model: of which family it is, what its decoder layers are, whether responses can share a prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+
+from ral.errors import UserError
+from ral.files.pretrained import check_folder
+from ral.files.repository import find
+from ral.models.registry import FAMILIES
+
+
+def read_config(pretrained: str) -> PreTrainedConfig:
+    """config.json of a model folder (or hub id that can be had); UserError unless it is of a family known here."""
+    check_folder(pretrained)
+    try:
+        config = AutoConfig.from_pretrained(find(pretrained))
+    except Exception as error:  # checks of its fields have classes of their own in each release of Transformers
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        where = "config.json does not fit its model" if Path(find(pretrained)).is_dir() else "no folder, and no hub id"
+        raise UserError(f"model.pretrained={pretrained}: {where} that can be read ({reason})") from error
+    if config.model_type not in FAMILIES:
+        raise UserError(
+            f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
+            f"this project trains {', '.join(FAMILIES)}"
+        )
+    return config
+
+
+def layer_types(config: Any) -> tuple[str, ...]:
+    """What each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
+
+    A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
+    """
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
+    alike = "sliding_attention" if window else "full_attention"
+    return tuple(getattr(text, "layer_types", None) or [alike] * text.num_hidden_layers)
+
+
+def shareable(config: Any) -> str | None:
+    """Why the shared-prompt layout cannot serve a network of this configuration; None where it can."""
+    for layer, kind in enumerate(layer_types(config)):
+        if kind != "full_attention":
+            return f"decoder layer {layer} has {kind}, and responses share a prompt only through full_attention"
+    return None

@@ -1,0 +1,98 @@
+"""Vision towers that take patches: pixels -> patches, placeholders, positions and visual embeddings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.models.family import IMAGE, VIDEO, Grid, PatchSettings
+from ral.types import Pixels, Sequences
+
+
+def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
+    """Frames uint8 [T H W 3] -> fp32 [T 3 H W] with the tower's mean and deviation."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (settings.mean, settings.std))
+    return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
+    """Normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and their grid (t, h, w).
+
+    A clip whose number of frames is not a multiple of temporal_patch_size repeats its last frame.
+    """
+    frames = normalised(pixels.frames, settings)
+    missing = -frames.shape[0] % settings.temporal_patch_size
+    frames = torch.cat([frames, frames[-1:].expand(missing, -1, -1, -1)])
+    p, m, tp = settings.patch_size, settings.merge_size, settings.temporal_patch_size
+    t, h, w = frames.shape[0] // tp, frames.shape[2] // p, frames.shape[3] // p
+    blocks = frames.reshape(t, tp, 3, h // m, m, p, w // m, m, p).permute(0, 3, 6, 4, 7, 2, 1, 5, 8)
+    return blocks.reshape(t * h * w, -1), (t, h, w)
+
+
+def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
+    """Seconds that one temporal slot of each clip spans, and its number of frames; {} without clips."""
+    clips = [p for p in pixels if p.kind == "video"]
+    seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in clips]
+    counts = [len(p.frames) for p in clips]
+    return {"second_per_grid_ts": torch.tensor(seconds), "frame_counts": torch.tensor(counts)} if clips else {}
+
+
+def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
+    """Patches and patch grids of pictures and of clips, and each medium's grid of visual tokens."""
+    media = clip_times(pixels, settings)
+    cut = [patchify(p, settings) for p in pixels]
+    for kind, values_key, grid_key in (
+        ("image", "pixel_values", "image_grid_thw"),
+        ("video", "pixel_values_videos", "video_grid_thw"),
+    ):
+        mine = [c for p, c in zip(pixels, cut, strict=True) if p.kind == kind]
+        if mine:
+            media[values_key] = torch.cat([patches for patches, _ in mine])
+            media[grid_key] = torch.tensor([grid for _, grid in mine])
+    m = settings.merge_size
+    return media, [(t, h // m, w // m) for _, (t, h, w) in cut]
+
+
+def one_run(pixels: Pixels, settings: PatchSettings) -> str:
+    """The placeholder that the chat template wrote, once for all visual tokens of a picture or clip."""
+    return "<|image_pad|>" if pixels.kind == "image" else "<|video_pad|>"
+
+
+def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
+    """mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
+    rope = model.get_rope_index
+    grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
+    positions, _ = rope(rows.token_ids, mm_token_type_ids=kinds, attention_mask=rows.valid.long(), **grids)
+    return positions
+
+
+def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
+    """Per kind the visual embeddings [M D] of all its tokens in order, then those for the first layers (deepstack)."""
+    found: dict[int, list[Tensor]] = {}
+    for kind, encode, values, grid in (
+        (IMAGE, model.get_image_features, "pixel_values", "image_grid_thw"),
+        (VIDEO, model.get_video_features, "pixel_values_videos", "video_grid_thw"),
+    ):
+        if values in media:
+            out = encode(media[values], media[grid], return_dict=True)
+            parts = (out.pooler_output, *getattr(out, "deepstack_features", ()))
+            # a tensor for each picture or clip, but joined deepstack features in Transformers 5.17
+            found[kind] = [part if isinstance(part, Tensor) else torch.cat(list(part)) for part in parts]
+    return found
+
+
+def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
+    """From preprocessor_config.json (`raw`) of a model that takes patches."""
+    known = PatchSettings()
+    return PatchSettings(
+        patch_size=raw.get("patch_size", known.patch_size),
+        merge_size=raw.get("merge_size", known.merge_size),
+        temporal_patch_size=raw.get("temporal_patch_size", known.temporal_patch_size),
+        mean=tuple(raw.get("image_mean", known.mean)),
+        std=tuple(raw.get("image_std", known.std)),
+        positions_per_second=getattr(config.vision_config, "tokens_per_second", None),
+    )

@@ -1,0 +1,36 @@
+"""Families by the model_type of config.json: the files of `ral.models.families`, and those registered from outside."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from ral.errors import UserError
+from ral.files.pretrained import MODEL_TYPES
+from ral.models.family import Family
+
+FAMILIES: dict[str, Family] = {name: import_module(f"ral.models.families.{name}").FAMILY for name in MODEL_TYPES}
+"""By model_type."""
+
+
+def register(family: Family) -> None:
+    """Add a family from outside this package. UserError where its model_type is another's."""
+    if FAMILIES.get(family.model_type, family) is not family:
+        raise UserError(f"model_type {family.model_type!r} is that of another family already; write one of its own")
+    FAMILIES[family.model_type] = family
+    if family.model_type not in MODEL_TYPES:
+        MODEL_TYPES.append(family.model_type)
+
+
+def register_named(path: str | None, key: str = "model.family") -> None:
+    """Import and add the family that a dotted path names, such as mine.FAMILY. UserError where it names none."""
+    if path is None:
+        return
+    module, _, name = path.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        write = "write module.NAME of a module that Python can import"
+        raise UserError(f"{key}={path}: cannot be imported ({error}); {write}") from error
+    if not isinstance(found, Family):
+        raise UserError(f"{key}={path}: is a {type(found).__name__}; name a ral.models.family.Family")
+    register(found)

@@ -1,0 +1,145 @@
+"""The study as a whole: runs what is not done, analyses what is there, writes the page, its numbers and figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ral.report.environment import environment
+from ral.study import resolution
+from ral.study.claims import Claim, Resolution, judge
+from ral.study.command import Settings
+from ral.study.figures import draw, save
+from ral.study.page import Page, replace_block, write
+from ral.study.plan import MAIN, Table, cells, is_done, read_tables, select
+from ral.study.results import (
+    Run,
+    TableResult,
+    all_seeds,
+    along,
+    analyse,
+    base_run,
+    compared_facts,
+    done_seeds,
+    facts,
+)
+from ral.study.runs import alone, run_cells
+
+TITLE = "# The paper's claims put to the test\n\n"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked for, and all that the plan has. chosen: the tables asked for, with the rows asked for.
+
+    keep: labels of rows whose weights stay. choice: how the difficulty was chosen, in words. experiments: the folder of
+    the yamls of experiments.
+    """
+
+    settings: Settings
+    tables: Mapping[str, Table]
+    chosen: Sequence[Table]
+    keep: Sequence[str]
+    choice: str
+    experiments: Path
+
+
+def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) -> Study:
+    """Choose from the plan (`raw`: conf/reproduce.yaml) what the command line asks for. UserError for unknown names."""
+    tables = read_tables(raw)
+    wanted = tuple(tables) if settings.tables == ("all",) else settings.tables
+    chosen = select(tables, wanted, settings.rows)
+    return Study(settings, tables, chosen, raw["keep_weights"], raw["choice"], experiments)
+
+
+def make(study: Study) -> dict[str, str]:
+    """Run what is not done; {cell: why} of what failed."""
+    settings = study.settings
+    planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
+    todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, study.experiments)]
+    print(f"{len(planned)} runs, {len(planned) - len(todo)} done", flush=True)
+    if not todo or not settings.processes:
+        return {}
+    with alone(settings.output):
+        return run_cells(todo, settings.processes)
+
+
+def published(study: Study) -> list[Table]:
+    """Return whole tables for docs/: `main`, those chosen, and every one with runs that are not `main`'s too."""
+    output, experiments = study.settings.output, study.experiments
+    shared = {row.overrides for row in study.tables[MAIN].rows}
+    wanted = {MAIN, *(table.name for table in study.chosen)}
+    return [
+        table
+        for table in study.tables.values()
+        if table.name in wanted
+        or any(done_seeds(row, output, experiments) for row in table.rows if row.overrides not in shared)
+    ]
+
+
+def results_of(study: Study, base: Run | None) -> list[TableResult]:
+    """Analyse what the command line says, or for docs/ everything that is there."""
+    output, seeds, experiments = study.settings.output, study.settings.seeds, study.experiments
+    if not study.settings.docs:
+        return [analyse(table, seeds, output, experiments, base) for table in study.chosen]
+    return [
+        analyse(table, all_seeds(table, seeds, output, experiments), output, experiments, base)
+        for table in published(study)
+    ]
+
+
+def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resolution], list[str]]:
+    """Evaluate kept weights at other resolutions where that is asked for; what is known of each axis, and problems."""
+    settings = study.settings
+    kept = {row.row.label: row.runs for row in main.full} if main else {}
+    points = resolution.points(kept, settings.output)
+    asked = settings.resolution and settings.processes
+    problems = resolution.make_all(points, settings.processes) if asked else []
+    found: dict[str, Resolution] = {axis: resolution.read(points, axis) for axis in ("tokens", "frames")}
+    if settings.resolution or any(found.values()):
+        problems += resolution.missing(points)
+    return found, problems
+
+
+def verdicts(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """Return the claims for results.json."""
+    return [
+        {"letter": claim.letter, "claim": claim.text, "verdict": claim.verdict}
+        | {
+            "comparisons": [
+                {"name": k.name, "decides": k.decides, "margin": k.margin, "found": compared_facts(k.found)}
+                for k in claim.comparisons
+            ]
+        }
+        for claim in claims
+    ]
+
+
+def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
+    """Write results.md, results.json and the figures of what is done; with docs=true into `docs` too."""
+    output, base = study.settings.output, base_run(study.settings.output, study.experiments)
+    results = results_of(study, base)
+    main = next((result for result in results if result.table.name == MAIN), None)
+    found, problems = resolutions(study, main)
+    trained = {result.table.axis: along(result) for result in results if result.table.axis and result.rows}
+    claims = judge(main, base, found, trained) if main else []
+    figures, env = draw(results, base, found), environment()
+    problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems
+    page = Page(results, claims, env, base, save(figures, output), found, problems, study.choice)
+    (output / "results.md").write_text(TITLE + write(page))
+    content = {"environment": env, "claims": verdicts(claims), "tables": facts(results), "resolution": found}
+    (output / "results.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(f"results: {output / 'results.md'}")
+    if study.settings.docs:
+        publish(page, figures, docs)
+
+
+def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
+    """Replace the block of docs/results.md and its figures."""
+    names = {k: f"figures/{v}" for k, v in save(figures, docs / "figures", "reproduce_").items()}
+    text = write(replace(page, figures=names))
+    (docs / "results.md").write_text(replace_block((docs / "results.md").read_text(), text))
+    print(f"docs: {docs / 'results.md'}")

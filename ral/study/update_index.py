@@ -1,0 +1,40 @@
+"""What each update on a rollout batch gets from the attention term: JSD and gradient ratio by update index."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+PANELS = {
+    "attention_jsd": "JSD to the rollout's attention, nats",
+    "attention_gradient_ratio": "gradient norm, attention term / token term",
+}
+
+
+def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
+    """[steps updates] of `train/<name>_update_<k>`; steps that were not measured are left out."""
+    pattern = re.compile(rf"train/{name}_update_(\d+)")
+    rows = [{int(m[1]): v for k, v in line.items() if (m := pattern.fullmatch(k))} for line in lines]
+    return np.array([[row[k] for k in sorted(row)] for row in rows if row])
+
+
+def draw(tables: dict[str, np.ndarray], path: Path) -> None:
+    """One panel for each table."""
+    figure = Figure(figsize=(4.2 * len(tables), 3.0), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, (name, values) in enumerate(tables.items(), start=1):
+        axes = figure.add_subplot(1, len(tables), number)
+        updates = np.arange(1, values.shape[1] + 1)
+        axes.plot(updates, values.T, color="#2563a8", alpha=0.2, lw=0.8)
+        axes.plot(updates, np.median(values, axis=0), color="#2563a8", marker="o", lw=2)
+        axes.set(xlabel="update on the same rollout", title=PANELS[name], xticks=updates)
+        tops = np.sort(values.max(axis=1))
+        axes.set_ylim(0, 1.15 * tops[max(len(tops) - 2, 0)])  # one wild step may leave the panel
+        axes.title.set_fontsize(9)
+        axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

@@ -1,0 +1,221 @@
+"""The published question set easy-VQA 1.0 (5,000 pictures, 48,248 questions, MIT licence) as Video-R1 JSON.
+
+Reads the data folder of the package `easy-vqa`: train/questions.json and test/questions.json, each an array of
+[question, answer, picture number], beside images/<number>.png.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ral.errors import UserError
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "yes or no": ("no", "yes"),
+    "shape": ("circle", "rectangle", "triangle"),
+    "color": ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow"),
+}
+SPLITS = ("sft", "train", "validation", "test")
+KIND_OF = {answer: kind for kind, answers in KINDS.items() for answer in answers}
+NEGATED = re.compile(r"\b(?:not|no)\b")
+NAMED = re.compile(rf"\b(?:{'|'.join(KINDS['shape'] + KINDS['color'])})\b")
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is asked for. limits: {split: entries at most, None for all}; sft_share: of training pictures, for sft.json.
+
+    seed: decides the order and the split. copy: whether pictures are copied to `output`.
+    """
+
+    source: Path
+    output: Path
+    limits: Mapping[str, int | None]
+    sft_share: float
+    seed: int
+    copy: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the package. picture: its path below the data folder; number: unique over both halves."""
+
+    number: int
+    text: str
+    answer: str
+    picture: str
+
+    @property
+    def negated(self) -> bool:
+        """ "is there not a red shape?" """
+        return bool(NEGATED.search(self.text))
+
+    @property
+    def named(self) -> str | None:
+        """The shape or color that the question itself names, or None."""
+        match = NAMED.search(self.text)
+        return match.group() if match else None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return KINDS[KIND_OF[self.answer]]
+
+    @property
+    def letter(self) -> str:
+        return chr(ord("A") + self.options.index(self.answer))
+
+
+def find_data(source: Path) -> Path:
+    """The folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it."""
+    for folder in (source, source / "data", source / "easy_vqa" / "data"):
+        if all((folder / half / "questions.json").is_file() for half in ("train", "test")):
+            return folder
+    raise UserError(
+        f"{source} holds no easy-vqa data: train/questions.json and test/questions.json are missing; "
+        "give the folder easy_vqa/data of the unpacked package"
+    )
+
+
+def read_questions(data: Path, half: str, first: int) -> list[Question]:
+    """All questions of one half ("train", "test"), numbered from `first` on, each checked against its picture."""
+    path = data / half / "questions.json"
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: no readable JSON ({error}); unpack the package again") from error
+    if not isinstance(rows, list) or not rows:
+        raise UserError(f"{path}: no questions; expected an array of [question, answer, picture number]")
+    pictures = {picture.name for picture in (data / half / "images").glob("*.png")}
+    return [_question(path, half, index, row, first, pictures) for index, row in enumerate(rows)]
+
+
+def _question(path: Path, half: str, index: int, row: Any, first: int, pictures: set[str]) -> Question:
+    """Row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
+    where = f"{path} entry {index}"
+    match row:
+        case [str(text), str(answer), int(number)]:
+            pass
+        case _:
+            raise UserError(f"{where}: {json.dumps(row)[:80]} is not [question, answer, picture number]")
+    if answer not in KIND_OF:
+        raise UserError(f"{where}: answer {answer!r} is none of {', '.join(KIND_OF)}")
+    if answer in KINDS["yes or no"] and not NAMED.search(text):
+        raise UserError(f"{where}: question {text!r} names no shape and no color to answer yes or no to")
+    if f"{number}.png" not in pictures:
+        raise UserError(f"{where}: picture {path.parent / 'images' / f'{number}.png'} is missing")
+    return Question(first + index, text, answer, f"./{half}/images/{number}.png")
+
+
+def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
+    """{picture: {"color": ..., "shape": ...}} as far as the questions about a picture and their answers tell.
+
+    An answer that is a color or a shape tells it, so does the thing named in "what color is the circle?", and so does
+    "is there a red shape?" with yes. Each picture holds exactly one shape.
+    """
+    facts: dict[str, dict[str, str]] = {}
+    for question in questions:
+        known = facts.setdefault(question.picture, {})
+        kind = KIND_OF[question.answer]
+        if kind != "yes or no":
+            known[kind] = question.answer
+        if question.named and (kind != "yes or no" or (question.answer == "yes") != question.negated):
+            known[KIND_OF[question.named]] = question.named
+    return facts
+
+
+def thought_of(question: Question, known: dict[str, str]) -> str:
+    """Short reasoning, true by the package's own answers: what is in the picture, what is asked, which option that is.
+
+    "The picture shows a blue circle. The question asks whether a red shape is missing. It is. That is yes, option B."
+    """
+    thing = " ".join(known[kind] for kind in ("color", "shape") if kind in known)
+    thing += "" if "shape" in known else " shape"
+    seen = f"The picture shows a {thing}. " if known else ""
+    kind = KIND_OF[question.answer]
+    if kind != "yes or no":
+        return f"{seen}The question asks for the {kind}. That is {question.answer}, option {question.letter}."
+    asked = f"a {question.named}" + (" shape" if question.named in KINDS["color"] else "")
+    state = "missing" if question.negated else "there"
+    verdict = "It is." if question.answer == "yes" else "It is not."
+    return (
+        f"{seen}The question asks whether {asked} is {state}. {verdict} "
+        f"That is {question.answer}, option {question.letter}."
+    )
+
+
+def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
+    """A question as an entry of a Video-R1 file; with `process` where a thought is given."""
+    entry = {
+        "problem_id": question.number,
+        "problem": question.text,
+        "data_type": "image",
+        "problem_type": "multiple choice",
+        "options": [f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options)],
+        "solution": f"<answer>{question.letter}</answer>",
+        "path": question.picture,
+        "data_source": "easy-vqa",
+    }
+    return entry if thought is None else entry | {"process": f"<think>{thought}</think>"}
+
+
+def split_by_picture(
+    questions: list[Question], share: float, rng: random.Random
+) -> tuple[list[Question], list[Question]]:
+    """Two shuffled lists without a common picture; the first has `share` of the pictures, at least one, not all."""
+    pictures = sorted({question.picture for question in questions})
+    if len(pictures) < 2:
+        raise UserError(f"{questions[0].picture} is the only picture of its half; two are needed to split them")
+    rng.shuffle(pictures)
+    chosen = set(pictures[: min(max(1, round(share * len(pictures))), len(pictures) - 1)])
+    mixed = rng.sample(questions, len(questions))
+    return [q for q in mixed if q.picture in chosen], [q for q in mixed if q.picture not in chosen]
+
+
+def make_splits(data: Path, asked: Conversion) -> dict[str, list[dict[str, Any]]]:
+    """{file name without .json: its entries}, limited and in the order of the seed."""
+    train = read_questions(data, "train", 0)
+    test = read_questions(data, "test", len(train))
+    rng = random.Random(asked.seed)
+    sft, rl = split_by_picture(train, asked.sft_share, rng)
+    validation, held_out = split_by_picture(test, 0.5, rng)
+    facts = facts_of(train)
+    return {
+        "sft": [entry_of(q, thought_of(q, facts[q.picture])) for q in sft[: asked.limits["sft"]]],
+        "train": [entry_of(q, None) for q in rl[: asked.limits["train"]]],
+        "validation": [entry_of(q, None) for q in validation[: asked.limits["validation"]]],
+        "test": [entry_of(q, None) for q in held_out[: asked.limits["test"]]],
+    }
+
+
+def copy_pictures(data: Path, output: Path, pictures: Iterable[str]) -> None:
+    """Copy the named pictures to the same places below `output`."""
+    for picture in pictures:
+        target = output / picture
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(data / picture, target)
+
+
+def convert(asked: Conversion) -> None:
+    """Read, split, write the four files and, unless told not to, copy the pictures under a progress bar."""
+    from rich.progress import track
+
+    data = find_data(asked.source)
+    splits = make_splits(data, asked)
+    asked.output.mkdir(parents=True, exist_ok=True)
+    if asked.copy and asked.output.resolve() != data.resolve():
+        used = sorted({entry["path"] for entries in splits.values() for entry in entries})
+        copy_pictures(data, asked.output, track(used, description="copying pictures"))
+    for name, entries in splits.items():
+        path = asked.output / f"{name}.json"
+        path.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+        print(f"{path}: {len(entries)} entries")
+    root = "" if asked.copy else f" dataset.media_root={data}"
+    files = f"dataset.path={asked.output / 'train.json'} dataset.validation_path={asked.output / 'validation.json'}"
+    print(f"use: dataset=jsonl {files}{root}")
