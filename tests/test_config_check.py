@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from ral.config import check as config
 from ral.config import cli
 from ral.config.build import instantiate
-from ral.config.rules import rules
+from ral.config.rules import counts_are_positive, rules
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, walk
 from ral.config.terms import wrong_terms
 from ral.errors import UserError
@@ -214,7 +214,7 @@ def test_the_smallest_evaluation_is_named() -> None:
     words = "write 1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)"
     cfg = OmegaConf.to_container(valid())
     cfg["eval"] = {"prompts": 0}  # type: ignore[index, call-overload]
-    assert config.counts_are_positive(cfg) == f"eval.prompts=0 is too small: {words}"  # type: ignore[arg-type]
+    assert counts_are_positive(cfg) == f"eval.prompts=0 is too small: {words}"  # type: ignore[arg-type]
 
 
 def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:
