@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
-from ral.data.entries import Rows
+from ral.data.entries import FileRows
 from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, is_object
 from ral.data.jsonfile import JsonFile, open_json, parsed, stamp
 from ral.data.shapes import shaped
@@ -71,7 +71,7 @@ def _check_there(path: Path) -> None:
     raise UserError(f"{path}: no such file; {meant}")
 
 
-def open_rows(path: Path, folder: Path = UNPACKED) -> Rows:
+def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
     """The entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
 
     A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
@@ -86,7 +86,7 @@ def open_rows(path: Path, folder: Path = UNPACKED) -> Rows:
 
 
 @lru_cache(maxsize=4)  # the splits of a run lie in one file
-def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> Rows:
+def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
     file, key = _keyed(path)
     if is_table(file):
         return _table(file, folder)
@@ -132,7 +132,7 @@ def _begins_as_json(text: Path) -> bool:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
 
-def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> Rows:
+def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> FileRows:
     """The entries of a text in UTF-8."""
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
@@ -195,7 +195,7 @@ def _whole(path: Path, text: Path) -> Any:
         raise UserError(f"{path}: not JSON: {error}; {FORM}") from error
 
 
-def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:
+def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
     """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too.
 
     Not where both are the same file: whoever names it twice knows.
