@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from safetensors import SafetensorError
 
 from ral.config.rules import first_line, precision_of
-from ral.lit.policy import PolicyModule
+from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.report.page import build as build_report
 from ral.types import UserError

@@ -20,6 +20,32 @@ INVISIBLE = re.compile(f"[{_INVISIBLE}]")
 AT_ENDS = re.compile(rf"\A[\s{_INVISIBLE}]+|[\s{_INVISIBLE}]+\Z")
 
 
+_LOOK_ALIKES = {
+    **dict(zip("АВСЕНІЈКМОРЅТХасеіјорѕх", "ABCEHIJKMOPSTXaceijopsx", strict=True)),  # Cyrillic
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧϹ", "ABEZHIKMNOPTYXC", strict=True)),  # Greek
+}
+"""Letters of other alphabets -> the Latin letters that they look like."""
+_ALPHABETS = ("АБВГДЕЖЗИКЛМНОПРСТУФХ", "ΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ")
+_FOREIGN = re.compile(rf"\W*([{''.join(_LOOK_ALIKES)}{''.join(_ALPHABETS)}])\s*(?:[^\w\s]|\Z)", re.IGNORECASE)
+
+
+def foreign_letter(text: str) -> str | None:
+    """The Cyrillic or Greek letter that a text begins with as with an option's letter: "С" of "С. red"; else None."""
+    found = _FOREIGN.match(text)
+    return None if found is None or found[1].isascii() else found[1]
+
+
+def foreign_name(letter: str) -> str:
+    """A Cyrillic or Greek letter in words: "the Cyrillic letter С, which looks like the Latin C"."""
+    alike = f", which looks like the Latin {_LOOK_ALIKES[letter]}" if letter in _LOOK_ALIKES else ""
+    return f"the {unicodedata.name(letter).split()[0].title()} letter {letter}{alike}"
+
+
+def own_alphabet(letters: str) -> bool:
+    """Whether letters are the first ones of the Cyrillic or Greek alphabet, in its order, as in "АБВ"."""
+    return bool(letters) and any(alphabet.startswith(letters.upper()) for alphabet in _ALPHABETS)
+
+
 def letter_and_text(option: str) -> tuple[str, str] | None:
     """Split "B. red", "(b) red", "[B] red", "B、red" or "【B】red" into ("B", "red"); None where no letter is marked.
 

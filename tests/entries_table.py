@@ -278,7 +278,7 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
         {"question": "How many?", "answer": 3.0, "problem_type": "numerical", "image": "a.png"},
         ("3.0", 1),
     ),
-    "answer_bool": ({"question": "Is it?", "answer": True, "image": "a.png"}, "BAD True is not text"),
+    "answer_bool": ({"question": "Is it?", "answer": True, "image": "a.png"}, "BAD true is not text"),
     "answer_zero": ({"question": "How many?", "answer": 0, "problem_type": "numerical", "image": "a.png"}, ("0", 1)),
     "answer_empty": ({"question": "How many?", "answer": "", "image": "a.png"}, "BAD missing or empty"),
     "answer_boxed": (

@@ -44,7 +44,7 @@ def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None
 
 
 def test_limit_splits_and_the_default_folder(made: Path, tmp_path: Path) -> None:
-    settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "splits=[sft]", "dataset.limit=10")
+    settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "splits=[train]", "dataset.limit=10")
     done = call("check_dataset.py", *settings, "workers=1", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("checked: 10 ok: ")

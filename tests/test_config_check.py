@@ -150,7 +150,10 @@ def test_a_valid_configuration_passes() -> None:
     [
         ({"seed": "abc"}, "seed='abc' has the wrong type: int expected"),
         ({"seed": True}, "seed=True has the wrong type: int expected"),
-        ({"seed": 1.0}, "seed=1.0 has the wrong type: int expected"),
+        ({"seed": 1.0}, "seed=1.0 has the wrong type: int expected; write seed=1"),
+        ({"seed": 1e3}, "seed=1000.0 has the wrong type: int expected; write seed=1000"),
+        ({"max_steps": 2e1}, "max_steps=20.0 has the wrong type: int expected; write max_steps=20"),
+        ({"seed": float("inf")}, "seed=inf has the wrong type: int expected"),
         ({"seed": None}, "seed=None has the wrong type: int expected"),
         ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected"),
         ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),
@@ -202,7 +205,14 @@ def test_interpolations_are_resolved_before_types_are_judged() -> None:
 
 @pytest.mark.parametrize("key", ["max_steps", "algo.group_size", "algo.updates_per_rollout", "dataset.limit"])
 def test_counts_start_at_one(key: str) -> None:
-    assert message(**{key: 0}) == f"{key}=0 is too small: write 1 or more"
+    assert message(**{key: 0}).startswith(f"{key}=0 is too small: write 1 or more")
+
+
+def test_the_smallest_evaluation_is_named() -> None:
+    words = "write 1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)"
+    cfg = OmegaConf.to_container(valid())
+    cfg["eval"] = {"prompts": 0}  # type: ignore[index, call-overload]
+    assert config.counts_are_positive(cfg) == f"eval.prompts=0 is too small: {words}"  # type: ignore[arg-type]
 
 
 def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:

@@ -172,9 +172,29 @@ def test_the_second_reader_takes_over_then_the_clip_is_bad(
     assert time.perf_counter() - started < 8
 
 
-def test_a_reason_is_the_same_at_any_time() -> None:
-    said = RuntimeError("[02:18:52] /github/src/reader.cc:151: Check failed: no video stream\nmore")
-    assert decoder.reason_of(said) == "Check failed: no video stream"
+SOURCE = "[09:12:13] /io/decord/src/video/threaded_decoder.cc"
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("[02:18:52] /github/src/reader.cc:151: Check failed: no video stream\nmore", "no video stream"),
+        (
+            "[02:18:52] /github/src/reader.cc:270: [/data/x y.mp4] Failed to measure duration.",
+            "Failed to measure duration",
+        ),
+        (
+            f"{SOURCE}:292: {SOURCE}:218: Check failed: send(d.get(), p.get()) >= 0 (-11 vs. 0) Error sending",
+            "Error sending",
+        ),
+        ("[1:2:3] /a/b.cpp:3: Check failed: st_nb >= 0 (-1 vs. 0) ERROR no stream -1", "ERROR no stream -1"),
+        ("[1:2:3] src/b.h:3: Check failed: p != nullptr", "the reader's own check failed"),
+        ("[Errno 541478725] End of file: '/data/a b.mp4'; last error log: [mov] no atom", "End of file"),
+        ("aspect ratio of 9 x 3000 pixels is above 200", "aspect ratio of 9 x 3000 pixels is above 200"),
+    ],
+)
+def test_a_reason_is_about_the_clip_and_not_about_the_reader(said: str, reason: str) -> None:
+    assert decoder.reason_of(RuntimeError(said)) == reason
 
 
 def test_the_process_loads_nothing_heavy() -> None:

@@ -187,8 +187,8 @@ def test_options_may_be_pictures(folder: Path) -> None:
     [
         ({"question": "<image><image> Q?"}, "2 places <image>, and 1 picture;"),
         ({"question": "<image> Q?", "images": ["b.png", "sub/c.png"]}, "1 place <image>, and 3 pictures"),
-        ({"question": "Q <video>?"}, "0 places <image>, and 1 picture;"),
-        ({"question": "Q <image>?", "image": None, "images": []}, "1 place <image>, and 0 pictures"),
+        ({"question": "Q <video>?"}, "1 place <video>, and no clip;"),
+        ({"question": "Q <image>?", "image": None, "images": []}, "1 place <image>, and no picture"),
         ({"question": "Q <image>?", "video": "c.mp4"}, "0 places <video>, and 1 clip;"),
     ],
 )
@@ -354,9 +354,9 @@ def test_what_an_entry_says_of_reading_its_clip(folder: Path) -> None:
     [
         ({"video_start": -1}, "field 'video_start': -1 is too small"),
         ({"video_start": "2.0"}, "field 'video_start': '2.0' is not a number"),
-        ({"video_end": True}, "field 'video_end': True is not a number"),
+        ({"video_end": True}, "field 'video_end': true is not a number"),
         ({"video_start": 3, "video_end": 3}, "field 'video_end': 3 is not after 3"),
-        ({"video_end": float("inf")}, "field 'video_end': inf is not a number"),
+        ({"video_end": float("inf")}, "field 'video_end': Infinity is not a number"),
         ({"nframes": 2.5}, "field 'nframes': 2.5 is not a whole number"),
         ({"nframes": 0}, "field 'nframes': 0 is too small"),
         ({"fps": 1, "nframes": 4}, "field 'nframes': there is fps, too"),
@@ -459,10 +459,10 @@ def test_gold_answers_name_an_option_in_any_dress(folder: Path, answer: Any, let
         ("AC", "but several"),
         ("A, D", "but several"),
         ("A and C", "but several"),
-        ("A. 7", "may be any of the options A, D"),
-        (True, "True is not text"),
+        ("A. 7", "'A. 7' contradicts itself: A is 'red', and that text is of option D"),
+        (True, "true is not text but a truth value"),
         (["A", "C"], "is not text but 2 answers"),
-        (float("nan"), "nan is not text"),
+        (float("nan"), "NaN is not text"),
     ],
 )
 def test_gold_answers_that_name_none_or_two(folder: Path, answer: Any, words: str) -> None:

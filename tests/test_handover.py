@@ -16,15 +16,16 @@ import pytest
 import torch
 
 from ral.data.order import Sample
-from ral.lit import handover
-from ral.lit.data import Batch, Loader
-from ral.lit.handover import ByValue, Handover, tensors
+from ral.learner import handover
+from ral.learner.collate import Batch
+from ral.learner.handover import ByValue, Handover, tensors
+from ral.learner.loader import Loader
 from ral.types import Pixels, PromptBatch, UserError
 
 
 def prompts(frames: torch.Tensor) -> PromptBatch:
     flags = torch.zeros(1, 2, dtype=torch.bool)
-    return PromptBatch(torch.ones(1, 2), flags, flags, {"pixel_values": frames}, (), (), (), original=None)
+    return PromptBatch(torch.ones(1, 2), flags, flags, {"pixel_values": frames}, (), (), (), flags)
 
 
 def collate(numbers: list[int]) -> Batch:
@@ -36,7 +37,7 @@ def collate(numbers: list[int]) -> Batch:
 
 def test_every_tensor_is_found() -> None:
     pixels = Pixels("image", torch.ones(1))
-    assert len(list(tensors(Batch(prompts(torch.ones(2)))))) == 4
+    assert len(list(tensors(Batch(prompts(torch.ones(2)))))) == 5
     assert (
         len(list(tensors({"a": [pixels, (torch.ones(1), "text", b"bytes", None)], "b": Sample(None, (pixels,))}))) == 3
     )  # type: ignore[arg-type]
@@ -130,7 +131,7 @@ LEAVING = """
 import os, signal, sys, time
 sys.path.insert(0, {tests!r})
 from test_handover import loader
-from ral.lit.callbacks import GentleStop
+from ral.lit.callbacks.stop import GentleStop
 if __name__ == "__main__":
     GentleStop().install()
     batches = iter(loader([0, 1, 2, 3, 4, 5]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -300,3 +301,27 @@ def test_half_precision_files_are_read_as_they_are(copied: Callable[..., Path]) 
     folder = str(copied(lambda weights: {n: w.bfloat16() for n, w in weights.items()}))
     assert {w.dtype for w in load_network(folder, torch.bfloat16).parameters()} == {torch.bfloat16}
     assert {w.dtype for w in load_network(folder, torch.float32).parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [("text_config", "hidden_size", "64"), ("vision_config", "depth", " 2 "), ("", "image_token_id", "7")],
+)
+def test_numbers_in_quotes_are_named(tmp_path: Path, part: str, key: str, value: str) -> None:
+    folder = shutil.copytree("assets/tiny", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (config[part] if part else config)[key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    dotted = f"{part}.{key}".strip(".")
+    words = f'config.json has {dotted}="{value.strip()}", a text; write the number {value.strip()} without quotes'
+    with pytest.raises(UserError, match=re.escape(words)):
+        check_folder(str(folder))
+
+
+def test_a_field_of_config_json_that_is_no_number_is_named(tmp_path: Path) -> None:
+    folder = shutil.copytree("assets/tiny", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = "large"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"config.json does not fit its model \(.*hidden_size.*\w.*\); take the one"):
+        read_config(str(folder))

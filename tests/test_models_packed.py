@@ -60,7 +60,7 @@ def test_autocast_decides_the_type_itself() -> None:
 def test_answers_are_the_same(load: Callable[..., MLLM], monkeypatch: pytest.MonkeyPatch) -> None:
     """Greedy and sampled, over a mixed batch, with every linear layer of the decoder packed."""
     model = load()
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     calls: list[int] = []
     product = packed.product
     monkeypatch.setattr(packed, "product", lambda *a, **k: calls.append(1) or product(*a, **k))
@@ -71,7 +71,7 @@ def test_answers_are_the_same(load: Callable[..., MLLM], monkeypatch: pytest.Mon
         assert not calls
         monkeypatch.setattr(packed, "LEAST_WEIGHTS", 1)
         found = sampler(model, prepared, seed=5)
-        assert torch.equal(found.response_ids, expected.response_ids)
+        assert torch.equal(found.token_ids, expected.token_ids)
         torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-5, atol=1e-5)
         assert len(calls) > 7 * model.depth and changed(model) == 0
         calls.clear()

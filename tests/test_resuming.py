@@ -14,7 +14,8 @@ import yaml
 
 from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
-from ral.lit.checkpoint import fits, read, save
+from ral.learner.checkpoints import read, save
+from ral.learner.weights import fits
 from ral.machine import check_devices, check_slurm
 
 RAW: dict[str, Any] = {

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from ral.data.bad import BadSample
 from ral.data.sources import jsonl
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
 from ral.models.registry import FAMILIES
@@ -82,9 +82,9 @@ def model(load: Callable[..., MLLM]) -> MLLM:
 
 
 def scored(model: MLLM, prompts: PromptBatch, texts: list[str]) -> torch.Tensor:
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = given(model, prepared, texts)
-    return response_scores(model, prepared, rollout.response_ids, rollout.response_mask)
+    return response_scores(model, prepared, rollout.token_ids, rollout.valid)
 
 
 @torch.no_grad()
@@ -115,9 +115,9 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     model.network.reward_head.weight.mul_(100)
     prompts = make_prompts(model, MIXED)
     texts = [LONG, SHORT, SHORT, LONG, LONG + LONG, SHORT, "a", "b"]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = given(model, prepared, texts)
-    ids, mask = rollout.response_ids, rollout.response_mask
+    ids, mask = rollout.token_ids, rollout.valid
     found = response_scores(model, prepared, ids, mask)
     assert found.std() > 0.1 and found.dtype == torch.float32
 
@@ -128,7 +128,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     for n in range(4):
         part = prepared.take([n])
         for g in range(2):
-            row = rollout.response_mask[2 * n + g].sum()
+            row = rollout.valid[2 * n + g].sum()
             alone = response_scores(
                 model, part, ids[2 * n + g : 2 * n + g + 1, :row], mask[2 * n + g : 2 * n + g + 1, :row]
             )
@@ -369,8 +369,8 @@ def test_the_learned_part_scores_what_was_sampled(checkpoint: Path, model: MLLM,
     """A policy of other weights samples; the part sees the pixels and the ids, in whatever batches, and normalises."""
     policy = load()
     prompts = make_prompts(policy, MIXED)
-    rollout = PairSampler()(policy, policy("prepare", with_pairs(prompts)))
-    expected = response_scores(model, model("prepare", prompts), rollout.response_ids, rollout.response_mask)
+    rollout = PairSampler()(policy, policy.prepare(with_pairs(prompts)))
+    expected = response_scores(model, model.prepare(prompts), rollout.token_ids, rollout.valid)
     for batch in (1, 3, 8):
         part = LearnedReward(checkpoint=str(checkpoint), batch=batch, normalise=False)
         part.check(policy)
@@ -393,7 +393,7 @@ def test_pictures_change_the_score(checkpoint: Path, model: MLLM) -> None:
     prompts = with_pairs(make_prompts(model, (("image",),)))
     other = replace(prompts, media=prompts.media | {"pixel_values": -prompts.media["pixel_values"]})
     part = LearnedReward(checkpoint=str(checkpoint))
-    rollouts: list[Rollout] = [PairSampler()(model, model("prepare", p)) for p in (prompts, other)]
+    rollouts: list[Rollout] = [PairSampler()(model, model.prepare(p)) for p in (prompts, other)]
     first, second = (part.score_rollout(r) for r in rollouts)
     assert abs(first[0] - second[0]) > 1e-4
 

@@ -42,7 +42,7 @@ def questions(model):
 
 def one_by_one(sampler, model, examples, texts, pixels, seed):
     rollouts = [
-        sampler(model, model("prepare", model.processor.batch([e], [t], [m])), seed)
+        sampler(model, model.prepare(model.processor.batch([e], [t], [m])), seed)
         for e, t, m in zip(examples, texts, pixels, strict=True)
     ]
     return [(r.texts[0], bool(r.finished[0])) for r in rollouts], [r.prompts.texts[0] for r in rollouts]

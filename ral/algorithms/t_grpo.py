@@ -54,7 +54,7 @@ class Temporal:
         shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
         if shuffled is None:
             return None
-        return self.sampler(policy, policy("prepare", shuffled), hash_seed(seed, RESPONSES))
+        return self.sampler(policy, policy.prepare(shuffled), hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
         """The scores with the bonuses, each as a part (1 where earned), and what to log of the prompts with a clip."""
@@ -68,7 +68,7 @@ class Temporal:
         reward = scores.reward + self.weight * self.order.bonus * temporal.flatten()
         parts = {**scores.parts, "temporal": temporal.flatten()}
         if self.length is not None:
-            tokens = rollout.response_mask.sum(1).view_as(accuracy).to(accuracy.device)
+            tokens = rollout.trainable.sum(1).view_as(accuracy).to(accuracy.device)
             length = self.length.earners(accuracy, tokens).float()
             reward, parts["length"] = reward + self.length.bonus * length.flatten(), length.flatten()
         pairs: Metrics = {

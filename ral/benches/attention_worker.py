@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,18 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
+from ral.assembly.learner import build_objective
 from ral.benches.naive import NaiveMLLM
 from ral.benches.worker import Line
 from ral.files.repository import CONF
 from ral.learner.experience import Experience, Forward, remember
-from ral.lit.memory import give_back
+from ral.lit.callbacks.memory import give_back
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
 from ral.rollout.native import make_rollout
-from ral.run import build_objective
-from ral.types import Example, Media, Pixels, Rollout
+from ral.types import Example, Media, Pixels
 
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
@@ -42,7 +43,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
     width = model.network.get_input_embeddings().weight.shape[1]
     vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
     model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     shape = (spec["group_size"], spec["response_tokens"])
     ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)
     mask = torch.ones_like(ids, dtype=torch.bool)
@@ -56,7 +57,7 @@ def by_response(whole: Experience) -> list[Experience]:
     group = whole.rollout.group_size
     rows = whole.prepared.repeat(group)
     r = whole.rollout
-    rollout = Rollout(rows.prompts, r.response_ids, r.response_mask, r.texts, r.finished, 1)
+    rollout = replace(r, prompts=rows.prompts, group_size=1)
     return [Experience(rows, rollout, whole.advantages, whole.weights).take([n]) for n in range(group)]
 
 
@@ -71,7 +72,7 @@ def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]
 def update(
     passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
 ) -> None:
-    """One update as `ral.lit.policy` makes it, without its bookkeeping."""
+    """One update as `ral.learner.update` makes it, without its bookkeeping."""
     needs = needed(objective.values())
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}
@@ -97,7 +98,7 @@ def main(spec: dict[str, Any]) -> None:
     if spec["checkpointing"]:
         model.checkpoint_layers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        objective = build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
+        objective = dict(build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"])).terms)
     passes = Forward(0.9, AttentionSpec())
     whole = experience(model, spec)
     needs = needed(objective.values())

@@ -37,7 +37,9 @@ class Turns(L.Callback):
         optimizer = module.optimizers(use_pl_optimizer=False)
         LINE.next_step(
             prompt_tokens=int(batch.valid.sum()),
-            response_tokens=round(module.latest["train/response_length"] * len(batch) * module.sampler.group_size),
+            response_tokens=round(
+                module.latest["train/response_length"] * len(batch) * module.step.sampling.sampler.group_size
+            ),
             times={key: value for key, value in module.latest.items() if key.startswith("time/")},
             **environment_facts(module.policy.network, optimizer),
         )
@@ -82,12 +84,12 @@ def main(cfg: DictConfig) -> None:
     """Train, with Turns as the last callback."""
     build = ral.run.build_trainer
 
-    def with_turns(*arguments: Any) -> L.Trainer:
-        trainer = build(*arguments)
+    def with_turns(*arguments: Any, **options: Any) -> L.Trainer:
+        trainer = build(*arguments, **options)
         trainer.callbacks.append(Turns())
         return trainer
 
-    ral.run.build_trainer = with_turns  # type: ignore[assignment]
+    ral.run.build_trainer = with_turns
     ral.run.train(cfg)
 
 

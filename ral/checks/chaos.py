@@ -14,7 +14,7 @@ from typing import Any
 
 from ral.files import jsonl
 from ral.files.repository import ROOT, TRAIN
-from ral.lit.checkpoint import PARTIAL
+from ral.learner.checkpoints import PARTIAL
 
 SMALL = (
     *("max_steps=12", "checkpoint.every=1", "checkpoint.keep=3", "eval.every=4", "eval.prompts=8", "eval.batch=8"),

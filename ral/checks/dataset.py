@@ -20,8 +20,9 @@ from ral.data.media import media_reader
 from ral.data.order import Sample, Samples
 from ral.data.overview import overview
 from ral.data.scan import Usable, scan, skipped_table, usable_table
+from ral.errors import UserError
 from ral.files.repository import find
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.network_config import read_config
 from ral.models.processor import Processor
 from ral.models.registry import register_named
@@ -110,7 +111,7 @@ def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
 
 
 def scan_dataset(cfg: DictConfig) -> None:
-    """Scan, print the tables, write the list."""
+    """Scan, print the tables, write the list. UserError where no entry can be used."""
     splits = open_splits(cfg)
     describe(splits)
     found = scan_all(splits, cfg.workers or os.cpu_count() or 1)
@@ -120,3 +121,5 @@ def scan_dataset(cfg: DictConfig) -> None:
         Console().print(table)
     print(f"bad_samples: {write(bad)}")
     print(f"checked: {len(found)} ok: {len(good)} bad: {len(bad)}", flush=True)
+    if not good:
+        raise UserError(f"dataset: none of the {len(found)} entries can be used; the first: {bad[0].message}")

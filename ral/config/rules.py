@@ -122,12 +122,21 @@ COUNTS = (
 """Fields that count something of which there must be at least one; null where a field allows it means all."""
 
 
+LEAST = {
+    "eval.prompts": (
+        "1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)"
+    ),
+    "dataset.limit": "1 or more, or null for all entries",
+}
+"""What to write in place of a count of 0, where that is more than "1 or more"."""
+
+
 def counts_are_positive(cfg: Node) -> str | None:
     """Counts of steps, responses, updates and processes start at 1."""
     for key in COUNTS:
         value = _select(cfg, key)
         if isinstance(value, int) and value < 1:
-            return f"{key}={value} is too small: write 1 or more"
+            return f"{key}={value} is too small: write {LEAST.get(key, '1 or more')}"
     return None
 
 

@@ -105,7 +105,9 @@ def _fits_sequence(value: Any, kind: Any, args: tuple[Any, ...]) -> bool:
 def expect(value: Any, annotation: Any, key: str) -> None:
     """UserError unless the value of the dotted key fits its annotation."""
     if not fits(value, annotation):
-        raise UserError(f"{key}={value!r} has the wrong type: {describe(annotation)} expected")
+        whole = isinstance(value, float) and value.is_integer() and fits(int(value), annotation)
+        write = f"; write {key}={int(value)}" if whole else ""
+        raise UserError(f"{key}={value!r} has the wrong type: {describe(annotation)} expected{write}")
 
 
 def locate(path: str, key: str) -> Any:

@@ -69,7 +69,7 @@ def chat_of(entry: Entry) -> Chat:
     """The conversation of an entry; an empty Chat where it has none."""
     field = chat_field(entry)
     if field is None:
-        return Chat()
+        return Chat(_system(entry))
     said = _joined([_turn(entry, field, turn) for turn in _turns(entry, field)])
     _check_order(entry, field, said)
     answer = said.pop().text if said[-1].role == "assistant" else None
@@ -77,6 +77,13 @@ def chat_of(entry: Entry) -> Chat:
     turns = tuple(Turn(turn.role, turn.text) for turn in earlier)  # type: ignore[arg-type]
     media = tuple(medium for turn in said for medium in turn.media)
     return Chat(turns, asked.text, answer, media)
+
+
+def _system(entry: Entry) -> tuple[Turn, ...]:
+    """The system turn of an entry without a conversation; () for none."""
+    content = entry.data.get("system")
+    turn = _turn(entry, "system", {"role": "system", "content": content}) if content else None
+    return (Turn("system", turn.text),) if turn is not None and turn.text else ()
 
 
 def _turns(entry: Entry, field: str) -> list[dict[str, Any]]:
@@ -112,7 +119,9 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
     if role == "user":
         parts = [piece for part in parts for piece in _split(part)]
     elif any(not isinstance(part, str) or MARK.search(part) for part in parts):
-        entry.fail(field, f"a picture or clip in a turn of the {role}", "it in a turn of the user")
+        mark = next((found.group() for part in parts if isinstance(part, str) and (found := MARK.search(part))), "")
+        problem = f"a picture or clip in a turn of the {role}{mark and f' ({mark})'}"
+        entry.fail(field, problem, "it in a turn of the user")
     text = clean(entry, field, _text(parts))
     if not text and role == "assistant":
         entry.fail(field, "an empty turn of the assistant", FORM)

@@ -24,6 +24,17 @@ from ral.data.clips import ClipReader, Frames, MediaSettings
 CLIPS_OF_A_PROCESS = 500
 START_S = 30.0  # seconds beyond a clip's limit: for the start of the process, and before one that nothing ends is left
 END_S = 5.0  # seconds that an ended process may take to be gone
+INNER = (
+    re.compile(r"\[\d+:\d+:\d+\]\s*"),  # the time
+    re.compile(r"(?<!\S)\S+\.(?:c|cc|cpp|cu|h|hpp|py|pyx):\d+:?\s*"),  # a line of a source file
+    re.compile(
+        r"^Check failed:(?:.* \(.* vs\. [^()]*\)|.*(?:[=!<>]=|nullptr)\s*\S*)?\s*"
+    ),  # a condition, and the values that broke it
+    re.compile(r"^\[Errno -?\d+\]\s*"),
+    re.compile(r"^\[/[^\]]*\]\s*"),  # the file, which the message names
+    re.compile(r": '[^']*'(?:; last error log.*)?$"),
+)
+"""Parts of a reader's message that are about the reader."""
 COMMAND = (sys.executable, "-P", "-c", "from ral.data.decoder import main; main()")
 
 
@@ -117,9 +128,11 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an exception's message, else its name; without the time and place that decord puts first."""
+    """The first line of an exception's message, else its name; without what readers say of their own source text."""
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"^\[\d+:\d+:\d+\] \S+:\d+: ", "", line)
+    for inner in INNER:
+        line = inner.sub("", line)
+    return line.strip(" .:;") or "the reader's own check failed"
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
+from ral.data.marks import MARK
 from ral.data.names import entry_name
 from ral.options import AT_ENDS
 from ral.types import PROBLEM_TYPES, Evidence
@@ -50,9 +52,19 @@ class Entry:
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: short, on one line."""
-    text = repr(value)
+    """A value as an error shows it: short, on one line; numbers and truth values as JSON has them."""
+    text = json.dumps(value) if isinstance(value, bool | float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def refuse_other_than_text(entry: Entry, name: str, value: object, example: str) -> NoReturn:
+    """Raise the error of a value that is no text, with what to write in its place."""
+    if not isinstance(value, bool | int | float):
+        entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
+    what = "a truth value" if isinstance(value, bool) else "a number"
+    if not is_number(value) and not isinstance(value, bool):
+        what = "no finite number, or one too large to be read"
+    entry.fail(name, f"{shown(value)} is not text but {what}", f'it as text, in quotes: "{shown(value)}"')
 
 
 def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
@@ -62,7 +74,7 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
         return None
     value = entry.data[name]
     if not isinstance(value, str) and not (numbers and is_number(value)):
-        entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
+        refuse_other_than_text(entry, name, value, example)
     return clean(entry, name, str(value))
 
 
@@ -83,6 +95,14 @@ def clean(entry: Entry, field: str, text: str) -> str:
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
         entry.fail(field, "holds half of a surrogate pair", "the text in UTF-8")
     return AT_ENDS.sub("", text)
+
+
+def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
+    """Raise the error where a response holds a place of a picture or clip; texts: each behind its field."""
+    for name, text in texts:
+        if text and (found := MARK.search(text)):
+            problem = f"{shown(text)} holds the mark {found.group()}, and a response shows no picture and no clip"
+            entry.fail(name, problem, "it without the mark")
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:

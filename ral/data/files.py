@@ -13,6 +13,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,9 +21,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
+from ral.data.bad import BadSample
 from ral.data.entries import FileRows
-from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, is_object
-from ral.data.jsonfile import JsonFile, open_json, parsed, stamp
+from ral.data.fields import shown
+from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, TRIED
+from ral.data.jsonfile import JsonFile, open_json, stamp
+from ral.data.jsontext import Unreadable, is_object, long_number, parsed
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table
@@ -33,6 +37,7 @@ LARGEST_WHOLE = 2**29  # bytes of JSON that are read at once where the entries a
 TABLES = {".csv", ".tsv", ".psv"}
 WRAPPED = re.compile(r'\s*\{\s*"[^"]*"\s*:\s*[\[{]')  # an object, and the beginning of its first value
 KEY = "::"  # between a file's name and the key of a list in it
+NAMED = {str: "texts", int: "numbers", float: "numbers", list: "lists", bool: "truth values"}
 LISTED = 3  # files that a message names
 
 
@@ -144,6 +149,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
         simple = open_json(path, text)
         first = simple.first()
         if not isinstance(first, list) and (len(simple) > 1 or simple.shape == ARRAY):
+            _check_objects(simple)
             return replace(simple, shape=simple.shape + how)
         whole = _whole(path, text)
     found = shaped(whole, path, key)
@@ -151,6 +157,18 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
         return replace(open_json(path, text), shape=f"one JSON object{how}")
     lines = unpacked.as_lines(folder, path, text, f"lines of {key}", found.rows)
     return open_json(path, lines, found.shape + how)
+
+
+def _check_objects(rows: JsonFile) -> None:
+    """UserError where the first entries are all something else than objects, such as texts."""
+    read = []
+    for index in range(min(TRIED, len(rows))):
+        with suppress(BadSample):
+            read.append(rows.row(index))
+    if read and not any(isinstance(value, dict) for value in read):
+        kinds = " and ".join(sorted({NAMED.get(type(value), "values") for value in read}))
+        write = 'write an object for each entry, such as {"question": "...", "answer": "...", "image": "..."}'
+        raise UserError(f"{rows.path}: holds {kinds} such as {shown(read[0])}, and no entries; {write}")
 
 
 def _delimiter(path: Path, text: Path) -> str:
@@ -191,8 +209,17 @@ def _whole(path: Path, text: Path) -> Any:
         raise UserError(
             f"{path}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}; {FORM}"
         ) from error
+    except Unreadable as error:
+        raise UserError(f"{path}: {error}{_line_of_long_number(text)}; {error.write}") from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON: {error}; {FORM}") from error
+
+
+def _line_of_long_number(text: Path) -> str:
+    """Where a file has a number that is too long, for messages; "" for none."""
+    with text.open("rb") as file:
+        number = next((number for number, line in enumerate(file, start=1) if long_number(line)), None)
+    return "" if number is None else f" (line {number} of the file)"
 
 
 def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from ral.data.fields import Entry, clean, is_number, shown
 from ral.data.marks import MARK
-from ral.options import INVISIBLE, letter_and_text, lettered
+from ral.options import INVISIBLE, foreign_letter, foreign_name, letter_and_text, lettered, own_alphabet
 
 LETTERS = string.ascii_uppercase
 EXAMPLE = '["A. red", "B. blue"]'
@@ -27,6 +27,9 @@ _DARK = {
     **dict(zip(range(0x1F150, 0x1F16A), LETTERS, strict=True)),
     **dict(zip(range(0x1F170, 0x1F18A), LETTERS, strict=True)),
 }
+_SYMBOL = re.compile(r"[a-z]\s*[:.]")  # of a quantity, as in "a: 5"
+_LOOSE = re.compile(r"[(\[{【「]?([A-Za-z])[)\]}】」]?(?:\s+|\s*[,，;；:：=|、-]\s*|\s*(?=[(\[（]))(\S.*)", re.DOTALL)
+_BEHIND = re.compile(r"(.*\S)\s*[,;、]?\s*[(\[【]([A-Za-z])[)\]】]\.?", re.DOTALL)
 SKIPPED = 3  # letters that a lettering may leave out
 _WORDS = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?\s*:?\s*)", re.IGNORECASE)
 _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
@@ -104,13 +107,15 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
         entry.fail("options", f"{len(options)} are more than there are letters", f"at most {len(LETTERS)} options")
     if empty := [number for number, option in enumerate(options, start=1) if not option]:
         entry.fail("options", f"option {empty[0]} is empty", EXAMPLE)
-    if (found := lettered(options)) is not None:
-        return options, found
+    word_for_word = _norm(answer) in map(_norm, options)
     pairs = [letter_and_text(option) for option in options]
     given = [pair[0] for pair in pairs if pair is not None]
-    if len(set(given)) < len(given) and not set(given) <= set(LETTERS[: len(options)]):
+    _refuse_foreign_letters(entry, options, given, word_for_word)
+    if of_the_text := _part_of_the_text(options, given, answer):
         pairs, given = [None] * len(options), []  # "E. coli", "E. faecalis": initials of names
-    if _norm(answer) not in map(_norm, options):
+    elif (found := lettered(options)) is not None:
+        return options, found
+    if not (word_for_word or of_the_text):
         _refuse_hidden_letters(entry, options, given)
     if len(given) == len(options):
         twice = next(letter for letter in given if given.count(letter) > 1)
@@ -127,6 +132,41 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
         for option, pair, (letter, text) in zip(options, pairs, texts.items(), strict=True)
     )
     return named, texts
+
+
+def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequence[str], word_for_word: bool) -> None:
+    """Raise the bad entry's error where Cyrillic or Greek letters stand beside Latin ones, or in their order."""
+    found = [letter for letter in map(foreign_letter, options) if letter is not None]
+    if not found or len(found) + len(given) < len(options):
+        return
+    if given or (own_alphabet("".join(found)) and not word_for_word):
+        entry.fail("options", f"an option begins with {foreign_name(found[0])}", f"Latin letters: {EXAMPLE}")
+
+
+def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str) -> bool:
+    """Whether the letters `given` belong to the options' texts, as in "E. coli" beside "S. aureus", and "C: the drive".
+
+    So where they tell no option from another, and where the gold answer is a place's letter that none of them is.
+    """
+    places = LETTERS[: len(options)]
+    if len(set(given)) < len(given):
+        one = len(given) == len(options) and len(set(given)) == 1
+        return not set(given) <= set(places) or (one and all(_SYMBOL.match(option) for option in options))
+    if len(given) < len(options) or "A" in given:
+        return False
+    bare = _bare_letter(answer)
+    pairs = [letter_and_text(option) for option in options]
+    alike = len({_norm(pair[1]) for pair in pairs if pair}) == 1 and not MARK.search(options[0])
+    if bare is None:
+        return alike
+    dropped = not alike and "".join(sorted(given)) == LETTERS[1 : len(given) + 1]  # the right option may be left out
+    return bare in places and bare not in given and not dropped
+
+
+def _bare_letter(answer: str) -> str | None:
+    """The capital letter that an answer is, in any dress; None for other answers."""
+    bare = _BARE.fullmatch(_undress(answer))
+    return bare[1].upper() if bare else None
 
 
 def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequence[str]) -> None:
@@ -159,7 +199,11 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
         by_letter, text = pair
         if len(named) == 1 and _norm(letters[by_letter]) != _norm(text):  # "B. subtilis" is an option word for word
             return _single(entry, letters, named[0])
-        named = named or [letter for letter, other in letters.items() if text and _norm(other) == _norm(text)]
+        others = [letter for letter, other in letters.items() if text and _norm(other) == _norm(text)]
+        if not named and others and by_letter not in others:
+            problem = f"{shown(answer)} contradicts itself: {by_letter} is {shown(letters[by_letter])}"
+            entry.fail(field, f"{problem}, and that text is of option {' and '.join(others)}", "the right letter alone")
+        named = named or others
         named = [by_letter] if by_letter in named else named
     if by_letter is not None and not set(named) - {by_letter}:
         named = [by_letter]
@@ -174,6 +218,8 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
 def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, plain: str) -> NoReturn:
     """The error of a gold answer that is none of the options."""
     problem = f"{shown(answer)} is none of the options"
+    if letter := foreign_letter(plain):
+        entry.fail(field, f"{problem}: it begins with {foreign_name(letter)}", "the Latin letter")
     if plain.isdigit():
         entry.fail(field, f"{problem}: a place counted from 0 or from 1?", "an option or its letter")
     if _SEVERAL.fullmatch(plain) and set(re.findall("[A-Z]", plain)) <= set(letters):
@@ -192,11 +238,16 @@ def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
 
 
 def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None:
-    """("B", "red") of "B. red", and of "B red" where that is the option's text; None for more letters behind."""
+    """("B", "red") of "B. red"; of "B red", "B, red", "B (red)", "red (B)" where that is an option's text."""
     pair = letter_and_text(plain)
-    if pair is None and (match := re.fullmatch(r"([A-Za-z])\s+(.+)", plain, re.DOTALL)):
-        letter = match[1].upper()
-        pair = (letter, match[2]) if _norm(letters.get(letter, "")) == _norm(match[2]) else None
+    loose = _LOOSE.fullmatch(plain)
+    if loose and (pair is None or _norm(letters.get(pair[0], "")) != _norm(pair[1])):
+        texts = {_norm(text) for text in (loose[2], loose[2].strip("()[]（）").strip())}
+        named = [text for text in letters.values() if _norm(text) in texts]
+        pair = (loose[1].upper(), named[0]) if named else pair
+    if pair is None and (behind := _BEHIND.fullmatch(plain)):
+        named = [text for text in letters.values() if _norm(text) == _norm(behind[1])]
+        pair = (behind[2].upper(), named[0]) if named else None
     own = pair is not None and _norm(letters.get(pair[0], "")) == _norm(pair[1])
     return pair if pair and pair[0] in letters and (own or not _SEVERAL.fullmatch(plain)) else None
 

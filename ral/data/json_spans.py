@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ral.data.jsontext import decoded, is_object
 from ral.types import UserError
 
 LARGEST_ENTRY = 2**26  # characters that one entry may have: pictures may stand in it
@@ -66,12 +67,12 @@ class _Window:
     def value(self) -> tuple[Any, int]:
         """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
         try:
-            return json.JSONDecoder().raw_decode(self.text, self.at)
+            return decoded(self.text, self.at)
         except json.JSONDecodeError as error:
             if self.final or not (error.msg.startswith("Unterminated") or error.pos >= len(self.text) - 1):
                 raise
         self.fill(LARGEST_ENTRY)
-        return json.JSONDecoder().raw_decode(self.text, self.at)
+        return decoded(self.text, self.at)
 
 
 def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
@@ -107,7 +108,7 @@ def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Key
     """The objects that may be entries from `at` on, none within another, with their keys: () where one is not JSON."""
     while found := NEXT[form].search(text, at):
         try:
-            value, at = json.JSONDecoder().raw_decode(text, found.end())
+            value, at = decoded(text, found.end())
         except (ValueError, RecursionError):
             value, at = {}, found.end()
         yield found, tuple(value)
@@ -146,14 +147,6 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
         if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):
             yield start, start + len(line)
         start += len(line)
-
-
-def is_object(line: str) -> bool:
-    """Tell whether a line is a JSON object, which a comma may follow."""
-    try:
-        return isinstance(json.loads(line.strip().rstrip(",")), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def _form(window: _Window) -> str | None:

@@ -14,26 +14,8 @@ from numpy.typing import NDArray
 
 from ral.data.bad import BadSample
 from ral.data.json_spans import FORM, LINES, TRIED, WINDOW, spans_of
+from ral.data.jsontext import Unreadable, parsed
 from ral.types import UserError
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless a key stands in it with two values."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        for key, value in pairs:
-            if found[key] != value and value == value:  # NaN is not the same as itself
-                raise ValueError(f"the key {key!r} stands twice in one object, with different values")
-    return found
-
-
-def parsed(raw: bytes) -> Any:
-    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none."""
-    text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
-    data = json.loads(text, object_pairs_hook=_once)
-    if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character
-        json.dumps(data, ensure_ascii=False).encode("utf-8")
-    return data
 
 
 @dataclass(frozen=True)
@@ -76,7 +58,10 @@ class JsonFile:
                 write = "the file seems to be cut off there: fetch it again, or delete its last line"
         except UnicodeError as error:
             reason = f"not UTF-8 text: {error.reason}{self._line(index)}"  # type: ignore[attr-defined]
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, say
+            write = "save it as UTF-8"
+        except Unreadable as error:
+            reason, write = f"{error}{self._line(index)}", error.write
+        except (ValueError, RecursionError) as error:  # objects within objects without end, say
             reason = f"not JSON: {error}{self._line(index)}"
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
@@ -108,7 +93,7 @@ class JsonFile:
 
     def ids(self) -> Iterator[Any]:
         """All entries in order, None for one that is not JSON; the file is read once."""
-        with self.path.open("rb") as file:
+        with self.text.open("rb") as file:
             for start, stop in self.spans.tolist():
                 file.seek(start)
                 try:
@@ -136,7 +121,8 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
             return file
         except BadSample as problem:
             problems.append(problem)
-    raise UserError(f"{problems[0].place}: {problems[0].reason}; {FORM}")
+    write = FORM if problems[0].reason.startswith("not JSON") else problems[0].write
+    raise UserError(f"{problems[0].place}: {problems[0].reason}; {write}")
 
 
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:

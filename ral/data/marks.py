@@ -20,11 +20,13 @@ def marks_in(texts: Iterable[str]) -> list[str]:
 
 def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
     """How the numbers of marks and of media differ, in words; None where they fit or there is no mark."""
-    for mark, kind in KINDS.items() if marks else ():
-        places, there = marks.count(mark), sum(medium.kind == kind for medium in media)
-        if places != there:
-            return f"{_counted(places, f'place {mark}')}, and {_counted(there, NAMES[mark])}"
-    return None
+    counts = {mark: (marks.count(mark), sum(m.kind == kind for m in media)) for mark, kind in KINDS.items()}
+    wrong = [mark for mark, (places, there) in counts.items() if marks and places != there]
+    if not wrong:
+        return None
+    mark = max(wrong, key=lambda mark: counts[mark][0])  # one that stands there, rather than one that lacks
+    places, there = counts[mark]
+    return f"{_counted(places, f'place {mark}')}, and {_counted(there, NAMES[mark]) if there else f'no {NAMES[mark]}'}"
 
 
 def _counted(number: int, name: str) -> str:

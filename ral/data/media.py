@@ -50,7 +50,9 @@ def read_clip(
             raise
         except Exception as error:  # decoders raise many kinds; all reasons are reported below
             reasons.append(f"{name}: {reason_of(error)}")
-    raise BadMedia(path, f"unreadable clip, or no frames in it ({'; '.join(reasons)})")
+    said = {reason.partition(": ")[2] for reason in reasons}
+    why = said.pop() if len(said) == 1 else "; ".join(reasons)
+    raise BadMedia(path, f"unreadable clip, or no frames in it ({why})")
 
 
 def _name(media: Media) -> Media:

@@ -13,6 +13,8 @@ from ral.data.fields import (
     is_number,
     kind_of,
     problem_type_of,
+    refuse_marks,
+    refuse_other_than_text,
     required,
     shown,
     text_of,
@@ -58,6 +60,7 @@ def parse_video_r1(entry: Entry) -> Example:
         evidence=evidence_of(entry),
         source=entry.place,
     )
+    refuse_marks(entry, ("solution", answer), ("process", thought))
     marks = marks_in([question, *options])
     check_places(entry, marks, example.media)
     return without_leading_marks(example, marks)
@@ -77,6 +80,8 @@ def parse_own(entry: Entry) -> Example:
     if chosen is None:  # preferences need no gold answer
         answer = required(entry, answer, [field], '"red"')
     options, answer = _chosen(entry, field, options, answer, kind)
+    responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
+    refuse_marks(entry, (field, answer), *responses)
     example = Example(
         uid=uid_of(entry, IDS),
         question=question,
@@ -89,6 +94,7 @@ def parse_own(entry: Entry) -> Example:
         chosen=chosen,
         rejected=rejected,
         turns=chat.turns,
+        answer_field=field,
     )
     return with_media(entry, example, chat.media)
 
@@ -116,7 +122,7 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     model = entry.data.get("reward_model")
     if isinstance(model, dict) and model.get("ground_truth") is not None:
         return "reward_model", _plain_answer(entry, "reward_model", model["ground_truth"])
-    if chat.answer is None and isinstance(entry.data.get("completion"), str):
+    if chat.answer is None and entry.data.get("completion") is not None:
         return "completion", _plain_answer(entry, "completion", entry.data["completion"])
     return name or ANSWER[0], chat.answer or ""
 
@@ -130,7 +136,7 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
     if isinstance(value, list):
         entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", 'the one right answer, such as "red"')
     if not isinstance(value, str) and not is_number(value):
-        entry.fail(name, f"{shown(value)} is not text", 'a string such as "red"')
+        refuse_other_than_text(entry, name, value, '"red"')
     return clean(entry, name, str(value))
 
 

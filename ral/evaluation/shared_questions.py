@@ -98,7 +98,7 @@ def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
 @torch.no_grad()
 def respond(sampler: PolicySampler, policy: MLLM, shared: Shared, seed: int) -> list[tuple[str, bool]]:
     """Response and whether it is finished of every question, in the order asked; the sampler's group size is 1."""
-    prepared, processor = policy("prepare", shared.heads), policy.processor
+    prepared, processor = policy.prepare(shared.heads), policy.processor
     numbers = sampler.numbers(shared.uids, 1, seed)
     answers: list[tuple[str, bool]] = [("", False)] * len(shared.texts)
     for bucket in buckets(shared):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ FAMILIES = Path(__file__).resolve().parents[1] / "models" / "families"
 MODEL_TYPES = sorted(path.stem for path in FAMILIES.glob("[!_]*.py"))
 """Values of config.json's model_type that this project loads: a file each, and what ral.models.registry adds."""
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 SETTINGS = (*PROCESSORS, "video_preprocessor_config.json", "tokenizer_config.json", "generation_config.json")
@@ -149,6 +150,9 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
         what = "" if pictures or kind is None else " (a model without pictures)"
         trained = ", ".join(MODEL_TYPES)
         raise UserError(f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}")
+    if (quoted := next(numbers_as_text(config), None)) is not None:
+        key, value = quoted
+        raise UserError(f'{named}: config.json has {key}="{value}", a text; write the number {value} without quotes')
     if not isinstance(config.get("vision_config"), dict):
         raise UserError(f"{named}: config.json has no vision_config: not a model that sees; take the one it came with")
     if ADAPTER in names:
@@ -159,6 +163,15 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
     if method := config.get("quantization_config"):
         how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
         raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; write the model before")
+
+
+def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The dotted keys of config.json whose value is a number in quotes, with what stands there; versions are texts."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from numbers_as_text(value, f"{prefix}{key}.")
+        elif isinstance(value, str) and NUMBER.fullmatch(value.strip()) and not key.endswith("version"):
+            yield prefix + key, value.strip()
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ral.models.recipe import Recipe
-from ral.types import Pixels, PromptBatch
+from ral.types import Pixels, Sequences
 
 IMAGE, VIDEO = 1, 2
 """Kinds of visual tokens; 0 is text (Transformers' mm_token_type_ids)."""
@@ -66,7 +66,7 @@ class Family:
     settings: (config, preprocessor_config.json) -> how the vision tower wants its pixels.
     media: pixels of all media -> tensors for the vision tower, and each medium's grid of visual tokens.
     expand: a medium -> the text that stands for it in a prompt.
-    positions: (network.model, prompts, kinds [B P]) -> positions [3 B P].
+    positions: (network.model, prompts, kinds [B P]) -> positions [3 M S].
     encode: (network.model, media) -> {kind: visual embeddings [M D] of all its tokens in order, then those for the
         first layers (deepstack)}.
     recipe: of a random model. facts: for tests.
@@ -81,7 +81,7 @@ class Family:
     settings: Callable[[Any, Mapping[str, Any]], PatchSettings]
     media: Callable[[Sequence[Pixels], PatchSettings], tuple[dict[str, Tensor], list[Grid]]]
     expand: Callable[[Pixels, PatchSettings], str]
-    positions: Callable[[Any, PromptBatch, Tensor], Tensor]
+    positions: Callable[[Any, Sequences, Tensor], Tensor]
     encode: Callable[[Any, Mapping[str, Tensor]], dict[int, list[Tensor]]]
     recipe: Recipe
     facts: Facts = Facts()

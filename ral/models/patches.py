@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ral.models.family import IMAGE, VIDEO, Grid, PatchSettings
-from ral.types import Pixels, PromptBatch
+from ral.types import Pixels, Sequences
 
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
@@ -62,11 +62,11 @@ def one_run(pixels: Pixels, settings: PatchSettings) -> str:
     return "<|image_pad|>" if pixels.kind == "image" else "<|video_pad|>"
 
 
-def grid_positions(model: Any, prompts: PromptBatch, kinds: Tensor) -> Tensor:
-    """mRoPE positions [3 B P] (time, row, column) from the network's own rule, times of clips included."""
+def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
+    """mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
     rope = model.get_rope_index
-    grids = {k: v for k, v in prompts.media.items() if k in inspect.signature(rope).parameters}
-    positions, _ = rope(prompts.token_ids, mm_token_type_ids=kinds, attention_mask=prompts.valid.long(), **grids)
+    grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
+    positions, _ = rope(rows.token_ids, mm_token_type_ids=kinds, attention_mask=rows.valid.long(), **grids)
     return positions
 
 

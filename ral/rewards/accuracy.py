@@ -76,7 +76,9 @@ def _choice_judge(example: Example) -> Scorer:
     letters = tuple(split_options(example.options))
     if gold is None or (letters and gold not in letters):
         known = f"one of the letters {', '.join(letters)}" if letters else "an option letter such as B"
-        raise UserError(f"{_name(example)}: field solution: {example.answer!r} names no option; write {known}")
+        raise UserError(
+            f"{_name(example)}: field {example.answer_field}: {example.answer!r} names no option; write {known}"
+        )
     return lambda answer: float(chosen_letter(answer, example.options) == gold)
 
 
@@ -115,15 +117,18 @@ def _gold_number(example: Example) -> Number:
     gold = parse_number(example.answer)
     if gold is None:
         raise UserError(
-            f"{_name(example)}: field solution: {_short(example.answer)} holds no single number, which problem type "
-            f'"{example.problem_type}" needs; write one such as 42, 3/4 or 12.5 cm, or make the type "free-form"'
+            f"{_name(example)}: field {example.answer_field}: {_short(example.answer)} holds no single number, "
+            f'which problem type "{example.problem_type}" needs; write one such as 42, 3/4 or 12.5 cm, or make the '
+            'type "free-form"'
         )
     return gold
 
 
 def _gold_text(example: Example) -> str:
     if not example.answer.strip():
-        raise UserError(f"{_name(example)}: field solution: the answer is empty; write the right answer as text")
+        raise UserError(
+            f"{_name(example)}: field {example.answer_field}: the answer is empty; write the right answer as text"
+        )
     return example.answer
 
 

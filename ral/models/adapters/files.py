@@ -77,6 +77,7 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
     lacking = [f"{layer}{side}" for layer in layers for side in SIDES if f"{layer}{side}" not in found]
     if lacking or not layers:
         raise UserError(f"{RESUME}={folder}: {file.name} lacks {listed(lacking) or 'all factors'}; save it again")
+    check_ranks(found, facts["r"], file.name, folder)
     targets = names_of(layers, model, folder)
     scale = math.sqrt(facts["r"]) if facts.get("use_rslora") else 1.0  # alpha / sqrt(rank) in place of alpha / rank
     say_base(str(facts.get("base_model_name_or_path")), model.processor.name, folder)
@@ -111,6 +112,17 @@ def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
     if bad:
         raise UserError(f"{RESUME}={folder}: {some(len(bad), 'factor')} with NaN or infinity: {listed(bad)}")
     return weights
+
+
+def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str) -> None:
+    """UserError unless every factor is a matrix whose inner side is the rank that adapter_config.json says."""
+    for name, value in weights.items():
+        inner = value.shape[0 if name.endswith(SIDES[0]) else -1] if value.ndim == 2 else None
+        if inner != rank:
+            raise UserError(
+                f"{RESUME}={folder}: {name} in {file} has {tuple(value.shape)}, and adapter_config.json beside it says "
+                f"r={rank}: the two files do not belong together; save the adapter again, or take both from one source"
+            )
 
 
 def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:

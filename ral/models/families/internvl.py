@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from ral.models.family import IMAGE, Facts, Family, Grid, PatchSettings
 from ral.models.patches import clip_times, normalised
 from ral.models.recipe import CHAT_TEMPLATE, Recipe, Sizes
-from ral.types import Pixels, PromptBatch
+from ral.types import Pixels, Sequences
 
 NAMED_TOKENS = {
     "start_image_token": "<img>",
@@ -56,9 +56,9 @@ def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
     return "\n".join(f"Frame{n}: {run}" for n in range(1, len(pixels.frames) + 1))
 
 
-def counted_positions(model: Any, prompts: PromptBatch, kinds: Tensor) -> Tensor:
-    """Plain positions, the same three times [3 B P]: tokens counted from the first valid one."""
-    return (prompts.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
+def counted_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
+    """Plain positions, the same three times [3 M S]: tokens counted from the first valid one."""
+    return (rows.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
 
 
 def encode_tiles(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:

@@ -1,0 +1,73 @@
+"""Reads JSON values from text, and says in words what is valid JSON and cannot be used all the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+LONGEST_NUMBER = 4300  # digits of a whole number that Python reads
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def long_number(line: bytes) -> bool:
+    """Whether a line holds a whole number that is too long."""
+    return re.search(rb"[\s:,\[]-?\d{%d,}\s*[,\]}\s]" % (LONGEST_NUMBER + 1), line) is not None
+
+
+class Unreadable(ValueError):
+    """JSON that stands for what cannot be used; write: what helps."""
+
+    def __init__(self, reason: str, write: str) -> None:
+        super().__init__(reason)
+        self.write = write
+
+
+def decoded(text: str, at: int = 0) -> tuple[Any, int]:
+    """The JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
+    try:
+        return json.JSONDecoder().raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return json.JSONDecoder(parse_int=len).raw_decode(text, at)
+
+
+def is_object(line: str) -> bool:
+    """Whether a line is a JSON object, which a comma may follow."""
+    try:
+        line = line.strip().rstrip(",")
+        value, end = decoded(line)
+        return isinstance(value, dict) and end == len(line)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, unless a key stands in it with two values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value and value == value:  # NaN is not the same as itself
+                raise ValueError(f"the key {key!r} stands twice in one object, with different values")
+    return found
+
+
+def _whole_number(digits: str) -> int:
+    """A whole number. Unreadable where it is too long."""
+    if len(digits.lstrip("-")) > LONGEST_NUMBER:
+        reason = f"a number of {len(digits.lstrip('-'))} digits is too long to be read as a number"
+        raise Unreadable(reason, "write it as text, in quotes")
+    return int(digits)
+
+
+def parsed(raw: bytes) -> Any:
+    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
+    text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
+    data = json.loads(text, object_pairs_hook=_once, parse_int=_whole_number)
+    if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character
+        half = SURROGATE.search(json.dumps(data, ensure_ascii=False))
+        if half is not None:
+            reason = f"holds \\u{ord(half.group()):04x}, half of a surrogate pair without its other half"
+            raise Unreadable(reason, "write the whole character, or leave it out")
+    return data

@@ -1,0 +1,44 @@
+"""The task of a policy: it answers held-out prompts, and is left as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ral.evaluation.held_out import evaluate_prompts
+from ral.learner.experience import Forward
+from ral.models.mllm import MLLM
+from ral.models.saving import save_network
+from ral.types import PromptBatch, Rollout, Scores
+
+
+@dataclass(frozen=True)
+class PolicyTask:
+    """sampler(policy, prepared) -> Rollout, of greedy answers; reward scores them; passes: whose attention is measured.
+
+    gather_weights: context in which sharded weights are whole; None where they always are. all_layers: whether records
+    hold the grounding of every decoder layer too.
+    """
+
+    sampler: Callable[..., Rollout]
+    reward: Callable[[Rollout], Scores]
+    passes: Forward
+    gather_weights: Callable[..., Any] | None = None
+    all_layers: bool = False
+
+    def prepare(self, policy: MLLM) -> None:
+        """Leave the network as it is."""
+
+    def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
+        """Return a record of each greedy answer, with rewards and where the answer looks."""
+        return evaluate_prompts(
+            policy, prompts, self.sampler, self.reward, self.passes, self.gather_weights, self.all_layers
+        )
+
+    def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
+        """Write the policy to hf/."""
+        save_network(policy.network, state, policy.processor, run / "hf")
