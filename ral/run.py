@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from ral.assembly.data import build_collate, build_ledger, build_reader, check_even
 from ral.assembly.learner import build_objective, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
-from ral.config.rules import instantiate, precision_of
+from ral.config.build import instantiate, precision_of
 from ral.ending import finish, named_cause, original, out_of_memory
 from ral.files import run_folder as folders
 from ral.learner.checkpoints import read

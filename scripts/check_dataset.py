@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.rules import bind_targets, check_schema, plain
 from ral.config.schema import Dataset, Model
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from omegaconf import open_dict
 
 install_import_hook("ral.ops", "beartype.beartype")
 
-from ral.config.rules import check  # noqa: E402
+from ral.config.check import check  # noqa: E402
 from ral.models.fresh import write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
 from ral.models.recipe import Sizes  # noqa: E402

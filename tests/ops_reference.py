@@ -68,14 +68,17 @@ def leaves(captured: CapturedAttention) -> list[Tensor]:
     return [*captured.query, *captured.prompt_keys, *captured.response_keys]
 
 
-def with_leaves(captured: CapturedAttention, tensors: list[Tensor] | tuple[Tensor, ...]) -> CapturedAttention:
-    """The same capture with other queries and keys, in the order of `leaves`."""
+def with_leaves(
+    captured: CapturedAttention, tensors: list[Tensor] | tuple[Tensor, ...], **masks: Tensor
+) -> CapturedAttention:
+    """Return the same capture with other queries and keys, in the order of `leaves`, and with other masks."""
     n = len(captured.query)
     return replace(
         captured,
         query=tuple(tensors[:n]),
         prompt_keys=tuple(tensors[n : 2 * n]),
         response_keys=tuple(tensors[2 * n :]),
+        **masks,
     )
 
 

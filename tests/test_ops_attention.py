@@ -108,8 +108,9 @@ def test_each_prompt_alone_gives_the_same_rows(spec):
     rows = captured.rows()
     for b, length in enumerate((4, 2, 3)):
         cut = [t[b : b + 1, :, 4 - length :] if t.dim() == 4 else t[b : b + 1] for t in leaves(captured)]
-        alone = replace(
-            with_leaves(captured, cut),
+        alone = with_leaves(
+            captured,
+            cut,
             prompt_valid=captured.prompt_valid[b : b + 1, 4 - length :],
             visual=captured.visual[b : b + 1, 4 - length :],
             mask=captured.mask[2 * b : 2 * b + 2],

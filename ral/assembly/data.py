@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ral.config.rules import instantiate
+from ral.config.build import instantiate
 from ral.data.bad import Checked, EntryRecord, Ledger, any_use
 from ral.data.media import MediaReader, media_reader
 from ral.files.run_folder import first_rank
@@ -34,7 +34,7 @@ def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
 def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
     """Return what makes batches of prompts."""
     algo, dataset = cfg.algo, cfg.dataset
-    preferences = bool(algo.get("preferences", False))
+    preferences = algo.preferences
     return Collate(
         processor,
         templates=(dataset.templates.think, dataset.templates.zero),

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ral.config.rules import instantiate, precision_of
+from ral.config.build import instantiate, precision_of
 from ral.evaluation.task import PolicyTask
 from ral.learner.experience import Forward, Passes
 from ral.learner.guard import Guard
@@ -42,7 +42,7 @@ def build_objective(cfg: DictConfig) -> Objective:
 
 def build_passes(algo: DictConfig) -> Passes:
     """Return how an update computes signals."""
-    given: Passes | None = instantiate(algo.get("passes"))
+    given: Passes | None = instantiate(algo.passes)
     return given or Forward(algo.temperature, instantiate(algo.attention_policy))
 
 
@@ -74,7 +74,7 @@ def build_sampler(algo: DictConfig, objective: Objective) -> Any:
 
 def build_task(cfg: DictConfig, objective: Objective, reward: Any) -> Task:
     """Return what the network is trained to be: the algorithm's task, or that of a policy."""
-    given: Task | None = instantiate(cfg.algo.get("task"))
+    given: Task | None = instantiate(cfg.algo.task)
     sampler = PolicySampler(1, temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     gather_weights = instantiate(cfg.hardware.gather_weights)
     passes: Any = objective.passes
@@ -91,11 +91,11 @@ def build_step(
         objective,
         Sampling(
             build_sampler(algo, objective),
-            instantiate(algo.get("temporal")) or NoCompanion(),
+            instantiate(algo.temporal) or NoCompanion(),
             cfg.seed,
             instantiate(hardware.gather_weights),
         ),
-        instantiate(algo.get("reward")) or reward,
+        instantiate(algo.reward) or reward,
         build_update(cfg, models, objective, folder),
         observers,
         micro_batch_prompts=max(hardware.micro_batch_prompts, 1),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from omegaconf import DictConfig
 
-from ral.config.rules import instantiate
+from ral.config.build import instantiate
 from ral.files.repository import find
 from ral.learner.models import Models
 from ral.learner.objective import Objective
@@ -62,7 +62,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
-    if cfg.algo.get("attention_policy") is not None:
+    if cfg.algo.attention_policy is not None:
         check_attention(cfg, policy, {**fixed, **averaged})
     return Models(policy, {**fixed, **averaged}, averaged)
 

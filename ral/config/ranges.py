@@ -94,7 +94,7 @@ def some_part_is_rewarded(cfg: Node) -> str | None:
 
 
 def adapters_have_a_size(cfg: Node) -> str | None:
-    """What an adapter adds, and its gradient, is multiplied by alpha."""
+    """Check that adapters add something: what they add, and its gradient, is multiplied by alpha."""
     if not select(cfg, "lora.rank"):
         return None
     if not (number(cfg, "lora.alpha") or 0) > 0:
@@ -133,7 +133,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
 
 
 def doubts(cfg: Node) -> Iterator[str]:
-    """What a run may mean, but seldom does."""
+    """Yield what a run may mean, but seldom does."""
     if select(cfg, "algo.learning_rate") == 0:
         yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"
     warmup, steps = number(cfg, "algo.warmup") or 0, number(cfg, "max_steps") or 0

@@ -1,4 +1,4 @@
-"""Whether a run that goes on is still the same experiment: its configuration against that of the run before."""
+"""Compare the configuration of a run that goes on with that of the run before: is it the same experiment?"""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ FREE = (
 )
 """Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
 not what is learned. Every other key counts."""
+OFF: Mapping[str, Any] = {
+    **dict.fromkeys(("task", "passes", "temporal", "reward", "attention_policy")),
+    "preferences": False,
+}
+"""Keys of algo that runs of earlier versions may lack, and what they ran with."""
 LENGTH = "max_steps"
 """May grow freely: a run may go on beyond its end."""
 ALL = "all"
@@ -35,7 +40,7 @@ ABSENT = object()
 
 
 def covers(key: str, named: str) -> bool:
-    """Whether `named` is the key, or a group above it."""
+    """Tell whether `named` is the key, or a group above it."""
     return key == named or key.startswith((f"{named}.", f"{named}["))
 
 
@@ -54,7 +59,7 @@ def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Whether two values mean the same; a path may be written in several ways."""
+    """Tell whether two values mean the same; a path may be written in several ways."""
     if isinstance(old, str) and isinstance(new, str):
         return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
     return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
@@ -102,14 +107,19 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
     return None
 
 
+def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which algo has every node that an algorithm may do without."""
+    return {**tree, "algo": {**OFF, **tree.get("algo", {})}}
+
+
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What a run that goes on has changed of its experiment, less what only follows another changed key.
+    """Return what a run that goes on has changed of its experiment, less what only follows another changed key.
 
     old, new: resolved configurations; raw: the new one before resolution.
     """
     found = {
         key: pair
-        for key, pair in differences(old, new).items()
+        for key, pair in differences(complete(old), complete(new)).items()
         if not any(covers(key, free) for free in FREE) and not (key == LENGTH and _grows(*pair))
     }
     return {key: pair for key, pair in found.items() if derived_from(key, raw) not in found}
@@ -155,7 +165,7 @@ def show(value: Any) -> str:
 
 
 def later_schedule(old: int, new: int, before: float, after: float) -> Iterator[str]:
-    """What to say where max_steps changed and with it the learning rate, whose shares of the peak are given."""
+    """Yield a line where max_steps changed and with it the learning rate, whose shares of the peak are given."""
     if before != after:
         yield (
             f"max_steps {old} -> {new}: from here on the learning rate follows the schedule of {new} steps "

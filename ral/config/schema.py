@@ -1,4 +1,4 @@
-"""What conf/ holds: a dataclass for each group, its fields' meanings and units beside them in the yaml.
+"""Schemas of conf/: a dataclass for each group, its fields' meanings and units beside them in the yaml.
 
 A field without default must be in the configuration. A group may hold nodes with `_target_` beyond its schema.
 """
@@ -16,7 +16,10 @@ Node = Mapping[str, Any]
 
 @dataclass
 class Algo:
-    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop."""
+    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop.
+
+    The nodes that only some algorithms have are null where there is none (conf/algo/shared/loop.yaml).
+    """
 
     objective: list[str]
     rollouts: bool
@@ -31,7 +34,12 @@ class Algo:
     final_learning_rate: float
     warmup: int
     teacher: str | None
-    preferences: bool = False
+    preferences: bool
+    task: Any
+    passes: Any
+    temporal: Any
+    reward: Any
+    attention_policy: Any
 
 
 @dataclass

@@ -39,7 +39,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def is_target(value: object) -> bool:
-    """Whether a value from yaml is a call that will be made later."""
+    """Tell whether a value from yaml is a call that will be made later."""
     return isinstance(value, Mapping) and "_target_" in value
 
 
@@ -60,7 +60,7 @@ def describe(annotation: Any) -> str:
 
 
 def fits(value: Any, annotation: Any) -> bool:
-    """Whether a literal from yaml may stand where `annotation` is asked for.
+    """Tell whether a literal from yaml may stand where `annotation` is asked for.
 
     An int may stand for a float, a bool for neither. Lists and mappings are checked item by item. A `_target_` node and
     an annotation that is none of None, bool, int, float, str, Literal, unions, lists and mappings are not judged.

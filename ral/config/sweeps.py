@@ -1,4 +1,4 @@
-"""What a sweep leaves to say: which of its runs failed, whatever launcher started them and in whatever process."""
+"""Notes of a sweep on which of its runs failed, whatever launcher started them and in whatever process."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Sweeps(Callback):
 
 
 def in_sweep() -> bool:
-    """Whether this process was given a run of a sweep by its launcher; ranks that the run starts itself were not."""
+    """Tell whether a launcher gave this process a run of a sweep; ranks that the run starts itself got none."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
@@ -99,7 +99,7 @@ def note(error: str | None) -> None:
 
 
 def worst() -> float | None:
-    """What a failed run counts for in a search: less than any other, or more, where the least is sought."""
+    """Return what a failed run counts for in a search: less than any other, or more, where the least is sought."""
     if not in_sweep():
         return None
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf

@@ -49,7 +49,7 @@ class FoundTerm:
 
     @property
     def counts(self) -> bool:
-        """Whether its coefficient leaves it in the loss."""
+        """Tell whether its coefficient leaves it in the loss."""
         return self.keyword("coef", 1.0) != 0
 
 
@@ -69,7 +69,7 @@ def found_terms(tree: Node) -> list[FoundTerm]:
 
 
 def function_at(tree: Node, *keys: str) -> Any:
-    """What a node's `_target_` names; None without such a node."""
+    """Return what a node's `_target_` names; None without such a node."""
     value: Any = tree
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -77,7 +77,7 @@ def function_at(tree: Node, *keys: str) -> Any:
 
 
 def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """What a term compares with is a model that the update has such signals of."""
+    """Check that a term compares with a model that the update has such signals of."""
     for term in terms:
         if not term.anchors:
             continue

@@ -1,4 +1,4 @@
-"""What an entry asks of its medium, beside the dataset's settings."""
+"""Settings of a single medium that an entry asks for, beside the dataset's."""
 
 from __future__ import annotations
 

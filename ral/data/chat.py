@@ -36,7 +36,7 @@ ContentPart = str | tuple[Kind, Media | None]
 
 @dataclass(frozen=True)
 class Chat:
-    """What a conversation says: earlier turns, the last user turn, the assistant turn after it.
+    """A conversation, taken apart: earlier turns, the last user turn, the assistant turn after it.
 
     media: of the marks in the user's turns and the question, in order; None for a mark without a file of its own.
     """

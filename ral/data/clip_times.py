@@ -1,4 +1,4 @@
-"""When the frames of a clip are shown, which part of it is asked for, and which frames stand for that part.
+"""Times of a clip's frames, the part of it that is asked for, and the frames that stand for that part.
 
 Times are seconds from the first frame that a player would show.
 """
@@ -20,7 +20,7 @@ BEYOND_END = 0.5  # seconds by which a part may end behind the clip: annotations
 
 
 class BadRequest(ValueError):
-    """What an entry asks for cannot be had of its medium. The message says what and why; `write`: what to do."""
+    """Raised where a medium cannot give what its entry asks for. The message says what and why; `write`: what to do."""
 
     def __init__(self, reason: str, write: str = "change the entry") -> None:
         super().__init__(reason, write)
@@ -32,7 +32,7 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Excerpt:
-    """What is read of a clip: seconds start to end, and how many frames in all. None: its own bound, the settings'."""
+    """The part of a clip that is read: seconds start to end, and frames in all. None: its own bound, the settings'."""
 
     start: float | None = None
     end: float | None = None

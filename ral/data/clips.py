@@ -36,7 +36,7 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class MediaSettings:
-    """How media are sampled and resized. fps: sampled frames a second; max_frames: of one clip.
+    """Settings by which media are sampled and resized. fps: sampled frames a second; max_frames: of one clip.
 
     *_pixels: area of a picture, or of each frame of a clip; defaults are the paper's (section 4.1), with the lower
     bound for frames at 16 tokens. factor: both sides become a multiple of it (pixels). timeout_s: seconds that one
@@ -145,7 +145,7 @@ def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -
 
 
 def _agrees(reader: Any, shown: Timeline) -> bool:
-    """Whether decord has the frames of a timeline, as many and as long."""
+    """Tell whether decord has the frames of a timeline, as many and as long."""
     total = len(reader)
     if total != len(shown.times):
         return False

@@ -49,7 +49,7 @@ class Decoder:
         return {"_process": None, "_clips": 0}
 
     def read(self, reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-        """What reader(path, settings) returns. Errors: its BadRequest; ValueError with its reason or its process's."""
+        """Return what reader(path, settings) returns. Errors: its BadRequest; ValueError with the reason of either."""
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:

@@ -20,7 +20,7 @@ STRUCTURED |= {"evidence", "reward_model", "extra_info"}
 
 
 def delimiter_of(path: Path) -> str:
-    """What stands between the cells of the first line: the one of DELIMITERS that it has most of; "" for none."""
+    """Return what separates the cells of the first line: the one of DELIMITERS that it has most of; "" for none."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = file.readline()
     best = max(DELIMITERS, key=line.count)
@@ -28,7 +28,7 @@ def delimiter_of(path: Path) -> str:
 
 
 def names_fields(path: Path, delimiter: str) -> bool:
-    """Whether the first line of a file is a header with names of fields."""
+    """Tell whether the first line of a file is a header with names of fields."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return bool(NAMES & {name.strip(' \t\r\n"') for name in file.readline().split(delimiter)})
 

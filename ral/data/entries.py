@@ -66,7 +66,7 @@ class Entries(Sequence[Example]):
             raise BadSample(entry.place, f"{type(error).__name__} while it was read ({error})", "mend it") from error
 
     def entry(self, at: int) -> Entry:
-        """What the parser is given for a position. BadSample where it cannot be read, or is no object."""
+        """Return the object at a position, for the parser. BadSample where it cannot be read, or is no object."""
         number, data = self.part[at] + 1, self.rows.row(self.part[at])
         if not isinstance(data, dict):
             place = f"{self.rows.path}: entry {number}"
@@ -74,7 +74,7 @@ class Entries(Sequence[Example]):
         return Entry(self.rows.path, number, without_nan(data), self.media_root, self.name, self.repeated)
 
     def bad(self, at: int, error: BadSample) -> Bad:
-        """What bad_samples.jsonl says of the entry at `at`."""
+        """Describe the entry at `at` for bad_samples.jsonl."""
         try:
             data = self.rows.row(self.part[at])
         except BadSample:
@@ -91,7 +91,7 @@ class Entries(Sequence[Example]):
 
 
 def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
-    """What bad_samples.jsonl says of an entry of any source."""
+    """Describe an entry of any source for bad_samples.jsonl."""
     if isinstance(examples, Entries):
         return examples.bad(at, error)
     example = examples[at]

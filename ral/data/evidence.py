@@ -1,4 +1,4 @@
-"""Which prompt positions hold the evidence: visual tokens inside the boxes and time spans a question is about."""
+"""Masks of the evidence: visual tokens of a prompt inside the boxes and time spans that a question is about."""
 
 from __future__ import annotations
 

@@ -113,13 +113,13 @@ def required(entry: Entry, value: str | None, names: Sequence[str], example: str
 
 
 def inside(tag: str, text: str) -> str | None:
-    """What the first <tag>...</tag> of `text` holds, stripped; None where there is none."""
+    """Return the content of the first <tag>...</tag> of `text`, stripped; None where there is none."""
     found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     return found.group(1).strip() if found else None
 
 
 def untagged(tag: str, text: str) -> str:
-    """What <tag>...</tag> holds, or the whole text where it has no such block."""
+    """Return the content of <tag>...</tag>, or the whole text where it has no such block."""
     held = inside(tag, text)
     return text.strip() if held is None else held
 

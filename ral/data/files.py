@@ -122,7 +122,7 @@ def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
 
 
 def _kind(text: Path, path: Path) -> Kind:
-    """What a file is; a copy of `path` that turns out to hold nothing to read is taken away."""
+    """Return the kind of a file; remove a copy of `path` that turns out to hold nothing to read."""
     try:
         return kind_of_file(text, path)
     except UserError:
@@ -132,7 +132,7 @@ def _kind(text: Path, path: Path) -> Kind:
 
 
 def _begins_as_json(text: Path) -> bool:
-    """Whether the first character is one that JSON of entries begins with."""
+    """Tell whether the first character is one that JSON of entries begins with."""
     with text.open("rb") as file:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
@@ -172,7 +172,7 @@ def _check_objects(rows: JsonFile) -> None:
 
 
 def _delimiter(path: Path, text: Path) -> str:
-    """What stands between the cells of a table of text; "" for what is none."""
+    """Return what separates the cells of a table of text; "" for what is none."""
     found = delimited.delimiter_of(text)
     suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""

@@ -262,7 +262,7 @@ def _undress(answer: str) -> str:
 
 
 def is_letter(letters: Mapping[str, str], answer: str) -> bool:
-    """Whether an answer is the letter of an option, and the text of none."""
+    """Tell whether an answer is the letter of an option, and the text of none."""
     bare = _BARE.fullmatch(_undress(answer))
     texts = {_norm(text) for text in letters.values()}
     return bare is not None and bare[1].upper() in letters and _norm(answer) not in texts

@@ -80,7 +80,7 @@ def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media
 
 
 def _decoded(text: str) -> bytes | None:
-    """What base64 text stands for, also without padding and in the alphabet for URLs; None where it is none."""
+    """Decode base64 text, also without padding and in the alphabet for URLs; None where it is none."""
     compact = re.sub(r"\s+", "", text).rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
         return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
@@ -129,7 +129,7 @@ def _of_folder(entry: Entry, field: str, folder: Path) -> Media:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """What a path may mean, likeliest first."""
+    """Yield what a path may mean, likeliest first."""
     yield text
     plain = text.strip()
     if uri := _FILE.match(plain):
@@ -159,7 +159,7 @@ def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
 
 
 def _looks_encoded(text: str) -> bool:
-    """Whether a long text is likelier base64 than a path: its letters alone, of both cases, and digits."""
+    """Tell whether a long text is likelier base64 than a path: its letters alone, of both cases, and digits."""
     mixed = all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
     return mixed and _BASE64.fullmatch(re.sub(r"\s+", "", text)) is not None
 

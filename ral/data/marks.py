@@ -19,7 +19,7 @@ def marks_in(texts: Iterable[str]) -> list[str]:
 
 
 def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
-    """How the numbers of marks and of media differ, in words; None where they fit or there is no mark."""
+    """Say how the numbers of marks and of media differ; None where they fit or there is no mark."""
     counts = {mark: (marks.count(mark), sum(m.kind == kind for m in media)) for mark, kind in KINDS.items()}
     wrong = [mark for mark, (places, there) in counts.items() if marks and places != there]
     if not wrong:

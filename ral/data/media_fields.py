@@ -46,7 +46,7 @@ def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
 
 
 def _is_picture(item: object) -> bool:
-    """Whether one of the items under `video` is a frame, by its suffix."""
+    """Tell whether one of the items under `video` is a frame, by its suffix."""
     if isinstance(item, dict):
         item = item.get("path") or item.get("image") or item.get("url")
     return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)

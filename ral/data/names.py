@@ -1,4 +1,4 @@
-"""What tells the entries of a file apart: their ids, and which of these occur more than once."""
+"""Names that tell the entries of a file apart: their ids, and which of these occur more than once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which entries a step gets, and which stand in for those that cannot be used: functions of seed, step and data alone.
+"""The entries of a step, and those that stand in where one cannot be used: functions of seed, step and data alone.
 
 A place is a position in the endless sequence of prompts: step s has the places s * size .. (s + 1) * size - 1, whatever
 the number of ranks.
@@ -88,7 +88,7 @@ def any_length(sample: Sample) -> None:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a place gave: a sample, None where no candidate could be used, and the bad candidates before it.
+    """The result of drawing for a place: a sample, None where no candidate could be used, and the bad ones before it.
 
     error: what else was wrong, and ends the run.
     """

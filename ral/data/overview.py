@@ -50,7 +50,7 @@ def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], li
 
 
 def overview(name: str, examples: Sequence[Example]) -> list[str]:
-    """What a split was made of, in lines; none for a source that is not read from a file."""
+    """Say in lines what a split was made of; none for a source that is not read from a file."""
     if not isinstance(examples, Entries):
         return []
     read, unread = fields_read(examples)

@@ -13,7 +13,7 @@ MARKS = {kind: mark for mark, kind in KINDS.items()}
 
 
 def fields_of(example: Example) -> dict[str, Any]:
-    """What an entry says: question or conversation, options, type, answer and media, these by absolute paths."""
+    """Return what an entry says: question or conversation, options, type, answer and media by absolute paths."""
     return {
         "id": example.uid,
         **_asked(example),
@@ -57,6 +57,6 @@ def _file(medium: Media) -> str | list[str]:
 
 
 def _reading(medium: Media) -> dict[str, Any]:
-    """How the medium is to be read, in the keys of an entry."""
+    """Return how the medium is to be read, in the keys of an entry."""
     keys = {key: getattr(medium, name) for key, name in (CLIP_KEYS | AREA_KEYS).items()}
     return {key: value for key, value in keys.items() if value is not None}

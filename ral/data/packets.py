@@ -1,4 +1,4 @@
-"""What the packets of a clip say about its frames before one is decoded, and the decoded frames, by PyAV."""
+"""Facts on a clip's frames that its packets give before one is decoded, and the decoded frames, by PyAV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one fram
 
 @dataclass(frozen=True)
 class Stream:
-    """What a clip's video stream holds.
+    """Facts on a clip's video stream.
 
     ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
     do not tell. held: duration of the last one. rate: frames a second, as the header says. plain: every packet is
@@ -111,7 +111,7 @@ def _until_the_end(declared: float | None, alone: bool, packets: list[Any], ever
 
 
 def _closed(packets: list[Any]) -> bool:
-    """Whether no frame before a key frame in the file is shown after it, nor one behind it before it."""
+    """Tell whether no frame before a key frame in the file is shown after it, nor one behind it before it."""
     latest = key = -float("inf")
     if not packets[0].is_keyframe:
         return False

@@ -115,7 +115,7 @@ def _question(entry: Entry, chat: Chat) -> str:
 
 
 def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
-    """Where the gold answer is, and it as it stands: a field, verl's ground truth, or the assistant's last turn."""
+    """Return the place of the gold answer, and it as it stands: a field, verl's ground truth, or the last turn."""
     name = entry.named(ANSWER)
     if name is not None and entry.data[name] != "":
         return name, _plain_answer(entry, name, entry.data[name])
@@ -153,7 +153,7 @@ def _bare(entry: Entry, field: str, said: str) -> str:
 
 
 def _blocks(text: str) -> list[str]:
-    """What all <answer> blocks of a text hold."""
+    """Return the contents of all <answer> blocks of a text."""
     found = inside("answer", text)
     if found is None:
         return []

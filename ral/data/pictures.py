@@ -139,7 +139,7 @@ def read_pictures(
 
 
 def _chosen(shown: Timeline, part: Span, count: int | None, most: int, rate: float) -> tuple[list[int], float]:
-    """Which pictures of a part are taken, an even number of them, and the seconds that they stand for."""
+    """Return the pictures of a part that are taken, an even number, and the seconds that they stand for."""
     doubled = part.total + part.total % 2
     if count is not None and count > doubled:
         raise BadRequest(f"asks for {count} frames, but {part.total} pictures are there", f"ask for {doubled} at most")

@@ -1,4 +1,4 @@
-"""What is said to the model about an example, and what SFT wants it to say.
+"""Texts for the model: the prompt of an example, and the response that SFT wants.
 
 Prompts are Jinja templates. Shipped ones: `think` and `zero` for real models; `short` and `short_zero`, few words, for
 small ones; `mini` and `mini_zero`, the question with options as "A red", for the shipped ones. "zero" means without

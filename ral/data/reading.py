@@ -67,7 +67,7 @@ def _check(entry: Entry, found: Mapping[str, float]) -> None:
 
 
 def merged(whole: Mapping[str, Any], own: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """What counts for one medium: what its own object says, then what the entry says of media of its kind."""
+    """Return the settings of one medium: those of its own object, then those of the entry for its kind."""
     dense = {"fps", "frame_count"}  # two ways to say the same
     clip = set(CLIP_KEYS.values())
     kept = {

@@ -31,7 +31,7 @@ class Unclear(Exception):
 
 
 def is_turns(value: object) -> bool:
-    """Whether a value is a conversation: a list of objects with a speaker and what is said."""
+    """Tell whether a value is a conversation: a list of objects with a speaker and what is said."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -40,7 +40,7 @@ def is_turns(value: object) -> bool:
 
 
 def is_entry(value: object) -> bool:
-    """Whether an object is one entry: it has a text of a known name, or a conversation, and no list of entries."""
+    """Tell whether an object is one entry: it has a text of a known name, or a conversation, and no list of entries."""
     if not isinstance(value, dict):
         return False
     said = any(isinstance(value.get(name), str | int | float) for name in TEXTS)
@@ -69,7 +69,7 @@ def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
 
 
 def described(value: object) -> str:
-    """What a JSON value is, in words."""
+    """Say in words what a JSON value is."""
     if isinstance(value, dict):
         keys = ", ".join(list(map(str, value))[:LISTED])
         return f"one object with the keys {keys}" if value else "one empty object"

@@ -61,7 +61,7 @@ UNMARKED: dict[
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file is: packed by a compressor, a table of a kind, or text of an encoding; the others are ""."""
+    """Kind of a file: packed by a compressor, a table of a kind, or text of an encoding; the others are ""."""
 
     packed: str = ""
     table: str = ""
@@ -69,7 +69,7 @@ class Kind:
 
 
 def kind_of_file(path: Path, named: Path | None = None) -> Kind:
-    """What a file is. UserError for an empty one and for what holds no entries; named: its name in messages."""
+    """Return the kind of a file. UserError for an empty one and one without entries; named: its name in messages."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     for marks, wrap in ((PACKED, "packed"), (TABLES, "table")):

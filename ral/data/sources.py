@@ -37,12 +37,12 @@ def read_file(
 
 
 def _root(path: Path, media_root: Path | None) -> Path:
-    """Where paths of media start: the file's folder by default."""
+    """Return the folder that paths of media start from: the file's by default."""
     return path.parent if media_root is None else located(media_root)
 
 
 def validation_count(total: int, validation_size: int) -> int:
-    """How many last entries of a file of `total` are for validation: at most a fifth, at least one."""
+    """Return how many last entries of a file of `total` are for validation: at most a fifth, at least one."""
     return max(1, min(validation_size, total // LARGEST_HELD_OUT_SHARE))
 
 
@@ -96,7 +96,7 @@ def _located(path: str | Path | None) -> Path | None:
 
 
 def _distinct(path: Path, other: Path) -> str | None:
-    """What uids of a second file begin with where its own name would make them those of the first; else None."""
+    """Return a prefix for uids of a second file where its own name would make them those of the first; else None."""
     alike = path.stem == other.stem and path.absolute() != other.absolute()
     return f"{other.stem}-validation" if alike else None
 

@@ -129,12 +129,12 @@ def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def is_saved(path: Path) -> bool:
-    """Whether a folder was written by `save_to_disk`."""
+    """Tell whether a folder was written by `save_to_disk`."""
     return any((path / name).exists() for name in ("dataset_dict.json", "state.json"))
 
 
 def is_table(path: Path) -> bool:
-    """Whether something on disk is for this module."""
+    """Tell whether something on disk is for this module."""
     return is_saved(path) or any(path.rglob("*.parquet")) if path.is_dir() else bool(kind_of_file(path).table)
 
 
@@ -168,7 +168,7 @@ def _arrow(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """What `read` gives; UserError for whatever it raises."""
+    """Return what `read` gives; UserError for whatever it raises."""
     try:
         return read()
     except Exception as error:  # pyarrow and datasets raise many kinds

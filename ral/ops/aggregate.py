@@ -1,4 +1,4 @@
-"""How per-token values become one number: weights [N C] that sum to 1 over the whole batch, on all ranks together.
+"""Aggregation of per-token values to one number: weights [N C] that sum to 1 over the batch, on all ranks together.
 
 A loss is sum(values * weights). The counts are global (all micro-batches, all ranks), so cutting the batch into
 micro-batches or spreading it over ranks changes memory and speed, never the sum.

@@ -25,7 +25,7 @@ SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 
 @dataclass(frozen=True)
 class AttentionSpec:
-    """Which attention is the policy. Defaults are the paper's.
+    """Choice of the attention that is the policy. Defaults are the paper's.
 
     layers: decoder layers, negative counts from the last; divergences are averaged over them.
     heads:  "mean", or the indices of the heads that are averaged.
@@ -68,12 +68,12 @@ class CapturedAttention:
     a prompt's keys are held once, not once a response. prompt_valid, visual [B P]; mask [N C], N = B * G.
     """
 
-    query: tuple[Tensor, ...]
-    prompt_keys: tuple[Tensor, ...]
-    response_keys: tuple[Tensor, ...]
-    prompt_valid: Tensor
-    visual: Tensor
-    mask: Tensor
+    query: tuple[Float[Tensor, "B H R G C D"], ...]
+    prompt_keys: tuple[Float[Tensor, "B H P D"], ...]
+    response_keys: tuple[Float[Tensor, "B H G C D"], ...]
+    prompt_valid: Bool[Tensor, "B P"]
+    visual: Bool[Tensor, "B P"]
+    mask: Bool[Tensor, "N C"]
     scaling: float
     spec: AttentionSpec
 
@@ -81,12 +81,12 @@ class CapturedAttention:
         """The same attention with another key set (AttentionSpec.keys)."""
         return replace(self, spec=replace(self.spec, keys=keys))
 
-    def _own(self) -> Tensor:
+    def _own(self) -> Bool[Tensor, "B G C"]:
         """The mask of response tokens by prompt, [B G C]."""
         return self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))
 
     def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
-        """How Eq. 2 is computed for response positions low..high."""
+        """Describe Eq. 2 for response positions low..high."""
         spec, valid = self.spec, self.prompt_valid
         kept = spec.kept(valid, self.visual)
         itself, earlier = spec.query == "self", spec.keys == "all"
@@ -96,7 +96,7 @@ class CapturedAttention:
         return SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
 
     def _read(self, pieces: Pieces, readers: Sequence[Reader]) -> Tensor:
-        """What a reader for each layer reads, [L N c ...]."""
+        """Return what a reader for each layer reads, [L N c ...]."""
         tensors = zip(self.query, self.prompt_keys, self.response_keys, strict=True)
         values = [Read.apply(*three, pieces, reader) for three, reader in zip(tensors, readers, strict=True)]
         return torch.stack(values).flatten(1, 2)
@@ -113,7 +113,9 @@ class CapturedAttention:
         """The attention policy of all response positions; zero rows where mask is False."""
         return self._read(self._pieces(chunk), [Rows()] * len(self.query))
 
-    def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Float[Tensor, "N C"]:
+    def compare(
+        self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None
+    ) -> Float[Tensor, "N C"]:
         """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each piece.
 
         What the anchor holds at keys outside Eq. 2 (padding, the token itself and later ones) is not looked at.

@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Divergence = Callable[[Tensor, Tensor], Tensor]
+Divergence = Callable[[Float[Tensor, "*rows K"], Float[Tensor, "*rows K"]], Float[Tensor, "*rows"]]
+"""(p, q) -> D(p, q) of every row."""
 DivergenceName = Literal["jsd", "forward_kl", "reverse_kl", "squared_hellinger", "total_variation"]
 """The keys of DIVERGENCES."""
 
 
-def _log(p: Tensor) -> Tensor:
+def _log(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """log p with the smallest normal number in place of 0: finite value, and 0 * log 0 = 0 with a zero gradient."""
     return p.clamp_min(torch.finfo(p.dtype).tiny).log()
 

@@ -1,4 +1,4 @@
-"""Which visual tokens lie inside the evidence: the measure of *where* a model looks, which the paper lacks."""
+"""Masks of visual tokens inside the evidence: the measure of *where* a model looks, which the paper lacks."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-Head = Callable[[Tensor], Tensor]
+Head = Callable[[Float[Tensor, "M D"]], Float[Tensor, "M V"]]
 """Hidden states [M D] -> logits [M V]."""
 
 CHUNK_TOKENS = 1024
@@ -30,7 +30,9 @@ def policy_logits(
     return logits.masked_fill(banned, -torch.inf)
 
 
-def _chunk(hidden: Tensor, ids: Tensor, head: Head, temperature: float, banned: Tensor) -> tuple[Tensor, Tensor]:
+def _chunk(
+    hidden: Float[Tensor, "M D"], ids: Int[Tensor, " M"], head: Head, temperature: float, banned: Bool[Tensor, " V"]
+) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), dim=-1)
     entropy = -(log_p.exp() * log_p.masked_fill(banned, 0.0)).sum(-1).detach()
     return log_p.gather(-1, ids[:, None]).squeeze(-1), entropy

@@ -31,14 +31,17 @@ MAX_LOG_RATIO = 20.0
 K3_LOG_RATIO = 2.610868638149876
 """Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
 
+LOG_OF_NOTHING = -400.0
+"""Log-prob of a banned token, in nats, where -inf would make 0 * inf: exp(-400) is 0 in fp32."""
 
-def exp_then_straight(x: Tensor, bound: float) -> Tensor:
+
+def exp_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
     """exp(x) up to `bound`, its tangent beyond: no jump in value or slope, no end of the slope, no overflow."""
     beyond = torch.where(x > bound, x - bound, torch.zeros_like(x))
     return x.clamp_max(bound).exp() * (1 + beyond)
 
 
-def half_square_then_straight(x: Tensor, bound: float) -> Tensor:
+def half_square_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
     """x^2 / 2 up to |x| = bound, its tangents beyond."""
     return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
 
@@ -83,7 +86,9 @@ def token(
     return Loss(_weighted(-surrogate, weights, mask, coef), metrics)
 
 
-def kl_estimate(log_probs: Tensor, reference_log_probs: Tensor, estimator: str) -> Tensor:
+def kl_estimate(
+    log_probs: Float[Tensor, "*shape"], reference_log_probs: Float[Tensor, "*shape"], estimator: str
+) -> Float[Tensor, "*shape"]:
     """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats.
 
     Straight beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends.
@@ -231,7 +236,7 @@ def _vocabulary_divergence(
     """Divergence of two next-token distributions over the whole vocabulary, [M], nats."""
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), -1)
     log_q = torch.log_softmax(policy_logits(teacher_hidden, teacher_head, temperature=temperature, banned=banned), -1)
-    log_p, log_q = log_p.masked_fill(banned, -(MAX_LOG_RATIO**2)), log_q.masked_fill(banned, -(MAX_LOG_RATIO**2))
+    log_p, log_q = log_p.masked_fill(banned, LOG_OF_NOTHING), log_q.masked_fill(banned, LOG_OF_NOTHING)
     p, q = log_p.exp(), log_q.exp()
     if direction == "reverse_kl":
         return (p * (log_p - log_q)).sum(-1)

@@ -41,13 +41,13 @@ class Piece:
 
     @property
     def tokens(self) -> tuple[int, slice, slice]:
-        """Where they stand in [B G C]."""
+        """Return the index of the tokens in [B G C]."""
         return self.b, slice(self.first, self.last), slice(self.start, self.stop)
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What the rows are of, but for the queries and keys.
+    """Masks and limits of the computation of rows; queries and keys come beside them.
 
     valid [B P], kept [B P]: prompt positions that the softmax runs over, and those that remain in the row. mask [B G C]
     of response tokens. itself: whether the softmax runs over the token's own position; earlier: whether earlier own
@@ -55,9 +55,9 @@ class Pieces:
     allows. low, high: the response positions asked for.
     """
 
-    valid: Tensor
-    kept: Tensor
-    mask: Tensor
+    valid: Bool[Tensor, "B P"]
+    kept: Bool[Tensor, "B P"]
+    mask: Bool[Tensor, "B G C"]
     scaling: float
     itself: bool
     earlier: bool
@@ -89,7 +89,13 @@ class Pieces:
         prompt = self.kept[piece.b, piece.pad :].expand(len(own), -1)
         return torch.cat([prompt, own], dim=-1) & self.mask[piece.tokens][..., None]
 
-    def parts(self, piece: Piece, query: Tensor, before: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    def parts(
+        self,
+        piece: Piece,
+        query: Float[Tensor, "B H R G C D"],
+        before: Float[Tensor, "B H P D"],
+        own: Float[Tensor, "B H G C D"],
+    ) -> tuple[Float[Tensor, "H g Rc D"], Float[Tensor, "H g k D"]]:
         """Scaled queries [H g R*c D] and keys [H g k D] of a piece; zero where the mask is False."""
         b, groups, tokens = piece.tokens
         wide = torch.promote_types(query.dtype, torch.float32)
@@ -99,7 +105,9 @@ class Pieces:
         prompt = before[b, :, None, piece.pad :].to(wide).expand(-1, mine.shape[1], -1, -1)
         return (q * self.scaling).transpose(1, 2).flatten(2, 3), torch.cat([prompt, mine], dim=2)
 
-    def weights(self, piece: Piece, query: Tensor, keys: Tensor) -> Float[Tensor, "H g R c k"]:
+    def weights(
+        self, piece: Piece, query: Float[Tensor, "H g Rc D"], keys: Float[Tensor, "H g k D"]
+    ) -> Float[Tensor, "H g R c k"]:
         """Attention weights of every head, over the prompt and the own tokens up to each."""
         count = piece.stop - piece.start
         scores = (query @ keys.mT).unflatten(2, (-1, count))
@@ -114,17 +122,17 @@ class Pieces:
 
 @runtime_checkable
 class Reader(Protocol):
-    """What is read off the rows of a piece, differentiably, and where it goes."""
+    """A function of the rows of a piece, differentiable, and the place of its values."""
 
-    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
         """The values of the batch before any piece is read, [B G c ...]."""
         ...
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Where a piece's values stand in them."""
+        """Return the index of a piece's values."""
         ...
 
-    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
         """The values of a piece; weights [g c k], averaged over heads."""
         ...
 
@@ -133,7 +141,7 @@ class Reader(Protocol):
 class Rows:
     """The rows themselves, [B G c P+C] for the c positions asked for."""
 
-    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
         """Zeros."""
         batch, group, length = pieces.mask.shape
         count = (length if pieces.high is None else min(pieces.high, length)) - pieces.low
@@ -145,7 +153,7 @@ class Rows:
         tokens = slice(piece.start - pieces.low, piece.stop - pieces.low)
         return b, groups, tokens, slice(piece.pad, pieces.valid.shape[1] + piece.stop)
 
-    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
         """Eq. 2."""
         return pieces.rows(piece, weights)
 
@@ -154,10 +162,10 @@ class Rows:
 class Divergences:
     """measure(row, anchor's row) [B G C]; anchor [B G C P+C], of which keys outside Eq. 2 are not looked at."""
 
-    anchor: Tensor
+    anchor: Float[Tensor, "B G C K"]
     measure: Divergence
 
-    def empty(self, pieces: Pieces, kind: torch.dtype) -> Tensor:
+    def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
         """Zeros."""
         return torch.zeros(pieces.mask.shape, dtype=kind, device=pieces.mask.device)
 
@@ -165,7 +173,7 @@ class Divergences:
         """A value a token."""
         return piece.tokens
 
-    def __call__(self, pieces: Pieces, piece: Piece, weights: Tensor) -> Tensor:
+    def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
         """The divergence of every token."""
         anchor = self.anchor[piece.tokens][..., piece.pad : pieces.valid.shape[1] + piece.stop]
         return self.measure(pieces.rows(piece, weights), anchor.masked_fill(~pieces.keep(piece), 0.0))
@@ -175,7 +183,14 @@ class Read(torch.autograd.Function):
     """apply(query, prompt_keys, response_keys, pieces, reader) -> what the reader reads, [B G c ...]."""
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, before: Tensor, own: Tensor, pieces: Pieces, reader: Reader) -> Tensor:
+    def forward(
+        ctx: Any,
+        query: Float[Tensor, "B H R G C D"],
+        before: Float[Tensor, "B H P D"],
+        own: Float[Tensor, "B H G C D"],
+        pieces: Pieces,
+        reader: Reader,
+    ) -> Float[Tensor, "B G *rest"]:
         out = reader.empty(pieces, torch.promote_types(query.dtype, torch.float32))
         with torch.autocast(query.device.type, enabled=False):  # it would make the products half precision again
             for piece in pieces(query.shape[1] * query.shape[2]):
@@ -186,7 +201,7 @@ class Read(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Float[Tensor, "B G *rest"]) -> tuple[Tensor | None, ...]:
         pieces, reader, tensors = ctx.pieces, ctx.reader, ctx.saved_tensors
         heads, wide = tensors[0].shape[1] * tensors[0].shape[2], grads[0].dtype
         found = [torch.zeros(x.shape, dtype=wide, device=x.device) for x in tensors]
@@ -210,7 +225,14 @@ def scores_gradient(weights: Float[Tensor, "H g R c k"], cost: Float[Tensor, "g 
     return moved.sub_(weights.mul_(moved.sum(-1, keepdim=True)))
 
 
-def add(found: Sequence[Tensor], piece: Piece, query: Tensor, keys: Tensor, grad: Tensor, scaling: float) -> None:
+def add(
+    found: Sequence[Float[Tensor, "B H ..."]],
+    piece: Piece,
+    query: Float[Tensor, "H g Rc D"],
+    keys: Float[Tensor, "H g k D"],
+    grad: Float[Tensor, "H g R c k"],
+    scaling: float,
+) -> None:
     """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores."""
     b, groups, tokens = piece.tokens
     flat = grad.flatten(2, 3)

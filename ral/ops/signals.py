@@ -1,4 +1,4 @@
-"""What a term of an objective may ask for: the table of signals, and which of them a term names in its signature.
+"""The table of signals that a term of an objective may ask for, and which of them its signature names.
 
 Knows nothing of torch, so that a configuration is checked against the table before anything heavy is imported.
 """

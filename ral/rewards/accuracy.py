@@ -20,7 +20,7 @@ Scorer = Callable[[str], float]
 
 
 def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat"] = "fixed") -> float:
-    """How right the answer of `response` (`answers.answer_span`) is, in [0, 1].
+    """Score the answer of `response` (`answers.answer_span`) in [0, 1].
 
     rules="fixed", by `example.problem_type`:
     - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);
@@ -142,7 +142,7 @@ def _unknown_type(example: Example) -> UserError:
 
 
 def _name(example: Example) -> str:
-    """How messages name an entry: where it came from, or its uid."""
+    """Return an entry's name in messages: its source, or its uid."""
     return example.source or f"entry {example.uid}"
 
 

@@ -17,13 +17,13 @@ Span = tuple[int, int]
 
 
 def extract_answer(text: str) -> str | None:
-    """What stands in the answer block of a response, stripped; None where it has none. See `answer_span`."""
+    """Return the text of a response's answer block, stripped; None where it has none. See `answer_span`."""
     span = answer_span(text)
     return None if span is None else text[slice(*span)].strip()
 
 
 def first_answer(text: str) -> str | None:
-    """What stands between the first `<answer>` and the next `</answer>` anywhere, as Video-R1 reads it; else None."""
+    """Return the text between the first `<answer>` and the next `</answer>`, as Video-R1 reads it; else None."""
     start = text.find(OPEN)
     end = text.find(CLOSE, start + len(OPEN)) if start >= 0 else -1
     return None if end < 0 else text[start + len(OPEN) : end].strip()

@@ -75,7 +75,7 @@ def _content(body: bytes) -> str:
 
 
 def _refusal(error: urllib.error.HTTPError, key: str | None) -> ChatError:
-    """What an HTTP status other than 200 means, with the start of the server's own words."""
+    """Explain an HTTP status other than 200, with the start of the server's own words."""
     try:
         words = error.read(4 * LONGEST_SHOWN).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

@@ -1,4 +1,4 @@
-"""Which option of a multiple-choice question an answer names."""
+"""Options of a multiple-choice question: the one that an answer names."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _read(answer: str, texts: dict[str, str]) -> str | None:
 
 
 def _begins_with_letter(text: str) -> bool:
-    """Whether a text begins with a letter in brackets or with a mark, so that another one at its end contradicts it."""
+    """Tell whether a text begins with a letter in brackets or with a mark, which another one at its end contradicts."""
     found = _LETTER.match(text)
     return found is not None and bool(found[3] or _STRONG.match(text, found.end()))
 
@@ -123,7 +123,7 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
 
 
 def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
-    """Whether a text is an option's own, perhaps with a reason behind it; a letter alone is a letter."""
+    """Tell whether a text is an option's own, perhaps with a reason behind it; a letter alone is a letter."""
     line = " ".join(unmarked(text).casefold().split())
     if not own or line.strip(_ENDS).upper() in texts:
         return False
@@ -135,7 +135,7 @@ def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
 
 
 def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
-    """Whether what follows a letter takes it back: another option, more letters, "is wrong", "cannot be determined"."""
+    """Tell whether the text behind a letter takes it back: another option, more letters, "is wrong", "cannot tell"."""
     head, bare = text[:LONGEST].strip(), _norm(text)
     own = texts.get(letter)
     if not bare.strip(_ENDS + OPENING + CLOSING) or bare == own or bare.strip("() ") == own:
@@ -155,7 +155,7 @@ def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
 
 
 def _marked_with(letter: str, words: str, text: str) -> bool:
-    """Whether a text holds another option with its letter, as an echo of all options does."""
+    """Tell whether a text holds another option with its letter, as an echo of all options does."""
     return re.search(rf"(?<!\w){letter}[.):]\s*{re.escape(words)}(?!\w)", text, re.IGNORECASE) is not None
 
 

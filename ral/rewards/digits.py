@@ -31,7 +31,7 @@ def read_digits(digits: str) -> tuple[Fraction, bool] | None:
 
 
 def last_place(digits: str) -> Fraction:
-    """What one more in the last digit is worth: 1/100 for "16.67" and "16,70", 1 for "1,600"; 0 for no number."""
+    """Return the value of one more in the last digit: 1/100 for "16.67" and "16,70", 1 for "1,600"; 0 for no number."""
     plain = _plain(digits)
     return Fraction(1, 10 ** len(plain.partition(".")[2])) if plain else Fraction(0)
 

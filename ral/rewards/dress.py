@@ -1,4 +1,4 @@
-r"""What answers are dressed in: invisible characters, LaTeX, HTML, Markdown, quotes. `undress` takes it off."""
+r"""Removal of formatting around answers: invisible characters, LaTeX, HTML, Markdown, quotes (`undress`)."""
 
 from __future__ import annotations
 

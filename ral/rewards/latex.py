@@ -81,7 +81,7 @@ def latex_value(text: str) -> Fraction | None:
 
 
 def _formula(text: str) -> str:
-    """What is left of a formula without dollar signs, box, degree sign and the name before its equals sign."""
+    """Return a formula without dollar signs, box, degree sign and the name before its equals sign."""
     if boxed := _BOXED.search(text):
         text = boxed.group(1)
     text = unicodedata.normalize("NFKC", text).replace("π", r"\pi ").replace("−", "-")

@@ -125,7 +125,7 @@ def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
 
 
 def _bound(head: str, rest: str) -> str:
-    """What the words before and behind a number make of it: ">" for "more than 5" and "5+", "<", "±" or nothing."""
+    """Return the bound that the words around a number make of it: ">" for "more than 5" and "5+", "<", "±" or ""."""
     before = next((name for name, pattern in _BOUNDS if pattern.search(head)), "")
     return before or (">" if _OR_MORE.match(rest) else "<" if _OR_LESS.match(rest) else "")
 
@@ -144,7 +144,7 @@ def _token_value(token: re.Match[str]) -> tuple[Fraction, bool] | None:
 
 
 def _step(token: re.Match[str]) -> Fraction:
-    """What one more in the last digit of a token is worth; 0 for a fraction. The token's digits form a number."""
+    """Return the value of one more in the last digit of a token; 0 for a fraction. Its digits form a number."""
     if token["whole"] or token["bottom"]:
         return Fraction(0)
     return last_place(token["top"]) * Fraction(10) ** int(token["exponent"] or 0)
@@ -179,7 +179,7 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
 
 
 def rounding(gold: Number, answer: Number) -> Fraction:
-    """How far, in gold's units, a right answer may lie off because it was converted and then rounded.
+    """Return how far, in gold's units, a right answer may lie off because it was converted and then rounded.
 
     Half a unit of the answer's last digit where it has FEWEST_DIGITS digits or more and the two units differ by
     more than a power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
@@ -193,5 +193,5 @@ def rounding(gold: Number, answer: Number) -> Fraction:
 
 
 def _power_of_ten(value: Fraction) -> bool:
-    """Whether a positive value is 10, 1, 1/10 and the like."""
+    """Tell whether a positive value is 10, 1, 1/10 and the like."""
     return f"{value.numerator * value.denominator}".rstrip("0") == "1" and 1 in (value.numerator, value.denominator)

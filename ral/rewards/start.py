@@ -33,7 +33,7 @@ def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Seque
 
 
 def start_warnings(rollout: Rollout, scores: Scores) -> list[str]:
-    """What will keep the run from learning, each with its likely cause; [] where the rewards look usable, or are none.
+    """List what will keep the run from learning, each with its likely cause; [] where rewards are usable, or none.
 
     Looks at the answers and scores alone, not at the prompts.
     """

@@ -1,4 +1,4 @@
-"""How alike two texts are: word error rate, ROUGE, and equality after normalisation.
+"""Similarity of two texts: word error rate, ROUGE, and equality after normalisation.
 
 jiwer and rouge-score are imported at their first use: together they take half a second.
 """

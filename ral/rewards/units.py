@@ -188,7 +188,7 @@ def find_unit(text: str) -> Unit | None:
 
 
 def _spelled(text: str) -> str:
-    """What follows a number, its degrees, powers and "per" written one way."""
+    """Return what follows a number, its degrees, powers and "per" written one way."""
     name = text.strip(" \t\n.,;:!()").replace("µ", "μ").replace("\N{OHM SIGN}", "Ω")
     name = re.sub(r"(?i)(?:degrees?|deg)\s+(?=[cf]\b|celsius|fahrenheit|centigrade)", "°", name)
     name = re.sub(r"(?<=°)\s+(?=[CFcf]\b)|\s+(?=\^)", "", name)

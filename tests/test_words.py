@@ -1,0 +1,103 @@
+"""The words of the code: docstrings say what a function does, shapes stand in the signatures of the equations."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+RAL = ROOT / "ral"
+ROOMS = [*sorted(path.name for path in RAL.iterdir() if path.is_dir() and path.name != "__pycache__"), ""]
+QUESTION = re.compile(r"(What|Whether|Who|Whose|Where|When|Which|How)\b")
+"""The first word of a docstring that has to be read three times: it names an answer, not the function."""
+LEFT = {
+    **{"data": 8, "evaluation": 15, "files": 13, "learner": 4, "lit": 21, "models": 30, "report": 7, "rollout": 4},
+    **{"study": 16, "worlds": 6, "": 12},
+}
+"""Docstrings that still begin so, by room ("": files of no room): no more of them."""
+UNITS = {0.0, 0.5, 1.0, 2.0, 3.0, 4.0}
+"""Sizes of numbers that explain themselves in an equation: signs, halves, squares, axes."""
+SHAPES = {"Float", "Bool", "Int", "Num", "Shaped"}
+
+Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def definitions(path: Path) -> Iterator[tuple[str, Definition]]:
+    """Yield (file:name, node) of a module, its classes and its functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, Definition):
+            yield f"{path.relative_to(ROOT)}:{getattr(node, 'name', 'module')}", node
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_docstrings_do_not_begin_with_a_question_word(room: str) -> None:
+    files = (RAL / room).rglob("*.py") if room else RAL.glob("*.py")
+    nodes = [(name, ast.get_docstring(node)) for path in files for name, node in definitions(path)]
+    documented = [(name, text) for name, text in nodes if text]
+    assert documented
+    found = [name for name, text in documented if QUESTION.match(text)]
+    assert len(found) <= LEFT.get(room, 0), found
+
+
+def signatures(path: Path) -> Iterator[tuple[str, ast.expr | None]]:
+    """Yield (file:function:argument, annotation) of public functions, methods and fields of public classes."""
+    for name, node in definitions(path):
+        short = name.rpartition(":")[2]
+        if short.startswith("_") and not short.startswith("__"):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            given = node.args
+            arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, [given.vararg, given.kwarg])]
+            yield from ((f"{name}:{a.arg}", a.annotation) for a in arguments)
+            yield f"{name}:return", node.returns
+        if isinstance(node, ast.ClassDef):
+            fields = (f for f in node.body if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name))
+            yield from ((f"{name}:{ast.unparse(f.target)}", f.annotation) for f in fields)
+
+
+def bare(annotation: ast.expr | None) -> bool:
+    """Tell whether an annotation has a Tensor that is not within a shape: Float[Tensor, "N C"]."""
+    if annotation is None:
+        return False
+    shaped = {
+        id(inner)
+        for node in ast.walk(annotation)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in SHAPES
+        for inner in ast.walk(node)
+    }
+    return any(isinstance(n, ast.Name) and n.id == "Tensor" and id(n) not in shaped for n in ast.walk(annotation))
+
+
+def test_every_public_tensor_of_the_equations_has_a_shape() -> None:
+    found = [pair for path in sorted((RAL / "ops").glob("*.py")) for pair in signatures(path)]
+    assert sum("Tensor" in ast.unparse(a) for _, a in found if a is not None) > 60
+    assert [name for name, annotation in found if bare(annotation) and not name.endswith("backward:return")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("Tensor", True), ("tuple[Tensor, ...]", True), ('Float[Tensor, "N C"]', False), ("Tensor | None", True)),
+        *(('tuple[Float[Tensor, "N"], Tensor]', True), ('Sequence[Bool[Tensor, "B P"]]', False), ("float", False)),
+    ],
+)
+def test_a_tensor_without_shape_is_found(text: str, expected: bool) -> None:
+    assert bare(ast.parse(text, mode="eval").body) == expected
+
+
+def literals(path: Path) -> Iterator[str]:
+    """Yield file:function:number of the numbers in the bodies of functions that do not explain themselves."""
+    for name, node in definitions(path):
+        body = node.body if isinstance(node, ast.FunctionDef) else []
+        constants = (n for statement in body for n in ast.walk(statement) if isinstance(n, ast.Constant))
+        numbers = [n.value for n in constants if isinstance(n.value, int | float) and not isinstance(n.value, bool)]
+        yield from (f"{name}:{number}" for number in numbers if float(number) not in UNITS)
+
+
+def test_numbers_of_the_equations_have_names() -> None:
+    """Check that a number which is no sign, half or square stands in a constant with a docstring, or in an argument."""
+    assert [found for path in sorted((RAL / "ops").glob("*.py")) for found in literals(path)] == []
