@@ -20,6 +20,7 @@ from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
 from ral.models.fresh import write_model
+from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.plain import load as load_model
@@ -107,7 +108,7 @@ def losses_and_gradients(model: MLLM, teacher: MLLM, kinds, group: int, algo: st
     advantages = torch.randn(len(ids), generator=generator)
     weights = sequence_mean(mask, counts(mask))
     batch = Experience(model.prepare(prompts), rollout, advantages, weights)
-    others = {"teacher": (teacher, teacher.prepare(prompts)), "reference": (teacher, teacher.prepare(prompts))}
+    others = dict.fromkeys(("teacher", "reference"), View(teacher, teacher.prepare(prompts)))
     others = {name: value for name, value in others.items() if any(n.startswith(name) for n in needs)}
     total, shown = 0.0, []
     for part in freeze(passes, others, batch, needs, prompts=2):
@@ -322,8 +323,8 @@ def test_a_step_encodes_and_prefills_each_prompt_once(run, small, monkeypatch) -
     evaluation = ["_see", "prefill", "score"]
     step = seen[: len(seen) - len(evaluation)]
     assert step.count("_see") == 2  # the policy's (which is the reference's too) and the teacher's
-    assert step.count.prefill() == 1
-    assert step.count.score() == 2 + 4  # reference and teacher once; the old policy's signals are the first update's
+    assert step.count("prefill") == 1
+    assert step.count("score") == 2 + 4  # reference and teacher once; the old policy's signals are the first update's
 
 
 @pytest.mark.parametrize("half", ["autocast", "weights"])
@@ -371,7 +372,7 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
     prepared, seen = student.prepare(prompts), teacher.prepare(prompts)
     rollout = sampling.make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
     batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
-    others = {"teacher": (teacher, seen), "reference": (student.frozen_copy(), prepared)}
+    others = {"teacher": View(teacher, seen), "reference": View(student.frozen_copy(), prepared)}
     (part,) = freeze(passes, others, batch, needs, prompts=2)
     live = passes.live(student, part, needs)
     part = remember(part, live, needs)

@@ -16,6 +16,7 @@ from ral.errors import UserError
 from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
 from ral.files.repository import SHIPPED, find
 from ral.learner.experience import Forward
+from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.ops.attention import AttentionSpec
@@ -119,7 +120,7 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
     with torch.no_grad():
         prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
         rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
-        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(policy, prepared, rollout, attention=True)
+        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
     inside = answer_tokens(policy.processor, ids, rollout.texts[0])

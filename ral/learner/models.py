@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from ral.models.frozen import FrozenModel
-from ral.models.mllm import MLLM, Prepared
+from ral.models.frozen import FrozenModel, View, read
+from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
-from ral.types import PromptBatch
-
-View = tuple[FrozenModel, Prepared]
-"""A network, and the prompts as it sees them."""
+from ral.types import PromptBatch, Rollout
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ class Models:
         """Return the networks whose weights change in a run, by name."""
         return {"policy": self.policy, **self.averaged}
 
-    def views(self, names: Mapping[str, object], prompts: PromptBatch, prepared: Prepared) -> dict[str, View]:
-        """Return the views of some frozen models, in one order on every rank.
-
-        prepared: the prompts as the policy sees them.
-        """
+    def views(self, names: Mapping[str, object], prompts: PromptBatch, rollout: Rollout, own: View) -> dict[str, View]:
+        """Return how some frozen models read the batch, in one order on every rank. own: how the policy does."""
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
-        return {n: (m, prepared if n in self.same_vision else m.prepare(prompts)) for n, m in asked.items()}
+        return {
+            name: replace(own, model=model) if name in self.same_vision else read(model, prompts, rollout)
+            for name, model in asked.items()
+        }
 
 
 @torch.no_grad()

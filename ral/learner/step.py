@@ -18,6 +18,7 @@ from ral.learner.objective import Objective
 from ral.learner.ranks import sum_over_ranks, together
 from ral.learner.state import Progress
 from ral.learner.update import Backend, Update
+from ral.models.frozen import View
 from ral.models.mllm import MLLM, Prepared
 from ral.ops.aggregate import Counts, counts
 from ral.rollout.seeds import hash_seed
@@ -131,9 +132,10 @@ class Step:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
         advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
-        views = self.models.views(objective.frozen, prompts, prepared)
+        own = View(self.models.policy, prepared, self.models.policy.show(prepared, rollout))
+        views = self.models.views(objective.frozen, prompts, rollout, own)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
-        batch = Experience(prepared, rollout, advantages.to(weights.device), weights)
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=own.shown)
         return freeze(objective.passes, views, batch, objective.needs, self.micro_batch_prompts)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import PromptBatch
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 class FrozenModel(Protocol):
@@ -31,7 +32,18 @@ class FrozenModel(Protocol):
         """As MLLM.prepare."""
         ...
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        ...
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score."""
         ...
 
@@ -42,3 +54,18 @@ class FrozenModel(Protocol):
     def sees_like(self, other: MLLM) -> bool:
         """As MLLM.sees_like."""
         ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A network, and how it reads the prompts of a batch and what their continuations show; None where nothing."""
+
+    model: FrozenModel
+    prepared: Prepared
+    shown: Shown | None = None
+
+
+def read(model: FrozenModel, prompts: PromptBatch, rollout: Rollout) -> View:
+    """Return how a network reads prompts and their rollout."""
+    prepared = model.prepare(prompts)
+    return View(model, prepared, model.show(prepared, rollout))
