@@ -19,7 +19,7 @@ from conftest import CONF, MIXED, SMALL, TEXTS, make_pixels, make_prompts
 from PIL import Image
 
 from ral.errors import UserError
-from ral.files.pretrained import MODEL_TYPES, check_folder
+from ral.files.pretrained import MODEL_TYPES, check_folder, check_named
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
@@ -28,6 +28,7 @@ from ral.models.registry import FAMILIES, register, register_named
 ROOT = CONF.parent
 PAGE = ROOT / "docs" / "architecture.md"
 MEDIAN_LINES, MOST_LINES_OF_90_PERCENT, MOST_LINES, MOST_LINES_OF_A_FILE = 15, 50, 80, 400
+MOST_LINES_OF_A_SCRIPT = 80
 
 
 def function_lengths(path: Path) -> dict[str, int]:
@@ -131,7 +132,9 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"model_type 'qwen3_vl_moe'; this project trains .*qwen3_vl$"):
         check_folder(str(folder))
-    check_folder(str(folder), any_type=True)
+    check_named({"model": {"pretrained": str(folder), "family": "mine.QWEN3_VL_MOE"}})
+    with pytest.raises(UserError, match=r"model.pretrained=.*this project trains"):
+        check_named({"model": {"pretrained": str(folder)}})
     with pytest.raises(UserError, match=r"model.family=mine.NONE: cannot be imported .*write module.NAME"):
         register_named("mine.NONE")
     with pytest.raises(UserError, match=r"model.family=mine.brevity: is a function; name a ral.models.family.Family"):
@@ -140,6 +143,19 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
         register(replace(FAMILIES["qwen3_vl"], axes=1))
     register_named("mine.QWEN3_VL_MOE")
     check_folder(str(folder))
+
+
+def test_scripts_are_command_lines_alone() -> None:
+    """At most 80 lines each, over the package: none is imported by another, nor by the package."""
+    paths = sorted((ROOT / "scripts").glob("*.py"))
+    names = {path.stem for path in paths}
+    trees = [ast.parse(path.read_text()) for path in (*paths, *(ROOT / "ral").rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    assert len(names) > 15 and {"ral.study.compare", "json"} <= imported
+    assert {name for name in imported if name.split(".")[0] in {*names, "scripts", "bench"}} == set()
+    assert [path.name for path in paths if len(path.read_text().splitlines()) > MOST_LINES_OF_A_SCRIPT] == []
 
 
 def test_no_script_hides_a_package() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ral.data.recorded import about
+from ral.files import jsonl
 from ral.learner.experience import Experience
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
@@ -57,7 +57,7 @@ class RewardModelTask:
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
         """Write hf/: the head beside the backbone, and the held-out scores' mean and deviation."""
-        records = [json.loads(line) for line in (run / "eval" / "after.jsonl").read_text().splitlines()]
+        records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
 
 

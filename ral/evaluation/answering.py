@@ -12,7 +12,7 @@ import torch
 from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.data.prompts import check_places
-from ral.evaluation.benchmarks.items import Item, Judge
+from ral.evaluation.benchmarks.items import Item, ItemJudge
 from ral.evaluation.benchmarks.records import Answered
 from ral.evaluation.shared_questions import Shared, respond, share
 from ral.models.mllm import MLLM
@@ -49,7 +49,7 @@ class Answering:
     sampler: PolicySampler
     reader: MediaReader
     word: Callable[[Example], str]
-    judge: Judge
+    judge: ItemJudge
     seed: int = 0
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:

@@ -1,4 +1,4 @@
-"""Where a model's answer to one question about a file looks: settings as text -> example, pixels, answer, map."""
+"""The attention of a model's answer to one question about a file: settings as text -> example, pixels, answer, map."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class MappedAnswer:
-    """What a model answered, and the attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
+    """A model's answer and its attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
 
     block: whether the map is of the answer block, not of the whole response.
     """
@@ -62,7 +62,7 @@ class MappedAnswer:
 
     @property
     def lines(self) -> list[str]:
-        """What the terminal shows of it."""
+        """Return what the terminal shows of it."""
         of = "answer block" if self.block else "whole response (it has no answer block)"
         found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
         return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]
