@@ -234,5 +234,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def rules(cfg: Node) -> Iterator[str]:
-    """Every contradiction that the rules find in a resolved configuration."""
+    """Yield every contradiction that the rules find in a resolved configuration."""
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)
