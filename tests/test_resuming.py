@@ -131,7 +131,7 @@ def test_a_resumed_run_says_remembers_and_keeps_what_it_should(
     assert (folder / "config.yaml").read_text() == written
     checkpoint = folder / "checkpoints" / "step_000002"
     state = read(checkpoint)
-    assert state["remembered"]["Skip"] == {"skipped": 0} and state["remembered"]["Watch"]["told"] == []
+    assert state["skipped"] == 0 and state["signs"]["told"] == []
     state["remembered"] = {"Skip": {"skipped": 4}, "Watch": {**state["remembered"]["Watch"], "told": ["no_signal"]}}
     save({k: v for k, v in state.items()}, tmp_path / "aside")
     (tmp_path / "aside" / "state.pt").replace(checkpoint / "state.pt")
