@@ -14,11 +14,11 @@ from torch import Tensor
 from ral.data.recorded import about
 from ral.learner.experience import Experience
 from ral.models.frozen import FrozenModel
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.reward import add_head, response_scores, save_reward_model
 from ral.rewards.answers import extract_answer
 from ral.rollout.native import PairSampler
-from ral.types import Example, PromptBatch, Rollout
+from ral.types import Example, Prepared, PromptBatch, Rollout
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class ScorePass:
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """Return the signals of the model being trained, with their graph."""
         rollout = experience.rollout
-        scores = response_scores(model, experience.prepared, rollout.response_ids, rollout.response_mask)
-        signals = {"scores": scores, "mask": rollout.response_mask, "weights": experience.weights}
+        scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid)
+        signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
         return {**signals, "hidden": None, "attention": None}
 
     def frozen(
@@ -53,7 +53,7 @@ class RewardModelTask:
         """Return a record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
         prepared = policy.prepare(prompts)
         rollout = PairSampler()(policy, prepared)
-        scores = response_scores(policy, prepared, rollout.response_ids, rollout.response_mask)
+        scores = response_scores(policy, prepared, rollout.token_ids, rollout.valid)
         pairs = scores.view(-1, 2).tolist()
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 

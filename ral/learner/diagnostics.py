@@ -118,7 +118,7 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
 
 def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
     """Return how far the first update's log-probs [N C] are from the sampler's, which noise is meant to part."""
-    sampled, mask = part.rollout.log_probs, part.rollout.response_mask
+    sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:
         return {}
     return {"log_prob_gap": (masked_sum((log_probs.detach() - sampled).abs(), mask), mask.sum())}
@@ -129,8 +129,7 @@ def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics
     """Return (total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual
     keys, and the part of that share which falls inside the evidence (over the responses to prompts that have evidence).
     """
-    prompts, mask = part.prepared.prompts, part.rollout.response_mask
-    assert prompts.evidence is not None
+    prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
     columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
     columns |= {"jsd": []} if "old_rows" in part.signals else {}

@@ -56,7 +56,7 @@ def no_reward(rollout: Rollout) -> Scores:
 def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
     """What a rollout says of the policy: reward and its parts, lengths in tokens, share cut by the length limit."""
     count = len(rollout.texts)
-    lengths: Metrics = {"response_length": (rollout.response_mask.sum(), count)}
+    lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}
     if not scores.parts:
         return lengths
     groups = scores.reward.view(-1, rollout.group_size)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 
 from ral.models.frozen import FrozenModel
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
-from ral.types import PromptBatch
+from ral.types import Prepared, PromptBatch
 
 View = tuple[FrozenModel, Prepared]
 """A network, and the prompts as it sees them."""

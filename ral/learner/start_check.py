@@ -12,7 +12,7 @@ from rich.text import Text
 from ral.learner.ranks import gather
 from ral.models.processor import Processor
 from ral.rewards.start import describe_start, start_warnings
-from ral.types import PromptBatch, Rollout, Scores
+from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 
 class StartCheck:
@@ -31,7 +31,7 @@ class StartCheck:
         if self.shown:
             return
         self.shown = True
-        everyone = gather((rollout.texts, rollout.finished.cpu(), scores))
+        everyone = gather((rollout.texts, rollout.finish_reasons, scores))
         if self.first_rank:
             seen = replace(rollout, prompts=as_seen(rollout.prompts, self.processor))
             self.show(seen, scores, start_warnings(*joined(rollout, everyone)))
@@ -49,9 +49,13 @@ def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
     return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
 
 
-def joined(rollout: Rollout, everyone: list[tuple[tuple[str, ...], torch.Tensor, Scores]]) -> tuple[Rollout, Scores]:
+def joined(
+    rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
+) -> tuple[Rollout, Scores]:
     """One rollout with the answers of all ranks, and their scores; prompts and tokens stay this rank's."""
-    texts, finished, scores = zip(*everyone, strict=True)
+    texts, reasons, scores = zip(*everyone, strict=True)
     parts = {name: torch.cat([each.parts[name] for each in scores]) for name in scores[0].parts}
     whole = Scores(torch.cat([each.reward for each in scores]), parts)
-    return replace(rollout, texts=tuple(chain.from_iterable(texts)), finished=torch.cat(finished)), whole
+    return replace(
+        rollout, texts=tuple(chain.from_iterable(texts)), finish_reasons=tuple(chain.from_iterable(reasons))
+    ), whole

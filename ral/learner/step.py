@@ -18,10 +18,10 @@ from ral.learner.objective import Objective
 from ral.learner.ranks import sum_over_ranks, together
 from ral.learner.state import Progress
 from ral.learner.update import Backend, Update
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.ops.aggregate import Counts, counts
 from ral.rollout.seeds import hash_seed
-from ral.types import Metrics, PromptBatch, Rollout, Scores
+from ral.types import Metrics, Prepared, PromptBatch, Rollout, Scores
 
 Observer = Callable[[Rollout, Scores], None]
 """Is shown each step's rollout and scores, before the updates."""
@@ -129,7 +129,7 @@ class Step:
         self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, scores: Scores
     ) -> list[Experience]:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
-        objective, mask = self.objective, rollout.response_mask
+        objective, mask = self.objective, rollout.trainable
         advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
         views = self.models.views(objective.frozen, prompts, prepared)
         weights = objective.aggregate(mask, counts_over_ranks(mask))

@@ -136,7 +136,7 @@ class Update:
         """Return what to log of a micro-batch beside its losses."""
         gap = log_prob_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
-        return [entropy_metrics(signals, part.rollout.response_mask), gap, *attention]
+        return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]
 
     def apply(
         self,

@@ -7,10 +7,10 @@ from typing import Protocol
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import PromptBatch
+from ral.types import Prepared, PromptBatch
 
 
 class FrozenModel(Protocol):
@@ -31,7 +31,7 @@ class FrozenModel(Protocol):
         """As MLLM.prepare."""
         ...
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score."""
         ...
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.masters import arithmetic
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import PromptBatch
+from ral.types import Prepared, PromptBatch
 
 
 @contextmanager
@@ -61,10 +61,10 @@ class Offloaded:
         with self.on_device():
             return self.model.prepare(prompts)
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score."""
         with self.on_device():
-            return self.model.score(prepared, response_ids, mask, spec)
+            return self.model.score(prepared, token_ids, valid, spec)
 
     def on_device(self) -> AbstractContextManager[None]:
         """Bring the model to the policy's device while open."""

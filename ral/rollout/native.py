@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from ral.models.cpu_linear import packed_weights
-from ral.models.mllm import MLLM, Openings, Prepared
+from ral.models.mllm import MLLM, Openings
 from ral.models.processor import Processor
 from ral.ops.logprobs import policy_logits
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed as hash_seed
 from ral.rollout.seeds import prompt_seeds
 from ral.rollout.seeds import uniforms as uniforms
-from ral.types import Rollout
+from ral.types import Prepared, Rollout, finish_reasons
 
 COMPACT_BELOW = 0.5
 """Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
@@ -116,7 +116,7 @@ class PolicySampler:
     @torch.no_grad()
     def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """Rollout of N = B * group_size responses. Banned tokens (placeholders, control) are never drawn."""
-        buckets = length_buckets(prepared.prompts.valid.sum(1).tolist())
+        buckets = length_buckets(prepared.valid.sum(1).tolist())
         if len(buckets) == 1:
             return self.decode(policy, prepared, seed)
         parts = [self.decode(policy, prepared.take(bucket), seed) for bucket in buckets]
@@ -138,8 +138,7 @@ class PolicySampler:
         if self.noise is None:
             return None
         layers = self.noise.attention.resolve_layers(policy.depth)
-        prompts = prepared.prompts
-        return Exploration(self.noise, layers, seeds, prompts.valid, prompts.visual, self.group_size)
+        return Exploration(self.noise, layers, seeds, prepared.valid, prepared.visual, self.group_size)
 
     def numbers(self, uids: Sequence[str], group_size: int, seed: int) -> Tensor | None:
         """What decides the tokens of each response, [B*G C]; None where the likeliest are taken."""
@@ -157,13 +156,13 @@ class PolicySampler:
         """Decode N responses, equally many to each prompt: group_size of them, or as many as `openings` holds."""
         processor, device, limit = policy.processor, policy.device, self.max_new_tokens
         openings, numbers = openings and openings.to(device), None if numbers is None else numbers.to(device)
-        count = len(openings.asked) if openings else len(prepared.prompts) * self.group_size
+        count = len(openings.asked) if openings else len(prepared) * self.group_size
         banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
         ids = torch.full((count, limit), processor.pad_id, device=device)
         mask, log_probs = torch.zeros_like(ids, dtype=torch.bool), torch.zeros(ids.shape, device=device)
         running = openings.asked.clone() if openings else torch.ones(count, dtype=torch.bool, device=device)
         asked = running.clone()
-        slots = Slots(torch.arange(count, device=device).view(len(prepared.prompts), -1))
+        slots = Slots(torch.arange(count, device=device).view(len(prepared), -1))
         hidden, state = policy.prefill(prepared, slots.grid.shape[1], openings)
         state.explored = explored
         parts = (policy.network.model.language_model, policy.network.lm_head)
@@ -191,21 +190,21 @@ def joined(
     processor: Processor, prepared: Prepared, parts: Sequence[Rollout], buckets: Sequence[Sequence[int]]
 ) -> Rollout:
     """The rollouts of buckets of prompts as one, in the order of `prepared`."""
-    group, length = parts[0].group_size, max(part.response_ids.shape[1] for part in parts)
+    group, length = parts[0].group_size, max(part.token_ids.shape[1] for part in parts)
 
     def stack(values: Sequence[Tensor], filler: float) -> Tensor:
         more = [(*(0, 0) * (v.dim() - 2), 0, length - v.shape[1]) for v in values]
         rows = torch.cat([torch.nn.functional.pad(v, m, value=filler) for v, m in zip(values, more, strict=True)])
         return rows.unflatten(0, (-1, group))[order].flatten(0, 1)
 
-    order = torch.tensor([n for bucket in buckets for n in bucket]).argsort().to(parts[0].response_ids.device)
-    ids, mask = stack([p.response_ids for p in parts], processor.pad_id), stack([p.response_mask for p in parts], False)
-    finished = torch.cat([p.finished for p in parts]).view(-1, group)[order].flatten()
+    order = torch.tensor([n for bucket in buckets for n in bucket]).argsort().to(parts[0].token_ids.device)
+    ids, mask = stack([p.token_ids for p in parts], processor.pad_id), stack([p.valid for p in parts], False)
+    finished = torch.cat([p.finished for p in parts]).view(-1, group)[order.cpu()].flatten()
     log_probs = stack([p.log_probs for p in parts if p.log_probs is not None], 0.0)
     joint = make_rollout(processor, prepared, ids, mask, finished, group)
     if parts[0].attention_rows is None:
         return replace(joint, log_probs=log_probs)
-    prompt = prepared.prompts.token_ids.shape[1]
+    prompt = prepared.token_ids.shape[1]
     layers = zip(*(widened(part, prompt, length) for part in parts), strict=True)
     return replace(joint, log_probs=log_probs, attention_rows=torch.stack([stack(rows, 0.0) for rows in layers]))
 
@@ -214,7 +213,7 @@ def widened(part: Rollout, prompt: int, length: int) -> Tensor:
     """The recorded rows of a bucket, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
     rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
     assert rows is not None
-    return torch.nn.functional.pad(rows, (prompt - own, length - part.response_ids.shape[1]))
+    return torch.nn.functional.pad(rows, (prompt - own, length - part.token_ids.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ class TargetSampler:
 
     def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
         """The target of each prompt, tokenized, with its end token."""
-        assert prepared.prompts.targets is not None, "a dataset split without targets reached supervised fine-tuning"
+        assert prepared.prompts.targets, "a dataset split without targets reached supervised fine-tuning"
         return given(policy, prepared, prepared.prompts.targets)
 
 
@@ -250,7 +249,7 @@ def given(policy: MLLM, prepared: Prepared, texts: Sequence[str]) -> Rollout:
     ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows], device=policy.device)
     lengths = torch.tensor([len(row) for row in rows], device=policy.device)
     mask = torch.arange(length, device=policy.device)[None] < lengths[:, None]
-    group, finished = len(rows) // len(prepared.prompts), torch.ones_like(lengths, dtype=torch.bool)
+    group, finished = len(rows) // len(prepared), torch.ones_like(lengths, dtype=torch.bool)
     return make_rollout(policy.processor, prepared, ids, mask, finished, group)
 
 
@@ -259,4 +258,4 @@ def make_rollout(
 ) -> Rollout:
     """A Rollout with the decoded texts. The ids are kept as they are: nothing is ever decoded and encoded again."""
     texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
-    return Rollout(prepared.prompts, ids, mask, texts, finished, group_size)
+    return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.masters import settle
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import PromptBatch, UserError
+from ral.types import Prepared, PromptBatch, UserError
 
 NAME = "default"
 """peft's name of the one adapter."""
@@ -105,10 +105,10 @@ class WithoutAdapters:
         with adapters_off(self.policy.network):
             return self.policy.prepare(prompts)
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score."""
         with adapters_off(self.policy.network):
-            return self.policy.score(prepared, response_ids, mask, spec)
+            return self.policy.score(prepared, token_ids, valid, spec)
 
     def head(self, hidden: Tensor) -> Tensor:
         """As MLLM.head, which has no adapter."""
