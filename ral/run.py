@@ -39,10 +39,12 @@ from ral.models.plain import load
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, frozen_needs, needed
 from ral.rewards.accuracy import check_gold
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Engine, Sampling
 from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
-from ral.types import Example, UserError
+from ral.types import Example, Rollout, UserError
 
+Source = Callable[..., Rollout]
+"""source(prompts, seed=seed): the responses of a step."""
 RULES = "ral.rewards.accuracy.accuracy"
 """The reward part that needs gold answers it can read, unless rules=compat."""
 LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
@@ -100,6 +102,7 @@ def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptD
     except Exception as error:
         raise named_cause(original(error)) from None
     finally:
+        module.engine.close()
         stop.restore()
 
 
@@ -167,7 +170,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
         resting = {name: Resting(others[name], policy) for name in ("reference", "teacher") if name in others}
         others |= {name: model for name, model in resting.items() if not isinstance(others[name], WithoutAdapters)}
-    if "attention_policy" in cfg.algo:
+    if cfg.algo.get("attention_policy") is not None:
         check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
         if cfg.eval.layers == "all":
             check_all_layers(policy)
@@ -243,40 +246,49 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
     return reward
 
 
-def build_sampler(algo: DictConfig, objective: Mapping[str, Term]) -> Any:
-    """The sampler by its yaml. UserError where a term asks for attention under noise, and the sampler makes none."""
-    sampler = instantiate(algo.sampler)
+def build_source(algo: DictConfig, objective: Mapping[str, Term], engine: Engine, policy: MLLM) -> Source:
+    """Return what responses to a step's prompts come from: the engine, or what algo.given names."""
+    given = instantiate(algo.get("given"))
+    if given is not None:
+        return given(policy.processor)
+    sampling = instantiate(algo.sampling)
+    check_noise(algo, objective, sampling)
+    return partial(engine.generate, count=algo.group_size, sampling=sampling)
+
+
+def check_noise(algo: DictConfig, objective: Mapping[str, Term], sampling: Sampling) -> None:
+    """Raise UserError where a term asks for attention under noise, and the sampling makes none, or another one."""
     asking = [name for name, term in objective.items() if "sampler_rows" in needed([term])]
-    if asking and getattr(sampler, "noise", None) is None:
+    if not asking:
+        return
+    if sampling.noise is None:
         raise UserError(
-            f"algo.{asking[0]} compares with attention under the sampler's noise, and algo.sampler.noise is not set:"
-            " write algo.sampler.noise as in conf/algo/ral_explore.yaml"
+            f"algo.{asking[0]} compares with attention under the sampling's noise, and algo.sampling.noise is not set:"
+            " write algo.sampling.noise as in conf/algo/ral_explore.yaml"
         )
-    if asking and sampler.noise.attention != instantiate(algo.attention_policy):
+    if sampling.noise.attention != instantiate(algo.attention_policy):
         raise UserError(
-            f"algo.sampler.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
-            " rows of different attention: write algo.sampler.noise.attention=${algo.attention_policy}"
+            f"algo.sampling.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
+            " rows of different attention: write algo.sampling.noise.attention=${algo.attention_policy}"
         )
-    return sampler
 
 
 def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models, folder: Path) -> PolicyModule:
     """The LightningModule from its parts."""
     algo, hardware = cfg.algo, cfg.hardware
-    reward = build_reward(cfg, models.policy)
-    make = instantiate(algo.module) if "module" in algo else PolicyModule
+    reward, engine = build_reward(cfg, models.policy), instantiate(cfg.rollout.engine)(models.policy)
+    make = instantiate(algo.get("module")) or PolicyModule
     return make(
         models,
         objective,
-        sampler=build_sampler(algo, objective),
-        evaluation_sampler=PolicySampler(1, temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True),
-        reward=instantiate(algo.reward) if "reward" in algo else reward,
+        engine=engine,
+        source=build_source(algo, objective, engine, models.policy),
+        evaluation_sampling=Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True),
+        reward=instantiate(algo.get("reward")) or reward,
         evaluation_reward=reward,
         advantage=instantiate(algo.advantage),
         aggregate=instantiate(algo.aggregate),
-        passes=instantiate(algo.passes)
-        if "passes" in algo
-        else Forward(algo.temperature, instantiate(algo.attention_policy)),
+        passes=instantiate(algo.get("passes")) or Forward(algo.temperature, instantiate(algo.attention_policy)),
         optimizer=instantiate(cfg.optim.optimizer),
         learning_rate=partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps),
         settings=Settings(
@@ -290,8 +302,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
         diagnostics=instantiate(cfg.diagnostics, max_log_prob_gap=max_log_prob_gap(cfg)),
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
-        gather_weights=instantiate(hardware.gather_weights),
-        temporal=instantiate(algo.temporal) if "temporal" in algo else None,
+        temporal=instantiate(algo.get("temporal")),
     )
 
 

@@ -164,6 +164,7 @@ class Rollout:
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
     attention_rows [L N C K] fp32: the attention policy under the sampler's noise, zero rows for tokens that it never
     fed; None where there was no noise.
+    policy_version: of the weights that sampled them; None for given responses.
     """
 
     prompts: PromptBatch
@@ -174,6 +175,7 @@ class Rollout:
     group_size: int
     log_probs: Tensor | None = None
     attention_rows: Tensor | None = None
+    policy_version: int | None = None
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:
         """The responses to the chosen prompts without shared padding; `prompts` is that part of the PromptBatch."""
@@ -186,7 +188,7 @@ class Rollout:
         keys = slice(trimmed, self.prompts.token_ids.shape[1] + length)
         looks = None if self.attention_rows is None else self.attention_rows[:, rows, :length, keys]
         texts = tuple(self.texts[n] for n in rows)
-        return Rollout(prompts, ids, mask, texts, self.finished[rows], group, log_probs, looks)
+        return Rollout(prompts, ids, mask, texts, self.finished[rows], group, log_probs, looks, self.policy_version)
 
 
 @dataclass(frozen=True)

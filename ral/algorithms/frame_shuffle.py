@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ral.models.family import PatchSettings
 from ral.models.mllm import select
-from ral.rollout.native import hash_seed
+from ral.rollout.seeds import hash_seed
 from ral.types import Example, PromptBatch
 
 

@@ -44,9 +44,11 @@ def no_reward(rollout: Rollout) -> Scores:
 
 
 def rollout_pairs(rollout: Rollout, scores: Scores) -> dict[str, tuple[object, object]]:
-    """What a rollout says of the policy: reward and its parts, lengths in tokens, share cut by the length limit."""
+    """What a rollout says of the policy: reward and parts, lengths in tokens, share cut, version that sampled."""
     count = len(rollout.texts)
     lengths: dict[str, tuple[object, object]] = {"response_length": (rollout.response_mask.sum(), count)}
+    if rollout.policy_version is not None:
+        lengths["policy_version"] = (rollout.policy_version, 1)
     if not scores.parts:
         return lengths
     groups = scores.reward.view(-1, rollout.group_size)

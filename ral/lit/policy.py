@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -29,7 +28,8 @@ from ral.models.saving import save_network
 from ral.models.sharding import reshard, sum_gradients
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
-from ral.rollout.native import hash_seed
+from ral.rollout.engine import Engine, Sampling, check_version
+from ral.rollout.seeds import hash_seed
 from ral.types import Loss, PromptBatch, Rollout, Scores
 
 P = ParamSpec("P")
@@ -83,7 +83,8 @@ class Settings:
 class PolicyModule(L.LightningModule):
     """Trains models.policy on `objective`, a sum of named terms (ral.ops.objectives).
 
-    sampler(policy, prepared, seed) -> Rollout; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
+    source(prepared, seed=seed) -> Rollout: the engine's responses, or given ones; engine: answers held-out prompts,
+    by evaluation_sampling; reward(rollout) -> Scores; advantage(rewards [B G]) -> [B G];
     aggregate(mask, counts) -> weights; optimizer(parameters) -> Optimizer; learning_rate(step) -> factor in [0, 1].
     guard(gradient norm, place, micro-batches, losses) -> whether the update may be made (ral.lit.guards.Skip).
     temporal: T-GRPO's responses to shuffled clips, which change rewards and are never trained on.
@@ -94,8 +95,9 @@ class PolicyModule(L.LightningModule):
         models: Models,
         objective: Mapping[str, Term],
         *,
-        sampler: Callable[..., Rollout],
-        evaluation_sampler: Callable[..., Rollout],
+        engine: Engine,
+        source: Callable[..., Rollout],
+        evaluation_sampling: Sampling,
         reward: Callable[[Rollout], Scores],
         evaluation_reward: Callable[[Rollout], Scores],
         advantage: Callable[[Tensor], Tensor],
@@ -107,7 +109,6 @@ class PolicyModule(L.LightningModule):
         diagnostics: Diagnostics,
         guard: Callable[..., bool],
         shard: Callable[..., None] | None = None,
-        gather_weights: Callable[..., Any] | None = None,
         temporal: Temporal | None = None,
     ) -> None:
         super().__init__()
@@ -118,12 +119,12 @@ class PolicyModule(L.LightningModule):
         )
         self.same_sight = {k for k, m in vars(models).items() if m is not None and m.sees_like(models.policy)}
         self.objective, self.needs = dict(objective), needed(objective.values())
-        self.sampler, self.evaluation_sampler = sampler, evaluation_sampler
+        self.engine, self.source, self.evaluation_sampling = engine, source, evaluation_sampling
         self.reward, self.evaluation_reward = reward, evaluation_reward
         self.advantage, self.aggregate = advantage, aggregate
         self.passes, self.make_optimizer, self.learning_rate = passes, optimizer, learning_rate
         self.settings, self.diagnostics, self.guard = settings, diagnostics, guard
-        self.shard, self.gather_weights, self.temporal = shard, gather_weights, temporal
+        self.shard, self.temporal = shard, temporal
         self.rollout_step, self.stepping, self.moved = 0, False, Moved(settings.seed)
         self.meter = Meter()
         self.latest: dict[str, float] = {}
@@ -156,9 +157,10 @@ class PolicyModule(L.LightningModule):
         A prompt's depend on seed, step and the prompt alone, not on batch or rank.
         """
         seed = hash_seed(self.settings.seed, self.rollout_step)
-        with self.gather_weights(self.policy) if self.gather_weights else nullcontext():
-            rollout = self.sampler(self.policy, prepared, seed)
-            return rollout, self.temporal.roll_out(self.policy, prompts, seed) if self.temporal else None
+        with self.engine.session():
+            rollout = self.source(prepared, seed=seed)
+            check_version(rollout, self.rollout_step, self.engine.max_lag)
+            return rollout, self.temporal.roll_out(self.policy, self.engine, prompts, seed) if self.temporal else None
 
     @timed("reward_s")
     def score(self, rollout: Rollout, shuffled: Rollout | None = None) -> Scores:
@@ -250,6 +252,7 @@ class PolicyModule(L.LightningModule):
         if "ema" in self.others:
             self.move_ema(self.others["ema"])  # type: ignore[arg-type]
         self.rollout_step, self.stepping = self.rollout_step + 1, False
+        self.engine.update_weights(self.policy, self.rollout_step)
         self.times["step_s"] = time.perf_counter() - started
         self.latest = means | {f"time/{k}": v for k, v in self.times.items()}
         self.times = {}
@@ -263,10 +266,10 @@ class PolicyModule(L.LightningModule):
         return evaluate_prompts(
             self.policy,
             prompts,
-            self.evaluation_sampler,
+            self.engine,
+            self.evaluation_sampling,
             self.evaluation_reward,
             self.passes,
-            self.gather_weights,
             self.settings.all_layers,
         )
 
@@ -275,6 +278,10 @@ class PolicyModule(L.LightningModule):
         save_network(self.policy.network, state, self.policy.processor, run / "hf")
 
     # ---- Lightning's hooks and helpers
+
+    def on_fit_start(self) -> None:
+        """Lightning calls this after the callbacks: a checkpoint's weights are in place."""
+        self.engine.update_weights(self.policy, self.rollout_step)
 
     def on_train_start(self) -> None:
         """The first step's data are waited for from here on."""

@@ -50,7 +50,7 @@ class RewardModule(PolicyModule):
     def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
         """A record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
         prepared = self.policy("prepare", prompts)
-        rollout = self.sampler(self.policy, prepared, 0)
+        rollout = self.source(prepared, seed=0)
         scores = (
             response_scores(self.policy, prepared, rollout.response_ids, rollout.response_mask).view(-1, 2).tolist()
         )
