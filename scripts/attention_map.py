@@ -144,8 +144,8 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
         greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
         rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
         states = Forward(1.0, AttentionSpec(layers=(layer,))).states(policy, prepared, rollout, attention=True)
-        rows = states.attention.rows().mean(0)[0, :, : prepared.prompts.valid.shape[1]].cpu()  # type: ignore[union-attr]
-    ids = rollout.response_ids[0][rollout.response_mask[0]].tolist()
+        rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
+    ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
     inside = answer_tokens(policy.processor, ids, rollout.texts[0])
     found = attention_of_tokens(rollout, rows, 0, inside if any(inside) else [True] * len(ids))
     assert found is not None  # there is a medium and at least one token

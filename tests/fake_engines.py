@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import ClassVar
 
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.given import written
-from ral.types import Rollout
+from ral.types import Prepared, Rollout
 
 
 class FakeEngine:

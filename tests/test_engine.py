@@ -43,7 +43,7 @@ FAKE = [f"hydra.searchpath=[file://{Path(__file__).parent / 'conf'}]", "rollout=
 
 def ids_of(rollout: Rollout) -> list[list[int]]:
     """The sampled ids of each response."""
-    return [ids[kept].tolist() for ids, kept in zip(rollout.response_ids, rollout.response_mask, strict=True)]
+    return [ids[kept].tolist() for ids, kept in zip(rollout.token_ids, rollout.valid, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------------- native
@@ -203,7 +203,7 @@ def test_given_responses_have_no_version(load: Callable[..., MLLM]) -> None:
     rollout = Targets(model.processor)(model("prepare", prompts), seed=1)
     assert rollout.policy_version is None and rollout.texts == prompts.targets and bool(rollout.finished.all())
     check_version(rollout, 9, 0)
-    assert torch.equal(rollout.response_mask.sum(1), torch.tensor([len(ids) for ids in ids_of(rollout)]))
+    assert torch.equal(rollout.valid.sum(1), torch.tensor([len(ids) for ids in ids_of(rollout)]))
 
 
 # ------------------------------------------------------------------------------------------------------- settings

@@ -11,13 +11,13 @@ import torch
 from conftest import MIXED, make_prompts, native
 
 from ral.models.family import FAMILIES
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
 from ral.rollout.native import EXPLORING, explore
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds
-from ral.types import Rollout, UserError
+from ral.types import Prepared, Rollout, UserError
 
 
 def explored(
@@ -45,10 +45,10 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     for spec in SPECS:
         rollout = explored(model, prepared, 1e-9, spec)
         plain = native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 1)
-        assert torch.equal(rollout.response_ids, plain.response_ids) and plain.attention_rows is None
-        mask = rollout.response_mask
+        assert torch.equal(rollout.token_ids, plain.token_ids) and plain.attention_rows is None
+        mask = rollout.valid
         with torch.no_grad():
-            want = model("score", prepared, rollout.response_ids, mask, spec).attention.rows()
+            want = model("score", prepared, rollout.token_ids, mask, spec).attention.rows()
         fed = torch.zeros_like(mask)
         if spec.query == "self":
             fed[:, :-1] = mask[:, 1:]
@@ -65,7 +65,7 @@ def test_shared_and_plain_path_try_the_same_attention(family, model_folder) -> N
         model = kind.load(str(model_folder(family)))
         rollouts.append(explored(model, model("prepare", make_prompts(model, MIXED)), 2.0))
     shared, plain = rollouts
-    assert torch.equal(shared.response_ids, plain.response_ids)
+    assert torch.equal(shared.token_ids, plain.token_ids)
     torch.testing.assert_close(shared.attention_rows, plain.attention_rows, atol=2e-6, rtol=0)
     torch.testing.assert_close(shared.log_probs, plain.log_probs, atol=1e-4, rtol=1e-4)
 
@@ -75,9 +75,9 @@ def test_noise_changes_what_is_sampled_and_what_is_looked_at(load) -> None:
     prepared = model("prepare", make_prompts(model, MIXED))
     quiet, loud = explored(model, prepared, 1e-9), explored(model, prepared, 3.0)
     assert not torch.equal(quiet.log_probs, loud.log_probs)
-    assert torch.equal(loud.response_ids, explored(model, prepared, 3.0).response_ids)
+    assert torch.equal(loud.token_ids, explored(model, prepared, 3.0).token_ids)
     assert not torch.equal(loud.log_probs, explored(model, prepared, 3.0, seed=2).log_probs)
-    same = loud.response_ids[:, 0] == quiet.response_ids[:, 0]  # the first token is fed before any noise
+    same = loud.token_ids[:, 0] == quiet.token_ids[:, 0]  # the first token is fed before any noise
     assert bool(same.all())
 
 
@@ -86,9 +86,9 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
     model, sigma = load(), 1.5
     prepared = model("prepare", make_prompts(model, (("image",), ("image",))))
     rollout = explored(model, prepared, sigma, group=2)
-    mask, p = rollout.response_mask, prepared.prompts.valid.shape[1]
+    mask, p = rollout.valid, prepared.valid.shape[1]
     with torch.no_grad():
-        captured = model("score", prepared, rollout.response_ids, mask, AttentionSpec()).attention
+        captured = model("score", prepared, rollout.token_ids, mask, AttentionSpec()).attention
     seeds = prompt_seeds([e.uid for e in prepared.prompts.examples], hash_seed(1, EXPLORING))
     state = explore(model, prepared, Noise(sigma, AttentionSpec()), seeds, 2)
     heads = captured.query[0].shape[1] * captured.query[0].shape[2]
@@ -98,7 +98,7 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
         query = captured.query[0][b, :, :, g, t] * captured.scaling  # [H R D]
         keys = torch.cat([captured.prompt_keys[0][b], captured.response_keys[0][b, :, g, : t + 1]], dim=1)
         scores = torch.einsum("hrd,hkd->hrk", query, keys).flatten(0, 1) + sigma * eps
-        valid = torch.cat([prepared.prompts.valid[b], torch.ones(t + 1, dtype=torch.bool)])
+        valid = torch.cat([prepared.valid[b], torch.ones(t + 1, dtype=torch.bool)])
         mean = torch.softmax(scores.masked_fill(~valid, -torch.inf), -1).mean(0)[: p + t]
         torch.testing.assert_close(rollout.attention_rows[0, n, t, : p + t], mean / mean.sum(), atol=2e-6, rtol=0)
 
@@ -111,7 +111,7 @@ def test_noise_of_a_prompt_does_not_depend_on_its_batch(load) -> None:
     for n in range(len(MIXED)):
         part = prepared.take([n])
         alone, own = explored(model, part, 2.0), whole.take(part.prompts, [n])
-        assert torch.equal(alone.response_ids, own.response_ids)
+        assert torch.equal(alone.token_ids, own.token_ids)
         torch.testing.assert_close(alone.attention_rows, own.attention_rows, atol=2e-6, rtol=0)
 
 
@@ -121,7 +121,7 @@ def test_buckets_of_prompts_are_joined_with_their_rows(load, monkeypatch) -> Non
     whole = explored(model, prepared, 2.0)
     monkeypatch.setattr("ral.rollout.decoding.LONGEST", 1.0)
     parts = explored(model, prepared, 2.0)
-    assert torch.equal(whole.response_ids, parts.response_ids)
+    assert torch.equal(whole.token_ids, parts.token_ids)
     torch.testing.assert_close(whole.attention_rows, parts.attention_rows, atol=2e-6, rtol=0)
 
 
@@ -142,7 +142,7 @@ def test_responses_that_leave_the_batch_change_nothing(kind, spec, model_folder,
         found.append(explored(model, prepared, 2.0, spec, group=6))
         assert bool(left) == (below > 0)
     eager, lazy = found
-    assert torch.equal(eager.response_ids, lazy.response_ids) and torch.equal(eager.response_mask, lazy.response_mask)
+    assert torch.equal(eager.token_ids, lazy.token_ids) and torch.equal(eager.valid, lazy.valid)
     torch.testing.assert_close(eager.attention_rows, lazy.attention_rows, atol=2e-6, rtol=0)
 
 

@@ -83,7 +83,7 @@ def scored(model: MLLM, device: str, spec: AttentionSpec) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, 250, (8, 6), generator=generator).to(device)
     mask = torch.arange(6, device=device)[None] < torch.tensor([6, 1, 3, 2, 6, 4, 2, 1], device=device)[:, None]
-    rollout = Rollout(prepared.prompts, ids, mask, ("",) * 8, mask.any(1), 2)
+    rollout = Rollout(prepared.prompts, ids, mask, mask, ("",) * 8, ("stop",) * 8, 2)
     advantages = torch.linspace(-1, 1, 8).to(device)
     part = Experience(prepared, rollout, advantages, sequence_mean(mask, counts(mask)))
     passes, objective = Forward(0.9, spec), objective_of("ral")
@@ -116,7 +116,7 @@ def test_rollouts_are_those_of_the_cpu(family: str, load: Callable[..., MLLM]) -
         model = load(family).to(where)
         prepared = model("prepare", make_prompts(model, MIXED))
         found.append(native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 5))
-    assert torch.equal(found[0].response_ids, found[1].response_ids.cpu())
+    assert torch.equal(found[0].token_ids, found[1].token_ids.cpu())
     close(found[1].log_probs, found[0].log_probs, 1e-4)
     assert found[0].texts == found[1].texts
 
@@ -129,9 +129,9 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     prepared = model("prepare", make_prompts(model, MIXED))
     sampler = native(3, temperature=0.9, max_new_tokens=7, noise=Noise(1e-9, AttentionSpec()))
     rollout = sampler(model, prepared, 1)
-    mask = rollout.response_mask
+    mask = rollout.valid
     with torch.no_grad():
-        want = model("score", prepared, rollout.response_ids, mask, AttentionSpec()).attention.rows()
+        want = model("score", prepared, rollout.token_ids, mask, AttentionSpec()).attention.rows()
     fed = torch.zeros_like(mask)
     fed[:, :-1] = mask[:, 1:]
     assert rollout.attention_rows is not None
@@ -139,10 +139,10 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     loud = native(3, temperature=0.9, max_new_tokens=7, noise=Noise(2.0, AttentionSpec()))
     first, again = (loud(model, prepared, 1) for _ in range(2))
     assert first.attention_rows is not None and again.attention_rows is not None
-    assert torch.equal(first.response_ids, again.response_ids)
+    assert torch.equal(first.token_ids, again.token_ids)
     assert torch.equal(first.attention_rows, again.attention_rows)
-    same = first.response_ids[:, 0] == rollout.response_ids[:, 0]  # then the second token is the first to see noise
-    both = same & first.response_mask[:, 1] & rollout.response_mask[:, 1]
+    same = first.token_ids[:, 0] == rollout.token_ids[:, 0]  # then the second token is the first to see noise
+    both = same & first.valid[:, 1] & rollout.valid[:, 1]
     assert first.log_probs is not None and rollout.log_probs is not None
     close(first.log_probs[same, 0], rollout.log_probs[same, 0], 1e-5)
     moved = (first.attention_rows - want)[0, both, 0].abs().amax(-1)

@@ -65,7 +65,7 @@ def test_an_unsound_update_is_skipped_counted_and_kept(
     names = sorted(p.name for p in (folder / "skipped").iterdir())
     assert names == ["step_000001_update_2_rank_0.pt", "step_000002_update_1_rank_0.pt"]
     (part, *_) = torch.load(folder / "skipped" / names[0], weights_only=True)
-    assert len(part["texts"]) == len(part["advantages"]) == len(part["response_ids"]) and "token" in part["losses"]
+    assert len(part["texts"]) == len(part["advantages"]) == len(part["token_ids"]) and "token" in part["losses"]
     assert set(part["uids"]) and bool(torch.isfinite(part["advantages"]).all())
 
 

@@ -24,7 +24,7 @@ from ral.types import Pixels, PromptBatch, UserError
 
 def prompts(frames: torch.Tensor) -> PromptBatch:
     flags = torch.zeros(1, 2, dtype=torch.bool)
-    return PromptBatch(torch.ones(1, 2), flags, flags, {"pixel_values": frames}, (), (), (), original=None)
+    return PromptBatch(torch.ones(1, 2), flags, flags, {"pixel_values": frames}, (), (), (), flags)
 
 
 def collate(numbers: list[int]) -> Batch:
@@ -36,7 +36,7 @@ def collate(numbers: list[int]) -> Batch:
 
 def test_every_tensor_is_found() -> None:
     pixels = Pixels("image", torch.ones(1))
-    assert len(list(tensors(Batch(prompts(torch.ones(2)))))) == 4
+    assert len(list(tensors(Batch(prompts(torch.ones(2)))))) == 5
     assert (
         len(list(tensors({"a": [pixels, (torch.ones(1), "text", b"bytes", None)], "b": Sample(None, (pixels,))}))) == 3
     )  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
         (states.hidden[mask].square().sum() + states.attention.rows().square().sum()).backward()
         rollout = native(2, max_new_tokens=5)(model, prepared, 3)
         grads = torch.cat([p.grad.flatten() for _, p in model.trained_parameters() if p.grad is not None])
-        results.append((states.hidden[mask].detach(), states.attention.rows().detach(), grads, rollout.response_ids))
+        results.append((states.hidden[mask].detach(), states.attention.rows().detach(), grads, rollout.token_ids))
     for together, apart in zip(*results, strict=True):
         close(apart.float(), together.float())
 
@@ -183,7 +183,7 @@ def test_plain_rollouts_are_the_same_tokens(model_folder) -> None:
     for greedy in (True, False):
         sampler = native(3, temperature=0.9, max_new_tokens=9, greedy=greedy)
         ours, theirs = (sampler(m, m("prepare", make_prompts(m, MIXED)), 4) for m in (shared, plain))
-        assert torch.equal(ours.response_ids, theirs.response_ids)
+        assert torch.equal(ours.token_ids, theirs.token_ids)
         torch.testing.assert_close(ours.log_probs, theirs.log_probs, atol=2e-5, rtol=1e-4)
 
 
@@ -198,12 +198,12 @@ def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeyp
     prepared = model("prepare", make_prompts(model, MIXED))
     compacted = sampler(model, prepared, 3)
     assert places[0] == 24 and places[-1] <= 12
-    assert len({int(n) for n in compacted.response_mask.sum(1)}) > 5
+    assert len({int(n) for n in compacted.valid.sum(1)}) > 5
     monkeypatch.setattr(sampling, "COMPACT_BELOW", -1.0)
     places.clear()
     whole = sampler(model, prepared, 3)
     assert set(places) == {24}
-    assert torch.equal(compacted.response_ids, whole.response_ids)
+    assert torch.equal(compacted.token_ids, whole.token_ids)
     torch.testing.assert_close(compacted.log_probs, whole.log_probs, atol=2e-5, rtol=1e-4)
 
 
@@ -235,7 +235,7 @@ def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_or
     monkeypatch.setattr(sampling, "LONGEST", 1e9)
     together = sampler(model, prepared, 5)
     assert decoded[-1] == len(kinds) and together.texts == apart.texts
-    assert torch.equal(together.response_ids, apart.response_ids) and torch.equal(together.finished, apart.finished)
+    assert torch.equal(together.token_ids, apart.token_ids) and torch.equal(together.finished, apart.finished)
     torch.testing.assert_close(together.log_probs, apart.log_probs, atol=2e-5, rtol=1e-4)
 
 
@@ -308,7 +308,7 @@ def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, mode
     assert len([r for r in caplog.records if "sliding" in r.message]) == 1
     rollout = native(2, max_new_tokens=6)(model, prepared := model("prepare", make_prompts(model, MIXED)), 0)
     with torch.no_grad():
-        states = model("score", prepared, rollout.response_ids, rollout.response_mask, None)
+        states = model("score", prepared, rollout.token_ids, rollout.valid, None)
         log_probs, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     torch.testing.assert_close(log_probs, rollout.log_probs, atol=2e-5, rtol=1e-4)
 
@@ -354,9 +354,9 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
         prepared = model("prepare", make_prompts(model, MIXED))
         sampled = native(2, max_new_tokens=5)(model, prepared, 0)
         with torch.no_grad():
-            states = model("score", prepared, sampled.response_ids, sampled.response_mask, None)
+            states = model("score", prepared, sampled.token_ids, sampled.valid, None)
             trained, _ = passes.log_probs(model, states, sampled)
-    assert float((trained - sampled.log_probs)[sampled.response_mask].abs().mean()) < 0.03
+    assert float((trained - sampled.log_probs)[sampled.valid].abs().mean()) < 0.03
     assert sampled.log_probs is not None and bool(sampled.log_probs.isfinite().all())
 
 

@@ -87,8 +87,8 @@ def test_internvl_counts_positions_and_numbers_frames(load):
     model = load("internvl")
     batch, media = a_batch(model)
     prepared = model("prepare", batch)
-    assert torch.equal(prepared.prompts.position_ids, torch.arange(batch.token_ids.shape[1]).expand(3, 1, -1))
-    assert int(prepared.prompts.next_position) == batch.token_ids.shape[1]
+    assert torch.equal(prepared.positions, torch.arange(batch.token_ids.shape[1]).expand(3, 1, -1))
+    assert int(prepared.next_position) == batch.token_ids.shape[1]
     text = model.processor.tokenizer.decode(batch.token_ids[0])
     assert [f"Frame{n}: <img>" in text for n in (1, 5, 6)] == [True, True, False]
     settings = model.processor.patches

@@ -150,10 +150,10 @@ def test_decoding_in_bf16_adds_up_scores_in_fp32() -> None:
 def test_sampler_and_training_agree_within_the_bound_of_the_arithmetic(dtype: str, bound: float) -> None:
     model = MLLM.load("assets/tiny", dtype=dtype)
     rollout = native(2, max_new_tokens=40)(model, prepared := model("prepare", make_prompts(model, MIXED)), 0)
-    states = model("score", prepared, rollout.response_ids, rollout.response_mask, None)
+    states = model("score", prepared, rollout.token_ids, rollout.valid, None)
     trained, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     assert rollout.log_probs is not None
-    assert float((trained - rollout.log_probs).abs()[rollout.response_mask].mean()) < bound
+    assert float((trained - rollout.log_probs).abs()[rollout.valid].mean()) < bound
 
 
 # --- the share of weights that move

@@ -70,7 +70,7 @@ def test_answers_are_the_same(load: Callable[..., MLLM], monkeypatch: pytest.Mon
         assert not calls
         monkeypatch.setattr(packed, "LEAST_WEIGHTS", 1)
         found = sampler(model, prepared, seed=5)
-        assert torch.equal(found.response_ids, expected.response_ids)
+        assert torch.equal(found.token_ids, expected.token_ids)
         torch.testing.assert_close(found.log_probs, expected.log_probs, rtol=1e-5, atol=1e-5)
         assert len(calls) > 7 * model.depth and changed(model) == 0
         calls.clear()

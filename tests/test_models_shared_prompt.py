@@ -148,7 +148,7 @@ def test_greedy_rollout_equals_generate(family, load, model_folder):
             eos_token_id=list(model.processor.end_ids),
         )[0, row.shape[1] :]
         for n in (2 * b, 2 * b + 1):
-            assert rollout.response_ids[n][rollout.response_mask[n]].tolist() == out.tolist()
+            assert rollout.token_ids[n][rollout.valid[n]].tolist() == out.tolist()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -159,12 +159,12 @@ def test_rollout_log_probs_equal_training_log_probs(family, load):
     prepared = model("prepare", prompts)
     rollout = native(3, temperature=0.7, max_new_tokens=7)(model, prepared, 1)
     with torch.no_grad():
-        trained = model("score", prepared, rollout.response_ids, rollout.response_mask, None).hidden
+        trained = model("score", prepared, rollout.token_ids, rollout.valid, None).hidden
         hidden, state = model("prefill", prepared, 3)
-        for t in range(rollout.response_ids.shape[1]):
-            keep = rollout.response_mask[:, t]
+        for t in range(rollout.token_ids.shape[1]):
+            keep = rollout.valid[:, t]
             torch.testing.assert_close(hidden[keep], trained[keep, t], atol=2e-5, rtol=1e-4)
-            hidden = model("decode", rollout.response_ids[:, t], state)
+            hidden = model("decode", rollout.token_ids[:, t], state)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -176,7 +176,7 @@ def test_a_model_that_loves_placeholders_never_samples_them(family, load):
         weight[model.processor.banned.nonzero().flatten()] = 10.0
     prompts = make_prompts(model, (("image",), ("video",)))
     rollout = native(8, temperature=0.9, max_new_tokens=12)(model, model("prepare", prompts), 0)
-    used = rollout.response_ids[rollout.response_mask]
+    used = rollout.token_ids[rollout.valid]
     assert not bool(model.processor.banned[used].any())
     for token in ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|im_start|>"):
         assert model.processor.banned[model.processor.tokenizer.convert_tokens_to_ids(token)]

@@ -17,10 +17,10 @@ from ral.evaluation.shared_questions import share
 from ral.learner.experience import Experience, Forward, freeze
 from ral.lit.data import Collate
 from ral.models.family import FAMILIES
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.reach import grid_of, most_positions
 from ral.ops.attention import AttentionSpec
-from ral.types import Example, Media, Pixels, Rollout, Turn, UserError
+from ral.types import Example, Media, Pixels, Prepared, Rollout, Turn, UserError
 
 PICTURE, CLIP = Media("image", Path("a.png")), Media("video", Path("c.mp4"))
 SEEN, MOVING = "<|vision_start|><|image_pad|><|vision_end|>", "<|vision_start|><|video_pad|><|vision_end|>"
@@ -139,7 +139,7 @@ def test_positions_are_those_that_the_network_counts(family: str, load: Callable
             example = replace(PLAIN, media=tuple(Media(kind, Path("x")) for kind in kinds))  # type: ignore[arg-type]
             batch = model.processor.batch([example], ["What is it?"], [media])
             assert list(batch.grids[0]) == [grid_of(p, patches) for p in media]
-            positions = model("prepare", batch).prompts.next_position
+            positions = model("prepare", batch).next_position
             assert model.processor.positions(example, "What is it?", media) == int(positions)
 
 
@@ -183,19 +183,19 @@ def test_targets_come_in_the_order_of_their_tokens(load: Callable[..., MLLM]) ->
     samples = [Sample(e, (make_pixels("image", 1, (56, 56 * (5 - n))),)) for n, e in enumerate(examples)]
     collate = Collate(model.processor, ("short", "short_zero"), thinking=False, targets=True)
     prompts = collate.prompts(samples)
-    assert prompts.targets is not None
+    assert prompts.targets
     ids = [model.processor.response_ids(text) for text in prompts.targets]
     lengths = [len(row) for row in ids]
     assert lengths == sorted(lengths) and set(prompts.targets) == {target(e, False) for e in examples}
     assert sorted(prompts.targets, key=len) != list(prompts.targets), "characters would give another order"
     parts = micro_batches(model, model("prepare", prompts), lengths)
-    assert [part.rollout.response_ids.shape[1] for part in parts] == [max(lengths[:2]), max(lengths[2:4]), lengths[4]]
+    assert [part.rollout.token_ids.shape[1] for part in parts] == [max(lengths[:2]), max(lengths[2:4]), lengths[4]]
 
 
 def micro_batches(model: MLLM, prepared: Prepared, lengths: list[int]) -> list[Experience]:
     """Micro-batches of two prompts with a response of the given length each."""
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     ids, count = torch.full(mask.shape, model.processor.end_id), len(lengths)
-    rollout = Rollout(prepared.prompts, ids, mask, ("",) * count, torch.ones(count, dtype=torch.bool), 1)
+    rollout = Rollout(prepared.prompts, ids, mask, mask, ("",) * count, ("stop",) * count, 1)
     batch = Experience(prepared, rollout, torch.zeros(count), mask.float())
     return freeze(Forward(1.0, AttentionSpec(layers=(0,))), {}, batch, frozenset(), 2)

@@ -84,7 +84,7 @@ def model(load: Callable[..., MLLM]) -> MLLM:
 def scored(model: MLLM, prompts: PromptBatch, texts: list[str]) -> torch.Tensor:
     prepared = model("prepare", prompts)
     rollout = written(model.processor, prepared, texts)
-    return response_scores(model, prepared, rollout.response_ids, rollout.response_mask)
+    return response_scores(model, prepared, rollout.token_ids, rollout.valid)
 
 
 @torch.no_grad()
@@ -117,7 +117,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     texts = [LONG, SHORT, SHORT, LONG, LONG + LONG, SHORT, "a", "b"]
     prepared = model("prepare", prompts)
     rollout = written(model.processor, prepared, texts)
-    ids, mask = rollout.response_ids, rollout.response_mask
+    ids, mask = rollout.token_ids, rollout.valid
     found = response_scores(model, prepared, ids, mask)
     assert found.std() > 0.1 and found.dtype == torch.float32
 
@@ -128,7 +128,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     for n in range(4):
         part = prepared.take([n])
         for g in range(2):
-            row = rollout.response_mask[2 * n + g].sum()
+            row = rollout.valid[2 * n + g].sum()
             alone = response_scores(
                 model, part, ids[2 * n + g : 2 * n + g + 1, :row], mask[2 * n + g : 2 * n + g + 1, :row]
             )
@@ -378,7 +378,7 @@ def test_the_learned_part_scores_what_was_sampled(checkpoint: Path, model: MLLM,
     policy = load()
     prompts = make_prompts(policy, MIXED)
     rollout = Pairs(policy.processor)(policy("prepare", with_pairs(prompts)))
-    expected = response_scores(model, model("prepare", prompts), rollout.response_ids, rollout.response_mask)
+    expected = response_scores(model, model("prepare", prompts), rollout.token_ids, rollout.valid)
     for batch in (1, 3, 8):
         part = LearnedReward(checkpoint=str(checkpoint), batch=batch, normalise=False)
         part.check(policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -18,7 +19,7 @@ from ral.rewards.combine import Part, Reward
 from ral.rewards.format import response_format
 from ral.rewards.length import length_bonus, repetition_penalty
 from ral.rewards.start import describe_start, start_warnings, uniform
-from ral.types import PROBLEM_TYPES, Example, PromptBatch, Rollout, Scores, UserError
+from ral.types import PROBLEM_TYPES, Example, FinishReason, PromptBatch, Rollout, Scores, UserError
 
 GOOD = "<think>a</think>\n<answer>B</answer>"
 
@@ -39,9 +40,11 @@ def rollout(examples: list[Example], texts: list[str], finished: bool = True) ->
         examples=tuple(examples),
         texts=tuple(f"prompt {i} <|vision_start|>{'<|image_pad|>' * 500}<|vision_end|>" for i in range(len(examples))),
         grids=((),) * len(examples),
+        evidence=ids > 0,
     )
     tokens = torch.zeros(len(texts), 1, dtype=torch.int64)
-    return Rollout(prompts, tokens, tokens == 0, tuple(texts), torch.full((len(texts),), finished), group)
+    reasons: tuple[FinishReason, ...] = ("stop" if finished else "length",) * len(texts)
+    return Rollout(prompts, tokens, tokens == 0, tokens == 0, tuple(texts), reasons, group)
 
 
 # --- where the answer is -----------------------------------------------------------------------------------------
@@ -286,7 +289,7 @@ def test_reward_rejects_what_cannot_be_summed() -> None:
         Reward({"mine": Part(lambda e, t: 0.0, float("nan"))})
     with pytest.raises(ValueError, match="4 responses for 2 prompts x 3"):
         batch = rollout([example(), example()], ["a"] * 4)
-        paper_reward()(Rollout(batch.prompts, batch.response_ids, batch.response_mask, batch.texts, batch.finished, 3))
+        paper_reward()(replace(batch, group_size=3))
 
 
 # --- the check at the start ----------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from rich.console import Console
 from ral.lit.start import StartCheck, as_seen, together
 from ral.models.mllm import MLLM
 from ral.rewards.start import start_warnings
-from ral.types import PromptBatch, Rollout, Scores
+from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 TINY = ["algo=grpo", "max_steps=2", "eval.every=0", "algo.updates_per_rollout=1", "algo.group_size=2"]
 
@@ -29,8 +29,8 @@ def constant(example: object, response: str, rules: str) -> float:
 
 def rollout_of(prompts: PromptBatch, texts: list[str]) -> Rollout:
     ids = torch.zeros(len(texts), 1, dtype=torch.int64)
-    finished = torch.ones(len(texts), dtype=torch.bool)
-    return Rollout(prompts, ids, ids == 0, tuple(texts), finished, len(texts) // len(prompts))
+    reasons: tuple[FinishReason, ...] = ("stop",) * len(texts)
+    return Rollout(prompts, ids, ids == 0, ids == 0, tuple(texts), reasons, len(texts) // len(prompts))
 
 
 def scores_of(rewards: list[float]) -> Scores:
@@ -93,7 +93,7 @@ def test_warnings_look_at_all_ranks(load: Callable[..., MLLM]) -> None:
     own = rollout_of(make_prompts(model, ((),)), ["a", "b"])
 
     def warnings(*ranks: list[float]) -> list[str]:
-        return start_warnings(*together(own, [(own.texts, own.finished, scores_of(r)) for r in ranks]))
+        return start_warnings(*together(own, [(own.texts, own.finish_reasons, scores_of(r)) for r in ranks]))
 
     assert warnings([0.0, 1.0], [0.0, 0.0]) == warnings([0.0, 0.0], [0.0, 1.0]) == []
     assert warnings([0.0, 0.0], [0.0, 0.0])[0].startswith("all 4 rewards are 0")

@@ -86,7 +86,7 @@ def test_it_equals_shuffling_the_frames_before_they_are_cut(
     assert torch.equal(shuffled.visual, want.visual) and shuffled.grids == want.grids
     assert [e.uid for e in shuffled.examples] == ["uid-1", "uid-3"]
     plain, seen = model("prepare", mixed_batch(model, media, (1, 3))), model("prepare", shuffled)
-    assert torch.equal(plain.prompts.position_ids, seen.prompts.position_ids)
+    assert torch.equal(plain.positions, seen.positions)
     assert not torch.equal(plain.vision, seen.vision)
 
 
@@ -157,7 +157,7 @@ def made(prompts: PromptBatch, texts: str, group: int, tokens: int = 1) -> Rollo
     """A rollout of made-up responses, `r` for a right one, all of one length."""
     words = tuple("red" if letter == "r" else "no" for letter in texts if letter != " ")
     ids = torch.ones(len(words), tokens, dtype=torch.int64)
-    return Rollout(prompts, ids, ids > 0, words, torch.ones(len(words), dtype=torch.bool), group)
+    return Rollout(prompts, ids, ids > 0, ids > 0, words, ("stop",) * len(words), group)
 
 
 def temporal(**settings: object) -> Temporal:

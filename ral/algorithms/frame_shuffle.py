@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from ral.models.family import PatchSettings
-from ral.models.mllm import select
 from ral.rollout.seeds import hash_seed
 from ral.types import Example, PromptBatch
 
@@ -95,4 +94,4 @@ def shuffled_clips(prompts: PromptBatch, settings: PatchSettings, seed: int) -> 
     media |= {key: torch.cat(values) for key, values in kept.items()}
     if "image_grid_thw" in prompts.media and any(pictures):
         media["image_grid_thw"] = prompts.media["image_grid_thw"][torch.tensor(pictures)]
-    return replace(select(prompts, chosen)[0], media=media)
+    return replace(prompts.take(chosen), media=media)

@@ -67,7 +67,7 @@ class Temporal:
         reward = scores.reward + self.weight * self.order.bonus * temporal.flatten()
         parts = {**scores.parts, "temporal": temporal.flatten()}
         if self.length is not None:
-            tokens = rollout.response_mask.sum(1).view_as(accuracy).to(accuracy.device)
+            tokens = rollout.trainable.sum(1).view_as(accuracy).to(accuracy.device)
             length = self.length.earners(accuracy, tokens).float()
             reward, parts["length"] = reward + self.length.bonus * length.flatten(), length.flatten()
         pairs: Metrics = {

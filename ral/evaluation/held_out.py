@@ -93,7 +93,7 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
 
 def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> float | None:
     """Grounding of response n by some layer's rows [C P]."""
-    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
+    ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     look = attention_of_answer(processor, rollout, rows, n, ids)
     return None if look is None else grounding(rollout.prompts.examples[n], look)
 
@@ -116,7 +116,7 @@ def about(example: Example) -> dict[str, Any]:
 def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
     """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
     example, text = rollout.prompts.examples[n], rollout.texts[n]
-    ids = rollout.response_ids[n][rollout.response_mask[n]].tolist()
+    ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     look = attention_of_answer(processor, rollout, rows, n, ids)
     return {
         **about(example),
@@ -125,7 +125,7 @@ def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor,
         "reward": float(scores.reward[n]),
         **{name: float(part[n]) for name, part in scores.parts.items()},
         "tokens": len(ids),
-        "finished": bool(rollout.finished[n]),
+        "finished": rollout.finish_reasons[n] == "stop",
         "grounding": None if look is None else grounding(example, look),
         "evidence": [{"box": list(e.box), "span": list(e.span) if e.span else None} for e in example.evidence],
         "attention": look,
@@ -145,7 +145,7 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence
     if not grids or not any(inside):
         return None
     t, h, w = grids[0]
-    visual = rollout.prompts.visual[n].cpu().nonzero().squeeze(-1)[: t * h * w]
+    visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
     seen = rows[: len(inside)][torch.tensor(inside)][:, visual].float()
     weights = renormalise(seen, torch.ones_like(seen, dtype=torch.bool)).mean(0)
     return {"grid": [t, h, w], "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}

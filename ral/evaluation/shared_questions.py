@@ -14,12 +14,12 @@ from itertools import takewhile
 import torch
 
 from ral.data.marks import marks_in, user_texts
-from ral.models.mllm import MLLM, Openings, Prepared
+from ral.models.mllm import MLLM, Openings
 from ral.models.processor import Processor, left_pad
 from ral.rollout.decoding import length_buckets
 from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling
 from ral.rollout.seeds import prompt_seeds
-from ral.types import Example, Pixels, PromptBatch
+from ral.types import Example, Pixels, Prepared, PromptBatch
 
 PLACES = 2.0
 """Heads are decoded together while this many places for each question, or fewer, hold them: the rest is filler."""

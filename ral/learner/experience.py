@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ral.models.mllm import MLLM, Prepared, States
+from ral.models.mllm import MLLM, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
 from ral.ops.signals import OF_A_POLICY, frozen_needs
-from ral.types import Rollout
+from ral.types import Prepared, Rollout
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Experience:
         prepared = self.prepared.take(chosen)
         part = self.rollout.take(prepared.prompts, chosen)
         rows = [n * part.group_size + g for n in chosen for g in range(part.group_size)]
-        return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.response_ids.shape[1]])
+        return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.token_ids.shape[1]])
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Forward:
     def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return model("score", prepared, rollout.response_ids, rollout.response_mask, spec)
+        return model("score", prepared, rollout.token_ids, rollout.valid, spec)
 
     def log_probs(self, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""
-        banned = model.processor.banned.to(rollout.response_ids.device)
-        ids, mask = rollout.response_ids, rollout.response_mask
+        banned = model.processor.banned.to(rollout.token_ids.device)
+        ids, mask = rollout.token_ids, rollout.trainable
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
@@ -80,20 +80,20 @@ class Forward:
             "banned": model.processor.banned.to(log_probs.device),
             "temperature": self.temperature,
             "advantages": experience.advantages,
-            "mask": rollout.response_mask,
+            "mask": rollout.trainable,
             "weights": experience.weights,
             "sampler_log_probs": rollout.log_probs,
             "sampler_rows": rollout.attention_rows,
         }
 
 
-def cut(valid: Tensor, mask: Tensor, prompts: int) -> list[list[int]]:
+def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
     """Micro-batches of at most `prompts` prompts that take similar numbers of positions, so that little is padding.
 
-    valid [B P] of prompt tokens, mask [N C] of response tokens. A prompt takes its own length and, for each of its
-    responses, that of the longest. Within a micro-batch prompts stand by their own length.
+    prompt [B P], valid [N C]: which tokens of prompts and of continuations count. A prompt takes its own length and,
+    for each of its continuations, that of the longest. Within a micro-batch prompts stand by their own length.
     """
-    own, responses = valid.sum(1), mask.sum(1).view(len(valid), -1)
+    own, responses = prompt.sum(1), valid.sum(1).view(len(prompt), -1)
     lengths, costs = own.tolist(), (own + responses.amax(1) * responses.shape[1]).tolist()
     order = sorted(range(len(costs)), key=lambda n: costs[n])
     parts = [order[start : start + prompts] for start in range(0, len(order), prompts)]
@@ -113,7 +113,7 @@ def freeze(
     """
     wanted = frozen_needs(needs)
     batches = []
-    for chosen in cut(batch.prepared.prompts.valid, batch.rollout.response_mask, prompts):
+    for chosen in cut(batch.prepared.valid, batch.rollout.valid, prompts):
         part = batch.take(chosen)
         signals = {
             f"{name}_{kind}": value

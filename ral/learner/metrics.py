@@ -46,7 +46,7 @@ def no_reward(rollout: Rollout) -> Scores:
 def rollout_pairs(rollout: Rollout, scores: Scores) -> dict[str, tuple[object, object]]:
     """What a rollout says of the policy: reward and parts, lengths in tokens, share cut, version that sampled."""
     count = len(rollout.texts)
-    lengths: dict[str, tuple[object, object]] = {"response_length": (rollout.response_mask.sum(), count)}
+    lengths: dict[str, tuple[object, object]] = {"response_length": (rollout.trainable.sum(), count)}
     if rollout.policy_version is not None:
         lengths["policy_version"] = (rollout.policy_version, 1)
     if not scores.parts:

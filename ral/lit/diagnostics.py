@@ -57,7 +57,7 @@ class Diagnostics:
         self, module: PolicyModule, update: int, part: Experience, live: Mapping[str, Any], losses: Mapping[str, Loss]
     ) -> None:
         """Attention before this update, and each term's own gradient, added up over the micro-batches."""
-        sampled, mask = part.rollout.log_probs, part.rollout.response_mask
+        sampled, mask = part.rollout.log_probs, part.rollout.trainable
         if update == 0 and sampled is not None and part.rollout.attention_rows is None:  # noise is meant to differ
             gap = (live["log_probs"].detach() - sampled).abs()
             module.meter.add({"log_prob_gap": (masked_sum(gap, mask), mask.sum())})
@@ -120,8 +120,7 @@ def attention_pairs(part: Experience, attention: CapturedAttention) -> dict[str,
     """(total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual keys, and
     the part of that share which falls inside the evidence (over the responses to prompts that have evidence).
     """
-    prompts, mask = part.prepared.prompts, part.rollout.response_mask
-    assert prompts.evidence is not None
+    prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
     columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
     columns |= {"jsd": []} if "old_rows" in part.signals else {}

@@ -76,8 +76,9 @@ def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
     return {
         "uids": [example.uid for example in rollout.prompts.examples],
         "texts": list(rollout.texts),
-        "response_ids": rollout.response_ids.cpu(),
-        "response_mask": rollout.response_mask.cpu(),
+        "token_ids": rollout.token_ids.cpu(),
+        "valid": rollout.valid.cpu(),
+        "trainable": rollout.trainable.cpu(),
         "advantages": part.advantages.cpu(),
         "losses": {name: loss.cpu() for name, loss in losses.items()},
     }

@@ -23,14 +23,14 @@ from ral.learner.metrics import Meter, rollout_pairs
 from ral.learner.moved import Moved
 from ral.lit.data import together
 from ral.lit.diagnostics import Diagnostics
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.saving import save_network
 from ral.models.sharding import reshard, sum_gradients
 from ral.ops.aggregate import Counts, counts
 from ral.ops.signals import Term, evaluate, frozen_needs, needed
 from ral.rollout.engine import Engine, Sampling, check_version
 from ral.rollout.seeds import hash_seed
-from ral.types import Loss, PromptBatch, Rollout, Scores
+from ral.types import Loss, Prepared, PromptBatch, Rollout, Scores
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -183,9 +183,9 @@ class PolicyModule(L.LightningModule):
         for name in (n for n in frozen_needs(self.needs) if n in self.others):  # in one order on every rank
             other: MLLM = self.others[name]  # type: ignore[assignment]
             models[name] = (other, prepared if name in self.same_sight else other("prepare", prompts))
-        local = counts(rollout.response_mask)
+        local = counts(rollout.trainable)
         total = self.sum_over_ranks(torch.tensor([local.sequences, local.tokens], dtype=torch.float64))
-        weights = self.aggregate(rollout.response_mask, Counts(*total.tolist()))
+        weights = self.aggregate(rollout.trainable, Counts(*total.tolist()))
         batch = Experience(prepared, rollout, advantages.to(weights.device), weights)
         return freeze(self.passes, models, batch, self.needs, self.settings.micro_batch_prompts)
 
@@ -234,7 +234,7 @@ class PolicyModule(L.LightningModule):
         heads = {f"{name}_head": other.head for name, other in self.others.items()}
         signals = {**part.signals, **heads, **live}
         losses = {name: evaluate(term, signals) for name, term in self.objective.items()}
-        mask = part.rollout.response_mask
+        mask = part.rollout.trainable
         if "entropy" in signals:
             self.meter.add({"entropy": ((signals["entropy"] * mask).sum(), mask.sum())})
         for name, loss in losses.items():

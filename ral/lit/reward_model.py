@@ -31,8 +31,8 @@ class ScorePass:
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """The signals of the model being trained, with their graph."""
         rollout = experience.rollout
-        scores = response_scores(model, experience.prepared, rollout.response_ids, rollout.response_mask)
-        signals = {"scores": scores, "mask": rollout.response_mask, "weights": experience.weights}
+        scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid)
+        signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
         return {**signals, "hidden": None, "attention": None}
 
 
@@ -51,9 +51,7 @@ class RewardModule(PolicyModule):
         """A record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
         prepared = self.policy("prepare", prompts)
         rollout = self.source(prepared, seed=0)
-        scores = (
-            response_scores(self.policy, prepared, rollout.response_ids, rollout.response_mask).view(-1, 2).tolist()
-        )
+        scores = response_scores(self.policy, prepared, rollout.token_ids, rollout.valid).view(-1, 2).tolist()
         return [
             {
                 **about(example),

@@ -14,7 +14,7 @@ from rich.text import Text
 from ral.lit.data import gather
 from ral.models.processor import Processor
 from ral.rewards.start import describe_start, start_warnings
-from ral.types import PromptBatch, Rollout, Scores
+from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 
 class StartCheck(L.Callback):
@@ -31,7 +31,7 @@ class StartCheck(L.Callback):
 
         def show(rollout: Rollout, scores: Scores) -> None:
             module.scored.remove(show)
-            everyone = gather((rollout.texts, rollout.finished.cpu(), scores))
+            everyone = gather((rollout.texts, rollout.finish_reasons, scores))
             if trainer.is_global_zero:
                 seen = replace(rollout, prompts=as_seen(rollout.prompts, module.policy.processor))
                 self.show(seen, scores, start_warnings(*together(rollout, everyone)))
@@ -51,9 +51,13 @@ def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
     return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
 
 
-def together(rollout: Rollout, everyone: list[tuple[tuple[str, ...], torch.Tensor, Scores]]) -> tuple[Rollout, Scores]:
+def together(
+    rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
+) -> tuple[Rollout, Scores]:
     """One rollout with the answers of all ranks, and their scores; prompts and tokens stay this rank's."""
-    texts, finished, scores = zip(*everyone, strict=True)
+    texts, reasons, scores = zip(*everyone, strict=True)
     parts = {name: torch.cat([each.parts[name] for each in scores]) for name in scores[0].parts}
     whole = Scores(torch.cat([each.reward for each in scores]), parts)
-    return replace(rollout, texts=tuple(chain.from_iterable(texts)), finished=torch.cat(finished)), whole
+    return replace(
+        rollout, texts=tuple(chain.from_iterable(texts)), finish_reasons=tuple(chain.from_iterable(reasons))
+    ), whole

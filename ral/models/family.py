@@ -26,7 +26,7 @@ from torch.nn.functional import interpolate
 from transformers import AutoConfig, PreTrainedConfig
 
 from ral.files.pretrained import check_folder, find
-from ral.types import Pixels, PromptBatch, UserError
+from ral.types import Pixels, Sequences, UserError
 
 IMAGE, VIDEO = 1, 2
 """Kinds of visual tokens; 0 is text (Transformers' mm_token_type_ids)."""
@@ -143,17 +143,17 @@ def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
     return "\n".join(f"Frame{n}: {run}" for n in range(1, len(pixels.frames) + 1))
 
 
-def grid_positions(model: Any, prompts: PromptBatch, kinds: Tensor) -> Tensor:
-    """mRoPE positions [3 B P] (time, row, column) from the network's own rule, times of clips included."""
+def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
+    """mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
     rope = model.get_rope_index
-    grids = {k: v for k, v in prompts.media.items() if k in inspect.signature(rope).parameters}
-    positions, _ = rope(prompts.token_ids, mm_token_type_ids=kinds, attention_mask=prompts.valid.long(), **grids)
+    grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
+    positions, _ = rope(rows.token_ids, mm_token_type_ids=kinds, attention_mask=rows.valid.long(), **grids)
     return positions
 
 
-def counted_positions(model: Any, prompts: PromptBatch, kinds: Tensor) -> Tensor:
-    """Plain positions, the same three times [3 B P]: tokens counted from the first valid one."""
-    return (prompts.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
+def counted_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
+    """Plain positions, the same three times [3 M S]: tokens counted from the first valid one."""
+    return (rows.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
 
 
 def see_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
@@ -223,7 +223,7 @@ class Family:
     settings: Callable[[Any, Mapping[str, Any]], PatchSettings] = patch_settings
     media: Callable[[Sequence[Pixels], PatchSettings], tuple[dict[str, Tensor], list[Grid]]] = patch_media
     expand: Callable[[Pixels, PatchSettings], str] = one_run
-    positions: Callable[[Any, PromptBatch, Tensor], Tensor] = grid_positions
+    positions: Callable[[Any, Sequences, Tensor], Tensor] = grid_positions
     see: Callable[[Any, Mapping[str, Tensor]], dict[int, list[Tensor]]] = see_grids
 
 

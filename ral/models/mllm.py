@@ -7,9 +7,9 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,76 +26,7 @@ from ral.models.processor import Processor
 from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import Pixels, PromptBatch, UserError
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Prompts on the device with positions, and their visual embeddings [B P D] (zero where no visual token is).
-
-    deepstack [J B P D]: what is added to the states after each of the first J decoder layers; J is 0 for most families.
-    """
-
-    prompts: PromptBatch
-    vision: Tensor
-    deepstack: Tensor
-
-    def take(self, chosen: Sequence[int]) -> Prepared:
-        """The chosen prompts in this order, without their pixels and without shared padding."""
-        part, rows, columns = select(self.prompts, chosen)
-        return Prepared(part, self.vision[rows, columns], self.deepstack[:, rows, columns])
-
-    def repeat(self, count: int) -> Prepared:
-        """Each prompt `count` times, one after another."""
-        p = self.prompts
-        assert p.position_ids is not None and p.next_position is not None
-
-        def each(x: Tensor, dim: int = 0) -> Tensor:
-            return x.repeat_interleave(count, dim)
-
-        def every(values: Sequence[Any]) -> tuple[Any, ...]:
-            return tuple(v for v in values for _ in range(count))
-
-        part = replace(
-            p,
-            token_ids=each(p.token_ids),
-            valid=each(p.valid),
-            visual=each(p.visual),
-            evidence=None if p.evidence is None else each(p.evidence),
-            targets=every(p.targets) if p.targets else None,
-            media={},
-            original=None,
-            examples=every(p.examples),
-            texts=every(p.texts),
-            grids=every(p.grids),
-            position_ids=each(p.position_ids, 1),
-            next_position=each(p.next_position),
-        )
-        return Prepared(part, each(self.vision), each(self.deepstack, 1))
-
-
-def select(p: PromptBatch, chosen: Sequence[int]) -> tuple[PromptBatch, slice | Tensor, slice]:
-    """The chosen prompts in this order, without media and without shared padding; and their rows and columns in `p`."""
-    chosen, first = list(chosen), chosen[0]
-    run = chosen == list(range(first, first + len(chosen)))  # then views instead of copies
-    rows = slice(first, first + len(chosen)) if run else torch.tensor(chosen, device=p.valid.device)
-    columns = slice(int(p.valid[rows].int().argmax(1).min()), None)
-    part = replace(
-        p,
-        token_ids=p.token_ids[rows, columns],
-        valid=p.valid[rows, columns],
-        visual=p.visual[rows, columns],
-        evidence=None if p.evidence is None else p.evidence[rows, columns],
-        media={},
-        original=None,
-        examples=tuple(p.examples[n] for n in chosen),
-        texts=tuple(p.texts[n] for n in chosen),
-        grids=tuple(p.grids[n] for n in chosen),
-        targets=tuple(p.targets[n] for n in chosen) if p.targets else None,
-        position_ids=None if p.position_ids is None else p.position_ids[:, rows, columns],
-        next_position=None if p.next_position is None else p.next_position[rows],
-    )
-    return part, rows, columns
+from ral.types import Pixels, Prepared, PromptBatch, Sequences, UserError
 
 
 @dataclass(frozen=True)
@@ -219,35 +150,42 @@ class MLLM(nn.Module):
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
 
-        Of the media only the clips' times are kept on the device: the embeddings stand for the pixels, which stay where
-        they were (`original`), for whoever looks with other eyes.
+        Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
         """
-        original, prompts = prompts, prompts.to(self.device)
-        position_ids, next_position = self._positions(prompts)
-        times = {name: value for name, value in prompts.media.items() if name == "second_per_grid_ts"}
-        kept = replace(prompts, media=times, position_ids=position_ids, next_position=next_position, original=original)
-        return Prepared(kept, *self._see(prompts))
+        here = prompts.to(self.device)
+        positions = self._positions(here)
+        following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
+        vision, deepstack = self._see(here)
+        return Prepared(
+            prompts=prompts,
+            token_ids=here.token_ids,
+            valid=here.valid,
+            visual=here.visual,
+            evidence=here.evidence,
+            positions=positions,
+            next_position=following,
+            vision=vision,
+            deepstack=deepstack,
+        )
 
-    def _kinds(self, prompts: PromptBatch) -> Tensor:
-        """Kind of each token [B P]: text 0, IMAGE or VIDEO."""
-        ids, processor = prompts.token_ids, self.processor
+    def _kinds(self, rows: Sequences) -> Tensor:
+        """Kind of each token [M S]: text 0, IMAGE or VIDEO."""
+        ids, processor = rows.token_ids, self.processor
         return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
 
-    def _positions(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Positions [3 B P] of prompts (time, row, column), and [B] of the first response token."""
-        positions = self.processor.family.positions(self.network.model, prompts, self._kinds(prompts))
-        following = positions.masked_fill(~prompts.valid, -1).amax(dim=(0, 2)) + 1
-        return positions, following
+    def _positions(self, rows: Sequences) -> Tensor:
+        """Positions [3 M S] (time, row, column) of rows that begin at 0."""
+        return self.processor.family.positions(self.network.model, rows, self._kinds(rows))
 
-    def _see(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Visual embeddings at their places [B P D], and those for the first J decoder layers [J B P D]."""
-        weight, kinds = self.network.get_input_embeddings().weight, self._kinds(prompts)
+    def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
+        """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+        weight, kinds = self.network.get_input_embeddings().weight, self._kinds(rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            seen = self.processor.family.see(self.network.model, prompts.media)
+            seen = self.processor.family.see(self.network.model, rows.media)
             depth = max((len(parts) for parts in seen.values()), default=1)
             out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
             for kind, parts in seen.items():
-                out[:, (kinds == kind) & prompts.valid] = torch.stack(parts).to(out.dtype)
+                out[:, (kinds == kind) & rows.valid] = torch.stack(parts).to(out.dtype)
             if torch.is_grad_enabled() and not seen:
                 out = out + 0 * self._see_nothing()
         return out[0], out[1:]
@@ -270,11 +208,11 @@ class MLLM(nn.Module):
 
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
-        words = self._words(prepared.prompts.token_ids)
-        return torch.where(prepared.prompts.visual[..., None], prepared.vision.to(words.dtype), words)
+        words = self._words(prepared.token_ids)
+        return torch.where(prepared.visual[..., None], prepared.vision.to(words.dtype), words)
 
-    def _decoder(self, embeds: Tensor, position_ids: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
-        """The decoder stack under a layout, [B S D] -> [B S D]. position_ids [3 B S]; deepstack [J B P D], P <= S."""
+    def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
+        """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
         visual: dict[str, Any] = {}
         if deepstack is not None and len(deepstack):
             prompt = torch.arange(embeds.shape[1], device=embeds.device) < deepstack.shape[2]
@@ -282,7 +220,7 @@ class MLLM(nn.Module):
             visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
         return self.network.model.language_model(
             inputs_embeds=embeds,
-            position_ids=position_ids[: self.processor.family.axes].squeeze(0),
+            position_ids=positions[: self.processor.family.axes].squeeze(0),
             # Transformers hands a mask of four dimensions on as it is: the layout makes its own
             attention_mask=embeds.new_empty(1, 1, 1, 1) if layout.mask is None else layout.mask,
             past_key_values=layout.past,
@@ -291,31 +229,29 @@ class MLLM(nn.Module):
             **visual,
         ).last_hidden_state
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """One pass over [prompt | r1 | ... | rG] of each prompt: states that predict every response token.
 
-        response_ids, mask [N C]; spec: which attention to capture, None for none.
+        token_ids, valid [N C]; spec: which attention to capture, None for none.
         """
-        prompts = prepared.prompts
-        assert prompts.position_ids is not None and prompts.next_position is not None
-        batch, (count, length) = len(prompts), response_ids.shape
+        batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch
-        words = self._words(response_ids.reshape(batch, group * length))
-        places = torch.arange(length, device=words.device).repeat(group) + prompts.next_position[:, None]
-        positions = torch.cat([prompts.position_ids, places.expand(3, -1, -1)], dim=-1)
-        layout = self._training_layout(prompts.valid, mask, spec.resolve_layers(self.depth) if spec else ())
+        words = self._words(token_ids.reshape(batch, group * length))
+        places = torch.arange(length, device=words.device).repeat(group) + prepared.next_position[:, None]
+        positions = torch.cat([prepared.positions, places.expand(3, -1, -1)], dim=-1)
+        layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
         with self._recomputation():
             embeds = torch.cat([self._embed(prepared), words], dim=1)
             out = self._decoder(embeds, positions, layout, prepared.deepstack)
-        p = prompts.token_ids.shape[1]
+        p = prepared.token_ids.shape[1]
         own = out[:, p:].unflatten(1, (group, length))
         first = out[:, p - 1 : p, None].expand(-1, group, -1, -1)
         hidden = torch.cat([first, own[:, :, :-1]], dim=2).flatten(0, 1)
-        return States(hidden, layout.captured(spec, prompts.visual, mask) if spec else None)
+        return States(hidden, layout.captured(spec, prepared.visual, valid) if spec else None)
 
-    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """The layout of `score`. valid [B P], mask [N C]."""
-        return Packed(valid, len(mask) // len(valid), mask.shape[1], layers)
+    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        """The layout of `score`. prompt [B P], valid [N C]: which tokens count."""
+        return Packed(prompt, len(valid) // len(prompt), valid.shape[1], layers)
 
     def checkpoint_layers(self) -> None:
         """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
@@ -340,12 +276,10 @@ class MLLM(nn.Module):
 
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
-        prompts = prepared.prompts
-        layout = Prefill(prompts.valid)
-        assert prompts.position_ids is not None and prompts.next_position is not None
-        out = self._decoder(self._embed(prepared), prompts.position_ids, layout, prepared.deepstack)
-        hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prompts.next_position[:, None]
-        state = Decode(prompts.valid, positions.expand(-1, group_size), layout.cache)
+        layout = Prefill(prepared.valid)
+        out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.deepstack)
+        hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
+        state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache)
         if openings is not None and bool(openings.lengths.any()):
             hidden = self._open(hidden, state, openings)
         return hidden, state

@@ -16,8 +16,9 @@ from transformers import DynamicCache
 from ral.models.attention.kernel import summed
 from ral.models.attention.layout import Decode, Recorder
 from ral.models.family import read_config, shareable
-from ral.models.mllm import MLLM, Openings, Prepared, States
+from ral.models.mllm import MLLM, Openings, States
 from ral.ops.attention import AttentionSpec
+from ral.types import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -60,23 +61,24 @@ class PlainMLLM(MLLM):
 
     shares = False
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score, over one row for each response."""
-        group = len(response_ids) // len(prepared.prompts)
-        return super().score(prepared.repeat(group), response_ids, mask, spec)
+        group = len(token_ids) // len(prepared)
+        return super().score(prepared.repeat(group), token_ids, valid, spec)
 
-    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
-        return Recorder(valid, 1, mask.shape[1], layers, mask=torch.cat([valid, mask], dim=1))
+    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
-        p = rows.prompts
-        assert p.position_ids is not None and p.next_position is not None
-        layout = Recorder(p.valid, 1, 0, mask=p.valid, past=DynamicCache(config=self.network.config.get_text_config()))
-        out = self._decoder(self._embed(rows), p.position_ids, layout, rows.deepstack)
-        return out[:, -1], PlainDecode(p.valid, p.next_position[:, None], {}, past=layout.past, group_size=group_size)
+        layout = Recorder(
+            rows.valid, 1, 0, mask=rows.valid, past=DynamicCache(config=self.network.config.get_text_config())
+        )
+        out = self._decoder(self._embed(rows), rows.positions, layout, rows.deepstack)
+        first = rows.next_position[:, None]
+        return out[:, -1], PlainDecode(rows.valid, first, {}, past=layout.past, group_size=group_size)
 
 
 def load(

@@ -151,6 +151,7 @@ class Processor:
             examples=tuple(examples),
             texts=tuple(rendered),
             grids=tuple(grids),
+            evidence=torch.zeros_like(valid),
         )
 
     def prompt(

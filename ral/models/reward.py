@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from ral.models.checks import same_tokens
 from ral.models.loading import named
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.saving import save_network
-from ral.types import Example, Rollout, UserError
+from ral.types import Example, Prepared, Rollout, UserError
 
 HEAD = "reward_head.weight"
 HEAD_FILE, FACTS_FILE = "reward_head.safetensors", "reward_model.json"
@@ -45,14 +45,14 @@ def add_head(model: MLLM) -> None:
         network.lm_head.requires_grad_(False)
 
 
-def response_scores(model: MLLM, prepared: Prepared, response_ids: Tensor, mask: Tensor) -> Tensor:
-    """One number for each response, [N] fp32. response_ids, mask [N C], right-padded, at least one token each.
+def response_scores(model: MLLM, prepared: Prepared, token_ids: Tensor, valid: Tensor) -> Tensor:
+    """One number for each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
 
     The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
     """
-    ids = torch.nn.functional.pad(response_ids, (0, 1), value=model.processor.pad_id)
-    hidden = model("score", prepared, ids, torch.nn.functional.pad(mask, (0, 1)), None).hidden
-    last = hidden[torch.arange(len(ids), device=ids.device), mask.sum(1)]
+    ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
+    hidden = model("score", prepared, ids, torch.nn.functional.pad(valid, (0, 1)), None).hidden
+    last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)
 
@@ -121,12 +121,11 @@ class LearnedReward:
     @torch.no_grad()
     def score_rollout(self, rollout: Rollout) -> list[float]:
         """The score of each of the N responses."""
-        model, original = self.model.to(rollout.response_ids.device), rollout.prompts.original
-        assert original is not None, "a rollout of prepared prompts keeps their pixels"
-        prepared, scores = model("prepare", original), []
-        for start in range(0, len(original), self.batch):
-            chosen = range(start, min(start + self.batch, len(original)))
+        model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
+        prepared, scores = model("prepare", prompts), []
+        for start in range(0, len(prompts), self.batch):
+            chosen = range(start, min(start + self.batch, len(prompts)))
             part = prepared.take(chosen)
             rows = rollout.take(part.prompts, chosen)
-            scores.append(response_scores(model, part, rows.response_ids, rows.response_mask))
+            scores.append(response_scores(model, part, rows.token_ids, rows.valid))
         return ((torch.cat(scores) - self.shift) / self.scale).tolist()

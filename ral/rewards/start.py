@@ -56,7 +56,7 @@ def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
     prompt = n // rollout.group_size
     example = rollout.prompts.examples[prompt]
     parts = ", ".join(f"{name} {values[n].item():.3g}" for name, values in scores.parts.items())
-    cut = "" if bool(rollout.finished[n]) else "  [cut by the length limit]"
+    cut = "" if rollout.finish_reasons[n] == "stop" else "  [cut by the length limit]"
     return "\n".join(
         (
             f"--- answer {n} to {example.source or example.uid} ({example.problem_type}) ---",
@@ -91,7 +91,7 @@ def _why_equal(scores: Scores) -> str:
 
 
 def _why_formless(rollout: Rollout) -> str:
-    if not bool(rollout.finished.any()):
+    if "stop" not in rollout.finish_reasons:
         return "every answer was cut by the length limit; raise the number of new tokens allowed"
     if all(extract_answer(text) is None for text in rollout.texts):
         return "no answer holds <answer>...</answer>; start with algo=sft, or check the prompt template"

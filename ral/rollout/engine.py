@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from ral.models.mllm import MLLM, Openings, Prepared
+from ral.models.mllm import MLLM, Openings
 from ral.rollout.noise import Noise
-from ral.types import Rollout, UserError
+from ral.types import Prepared, Rollout, UserError
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Engine(Protocol):
 
         Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. What is drawn
         for a prompt depends on `seed` and its uid, not on the rest of the batch. UserError where the engine cannot
-        sample as asked (noise, say). `prompts` has visual embeddings, and the pixels as `prompts.prompts.original`.
+        sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels.
         """
         ...
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ral.models.mllm import Prepared
 from ral.models.processor import Processor
 from ral.rollout.assembly import make_rollout
-from ral.types import Rollout
+from ral.types import Prepared, Rollout
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Targets:
 
     def __call__(self, prompts: Prepared, seed: int = 0) -> Rollout:
         """Return the targets, tokenized, with their end token."""
-        assert prompts.prompts.targets is not None, "a dataset split without targets reached supervised fine-tuning"
+        assert prompts.prompts.targets, "a dataset split without targets reached supervised fine-tuning"
         return written(self.processor, prompts, prompts.prompts.targets)
 
 
@@ -44,11 +43,11 @@ class Pairs:
 
 def written(processor: Processor, prompts: Prepared, texts: Sequence[str]) -> Rollout:
     """Return a rollout of written responses, equally many to each prompt, with their end token."""
-    device = prompts.prompts.token_ids.device
+    device = prompts.token_ids.device
     rows = [processor.response_ids(text) for text in texts]
     length = max(len(row) for row in rows)
     ids = torch.tensor([row + [processor.pad_id] * (length - len(row)) for row in rows], device=device)
     lengths = torch.tensor([len(row) for row in rows], device=device)
     mask = torch.arange(length, device=device)[None] < lengths[:, None]
-    group, finished = len(rows) // len(prompts.prompts), torch.ones_like(lengths, dtype=torch.bool)
+    group, finished = len(rows) // len(prompts), torch.ones_like(lengths, dtype=torch.bool)
     return make_rollout(processor, prompts, ids, mask, finished, group)

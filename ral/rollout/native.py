@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from ral.models.cpu_linear import packed_weights
-from ral.models.mllm import MLLM, Openings, Prepared
+from ral.models.mllm import MLLM, Openings
 from ral.ops.logprobs import policy_logits
 from ral.rollout.assembly import joined, make_rollout
 from ral.rollout.decoding import Responses, Slots, draw, length_buckets
 from ral.rollout.engine import Sampling
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds, uniforms
-from ral.types import Rollout
+from ral.types import Prepared, Rollout
 
 EXPLORING = 2
 """Tells the seeds of the noise on attention from those of the tokens."""
@@ -66,7 +66,7 @@ class NativeEngine:
     @torch.no_grad()
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
         """Return a rollout of N = B * count responses. Banned tokens (placeholders, control) are never drawn."""
-        buckets = length_buckets(prompts.prompts.valid.sum(1).tolist())
+        buckets = length_buckets(prompts.valid.sum(1).tolist())
         with self.session():
             if len(buckets) == 1:
                 whole = self._respond(prompts, count, sampling, seed)
@@ -81,7 +81,7 @@ class NativeEngine:
     ) -> Rollout:
         """Return one response to each opening; all openings of a prefix share one prefill of it. Without noise."""
         assert sampling.noise is None, "noise on attention is for whole prompts"
-        group = len(openings.asked) // len(prefixes.prompts)
+        group = len(openings.asked) // len(prefixes)
         uniform = None if sampling.greedy else uniforms(seeds, 1, sampling.max_new_tokens)
         with self.session():
             responses = decode(self.policy, prefixes, group, sampling, uniform, openings.to(self.policy.device))
@@ -95,7 +95,7 @@ class NativeEngine:
         explored = explore(self.policy, prepared, sampling.noise, noise, count) if sampling.noise else None
         responses = decode(self.policy, prepared, count, sampling, uniform, explored=explored)
         rollout = self._rollout(prepared, responses, count)
-        return rollout if explored is None else replace(rollout, attention_rows=explored.rows(rollout.response_mask))
+        return rollout if explored is None else replace(rollout, attention_rows=explored.rows(rollout.valid))
 
     def _rollout(self, prepared: Prepared, responses: Responses, count: int) -> Rollout:
         """Return decoded responses as a rollout, cut to the longest."""
@@ -107,8 +107,8 @@ class NativeEngine:
 
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
     """Return the noise of a decoding batch. seeds: one a prompt."""
-    prompts = prepared.prompts
-    return Exploration(noise, noise.attention.resolve_layers(policy.depth), seeds, prompts.valid, prompts.visual, count)
+    layers = noise.attention.resolve_layers(policy.depth)
+    return Exploration(noise, layers, seeds, prepared.valid, prepared.visual, count)
 
 
 def decode(
@@ -125,7 +125,7 @@ def decode(
     uniform [N C]: what decides each token, None where the likeliest is taken. openings: tokens that responses begin
     with. explored: the noise on the attention, which records what came of it.
     """
-    processor, device, total = policy.processor, policy.device, count * len(prepared.prompts)
+    processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)
     banned, ends = processor.banned.to(device), torch.tensor(processor.end_ids, device=device)
     asked = openings.asked if openings else torch.ones(total, dtype=torch.bool, device=device)

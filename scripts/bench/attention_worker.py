@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
 from ral.rollout.assembly import make_rollout
 from ral.run import build_objective
-from ral.types import Example, Media, Pixels, Rollout
+from ral.types import Example, Media, Pixels
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
@@ -56,7 +57,7 @@ def by_response(whole: Experience) -> list[Experience]:
     group = whole.rollout.group_size
     rows = whole.prepared.repeat(group)
     r = whole.rollout
-    rollout = Rollout(rows.prompts, r.response_ids, r.response_mask, r.texts, r.finished, 1)
+    rollout = replace(r, prompts=rows.prompts, group_size=1)
     return [Experience(rows, rollout, whole.advantages, whole.weights).take([n]) for n in range(group)]
 
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ral.models.attention.layout import Recorder
-from ral.models.mllm import Prepared, States
+from ral.models.mllm import States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.divergence import Divergence
+from ral.types import Prepared
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,18 @@ class EagerRecorder(Recorder):
 class NaiveMLLM(PlainMLLM):
     """Passes over plain rows under Transformers' eager attention, whose weights every layer returns."""
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers
         hooks = [x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1])) for x in layers]
         try:
-            return super().score(prepared, response_ids, mask, spec)
+            return super().score(prepared, token_ids, valid, spec)
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
-        whole = torch.cat([valid, mask], dim=1)
-        return EagerRecorder(valid, 1, mask.shape[1], layers, mask=whole, weights=self.weights)
+    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        whole = torch.cat([prompt, valid], dim=1)
+        return EagerRecorder(prompt, 1, valid.shape[1], layers, mask=whole, weights=self.weights)

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from ral.learner.experience import Forward
 from ral.models.attention.layout import Decode, Recorder
-from ral.models.mllm import MLLM, Openings, Prepared, States
+from ral.models.mllm import MLLM, Openings, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import policy_logits
-from ral.types import PromptBatch, Rollout
+from ral.types import Prepared, PromptBatch, Rollout
 
 SAVINGS = ("encode", "prefill", "update", "head")
 VARIANTS = {"plain": (), **{f"{name} once": (name,) for name in SAVINGS[:3]}, "no logits": ("head",), "all": SAVINGS}
@@ -42,15 +42,15 @@ class VariantMLLM(PlainMLLM):
             for _ in range(count):
                 self._see(self.batch)
 
-    def score(self, prepared: Prepared, response_ids: Tensor, mask: Tensor, spec: AttentionSpec | None) -> States:
+    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
         """As MLLM.score, packed or plain."""
-        self.encode_again(len(response_ids) // len(prepared.prompts))
+        self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base.score(self, prepared, response_ids, mask, spec)
+        return base.score(self, prepared, token_ids, valid, spec)
 
-    def _training_layout(self, valid: Tensor, mask: Tensor, layers: tuple[int, ...]) -> Recorder:
+    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base._training_layout(self, valid, mask, layers)
+        return base._training_layout(self, prompt, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, shared or plain."""
@@ -61,13 +61,13 @@ class VariantMLLM(PlainMLLM):
 
 def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
     """As Forward.log_probs, with the logits [N C V] of all response tokens at once, kept for the backward pass."""
-    banned = model.processor.banned.to(rollout.response_ids.device)
+    banned = model.processor.banned.to(rollout.token_ids.device)
     flat = states.hidden.flatten(0, 1)
     logits = policy_logits(flat, model.head, temperature=self.temperature, banned=banned)
     log_p = torch.log_softmax(logits, -1)
     entropy = -(log_p.exp() * log_p.masked_fill(banned, 0.0)).sum(-1).detach()
-    chosen = log_p.gather(-1, rollout.response_ids.flatten()[:, None]).squeeze(-1)
-    mask = rollout.response_mask
+    chosen = log_p.gather(-1, rollout.token_ids.flatten()[:, None]).squeeze(-1)
+    mask = rollout.trainable
     return chosen.view(mask.shape).masked_fill(~mask, 0.0), entropy.view(mask.shape).masked_fill(~mask, 0.0)
 
 

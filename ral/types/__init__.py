@@ -1,0 +1,43 @@
+"""What passes between the stages of a step: frozen dataclasses, and the one legend of axes and masks.
+
+Axes
+    B  prompts on this rank            G  trajectories of one prompt ("group size")
+    N  trajectories, N = B * G; trajectory n continues prompt n // G
+    P  prompt length (left-padded)     C  length of the continuation (right-padded)
+    K  attention keys, K = P + C: first the prompt's P positions, then the continuation's own C
+    D  width of the decoder's states   J  decoder layers that get visual features of their own (deepstack)
+Masks
+    True = counts, everywhere. A value under False may be anything and must change nothing.
+    valid: context that later tokens may attend to. trainable: tokens that the policy sampled, a part of valid: these
+    alone have a log-prob, an attention row and a loss.
+Units
+    Losses, log-probs, attention rows and rewards are fp32; divergences, entropies, log-probs in nats; times in seconds.
+"""
+
+from ral.errors import UserError
+from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, Pixels, Turn
+from ral.types.loss import Loss, Metrics
+from ral.types.prompts import Prepared, PromptBatch, Sequences
+from ral.types.scores import Scores
+from ral.types.trajectory import FinishReason, Rollout, finish_reasons
+
+__all__ = [
+    "IMAGE_MARK",
+    "PROBLEM_TYPES",
+    "VIDEO_MARK",
+    "Evidence",
+    "Example",
+    "FinishReason",
+    "Loss",
+    "Media",
+    "Metrics",
+    "Pixels",
+    "Prepared",
+    "PromptBatch",
+    "Rollout",
+    "Scores",
+    "Sequences",
+    "Turn",
+    "UserError",
+    "finish_reasons",
+]

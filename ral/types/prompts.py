@@ -1,0 +1,154 @@
+"""Prompts in their two stages: as collated (PromptBatch, with pixels), and as a network reads them (Prepared)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ral.types.examples import Example
+
+Grid = tuple[int, int, int]
+"""(T, H, W) of the visual tokens of one medium."""
+
+
+class Sequences(Protocol):
+    """Padded rows of tokens with their media: token_ids, valid [M S]; media: keyword tensors of the vision tower."""
+
+    @property
+    def token_ids(self) -> Tensor: ...
+
+    @property
+    def valid(self) -> Tensor: ...
+
+    @property
+    def media(self) -> dict[str, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """B prompts as collated, with their pixels.
+
+    token_ids  [B P] int64, left-padded            valid [B P] bool
+    visual     [B P] bool, True on image and video placeholders
+    media      keyword tensors of the vision tower (pixel_values, image_grid_thw, ...), patches of all prompts one
+               after another in the order of the placeholders; {} when no prompt has media. Of the clips in their order
+               also second_per_grid_ts (seconds of a temporal slot) and frame_counts (frames sampled)
+    examples   the B examples;  texts: the B rendered prompts
+    grids      per prompt, per medium: (T, H, W) of visual tokens after merging
+    evidence   [B P] bool, True on visual tokens inside the evidence of the first medium
+    targets    the B responses to learn, for supervised fine-tuning; else ()
+    """
+
+    token_ids: Tensor
+    valid: Tensor
+    visual: Tensor
+    media: dict[str, Tensor]
+    examples: tuple[Example, ...]
+    texts: tuple[str, ...]
+    grids: tuple[tuple[Grid, ...], ...]
+    evidence: Tensor
+    targets: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def to(self, device: torch.device | str) -> PromptBatch:
+        """Return the same batch with every tensor on `device`."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        return replace(self, media={k: v.to(device) for k, v in self.media.items()}, **moved)
+
+    def start(self, chosen: Sequence[int]) -> int:
+        """Return the column in which the longest of the chosen prompts begins."""
+        return int(self.valid[rows_of(chosen)].int().argmax(1).min())
+
+    def take(self, chosen: Sequence[int]) -> PromptBatch:
+        """Return the chosen prompts in this order, without their pixels and without shared padding."""
+        return self._pick(chosen, self.start(chosen))
+
+    def repeat(self, count: int) -> PromptBatch:
+        """Return each prompt `count` times, one after another, without pixels."""
+        return self._pick([n for n in range(len(self)) for _ in range(count)], 0)
+
+    def _pick(self, chosen: Sequence[int], start: int) -> PromptBatch:
+        at = (rows_of(chosen), slice(start, None))
+        return PromptBatch(
+            token_ids=self.token_ids[at],
+            valid=self.valid[at],
+            visual=self.visual[at],
+            media={},
+            examples=tuple(self.examples[n] for n in chosen),
+            texts=tuple(self.texts[n] for n in chosen),
+            grids=tuple(self.grids[n] for n in chosen),
+            evidence=self.evidence[at],
+            targets=tuple(self.targets[n] for n in chosen) if self.targets else (),
+        )
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """B prompts as a network reads them, on its device. prompts: the same as collated.
+
+    token_ids, valid, visual, evidence [B P]: those of `prompts`;
+    positions [3 B P] int64 (time, row, column), next_position [B]: that of the first token after the prompt;
+    vision [B P D]: visual embeddings, zero where no visual token is;
+    deepstack [J B P D]: what is added to the states after each of the first J decoder layers; J is 0 for most families.
+    """
+
+    prompts: PromptBatch
+    token_ids: Tensor
+    valid: Tensor
+    visual: Tensor
+    evidence: Tensor
+    positions: Tensor
+    next_position: Tensor
+    vision: Tensor
+    deepstack: Tensor
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def take(self, chosen: Sequence[int]) -> Prepared:
+        """Return the chosen prompts in this order, without their pixels and without shared padding."""
+        rows, columns = rows_of(chosen, self.valid.device), slice(self.prompts.start(chosen), None)
+        return Prepared(
+            prompts=self.prompts.take(chosen),
+            token_ids=self.token_ids[rows, columns],
+            valid=self.valid[rows, columns],
+            visual=self.visual[rows, columns],
+            evidence=self.evidence[rows, columns],
+            positions=self.positions[:, rows, columns],
+            next_position=self.next_position[rows],
+            vision=self.vision[rows, columns],
+            deepstack=self.deepstack[:, rows, columns],
+        )
+
+    def repeat(self, count: int) -> Prepared:
+        """Return each prompt `count` times, one after another."""
+
+        def each(x: Tensor, dim: int = 0) -> Tensor:
+            return x.repeat_interleave(count, dim)
+
+        return Prepared(
+            prompts=self.prompts.repeat(count),
+            token_ids=each(self.token_ids),
+            valid=each(self.valid),
+            visual=each(self.visual),
+            evidence=each(self.evidence),
+            positions=each(self.positions, 1),
+            next_position=each(self.next_position),
+            vision=each(self.vision),
+            deepstack=each(self.deepstack, 1),
+        )
+
+
+def rows_of(chosen: Sequence[int], device: torch.device | str = "cpu") -> slice | Tensor:
+    """Return an index of the chosen rows: a slice, which makes views instead of copies, where they stand in a run."""
+    chosen, first = list(chosen), chosen[0]
+    if chosen == list(range(first, first + len(chosen))):
+        return slice(first, first + len(chosen))
+    return torch.tensor(chosen, device=device)
