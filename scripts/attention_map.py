@@ -132,7 +132,8 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
     from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
     from ral.learner.experience import Forward
     from ral.ops.attention import AttentionSpec
-    from ral.rollout.native import PolicySampler
+    from ral.rollout.engine import Sampling
+    from ral.rollout.native import NativeEngine
 
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
@@ -140,7 +141,8 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
     text = example.question if template == "as_asked" else render(example, template)
     with torch.no_grad():
         prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
-        rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
+        greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
+        rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
         states = Forward(1.0, AttentionSpec(layers=(layer,))).states(policy, prepared, rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()

@@ -82,7 +82,15 @@ def write_pictures(folder: Path, count: int) -> Path:
     return path
 
 
-def test_an_algorithm_a_dataset_a_reward_and_hardware_are_added_from_outside(
+def write_answers(folder: Path, count: int) -> Path:
+    """Eight recorded answers to each picture, as the page's rollout engine reads them."""
+    path = folder / "answers.jsonl"
+    lines = [{"uid": f"row-{n}", "answers": [k * "no " + f"answer {n}" for k in range(8)]} for n in range(1, count + 1)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_an_algorithm_a_dataset_a_reward_hardware_and_an_engine_are_added_from_outside(
     outside: Path, run: Callable[..., Path], model_folder: Callable[..., Path]
 ) -> None:
     """One function and one yaml each (hardware: the yaml alone), none of them in ral/ or conf/, train one step."""
@@ -91,10 +99,12 @@ def test_an_algorithm_a_dataset_a_reward_and_hardware_are_added_from_outside(
         "my_conf/dataset/csv.yaml",
         "my_conf/reward/brief.yaml",
         "my_conf/hardware/low_memory.yaml",
+        "my_conf/rollout/replay.yaml",
     }
     folder = run(
         f"hydra.searchpath=[file://{outside / 'my_conf'}]",
-        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory"),
+        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory", "rollout=replay"),
+        f"rollout.engine.path={write_answers(outside, 8)}",
         f"dataset.path={write_pictures(outside, 8)}",
         *("dataset.source.held_out=2", "dataset.media.image_min_pixels=784", "dataset.max_new_tokens=6"),
         *("algo.prompts_per_step=4", "max_steps=1", "eval.every=0"),
@@ -104,7 +114,8 @@ def test_an_algorithm_a_dataset_a_reward_and_hardware_are_added_from_outside(
     assert {"train/loss_sequence", "train/sequence_ratio", "train/brevity"} <= set(line)
     assert "train/loss_token" not in line and 0 < line["train/brevity"] <= 1
     records = [json.loads(text) for text in (folder / "eval" / "after.jsonl").read_text().splitlines()]
-    assert [r["uid"] for r in records] == ["row-7", "row-8"]
+    assert [(r["uid"], r["response"]) for r in records] == [("row-7", "answer 7"), ("row-8", "answer 8")]
+    assert line["train/policy_version"] == 0 and "train/log_prob_gap" not in line
     before = MLLM.load(str(model_folder())).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)

@@ -19,6 +19,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.moved import moved
 from ral.config.rules import first_line
 from ral.config.signature import did_you_mean, walk
 
@@ -135,6 +136,8 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
     if "No match in the defaults list" in str(error):
         return f"group {key} is not part of this configuration; add it with +{key}=<option>"
     if text.startswith(("Could not override", "Could not delete")):
+        if (line := moved(key)) is not None:
+            return line
         known, chosen = _known_keys(key, config_dir, config_name)
         return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
     if isinstance(cause, OmegaConfBaseException):

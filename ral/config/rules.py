@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.moved import check_moved
 from ral.config.ranges import RANGES, doubts
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
@@ -189,11 +190,23 @@ def pairs_have_two_responses(cfg: Node) -> str | None:
     return None
 
 
+def responses_have_one_origin(cfg: Node) -> str | None:
+    """Sampled responses need numbers to sample by, given ones a source."""
+    rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
+    if rollouts and given is not None:
+        return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
+    if rollouts and sampling is None:
+        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/grpo.yaml"
+    if not rollouts and given is None:
+        return "algo.given is not set, and algo.rollouts=false samples none: write it as in conf/algo/sft.yaml"
+    return None
+
+
 def noise_is_positive(cfg: Node) -> str | None:
     """A standard deviation of the noise on attention."""
-    sigma = _select(cfg, "algo.sampler.noise.sigma")
+    sigma = _select(cfg, "algo.sampling.noise.sigma")
     if isinstance(sigma, int | float) and sigma <= 0:
-        return f"algo.sampler.noise.sigma={sigma} is too small: write more than 0, or algo.sampler.noise=null"
+        return f"algo.sampling.noise.sigma={sigma} is too small: write more than 0, or algo.sampling.noise=null"
     return None
 
 
@@ -230,7 +243,7 @@ _TAKEN = """
     clamped_ratios kl clamped_kl attention_divergence attention_distillation token_distillation pair_accuracy margin
     explored_divergence group_attention pulled
     attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
-    moved_share
+    moved_share policy_version
 """
 TAKEN = frozenset(_TAKEN.split())
 """Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
@@ -284,6 +297,7 @@ RULES: tuple[Rule, ...] = (
     bad_share_is_a_share,
     terms_exist,
     pairs_have_two_responses,
+    responses_have_one_origin,
     noise_is_positive,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
@@ -306,6 +320,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
     """
     tree = plain(cfg)
+    check_moved(tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)

@@ -16,7 +16,10 @@ Node = Mapping[str, Any]
 
 @dataclass
 class Algo:
-    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop."""
+    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop.
+
+    The nodes at the end are null where an algorithm has no need of them.
+    """
 
     objective: list[str]
     rollouts: bool
@@ -32,6 +35,13 @@ class Algo:
     warmup: int
     teacher: str | None
     preferences: bool = False
+    sampling: Node | None = None
+    given: Node | None = None
+    module: Node | None = None
+    passes: Node | None = None
+    reward: Node | None = None
+    temporal: Node | None = None
+    attention_policy: Node | None = None
 
 
 @dataclass
@@ -95,6 +105,13 @@ class Hardware:
 
 
 @dataclass
+class Rollout:
+    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy."""
+
+    engine: Node
+
+
+@dataclass
 class Optim:
     """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
 
@@ -145,6 +162,7 @@ class Train:
     lora: Lora
     dataset: Dataset
     hardware: Hardware
+    rollout: Rollout
     reward: Node
     logger: Node
     optim: Optim

@@ -26,7 +26,7 @@ from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
-from ral.rollout.native import make_rollout
+from ral.rollout.assembly import make_rollout
 from ral.types import Example, Media, Pixels
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
