@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ral.assembly.learner import build_objective
-from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.assembly.learner import build_terms
+from ral.learner.experience import Experience, Forward, View, freeze, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
@@ -90,7 +90,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
 def objective_of(algo: str) -> dict:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
+        return build_terms(compose("train", [f"algo={algo}"]).algo)
 
 
 def flatter(rows: torch.Tensor) -> torch.Tensor:
@@ -107,7 +107,7 @@ def losses_and_gradients(model: MLLM, teacher: MLLM, kinds, group: int, algo: st
     advantages = torch.randn(len(ids), generator=generator)
     weights = sequence_mean(mask, counts(mask))
     batch = Experience(model.prepare(prompts), rollout, advantages, weights)
-    others = {"teacher": (teacher, teacher.prepare(prompts)), "reference": (teacher, teacher.prepare(prompts))}
+    others = dict.fromkeys(("teacher", "reference"), View(teacher, teacher.prepare(prompts)))
     others = {name: value for name, value in others.items() if any(n.startswith(name) for n in needs)}
     total, shown = 0.0, []
     for part in freeze(passes, others, batch, needs, prompts=2):
@@ -374,7 +374,7 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
     prepared, seen = student.prepare(prompts), teacher.prepare(prompts)
     rollout = make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
     batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
-    others = {"teacher": (teacher, seen), "reference": (student.frozen_copy(), prepared)}
+    others = {"teacher": View(teacher, seen), "reference": View(student.frozen_copy(), prepared)}
     (part,) = freeze(passes, others, batch, needs, prompts=2)
     live = passes.live(student, part, needs)
     part = remember(part, live, needs)

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from ral.data.recorded import about
-from ral.learner.experience import Experience
-from ral.models.frozen import FrozenModel
+from ral.learner.experience import Experience, View
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head, response_scores, save_reward_model
 from ral.rewards.answers import extract_answer
 from ral.rollout.given import Pairs
-from ral.types import Example, Prepared, PromptBatch, Rollout
+from ral.types import Example, PromptBatch, Rollout
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,11 @@ class ScorePass:
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """Return the signals of the model being trained, with their graph."""
         rollout = experience.rollout
-        scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid)
+        scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid, experience.shown)
         signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
         return {**signals, "hidden": None, "attention": None}
 
-    def frozen(
-        self, model: FrozenModel, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]
-    ) -> dict[str, Tensor]:
+    def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
         """Return nothing: a term cannot ask for what is not in `offers`."""
         return {}
 

@@ -21,7 +21,7 @@ from ral.learner.task import Task
 from ral.learner.update import Schedule, Update
 from ral.models.mllm import MLLM
 from ral.models.reward import LearnedReward
-from ral.ops.signals import needed
+from ral.ops.signals import Term, needed
 from ral.rollout.engine import Engine, Sampling
 from ral.types import Rollout, UserError
 
@@ -33,11 +33,16 @@ def build_objective(cfg: DictConfig) -> Objective:
     """Return the named terms that the objective sums, and what makes their signals."""
     algo = cfg.algo
     return Objective(
-        {name: instantiate(algo[name]) for name in algo.objective},
+        build_terms(algo),
         build_passes(algo),
         instantiate(algo.advantage),
         instantiate(algo.aggregate),
     )
+
+
+def build_terms(algo: DictConfig) -> dict[str, Term]:
+    """Return the named terms that the objective sums."""
+    return {name: instantiate(algo[name]) for name in algo.objective}
 
 
 def build_passes(algo: DictConfig) -> Passes:

@@ -37,7 +37,7 @@ class Algo:
     preferences: bool = False
     sampling: Node | None = None
     given: Node | None = None
-    module: Node | None = None
+    task: Node | None = None
     passes: Node | None = None
     reward: Node | None = None
     temporal: Node | None = None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ral.data.recorded import about
-from ral.learner.experience import Forward
+from ral.learner.experience import Forward, View
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
@@ -49,7 +49,8 @@ def evaluate_prompts(
     chosen = passes.spec.resolve_layers(policy.depth)
     captured = tuple(range(policy.depth)) if all_layers else chosen
     spec = AttentionSpec(layers=captured, heads=passes.spec.heads, query=passes.spec.query, keys="all")
-    states = replace(passes, spec=spec).states(policy, prepared, rollout, attention=True)
+    view = View(policy, prepared, policy.show(prepared, rollout))
+    states = replace(passes, spec=spec).states(view, rollout, attention=True)
     attention: CapturedAttention = states.attention  # type: ignore[assignment]
     rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
     records = [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
@@ -131,7 +132,8 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence
         return None
     t, h, w = grids[0]
     visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
-    seen = rows[: len(inside)][torch.tensor(inside)][:, visual].float()
+    sampled = rows[rollout.trainable[n].cpu()]
+    seen = sampled[torch.tensor(inside)][:, visual].float()
     weights = renormalise(seen, torch.ones_like(seen, dtype=torch.bool)).mean(0)
     return {"grid": [t, h, w], "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
 

@@ -127,10 +127,12 @@ def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
 @torch.no_grad()
 def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics:
     """Return (total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual
-    keys, and the part of that share which falls inside the evidence (over the responses to prompts that have evidence).
+    keys, and the part of the prompt's share which falls inside the evidence (over the responses to prompts that have
+    evidence).
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
+    shown = part.rollout.visual
     columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
     columns |= {"jsd": []} if "old_rows" in part.signals else {}
     for at, rows in attention.pieces():
@@ -138,7 +140,7 @@ def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics
         if "jsd" in columns:
             columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
         columns["entropy"].append(row_entropy(rows).mean(0))
-        columns["visual_share"].append(seen)
+        columns["visual_share"].append(seen if shown is None else share_on(rows, torch.cat([visual, shown], dim=1)))
         columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
     over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
     return {

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from ral.learner.experience import View, read
 from ral.models.frozen import FrozenModel
 from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
-from ral.types import Prepared, PromptBatch
+from ral.types import Prepared, PromptBatch, Rollout
 
-View = tuple[FrozenModel, Prepared]
-"""A network, and the prompts as it sees them."""
+
+@dataclass(frozen=True)
+class Views:
+    """How the policy reads a batch, and how frozen models do, by name."""
+
+    policy: View
+    frozen: Mapping[str, View]
 
 
 @dataclass(frozen=True)
@@ -41,13 +47,18 @@ class Models:
         """Return the networks whose weights change in a run, by name."""
         return {"policy": self.policy, **self.averaged}
 
-    def views(self, names: Mapping[str, object], prompts: PromptBatch, prepared: Prepared) -> dict[str, View]:
-        """Return the views of some frozen models, in one order on every rank.
+    def views(self, names: Iterable[str], prompts: PromptBatch, prepared: Prepared, rollout: Rollout) -> Views:
+        """Return how the policy and some frozen models read a batch, these in one order on every rank.
 
         prepared: the prompts as the policy sees them.
         """
+        own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
-        return {n: (m, prepared if n in self.same_vision else m.prepare(prompts)) for n, m in asked.items()}
+        frozen = {
+            name: replace(own, model=model) if name in self.same_vision else read(model, prompts, rollout)
+            for name, model in asked.items()
+        }
+        return Views(own, frozen)
 
 
 @torch.no_grad()

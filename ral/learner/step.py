@@ -134,10 +134,10 @@ class Step:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
         advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
-        views = self.models.views(objective.frozen, prompts, prepared)
+        views = self.models.views(objective.frozen, prompts, prepared, rollout)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
-        batch = Experience(prepared, rollout, advantages.to(weights.device), weights)
-        return freeze(objective.passes, views, batch, objective.needs, self.micro_batch_prompts)
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
+        return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
 
 
 def counts_over_ranks(mask: Tensor) -> Counts:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 class FrozenModel(Protocol):
@@ -31,7 +31,18 @@ class FrozenModel(Protocol):
         """As MLLM.prepare."""
         ...
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        ...
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score."""
         ...
 

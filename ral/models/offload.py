@@ -14,7 +14,7 @@ from ral.models.masters import arithmetic
 from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 @contextmanager
@@ -61,10 +61,22 @@ class Offloaded:
         with self.on_device():
             return self.model.prepare(prompts)
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        with self.on_device():
+            return self.model.show(prepared, rollout)
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score."""
         with self.on_device():
-            return self.model.score(prepared, token_ids, valid, spec)
+            return self.model.score(prepared, token_ids, valid, spec, shown)
 
     def on_device(self) -> AbstractContextManager[None]:
         """Bring the model to the policy's device while open."""

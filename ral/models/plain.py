@@ -18,7 +18,7 @@ from ral.models.attention.layout import Decode, Recorder
 from ral.models.family import read_config, shareable
 from ral.models.mllm import MLLM, Openings, States, in_own_arithmetic
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared
+from ral.types import Prepared, Shown
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,17 @@ class PlainMLLM(MLLM):
     shares = False
 
     @in_own_arithmetic
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score, over one row for each response."""
         group = len(token_ids) // len(prepared)
-        return super().score(prepared.repeat(group), token_ids, valid, spec)
+        return super().score(prepared.repeat(group), token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))

@@ -19,7 +19,7 @@ from bench.naive import NaiveMLLM
 from bench.worker import Line
 from hydra import compose, initialize_config_dir
 
-from ral.assembly.learner import build_objective
+from ral.assembly.learner import build_terms
 from ral.learner.experience import Experience, Forward, remember
 from ral.lit.callbacks.memory import give_back
 from ral.models.mllm import MLLM
@@ -98,7 +98,7 @@ def main(spec: dict[str, Any]) -> None:
     if spec["checkpointing"]:
         model.checkpoint_layers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        objective = dict(build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"])).terms)
+        objective = build_terms(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
     passes = Forward(0.9, AttentionSpec())
     whole = experience(model, spec)
     needs = needed(objective.values())

@@ -19,7 +19,7 @@ from ral.models.mllm import MLLM, Openings, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import policy_logits
-from ral.types import Prepared, PromptBatch, Rollout
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 SAVINGS = ("encode", "prefill", "update", "head")
 VARIANTS = {"plain": (), **{f"{name} once": (name,) for name in SAVINGS[:3]}, "no logits": ("head",), "all": SAVINGS}
@@ -42,11 +42,18 @@ class VariantMLLM(PlainMLLM):
             for _ in range(count):
                 self._see(self.batch)
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score, packed or plain."""
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base.score(self, prepared, token_ids, valid, spec)
+        return base.score(self, prepared, token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         base = MLLM if "update" in self.savings else PlainMLLM

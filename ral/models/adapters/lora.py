@@ -22,7 +22,7 @@ from ral.models.masters import settle
 from ral.models.mllm import MLLM, States
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch, UserError
+from ral.types import Prepared, PromptBatch, Rollout, Shown, UserError
 
 NAME = "default"
 """peft's name of the one adapter."""
@@ -105,10 +105,22 @@ class WithoutAdapters:
         with adapters_off(self.policy.network):
             return self.policy.prepare(prompts)
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        with adapters_off(self.policy.network):
+            return self.policy.show(prepared, rollout)
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score."""
         with adapters_off(self.policy.network):
-            return self.policy.score(prepared, token_ids, valid, spec)
+            return self.policy.score(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
         """As MLLM.head, which has no adapter."""
