@@ -15,6 +15,10 @@ MOVED = {
     "algo.sampler._target_": "rollout.engine._target_",
     "algo.sampler": "algo.sampling",
     "algo.temporal.sampler": "algo.temporal.sampling",
+    **{
+        f"reward.parts.judge.function.{name}": f"reward.parts.judge.function.requests.{name}"
+        for name in ("timeout_s", "retries", "backoff_s", "max_concurrency")
+    },
 }
 """Old key: new key, the longer ones first; what lies below a key moves with it."""
 
