@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.moved import check_moved
 from ral.config.ranges import doubts
 from ral.config.rules import rules
 from ral.config.schema import Node, Train
@@ -110,6 +111,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
     """
     tree = plain(cfg)
+    check_moved(tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)

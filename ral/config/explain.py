@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.moved import moved
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
@@ -137,6 +138,8 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
     if "No match in the defaults list" in str(error):
         return f"group {key} is not part of this configuration; add it with +{key}=<option>"
     if text.startswith(("Could not override", "Could not delete")):
+        if (line := moved(key)) is not None:
+            return line
         known, chosen = _known_keys(key, config_dir, config_name)
         return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
     if isinstance(cause, OmegaConfBaseException):

@@ -58,18 +58,17 @@ def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
 
 def sampling_is_what_is_trained(cfg: Node) -> str | None:
     """Check that groups have the size and come from the distribution that the update takes for granted."""
-    sampler = select(cfg, "algo.sampler") or {}
+    sampling = select(cfg, "algo.sampling") or {}
     if not cfg["algo"]["rollouts"]:
         return None
-    for name in ("temperature", "group_size"):
-        own, wanted = sampler.get(name), cfg["algo"].get(name)
-        if own is not None and wanted is not None and own != wanted:
-            return (
-                f"algo.sampler.{name}={own} differs from algo.{name}={wanted}: the update would be of responses that"
-                f" were not sampled so; write algo.{name} alone"
-            )
-    if sampler.get("greedy") is True:
-        return "algo.sampler.greedy=true makes all responses to a prompt alike, so that nothing is learnt: write false"
+    own, wanted = sampling.get("temperature"), cfg["algo"].get("temperature")
+    if own is not None and wanted is not None and own != wanted:
+        return (
+            f"algo.sampling.temperature={own} differs from algo.temperature={wanted}: the update would be of responses"
+            " that were not sampled so; write algo.temperature alone"
+        )
+    if sampling.get("greedy") is True:
+        return "algo.sampling.greedy=true makes all responses to a prompt alike, so that nothing is learnt: write false"
     return None
 
 
