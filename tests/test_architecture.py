@@ -29,6 +29,7 @@ ROOT = CONF.parent
 PAGE = ROOT / "docs" / "architecture.md"
 MEDIAN_LINES, MOST_LINES_OF_90_PERCENT, MOST_LINES, MOST_LINES_OF_A_FILE = 15, 50, 80, 400
 MOST_LINES_OF_A_SCRIPT = 80
+MOST_ARGUMENTS, MOST_LINES_OF_THE_STEP = 8, 20
 
 
 def function_lengths(path: Path) -> dict[str, int]:
@@ -46,6 +47,32 @@ def test_functions_and_files_stay_short() -> None:
     assert statistics.quantiles(lengths.values(), n=10)[-1] <= MOST_LINES_OF_90_PERCENT
     assert [name for name, lines in lengths.items() if lines > MOST_LINES] == []
     assert [str(p) for p in files if len(p.read_text().splitlines()) > MOST_LINES_OF_A_FILE] == []
+
+
+def constructor_arguments(path: Path) -> dict[str, int]:
+    """{file:class: arguments} of every written constructor, `self` left out."""
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    made = [(c.name, f) for c in classes for f in c.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
+    name = path.relative_to(ROOT)
+    return {f"{name}:{of}": len(f.args.args) + len(f.args.kwonlyargs) - 1 for of, f in made}
+
+
+def test_constructors_take_few_arguments() -> None:
+    counts = {name: n for path in (ROOT / "ral").rglob("*.py") for name, n in constructor_arguments(path).items()}
+    assert len(counts) > 20 and [name for name, count in counts.items() if count > MOST_ARGUMENTS] == []
+
+
+def test_the_step_reads_as_a_sentence() -> None:
+    (step,) = [
+        node
+        for cls in ast.parse((ROOT / "ral" / "learner" / "step.py").read_text()).body
+        if isinstance(cls, ast.ClassDef) and cls.name == "Step"
+        for node in cls.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__call__"
+    ]
+    statements = (step.end_lineno or 0) - step.body[1].lineno + 1
+    assert statements <= MOST_LINES_OF_THE_STEP
+    assert not [node for node in ast.walk(step) if isinstance(node, ast.If | ast.IfExp)]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
