@@ -119,11 +119,18 @@ def _head_weights(captured: CapturedAttention, layer: int, n: int, h: int, r: in
     return {place: math.exp(s - top) / total for place, s in scores.items()}
 
 
+def looks_visual(captured: CapturedAttention, n: int, i: int) -> bool:
+    """Whether key i of response n is a visual token."""
+    p = captured.prompt_valid.shape[1]
+    if i < p:
+        return bool(captured.visual[n // (len(captured.mask) // len(captured.prompt_valid)), i])
+    return captured.own_visual is not None and bool(captured.own_visual[n, i - p])
+
+
 def loop_rows(captured: CapturedAttention) -> Tensor:
     """Eq. 2 as it is written, one number at a time: [L N C K] float64."""
     p = captured.prompt_valid.shape[1]
     n_responses, length = captured.mask.shape
-    group = n_responses // captured.prompt_valid.shape[0]
     out = torch.zeros(len(captured.query), n_responses, length, p + length, dtype=torch.float64)
     for layer, query in enumerate(captured.query):
         for n, t in captured.mask.nonzero().tolist():
@@ -132,7 +139,7 @@ def loop_rows(captured: CapturedAttention) -> Tensor:
             kept = {
                 "all": lambda i, t=t: i < p + t,
                 "prompt": lambda i: i < p,
-                "visual": lambda i, n=n: i < p and bool(captured.visual[n // group, i]),
+                "visual": lambda i, n=n, t=t: i < p + t and looks_visual(captured, n, i),
             }[captured.spec.keys]
             mean = {i: sum(head[i] for head in heads) / len(heads) for i in heads[0] if kept(i)}
             for place, weight in mean.items():

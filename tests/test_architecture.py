@@ -83,6 +83,14 @@ def write_pictures(folder: Path, count: int) -> Path:
     return path
 
 
+def write_answers(folder: Path, count: int) -> Path:
+    """Eight recorded answers to each picture, as the page's rollout engine reads them."""
+    path = folder / "answers.jsonl"
+    lines = [{"uid": f"row-{n}", "answers": [k * "no " + f"answer {n}" for k in range(8)]} for n in range(1, count + 1)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
 def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: Callable[..., Path]) -> None:
     """One function and one yaml each (hardware: the yaml alone), none of them in ral/ or conf/, train one step."""
     assert {p.relative_to(outside).as_posix() for p in outside.rglob("*.yaml")} == {
@@ -91,12 +99,21 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
         "my_conf/reward/brief.yaml",
         "my_conf/hardware/low_memory.yaml",
         "my_conf/model/qwen3_vl_moe.yaml",
+        "my_conf/rollout/replay.yaml",
     }
     register_named("mine.QWEN3_VL_MOE")
     model = str(write_model(outside / "model", TEXTS, family="qwen3_vl_moe", sizes=SMALL, seed=3, vocab_size=300))
     folder = run(
         f"hydra.searchpath=[file://{outside / 'my_conf'}]",
-        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory", "model=qwen3_vl_moe"),
+        *(
+            "algo=sequence",
+            "dataset=csv",
+            "reward=brief",
+            "hardware=low_memory",
+            "model=qwen3_vl_moe",
+            "rollout=replay",
+        ),
+        f"rollout.engine.path={write_answers(outside, 8)}",
         f"dataset.path={write_pictures(outside, 8)}",
         *("dataset.source.held_out=2", "dataset.media.image_min_pixels=784", "dataset.max_new_tokens=6"),
         *("algo.prompts_per_step=4", "max_steps=1", "eval.every=0"),
@@ -106,7 +123,8 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
     assert {"train/loss_sequence", "train/sequence_ratio", "train/brevity"} <= set(line)
     assert "train/loss_token" not in line and 0 < line["train/brevity"] <= 1
     records = [json.loads(text) for text in (folder / "eval" / "after.jsonl").read_text().splitlines()]
-    assert [r["uid"] for r in records] == ["row-7", "row-8"]
+    assert [(r["uid"], r["response"]) for r in records] == [("row-7", "answer 7"), ("row-8", "answer 8")]
+    assert line["train/policy_version"] == 0 and "train/log_prob_gap" not in line
     before = MLLM.load(model).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)

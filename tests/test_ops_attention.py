@@ -66,6 +66,31 @@ def test_loop_equals_vectorised(spec, heads, repeat):
     torch.testing.assert_close(in_fp32.double(), loop_rows(captured), rtol=1e-4, atol=1e-6)
 
 
+def of_turns(captured: CapturedAttention, seed: int) -> CapturedAttention:
+    """The same responses, of whose tokens some were shown, a few of these visual; each keeps a sampled one."""
+    generator = torch.Generator().manual_seed(seed)
+    valid = captured.mask
+    sampled = valid & (torch.rand(valid.shape, generator=generator) < 0.5)
+    sampled[:, 0] = True
+    seen = valid & ~sampled & (torch.rand(valid.shape, generator=generator) < 0.6)
+    return replace(captured, mask=sampled, valid=valid, own_visual=seen)
+
+
+@QUICK
+@given(SEEDS, st.sampled_from(SPECS), st.sampled_from((None, 1, 3)))
+def test_rows_of_several_turns_equal_the_loop(seed: int, spec: AttentionSpec, chunk: int | None) -> None:
+    """Sampled tokens alone have rows, over all that was said and shown before; what pads changes nothing."""
+    captured = of_turns(capture(seed, heads=2, layers=2, spec=spec, responses=(5, 2, 4, 1)), seed)
+    rows = captured.rows(chunk)
+    torch.testing.assert_close(rows, loop_rows(captured), atol=1e-12, rtol=0)
+    assert not bool(rows[:, ~captured.mask].any())
+    if spec.keys == "all":
+        assert torch.equal((rows.sum(-1) > 0).all(0), captured.mask)
+    padding = captured.valid[:, None, :, None].view(2, 1, 2, -1, 1)
+    spoilt = [k.masked_fill(~padding, torch.nan) for k in captured.response_keys]
+    assert torch.equal(replace(captured, response_keys=tuple(spoilt)).rows(chunk), rows)
+
+
 def test_half_precision_inputs_are_widened_to_fp32():
     captured = capture(1)
     half = [t.bfloat16() for t in leaves(captured)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 import torch
 from conftest import CONF, make_pixels
+from environments import LookAgain
 from hydra import compose, initialize_config_dir
 from test_models_shared_prompt import OF_SOME
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
-from ral.assembly.learner import build_objective
+from ral.assembly.learner import build_terms
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.frozen import read
 from ral.models.mllm import MLLM
@@ -28,8 +30,9 @@ from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
 from ral.ops.pieces import renormalise
 from ral.ops.signals import evaluate, needed
-from ral.rollout.assemble import assemble, extended, sampled_segments
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
+from ral.rollout.trajectories import assemble, continued, sampled_segments
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
 ALGORITHMS = ("grpo", "ral", "ral_group", "ral_explore", "distill", "ral_distill", "sft")
@@ -187,7 +190,7 @@ def signals_of(live: dict[str, Any], model: MLLM, generator: torch.Generator) ->
 def objective_of(algo: str) -> dict[str, Any]:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
+        return build_terms(compose("train", [f"algo={algo}"]).algo)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -250,19 +253,19 @@ def test_an_engine_goes_on_after_what_was_shown(
 ) -> None:
     """The log-probs of both turns as sampled are those that the whole trajectories are trained with."""
     model = kind.load(str(model_folder(family)))
-    prompts, sampler = a_case(model).prompts, PolicySampler(2, temperature=TEMPERATURE, max_new_tokens=5)
+    prompts, engine = a_case(model).prompts, NativeEngine(model)
+    sampling = Sampling(TEMPERATURE, max_new_tokens=5)
     prepared = model.prepare(prompts)
-    first = sampled_segments(sampler(model, prepared, 3))
+    first = sampled_segments(engine.generate(prepared, 2, sampling, 3))
     pictures = [[make_pixels("image", n, sides(model, 2 + n, 3))] if n else [] for n in range(len(first))]
     shown = [model.processor.turn("Think" * (n + 1), own) for n, own in enumerate(pictures)]
     begun = [Trajectory(pair, "length") for pair in zip(first, shown, strict=True)]
-    so_far = assemble(model.processor, prompts, begun)
-    longer = extended(prepared, so_far, model.show(prepared, so_far))
+    longer = continued(model, prepared, begun)
     assert longer.valid.sum(1).tolist() == [
         int(prompts.valid[n // 2].sum()) + len(first[n].token_ids) + len(shown[n].token_ids) for n in range(4)
     ]
     assert torch.equal(longer.visual, model.processor.visual(longer.token_ids, longer.valid))
-    second = sampled_segments(replace(sampler, group_size=1)(model, longer, 4))
+    second = sampled_segments(engine.generate(longer, 1, sampling, 4))
     whole = [Trajectory((*t.segments, s), "stop", 3) for t, s in zip(begun, second, strict=True)]
     rollout = assemble(model.processor, prompts, whole)
     assert rollout.log_probs is not None and rollout.policy_version == 3 and bool(rollout.finished.all())
@@ -349,3 +352,27 @@ def test_segments_keep_their_order_and_their_log_probs(load: Callable[..., MLLM]
     assert assemble(model.processor, case.prompts, silent).log_probs is None
     part = rollout.take(case.prompts.take([1]), [1])
     assert part.grids == rollout.grids[2:] and part.media == {} and len(part.texts) == 2
+
+
+@pytest.mark.parametrize("algo", ["grpo", "ral"])
+def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path], small: list[str]) -> None:
+    """Ask, show a crop of the picture, ask again: two steps through the real training step."""
+    LookAgain.made.clear()
+    reward = "reward.parts.accuracy.function._target_=test_training.short_is_good"
+    quiet = ["eval.before=false", "eval.every=0", "eval.prompts=4", "diagnostics.every=1"]
+    folder = run(f"algo={algo}", *small, reward, *quiet, "rollout.engine._target_=environments.LookAgain")
+    assert len(LookAgain.made) == 2
+    for rollout in LookAgain.made:
+        shown = rollout.valid & ~rollout.trainable
+        turns = (rollout.trainable[:, 1:] & ~rollout.trainable[:, :-1]).sum(1) + 1
+        assert turns.tolist() == [2] * len(rollout.texts) and rollout.visual is not None
+        assert rollout.visual.any(1).tolist() == [n % 2 == 1 for n in range(len(rollout.texts))]
+        assert bool((rollout.visual <= shown).all())
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "train/grad_norm" in line]
+    assert len(steps) == 2
+    for line, rollout in zip(steps, LookAgain.made, strict=True):
+        assert line["train/log_prob_gap"] < 1e-4 and line["train/grad_norm"] > 1e-4
+        assert line["train/response_length"] == int(rollout.trainable.sum()) / len(rollout.texts)
+        assert 0 < line["train/attention_visual_share"] < 1
+    assert ("train/attention_divergence" in steps[-1]) == (algo == "ral")

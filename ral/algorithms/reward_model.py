@@ -17,7 +17,7 @@ from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head, response_scores, save_reward_model
 from ral.rewards.answers import extract_answer
-from ral.rollout.native import PairSampler
+from ral.rollout.given import Pairs
 from ral.types import Example, PromptBatch, Rollout
 
 
@@ -50,7 +50,7 @@ class RewardModelTask:
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
         """Return a record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
         prepared = policy.prepare(prompts)
-        rollout = PairSampler()(policy, prepared)
+        rollout = Pairs(policy.processor)(prepared)
         scores = response_scores(policy, prepared, rollout.token_ids, rollout.valid)
         pairs = scores.view(-1, 2).tolist()
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]

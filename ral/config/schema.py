@@ -35,11 +35,13 @@ class Algo:
     warmup: int
     teacher: str | None
     preferences: bool
-    task: Any
-    passes: Any
-    temporal: Any
-    reward: Any
-    attention_policy: Any
+    sampling: Node | None = None
+    given: Node | None = None
+    task: Node | None = None
+    passes: Node | None = None
+    reward: Node | None = None
+    temporal: Node | None = None
+    attention_policy: Node | None = None
 
 
 @dataclass
@@ -104,6 +106,13 @@ class Hardware:
 
 
 @dataclass
+class Rollout:
+    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy."""
+
+    engine: Node
+
+
+@dataclass
 class Optim:
     """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
 
@@ -154,6 +163,7 @@ class Train:
     lora: Lora
     dataset: Dataset
     hardware: Hardware
+    rollout: Rollout
     reward: Node
     logger: Node
     optim: Optim

@@ -20,7 +20,8 @@ from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.ops.attention import AttentionSpec
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
 from ral.types import Evidence, Example, Media, Pixels
 
 DEFAULTS = {
@@ -119,7 +120,8 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
     text = example.question if template == "as_asked" else render(example, template)
     with torch.no_grad():
         prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
-        rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
+        greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
+        rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
         states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()

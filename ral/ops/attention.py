@@ -78,23 +78,23 @@ class CapturedAttention:
     mask: Bool[Tensor, "N C"]
     scaling: float
     spec: AttentionSpec
-    valid: Tensor | None = None
-    own_visual: Tensor | None = None
+    valid: Bool[Tensor, "N C"] | None = None
+    own_visual: Bool[Tensor, "N C"] | None = None
 
     def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
         """The same attention with another key set (AttentionSpec.keys)."""
         return replace(self, spec=replace(self.spec, keys=keys))
 
     def on_pictures_of_the_prompt(self) -> CapturedAttention:
-        """The same attention on the prompt's visual tokens alone, which all its continuations share."""
+        """Return the same attention on the prompt's visual tokens alone, which all its continuations share."""
         return replace(self.on("visual"), own_visual=None)
 
-    def _by_prompt(self, mask: Tensor) -> Tensor:
-        """A mask of response tokens [N C] as [B G C]."""
+    def _by_prompt(self, mask: Bool[Tensor, "N C"]) -> Bool[Tensor, "B G C"]:
+        """Fold a mask of response tokens by prompt."""
         return mask.unflatten(0, (self.prompt_valid.shape[0], -1))
 
     def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
-        """How Eq. 2 is computed for response positions low..high."""
+        """Describe Eq. 2 for response positions low..high."""
         spec = self.spec
         seen = self.own_visual if spec.keys == "visual" else None
         return Pieces(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ral.models.mllm import joined
+from ral.models.mllm import MLLM, joined
 from ral.models.processor import Processor
 from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory
 
@@ -106,6 +106,14 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
     deepstack = [moved_states(layer[:, :width], layer[:, width:]) for layer in layers]
     empty = longer.vision.new_empty(0, *longer.vision.shape)
     return replace(longer, prompts=collated(longer, rollout), deepstack=torch.stack(deepstack) if deepstack else empty)
+
+
+def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
+    """The prompts with their trajectories so far as N prompts: what an engine is asked for the next turn of each."""
+    so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
+    shown = policy.show(prepared, so_far)
+    assert shown is not None  # what is assembled always says what it shows
+    return extended(prepared, so_far, shown)
 
 
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
