@@ -144,7 +144,7 @@ REASONS = {
     "text under a picture's name": "unreadable picture",
     "truncated picture": "unreadable picture .*truncated",
     "truncated clip": "unreadable clip",
-    "audio without video": "unreadable clip.*PyAV: no video stream",
+    "audio without video": "unreadable clip.*no video stream",
     "clip without duration": "unreadable clip.*PyAV: no (duration|video stream)",
 }
 
