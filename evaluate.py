@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.rules import bind_targets, check_schema, plain
 from ral.config.schema import Node, Rollout
 from ral.errors import UserError
 from ral.files import run_folder

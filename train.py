@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
+from ral.config.check import check
 from ral.config.cli import run
-from ral.config.rules import check
 from ral.files import run_folder
 from ral.files.pretrained import check_named
 

@@ -12,7 +12,8 @@ import lightning as L
 from omegaconf import DictConfig
 from safetensors import SafetensorError
 
-from ral.config.rules import first_line, precision_of
+from ral.config.build import precision_of
+from ral.config.check import first_line
 from ral.lit.policy import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.report.page import build as build_report

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.utils.logging import disable_progress_bar
 
-from ral.config.rules import instantiate
+from ral.config.build import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from ral.config.rules import instantiate, precision_of
+from ral.config.build import instantiate, precision_of
 from ral.data.bad import Checked, Ledger, any_use
 from ral.data.media import media_reader
 from ral.ending import finish, named_cause, original, out_of_memory
@@ -170,7 +170,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Mapping[str, Term]) -
             raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
         resting = {name: Resting(others[name], policy) for name in ("reference", "teacher") if name in others}
         others |= {name: model for name, model in resting.items() if not isinstance(others[name], WithoutAdapters)}
-    if cfg.algo.get("attention_policy") is not None:
+    if cfg.algo.attention_policy is not None:
         check_spec(instantiate(cfg.algo.attention_policy), [policy, *others.values()])
         if cfg.eval.layers == "all":
             check_all_layers(policy)
@@ -202,7 +202,7 @@ def build_data(cfg: DictConfig, policy: MLLM, folder: Path) -> PromptData:
             f"algo.prompts_per_step={algo.prompts_per_step} cannot be dealt out evenly to "
             f"{cfg.hardware.devices * cfg.hardware.num_nodes} processes: write a multiple"
         )
-    preferences = bool(algo.get("preferences", False))
+    preferences = algo.preferences
     collate = Collate(
         policy.processor,
         templates=(templates.think, templates.zero),
@@ -248,7 +248,7 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
 
 def build_source(algo: DictConfig, objective: Mapping[str, Term], engine: Engine, policy: MLLM) -> Source:
     """Return what responses to a step's prompts come from: the engine, or what algo.given names."""
-    given = instantiate(algo.get("given"))
+    given = instantiate(algo.given)
     if given is not None:
         return given(policy.processor)
     sampling = instantiate(algo.sampling)
@@ -277,18 +277,18 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
     """The LightningModule from its parts."""
     algo, hardware = cfg.algo, cfg.hardware
     reward, engine = build_reward(cfg, models.policy), instantiate(cfg.rollout.engine)(models.policy)
-    make = instantiate(algo.get("module")) or PolicyModule
+    make = instantiate(algo.module) or PolicyModule
     return make(
         models,
         objective,
         engine=engine,
         source=build_source(algo, objective, engine, models.policy),
         evaluation_sampling=Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True),
-        reward=instantiate(algo.get("reward")) or reward,
+        reward=instantiate(algo.reward) or reward,
         evaluation_reward=reward,
         advantage=instantiate(algo.advantage),
         aggregate=instantiate(algo.aggregate),
-        passes=instantiate(algo.get("passes")) or Forward(algo.temperature, instantiate(algo.attention_policy)),
+        passes=instantiate(algo.passes) or Forward(algo.temperature, instantiate(algo.attention_policy)),
         optimizer=instantiate(cfg.optim.optimizer),
         learning_rate=partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps),
         settings=Settings(
@@ -302,7 +302,7 @@ def build_module(cfg: DictConfig, objective: Mapping[str, Term], models: Models,
         diagnostics=instantiate(cfg.diagnostics, max_log_prob_gap=max_log_prob_gap(cfg)),
         guard=Skip(folder / "skipped", cfg.guard.max_skipped),
         shard=instantiate(hardware.shard),
-        temporal=instantiate(algo.get("temporal")),
+        temporal=instantiate(algo.temporal),
     )
 
 

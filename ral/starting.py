@@ -20,8 +20,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
+from ral.config.check import first_line, plain
 from ral.config.resuming import check_same_experiment, later_schedule
-from ral.config.rules import first_line, plain
 from ral.files import run_folder as folders
 from ral.lit.checkpoint import newest, read, verified
 from ral.machine import check_devices, check_slurm, srun_tasks

@@ -16,8 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.rules import bind_targets, check_schema, plain
 from ral.config.schema import Dataset, Model
 
 if TYPE_CHECKING:

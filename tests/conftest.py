@@ -19,7 +19,7 @@ from omegaconf import open_dict
 
 install_import_hook("ral.ops", "beartype.beartype")
 
-from ral.config.rules import check  # noqa: E402
+from ral.config.check import check  # noqa: E402
 from ral.models.fresh import Sizes, write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
 from ral.rollout.engine import Sampling  # noqa: E402

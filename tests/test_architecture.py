@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from conftest import CONF, make_pixels
 from PIL import Image
 
@@ -48,23 +47,14 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return [(str(first), str(rest)) for first, rest in found]
 
 
-def write_yaml(folder: Path, first: str, rest: str) -> None:
-    """One yaml of the page: whole, or ("NEW: OLD with") a copy of OLD in which some top-level keys change."""
-    name, _, base = first.partition(": ")
-    content = yaml.safe_load(rest)
-    if base:
-        content = yaml.safe_load((ROOT / base.removesuffix(" with")).read_text()) | content
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(content))
-
-
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with mine.py and my_conf/ from docs/architecture.md; mine.py can be imported."""
     (tmp_path / "mine.py").write_text("\n\n".join(rest for first, rest in blocks("python") if first == "mine.py"))
-    for first, rest in blocks("yaml"):
-        write_yaml(tmp_path, first, rest)
+    for name, rest in blocks("yaml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rest)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     sys.modules.pop("mine", None)

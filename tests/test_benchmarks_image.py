@@ -9,6 +9,8 @@ from typing import Any
 
 import benchmarks_fixtures as fixtures
 import pytest
+from conftest import CONF
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ral.data.media import load_picture
@@ -17,7 +19,6 @@ from ral.evaluation.benchmarks.items import Item, Judged, Record
 from ral.types import Example, UserError
 
 NAMES = ("vstar", "mmmu_pro", "mme", "muirbench", "chartqa", "vizwiz", "blink", "cv_bench")
-CONF = Path(__file__).parents[1] / "conf" / "benchmark"
 OPTIONS = ("A. rubber", "B. cotton", "C. kevlar", "D. leather")
 
 # response, gold, score
@@ -334,7 +335,9 @@ def test_averages_of_averages() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_configuration_names_what_exists(name: str, published: Path, tmp_path: Path) -> None:
-    conf: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"), resolve=False)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        tasks = compose("evaluate", [f"benchmark={name}"]).benchmark.tasks
+    conf: Any = OmegaConf.to_container(tasks[name], resolve=False)
     made = {}
     for part in ("source", "judge", "summary"):
         module, function = conf[part].pop("_target_").rsplit(".", 1)

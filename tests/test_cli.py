@@ -20,8 +20,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from ral.config import cli
+from ral.config.check import Node, check
 from ral.config.explain import quoted
-from ral.config.rules import Node, check
 from ral.errors import UserError
 from ral.files import run_folder
 

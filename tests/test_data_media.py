@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 import torch
-import yaml
 from conftest import CONF
+from hydra import compose, initialize_config_dir
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
@@ -108,7 +108,8 @@ def test_sixteen_bits_are_scaled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["hf", "jsonl", "video_r1", "video_r1_cot"])
 def test_workers_keep_no_media_unless_told(name: str) -> None:
     """Each has its own, on every rank; in a large dataset nothing comes again soon."""
-    assert yaml.safe_load((CONF / "dataset" / f"{name}.yaml").read_text())["cache_gb"] == 0
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert compose(f"dataset/{name}").dataset.cache_gb == 0
 
 
 def test_fractions_are_scaled(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from conftest import CONF, SMALL, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -72,9 +71,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
 
 
 @cache
+def algorithms() -> dict[str, dict[str, Any]]:
+    """{name: its node as composed, unresolved} of every algorithm in conf/algo."""
+    names = [path.stem for path in sorted((CONF / "algo").glob("*.yaml"))]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        composed: dict[str, Any] = {n: OmegaConf.to_container(compose(f"algo/{n}"), resolve=False) for n in names}
+    return {name: tree["algo"] for name, tree in composed.items()}
+
+
+@cache
 def term_names() -> tuple[str, ...]:
     """Names of the terms that the algorithms in conf/algo sum."""
-    return tuple({name for p in (CONF / "algo").glob("*.yaml") for name in yaml.safe_load(p.read_text())["objective"]})
+    return tuple({name for algo in algorithms().values() for name in algo["objective"]})
 
 
 def pattern(key: str) -> re.Pattern[str]:
@@ -157,8 +165,13 @@ def test_no_part_of_a_reward_may_take_a_documented_name() -> None:
 
 
 def test_every_field_of_a_yaml_has_a_comment() -> None:
-    """But groups, names in underscores, lists of choices, the paper's rows, and values passed on from another field."""
-    plain = re.compile(r"^ *(?!_|GRPO|RAL)\w+: (?!\$\{(?:algo|dataset|reward)\.)[^#\n]+$", re.MULTILINE)
+    """Check that values have comments, but for names in underscores, the paper's rows, and values of another field.
+
+    An objective is a list of names; conf/algo/shared/loop.yaml says of what.
+    """
+    plain = re.compile(
+        r"^ *(?!_|GRPO|RAL|defaults|objective)\w+: (?!\$\{(?:algo|dataset|reward)\.)[^#\n]+$", re.MULTILINE
+    )
     pages = [p for p in CONF.rglob("*.yaml") if p.parent.name != "help"]
     assert len(pages) > 25
     assert [(p.name, line) for p in pages for line in plain.findall(p.read_text())] == []
@@ -325,7 +338,6 @@ def test_the_expansion_in_method_md_holds_near_the_anchor() -> None:
 def test_every_term_has_a_place_in_the_paper_map() -> None:
     """Each term that an algorithm in conf/algo sums, but SFT's, is in docs/paper_map.md."""
     page = (DOCS / "paper_map.md").read_text()
-    for path in (CONF / "algo").glob("*.yaml"):
-        algo = yaml.safe_load(path.read_text())
+    for name, algo in algorithms().items():
         for term in algo["objective"]:
-            assert path.stem == "sft" or algo[term]["_target_"] in page, f"{path.name}: {term}"
+            assert name == "sft" or algo[term]["_target_"] in page, f"{name}: {term}"

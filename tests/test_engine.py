@@ -20,7 +20,7 @@ from test_rollout_shared import ASKED, questions
 from ral.algorithms.bonuses import OrderBonus
 from ral.algorithms.t_grpo import RESPONSES, Temporal
 from ral.config import cli
-from ral.config.rules import check
+from ral.config.check import check
 from ral.evaluation.answering import Asking
 from ral.evaluation.shared_questions import respond, share
 from ral.models.mllm import MLLM

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from ral.config.cli import run
 from ral.evaluate import path_of
@@ -233,8 +234,9 @@ def test_a_runs_export_scores_as_the_run_did(call: Call, tmp_path: Path) -> None
 
 def test_the_default_benchmark_asks_about_the_default_data() -> None:
     """A difference would have the data made anew, or measure on others."""
-    ours = yaml.safe_load((CONF / "benchmark/visual_search.yaml").read_text())
-    theirs = yaml.safe_load((CONF / "dataset/visual_search.yaml").read_text())
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        made: Any = [compose("evaluate", ["benchmark=visual_search"]).benchmark.tasks, compose("train").dataset]
+    (ours,), theirs = OmegaConf.to_container(made[0], resolve=False).values(), OmegaConf.to_container(made[1])
     assert ours["default_path"] == theirs["path"] and ours["template"] == theirs["templates"]["think"]
     assert ours["max_new_tokens"] == theirs["max_new_tokens"]
     defaults = yaml.safe_load((CONF / "evaluate.yaml").read_text())["media"] | ours["media"]

@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from ral.config.rules import check
+from ral.config.check import check
 from ral.errors import UserError
 from ral.study.claims import (
     CONTRADICTED,

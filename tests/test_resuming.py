@@ -77,6 +77,21 @@ def test_what_cannot_change_it_passes(key: str, value: Any) -> None:
     assert found(key, value) == {}
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "changes"),
+    [
+        ("algo.module", None, False), ("algo.preferences", False, False), ("algo.preferences", True, True),
+        ("algo.module", "x", True), ("algo.unheard", None, True), ("optim.fused", False, True),
+    ],
+)  # fmt: skip
+def test_a_node_that_an_earlier_version_did_not_write_is_no_change_where_it_is_off(
+    key: str, value: Any, changes: bool
+) -> None:
+    assert list(found(key, value)) == [key] * changes
+    raw = put(RAW, key, value)
+    assert list(changed(resolved(raw), resolved(RAW), RAW)) == [key] * changes
+
+
 def test_a_value_that_no_longer_follows_another_is_named() -> None:
     """The rate was set by hand before, and comes from the model's again."""
     old = resolved(put(RAW, "algo.learning_rate", 1e-3))

@@ -14,7 +14,7 @@ from conftest import CONF
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from ral.config.rules import check
+from ral.config.check import check
 from ral.rewards.combine import Part, Reward
 from ral.types import Example, UserError
 

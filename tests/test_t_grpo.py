@@ -22,7 +22,7 @@ from torch import Tensor
 from ral.algorithms.bonuses import LengthBonus, OrderBonus
 from ral.algorithms.frame_shuffle import frame_order, shuffled_clips
 from ral.algorithms.t_grpo import Temporal
-from ral.config.rules import check
+from ral.config.check import check
 from ral.learner.metrics import Meter
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM

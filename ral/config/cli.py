@@ -25,10 +25,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, read_write
 
-from ral.config import sweeps
+from ral.config import listing, sweeps
+from ral.config.check import check as check_config
+from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
-from ral.config.rules import check as check_config
-from ral.config.rules import first_line
 from ral.errors import UserError
 from ral.files import run_folder
 
@@ -69,6 +69,7 @@ def run(
     failures: list[Exception] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
     _bound_spinning()
+    listing.register()
     try:
         _check_flags(sys.argv[1:])
         job = _guarded(main, check, claim, failures, (config_dir, config_name))

@@ -7,20 +7,22 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
 import yaml
 from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.check import first_line
 from ral.config.moved import moved
-from ral.config.rules import first_line
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
@@ -165,21 +167,40 @@ def _choices() -> dict[str, str]:
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
     """The line for a key that the chosen option of its group lacks and others have; None where it is no such key."""
     group, _, rest = key.partition(".")
-    folder = config_dir / group
-    if not rest or group not in chosen or not folder.is_dir():
+    if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
-    options = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in folder.glob("*.yaml")}
-    own, names = options.get(chosen[group]), rest.split(".")
+    options, names = _options(group, config_dir), rest.split(".")
+    own = options.get(chosen[group])
     having = sorted(name for name, tree in options.items() if _has(tree, names))
     if own is None or not having or chosen[group] in having:
         return None
-    lacking = next(n for n in range(1, len(names) + 1) if not _has(own, names[:n]))
+    lacking = next(n for n in range(1, len(names) + 1) if not _has(own, names[:n]) or _is_null(own, names[:n]))
     what = ".".join(names[:lacking])
     kind = " term" if any(what in (options[name].get("objective") or ()) for name in having) else ""
     return (
         f"unknown key {key}: {group}={chosen[group]} has no {what}{kind}; {what} is in "
         f"{', '.join(f'{group}={name}' for name in having)}"
     )
+
+
+def _options(group: str, config_dir: Path) -> dict[str, Any]:
+    """Return {option: its node} of a group, each composed by itself; those that need a whole run's are left out."""
+    found: dict[str, Any] = {}
+    ready = GlobalHydra.instance().is_initialized()  # in a job, Hydra's own
+    with nullcontext() if ready else hydra.initialize_config_dir(str(config_dir.resolve()), version_base=VERSION_BASE):
+        for path in sorted((config_dir / group).glob("*.yaml")):
+            try:
+                composed: Any = OmegaConf.to_container(hydra.compose(f"{group}/{path.stem}"), resolve=False)
+            except (HydraException, OmegaConfBaseException, yaml.YAMLError):
+                continue
+            found[path.stem] = composed.get(group) or {}
+    return found
+
+
+def _is_null(tree: Any, names: Sequence[str]) -> bool:
+    for name in names:
+        tree = tree[name]
+    return tree is None
 
 
 def _has(tree: Any, names: Sequence[str]) -> bool:

@@ -29,6 +29,11 @@ FREE = (
 )
 """Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
 not what is learned. Every other key counts."""
+OFF: Mapping[str, Any] = {
+    **dict.fromkeys(("module", "passes", "temporal", "reward", "attention_policy")),
+    "preferences": False,
+}
+"""Keys of algo that runs of earlier versions may lack, and what they ran with."""
 LENGTH = "max_steps"
 """May grow freely: a run may go on beyond its end."""
 ALL = "all"
@@ -108,6 +113,11 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
     return None
 
 
+def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in which algo has every node that an algorithm may do without."""
+    return {**tree, "algo": {**OFF, **tree.get("algo", {})}}
+
+
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What a run that goes on has changed of its experiment, less what only follows another changed key.
 
@@ -115,7 +125,7 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, An
     """
     found = {
         key: pair
-        for key, pair in differences(old, new).items()
+        for key, pair in differences(complete(old), complete(new)).items()
         if not any(covers(key, free) for free in FREE) and not (key == LENGTH and _grows(*pair))
     }
     return {key: pair for key, pair in found.items() if derived_from(key, raw) not in found}

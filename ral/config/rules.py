@@ -1,111 +1,17 @@
-"""What a run's configuration must look like, and the check that it does, before anything heavy is imported.
+"""Rules on a resolved configuration: contradictions between its fields, and values that nothing can be made of.
 
-Four layers, cheapest first: the schemas of ral.config.schema (types, misspelt and missing keys), the rules here and
-in ral.config.ranges (contradictions between fields, numbers that train nothing), the signatures of every `_target_`
-node, and what the functions of the objective ask for (ral.config.terms). A problem raises UserError: one line, with
-the dotted key.
-
-Nodes with `_target_` beyond a group's schema are checked against the callable they name.
+A rule returns what is wrong as one line that says what to type instead, or None. Rules that need the signatures of
+functions stand in ral.config.terms, those on ranges of numbers in ral.config.ranges.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import sys
-import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from ral.config.moved import check_moved
-from ral.config.ranges import RANGES, doubts
-from ral.config.schema import Node, Train
-from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
+from ral.config.ranges import RANGES
+from ral.config.schema import Node
+from ral.config.signature import did_you_mean, is_target
 from ral.config.signature import select as _select
-from ral.config.terms import starts_moving, wrong_terms
-from ral.errors import UserError
-
-
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain dicts, lists and scalars with every interpolation resolved.
-
-    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started,
-    values taken from `hydra:` become AT_RUN_TIME.
-    """
-    raw: Any = OmegaConf.to_container(cfg, resolve=False)
-    raw.pop("hydra", None)
-    for key, value in walk(raw):
-        if value == "???":
-            raise UserError(f"{key} is not set: write {key}=<value>")
-    if not HydraConfig.initialized():
-        raw = _without_run_time(raw)
-    source = cfg if HydraConfig.initialized() else OmegaConf.create(raw)
-    try:
-        resolved: Any = OmegaConf.to_container(source, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'config'}: {first_line(error.msg or error)}") from error
-    resolved.pop("hydra", None)
-    return resolved
-
-
-def first_line(message: object) -> str:
-    """The first line of a message that has something on it."""
-    return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
-
-
-def _without_run_time(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _without_run_time(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_without_run_time(v) for v in value]
-    return AT_RUN_TIME if isinstance(value, str) and "${hydra:" in value else value
-
-
-def check_schema(node: Node, schema: type, prefix: str = "") -> None:
-    """UserError for keys that the schema does not know, values of the wrong type, and missing keys.
-
-    A node with `_target_` answers to its callable instead: only the types of the fields that it shares with the schema
-    are looked at here.
-    """
-    hints = typing.get_type_hints(schema)
-    for name, value in node.items():
-        key = prefix + name
-        if name in hints:
-            _check_field(value, hints[name], key)
-        elif not is_target(value) and not is_target(node) and name not in SPECIAL_KEYS:
-            raise UserError(f"unknown key {key}{did_you_mean(name, hints)}")
-    for name in _required(schema):
-        if name not in node and not is_target(node):
-            raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>")
-
-
-def _required(schema: type) -> list[str]:
-    """Names of the fields that have no default."""
-    nothing = dataclasses.MISSING
-    return [f.name for f in dataclasses.fields(schema) if f.default is nothing and f.default_factory is nothing]
-
-
-def _check_field(value: Any, annotation: Any, key: str) -> None:
-    nested = [a for a in (annotation, *typing.get_args(annotation)) if dataclasses.is_dataclass(a)]
-    if nested and isinstance(value, Mapping):
-        check_schema(value, typing.cast(type, nested[0]), f"{key}.")
-    elif annotation in nested:
-        raise UserError(f"{key}={value!r} has the wrong type: a group of keys expected")
-    else:
-        expect(value, annotation, key)
-
-
-def bind_targets(cfg: DictConfig) -> None:
-    """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
-    bind_all(plain(cfg))
-
-
-# --- rules: contradictions between fields ----------------------------------------------------------------------------
-
 
 COUNTS = (
     "max_steps",
@@ -183,6 +89,27 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
+NODES = ("sampling", "given", "module", "passes", "temporal", "reward", "attention_policy")
+"""Nodes of algo that an algorithm may do without."""
+
+
+def optional_nodes_are_whole(cfg: Node) -> str | None:
+    """Check that a node which the algorithm does without was not given single keys."""
+    for name in NODES:
+        node = cfg["algo"].get(name)
+        if isinstance(node, Mapping) and node and not is_target(node):
+            return f"unknown key algo.{name}.{next(iter(node))}: algo.{name} is not used here"
+    return None
+
+
+def attention_policy_is_there(cfg: Node) -> str | None:
+    """Check that an update which computes attention knows whose."""
+    algo = cfg["algo"]
+    if algo.get("attention_policy", NODES) is None and algo.get("passes") is None:
+        return "algo.attention_policy is not set: add shared/attention_policy to the defaults list of your algorithm"
+    return None
+
+
 def pairs_have_two_responses(cfg: Node) -> str | None:
     """Preferences are between two given responses."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
@@ -196,7 +123,7 @@ def responses_have_one_origin(cfg: Node) -> str | None:
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
     if rollouts and sampling is None:
-        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/grpo.yaml"
+        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/shared"
     if not rollouts and given is None:
         return "algo.given is not set, and algo.rollouts=false samples none: write it as in conf/algo/sft.yaml"
     return None
@@ -296,6 +223,8 @@ RULES: tuple[Rule, ...] = (
     temperature_is_positive,
     bad_share_is_a_share,
     terms_exist,
+    optional_nodes_are_whole,
+    attention_policy_is_there,
     pairs_have_two_responses,
     responses_have_one_origin,
     noise_is_positive,
@@ -311,37 +240,3 @@ RULES: tuple[Rule, ...] = (
 def rules(cfg: Node) -> Iterator[str]:
     """Every contradiction that the rules find in a resolved configuration."""
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)
-
-
-def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
-    """UserError with the first problem of a composed configuration: schema, rules, `files`, signatures, terms.
-
-    files: looks at what the configuration names on disk, before signatures are read, which imports torch.
-    What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
-    """
-    tree = plain(cfg)
-    check_moved(tree)
-    check_schema(tree, schema)
-    if (message := next(rules(tree), None)) is not None:
-        raise UserError(message)
-    files(tree)
-    bind_all(tree)
-    if (message := next(wrong_terms(tree), None)) is not None:
-        raise UserError(message)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        for line in filter(None, (*doubts(tree), starts_moving(tree))):
-            print(f"warning: {line}", file=sys.stderr, flush=True)
-
-
-def instantiate(node: Any, **more: Any) -> Any:
-    """Make what a `_target_` node names; its lists and mappings come as plain ones, so that below the composition
-    roots nothing knows of OmegaConf."""
-    from hydra.utils import instantiate as make
-
-    return make(node, _convert_="all", **more)
-
-
-def precision_of(hardware: Node) -> str:
-    """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
-    auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
-    return auto if hardware["precision"] == "auto" else str(hardware["precision"])

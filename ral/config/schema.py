@@ -18,7 +18,7 @@ Node = Mapping[str, Any]
 class Algo:
     """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop.
 
-    The nodes at the end are null where an algorithm has no need of them.
+    The nodes that only some algorithms have are null where there is none (conf/algo/shared/loop.yaml).
     """
 
     objective: list[str]
@@ -34,14 +34,14 @@ class Algo:
     final_learning_rate: float
     warmup: int
     teacher: str | None
-    preferences: bool = False
-    sampling: Node | None = None
-    given: Node | None = None
-    module: Node | None = None
-    passes: Node | None = None
-    reward: Node | None = None
-    temporal: Node | None = None
-    attention_policy: Node | None = None
+    preferences: bool
+    sampling: Any
+    given: Any
+    module: Any
+    passes: Any
+    temporal: Any
+    reward: Any
+    attention_policy: Any
 
 
 @dataclass

@@ -218,16 +218,26 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def experiment_settings(path: Path) -> dict[str, Any]:
+    """Return what an experiment's yaml and, below it, those of its defaults list set: {dotted key: value}."""
+    node = yaml.safe_load(path.read_text()) or {}
+    found: dict[str, Any] = {}
+    for entry in node.pop("defaults", ()):
+        if isinstance(entry, str) and entry != "_self_":
+            found |= experiment_settings(path.parent / f"{entry}.yaml")
+    return found | leaves(node)
+
+
 def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
-    """What the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
+    """Return what the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
 
     experiments: folder of the yamls of experiments.
     """
     given = dict(override.partition("=")[::2] for override in overrides)
     path = experiments / f"{given.get('experiment')}.yaml"
-    found = leaves(yaml.safe_load(path.read_text())) if path.is_file() else {}
+    found = experiment_settings(path) if path.is_file() else {}
     own = tuple(f"{key}." for key in given)
-    return {k: v for k, v in found.items() if k != "defaults" and not f"{k}.".startswith(own)}
+    return {k: v for k, v in found.items() if not f"{k}.".startswith(own)}
 
 
 def up_to_date(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:

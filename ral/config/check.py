@@ -1,0 +1,124 @@
+"""The check of a configuration, before anything heavy is imported.
+
+Four layers, cheapest first: the schemas of ral.config.schema (types, misspelt and missing keys), the rules of
+ral.config.rules (contradictions between fields, numbers that train nothing), the signatures of every `_target_` node,
+and what the functions of the objective ask for (ral.config.terms). A problem raises UserError: one line, with the
+dotted key.
+
+Nodes with `_target_` beyond a group's schema are checked against the callable they name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ral.config.moved import check_moved
+from ral.config.ranges import doubts
+from ral.config.rules import rules
+from ral.config.schema import Node, Train
+from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
+from ral.config.terms import starts_moving, wrong_terms
+from ral.errors import UserError
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain dicts, lists and scalars with every interpolation resolved.
+
+    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started,
+    values taken from `hydra:` become AT_RUN_TIME.
+    """
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    raw.pop("hydra", None)
+    for key, value in walk(raw):
+        if value == "???":
+            raise UserError(f"{key} is not set: write {key}=<value>")
+    if not HydraConfig.initialized():
+        raw = _without_run_time(raw)
+    source = cfg if HydraConfig.initialized() else OmegaConf.create(raw)
+    try:
+        resolved: Any = OmegaConf.to_container(source, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {first_line(error.msg or error)}") from error
+    resolved.pop("hydra", None)
+    return resolved
+
+
+def first_line(message: object) -> str:
+    """The first line of a message that has something on it."""
+    return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
+
+
+def _without_run_time(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_run_time(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_run_time(v) for v in value]
+    return AT_RUN_TIME if isinstance(value, str) and "${hydra:" in value else value
+
+
+def check_schema(node: Node, schema: type, prefix: str = "") -> None:
+    """UserError for keys that the schema does not know, values of the wrong type, and missing keys.
+
+    A node with `_target_` answers to its callable instead: only the types of the fields that it shares with the schema
+    are looked at here.
+    """
+    hints = typing.get_type_hints(schema)
+    for name, value in node.items():
+        key = prefix + name
+        if name in hints:
+            _check_field(value, hints[name], key)
+        elif not is_target(value) and not is_target(node) and name not in SPECIAL_KEYS:
+            raise UserError(f"unknown key {key}{did_you_mean(name, hints)}")
+    for name in _required(schema):
+        if name not in node and not is_target(node):
+            raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>")
+
+
+def _required(schema: type) -> list[str]:
+    """Names of the fields that have no default."""
+    nothing = dataclasses.MISSING
+    return [f.name for f in dataclasses.fields(schema) if f.default is nothing and f.default_factory is nothing]
+
+
+def _check_field(value: Any, annotation: Any, key: str) -> None:
+    nested = [a for a in (annotation, *typing.get_args(annotation)) if dataclasses.is_dataclass(a)]
+    if nested and isinstance(value, Mapping):
+        check_schema(value, typing.cast(type, nested[0]), f"{key}.")
+    elif annotation in nested:
+        raise UserError(f"{key}={value!r} has the wrong type: a group of keys expected")
+    else:
+        expect(value, annotation, key)
+
+
+def bind_targets(cfg: DictConfig) -> None:
+    """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
+    bind_all(plain(cfg))
+
+
+def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
+    """UserError with the first problem of a composed configuration: schema, rules, `files`, signatures, terms.
+
+    files: looks at what the configuration names on disk, before signatures are read, which imports torch.
+    What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
+    """
+    tree = plain(cfg)
+    check_moved(tree)
+    check_schema(tree, schema)
+    if (message := next(rules(tree), None)) is not None:
+        raise UserError(message)
+    files(tree)
+    bind_all(tree)
+    if (message := next(wrong_terms(tree), None)) is not None:
+        raise UserError(message)
+    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        for line in filter(None, (*doubts(tree), starts_moving(tree))):
+            print(f"warning: {line}", file=sys.stderr, flush=True)
