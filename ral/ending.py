@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from ral.config.build import precision_of
 from ral.config.check import first_line
-from ral.lit.policy import PolicyModule
+from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.report.page import build as build_report
 from ral.types import UserError

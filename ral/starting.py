@@ -23,7 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 from ral.config.check import first_line, plain
 from ral.config.resuming import check_same_experiment, later_schedule
 from ral.files import run_folder as folders
-from ral.lit.checkpoint import newest, read, verified
+from ral.learner.checkpoints import newest, read, verified
 from ral.machine import check_devices, check_slurm, srun_tasks
 from ral.report.environment import write_environment
 from ral.types import UserError

@@ -130,7 +130,7 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
 
     from ral.data.prompts import render
     from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
-    from ral.learner.experience import Forward
+    from ral.learner.experience import Forward, View
     from ral.ops.attention import AttentionSpec
     from ral.rollout.engine import Sampling
     from ral.rollout.native import NativeEngine
@@ -140,10 +140,10 @@ def look(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Ma
         raise UserError(f"layer={layer}: {name} has {policy.depth} decoder layers, 0 to {policy.depth - 1}")
     text = example.question if template == "as_asked" else render(example, template)
     with torch.no_grad():
-        prepared = policy("prepare", policy.processor.batch([example], [text], [[pixels]]))
+        prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
         greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
         rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
-        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(policy, prepared, rollout, attention=True)
+        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
     inside = answer_tokens(policy.processor, ids, rollout.texts[0])

@@ -24,7 +24,7 @@ from typing import Any
 
 from rich.progress import track
 
-from ral.lit.checkpoint import PARTIAL
+from ral.learner.checkpoints import PARTIAL
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = (

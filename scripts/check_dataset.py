@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ral.data.bad import Bad
     from ral.data.order import Sample, Samples
-    from ral.lit.data import Collate
+    from ral.learner.collate import Collate
     from ral.types import Example
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +115,7 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
     from ral.data.bad import Checked, any_use
     from ral.data.media import media_reader
     from ral.data.order import Samples
-    from ral.lit.data import Collate
+    from ral.learner.collate import Collate
     from ral.models.family import read_config
     from ral.models.processor import Processor
     from ral.rewards.accuracy import check_gold

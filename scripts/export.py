@@ -24,8 +24,8 @@ def trained_weights(policy: MLLM, checkpoint: Path) -> dict[str, Any]:
     """The weights that the checkpoint has of the policy."""
     import torch
 
-    from ral.lit.checkpoint import read
-    from ral.lit.shards import FOLDER, read_shards
+    from ral.learner.checkpoints import read
+    from ral.learner.shards import FOLDER, read_shards
 
     state = read(checkpoint)
     if "weights" not in state:
@@ -38,10 +38,11 @@ def export(checkpoint: Path, output: Path) -> Path:
     """Write hf/ (and adapter/) below `output`; the folder of the model. UserError where the checkpoint is no good."""
     from omegaconf import OmegaConf
 
-    from ral.lit.checkpoint import verified
+    from ral.assembly.models import load_policy
+    from ral.learner.checkpoints import verified
     from ral.models.adapters.lora import merged, save_adapters
     from ral.models.saving import save_network
-    from ral.run import load_policy, quiet_libraries
+    from ral.starting import quiet_libraries
 
     quiet_libraries()
     config = verified(checkpoint).parent.parent / "config.yaml"

@@ -7,14 +7,14 @@ import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from ral.lit.callbacks import Evaluations, GentleStop
-from ral.lit.checkpoint import CHECKSUM, FILE, PARTIAL, Checkpoints, newest, read, save, saved, verified
+from ral.learner.checkpoints import CHECKSUM, FILE, PARTIAL, newest, read, save, saved, verified
+from ral.learner.state import Best, Evaluated, Progress, RunState
+from ral.lit.callbacks.checkpoints import Checkpoints, Keeping
 from ral.lit.loggers import JsonLines
 from ral.types import Example, UserError
 
@@ -98,14 +98,15 @@ def test_a_full_disk_leaves_the_checkpoints_before(root: Path) -> None:
 
 def test_the_newest_and_the_best_are_kept(root: Path) -> None:
     """Three evaluations: the second is the best, the third as good."""
-    evaluations = Evaluations(root, GentleStop(), every=5, before=False)
-    callback = Checkpoints(root, evaluations, every=5, keep=1, best="eval/accuracy")
+    state = RunState(best=Best("eval/accuracy"))
+    callback = Checkpoints(root, state, Keeping(every=5, keep=1, best="eval/accuracy"))
     better = []
     for step, value in ((5, 0.2), (10, 0.5), (15, 0.5)):
-        evaluations.latest = (step, {"eval/accuracy": value})
-        better.append(callback.consider(SimpleNamespace(rollout_step=step)))
+        state.progress, state.evaluated = Progress(step), Evaluated(step, {"eval/accuracy": value})
+        better.append(callback.better())
     assert better == [True, True, False]
-    assert not callback.consider(SimpleNamespace(rollout_step=16))  # the evaluation is of another step
+    state.progress, state.evaluated.means = Progress(16), {"eval/accuracy": 0.9}
+    assert not callback.better()  # the evaluation is of another step
     callback.prune()
     assert [p.name for p in saved(root)] == ["step_000010", "step_000015"]
     assert json.loads((root / "best.json").read_text()) == {"step": 10, "metric": "eval/accuracy", "value": 0.5}

@@ -70,7 +70,7 @@ def test_every_algorithm_has_every_node_that_only_some_have() -> None:
     nodes = (
         "sampling",
         "given",
-        "module",
+        "task",
         "passes",
         "temporal",
         "reward",
@@ -80,7 +80,7 @@ def test_every_algorithm_has_every_node_that_only_some_have() -> None:
     )
     assert [(name, node) for name, algo in algorithms.items() for node in nodes if node not in algo] == []
     assert {name for name, algo in algorithms.items() if algo.temporal is not None} == {"t_grpo"}
-    assert {name for name, algo in algorithms.items() if algo.module is not None} == {"reward_model"}
+    assert {name for name, algo in algorithms.items() if algo.task is not None} == {"reward_model"}
 
 
 def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Path) -> None:

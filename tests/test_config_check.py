@@ -325,7 +325,7 @@ def test_what_would_train_nothing_or_something_else_is_refused(changes: dict[str
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"algo__module": {"share": 1}}, "unknown key algo.module.share: algo.module is not used here"),
+        ({"algo__task": {"share": 1}}, "unknown key algo.task.share: algo.task is not used here"),
         ({"algo__attention_policy": None}, "algo.attention_policy is not set: add shared/attention_policy"),
     ],
 )

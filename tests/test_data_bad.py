@@ -16,13 +16,14 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ral.data.bad import Bad, BadSample, Ledger
+from ral.assembly.data import scorable
+from ral.data.bad import Bad, BadSample, EntryRecord, Ledger
 from ral.data.clips import MediaSettings
 from ral.data.media import MediaReader
 from ral.data.order import LONGEST_RUN, Epochs, HeldOut, Samples, StepSampler, Training
-from ral.lit.data import Batch, Collate, PromptData
+from ral.learner.collate import Batch, Collate
+from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.models.mllm import MLLM
-from ral.run import scorable
 from ral.types import Example, UserError
 from ral.worlds.draw import write_frames
 
@@ -86,13 +87,12 @@ def test_a_checkpoint_keeps_it(tmp_path: Path) -> None:
     """What was met after the checkpoint is forgotten, so that the resumed run meets it again."""
     first = Ledger(tmp_path / "a.jsonl", 0.5)
     first.add("train", 1000, 8, [bad(3)])
-    torch.save(first.state(), tmp_path / "state.pt")
+    torch.save(first.record.facts(), tmp_path / "state.pt")
     first.add("train", 1000, 8, [bad(5)])
-    second = Ledger(tmp_path / "a.jsonl", 0.5)
-    second.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    second = Ledger(tmp_path / "a.jsonl", 0.5, EntryRecord.of(torch.load(tmp_path / "state.pt", weights_only=True)))
     assert second.skipped == 1 and [line["index"] for line in lines(tmp_path / "a.jsonl")] == [3]
     second.add("train", 1000, 8, [bad(3), bad(5)])
-    assert second.counts == {"train": (16, 3)} and second.listed == first.listed
+    assert second.record.counts == {"train": (16, 3)} and second.record.listed == first.record.listed
 
 
 # --- stand-ins
@@ -209,10 +209,10 @@ def test_held_out_entries_give_way_to_spare_ones() -> None:
 
 
 def data_with(ledger: Ledger, collate: Any = None) -> PromptData:
-    numbers = {"prompts_per_step": 4, "max_steps": 1, "evaluation_prompts": 2, "evaluation_batch": 2, "seed": 0}
     source = lambda split: [Example(str(n), "q", "a", "free-form") for n in range(50)]  # noqa: E731
     reader = MediaReader(MediaSettings())
-    data = PromptData(source, reader, collate, ledger, train_split="train", **numbers)  # type: ignore[arg-type]
+    steps, evaluation = Steps("train", prompts_per_step=4, last=1, seed=0), Evaluation(prompts=2, batch=2)
+    data = PromptData(source, reader, collate, ledger, steps=steps, evaluation=evaluation)
     data.load()
     return data
 
@@ -221,15 +221,15 @@ def test_all_ranks_count_the_same_and_fail_together(monkeypatch: pytest.MonkeyPa
     mine = Batch(drawn=20, bad=(bad(1),))
     others = {"few": Batch(drawn=20, bad=()), "many": Batch(drawn=20, bad=(bad(2), bad(3), bad(4)))}
     for name, other in others.items():
-        monkeypatch.setattr("ral.lit.data.gather", lambda value, other=other: [value, [other]])
+        monkeypatch.setattr("ral.lit.datamodule.gather", lambda value, other=other: [value, [other]])
         data = data_with(Ledger(None, 0.05))
         if name == "few":
             data.count("train", 50, [mine])
-            assert data.ledger.counts == {"train": (40, 1)}
+            assert data.ledger.record.counts == {"train": (40, 1)}
         else:
             with pytest.raises(UserError, match="4 of the 40 train"):
                 data.count("train", 50, [mine])
-    monkeypatch.setattr("ral.lit.data.gather", lambda value: [value, [Batch(error="elsewhere: wrong")]])
+    monkeypatch.setattr("ral.lit.datamodule.gather", lambda value: [value, [Batch(error="elsewhere: wrong")]])
     with pytest.raises(UserError, match="elsewhere: wrong"):
         data_with(Ledger(None, 1.0)).count("train", 50, [mine])
 

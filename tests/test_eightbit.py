@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import Parameter
 
-from ral.lit.eightbit import adamw_8bit
+from ral.learner.eightbit import adamw_8bit
 from ral.types import UserError
 
 

@@ -19,7 +19,7 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 
 from ral.data.media import MediaReader, MediaSettings
 from ral.data.prompts import render
-from ral.lit.checkpoint import newest
+from ral.learner.checkpoints import newest
 from ral.models.mllm import MLLM
 from ral.types import Example, Media
 

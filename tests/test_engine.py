@@ -64,7 +64,7 @@ def test_native_samples_the_tokens_that_were_recorded_before_there_were_engines(
     model, (count, sampling) = load(family), ASKED_FOR[name]
     engine = NativeEngine(model)
     engine.update_weights(model, 7)
-    rollout = engine.generate(model("prepare", make_prompts(model, MIXED)), count, sampling, seed=5)
+    rollout = engine.generate(model.prepare(make_prompts(model, MIXED)), count, sampling, seed=5)
     assert ids_of(rollout) == RECORDED[f"{family} {name}"]
     assert rollout.policy_version == 7 and rollout.group_size == count and rollout.log_probs is not None
 
@@ -82,7 +82,7 @@ def test_native_gathers_sharded_weights_once_for_a_session(load: Callable[..., M
         finally:
             open_now[0] = 0
 
-    engine, prepared = NativeEngine(model, gather_weights=gather), model("prepare", make_prompts(model, MIXED))
+    engine, prepared = NativeEngine(model, gather_weights=gather), model.prepare(make_prompts(model, MIXED))
     ask = lambda: engine.generate(prepared, 1, Sampling(1.0, 2), 0)  # noqa: E731
     with engine.session():
         ask(), ask()
@@ -145,7 +145,7 @@ def test_stale_weights_end_the_run_in_one_line(
 
 def test_versions_that_fit_pass_and_those_to_come_do_not(load: Callable[..., MLLM]) -> None:
     model = load()
-    prepared = model("prepare", make_prompts(model, ((),)))
+    prepared = model.prepare(make_prompts(model, ((),)))
     engine = FakeEngine(model)
     engine.update_weights(model, 3)
     rollout = engine.generate(prepared, 1, Sampling(), 0)
@@ -209,7 +209,7 @@ def test_given_responses_have_no_version(load: Callable[..., MLLM]) -> None:
     model = load()
     prompts = make_prompts(model, ((), ("image",)))
     object.__setattr__(prompts, "targets", ("red", "A. red B. blue"))
-    rollout = Targets(model.processor)(model("prepare", prompts), seed=1)
+    rollout = Targets(model.processor)(model.prepare(prompts), seed=1)
     assert rollout.policy_version is None and rollout.texts == prompts.targets and bool(rollout.finished.all())
     check_version(rollout, 9, 0)
     assert torch.equal(rollout.valid.sum(1), torch.tensor([len(ids) for ids in ids_of(rollout)]))

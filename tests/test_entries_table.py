@@ -15,7 +15,7 @@ from ral.data.bad import BadSample, Checked
 from ral.data.order import Sample
 from ral.data.parse import parse_own
 from ral.data.sources import read_file
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
 from ral.rewards.accuracy import accuracy, check_gold
 

@@ -41,14 +41,14 @@ SPECS = (
 @pytest.mark.parametrize("family", FAMILIES)
 def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(family, kind, model_folder) -> None:
     model = kind.load(str(model_folder(family)))
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     for spec in SPECS:
         rollout = explored(model, prepared, 1e-9, spec)
         plain = native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 1)
         assert torch.equal(rollout.token_ids, plain.token_ids) and plain.attention_rows is None
         mask = rollout.valid
         with torch.no_grad():
-            want = model("score", prepared, rollout.token_ids, mask, spec).attention.rows()
+            want = model.score(prepared, rollout.token_ids, mask, spec).attention.rows()
         fed = torch.zeros_like(mask)
         if spec.query == "self":
             fed[:, :-1] = mask[:, 1:]
@@ -63,7 +63,7 @@ def test_shared_and_plain_path_try_the_same_attention(family, model_folder) -> N
     rollouts = []
     for kind in (MLLM, PlainMLLM):
         model = kind.load(str(model_folder(family)))
-        rollouts.append(explored(model, model("prepare", make_prompts(model, MIXED)), 2.0))
+        rollouts.append(explored(model, model.prepare(make_prompts(model, MIXED)), 2.0))
     shared, plain = rollouts
     assert torch.equal(shared.token_ids, plain.token_ids)
     torch.testing.assert_close(shared.attention_rows, plain.attention_rows, atol=2e-6, rtol=0)
@@ -72,7 +72,7 @@ def test_shared_and_plain_path_try_the_same_attention(family, model_folder) -> N
 
 def test_noise_changes_what_is_sampled_and_what_is_looked_at(load) -> None:
     model = load()
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     quiet, loud = explored(model, prepared, 1e-9), explored(model, prepared, 3.0)
     assert not torch.equal(quiet.log_probs, loud.log_probs)
     assert torch.equal(loud.token_ids, explored(model, prepared, 3.0).token_ids)
@@ -84,11 +84,11 @@ def test_noise_changes_what_is_sampled_and_what_is_looked_at(load) -> None:
 def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
     """Layer -1 alone: its queries and keys do not depend on its own noise, so training's give the logits."""
     model, sigma = load(), 1.5
-    prepared = model("prepare", make_prompts(model, (("image",), ("image",))))
+    prepared = model.prepare(make_prompts(model, (("image",), ("image",))))
     rollout = explored(model, prepared, sigma, group=2)
     mask, p = rollout.valid, prepared.valid.shape[1]
     with torch.no_grad():
-        captured = model("score", prepared, rollout.token_ids, mask, AttentionSpec()).attention
+        captured = model.score(prepared, rollout.token_ids, mask, AttentionSpec()).attention
     seeds = prompt_seeds([e.uid for e in prepared.prompts.examples], hash_seed(1, EXPLORING))
     state = explore(model, prepared, Noise(sigma, AttentionSpec()), seeds, 2)
     heads = captured.query[0].shape[1] * captured.query[0].shape[2]
@@ -106,7 +106,7 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
 def test_noise_of_a_prompt_does_not_depend_on_its_batch(load) -> None:
     model = load()
     prompts = make_prompts(model, MIXED)
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     whole = explored(model, prepared, 2.0)
     for n in range(len(MIXED)):
         part = prepared.take([n])
@@ -117,7 +117,7 @@ def test_noise_of_a_prompt_does_not_depend_on_its_batch(load) -> None:
 
 def test_buckets_of_prompts_are_joined_with_their_rows(load, monkeypatch) -> None:
     model = load()
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     whole = explored(model, prepared, 2.0)
     monkeypatch.setattr("ral.rollout.decoding.LONGEST", 1.0)
     parts = explored(model, prepared, 2.0)
@@ -131,7 +131,7 @@ def test_responses_that_leave_the_batch_change_nothing(kind, spec, model_folder,
     """A quarter of all tokens ends a response, so that places of the batch are given up again and again, or never."""
     model = kind.load(str(model_folder()))
     object.__setattr__(model.processor, "end_ids", tuple(range(0, model.processor.vocab_size, 4)))
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     left: list[int] = []
     keep = Exploration.keep
     monkeypatch.setattr(Exploration, "keep", lambda self, *at: left.append(1) or keep(self, *at))

@@ -79,7 +79,7 @@ def scored(model: MLLM, device: str, spec: AttentionSpec) -> list[torch.Tensor]:
 
     model = model.to(device)
     model.zero_grad()
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(5, 250, (8, 6), generator=generator).to(device)
     mask = torch.arange(6, device=device)[None] < torch.tensor([6, 1, 3, 2, 6, 4, 2, 1], device=device)[:, None]
@@ -114,7 +114,7 @@ def test_rollouts_are_those_of_the_cpu(family: str, load: Callable[..., MLLM]) -
     found = []
     for where in ("cpu", "cuda"):
         model = load(family).to(where)
-        prepared = model("prepare", make_prompts(model, MIXED))
+        prepared = model.prepare(make_prompts(model, MIXED))
         found.append(native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 5))
     assert torch.equal(found[0].token_ids, found[1].token_ids.cpu())
     close(found[1].log_probs, found[0].log_probs, 1e-4)
@@ -126,12 +126,12 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     device: str, load: Callable[..., MLLM]
 ) -> None:
     model = load().to(device)
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     sampler = native(3, temperature=0.9, max_new_tokens=7, noise=Noise(1e-9, AttentionSpec()))
     rollout = sampler(model, prepared, 1)
     mask = rollout.valid
     with torch.no_grad():
-        want = model("score", prepared, rollout.token_ids, mask, AttentionSpec()).attention.rows()
+        want = model.score(prepared, rollout.token_ids, mask, AttentionSpec()).attention.rows()
     fed = torch.zeros_like(mask)
     fed[:, :-1] = mask[:, 1:]
     assert rollout.attention_rows is not None

@@ -14,18 +14,20 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from ral.lit.guards import (
+from ral.ending import out_of_memory
+from ral.learner.guard import Guard
+from ral.learner.signs import (
     WINDOW,
     History,
-    Skip,
-    Watch,
+    Signs,
     kl_explosion,
     length_explosion,
     no_attention,
     no_signal,
     reward_collapse,
 )
-from ral.run import out_of_memory
+from ral.learner.state import Progress, RunState
+from ral.lit.callbacks.watch import Watch
 from ral.types import UserError
 
 
@@ -80,12 +82,12 @@ def test_a_skipped_update_moves_nothing(run: Callable[..., Path], small: list[st
 
 
 def test_too_many_end_the_run(tmp_path: Path) -> None:
-    guard = Skip(tmp_path / "skipped", max_skipped=1)
-    assert guard(torch.tensor(2.0), "a", [], [])
+    guard = Guard(tmp_path / "skipped", max_skipped=1)
+    assert guard.count(0, torch.tensor(2.0), "a", [], []) == 0
     with pytest.warns(UserWarning):
-        assert not guard(torch.tensor(float("nan")), "b", [], [])
+        assert guard.count(0, torch.tensor(float("nan")), "b", [], []) == 1
     with pytest.raises(UserError, match=r"in 2 updates, more than guard.max_skipped=1"), pytest.warns(UserWarning):
-        guard(torch.tensor(float("inf")), "c", [], [])
+        guard.count(1, torch.tensor(float("inf")), "c", [], [])
 
 
 @pytest.mark.parametrize(
@@ -116,25 +118,20 @@ def history(steps: list[dict[str, float]]) -> History:
 def test_what_is_remembered_has_bounds_and_survives_a_restart(tmp_path: Path) -> None:
     """10,000 steps: the first and the best window still count, and no more than 3 windows of a metric are held."""
     long = [*steps("reward", 0.2, 0.9), *([{"train/reward": 0.6, "train/loss": 1.0}] * 10_000), *steps("reward", 0.4)]
-    watch = Watch(Console(file=io.StringIO()), history(long), {"no_signal"})
-    torch.save(watch.state(), tmp_path / "state.pt")
-    state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert sum(len(found["first"]) + len(found["last"]) for found in state["history"].values()) == 3 * WINDOW
-    again = Watch(Console(file=io.StringIO()))
-    again.restore(state)
-    assert again.state() == watch.state() and again.told == {"no_signal"}
-    assert "fell from 0.90 to 0.40" in (reward_collapse(again.history) or "")
-    skip = Skip(tmp_path, 3, skipped=2)
-    fresh = Skip(tmp_path, 3)
-    fresh.restore(skip.state())
-    assert fresh.skipped == 2
+    state = RunState(Progress(10_020, 10_020, skipped=2), signs=Signs(history(long), {"no_signal"}))
+    torch.save(state.facts(), tmp_path / "state.pt")
+    facts = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert sum(len(t["first"]) + len(t["last"]) for t in facts["signs"]["history"].values()) == 3 * WINDOW
+    again = RunState.of(facts, None)
+    assert again == state and again.signs.told == {"no_signal"} and again.progress.skipped == 2
+    assert "fell from 0.90 to 0.40" in (reward_collapse(again.signs.history) or "")
 
 
 def test_each_sign_is_told_once() -> None:
     told = io.StringIO()
-    watch = Watch(Console(file=told))
+    watch = Watch(state := RunState(), Console(file=told))
     for number, values in enumerate(steps("kl", 2.0, 2.0)):
-        module: Any = SimpleNamespace(latest=values, rollout_step=number + 1)
+        state.progress, module = Progress(number + 1), SimpleNamespace(latest=values)
         watch.on_train_batch_end(SimpleNamespace(is_global_zero=True), module)  # type: ignore[arg-type]
     assert told.getvalue().count("warning") == 1 and "step 3:" in told.getvalue()
 

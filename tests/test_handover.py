@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from ral.data.order import Sample
-from ral.lit import handover
-from ral.lit.data import Batch, Loader
-from ral.lit.handover import ByValue, Handover, tensors
+from ral.learner import handover
+from ral.learner.collate import Batch
+from ral.learner.handover import ByValue, Handover, tensors
+from ral.learner.loader import Loader
 from ral.types import Pixels, PromptBatch, UserError
 
 
@@ -130,7 +131,7 @@ LEAVING = """
 import os, signal, sys, time
 sys.path.insert(0, {tests!r})
 from test_handover import loader
-from ral.lit.callbacks import GentleStop
+from ral.lit.callbacks.stop import GentleStop
 if __name__ == "__main__":
     GentleStop().install()
     batches = iter(loader([0, 1, 2, 3, 4, 5]))

@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.assembly.learner import build_terms
+from ral.learner.experience import Experience, Forward, View, freeze, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.layout import response_mask
 from ral.models.checks import check_spec, same_tokens
@@ -29,7 +30,6 @@ from ral.rollout import decoding as sampling
 from ral.rollout.assembly import make_rollout
 from ral.rollout.decoding import draw
 from ral.rollout.seeds import prompt_seeds, uniforms
-from ral.run import build_objective
 from ral.types import UserError
 
 
@@ -77,8 +77,8 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
     for threshold in (10**6, 0):
         monkeypatch.setattr("ral.models.attention.layout.APART_FROM", threshold)
         model.zero_grad()
-        prepared = model("prepare", make_prompts(model, MIXED))
-        states = model("score", prepared, ids, mask, AttentionSpec(layers=(0, -1)))
+        prepared = model.prepare(make_prompts(model, MIXED))
+        states = model.score(prepared, ids, mask, AttentionSpec(layers=(0, -1)))
         (states.hidden[mask].square().sum() + states.attention.rows().square().sum()).backward()
         rollout = native(2, max_new_tokens=5)(model, prepared, 3)
         grads = torch.cat([p.grad.flatten() for _, p in model.trained_parameters() if p.grad is not None])
@@ -90,7 +90,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
 def objective_of(algo: str) -> dict:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build_objective(compose("train", [f"algo={algo}"]).algo)
+        return build_terms(compose("train", [f"algo={algo}"]).algo)
 
 
 def flatter(rows: torch.Tensor) -> torch.Tensor:
@@ -103,11 +103,11 @@ def losses_and_gradients(model: MLLM, teacher: MLLM, kinds, group: int, algo: st
     objective, (ids, mask), prompts = objective_of(algo), tokens, make_prompts(model, kinds)
     passes, needs = Forward(0.9, AttentionSpec()), needed(objective.values())
     generator = torch.Generator().manual_seed(5)
-    rollout = make_rollout(model.processor, model("prepare", prompts), ids, mask, mask.any(1), group)
+    rollout = make_rollout(model.processor, model.prepare(prompts), ids, mask, mask.any(1), group)
     advantages = torch.randn(len(ids), generator=generator)
     weights = sequence_mean(mask, counts(mask))
-    batch = Experience(model("prepare", prompts), rollout, advantages, weights)
-    others = {"teacher": (teacher, teacher("prepare", prompts)), "reference": (teacher, teacher("prepare", prompts))}
+    batch = Experience(model.prepare(prompts), rollout, advantages, weights)
+    others = dict.fromkeys(("teacher", "reference"), View(teacher, teacher.prepare(prompts)))
     others = {name: value for name, value in others.items() if any(n.startswith(name) for n in needs)}
     total, shown = 0.0, []
     for part in freeze(passes, others, batch, needs, prompts=2):
@@ -182,7 +182,7 @@ def test_plain_rollouts_are_the_same_tokens(model_folder) -> None:
     shared, plain = (kind.load(str(model_folder())) for kind in (MLLM, PlainMLLM))
     for greedy in (True, False):
         sampler = native(3, temperature=0.9, max_new_tokens=9, greedy=greedy)
-        ours, theirs = (sampler(m, m("prepare", make_prompts(m, MIXED)), 4) for m in (shared, plain))
+        ours, theirs = (sampler(m, m.prepare(make_prompts(m, MIXED)), 4) for m in (shared, plain))
         assert torch.equal(ours.token_ids, theirs.token_ids)
         torch.testing.assert_close(ours.log_probs, theirs.log_probs, atol=2e-5, rtol=1e-4)
 
@@ -195,7 +195,7 @@ def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeyp
     decode = model.decode
     monkeypatch.setattr(sampling, "LONGEST", 1e9)  # one batch for all
     monkeypatch.setattr(model, "decode", lambda ids, state: (places.append(len(ids)), decode(ids, state))[1])
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     compacted = sampler(model, prepared, 3)
     assert places[0] == 24 and places[-1] <= 12
     assert len({int(n) for n in compacted.valid.sum(1)}) > 5
@@ -210,7 +210,7 @@ def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeyp
 def test_a_prompts_answers_do_not_depend_on_its_batch(load) -> None:
     model = load()
     sampler = native(4, temperature=1.0, max_new_tokens=6)
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     together = sampler(model, prepared, 7)
     for n in range(len(MIXED)):
         alone = sampler(model, prepared.take([n]), 7)
@@ -225,7 +225,7 @@ def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_or
     model = load()
     sampler = native(3, temperature=1.0, max_new_tokens=6)
     kinds = (("video", "image", "video"), (), ("image",), (), ("image", "video"))
-    prepared = model("prepare", make_prompts(model, kinds))
+    prepared = model.prepare(make_prompts(model, kinds))
     decoded: list[int] = []
     prefill = model.prefill
     monkeypatch.setattr(model, "prefill", lambda p, *rest: (decoded.append(len(p.prompts)), prefill(p, *rest))[1])
@@ -306,9 +306,9 @@ def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, mode
         model = load_model(str(folder))
     assert isinstance(model, PlainMLLM)
     assert len([r for r in caplog.records if "sliding" in r.message]) == 1
-    rollout = native(2, max_new_tokens=6)(model, prepared := model("prepare", make_prompts(model, MIXED)), 0)
+    rollout = native(2, max_new_tokens=6)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
     with torch.no_grad():
-        states = model("score", prepared, rollout.token_ids, rollout.valid, None)
+        states = model.score(prepared, rollout.token_ids, rollout.valid, None)
         log_probs, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     torch.testing.assert_close(log_probs, rollout.log_probs, atol=2e-5, rtol=1e-4)
 
@@ -337,7 +337,7 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
     mask = torch.arange(6)[None] < torch.randint(1, 7, (8, 1), generator=generator)
     passes, rows, log_probs = Forward(0.9, AttentionSpec()), [], []
     for m in (exact, model):
-        prepared = m("prepare", make_prompts(m, MIXED))
+        prepared = m.prepare(make_prompts(m, MIXED))
         rollout = make_rollout(m.processor, prepared, ids, mask, mask.any(1), 2)
         with torch.autocast("cpu", torch.bfloat16, enabled=m is model and half == "autocast"):
             part = Experience(prepared, rollout, torch.ones(8), sequence_mean(mask, counts(mask)))
@@ -351,10 +351,10 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
     torch.testing.assert_close(rows[1].sum(-1)[0][mask], torch.ones(int(mask.sum())), atol=1e-5, rtol=0)
     torch.testing.assert_close(log_probs[1], log_probs[0], atol=0.1, rtol=0.05)
     with torch.autocast("cpu", torch.bfloat16, enabled=half == "autocast"):
-        prepared = model("prepare", make_prompts(model, MIXED))
+        prepared = model.prepare(make_prompts(model, MIXED))
         sampled = native(2, max_new_tokens=5)(model, prepared, 0)
         with torch.no_grad():
-            states = model("score", prepared, sampled.token_ids, sampled.valid, None)
+            states = model.score(prepared, sampled.token_ids, sampled.valid, None)
             trained, _ = passes.log_probs(model, states, sampled)
     assert float((trained - sampled.log_probs)[sampled.valid].abs().mean()) < 0.03
     assert sampled.log_probs is not None and bool(sampled.log_probs.isfinite().all())
@@ -371,10 +371,10 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
     objective = objective_of("ral_distill")
     passes, needs = Forward(0.9, AttentionSpec()), needed(objective.values())
     prompts = make_prompts(student, (("image",), ("video",)))
-    prepared, seen = student("prepare", prompts), teacher("prepare", prompts)
+    prepared, seen = student.prepare(prompts), teacher.prepare(prompts)
     rollout = make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
     batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
-    others = {"teacher": (teacher, seen), "reference": (student.frozen_copy(), prepared)}
+    others = {"teacher": View(teacher, seen), "reference": View(student.frozen_copy(), prepared)}
     (part,) = freeze(passes, others, batch, needs, prompts=2)
     live = passes.live(student, part, needs)
     part = remember(part, live, needs)

@@ -86,7 +86,7 @@ def test_qwen3_vl_writes_the_mean_time_of_each_pair_of_frames(load):
 def test_internvl_counts_positions_and_numbers_frames(load):
     model = load("internvl")
     batch, media = a_batch(model)
-    prepared = model("prepare", batch)
+    prepared = model.prepare(batch)
     assert torch.equal(prepared.positions, torch.arange(batch.token_ids.shape[1]).expand(3, 1, -1))
     assert int(prepared.next_position) == batch.token_ids.shape[1]
     text = model.processor.tokenizer.decode(batch.token_ids[0])
@@ -114,7 +114,7 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     model = load("qwen3_vl")
     prompts = make_prompts(model, MIXED)
     with torch.no_grad():
-        prepared = model("prepare", prompts)
+        prepared = model.prepare(prompts)
     assert prepared.deepstack.shape == (2, *prompts.token_ids.shape, 64)
     filled = prepared.deepstack.abs().sum(-1) > 0
     assert torch.equal(filled, prompts.visual.expand(2, -1, -1))
@@ -140,9 +140,7 @@ def test_everything_between_pixels_and_embeddings_is_frozen_or_trained(family, l
         model = load(family, freeze_vision=freeze)
         prompts = make_prompts(model, (("image", "video"),))
         ids = torch.tensor([[5, 6, 7]])
-        model(
-            "score", model("prepare", prompts), ids, torch.ones_like(ids).bool(), None
-        ).hidden.square().sum().backward()
+        model.score(model.prepare(prompts), ids, torch.ones_like(ids).bool(), None).hidden.square().sum().backward()
         text = {id(p) for p in model.network.model.language_model.parameters()} | {id(model.network.lm_head.weight)}
         vision = {n: p for n, p in model.network.named_parameters() if id(p) not in text}
         assert model.trains_vision is not freeze

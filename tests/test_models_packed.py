@@ -59,7 +59,7 @@ def test_autocast_decides_the_type_itself() -> None:
 def test_answers_are_the_same(load: Callable[..., MLLM], monkeypatch: pytest.MonkeyPatch) -> None:
     """Greedy and sampled, over a mixed batch, with every linear layer of the decoder packed."""
     model = load()
-    prepared = model("prepare", make_prompts(model, MIXED))
+    prepared = model.prepare(make_prompts(model, MIXED))
     calls: list[int] = []
     product = packed.product
     monkeypatch.setattr(packed, "product", lambda *a, **k: calls.append(1) or product(*a, **k))

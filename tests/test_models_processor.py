@@ -66,7 +66,7 @@ def test_clip_time_reaches_the_positions(load):
     positions = []
     for seconds in (0.5, 2.0):
         batch = model.processor.batch([example_with_clip(example)], ["What?"], [[Pixels("video", frames, seconds)]])
-        positions.append(model("prepare", batch).positions)
+        positions.append(model.prepare(batch).positions)
     assert not torch.equal(positions[0], positions[1])
     clip = batch.visual[0]
     assert torch.equal(positions[0][1:, 0, clip], positions[1][1:, 0, clip]), "rows and columns do not move with time"

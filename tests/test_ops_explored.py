@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -135,29 +136,29 @@ def loop_group(captured, old: Tensor, advantages: Tensor, weights: Tensor, name:
 def test_group_attention_loop_equals_vectorised(seed: int, name: str) -> None:
     captured, old, advantages, weights = group_case(seed)
     slow = loop_group(captured, old, advantages, weights, name)
-    loss = group_attention(captured, old, advantages, captured.mask, weights, coef=2.0, divergence=name)
+    loss = group_attention(captured, old, advantages, captured.mask, weights, 3, coef=2.0, divergence=name)
     assert loss.value.item() == pytest.approx(2.0 * slow, rel=1e-9)
     assert [int(x) for x in loss.metrics["pulled"]] == [3, 6]
     found = gradients(loss.value, leaves(captured))
     moved = with_leaves(captured, [t.detach() - 1e-3 * g for t, g in zip(leaves(captured), found, strict=True)])
-    after = group_attention(moved, old, advantages, captured.mask, weights, coef=2.0, divergence=name)
+    after = group_attention(moved, old, advantages, captured.mask, weights, 3, coef=2.0, divergence=name)
     assert name == "total_variation" or after.value < loss.value
 
 
 def test_groups_without_both_kinds_and_prompts_without_pictures_add_nothing() -> None:
     captured, old, advantages, weights = group_case(3)
     for same in (advantages.abs(), -advantages.abs(), torch.zeros_like(advantages)):
-        loss = group_attention(captured, old, same, captured.mask, weights)
+        loss = group_attention(captured, old, same, captured.mask, weights, 3)
         assert loss.value == 0 and loss.metrics["pulled"][0] == 0
         assert all(not g.any() for g in gradients(loss.value, leaves(captured)))
     blind = replace(captured, visual=torch.zeros_like(captured.visual))
-    loss = group_attention(blind, old, advantages, captured.mask, weights)
+    loss = group_attention(blind, old, advantages, captured.mask, weights, 3)
     assert loss.value == 0 and all(bool(g.isfinite().all()) for g in gradients(loss.value, leaves(captured)))
 
 
 @pytest.mark.parametrize("padding", [math.nan, math.inf, 1e30])
 def test_padding_changes_neither_term(padding: float) -> None:
-    for make in (explored_attention, group_attention):
+    for make in (explored_attention, partial(group_attention, group_size=3)):
         captured, old, advantages, weights = group_case(5)
         clean = make(captured, old, advantages, captured.mask, weights)
         spoilt = copied(captured, padding)

@@ -14,8 +14,8 @@ from ral.data.bad import BadSample
 from ral.data.order import Sample
 from ral.data.prompts import conversation, render, target
 from ral.evaluation.shared_questions import share
+from ral.learner.collate import Collate
 from ral.learner.experience import Experience, Forward, freeze
-from ral.lit.data import Collate
 from ral.models.family import FAMILIES
 from ral.models.mllm import MLLM
 from ral.models.reach import grid_of, most_positions
@@ -139,7 +139,7 @@ def test_positions_are_those_that_the_network_counts(family: str, load: Callable
             example = replace(PLAIN, media=tuple(Media(kind, Path("x")) for kind in kinds))  # type: ignore[arg-type]
             batch = model.processor.batch([example], ["What is it?"], [media])
             assert list(batch.grids[0]) == [grid_of(p, patches) for p in media]
-            positions = model("prepare", batch).next_position
+            positions = model.prepare(batch).next_position
             assert model.processor.positions(example, "What is it?", media) == int(positions)
 
 
@@ -188,7 +188,7 @@ def test_targets_come_in_the_order_of_their_tokens(load: Callable[..., MLLM]) ->
     lengths = [len(row) for row in ids]
     assert lengths == sorted(lengths) and set(prompts.targets) == {target(e, False) for e in examples}
     assert sorted(prompts.targets, key=len) != list(prompts.targets), "characters would give another order"
-    parts = micro_batches(model, model("prepare", prompts), lengths)
+    parts = micro_batches(model, model.prepare(prompts), lengths)
     assert [part.rollout.token_ids.shape[1] for part in parts] == [max(lengths[:2]), max(lengths[2:4]), lengths[4]]
 
 

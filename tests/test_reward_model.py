@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 from ral.data.bad import BadSample
 from ral.data.sources import jsonl
-from ral.lit.data import Collate
+from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
 from ral.models.plain import load as load_plain
 from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, response_scores
@@ -82,7 +82,7 @@ def model(load: Callable[..., MLLM]) -> MLLM:
 
 
 def scored(model: MLLM, prompts: PromptBatch, texts: list[str]) -> torch.Tensor:
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = written(model.processor, prepared, texts)
     return response_scores(model, prepared, rollout.token_ids, rollout.valid)
 
@@ -115,7 +115,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     model.network.reward_head.weight.mul_(100)
     prompts = make_prompts(model, MIXED)
     texts = [LONG, SHORT, SHORT, LONG, LONG + LONG, SHORT, "a", "b"]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     rollout = written(model.processor, prepared, texts)
     ids, mask = rollout.token_ids, rollout.valid
     found = response_scores(model, prepared, ids, mask)
@@ -377,8 +377,8 @@ def test_the_learned_part_scores_what_was_sampled(checkpoint: Path, model: MLLM,
     """A policy of other weights samples; the part sees the pixels and the ids, in whatever batches, and normalises."""
     policy = load()
     prompts = make_prompts(policy, MIXED)
-    rollout = Pairs(policy.processor)(policy("prepare", with_pairs(prompts)))
-    expected = response_scores(model, model("prepare", prompts), rollout.token_ids, rollout.valid)
+    rollout = Pairs(policy.processor)(policy.prepare(with_pairs(prompts)))
+    expected = response_scores(model, model.prepare(prompts), rollout.token_ids, rollout.valid)
     for batch in (1, 3, 8):
         part = LearnedReward(checkpoint=str(checkpoint), batch=batch, normalise=False)
         part.check(policy)
@@ -401,7 +401,7 @@ def test_pictures_change_the_score(checkpoint: Path, model: MLLM) -> None:
     prompts = with_pairs(make_prompts(model, (("image",),)))
     other = replace(prompts, media=prompts.media | {"pixel_values": -prompts.media["pixel_values"]})
     part = LearnedReward(checkpoint=str(checkpoint))
-    rollouts: list[Rollout] = [Pairs(model.processor)(model("prepare", p)) for p in (prompts, other)]
+    rollouts: list[Rollout] = [Pairs(model.processor)(model.prepare(p)) for p in (prompts, other)]
     first, second = (part.score_rollout(r) for r in rollouts)
     assert abs(first[0] - second[0]) > 1e-4
 

@@ -42,7 +42,7 @@ def questions(model):
 
 def one_by_one(sampling, model, examples, texts, pixels, seed):
     rollouts = [
-        NativeEngine(model).generate(model("prepare", model.processor.batch([e], [t], [m])), 1, sampling, seed)
+        NativeEngine(model).generate(model.prepare(model.processor.batch([e], [t], [m])), 1, sampling, seed)
         for e, t, m in zip(examples, texts, pixels, strict=True)
     ]
     return [(r.texts[0], bool(r.finished[0])) for r in rollouts], [r.prompts.texts[0] for r in rollouts]

@@ -14,7 +14,7 @@ import torch
 from conftest import MIXED, make_prompts
 from rich.console import Console
 
-from ral.lit.start import StartCheck, as_seen, together
+from ral.learner.start_check import StartCheck, as_seen, joined
 from ral.models.mllm import MLLM
 from ral.rewards.start import start_warnings
 from ral.types import FinishReason, PromptBatch, Rollout, Scores
@@ -62,19 +62,13 @@ def test_no_check(
     assert "--- answer" not in capfd.readouterr().err
 
 
-def listen(module: Any, terminal: StringIO) -> None:
-    """A check that has been told that the training starts."""
-    console = Console(file=terminal, width=40, force_terminal=True, color_system="standard")
-    StartCheck(console).on_train_start(SimpleNamespace(is_global_zero=True), module)  # type: ignore[arg-type]
-
-
-def test_it_listens_once_and_a_warning_is_one_loud_line(load: Callable[..., MLLM]) -> None:
+def test_it_shows_once_and_a_warning_is_one_loud_line(load: Callable[..., MLLM]) -> None:
     model, terminal = load(), StringIO()
-    module = SimpleNamespace(scored=[], policy=model)
-    listen(module, terminal)
+    console = Console(file=terminal, width=40, force_terminal=True, color_system="standard")
+    check = StartCheck(model.processor, first_rank=True, console=console)
     rollout = rollout_of(make_prompts(model, MIXED), ["[bold]a[/bold]"] * 8)
-    module.scored[0](rollout, scores_of([0.0] * 8))
-    assert module.scored == []
+    check(rollout, scores_of([0.0] * 8))
+    check(rollout, scores_of([0.0] * 8))
     (warning,) = [line for line in terminal.getvalue().splitlines() if "warning:" in line]
     assert warning.startswith("\x1b[1;31mwarning: all 8 rewards are 0") and len(warning) > 100
     assert "[bold]a[/bold]" in terminal.getvalue()  # a response is no markup
@@ -93,7 +87,7 @@ def test_warnings_look_at_all_ranks(load: Callable[..., MLLM]) -> None:
     own = rollout_of(make_prompts(model, ((),)), ["a", "b"])
 
     def warnings(*ranks: list[float]) -> list[str]:
-        return start_warnings(*together(own, [(own.texts, own.finish_reasons, scores_of(r)) for r in ranks]))
+        return start_warnings(*joined(own, [(own.texts, own.finish_reasons, scores_of(r)) for r in ranks]))
 
     assert warnings([0.0, 1.0], [0.0, 0.0]) == warnings([0.0, 0.0], [0.0, 1.0]) == []
     assert warnings([0.0, 0.0], [0.0, 0.0])[0].startswith("all 4 rewards are 0")

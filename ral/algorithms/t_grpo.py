@@ -53,7 +53,7 @@ class Temporal:
         shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
         if shuffled is None:
             return None
-        return engine.generate(policy("prepare", shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
+        return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
         """The scores with the bonuses, each as a part (1 where earned), and what to log of the prompts with a clip."""

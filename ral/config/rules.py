@@ -89,7 +89,7 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
-NODES = ("sampling", "given", "module", "passes", "temporal", "reward", "attention_policy")
+NODES = ("sampling", "given", "task", "passes", "temporal", "reward", "attention_policy")
 """Nodes of algo that an algorithm may do without."""
 
 

@@ -37,7 +37,7 @@ class Algo:
     preferences: bool
     sampling: Any
     given: Any
-    module: Any
+    task: Any
     passes: Any
     temporal: Any
     reward: Any

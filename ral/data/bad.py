@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -66,30 +66,54 @@ class Bad:
         return {"index": self.index, "problem_id": self.problem_id, "path": self.path, "reason": self.reason}
 
 
-class Ledger:
-    """What was drawn and what of it was bad, by split, over all ranks.
+@dataclass
+class EntryRecord:
+    """What was drawn so far, over all ranks.
 
-    file: where each bad entry is listed once; None writes nothing. max_share: more bad ones among the drawn are an
-    error; 0 makes the first one an error.
+    counts: by split, entries drawn and the bad ones among them. listed: each bad entry, by split and index.
     """
 
-    def __init__(self, file: Path | None = None, max_share: float = 0.0) -> None:
+    counts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    listed: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "counts": {split: list(pair) for split, pair in self.counts.items()},
+            "listed": [[split, record] for (split, _), record in self.listed.items()],
+        }
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> EntryRecord:
+        """Return the record that the facts are of."""
+        counts = {split: (pair[0], pair[1]) for split, pair in facts["counts"].items()}
+        return cls(counts, {(split, record["index"]): record for split, record in facts["listed"]})
+
+
+class Ledger:
+    """Counts what is drawn and what of it is bad, over all ranks, in `record`, which only it writes.
+
+    file: where each bad entry is listed once, written anew from the record; None writes nothing. max_share: more bad
+    ones among the drawn are an error; 0 makes the first one an error.
+    """
+
+    def __init__(self, file: Path | None = None, max_share: float = 0.0, record: EntryRecord | None = None) -> None:
         self.file, self.max_share = file, max_share
-        self.counts: dict[str, tuple[int, int]] = {}
-        self.listed: dict[tuple[str, int], dict[str, Any]] = {}
-        self._rewrite()
+        self.record = record or EntryRecord()
+        if self.file is not None:
+            self.file.write_text("".join(map(_line, self.record.listed.values())), encoding="utf-8")
 
     @property
     def skipped(self) -> int:
         """Different bad entries met so far: the lines of the file."""
-        return len(self.listed)
+        return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:
         """Count `drawn` more entries of a split of `size`, `bad` among them. UserError above max_share."""
-        before = self.counts.get(split, (0, 0))
-        total, wrong = self.counts[split] = (before[0] + drawn, before[1] + len(bad))
-        new = {(split, b.index): b.record() for b in bad if (split, b.index) not in self.listed}
-        self.listed |= new
+        before = self.record.counts.get(split, (0, 0))
+        total, wrong = self.record.counts[split] = (before[0] + drawn, before[1] + len(bad))
+        new = {(split, b.index): b.record() for b in bad if (split, b.index) not in self.record.listed}
+        self.record.listed |= new
         if self.file is not None and new:
             with self.file.open("a", encoding="utf-8") as file:
                 file.writelines(map(_line, new.values()))
@@ -106,23 +130,6 @@ class Ledger:
             f"dataset: {wrong} of the {total} {split} entries drawn so far cannot be used{listed}, above "
             f"dataset.max_bad_share={self.max_share:g}; the latest: {latest.message}"
         )
-
-    def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-        return {
-            "counts": {split: list(pair) for split, pair in self.counts.items()},
-            "listed": [[split, record] for (split, _), record in self.listed.items()],
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint; the file is written anew, without what was met after it."""
-        self.counts = {split: (pair[0], pair[1]) for split, pair in state["counts"].items()}
-        self.listed = {(split, record["index"]): record for split, record in state["listed"]}
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        if self.file is not None:
-            self.file.write_text("".join(map(_line, self.listed.values())), encoding="utf-8")
 
 
 def write_bad(path: Path, bad: Sequence[Bad]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ral.types import Media, UserError
+from ral.types import Example, Media, UserError
 
 ASKED = tuple(f.name for f in fields(Media) if f.name not in ("kind", "path", "data", "frames"))
 
@@ -31,3 +31,18 @@ def recorded(kind: Literal["image", "video"], path: Path, said: Mapping[str, Any
         raise UserError(f"{path}: unknown fields of reading: {', '.join(sorted(unknown))}")
     numbers = {name: said[name] for name in ASKED if name in said}
     return Media(kind, path, frames=tuple(Path(str(frame)) for frame in said.get("frames", ())), **numbers)
+
+
+def about(example: Example) -> dict[str, Any]:
+    """Return what a record says of the question."""
+    said = [reading(medium) for medium in example.media]
+    return {
+        "uid": example.uid,
+        "problem_type": example.problem_type,
+        "data_type": example.media[0].kind if example.media else "text",
+        "media": [str(m.path) for m in example.media],
+        **({"reading": said} if any(said) else {}),
+        "question": example.question,
+        "options": list(example.options),
+        "gold": example.answer,
+    }

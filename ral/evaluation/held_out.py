@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.data.recorded import reading
-from ral.learner.experience import Forward
+from ral.data.recorded import about
+from ral.learner.experience import Forward, View
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
@@ -43,13 +43,14 @@ def evaluate_prompts(
 
     all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
     """
-    prepared = policy("prepare", prompts)
+    prepared = policy.prepare(prompts)
     rollout = engine.generate(prepared, 1, sampling, seed=0)
     scores = reward(rollout)
     chosen = passes.spec.resolve_layers(policy.depth)
     captured = tuple(range(policy.depth)) if all_layers else chosen
     spec = AttentionSpec(layers=captured, heads=passes.spec.heads, query=passes.spec.query, keys="all")
-    states = replace(passes, spec=spec).states(policy, prepared, rollout, attention=True)
+    view = View(policy, prepared, policy.show(prepared, rollout))
+    states = replace(passes, spec=spec).states(view, rollout, attention=True)
     attention: CapturedAttention = states.attention  # type: ignore[assignment]
     rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
     records = [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
@@ -98,21 +99,6 @@ def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -
     return None if look is None else grounding(rollout.prompts.examples[n], look)
 
 
-def about(example: Example) -> dict[str, Any]:
-    """What a record says of the question."""
-    said = [reading(medium) for medium in example.media]
-    return {
-        "uid": example.uid,
-        "problem_type": example.problem_type,
-        "data_type": example.media[0].kind if example.media else "text",
-        "media": [str(m.path) for m in example.media],
-        **({"reading": said} if any(said) else {}),
-        "question": example.question,
-        "options": list(example.options),
-        "gold": example.answer,
-    }
-
-
 def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
     """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
     example, text = rollout.prompts.examples[n], rollout.texts[n]
@@ -146,7 +132,8 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence
         return None
     t, h, w = grids[0]
     visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
-    seen = rows[: len(inside)][torch.tensor(inside)][:, visual].float()
+    sampled = rows[rollout.trainable[n].cpu()]
+    seen = sampled[torch.tensor(inside)][:, visual].float()
     weights = renormalise(seen, torch.ones_like(seen, dtype=torch.bool)).mean(0)
     return {"grid": [t, h, w], "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
 

@@ -103,7 +103,7 @@ def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, se
 
     An engine that continues no prefixes is asked whole prompts, so that nothing may have been joined for it.
     """
-    prepared = policy("prepare", shared.heads)
+    prepared = policy.prepare(shared.heads)
     if isinstance(engine, ContinuesPrefixes):
         return continued(engine, prepared, shared, sampling, seed, policy.processor.pad_id)
     assert len(shared.heads) == len(shared.texts), "questions were joined for an engine that continues no prefixes"

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from ral.models.frozen import FrozenModel
 from ral.models.mllm import MLLM, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
 from ral.ops.signals import OF_A_POLICY, frozen_needs
-from ral.types import Prepared, Rollout
+from ral.types import Prepared, PromptBatch, Rollout, Shown
+
+
+@dataclass(frozen=True)
+class View:
+    """A network, and how it reads the prompts and the continuations of a batch; shown: as Experience.shown."""
+
+    model: FrozenModel
+    prepared: Prepared
+    shown: Shown | None = None
+
+
+def read(model: FrozenModel, prompts: PromptBatch, rollout: Rollout) -> View:
+    """Read a batch with a network's own eyes."""
+    prepared = model.prepare(prompts)
+    return View(model, prepared, model.show(prepared, rollout))
 
 
 @dataclass(frozen=True)
@@ -21,7 +37,7 @@ class Experience:
     """A micro-batch for all updates on it: whole groups, padding trimmed to its own longest prompt and response.
 
     advantages [N]; weights [N C], shares of the whole batch over all ranks; signals: frozen tensors, [N C] or, for
-    attention rows, [L N C K].
+    attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None where each is one answer.
     """
 
     prepared: Prepared
@@ -29,13 +45,30 @@ class Experience:
     advantages: Tensor
     weights: Tensor
     signals: dict[str, Tensor] = field(default_factory=dict)
+    shown: Shown | None = None
 
     def take(self, chosen: Sequence[int]) -> Experience:
         """The chosen prompts with all their responses."""
         prepared = self.prepared.take(chosen)
         part = self.rollout.take(prepared.prompts, chosen)
-        rows = [n * part.group_size + g for n in chosen for g in range(part.group_size)]
-        return Experience(prepared, part, self.advantages[rows], self.weights[rows, : part.token_ids.shape[1]])
+        rows, length = self.rollout.rows(chosen), part.token_ids.shape[1]
+        shown = None if self.shown is None else self.shown.take(rows, length)
+        return Experience(prepared, part, self.advantages[rows], self.weights[rows, :length], shown=shown)
+
+
+class Passes(Protocol):
+    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+
+    @property
+    def offers(self) -> frozenset[str]: ...
+
+    def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of the model being trained, with their graph; "hidden" and "attention" may be None."""
+        ...
+
+    def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return the asked kinds of signals of a model that is not trained."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -49,27 +82,28 @@ class Forward:
     spec: AttentionSpec
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
-    def states(self, model: MLLM, prepared: Prepared, rollout: Rollout, attention: bool) -> States:
+    def states(self, view: View, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return model("score", prepared, rollout.token_ids, rollout.valid, spec)
+        return view.model.score(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
-    def log_probs(self, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
-    def frozen(self, model: MLLM, prepared: Prepared, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+    def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
         """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
-        states = self.states(model, prepared, rollout, "rows" in kinds)
-        return frozen_kinds(kinds, states, lambda: self.log_probs(model, states, rollout)[0])
+        states = self.states(view, rollout, "rows" in kinds)
+        return frozen_kinds(kinds, states, lambda: self.log_probs(view.model, states, rollout)[0])
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
         """The signals of the policy being trained, with their graph."""
         rollout = experience.rollout
-        states = self.states(model, experience.prepared, rollout, bool(needs & {"attention", "old_rows"}))
+        view = View(model, experience.prepared, experience.shown)
+        states = self.states(view, rollout, bool(needs & {"attention", "old_rows"}))
         log_probs, entropy = self.log_probs(model, states, rollout)
         return {
             "log_probs": log_probs,
@@ -82,6 +116,7 @@ class Forward:
             "advantages": experience.advantages,
             "mask": rollout.trainable,
             "weights": experience.weights,
+            "group_size": rollout.group_size,
             "sampler_log_probs": rollout.log_probs,
             "sampler_rows": rollout.attention_rows,
         }
@@ -101,15 +136,15 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
 
 
 def freeze(
-    forward: Forward,
-    models: Mapping[str, tuple[MLLM, Prepared]],
+    passes: Passes,
+    models: Mapping[str, View],
     batch: Experience,
     needs: frozenset[str],
     prompts: int,
 ) -> list[Experience]:
     """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
 
-    models: {name: (network, its view of the prompts)}. Prompts of similar cost share a micro-batch.
+    models: {name: the network and how it reads the batch}. Prompts of similar cost share a micro-batch.
     """
     wanted = frozen_needs(needs)
     batches = []
@@ -117,11 +152,17 @@ def freeze(
         part = batch.take(chosen)
         signals = {
             f"{name}_{kind}": value
-            for name, (model, prepared) in models.items()
-            for kind, value in forward.frozen(model, prepared.take(chosen), part.rollout, wanted[name]).items()
+            for name, view in models.items()
+            for kind, value in passes.frozen(view_of(view, part, chosen, batch), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches
+
+
+def view_of(view: View, part: Experience, chosen: Sequence[int], batch: Experience) -> View:
+    """How a network reads the chosen prompts of a batch and their continuations, which are `part`."""
+    rows, length = batch.rollout.rows(chosen), part.rollout.token_ids.shape[1]
+    return View(view.model, view.prepared.take(chosen), None if view.shown is None else view.shown.take(rows, length))
 
 
 @torch.no_grad()

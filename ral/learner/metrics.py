@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ral.types import Rollout, Scores
+from ral.types import Metrics, Rollout, Scores
 
 Gather = Callable[[Tensor], Tensor]
 """Sum of a tensor over all ranks."""
@@ -38,15 +39,24 @@ class Meter:
         return {n: float(t / c) for n, (t, c) in zip(names, stacked.tolist(), strict=True) if c > 0}
 
 
+def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
+    """Return the pairs without their graph, which would otherwise be kept until they are added up."""
+
+    def plain(value: Any) -> Any:
+        return value.detach() if isinstance(value, Tensor) else value
+
+    return {name: (plain(total), plain(count)) for name, (total, count) in pairs.items()}
+
+
 def no_reward(rollout: Rollout) -> Scores:
     """Zero for every response, without parts: for given responses, which are not scored."""
     return Scores(torch.zeros(len(rollout.texts)), {})
 
 
-def rollout_pairs(rollout: Rollout, scores: Scores) -> dict[str, tuple[object, object]]:
-    """What a rollout says of the policy: reward and parts, lengths in tokens, share cut, version that sampled."""
+def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
+    """Return what a rollout says of the policy: reward and parts, tokens, share cut, version that sampled."""
     count = len(rollout.texts)
-    lengths: dict[str, tuple[object, object]] = {"response_length": (rollout.trainable.sum(), count)}
+    lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}
     if rollout.policy_version is not None:
         lengths["policy_version"] = (rollout.policy_version, 1)
     if not scores.parts:

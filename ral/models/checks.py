@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ral.models.family import layer_types
-from ral.models.mllm import MLLM
+from ral.models.frozen import FrozenModel
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
 from ral.types import UserError
@@ -25,7 +25,7 @@ def same_tokens(
         raise UserError(f"{both} make different visual tokens of a picture or clip")
 
 
-def check_spec(spec: AttentionSpec, models: Sequence[MLLM]) -> None:
+def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
     """UserError where a model lacks a layer or head that the attention policy names, or the layer cannot serve it.
 
     Rows are compared over all earlier positions, so that a layer must be softmax attention without a window.

@@ -1,20 +1,22 @@
 """A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step.
 
-Every pass goes through `MLLM.__call__("name", ...)`, so that wrappers around the module (FSDP2 above all) see it.
+`PASSES` names the methods that read weights from the outside; sharding registers each of them with FSDP2.
 The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -26,7 +28,25 @@ from ral.models.processor import Processor
 from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import Pixels, Prepared, PromptBatch, Sequences, UserError
+from ral.types import Pixels, Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
+
+M = TypeVar("M", bound="MLLM")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PASSES = ("prepare", "show", "score", "prefill", "decode")
+"""Methods of MLLM that compute with its weights."""
+
+
+def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """Run a pass under its model's arithmetic."""
+
+    @functools.wraps(method)
+    def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.arithmetic():
+            return method(self, *args, **kwargs)
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -48,6 +68,21 @@ class States:
 
     hidden: Tensor
     attention: CapturedAttention | None
+
+
+class Rows(NamedTuple):
+    """Padded rows of tokens with their media, on the device (ral.types.Sequences)."""
+
+    token_ids: Tensor
+    valid: Tensor
+    media: dict[str, Tensor]
+
+
+def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
+    """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
+    layers = max(len(prompt), len(continuation))
+    parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]
+    return torch.cat(parts, dim=2)
 
 
 class MLLM(nn.Module):
@@ -142,11 +177,7 @@ class MLLM(nn.Module):
         with self.arithmetic():
             return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
 
-    def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
-        """Run one of the passes below by name."""
-        with self.arithmetic():
-            return getattr(self, step)(*args, **kwargs)
-
+    @in_own_arithmetic
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
 
@@ -164,6 +195,31 @@ class MLLM(nn.Module):
             evidence=here.evidence,
             positions=positions,
             next_position=following,
+            vision=vision,
+            deepstack=deepstack,
+        )
+
+    @in_own_arithmetic
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """Read what continuations hold beside sampled text: their positions and media, once per rollout and network.
+
+        None where every trajectory is one sampled answer: it needs no more than its tokens.
+        """
+        if rollout.visual is None:
+            return None
+        lengths, count = rollout.valid.sum(1), rollout.valid.shape[1]
+        ids = rollout.token_ids.masked_fill(~rollout.valid, self.processor.pad_id)
+        media = {name: value.to(self.device) for name, value in rollout.media.items()}
+        ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
+        counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
+        start = prepared.next_position.repeat_interleave(rollout.group_size)
+        positions = self._positions(Rows(ids, counted, media)) + start[:, None]
+        vision, deepstack = self._see(Rows(ids[:, :-1], rollout.valid, media))
+        return Shown(
+            trainable=rollout.trainable,
+            visual=rollout.visual,
+            positions=positions[..., :-1],
+            next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
             vision=vision,
             deepstack=deepstack,
         )
@@ -221,33 +277,47 @@ class MLLM(nn.Module):
         return self.network.model.language_model(
             inputs_embeds=embeds,
             position_ids=positions[: self.processor.family.axes].squeeze(0),
-            # Transformers hands a mask of four dimensions on as it is: the layout makes its own
-            attention_mask=embeds.new_empty(1, 1, 1, 1) if layout.mask is None else layout.mask,
+            # Transformers hands a mask of four dimensions on as it is; this one hides nothing, the layout makes its own
+            attention_mask=embeds.new_zeros(1, 1, 1, 1) if layout.mask is None else layout.mask,
             past_key_values=layout.past,
             use_cache=layout.past is not None,
             layout=layout,
             **visual,
         ).last_hidden_state
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
-        """One pass over [prompt | r1 | ... | rG] of each prompt: states that predict every response token.
+    @in_own_arithmetic
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
+        """One pass over [prompt | r1 | ... | rG] of each prompt: states that predict every token of the continuations.
 
-        token_ids, valid [N C]; spec: which attention to capture, None for none.
+        token_ids, valid [N C]; spec: which attention to capture, None for none; shown: what the continuations hold
+        beside sampled text (`show`), None where each is one answer.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch
         words = self._words(token_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prepared.next_position[:, None]
-        positions = torch.cat([prepared.positions, places.expand(3, -1, -1)], dim=-1)
+        places, deepstack = places.expand(3, -1, -1), prepared.deepstack
+        if shown is not None:
+            words = torch.where(shown.visual.view(batch, -1, 1), shown.vision.reshape(words.shape), words)
+            places = shown.positions.reshape(places.shape)
+            deepstack = joined(deepstack, shown.deepstack.reshape(-1, *words.shape))
+        positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
         with self._recomputation():
             embeds = torch.cat([self._embed(prepared), words], dim=1)
-            out = self._decoder(embeds, positions, layout, prepared.deepstack)
+            out = self._decoder(embeds, positions, layout, deepstack)
         p = prepared.token_ids.shape[1]
         own = out[:, p:].unflatten(1, (group, length))
         first = out[:, p - 1 : p, None].expand(-1, group, -1, -1)
         hidden = torch.cat([first, own[:, :, :-1]], dim=2).flatten(0, 1)
-        return States(hidden, layout.captured(spec, prepared.visual, valid) if spec else None)
+        return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         """The layout of `score`. prompt [B P], valid [N C]: which tokens count."""
@@ -271,6 +341,7 @@ class MLLM(nn.Module):
             for layer in layers:
                 layer.training = False
 
+    @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state.
 
@@ -297,6 +368,7 @@ class MLLM(nn.Module):
         last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
         return torch.where(lengths[:, None] > 0, last, hidden)
 
+    @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
         """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
         words = self._words(token_ids.view(state.position.shape))

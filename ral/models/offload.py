@@ -1,20 +1,24 @@
-"""Frozen networks that rest in main memory: no room on the device is taken between their passes."""
+"""Frozen networks kept in main memory: they take no room on the device between their passes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ral.models.masters import arithmetic
-from ral.models.mllm import MLLM
+from ral.models.mllm import MLLM, States
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 @contextmanager
-def lent(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
+def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
     """The network's tensors on `device` while open, but for those whose id is in `staying`; then where they were."""
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]
@@ -27,33 +31,68 @@ def lent(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterato
             tensor.data = data
 
 
-class Resting(MLLM):
-    """A frozen model as it is elsewhere, on the policy's device while a pass runs.
+@dataclass(frozen=True)
+class Offloaded:
+    """A frozen model (ral.models.frozen) whose weights are on the policy's device while one of its passes runs.
 
     What it shares with the policy (a vision tower) stays with the policy. Its head stays on the device from its first
-    use on: distillation applies it in every update. The model is held without registering it: Lightning would move it.
+    use on: distillation applies it in every update. No nn.Module, so that nobody moves, shards or saves the model.
     """
 
-    policy: MLLM
     model: MLLM
-    near: dict[torch.device, dict[str, Tensor]]
+    policy: MLLM
+    head_weights: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
 
-    def __init__(self, model: MLLM, policy: MLLM) -> None:
-        nn.Module.__init__(self)
-        parts = {"network": model.network, "processor": model.processor, "dtype": model.dtype}
-        vars(self).update(model=model, policy=policy, near={}, **parts)
+    @property
+    def network(self) -> PreTrainedModel:
+        return self.model.network
 
-    def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
-        """A pass of the model."""
-        shared = {id(t) for t in (*self.policy.network.parameters(), *self.policy.network.buffers())}
-        with lent(self.network, self.policy.device, shared):
-            return self.model(step, *args, **kwargs)
+    @property
+    def processor(self) -> Processor:
+        return self.model.processor
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder layers."""
+        return self.model.depth
+
+    def prepare(self, prompts: PromptBatch) -> Prepared:
+        """As MLLM.prepare."""
+        with self.on_device():
+            return self.model.prepare(prompts)
+
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        with self.on_device():
+            return self.model.show(prepared, rollout)
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
+        """As MLLM.score."""
+        with self.on_device():
+            return self.model.score(prepared, token_ids, valid, spec, shown)
+
+    def on_device(self) -> AbstractContextManager[None]:
+        """Bring the model to the policy's device while open."""
+        network = self.policy.network
+        shared = {id(t) for t in (*network.parameters(), *network.buffers())}
+        return moved(self.model.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
         """As MLLM.head, from weights on the device of the states."""
-        last = self.network.lm_head
-        if hidden.device not in self.near:
-            self.near[hidden.device] = {name: w.detach().to(hidden.device) for name, w in last.named_parameters()}
-        with arithmetic(hidden.device, self.dtype):
-            logits: Tensor = torch.func.functional_call(last, self.near[hidden.device], (hidden,))
+        last, device = self.model.network.lm_head, hidden.device
+        if device not in self.head_weights:
+            self.head_weights[device] = {name: w.detach().to(device) for name, w in last.named_parameters()}
+        with arithmetic(device, self.model.dtype):
+            logits: Tensor = torch.func.functional_call(last, self.head_weights[device], (hidden,))
         return logits[:, : self.processor.vocab_size]
+
+    def sees_like(self, other: MLLM) -> bool:
+        """As MLLM.sees_like."""
+        return self.model.sees_like(other)

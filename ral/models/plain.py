@@ -16,9 +16,9 @@ from transformers import DynamicCache
 from ral.models.attention.kernel import summed
 from ral.models.attention.layout import Decode, Recorder
 from ral.models.family import read_config, shareable
-from ral.models.mllm import MLLM, Openings, States
+from ral.models.mllm import MLLM, Openings, States, in_own_arithmetic
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared
+from ral.types import Prepared, Shown
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +61,23 @@ class PlainMLLM(MLLM):
 
     shares = False
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    @in_own_arithmetic
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score, over one row for each response."""
         group = len(token_ids) // len(prepared)
-        return super().score(prepared.repeat(group), token_ids, valid, spec)
+        return super().score(prepared.repeat(group), token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))
 
+    @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()

@@ -24,11 +24,13 @@ from ral.data.prompts import conversation
 from ral.models.family import FAMILIES, Family, Grid, PatchSettings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.rewards.format import TAGS
-from ral.types import Example, Pixels, PromptBatch, UserError
+from ral.types import Example, Media, Pixels, PromptBatch, Segment, Turn, UserError
 
 END_OF_TURN = "<|im_end|>"
 END_OF_TEXT = "<|endoftext|>"
 START_OF_TURN = "<|im_start|>"
+ASSISTANT = "-"
+"""Stands for a turn of the policy where the chat template writes what follows one."""
 
 
 class Processor:
@@ -160,6 +162,28 @@ class Processor:
         """One prompt as text, and its token ids; grids: those of `batch` for the same media."""
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
+
+    def turn(self, text: str, media: Sequence[Pixels] = (), *, ended: bool = True) -> Segment:
+        """Return what follows a turn of the policy when the user's next one says `text`, up to where the policy speaks.
+
+        Pictures and clips stand at marks in the text (<image>, <video>), without any in front of it. ended: whether the
+        policy's turn holds its own end token. UserError for a text with tokens of media or turns, or with other marks
+        than media.
+        """
+        if found := self.intruder(text):
+            raise UserError(f"a text that is shown to the policy holds the {found}: take it out")
+        shown = tuple(Media(pixels.kind, Path("shown")) for pixels in media)
+        before = (Turn("user", "?"), Turn("assistant", ASSISTANT))
+        try:
+            rendered = self.render(Example("shown", text, "", "free-form", shown, turns=before), text)
+        except BadSample as error:
+            raise UserError(f"a turn that is shown to the policy: {error}") from error
+        rest = rendered.partition(ASSISTANT + END_OF_TURN)[2]
+        if not rest:
+            raise UserError(f"model.pretrained={self.name}: its chat template does not end a turn with {END_OF_TURN}")
+        grids = [grid_of(pixels, self.patches) for pixels in media]
+        ids = self._token_ids(rest, list(zip(media, grids, strict=True)), "a turn that is shown to the policy")
+        return Segment(tuple(ids if ended else [self.end_id, *ids]), sampled=False, media=tuple(media))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
         """How many positions the prompt of an example takes, pictures and clips included."""

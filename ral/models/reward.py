@@ -21,7 +21,7 @@ from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.models.saving import save_network
-from ral.types import Example, Prepared, Rollout, UserError
+from ral.types import Example, Prepared, Rollout, Shown, UserError
 
 HEAD = "reward_head.weight"
 HEAD_FILE, FACTS_FILE = "reward_head.safetensors", "reward_model.json"
@@ -45,13 +45,16 @@ def add_head(model: MLLM) -> None:
         network.lm_head.requires_grad_(False)
 
 
-def response_scores(model: MLLM, prepared: Prepared, token_ids: Tensor, valid: Tensor) -> Tensor:
+def response_scores(
+    model: MLLM, prepared: Prepared, token_ids: Tensor, valid: Tensor, shown: Shown | None = None
+) -> Tensor:
     """One number for each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
 
     The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
-    hidden = model("score", prepared, ids, torch.nn.functional.pad(valid, (0, 1)), None).hidden
+    longer = torch.nn.functional.pad(valid, (0, 1))
+    hidden = model.score(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)
@@ -122,10 +125,12 @@ class LearnedReward:
     def score_rollout(self, rollout: Rollout) -> list[float]:
         """The score of each of the N responses."""
         model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
-        prepared, scores = model("prepare", prompts), []
+        prepared, scores = model.prepare(prompts), []
+        shown = model.show(prepared, rollout)
         for start in range(0, len(prompts), self.batch):
             chosen = range(start, min(start + self.batch, len(prompts)))
             part = prepared.take(chosen)
             rows = rollout.take(part.prompts, chosen)
-            scores.append(response_scores(model, part, rows.token_ids, rows.valid))
+            own = None if shown is None else shown.take(rollout.rows(chosen), rows.token_ids.shape[1])
+            scores.append(response_scores(model, part, rows.token_ids, rows.valid, own))
         return ((torch.cat(scores) - self.shift) / self.scale).tolist()

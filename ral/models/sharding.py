@@ -7,9 +7,15 @@ from contextlib import contextmanager
 
 import torch
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, OffloadPolicy, fully_shard
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 
-from ral.models.mllm import MLLM
+from ral.models.mllm import MLLM, PASSES
 
 
 def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False) -> None:
@@ -21,6 +27,8 @@ def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False) -> None:
     for layer in model.network.model.language_model.layers:
         fully_shard(layer, mesh=mesh, offload_policy=policy)
     fully_shard(model, mesh=mesh, offload_policy=policy)
+    for name in PASSES:
+        register_fsdp_forward_method(model, name)
 
 
 def reshard(model: MLLM) -> None:

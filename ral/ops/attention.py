@@ -65,7 +65,9 @@ class CapturedAttention:
     """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
 
     query [L][B H R G C D], prompt_keys [L][B H P D], response_keys [L][B H G C D], restricted to the chosen heads;
-    a prompt's keys are held once, not once a response. prompt_valid, visual [B P]; mask [N C], N = B * G.
+    a prompt's keys are held once, not once a response. prompt_valid, visual [B P].
+    mask [N C], N = B * G: tokens that have a row, those that were sampled. valid [N C]: tokens that rows may look at;
+    None where these are the same. own_visual [N C]: visual tokens among them; None for none.
     """
 
     query: tuple[Tensor, ...]
@@ -76,21 +78,39 @@ class CapturedAttention:
     mask: Tensor
     scaling: float
     spec: AttentionSpec
+    valid: Tensor | None = None
+    own_visual: Tensor | None = None
 
     def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
         """The same attention with another key set (AttentionSpec.keys)."""
         return replace(self, spec=replace(self.spec, keys=keys))
 
-    def _own(self) -> Tensor:
-        """The mask of response tokens by prompt, [B G C]."""
-        return self.mask.unflatten(0, (self.prompt_valid.shape[0], -1))
+    def on_pictures_of_the_prompt(self) -> CapturedAttention:
+        """The same attention on the prompt's visual tokens alone, which all its continuations share."""
+        return replace(self.on("visual"), own_visual=None)
+
+    def _by_prompt(self, mask: Tensor) -> Tensor:
+        """A mask of response tokens [N C] as [B G C]."""
+        return mask.unflatten(0, (self.prompt_valid.shape[0], -1))
 
     def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
         """How Eq. 2 is computed for response positions low..high."""
-        spec, valid = self.spec, self.prompt_valid
-        kept = spec.kept(valid, self.visual)
-        itself, earlier = spec.query == "self", spec.keys == "all"
-        return Pieces(valid, kept, self._own(), self.scaling, itself, earlier, self._budget(), chunk, low, high)
+        spec = self.spec
+        seen = self.own_visual if spec.keys == "visual" else None
+        return Pieces(
+            valid=self.prompt_valid,
+            kept=spec.kept(self.prompt_valid, self.visual),
+            mask=self._by_prompt(self.mask),
+            scaling=self.scaling,
+            itself=spec.query == "self",
+            earlier=spec.keys == "all" or seen is not None,
+            scores=self._budget(),
+            chunk=chunk,
+            low=low,
+            high=high,
+            own_valid=None if self.valid is None else self._by_prompt(self.valid),
+            own_kept=None if seen is None else self._by_prompt(seen),
+        )
 
     def _budget(self) -> int:
         return SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
@@ -121,7 +141,7 @@ class CapturedAttention:
         want = (len(self.query), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:
             raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] = {want}")
-        own = anchor.unflatten(1, self._own().shape[:2])
+        own = anchor.unflatten(1, (self.prompt_valid.shape[0], -1))
         return self._read(self._pieces(chunk), [Divergences(rows, measure) for rows in own]).mean(0)
 
 
@@ -131,5 +151,5 @@ def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
 
 
 def share_on(rows: Float[Tensor, "L N C K"], keys: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
-    """Share of the attention policy on some of the prompt's keys, averaged over layers; in [0, 1]."""
+    """Share of the attention policy on some of the first P keys, averaged over layers; in [0, 1]."""
     return (rows[..., : keys.shape[1]] * keys[None, :, None]).sum(-1).mean(0)

@@ -168,7 +168,7 @@ def explored_attention(
 
 
 def _looked_at(rows: Tensor, visual: Tensor, mask: Tensor) -> Tensor:
-    """Mean over tokens of where each response looks among the visual keys, [L N P]; rows [L N C P], visual [N P]."""
+    """Mean over tokens of where each response looks in the prompt's pictures, [L N P]; rows [L N C P], visual [N P]."""
     seen = renormalise(rows, visual[None, :, None].expand_as(rows)).masked_fill(~mask[None, ..., None], 0.0)
     return renormalise(seen.sum(2), visual.expand(len(rows), -1, -1))
 
@@ -179,6 +179,7 @@ def group_attention(
     advantages: Float[Tensor, " N"],
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
+    group_size: int,
     *,
     coef: float = 0.5,
     against: str = "old",
@@ -187,19 +188,20 @@ def group_attention(
     """Group-relative attention distillation: unsuccessful responses learn where their successful siblings looked.
 
     Of the responses to one prompt those with A > 0 are successful, those with A < 0 are not. The attention of every
-    token of the latter, restricted to visual keys and renormalised, is pulled by D to the mean of the former's (over
-    tokens, then responses; rows of `against`). Groups without both, and prompts without visual tokens, add 0.
+    token of the latter, restricted to the prompt's visual keys and renormalised, is pulled by D to the mean of the
+    former's (over tokens, then responses; rows of `against`). Groups without both, and prompts without visual tokens,
+    add 0.
     """
-    visual = attention.visual & attention.prompt_valid
-    batch, prompt = visual.shape
-    group = len(mask) // batch
-    looked = _looked_at(anchor_rows[..., :prompt], visual.repeat_interleave(group, 0), mask)
+    rows = attention.visual & attention.prompt_valid  # of prompts, or repeated for every response
+    visual = rows.repeat_interleave(len(mask) // len(rows), 0)
+    looked = _looked_at(anchor_rows[..., : visual.shape[1]], visual, mask)
     won = looked.masked_fill((advantages <= 0)[None, :, None], 0.0)
-    mean = renormalise(won.unflatten(1, (batch, group)).sum(2), visual.expand(len(won), -1, -1))
-    target = mean.repeat_interleave(group, dim=1)
+    mean = renormalise(won.unflatten(1, (-1, group_size)).sum(2), visual[::group_size].expand(len(won), -1, -1))
+    target = mean.repeat_interleave(group_size, dim=1)
     anchor = torch.nn.functional.pad(target, (0, mask.shape[1]))[:, :, None].expand_as(anchor_rows)
     pulled = mask & (advantages < 0)[:, None] & (target.sum(-1) > 0).all(0)[:, None]
-    values = attention.on("visual").compare(anchor, find_divergence(divergence)).masked_fill(~pulled, 0.0)
+    looks = attention.on_pictures_of_the_prompt()
+    values = looks.compare(anchor, find_divergence(divergence)).masked_fill(~pulled, 0.0)
     metrics = {"group_attention": _mean(values, pulled), "pulled": (pulled.any(1).sum(), mask.any(1).sum())}
     return Loss(_weighted(values, weights, mask, coef), metrics)
 

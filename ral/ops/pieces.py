@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
@@ -50,9 +50,10 @@ class Pieces:
     """What the rows are of, but for the queries and keys.
 
     valid [B P], kept [B P]: prompt positions that the softmax runs over, and those that remain in the row. mask [B G C]
-    of response tokens. itself: whether the softmax runs over the token's own position; earlier: whether earlier own
-    tokens remain in the row. scores: how many exist at once; chunk: tokens at once, None for as many as `scores`
-    allows. low, high: the response positions asked for.
+    of response tokens with a row. own_valid, own_kept [B G C]: response tokens that the softmax runs over, and those
+    that may remain in the row; None where these are those of `mask`, and all of them. itself: whether the softmax runs
+    over the token's own position; earlier: whether earlier own tokens remain in the row. scores: how many exist at
+    once; chunk: tokens at once, None for as many as `scores` allows. low, high: the response positions asked for.
     """
 
     valid: Tensor
@@ -65,10 +66,12 @@ class Pieces:
     chunk: int | None = None
     low: int = 0
     high: int | None = None
+    own_valid: Tensor | None = None
+    own_kept: Tensor | None = None
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
         """Pieces that hold a token asked for; wanted [B G]: of these responses alone, and those beside them."""
-        pads, lengths = self.valid.int().argmax(1).tolist(), self.mask.sum(2).tolist()
+        pads, lengths = self.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
         prompt, longest = self.valid.shape[1], max(self.mask.shape[2], 1)
         for b, pad in enumerate(pads):
             tokens = max(self.scores // (heads * (prompt - pad + longest)), 1) if self.chunk is None else self.chunk
@@ -87,15 +90,20 @@ class Pieces:
         at = torch.arange(piece.stop, device=self.mask.device)
         own = (at[None] < at[piece.start :, None]) & self.earlier  # strictly before the token
         prompt = self.kept[piece.b, piece.pad :].expand(len(own), -1)
-        return torch.cat([prompt, own], dim=-1) & self.mask[piece.tokens][..., None]
+        if self.own_kept is None:
+            return torch.cat([prompt, own], dim=-1) & self.mask[piece.tokens][..., None]
+        b, groups, _ = piece.tokens
+        mine = own & self.own_kept[b, groups, None, : piece.stop]
+        return torch.cat([prompt.expand(len(mine), -1, -1), mine], dim=-1) & self.mask[piece.tokens][..., None]
 
     def parts(self, piece: Piece, query: Tensor, before: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled queries [H g R*c D] and keys [H g k D] of a piece; zero where the mask is False."""
         b, groups, tokens = piece.tokens
         wide = torch.promote_types(query.dtype, torch.float32)
         mask = self.mask[b, groups]
+        valid = mask if self.own_valid is None else self.own_valid[b, groups]
         q = query[b, :, :, groups, tokens].masked_fill(~mask[None, None, :, tokens, None], 0.0).to(wide)
-        mine = own[b, :, groups, : piece.stop].masked_fill(~mask[None, :, : piece.stop, None], 0.0).to(wide)
+        mine = own[b, :, groups, : piece.stop].masked_fill(~valid[None, :, : piece.stop, None], 0.0).to(wide)
         prompt = before[b, :, None, piece.pad :].to(wide).expand(-1, mine.shape[1], -1, -1)
         return (q * self.scaling).transpose(1, 2).flatten(2, 3), torch.cat([prompt, mine], dim=2)
 
@@ -110,6 +118,12 @@ class Pieces:
     def rows(self, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k"]:
         """Eq. 2 of weights averaged over heads; zero where nothing is kept."""
         return renormalise(weights, self.keep(piece))
+
+
+def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
+    """Where the last True token of each response ends; 0 without any."""
+    after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
+    return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 
 
 @runtime_checkable

@@ -54,8 +54,9 @@ SIGNALS: Mapping[str, Signal] = {
     "banned": Signal("V", "tokens that are never sampled", LIVE),
     "temperature": Signal("", "of the sampling distribution", LIVE),
     "advantages": Signal("N", "what algo.advantage makes of the rewards", ROLLOUT),
-    "mask": Signal("N C", "response tokens", ROLLOUT),
+    "mask": Signal("N C", "response tokens that the policy sampled", ROLLOUT),
     "weights": Signal("N C", "what algo.aggregate makes of the mask: they sum to 1 over the whole batch", ROLLOUT),
+    "group_size": Signal("", "responses to each prompt", ROLLOUT),
     "sampler_log_probs": Signal("N C", "log-probs as the sampler saw them, under its noise", ROLLOUT),
     "sampler_rows": Signal("L N C K", "attention rows under the sampler's noise; only where it makes noise", ROLLOUT),
     **{

@@ -131,7 +131,7 @@ def decode(
     asked = openings.asked if openings else torch.ones(total, dtype=torch.bool, device=device)
     responses = Responses.empty(asked, sampling.max_new_tokens, processor.pad_id)
     slots = Slots(torch.arange(total, device=device).view(-1, count))
-    hidden, state = policy("prefill", prepared, count, openings)
+    hidden, state = policy.prefill(prepared, count, openings)
     state.explored = explored
     parts = (policy.network.model.language_model, policy.network.lm_head)
     with policy.arithmetic(), packed_weights(parts, total, sampling.max_new_tokens):
@@ -146,5 +146,5 @@ def decode(
                 break
             if kept is not None:
                 state.keep(*kept)
-            hidden = policy("decode", responses.ids[slots.grid.flatten(), step], state)
+            hidden = policy.decode(responses.ids[slots.grid.flatten(), step], state)
     return responses

@@ -17,9 +17,9 @@ Units
 from ral.errors import UserError
 from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, Pixels, Turn
 from ral.types.loss import Loss, Metrics
-from ral.types.prompts import Prepared, PromptBatch, Sequences
+from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences
 from ral.types.scores import Scores
-from ral.types.trajectory import FinishReason, Rollout, finish_reasons
+from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, Trajectory, finish_reasons
 
 __all__ = [
     "IMAGE_MARK",
@@ -28,6 +28,7 @@ __all__ = [
     "Evidence",
     "Example",
     "FinishReason",
+    "Grid",
     "Loss",
     "Media",
     "Metrics",
@@ -36,7 +37,10 @@ __all__ = [
     "PromptBatch",
     "Rollout",
     "Scores",
+    "Segment",
     "Sequences",
+    "Shown",
+    "Trajectory",
     "Turn",
     "UserError",
     "finish_reasons",

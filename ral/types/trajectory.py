@@ -1,15 +1,17 @@
-"""What the policy did: the continuations of a batch of prompts, padded."""
+"""Continuations of prompts: trajectories of segments, and the padded batch of them that a step works on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ral.types.prompts import PromptBatch
+from ral.types.examples import Pixels
+from ral.types.prompts import Grid, PromptBatch
 
 FinishReason = Literal["stop", "length"]
 """Why a trajectory ended: the policy ended it, or the length limit cut it."""
@@ -18,6 +20,30 @@ FinishReason = Literal["stop", "length"]
 def finish_reasons(finished: Tensor) -> tuple[FinishReason, ...]:
     """Return the reasons of N trajectories; finished [N] bool: False where the length limit cut one."""
     return tuple("stop" if ended else "length" for ended in finished.tolist())
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One piece of a continuation: what the policy sampled, or what it was shown (text, a picture, a tool's result).
+
+    token_ids: exactly as sampled, or as the processor makes them, one placeholder a visual token.
+    log_probs: of sampled tokens as the engine saw them; () where it does not say.
+    media: pictures and clips of a shown segment, in the order of their placeholders.
+    """
+
+    token_ids: tuple[int, ...]
+    sampled: bool
+    log_probs: tuple[float, ...] = ()
+    media: tuple[Pixels, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One continuation of a prompt, unpadded. policy_version: of the weights that sampled, the oldest of its turns."""
+
+    segments: tuple[Segment, ...]
+    finish_reason: FinishReason
+    policy_version: int = 0
 
 
 @dataclass(frozen=True)
@@ -30,6 +56,8 @@ class Rollout:
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
     attention_rows [L N C K] fp32: the attention policy under the sampler's noise, zero rows for tokens that it never
     fed; None where there was no noise.
+    visual [N C] bool: placeholders of pictures and clips that were shown; None where every trajectory is one answer.
+    media, grids: of these pictures and clips, in the order of their placeholders, as in PromptBatch.
     """
 
     prompts: PromptBatch
@@ -42,6 +70,9 @@ class Rollout:
     log_probs: Tensor | None = None
     attention_rows: Tensor | None = None
     policy_version: int | None = None
+    visual: Tensor | None = None
+    media: dict[str, Tensor] = field(default_factory=dict)
+    grids: tuple[tuple[Grid, ...], ...] = ()
 
     @property
     def finished(self) -> Tensor:
@@ -49,9 +80,8 @@ class Rollout:
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:
-        """Return the trajectories of the chosen prompts without shared padding; `prompts`: that part of the batch."""
-        group = self.group_size
-        rows = [n * group + g for n in chosen for g in range(group)]
+        """Return the trajectories of the chosen prompts without pixels and shared padding; prompts: of that part."""
+        rows, group = self.rows(chosen), self.group_size
         length = max(int(self.valid[rows].sum(1).max()), 1)
         valid = self.valid[rows, :length]
         trimmed = self.prompts.token_ids.shape[1] - prompts.token_ids.shape[1]
@@ -68,4 +98,49 @@ class Rollout:
             log_probs=None if self.log_probs is None else self.log_probs[rows, :length],
             attention_rows=None if looks is None else looks[:, rows, :length, keys],
             policy_version=self.policy_version,
+            visual=None if self.visual is None else self.visual[rows, :length],
+            grids=tuple(self.grids[n] for n in rows) if self.grids else (),
+        )
+
+    def rows(self, chosen: Sequence[int]) -> list[int]:
+        """Return the indices of the trajectories of the chosen prompts."""
+        return [n * self.group_size + g for n in chosen for g in range(self.group_size)]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """N continuations that hold more than one sampled answer, as a network reads them, on its device.
+
+    trainable, visual [N C] bool: those of the rollout;
+    positions [3 N C] int64, next_position [N]: that of the first token after the continuation;
+    vision [N C D], deepstack [J N C D]: visual embeddings, as in Prepared.
+    """
+
+    trainable: Tensor
+    visual: Tensor
+    positions: Tensor
+    next_position: Tensor
+    vision: Tensor
+    deepstack: Tensor
+
+    def take(self, rows: Sequence[int], length: int) -> Shown:
+        """Return the first `length` tokens of some continuations."""
+        return Shown(
+            trainable=self.trainable[rows, :length],
+            visual=self.visual[rows, :length],
+            positions=self.positions[:, rows, :length],
+            next_position=self.next_position[rows],
+            vision=self.vision[rows, :length],
+            deepstack=self.deepstack[:, rows, :length],
+        )
+
+    def padded(self) -> Shown:
+        """Return the same with one more column, of padding."""
+        return Shown(
+            trainable=pad(self.trainable, (0, 1)),
+            visual=pad(self.visual, (0, 1)),
+            positions=pad(self.positions, (0, 1)),
+            next_position=self.next_position,
+            vision=pad(self.vision, (0, 0, 0, 1)),
+            deepstack=pad(self.deepstack, (0, 0, 0, 1)),
         )

@@ -19,14 +19,14 @@ from bench.naive import NaiveMLLM
 from bench.worker import Line
 from hydra import compose, initialize_config_dir
 
+from ral.assembly.learner import build_terms
 from ral.learner.experience import Experience, Forward, remember
-from ral.lit.memory import give_back
+from ral.lit.callbacks.memory import give_back
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
 from ral.rollout.assembly import make_rollout
-from ral.run import build_objective
 from ral.types import Example, Media, Pixels
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -43,7 +43,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
     width = model.network.get_input_embeddings().weight.shape[1]
     vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
     model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
-    prepared = model("prepare", prompts)
+    prepared = model.prepare(prompts)
     shape = (spec["group_size"], spec["response_tokens"])
     ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)
     mask = torch.ones_like(ids, dtype=torch.bool)
@@ -72,7 +72,7 @@ def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]
 def update(
     passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
 ) -> None:
-    """One update as `ral.lit.policy` makes it, without its bookkeeping."""
+    """One update as `ral.learner.update` makes it, without its bookkeeping."""
     needs = needed(objective.values())
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}
@@ -98,7 +98,7 @@ def main(spec: dict[str, Any]) -> None:
     if spec["checkpointing"]:
         model.checkpoint_layers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        objective = build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
+        objective = build_terms(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
     passes = Forward(0.9, AttentionSpec())
     whole = experience(model, spec)
     needs = needed(objective.values())

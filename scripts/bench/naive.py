@@ -14,7 +14,7 @@ from ral.models.mllm import States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.divergence import Divergence
-from ral.types import Prepared
+from ral.types import Prepared, Shown
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,37 @@ class EagerRecorder(Recorder):
 
     weights: list[Tensor] = field(default_factory=list)
 
-    def captured(self, spec: AttentionSpec, visual: Tensor, mask: Tensor) -> CapturedAttention:
+    def captured(
+        self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
+    ) -> CapturedAttention:
         """Rows as the paper wants them: mean over heads, the token's own query, all keys."""
-        start = self.valid.shape[1]
-        seen = torch.cat([self.valid, mask], dim=1)[:, None]
+        start, mask = self.valid.shape[1], valid if shown is None else shown.trainable
+        seen = torch.cat([self.valid, valid], dim=1)[:, None]
         at = torch.arange(seen.shape[-1], device=mask.device)
         keep = seen & (at[None] < at[start:, None]) & mask[:, :, None]
         layers = [self.weights[i][:, :, start:].mean(1) * keep for i in self.layers]
         rows = torch.stack([a / a.sum(-1, keepdim=True).clamp_min(1e-19) for a in layers])
-        return EagerAttention((), (), (), self.valid, visual, mask, 1.0, spec, rows)
+        return EagerAttention((), (), (), self.valid, visual, mask, 1.0, spec, weights=rows)
 
 
 class NaiveMLLM(PlainMLLM):
     """Passes over plain rows under Transformers' eager attention, whose weights every layer returns."""
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers
         hooks = [x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1])) for x in layers]
         try:
-            return super().score(prepared, token_ids, valid, spec)
+            return super().score(prepared, token_ids, valid, spec, shown)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -85,8 +85,8 @@ def main(cfg: DictConfig) -> None:
     """Train, with Turns as the last callback."""
     build = ral.run.build_trainer
 
-    def with_turns(*arguments: Any) -> L.Trainer:
-        trainer = build(*arguments)
+    def with_turns(*arguments: Any, **options: Any) -> L.Trainer:
+        trainer = build(*arguments, **options)
         trainer.callbacks.append(Turns(cfg.algo.group_size))
         return trainer
 

@@ -19,7 +19,7 @@ from ral.models.mllm import MLLM, Openings, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import policy_logits
-from ral.types import Prepared, PromptBatch, Rollout
+from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 SAVINGS = ("encode", "prefill", "update", "head")
 VARIANTS = {"plain": (), **{f"{name} once": (name,) for name in SAVINGS[:3]}, "no logits": ("head",), "all": SAVINGS}
@@ -42,11 +42,18 @@ class VariantMLLM(PlainMLLM):
             for _ in range(count):
                 self._see(self.batch)
 
-    def score(self, prepared: Prepared, token_ids: Tensor, valid: Tensor, spec: AttentionSpec | None) -> States:
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
         """As MLLM.score, packed or plain."""
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base.score(self, prepared, token_ids, valid, spec)
+        return base.score(self, prepared, token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         base = MLLM if "update" in self.savings else PlainMLLM
@@ -72,8 +79,8 @@ def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -
 
 
 def install(name: str) -> None:
-    """Make `ral.run` build the variant."""
-    import ral.run
+    """Make a run build the variant."""
+    import ral.assembly.models
 
     savings = VARIANTS[name]
     kind: type[MLLM] = MLLM if savings == SAVINGS else type("Chosen", (VariantMLLM,), {"savings": savings})
@@ -81,6 +88,6 @@ def install(name: str) -> None:
     def load(pretrained: str, *, share_prompt: bool = True, **settings: Any) -> MLLM:
         return kind.load(pretrained, **settings)
 
-    ral.run.load = load
+    ral.assembly.models.load = load
     if "head" not in savings:
         Forward.log_probs = whole_logits  # type: ignore[method-assign]

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.masters import settle
-from ral.models.mllm import MLLM
-from ral.types import UserError
+from ral.models.mllm import MLLM, States
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec
+from ral.types import Prepared, PromptBatch, Rollout, Shown, UserError
 
 NAME = "default"
 """peft's name of the one adapter."""
@@ -76,22 +78,57 @@ def adapters_off(network: nn.Module) -> Iterator[None]:
             layer._disable_adapters = False
 
 
-class WithoutAdapters(MLLM):
-    """The policy without its adapters as a network of its own: the reference, with no second copy of the weights.
+@dataclass(frozen=True)
+class WithoutAdapters:
+    """The policy without its adapters as a frozen model (ral.models.frozen): no second copy of the weights.
 
-    Holds the policy's network without registering it, so that a run's parameters are counted, moved and sharded once.
+    No nn.Module, so that the policy's parameters are counted, moved and sharded once.
     """
 
     policy: MLLM
 
-    def __init__(self, policy: MLLM) -> None:
-        nn.Module.__init__(self)
-        vars(self).update(policy=policy, network=policy.network, processor=policy.processor, dtype=policy.dtype)
+    @property
+    def network(self) -> PreTrainedModel:
+        return self.policy.network
 
-    def forward(self, step: str, *args: Any, **kwargs: Any) -> Any:
-        """A pass of the policy, its adapters off."""
-        with adapters_off(self.network):
-            return self.policy(step, *args, **kwargs)
+    @property
+    def processor(self) -> Processor:
+        return self.policy.processor
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder layers."""
+        return self.policy.depth
+
+    def prepare(self, prompts: PromptBatch) -> Prepared:
+        """As MLLM.prepare."""
+        with adapters_off(self.policy.network):
+            return self.policy.prepare(prompts)
+
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        with adapters_off(self.policy.network):
+            return self.policy.show(prepared, rollout)
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
+        """As MLLM.score."""
+        with adapters_off(self.policy.network):
+            return self.policy.score(prepared, token_ids, valid, spec, shown)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """As MLLM.head, which has no adapter."""
+        return self.policy.head(hidden)
+
+    def sees_like(self, other: MLLM) -> bool:
+        """As MLLM.sees_like."""
+        return self.policy.sees_like(other)
 
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

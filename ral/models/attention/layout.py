@@ -25,6 +25,7 @@ from transformers.modeling_utils import AttentionInterface
 from ral.models.attention.kernel import KERNELS, attend_shared, summed
 from ral.models.attention.unhonoured import refuse_unhonoured
 from ral.ops.attention import AttentionSpec, CapturedAttention
+from ral.types import Shown
 
 Pair = tuple[Tensor, Tensor]
 """Keys and values."""
@@ -169,12 +170,17 @@ class Recorder:
             self.recorded[layer] = (query, key, scaling)
         return None
 
-    def captured(self, spec: AttentionSpec, visual: Tensor, mask: Tensor) -> CapturedAttention:
-        """The recorded queries and keys as the attention policy needs them. visual [B P], mask [N C]."""
-        parts = [self._split(*self.recorded[layer][:2], spec) for layer in self.layers]
-        query, prompt_keys, response_keys = (tuple(column) for column in zip(*parts, strict=True))
+    def captured(
+        self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
+    ) -> CapturedAttention:
+        """The recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
+        layers = [self._split(*self.recorded[layer][:2], spec) for layer in self.layers]
+        query, prompt_keys, response_keys = (tuple(column) for column in zip(*layers, strict=True))
         scaling = self.recorded[self.layers[0]][2]
-        return CapturedAttention(query, prompt_keys, response_keys, self.valid, visual, mask, scaling, spec)
+        parts = (query, prompt_keys, response_keys, self.valid, visual)
+        if shown is None:
+            return CapturedAttention(*parts, valid, scaling, spec)
+        return CapturedAttention(*parts, shown.trainable, scaling, spec, valid, shown.visual)
 
     def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> tuple[Tensor, Tensor, Tensor]:
         """query [B H R G C D], prompt keys [B H P D], response keys [B H G C D] of one layer."""

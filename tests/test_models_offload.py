@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from ral.models.mllm import MLLM
-from ral.models.offload import Resting, lent
+from ral.models.offload import Offloaded, moved
 from ral.types import UserError
 
 
-def test_tensors_are_lent_and_come_home(load: Callable[..., MLLM], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensors_are_moved_and_come_home(load: Callable[..., MLLM], monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy stands for the device's memory."""
     policy = load()
     reference = policy.frozen_copy()
@@ -24,7 +24,7 @@ def test_tensors_are_lent_and_come_home(load: Callable[..., MLLM], monkeypatch: 
     assert own and len(own) < len(list(reference.network.parameters()))  # the vision tower is the policy's
     of_policy = [p.data_ptr() for p in policy.network.parameters()]
     monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_, **__: tensor.clone())
-    with pytest.raises(RuntimeError, match="stop"), lent(reference.network, torch.device("cpu"), shared):
+    with pytest.raises(RuntimeError, match="stop"), moved(reference.network, torch.device("cpu"), shared):
         assert not {p.data_ptr() for p in own} & set(places)
         assert [p.data_ptr() for p in policy.network.parameters()] == of_policy
         raise RuntimeError("stop")
@@ -34,15 +34,18 @@ def test_tensors_are_lent_and_come_home(load: Callable[..., MLLM], monkeypatch: 
 def test_it_is_no_part_of_what_lightning_moves_and_keeps_its_head_near(load: Callable[..., MLLM]) -> None:
     policy = load()
     teacher = load()
-    resting = Resting(teacher, policy)
-    assert list(resting.parameters()) == [] and not resting.sees_like(policy)
-    assert Resting(policy.frozen_copy(), policy).sees_like(policy)
+    offloaded = Offloaded(teacher, policy)
+    assert not isinstance(offloaded, torch.nn.Module) and not offloaded.sees_like(policy)
+    assert Offloaded(policy.frozen_copy(), policy).sees_like(policy)
     states = torch.randn(3, teacher.network.lm_head.in_features)
-    assert torch.equal(resting.head(states), teacher.head(states))
-    assert resting.head(states.to("meta")).is_meta and set(resting.near) == {states.device, torch.device("meta")}
+    assert torch.equal(offloaded.head(states), teacher.head(states))
+    assert offloaded.head(states.to("meta")).is_meta and set(offloaded.head_weights) == {
+        states.device,
+        torch.device("meta"),
+    }
 
 
-def test_a_run_with_resting_networks_is_the_same(run: Callable[..., Path], small: list[str]) -> None:
+def test_a_run_with_offloaded_networks_is_the_same(run: Callable[..., Path], small: list[str]) -> None:
     size = "{_target_: test_checkpoint.size, _partial_: true}"
     reward = f"+reward.parts.size={{_target_: ral.rewards.combine.Part, weight: 1, function: {size}}}"
     common = ["algo=ral_distill", *small, reward, "algo.kl.coef=0.5"]

@@ -7,6 +7,8 @@ from typing import Any
 
 import lightning as L
 
+from ral.lit.module import PolicyModule
+
 EVERY = 20
 """Steps between two returns: a return, and the page faults after it, cost a tenth of a second at most."""
 
@@ -25,7 +27,7 @@ class GivesBack(L.Callback):
     otherwise, as much as the largest step so far needed, and more over thousands of steps.
     """
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
         """Every EVERY steps."""
-        if module.rollout_step % EVERY == 0:
+        if module.state.progress.step % EVERY == 0:
             give_back()

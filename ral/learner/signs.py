@@ -1,88 +1,20 @@
-"""What keeps a run from going wrong unseen: unsound updates are skipped and kept for inspection, bad signs are told."""
+"""Signs that training goes wrong, read from the metrics of the steps so far: each is one line with a remedy."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import lightning as L
-import torch
-from rich.console import Console
-from torch import Tensor
-
-from ral.learner.experience import Experience
-from ral.types import UserError
-
-MOST_DUMPS = 5
 WINDOW = 20
 """Steps over which a sign has to hold."""
 FIRST = 5
 """Steps with a gradient after which the weights must have begun to move."""
 LEAST_MOVED = 0.5
 """Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
-
-
-@dataclass
-class Skip:
-    """Says whether an update may be made; one with a gradient that is not finite may not.
-
-    folder: gets the batch of a skipped update, one file a rank, at most MOST_DUMPS of them. max_skipped: of a run.
-    """
-
-    folder: Path
-    max_skipped: int
-    skipped: int = 0
-
-    def state(self) -> dict[str, int]:
-        """What a resumed run has to remember."""
-        return {"skipped": self.skipped}
-
-    def restore(self, state: Mapping[str, int]) -> None:
-        """Go on from what `state` gave."""
-        self.skipped = int(state["skipped"])
-
-    def __call__(
-        self, norm: Tensor, place: str, parts: Sequence[Experience], losses: Sequence[Mapping[str, Tensor]]
-    ) -> bool:
-        """norm: of the whole gradient over all ranks, so that all decide alike. UserError beyond max_skipped."""
-        if bool(torch.isfinite(norm)):
-            return True
-        self.skipped += 1
-        if self.skipped <= MOST_DUMPS:
-            warnings.warn(f"{place}: the gradient is not finite: no update; batch in {self.folder}", stacklevel=2)
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                torch.save([describe(*pair) for pair in zip(parts, losses, strict=True)], self.folder / f"{place}.pt")
-            except (OSError, RuntimeError) as error:  # a full disk on one rank must not part it from the others
-                warnings.warn(f"{self.folder}: the batch cannot be written ({error})", stacklevel=2)
-        if self.skipped > self.max_skipped:
-            raise UserError(
-                f"the gradient was not finite in {self.skipped} updates, more than "
-                f"guard.max_skipped={self.max_skipped}; batches of the first ones are in {self.folder}: lower "
-                "algo.learning_rate, or look for the entry that does it"
-            )
-        return False
-
-
-def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What a skipped update was made of: tensors and plain values, which torch.load(weights_only=True) reads."""
-    rollout = part.rollout
-    return {
-        "uids": [example.uid for example in rollout.prompts.examples],
-        "texts": list(rollout.texts),
-        "token_ids": rollout.token_ids.cpu(),
-        "valid": rollout.valid.cpu(),
-        "trainable": rollout.trainable.cpu(),
-        "advantages": part.advantages.cpu(),
-        "losses": {name: loss.cpu() for name, loss in losses.items()},
-    }
-
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
@@ -222,27 +154,27 @@ SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 
 @dataclass
-class Watch(L.Callback):
-    """Warns, once a run, of each sign that training has gone wrong, and says what helps."""
+class Signs:
+    """The metrics so far, in bounded form, and the signs that were told."""
 
-    console: Console = field(default_factory=lambda: Console(stderr=True))
     history: History = field(default_factory=History)
     told: set[str] = field(default_factory=set)
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run has to remember: the metrics so far, in bounded form, and the signs told."""
-        return {"told": sorted(self.told), "history": self.history.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self.told = set(state["told"])
-        self.history.restore(state["history"])
-
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Look at the step's metrics, which all ranks have; the first one speaks."""
-        self.history.add(module.latest)
+    def look(self, metrics: Mapping[str, float]) -> Iterator[str]:
+        """Add a step's metrics; yield what is told of it, each sign once a run."""
+        self.history.add(metrics)
         for name, sign in SIGNS.items():
             if name not in self.told and (found := sign(self.history)):
                 self.told.add(name)
-                if trainer.is_global_zero:
-                    self.console.print(f"warning: step {module.rollout_step}: {found}", highlight=False, soft_wrap=True)
+                yield found
+
+    def state(self) -> dict[str, Any]:
+        """Return plain lists and numbers."""
+        return {"told": sorted(self.told), "history": self.history.state()}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Signs:
+        """Return the signs that `state` was of."""
+        history = History()
+        history.restore(state["history"])
+        return cls(history, set(state["told"]))

@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
-import lightning as L
 import torch
 from rich.console import Console
 from rich.text import Text
 
-from ral.lit.data import gather
+from ral.learner.ranks import gather
 from ral.models.processor import Processor
 from ral.rewards.start import describe_start, start_warnings
 from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 
-class StartCheck(L.Callback):
+class StartCheck:
     """Shows three answers of the first step with their rewards, on rank 0; warnings look at the answers of all ranks.
 
-    It listens to the module's `scored` and stops listening after the first rollout, of which nothing is kept.
+    It observes the steps of this process, also of a resumed run, and keeps nothing of them.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None) -> None:
+        self.processor, self.first_rank = processor, first_rank
         self.console = console or Console(stderr=True)
+        self.shown = False
 
-    def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        """Listen to the first rollout of this process, also of a resumed run."""
-
-        def show(rollout: Rollout, scores: Scores) -> None:
-            module.scored.remove(show)
-            everyone = gather((rollout.texts, rollout.finish_reasons, scores))
-            if trainer.is_global_zero:
-                seen = replace(rollout, prompts=as_seen(rollout.prompts, module.policy.processor))
-                self.show(seen, scores, start_warnings(*together(rollout, everyone)))
-
-        module.scored.append(show)
+    def __call__(self, rollout: Rollout, scores: Scores) -> None:
+        """Show the first rollout; pass over all others."""
+        if self.shown:
+            return
+        self.shown = True
+        everyone = gather((rollout.texts, rollout.finish_reasons, scores))
+        if self.first_rank:
+            seen = replace(rollout, prompts=as_seen(rollout.prompts, self.processor))
+            self.show(seen, scores, start_warnings(*joined(rollout, everyone)))
 
     def show(self, rollout: Rollout, scores: Scores, warnings: list[str]) -> None:
         """Print; the warnings stand out, one line each however wide the terminal is."""
@@ -51,7 +49,7 @@ def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
     return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
 
 
-def together(
+def joined(
     rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
 ) -> tuple[Rollout, Scores]:
     """One rollout with the answers of all ranks, and their scores; prompts and tokens stay this rank's."""

@@ -1,0 +1,84 @@
+"""Training of a reward model: the policy's step on given pairs of responses, with a score in place of log-probs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ral.data.recorded import about
+from ral.learner.experience import Experience, View
+from ral.models.mllm import MLLM
+from ral.models.reward import add_head, response_scores, save_reward_model
+from ral.rewards.answers import extract_answer
+from ral.rollout.given import Pairs
+from ral.types import Example, PromptBatch, Rollout
+
+
+@dataclass(frozen=True)
+class ScorePass:
+    """The pass of an update: one score for each response, no log-probs and no attention."""
+
+    offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
+
+    def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of the model being trained, with their graph."""
+        rollout = experience.rollout
+        scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid, experience.shown)
+        signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
+        return {**signals, "hidden": None, "attention": None}
+
+    def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
+        """Return nothing: a term cannot ask for what is not in `offers`."""
+        return {}
+
+
+class RewardModelTask:
+    """A network with a scalar head, which ranks the two responses of a held-out preference."""
+
+    def prepare(self, policy: MLLM) -> None:
+        """Add the head."""
+        add_head(policy)
+
+    @torch.no_grad()
+    def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
+        """Return a record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
+        prepared = policy.prepare(prompts)
+        rollout = Pairs(policy.processor)(prepared)
+        scores = response_scores(policy, prepared, rollout.token_ids, rollout.valid)
+        pairs = scores.view(-1, 2).tolist()
+        return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
+
+    def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
+        """Write hf/: the head beside the backbone, and the held-out scores' mean and deviation."""
+        records = [json.loads(line) for line in (run / "eval" / "after.jsonl").read_text().splitlines()]
+        save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
+
+
+def record(example: Example, chosen: float, rejected: float) -> dict[str, Any]:
+    """Return the record of one pair from the scores of its two responses."""
+    return {
+        **about(example),
+        "response": example.chosen,
+        "answer": extract_answer(example.chosen or ""),
+        "rejected": example.rejected,
+        "reward": chosen,
+        "rejected_reward": rejected,
+        "accuracy": 0.5 if chosen == rejected else float(chosen > rejected),
+    }
+
+
+def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return mean and standard deviation of the scores of all held-out responses."""
+    scores = torch.tensor([r[key] for r in records for key in ("reward", "rejected_reward")], dtype=torch.float64)
+    return {"mean": float(scores.mean()), "std": float(scores.std(correction=0))}
+
+
+def accuracy(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return how many pairs were held out, and the share that is ranked right."""
+    return {"pairs": len(records), "pair_accuracy": sum(r["accuracy"] for r in records) / len(records)}

@@ -1,0 +1,68 @@
+"""The parts of a run's data, by its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from ral.config.build import instantiate
+from ral.data.bad import Checked, EntryRecord, Ledger, any_use
+from ral.data.media import MediaReader, media_reader
+from ral.files.run_folder import first_rank
+from ral.learner.collate import Collate
+from ral.models.processor import Processor
+from ral.rewards.accuracy import check_gold
+from ral.types import Example, UserError
+
+RULES = "ral.rewards.accuracy.accuracy"
+"""The reward part that needs gold answers it can read, unless rules=compat."""
+
+
+def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
+    """Return what reads pictures and clips."""
+    dataset = cfg.dataset
+    return media_reader(
+        instantiate(dataset.media, factor=processor.patches.factor),
+        cache_gb=dataset.cache_gb,
+        disk_cache=dataset.disk_cache,
+        disk_cache_gb=dataset.disk_cache_gb,
+    )
+
+
+def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
+    """Return what makes batches of prompts."""
+    algo, dataset = cfg.algo, cfg.dataset
+    preferences = bool(algo.get("preferences", False))
+    return Collate(
+        processor,
+        templates=(dataset.templates.think, dataset.templates.zero),
+        thinking=algo.thinking,
+        answer_only_share=dataset.answer_only_share,
+        targets=not algo.rollouts and not preferences,
+        preferences=preferences,
+        scorable=scorable(cfg.reward),
+        max_new_tokens=dataset.max_new_tokens,
+    )
+
+
+def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
+    """Return what counts bad entries; rank 0 lists them in the run's folder."""
+    return Ledger(folder / "bad_samples.jsonl" if first_rank() else None, cfg.dataset.max_bad_share, record)
+
+
+def check_even(cfg: DictConfig) -> None:
+    """UserError where the prompts of a step cannot be dealt out evenly."""
+    prompts, processes = cfg.algo.prompts_per_step, cfg.hardware.devices * cfg.hardware.num_nodes
+    if prompts % processes:
+        raise UserError(
+            f"algo.prompts_per_step={prompts} cannot be dealt out evenly to {processes} processes: write a multiple"
+        )
+
+
+def scorable(reward: DictConfig) -> Callable[[Example], object]:
+    """Return what finds the entries whose gold answer the reward's rules cannot read."""
+    functions = [part.function for part in reward.get("parts", {}).values()]
+    strict = any(f.get("_target_") == RULES and f.get("rules", "fixed") == "fixed" for f in functions)
+    return Checked(check_gold) if strict else any_use

@@ -1,0 +1,142 @@
+"""The parts of a step, by a run's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ral.config.build import instantiate, precision_of
+from ral.evaluation.task import PolicyTask
+from ral.learner.experience import Forward, Passes
+from ral.learner.guard import Guard
+from ral.learner.models import Models
+from ral.learner.moved import Moved
+from ral.learner.objective import Objective
+from ral.learner.step import NoCompanion, Observer, Responding, Step
+from ral.learner.task import Task
+from ral.learner.update import Schedule, Update
+from ral.models.mllm import MLLM
+from ral.models.reward import LearnedReward
+from ral.ops.signals import Term, needed
+from ral.rollout.engine import Engine, Sampling
+from ral.types import Rollout, UserError
+
+LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
+"""Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
+
+
+def build_objective(cfg: DictConfig) -> Objective:
+    """Return the named terms that the objective sums, and what makes their signals."""
+    algo = cfg.algo
+    return Objective(
+        build_terms(algo),
+        build_passes(algo),
+        instantiate(algo.advantage),
+        instantiate(algo.aggregate),
+    )
+
+
+def build_terms(algo: DictConfig) -> dict[str, Term]:
+    """Return the named terms that the objective sums."""
+    return {name: instantiate(algo[name]) for name in algo.objective}
+
+
+def build_passes(algo: DictConfig) -> Passes:
+    """Return how an update computes signals."""
+    given: Passes | None = instantiate(algo.get("passes"))
+    return given or Forward(algo.temperature, instantiate(algo.attention_policy))
+
+
+def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
+    """Return the reward by its yaml, its parts checked against the policy where they read the policy's tokens."""
+    reward = instantiate(cfg.reward)
+    for part in getattr(reward, "parts", {}).values():
+        if isinstance(part.function, LearnedReward):
+            part.function.check(policy)
+    return reward
+
+
+def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
+    """Return what responses to a step's prompts come from: the engine, or what algo.given names."""
+    given = instantiate(algo.get("given"))
+    if given is not None:
+        return given(policy.processor)
+    sampling = instantiate(algo.sampling)
+    check_noise(algo, objective, sampling)
+    return partial(engine.generate, count=algo.group_size, sampling=sampling)
+
+
+def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> None:
+    """Raise UserError where a term asks for attention under noise, and the sampling makes none, or another one."""
+    asking = [name for name, term in objective.terms.items() if "sampler_rows" in needed([term])]
+    if not asking:
+        return
+    if sampling.noise is None:
+        raise UserError(
+            f"algo.{asking[0]} compares with attention under the sampling's noise, and algo.sampling.noise is not set:"
+            " write algo.sampling.noise as in conf/algo/ral_explore.yaml"
+        )
+    if sampling.noise.attention != instantiate(algo.attention_policy):
+        raise UserError(
+            f"algo.sampling.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
+            " rows of different attention: write algo.sampling.noise.attention=${algo.attention_policy}"
+        )
+
+
+def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
+    """Return what the network is trained to be: the algorithm's task, or that of a policy."""
+    given: Task | None = instantiate(cfg.algo.get("task"))
+    sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
+    passes: Any = objective.passes
+    return given or PolicyTask(engine, sampling, reward, passes, cfg.eval.layers == "all")
+
+
+def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
+    """Return where a step's responses come from."""
+    source = build_source(cfg.algo, objective, engine, policy)
+    return Responding(engine, source, instantiate(cfg.algo.get("temporal")) or NoCompanion(), cfg.seed)
+
+
+def build_step(
+    cfg: DictConfig,
+    models: Models,
+    objective: Objective,
+    responding: Responding,
+    reward: Any,
+    folder: Path,
+    observers: Sequence[Observer],
+) -> Step:
+    """Return the step from its parts."""
+    return Step(
+        models,
+        objective,
+        responding,
+        instantiate(cfg.algo.get("reward")) or reward,
+        build_update(cfg, models, objective, folder),
+        observers,
+        micro_batch_prompts=max(cfg.hardware.micro_batch_prompts, 1),
+        ema_decay=cfg.algo.ema_decay,
+    )
+
+
+def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: Path) -> Update:
+    """Return the update from its parts; batches of skipped updates go to the run's folder."""
+    rate = partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps)
+    return Update(
+        models,
+        objective,
+        Schedule(cfg.algo.updates_per_rollout, rate, cfg.optim.max_grad_norm),
+        instantiate(cfg.diagnostics, max_log_prob_gap=max_log_prob_gap(cfg)),
+        Guard(folder / "skipped", cfg.guard.max_skipped),
+        Moved(cfg.seed),
+    )
+
+
+def max_log_prob_gap(cfg: DictConfig) -> float:
+    """Return the bound of diagnostics.max_log_prob_gap; null stands for that of the arithmetic."""
+    given = cfg.diagnostics.max_log_prob_gap
+    return LOG_PROB_GAPS[precision_of(cfg.hardware)] if given is None else float(given)

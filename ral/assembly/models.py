@@ -1,0 +1,102 @@
+"""The networks of a run, by its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from omegaconf import DictConfig
+
+from ral.config.build import instantiate
+from ral.files.pretrained import find
+from ral.learner.models import Models
+from ral.learner.objective import Objective
+from ral.models.adapters.files import read_adapters
+from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
+from ral.models.checks import check_spec, same_tokens
+from ral.models.family import layer_types
+from ral.models.frozen import FrozenModel
+from ral.models.loading import named
+from ral.models.mllm import MLLM
+from ral.models.offload import Offloaded
+from ral.models.plain import load
+from ral.types import UserError
+
+
+def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
+    """Load a model from a folder (also one relative to this repository) or a hub id.
+
+    trained: whether its own weights are to be trained, which keeps them in fp32 whatever hardware.dtype is.
+    """
+    hardware = cfg.hardware
+    return load(
+        find(pretrained),
+        share_prompt=hardware.share_prompt,
+        dtype=hardware.dtype,
+        freeze_vision=cfg.model.freeze_vision,
+        trained=trained,
+    )
+
+
+def load_policy(cfg: DictConfig) -> MLLM:
+    """Load the network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
+
+    The configuration then says what rank, alpha and targets these have.
+    """
+    policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
+    if cfg.lora.get("resume"):
+        resumed = read_adapters(str(cfg.lora.resume), policy, cfg.lora.rank)
+        resumed.put(policy)
+        cfg.lora = {**cfg.lora, **vars(resumed.adapters), "targets": list(resumed.adapters.targets)}
+    elif cfg.lora.rank:
+        add_adapters(policy, Adapters(cfg.lora.rank, cfg.lora.alpha, tuple(cfg.lora.targets)), seed=cfg.seed)
+    return policy
+
+
+def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
+    """Return the policy and whatever other networks the objective needs frozen signals of."""
+    if cfg.hardware.gradient_checkpointing:
+        policy.checkpoint_layers()
+    averaged = {"ema": policy.frozen_copy(averaged=True)} if "ema" in objective.frozen else {}
+    fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
+    if cfg.hardware.frozen_in_memory:
+        fixed = offloaded(cfg, fixed, policy)
+    if cfg.algo.get("attention_policy") is not None:
+        check_attention(cfg, policy, {**fixed, **averaged})
+    return Models(policy, {**fixed, **averaged}, averaged)
+
+
+def reference(cfg: DictConfig, policy: MLLM) -> FrozenModel:
+    """Return the initial policy: the policy without its adapters, or a copy."""
+    return WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
+
+
+def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
+    """Load the teacher. UserError where none is named, or its tokens are not the policy's."""
+    if cfg.algo.teacher is None:
+        raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
+    with named("model.teacher"):
+        model = load_model(cfg, str(cfg.algo.teacher))
+    same_tokens(policy.processor, model.processor)
+    return model
+
+
+FIXED = {"reference": reference, "teacher": teacher}
+"""What makes the frozen models whose weights never change."""
+
+
+def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) -> dict[str, FrozenModel]:
+    """Return the models resting in main memory; a view of the policy has nothing that could."""
+    if cfg.hardware.shard is not None:
+        raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
+    return {name: Offloaded(m, policy) if isinstance(m, MLLM) else m for name, m in models.items()}
+
+
+def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:
+    """UserError where a network lacks the layers and heads whose attention is the policy, or is measured."""
+    check_spec(instantiate(cfg.algo.attention_policy), [policy, *frozen.values()])
+    others = {kind for kind in layer_types(policy.network.config) if kind != "full_attention"}
+    if others and cfg.eval.layers == "all":
+        raise UserError(
+            f"eval.layers=all: {policy.processor.name} has layers that are {', '.join(sorted(others))}, not softmax"
+            " attention over all earlier tokens; write eval.layers=policy"
+        )

@@ -1,0 +1,46 @@
+"""Records of held-out answers: gathered from all ranks, written as JSON lines, and their means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ral.learner.ranks import gather
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """JSON lines, under their name once they are whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".partial")
+    aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
+    aside.replace(path)
+
+
+def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records of all ranks, interleaved as they were dealt out."""
+    everyone = gather(mine)
+    longest = max(len(records) for records in everyone)
+    return [records[i] for i in range(longest) for records in everyone if i < len(records)]
+
+
+def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """eval/* values: means over records, of accuracy also by problem type and by medium."""
+
+    def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
+        values = [float(r[key]) for r in chosen if r.get(key) is not None]
+        return sum(values) / len(values) if values else None
+
+    means = {f"eval/{k}": mean(k, records) for k in ("reward", "accuracy", "format", "grounding", "tokens", "finished")}
+    for field in ("problem_type", "data_type"):
+        for value in sorted({r[field] for r in records}):
+            chosen = [r for r in records if r[field] == value]
+            means[f"eval/accuracy_{value.replace(' ', '_').replace('-', '_').lower()}"] = mean("accuracy", chosen)
+    return {k: v for k, v in means.items() if v is not None} | layer_means(records)
+
+
+def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """eval/grounding_layer_<k> of records that hold `grounding_by_layer` (eval.layers=all), k from 0."""
+    columns = zip(*(found for r in records if (found := r.get("grounding_by_layer"))), strict=True)
+    return {f"eval/grounding_layer_{k}": sum(values) / len(values) for k, values in enumerate(columns)}

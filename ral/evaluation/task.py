@@ -1,0 +1,42 @@
+"""The task of a policy: it answers held-out prompts, and is left as a Hugging Face folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ral.evaluation.held_out import evaluate_prompts
+from ral.learner.experience import Forward
+from ral.models.mllm import MLLM
+from ral.models.saving import save_network
+from ral.rollout.engine import Engine, Sampling
+from ral.types import PromptBatch, Rollout, Scores
+
+
+@dataclass(frozen=True)
+class PolicyTask:
+    """engine: answers, by `sampling`; reward scores the answers; passes: whose attention is measured.
+
+    all_layers: whether records hold the grounding of every decoder layer too.
+    """
+
+    engine: Engine
+    sampling: Sampling
+    reward: Callable[[Rollout], Scores]
+    passes: Forward
+    all_layers: bool = False
+
+    def prepare(self, policy: MLLM) -> None:
+        """Leave the network as it is."""
+
+    def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
+        """Return a record of each greedy answer, with rewards and where the answer looks."""
+        return evaluate_prompts(policy, prompts, self.engine, self.sampling, self.reward, self.passes, self.all_layers)
+
+    def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
+        """Write the policy to hf/."""
+        save_network(policy.network, state, policy.processor, run / "hf")

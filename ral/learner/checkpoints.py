@@ -1,0 +1,112 @@
+"""The files of a checkpoint: written aside, then renamed, so that a name means a whole one; found, verified, read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+from ral.learner.shards import checksum
+from ral.types import UserError
+
+FILE, CHECKSUM = "state.pt", "sha256"
+PARTIAL = "partial_"
+"""Begins the name of a checkpoint folder that is being written."""
+
+
+def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = None) -> None:
+    """Write folder/state.pt and the checksums, on disk before the folder gets its name.
+
+    sums: SHA-256 of the shards that lie there already, by name. UserError where that fails (a full disk, say); what is
+    saved already stays.
+    """
+    aside = aside_of(folder)
+    try:
+        if not sums:
+            shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True, exist_ok=True)
+        with (aside / FILE).open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sums = {FILE: checksum(aside / FILE), **(sums or {})}
+        (aside / CHECKSUM).write_text("".join(f"{value}  {name}\n" for name, value in sums.items()))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(aside, folder)
+    except (OSError, RuntimeError) as error:
+        raise not_written(folder, error) from error
+
+
+def aside_of(folder: Path) -> Path:
+    """Where a checkpoint folder is written before it gets its name."""
+    return folder.with_name(PARTIAL + folder.name)
+
+
+def not_written(folder: Path, error: Exception) -> UserError:
+    """What to say of a checkpoint that could not be written, its remains removed."""
+    shutil.rmtree(aside_of(folder), ignore_errors=True)
+    return UserError(
+        f"{folder}: the checkpoint cannot be written ({error}); those before it are whole: "
+        "free some space and go on with resume=auto"
+    )
+
+
+def step_of(folder: Path) -> int:
+    """The step that a checkpoint folder is named after."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def saved(root: Path) -> list[Path]:
+    """The checkpoint folders under `root`, oldest first."""
+    return sorted((p.parent for p in root.glob(f"step_*/{FILE}")), key=step_of)
+
+
+def whole(folder: Path) -> bool:
+    """Whether a checkpoint is what was written: its checksums fit. One of version 0.1.0 has none and passes."""
+    own = folder / CHECKSUM
+    lines = [line.split(maxsplit=1) for line in own.read_text().splitlines()] if own.is_file() else []
+    sums = {(rest[0] if rest else FILE): value for value, *rest in lines}
+    return all((folder / name).is_file() and checksum(folder / name) == value for name, value in sums.items())
+
+
+def newest(root: Path) -> Path | None:
+    """The newest whole checkpoint folder under `root`, with a warning for each broken one behind it; None if none is.
+
+    UserError where all are broken: a run should not silently begin again.
+    """
+    found = saved(root)
+    for folder in reversed(found):
+        if whole(folder):
+            return folder
+        warnings.warn(f"{folder}: the checkpoint is damaged (its checksum does not fit): passed over", stacklevel=2)
+    if found:
+        raise UserError(f"resume=auto: every checkpoint in {root} is damaged; remove them to begin again")
+    return None
+
+
+def verified(folder: Path) -> Path:
+    """The checkpoint folder. UserError where there is none, or a damaged one."""
+    if not (folder / FILE).is_file():
+        if steps := saved(folder / "checkpoints") or saved(folder):
+            raise UserError(f"resume={folder}: that is no checkpoint but the folder of some: write resume={steps[-1]}")
+        raise UserError(
+            f"resume={folder}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
+        )
+    if not whole(folder):
+        raise UserError(f"resume={folder}: it is damaged (its checksum does not fit); name another checkpoint folder")
+    return folder
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The state in a checkpoint folder. UserError where it cannot be read."""
+    remedy = "name another checkpoint folder"
+    try:
+        return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        raise UserError(f"resume: {folder / FILE} cannot be read ({error}); {remedy}") from error

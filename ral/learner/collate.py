@@ -1,0 +1,124 @@
+"""From samples to the batch that a step or an evaluation gets: prompts worded, and what was wrong with entries."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ral.data.bad import Bad, BadSample, any_use
+from ral.data.evidence import evidence_mask
+from ral.data.order import Drawn, Sample
+from ral.data.prompts import check_places, render, target
+from ral.models.processor import Processor
+from ral.types import IMAGE_MARK, VIDEO_MARK, Example, PromptBatch, UserError
+
+
+def fraction(uid: str) -> float:
+    """A number in [0, 1) that depends on the uid alone, to deal entries out in fixed shares."""
+    return zlib.crc32(uid.encode()) / 2**32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a worker hands over: prompts (None where nothing was usable), entries tried, and the bad ones among them.
+
+    empty: places for which no candidate was usable. error: what else was wrong; a worker would bury it in a traceback.
+    """
+
+    prompts: PromptBatch | None = None
+    drawn: int = 0
+    bad: tuple[Bad, ...] = ()
+    empty: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Samples -> Batch, in the worker: prompts worded, targets added for supervised fine-tuning.
+
+    templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
+    preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
+    a gold answer that no response could be scored against. max_new_tokens: of a response that is sampled.
+    """
+
+    processor: Processor
+    templates: tuple[str, str]
+    thinking: bool
+    answer_only_share: float = 0.0
+    targets: bool = False
+    preferences: bool = False
+    scorable: Callable[[Example], object] = any_use
+    max_new_tokens: int = 0
+
+    def __call__(self, drawn: Sequence[Drawn]) -> Batch:
+        """The batch of the places that gave a sample."""
+        samples = [d.sample for d in drawn if d.sample is not None]
+        bad = tuple(b for d in drawn for b in d.bad)
+        for problem in (d.error for d in drawn if d.error):
+            return Batch(error=problem)
+        try:
+            prompts = self.prompts(samples) if samples else None
+        except UserError as error:
+            return Batch(error=str(error))
+        return Batch(prompts, len(samples) + len(bad), bad, len(drawn) - len(samples))
+
+    def check(self, example: Example) -> None:
+        """BadSample for an example that this run has no use for."""
+        place = example.source or example.uid
+        if self.preferences and example.chosen is None:
+            problem = "field 'chosen': missing, and this run trains on preferences"
+            raise BadSample(place, problem, "write chosen and rejected (scripts/make_preferences.py makes pairs)")
+        if not self.preferences and not example.answer:
+            raise BadSample(place, "field 'answer': missing, and this run needs it", "write the gold answer")
+        texts = [("question", "\n".join((example.question, *example.options)), False)]
+        texts += [(f"{turn.role} turn", turn.text, turn.role != "user") for turn in example.turns]
+        if self.preferences:
+            texts += [("chosen", example.chosen or "", True), ("rejected", example.rejected or "", True)]
+        elif self.targets:
+            texts.append(("response", target(example, self.thinks(example)), True))
+        else:
+            self.scorable(example)
+        for name, text, response in texts:
+            if found := self.processor.intruder(text, response=response):
+                marks = f" ({IMAGE_MARK} and {VIDEO_MARK} say where media stand)" if "placeholder" in found else ""
+                raise BadSample(place, f"the {name} holds the {found}", f"take it out{marks}")
+        check_places(example, self.word(example))
+
+    def fits(self, sample: Sample) -> None:
+        """BadSample for a prompt that is, with its response, longer than the network has positions."""
+        example = sample.example
+        self.processor.check_length(example, self.word(example), sample.media, self.response_tokens(example))
+
+    def response_tokens(self, example: Example) -> int:
+        """Tokens of the longest response to an example that this run deals with."""
+        if self.preferences:
+            given = [example.chosen or "", example.rejected or ""]
+        elif self.targets:
+            given = [target(example, self.thinks(example))]
+        else:
+            return self.max_new_tokens
+        return max(len(self.processor.response_ids(text)) for text in given)
+
+    def word(self, example: Example) -> str:
+        """The text of the user's last turn."""
+        return render(example, self.templates[0 if self.thinks(example) else 1])
+
+    def thinks(self, example: Example) -> bool:
+        """Whether an example is worded with thinking."""
+        return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
+
+    def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
+        """Prompts; with responses to learn, these longest last, so that micro-batches hold little padding."""
+        if not self.targets:
+            return self.batch(samples)
+        samples = sorted(samples, key=lambda s: self.response_tokens(s.example))
+        return replace(self.batch(samples), targets=tuple(target(s.example, self.thinks(s.example)) for s in samples))
+
+    def batch(self, samples: Sequence[Sample]) -> PromptBatch:
+        """Prompts, each worded with or without thinking."""
+        examples, media = [s.example for s in samples], [s.media for s in samples]
+        texts = [self.word(example) for example in examples]
+        prompts = self.processor.batch(examples, texts, media)
+        frames_per_slot = self.processor.patches.temporal_patch_size
+        return replace(prompts, evidence=evidence_mask(prompts, media, frames_per_slot))

@@ -1,0 +1,154 @@
+"""What attention and gradients do in a step, measured for every algorithm alike, whether or not it uses attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ral.learner.experience import Experience
+from ral.ops.aggregate import masked_sum
+from ral.ops.attention import CapturedAttention, row_entropy, share_on
+from ral.ops.divergence import jsd
+from ral.ops.objectives import attention_policy
+from ral.ops.objectives import token as token_loss
+from ral.ops.signals import Term
+from ral.types import Loss, Metrics, UserError
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Which measurements a run makes: at the last update of a step, and at times by update index.
+
+    Attention is captured for this on the steps that are due, one in `every`; where the objective captures it anyway,
+    the last update of every step is measured. It is that of an update's own pass, before the update moves the weights:
+    at the first it is the rollout's.
+    every: steps between measurements by update index (0 = measure nothing at all); with `gradients` one costs a
+    backward pass for each term and update.
+    max_log_prob_gap: nats; how far the sampler's and the first update's log-probs of the same tokens may differ in the
+    mean. More means that rollouts come from another distribution than the one that is trained.
+    """
+
+    every: int = 10
+    gradients: bool = True
+    max_log_prob_gap: float | None = 0.1
+
+    def due(self, step: int) -> bool:
+        """Return whether a step, counted from 0, is measured by update index."""
+        return self.every > 0 and step % self.every == 0
+
+    def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
+        """Return the signals that the measurement of a step wants beside `asked`, the objective's.
+
+        A single update differs from nothing, so that it wants no rows of before.
+        """
+        if not self.every or not (self.due(step) or "attention" in asked):
+            return frozenset()
+        return frozenset({"attention"} | ({"old_rows"} if updates > 1 else set()))
+
+    def attention(
+        self, part: Experience, attention: CapturedAttention | None, index: int, updates: int, step: int
+    ) -> list[Metrics]:
+        """Return what attention does before update `index` (from 0) of `updates`, on one micro-batch."""
+        last, due = index + 1 == updates, self.due(step)
+        if not self.every or attention is None or not (last or due):
+            return []
+        found = attention_metrics(part, attention)
+        by_index: Metrics = {f"{name}_update_{index + 1}": pair for name, pair in found.items()}
+        return [*([by_index] if due else []), *([found] if last else [])]
+
+    def term_gradients(self, parameters: Sequence[Tensor], terms: Mapping[str, Term], step: int) -> TermGradients:
+        """Return what adds up each term's gradient in an update: of nothing where it is not measured."""
+        wanted = self.gradients and self.due(step) and len(terms) > 1
+        return TermGradients(parameters if wanted else (), terms)
+
+    def check(self, means: Mapping[str, float]) -> None:
+        """UserError where sampler and training disagree on the policy."""
+        gap = means.get("train/log_prob_gap", 0.0)
+        if self.max_log_prob_gap is not None and not gap <= self.max_log_prob_gap:
+            raise UserError(
+                f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "
+                f"diagnostics.max_log_prob_gap={self.max_log_prob_gap}: rollouts are not of the trained policy; try "
+                "hardware.share_prompt=false or hardware.precision=32-true, or allow more"
+            )
+
+
+class TermGradients:
+    """Each term's own gradient on this rank, added up over the micro-batches of one update.
+
+    parameters: the trained ones; () measures nothing.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], terms: Mapping[str, Term]) -> None:
+        self.parameters, self.terms = parameters, terms
+        self.sums: dict[str, list[Tensor]] = {}
+
+    def add(self, losses: Mapping[str, Loss]) -> None:
+        """Add the gradients of a micro-batch's losses, whose graph stays."""
+        for name, loss in losses.items() if self.parameters else ():
+            found = torch.autograd.grad(loss.value, self.parameters, retain_graph=True, allow_unused=True)
+            dense = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+            if name in self.sums:
+                torch._foreach_add_(self.sums[name], dense)
+            else:
+                self.sums[name] = dense
+
+    def metrics(self, index: int) -> Metrics:
+        """Return each term's norm, and ratio and cosine of the attention term's to the token term's, of an update."""
+        norms = {name: dot(g, g).sqrt() for name, g in self.sums.items()}
+        suffix = f"update_{index + 1}"
+        found: Metrics = {f"grad_norm_{name}_{suffix}": (norm, 1) for name, norm in norms.items()}
+        looks, says = (named(self.terms, function) for function in (attention_policy, token_loss))
+        if looks not in norms or says not in norms:
+            return found
+        attention, token = norms[looks], norms[says]
+        overlap, tiny = dot(self.sums[looks], self.sums[says]), torch.finfo(token.dtype).tiny
+        return found | {
+            f"attention_gradient_ratio_{suffix}": (attention / token.clamp_min(tiny), 1),
+            f"attention_gradient_cosine_{suffix}": (overlap / (attention * token).clamp_min(tiny), 1),
+        }
+
+
+def named(terms: Mapping[str, Term], function: Term) -> str:
+    """Return the name under which an objective sums a function; "" where it does not."""
+    return next((name for name, term in terms.items() if getattr(term, "func", term) is function), "")
+
+
+def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
+    """Return how far the first update's log-probs [N C] are from the sampler's, which noise is meant to part."""
+    sampled, mask = part.rollout.log_probs, part.rollout.trainable
+    if sampled is None or part.rollout.attention_rows is not None:
+        return {}
+    return {"log_prob_gap": (masked_sum((log_probs.detach() - sampled).abs(), mask), mask.sum())}
+
+
+@torch.no_grad()
+def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics:
+    """Return (total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual
+    keys, and the part of the prompt's share which falls inside the evidence (over the responses to prompts that have
+    evidence).
+    """
+    prompts, mask = part.prepared, part.rollout.trainable
+    visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
+    shown = part.rollout.visual
+    columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
+    columns |= {"jsd": []} if "old_rows" in part.signals else {}
+    for at, rows in attention.pieces():
+        seen, found = (share_on(rows, keys) for keys in (visual, evidence))
+        if "jsd" in columns:
+            columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
+        columns["entropy"].append(row_entropy(rows).mean(0))
+        columns["visual_share"].append(seen if shown is None else share_on(rows, torch.cat([visual, shown], dim=1)))
+        columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
+    over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
+    return {
+        f"attention_{name}": (masked_sum(torch.cat(values, dim=1), over[name]), over[name].sum())
+        for name, values in columns.items()
+    }
+
+
+def dot(a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """Return the inner product of two gradients, fp32."""
+    return torch.stack([(x.float() * y.float()).sum() for x, y in zip(a, b, strict=True)]).sum()

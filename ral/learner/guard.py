@@ -1,0 +1,69 @@
+"""The guard of an update: one whose gradient is not finite is skipped, counted and kept for inspection."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.learner.experience import Experience
+from ral.types import UserError
+
+MOST_DUMPS = 5
+"""Skipped updates of a run whose batches are written."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: of a run."""
+
+    folder: Path
+    max_skipped: int
+
+    def count(
+        self, skipped: int, norm: Tensor, name: str, parts: Sequence[Experience], losses: Sequence[Mapping[str, Tensor]]
+    ) -> int:
+        """Return how many updates of the run are skipped, this one included; `skipped` where it may be made.
+
+        norm: of the whole gradient over all ranks, so that all decide alike. name: of the file of its batch. parts,
+        losses: of each micro-batch. UserError beyond max_skipped.
+        """
+        if bool(torch.isfinite(norm)):
+            return skipped
+        if skipped < MOST_DUMPS:
+            warnings.warn(f"{name}: the gradient is not finite: no update; batch in {self.folder}", stacklevel=2)
+            self.keep(name, [describe(*pair) for pair in zip(parts, losses, strict=True)])
+        if skipped + 1 > self.max_skipped:
+            raise UserError(
+                f"the gradient was not finite in {skipped + 1} updates, more than "
+                f"guard.max_skipped={self.max_skipped}; batches of the first ones are in {self.folder}: lower "
+                "algo.learning_rate, or look for the entry that does it"
+            )
+        return skipped + 1
+
+    def keep(self, name: str, batch: list[dict[str, Any]]) -> None:
+        """Write a batch; a full disk on one rank must not part it from the others, so that it is a warning."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            torch.save(batch, self.folder / f"{name}.pt")
+        except (OSError, RuntimeError) as error:
+            warnings.warn(f"{self.folder}: the batch cannot be written ({error})", stacklevel=3)
+
+
+def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return what an update was made of: tensors and plain values, which torch.load(weights_only=True) reads."""
+    rollout = part.rollout
+    return {
+        "uids": [example.uid for example in rollout.prompts.examples],
+        "texts": list(rollout.texts),
+        "token_ids": rollout.token_ids.cpu(),
+        "valid": rollout.valid.cpu(),
+        "trainable": rollout.trainable.cpu(),
+        "advantages": part.advantages.cpu(),
+        "losses": {name: loss.cpu() for name, loss in losses.items()},
+    }

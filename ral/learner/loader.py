@@ -1,0 +1,37 @@
+"""A DataLoader whose processes outlive no run and answer to no signal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from multiprocessing import resource_tracker
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from ral.learner.handover import Handover, Waiting, only_while_waiting
+
+
+class Loader(DataLoader[Any]):
+    """Its workers never get Ctrl-C or a scheduler's signals, which reach every process of a run: the main one decides.
+
+    They inherit what is blocked here, so this holds while they start, too. One that ends is a UserError; where shared
+    memory is too small for a batch, it is sent by value.
+    """
+
+    def __init__(self, samples: Any, *, collate_fn: Callable[[Any], Any], num_workers: int, **options: Any) -> None:
+        collate_fn = Handover(collate_fn) if num_workers else collate_fn
+        super().__init__(samples, collate_fn=collate_fn, num_workers=num_workers, **options)
+
+    def __iter__(self) -> Any:
+        blocked = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1}
+        resource_tracker.ensure_running()  # its start would unblock two of them
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            batches: Any = super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self.num_workers == 0:
+            return batches
+        only_while_waiting()
+        return Waiting(batches)

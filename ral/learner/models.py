@@ -1,0 +1,72 @@
+"""The networks of a run: the policy, and those that only an objective's frozen signals need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from ral.learner.experience import View, read
+from ral.models.frozen import FrozenModel
+from ral.models.mllm import MLLM
+from ral.models.sharding import reshard
+from ral.types import Prepared, PromptBatch, Rollout
+
+
+@dataclass(frozen=True)
+class Views:
+    """How the policy reads a batch, and how frozen models do, by name."""
+
+    policy: View
+    frozen: Mapping[str, View]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks of a run; the policy alone is trained.
+
+    frozen: {name: network} of those that an objective asks for; averaged: the ones among them that follow the policy.
+    same_vision: names of those whose visual embeddings are the policy's, found before weights are sharded.
+    """
+
+    policy: MLLM
+    frozen: Mapping[str, FrozenModel] = field(default_factory=dict)
+    averaged: Mapping[str, MLLM] = field(default_factory=dict)
+    same_vision: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = frozenset(name for name, model in self.frozen.items() if model.sees_like(self.policy))
+        object.__setattr__(self, "same_vision", names)
+
+    def with_weights(self) -> dict[str, MLLM]:
+        """Return the frozen models that are no views of the policy or of what rests in main memory."""
+        return {name: model for name, model in self.frozen.items() if isinstance(model, MLLM)}
+
+    def changing(self) -> dict[str, MLLM]:
+        """Return the networks whose weights change in a run, by name."""
+        return {"policy": self.policy, **self.averaged}
+
+    def views(self, names: Iterable[str], prompts: PromptBatch, prepared: Prepared, rollout: Rollout) -> Views:
+        """Return how the policy and some frozen models read a batch, these in one order on every rank.
+
+        prepared: the prompts as the policy sees them.
+        """
+        own = View(self.policy, prepared, self.policy.show(prepared, rollout))
+        asked = {name: self.frozen[name] for name in names if name in self.frozen}
+        frozen = {
+            name: replace(own, model=model) if name in self.same_vision else read(model, prompts, rollout)
+            for name, model in asked.items()
+        }
+        return Views(own, frozen)
+
+
+@torch.no_grad()
+def move_average(models: Models, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * policy, for the models that follow the policy."""
+    own = dict(models.policy.network.named_parameters())
+    for average in models.averaged.values():
+        reshard(average)
+        for name, weight in average.network.named_parameters():
+            if own[name].requires_grad:
+                weight.lerp_(own[name].to(weight.dtype), 1 - decay)

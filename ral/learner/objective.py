@@ -1,0 +1,71 @@
+"""The objective of a run: a sum of named terms, and the signals that each asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.learner.experience import Passes
+from ral.ops.aggregate import Counts
+from ral.ops.signals import Term, evaluate, frozen_needs, needed
+from ral.types import Loss, Metrics
+
+
+@dataclass(frozen=True)
+class Objective:
+    """terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G];
+    aggregate: (mask [N C], counts over all ranks) -> weights [N C].
+    """
+
+    terms: Mapping[str, Term]
+    passes: Passes
+    advantage: Callable[[Tensor], Tensor]
+    aggregate: Callable[[Tensor, Counts], Tensor]
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """Names of all signals that the terms ask for."""
+        return needed(self.terms.values())
+
+    @property
+    def frozen(self) -> dict[str, tuple[str, ...]]:
+        """{model: kinds} of the frozen signals that the terms ask for."""
+        return frozen_needs(self.needs)
+
+    def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:
+        """Return every term's loss."""
+        return {name: evaluate(term, signals) for name, term in self.terms.items()}
+
+
+def total(losses: Mapping[str, Loss]) -> Tensor:
+    """Return the sum that is minimised."""
+    return torch.stack([loss.value for loss in losses.values()]).sum()
+
+
+def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
+    """Return what to log of one micro-batch's losses.
+
+    A loss is a sum over micro-batches and ranks, so that it counts 0 here; `counted_once` counts each update.
+    """
+    found: list[Metrics] = []
+    for name, loss in losses.items():
+        share = loss.value.detach()
+        found += [{**loss.metrics, f"loss_{name}": (share, 0)}, {"loss": (share, 0)}]
+    return found
+
+
+def counted_once(losses: Mapping[str, object], ranks: int) -> Metrics:
+    """Count one update for the losses of all terms and their sum, over all ranks together."""
+    return {"loss": (0, 1 / ranks), **{f"loss_{name}": (0, 1 / ranks) for name in losses}}
+
+
+def entropy_metrics(signals: Mapping[str, Any], mask: Tensor) -> Metrics:
+    """Return the entropy of the policy at response tokens (mask [N C]), where the pass gives one."""
+    if "entropy" not in signals:
+        return {}
+    return {"entropy": ((signals["entropy"] * mask).sum(), mask.sum())}

@@ -1,0 +1,147 @@
+"""One step: rollout, rewards, advantages, frozen signals, updates. Each stage is a method that returns its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ral.learner.clock import Clock
+from ral.learner.experience import Experience, freeze
+from ral.learner.metrics import rollout_pairs
+from ral.learner.models import Models, move_average
+from ral.learner.objective import Objective
+from ral.learner.ranks import sum_over_ranks, together
+from ral.learner.state import Progress
+from ral.learner.update import Backend, Update
+from ral.models.mllm import MLLM
+from ral.ops.aggregate import Counts, counts
+from ral.rollout.engine import Engine, check_version
+from ral.rollout.seeds import hash_seed
+from ral.types import Metrics, Prepared, PromptBatch, Rollout, Scores
+
+Observer = Callable[[Rollout, Scores], None]
+"""Is shown each step's rollout and scores, before the updates."""
+
+
+class Companion(Protocol):
+    """Further responses beside the rollout: they change its rewards and are never trained on."""
+
+    def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
+        """Return the further responses, None where this rank has none; called in a session of the engine."""
+        ...
+
+    def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
+        """Return the changed scores of the rollout, and what to log."""
+        ...
+
+
+class NoCompanion:
+    """No further responses."""
+
+    def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
+        """Return None."""
+        return None
+
+    def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
+        """Return the scores as they are."""
+        return scores, {}
+
+
+@dataclass(frozen=True)
+class Responding:
+    """Where responses come from.
+
+    engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
+    or given responses. seed: of the run.
+    """
+
+    engine: Engine
+    source: Callable[..., Rollout]
+    companion: Companion
+    seed: int
+
+    def __call__(
+        self, policy: MLLM, prompts: PromptBatch, prepared: Prepared, progress: Progress
+    ) -> tuple[Rollout, Rollout | None]:
+        """Return responses to the prompts, and the companion's: functions of seed, step and prompt alone."""
+        seed = hash_seed(self.seed, progress.step)
+        with self.engine.session():
+            rollout = self.source(prepared, seed=seed)
+            check_version(rollout, progress.version, self.engine.max_lag)
+            return rollout, self.companion.roll_out(policy, self.engine, prompts, seed)
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What a step returns: metrics in order, to be added up, and the seconds of its parts."""
+
+    progress: Progress
+    metrics: list[Metrics]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Makes the steps of a run.
+
+    reward(rollout) -> Scores. micro_batch_prompts bounds memory, never the result. ema_decay: of the averaged models,
+    per step.
+    """
+
+    models: Models
+    objective: Objective
+    responding: Responding
+    reward: Callable[[Rollout], Scores]
+    update: Update
+    observers: Sequence[Observer] = ()
+    micro_batch_prompts: int = 1
+    ema_decay: float = 0.99
+
+    def __call__(self, prompts: PromptBatch, progress: Progress, backend: Backend) -> Stepped:
+        """Roll out, score, freeze what the objective compares with, and update several times on the same batch."""
+        policy, clock = self.models.policy, Clock(self.models.policy.device)
+        with clock("vision_s"):
+            prepared = policy.prepare(prompts)
+        with clock("rollout_s"):
+            rollout, further = self.responding(policy, prompts, prepared, progress)
+        with clock("reward_s"):
+            scores, metrics = self.score(rollout, further)
+        with clock("freeze_s"):
+            batch = self.experience(prompts, prepared, rollout, scores)
+        for index in range(self.update.schedule.updates):
+            with clock("update_s"):
+                updated = self.update(batch, index, progress, backend)
+            batch, progress, metrics = updated.batch, updated.progress, metrics + updated.metrics
+        move_average(self.models, self.ema_decay)
+        progress = replace(progress, step=progress.step + 1, version=progress.version + 1)
+        self.responding.engine.update_weights(policy, progress.version)
+        return Stepped(progress, [*metrics, rollout_pairs(rollout, scores)], clock.seconds | {"step_s": clock.total()})
+
+    def score(self, rollout: Rollout, further: Rollout | None) -> tuple[Scores, list[Metrics]]:
+        """Return the rewards, shown to the observers, and what to log of the companion's responses."""
+        scores, metrics = together(lambda: self.responding.companion.add(self.reward(rollout), rollout, further))
+        for observe in self.observers:
+            observe(rollout, scores)
+        return scores, [metrics]
+
+    def experience(
+        self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, scores: Scores
+    ) -> list[Experience]:
+        """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
+        objective, mask = self.objective, rollout.trainable
+        advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
+        views = self.models.views(objective.frozen, prompts, prepared, rollout)
+        weights = objective.aggregate(mask, counts_over_ranks(mask))
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
+        return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
+
+
+def counts_over_ranks(mask: Tensor) -> Counts:
+    """Return how many responses and tokens all ranks together train on. mask [N C] of this rank's."""
+    local = counts(mask)
+    total = torch.tensor([local.sequences, local.tokens], dtype=torch.float64)
+    return Counts(*sum_over_ranks(total, mask.device).tolist())

@@ -1,0 +1,173 @@
+"""One update: the losses of every micro-batch, their gradient over all ranks, and the optimizer's step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ral.learner.diagnostics import Diagnostics, TermGradients, log_prob_gap
+from ral.learner.experience import Experience, remember
+from ral.learner.gradients import average_over_ranks, through_all
+from ral.learner.guard import Guard
+from ral.learner.metrics import detached
+from ral.learner.models import Models
+from ral.learner.moved import Moved
+from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
+from ral.learner.state import Progress
+from ral.models.sharding import sum_gradients
+from ral.types import Metrics
+
+
+class Backend(Protocol):
+    """Whatever runs the processes: it holds the optimizer and makes backward passes.
+
+    sums_once: whether the gradients of sharded weights are summed over ranks once an update, not once a micro-batch.
+    """
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def ranks(self) -> int: ...
+
+    @property
+    def sums_once(self) -> bool: ...
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer; its `defaults["lr"]` is the peak of the learning rate."""
+        ...
+
+    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
+        """Add the gradient of a loss that all ranks have a share of."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient."""
+
+    updates: int
+    learning_rate: Callable[[int], float]
+    max_grad_norm: float
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update returns: the micro-batches, now with the old policy's signals, and what to log, in order."""
+
+    batch: list[Experience]
+    progress: Progress
+    metrics: list[Metrics]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What an update makes of one micro-batch: it with its signals, the value of each loss, and what to log."""
+
+    experience: Experience
+    losses: Mapping[str, Tensor]
+    metrics: list[Metrics]
+
+
+@dataclass(frozen=True)
+class Update:
+    """Makes the updates of a run.
+
+    moved: counts the weights that an update changes; guard: refuses updates whose gradient is not finite.
+    """
+
+    models: Models
+    objective: Objective
+    schedule: Schedule
+    diagnostics: Diagnostics
+    guard: Guard
+    moved: Moved
+    heads: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        heads = {f"{name}_head": model.head for name, model in self.models.frozen.items()}
+        object.__setattr__(self, "heads", heads)
+
+    def __call__(self, batch: Sequence[Experience], index: int, progress: Progress, backend: Backend) -> Updated:
+        """Make update `index` (from 0) of a rollout on its whole batch, in micro-batches of whole groups."""
+        parameters = [p for _, p in self.models.policy.trained_parameters()]
+        backend.optimizer.zero_grad()
+        set_learning_rate(backend.optimizer, self.schedule.learning_rate(progress.step))
+        gradients = self.diagnostics.term_gradients(parameters, self.objective.terms, progress.step)
+        parts = []
+        for number, part in enumerate(batch, start=1):
+            parts.append(self.add_gradient(part, index, progress.step, backend, gradients, last=number == len(batch)))
+        metrics = [*(m for part in parts for m in part.metrics), gradients.metrics(index)]
+        average_over_ranks(parameters)
+        norm = full(nn.utils.clip_grad_norm_(parameters, self.schedule.max_grad_norm))
+        return self.apply(parts, metrics, norm, index, progress, backend)
+
+    def add_gradient(
+        self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
+    ) -> Part:
+        """Forward and backward pass of one micro-batch; last: of the batch.
+
+        The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
+        """
+        policy, needs = self.models.policy, self.needs(step)
+        live = self.objective.passes.live(policy, part, needs)
+        part = part if index else remember(part, live, needs)
+        signals = {**part.signals, **self.heads, **live}
+        losses = self.objective.losses(signals)
+        metrics = self.measure(part, signals, index, step) + loss_metrics(losses)
+        gradients.add(losses)
+        sum_gradients(policy, now=last or not backend.sums_once)
+        # all micro-batches share the graph of a vision tower that is trained
+        keep = policy.trains_vision and not last
+        backend.backward(through_all(total(losses), live["hidden"]), keep_graph=keep)
+        return Part(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
+
+    def needs(self, step: int) -> frozenset[str]:
+        """Return the signals that an update computes: the objective's, and those of the step's measurements."""
+        more = self.diagnostics.needs(self.objective.needs, self.schedule.updates, step)
+        return self.objective.needs | (more & self.objective.passes.offers)
+
+    def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
+        """Return what to log of a micro-batch beside its losses."""
+        gap = log_prob_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
+        attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
+        return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]
+
+    def apply(
+        self,
+        parts: Sequence[Part],
+        metrics: list[Metrics],
+        norm: Tensor,
+        index: int,
+        progress: Progress,
+        backend: Backend,
+    ) -> Updated:
+        """Step the optimizer unless the guard refuses. norm: of the whole gradient, before it was clipped."""
+        batch = [part.experience for part in parts]
+        name = f"step_{progress.step + 1:06d}_update_{index + 1}_rank_{backend.rank}"
+        skipped = self.guard.count(progress.skipped, norm, name, batch, [part.losses for part in parts])
+        refused = skipped > progress.skipped
+        metrics = [
+            *metrics,
+            {"skipped_updates": (float(refused), 1), **counted_once(self.objective.terms, backend.ranks)},
+        ]
+        if not refused:
+            parameters = [p for _, p in self.models.policy.trained_parameters()]
+            metrics.append({"grad_norm": (norm, 1), "moved_share": self.moved(parameters, backend.optimizer.step)})
+        return Updated(batch, replace(progress, skipped=skipped), metrics)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Set the rate of every group to a share of the peak, which is the optimizer's default rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = optimizer.defaults["lr"] * share
+
+
+def full(norm: Tensor) -> Tensor:
+    """Return a plain tensor, whatever the sharding."""
+    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm

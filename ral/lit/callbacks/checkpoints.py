@@ -1,0 +1,88 @@
+"""When checkpoints are written, and which of them stay."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+
+from ral.learner.checkpoints import saved, step_of
+from ral.learner.ranks import together
+from ral.learner.state import RunState
+from ral.learner.weights import write, write_sharded
+from ral.lit.module import PolicyModule
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """every: steps between checkpoints; 0 = the end alone. keep: newest ones that stay.
+
+    best: the metric of an evaluation whose highest value's step stays as well; null = none. sharded: whether each rank
+    writes its own part of sharded networks.
+    """
+
+    every: int
+    keep: int
+    best: str | None = None
+    sharded: bool = False
+
+
+class Checkpoints(L.Callback):
+    """Saves when due, at the best evaluation, at the end and at an interruption. Names the best in <root>/best.json.
+
+    state: of the run; the checkpoint is a picture of it, and `state.best` is written here. saved: the step of the
+    checkpoint that the run goes on from, if any.
+    """
+
+    def __init__(self, root: Path, state: RunState, keeping: Keeping, saved: int | None = None) -> None:
+        self.root, self.state, self.keeping = root, state, keeping
+        self.saved = saved
+
+    def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
+        """Save again where an evaluation that a resumed run had to make up for is the best so far."""
+        if self.state.progress.step and self.better():
+            self.write(trainer, module, again=True)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: object) -> None:
+        """Save when due, when an evaluation was the best so far, and at once when the run is asked to stop."""
+        better, every = self.better(), self.keeping.every
+        due = every and self.state.progress.step % every == 0
+        if due or better or trainer.should_stop:
+            self.write(trainer, module)
+
+    def better(self) -> bool:
+        """Take this step's evaluation in; return whether it beats those before it."""
+        evaluated = self.state.evaluated
+        return evaluated.step == self.state.progress.step and self.state.best.beaten(evaluated)
+
+    def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
+        """Save the end, which may be the best."""
+        self.write(trainer, module, again=self.better())
+
+    def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
+        """Keep the steps that are complete: an error between steps (a broken picture, say) costs nothing computed."""
+        if not module.stepping and self.state.progress.step and trainer.world_size == 1:
+            self.write(trainer, module)
+
+    def write(self, trainer: L.Trainer, module: PolicyModule, again: bool = False) -> None:
+        """Save this step, unless it is saved already; every rank takes part."""
+        step = self.state.progress.step
+        if self.saved == step and not again:
+            return
+        self.saved = step  # a failure is not tried again on the way out
+        folder, first = self.root / f"step_{step:06d}", trainer.is_global_zero
+        put = write_sharded if self.keeping.sharded else write
+        put(self.state.facts(), module.models, module.optimizers(use_pl_optimizer=False), folder, first)
+        together(lambda: self.prune() if first else None)
+
+    def prune(self) -> None:
+        """Remove all but the newest and the best."""
+        best = self.state.best.facts()
+        if best:
+            (self.root / "best.json").write_text(json.dumps(best) + "\n")
+        for old in saved(self.root)[: -self.keeping.keep]:
+            if step_of(old) != best.get("step"):
+                shutil.rmtree(old)

@@ -1,0 +1,95 @@
+"""When held-out prompts are answered, and where the answers go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from ral.evaluation.records import evaluation_means, gather_records, write_records
+from ral.learner.state import Evaluated, RunState
+from ral.lit.callbacks.stop import GentleStop
+from ral.lit.datamodule import Abandoned
+from ral.lit.module import PolicyModule
+
+
+@dataclass(frozen=True)
+class Times:
+    """every: steps between evaluations; 0 = none between. before: whether the untrained policy is evaluated too."""
+
+    every: int
+    before: bool
+
+
+class Evaluations(L.Callback):
+    """Evaluates before training (step 0), every so many steps and at the end, whatever step a run resumed from.
+
+    Means go to the loggers and to `state.evaluated`, which is written here; the records of the first and the last
+    evaluation to <folder>/before.jsonl and after.jsonl.
+    """
+
+    def __init__(self, folder: Path, state: RunState, stop: GentleStop, times: Times) -> None:
+        self.folder, self.state, self.stop, self.times = folder, state, stop, times
+
+    def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
+        """Evaluate the untrained policy, or what the run that is resumed had no time for."""
+        step = self.state.progress.step
+        if self.state.evaluated.step == step:
+            return
+        if step == 0 and self.times.before:
+            self.evaluate(trainer, module, "before")
+        elif step and self.due(trainer, step):
+            self.evaluate(trainer, module, None)
+
+    def due(self, trainer: L.Trainer, step: int) -> bool:
+        """Return whether a step has an evaluation; the end has its own."""
+        return bool(self.times.every) and step % self.times.every == 0 and step < trainer.datamodule.steps.last
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
+        """Evaluate when due; a scheduler's signal leaves no time, and the resumed run makes up for it."""
+        if self.due(trainer, self.state.progress.step) and not self.stop.hurried:
+            self.evaluate(trainer, module, None)
+
+    def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
+        """Evaluate the trained policy. After an interruption the means are not logged: the resumed run has not them."""
+        if not self.stop.hurried:
+            self.evaluate(trainer, module, "after", log=not trainer.should_stop)
+
+    def evaluate(self, trainer: L.Trainer, module: PolicyModule, label: str | None, log: bool = True) -> None:
+        """Answer the held-out prompts; log the means (log) and write the records (label) of all ranks."""
+        try:
+            mine = self.answers(trainer, module, interruptible=label != "before")
+        except Abandoned as given_up:
+            self.stop.stop_all(trainer, given_up.args[0])
+            return
+        records = gather_records(mine)
+        if log:
+            self.state.evaluated = Evaluated(self.state.progress.step, evaluation_means(records))
+            self.hand_over(trainer, module, records)
+        if label and trainer.is_global_zero:
+            write_records(self.folder / f"{label}.jsonl", records)
+
+    def answers(self, trainer: L.Trainer, module: PolicyModule, interruptible: bool) -> list[dict[str, Any]]:
+        """Return records of this rank's held-out prompts. Abandoned where a signal leaves no time for them."""
+        signalled = self.stop.hurrying if interruptible else never  # before the first step there is nothing to save
+        mine: list[dict[str, Any]] = []
+        with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
+            for prompts, own in trainer.datamodule.held_out(signalled):
+                found = module.evaluate(prompts)
+                mine += found if own else []
+        return mine
+
+    def hand_over(self, trainer: L.Trainer, module: PolicyModule, records: list[dict[str, Any]]) -> None:
+        """Hand means and records to the loggers, on rank 0."""
+        if not trainer.is_global_zero:
+            return
+        module.write(self.state.evaluated.means)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_records"):
+                logger.log_records(records, self.state.progress.step, trainer.datamodule.reader.read)
+
+
+def never() -> None:
+    """Return no signal."""

@@ -1,0 +1,25 @@
+"""Warnings where the metrics show that training goes wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+
+from ral.learner.state import RunState
+from ral.lit.module import PolicyModule
+
+
+class Watch(L.Callback):
+    """Warns, once a run, of each sign that training has gone wrong, and says what helps. Writes `state.signs`."""
+
+    def __init__(self, state: RunState, console: Console | None = None) -> None:
+        self.state, self.console = state, console or Console(stderr=True)
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
+        """Look at the step's metrics, which all ranks have; the first one speaks."""
+        for found in self.state.signs.look(module.latest):
+            if trainer.is_global_zero:
+                step = self.state.progress.step
+                self.console.print(f"warning: step {step}: {found}", highlight=False, soft_wrap=True)

@@ -1,0 +1,157 @@
+"""The data as a LightningDataModule: which prompts a step gets depends on seed, step and data alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from ral.data.bad import Ledger
+from ral.data.media import MediaReader
+from ral.data.order import Epochs, HeldOut, Samples, StepSampler, Training
+from ral.learner.collate import Batch, Collate
+from ral.learner.loader import Loader
+from ral.learner.ranks import gather
+from ral.types import Example, PromptBatch, UserError
+
+VALIDATION = "validation"
+"""The split that is evaluated on."""
+
+
+class Abandoned(Exception):
+    """An evaluation was given up because of a signal, whose number this holds."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Which prompts are trained on: those of steps first..last of `split`, in an order drawn from `seed`."""
+
+    split: str
+    prompts_per_step: int
+    last: int
+    seed: int
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The first `prompts` of the validation split, `batch` at once."""
+
+    prompts: int
+    batch: int
+
+
+class PromptData(L.LightningDataModule):
+    """Prompts of a dataset for training steps and for evaluation.
+
+    source(split=...) -> examples. collate makes batches of training prompts; evaluation uses it without targets.
+    ledger: of the entries that cannot be used. num_workers: processes that read ahead.
+    """
+
+    def __init__(
+        self,
+        source: Callable[..., Sequence[Example]],
+        reader: MediaReader,
+        collate: Collate,
+        ledger: Ledger,
+        *,
+        steps: Steps,
+        evaluation: Evaluation,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.source, self.reader, self.collate, self.ledger = source, reader, collate, ledger
+        self.steps, self.evaluation, self.num_workers = steps, evaluation, num_workers
+        self.train: Sequence[Example] = []
+        self.validation: Sequence[Example] = []
+
+    def load(self) -> None:
+        """Open the two splits. UserError where one is empty."""
+        self.train = self.source(split=self.steps.split)
+        self.validation = self.source(split=VALIDATION)
+        for split, examples in ((self.steps.split, self.train), (VALIDATION, self.validation)):
+            if not examples:
+                raise UserError(f"dataset: its {split} split is empty: name another dataset.path or a larger limit")
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Return this rank's part of the steps."""
+        assert self.trainer is not None
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        plan = self.steps
+        steps = StepSampler(plan.prompts_per_step, plan.first, plan.last, rank=rank, ranks=ranks)
+        candidates = Training(Epochs(len(self.train), plan.seed), plan.prompts_per_step)
+        return self._loader(
+            Samples(self.train, self.reader, self.collate.check, candidates, self.collate.fits), steps, self.collate
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """This rank's share of the held-out prompts, in order."""
+        assert self.trainer is not None
+        count, collate = min(self.evaluation.prompts, len(self.validation)), replace(self.collate, targets=False)
+        size = self.evaluation.batch
+        mine = list(range(self.trainer.global_rank, count, self.trainer.world_size))
+        batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+        candidates = HeldOut(len(self.validation), count)
+        samples = Samples(self.validation, self.reader, collate.check, candidates, collate.fits)
+        return self._loader(samples, batches, collate)
+
+    def _loader(self, samples: Samples, batches: Sampler[list[int]] | list[list[int]], collate: Collate) -> Any:
+        return Loader(
+            samples,
+            batch_sampler=batches,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            multiprocessing_context="spawn" if self.num_workers else None,  # decoders do not survive a fork
+        )
+
+    def held_out(self, signalled: Callable[[], int | None]) -> Iterator[tuple[PromptBatch, bool]]:
+        """This rank's batches of held-out prompts, as many on every rank: (prompts, whether they are its own).
+
+        Passes over sharded weights need all ranks, so one that runs out repeats a batch. signalled: of this rank;
+        Abandoned is raised on all where one was. UserError at the end where too many entries were bad.
+        """
+        found: list[Batch] = []
+        batches, filler = self._usable(found), None
+        while True:
+            prompts = next(batches, None)
+            everyone = gather((prompts is not None, filler is None, signalled()))
+            if numbers := [number for *_, number in everyone if number is not None]:
+                raise Abandoned(numbers[0])
+            if not any(own for own, *_ in everyone):
+                break
+            if any(not own and empty for own, empty, _ in everyone):  # a rank without a single batch borrows one
+                filler = next(lent for lent in gather(prompts) if lent is not None)
+            filler = prompts or filler
+            assert filler is not None
+            yield filler, prompts is not None
+        self.count(VALIDATION, len(self.validation), found)
+
+    def _usable(self, found: list[Batch]) -> Iterator[PromptBatch]:
+        """This rank's batches that hold prompts; all of them, without these, are added to `found`."""
+        for batch in self.val_dataloader():
+            found.append(replace(batch, prompts=None))
+            if batch.prompts is not None:
+                yield batch.prompts
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> PromptBatch:
+        """A training batch once its bad entries are counted. The policy moves the prompts itself."""
+        self.count(self.steps.split, len(self.train), [replace(batch, prompts=None)])
+        assert batch.prompts is not None  # count() lets no empty batch pass
+        return batch.prompts
+
+    def count(self, split: str, size: int, batches: Sequence[Batch]) -> None:
+        """Enter batches of all ranks into the ledger: all of them raise the same UserError, or none does."""
+        everyone = [batch for of_rank in gather(list(batches)) for batch in of_rank]
+        for error in (batch.error for batch in everyone if batch.error):
+            raise UserError(error)
+        bad = [b for batch in everyone for b in batch.bad]
+        self.ledger.add(split, size, sum(batch.drawn for batch in everyone), bad)
+        lost = sum(batch.empty for batch in everyone)
+        none = not any(batch.drawn > len(batch.bad) for batch in everyone)
+        if none or (split == self.steps.split and lost):
+            raise UserError(f"dataset: no usable entry near the bad ones of the {split} split; {bad[-1].message}")

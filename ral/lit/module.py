@@ -1,0 +1,142 @@
+"""The policy as a LightningModule: a shell that lends Lightning's optimizer, backward pass and loggers to the step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ral.learner.gradients import without_wrapper
+from ral.learner.metrics import Meter
+from ral.learner.ranks import sum_over_ranks
+from ral.learner.state import RunState
+from ral.learner.step import Step
+from ral.learner.task import Task
+from ral.learner.weights import restore
+from ral.types import PromptBatch
+
+
+@dataclass(frozen=True)
+class LightningBackend:
+    """Lightning's optimizer and backward pass, as a step asks for them (ral.learner.update.Backend)."""
+
+    module: L.LightningModule
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return self.module.global_rank
+
+    @property
+    def ranks(self) -> int:
+        """Number of processes."""
+        return self.module.trainer.world_size
+
+    @property
+    def sums_once(self) -> bool:
+        """Whether the strategy sums the gradients of sharded weights once an update."""
+        return getattr(self.module.trainer.strategy, "sum_once", True)
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer, whose steps go through Lightning's precision plugin."""
+        return self.module.optimizers(use_pl_optimizer=True)
+
+    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
+        """Add the gradient of a loss that all ranks have a share of: ranks average gradients, hence the factor."""
+        with without_wrapper(self.module.trainer.strategy):
+            self.module.manual_backward(loss * self.ranks, retain_graph=keep_graph)
+
+
+class PolicyModule(L.LightningModule):
+    """Trains the policy of `step`.
+
+    optimizer(parameters) -> Optimizer. state: of the run, whose `progress` is written here. checkpoint: a folder whose
+    weights and optimizer state the training goes on from. shard(network, mesh): shards a network; None = all are whole.
+    latest: what was logged of the last step. stepping: whether a step is under way, its weights half moved.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        task: Task,
+        optimizer: Callable[..., Optimizer],
+        state: RunState,
+        checkpoint: Path | None = None,
+        shard: Callable[..., None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.step, self.task, self.models, self.state = step, task, step.models, state
+        self.make_optimizer, self.checkpoint, self.shard = optimizer, checkpoint, shard
+        self.policy = self.models.policy
+        self.frozen = torch.nn.ModuleDict(self.models.with_weights())
+        self.latest: dict[str, float] = {}
+        self.stepping, self.waiting_since, self.waited = False, 0.0, 0.0
+
+    def training_step(self, prompts: PromptBatch, index: int) -> None:
+        """Make one step, log the means over all ranks."""
+        self.stepping = True
+        stepped = self.step(prompts, self.state.progress, LightningBackend(self))
+        self.state.progress, self.stepping = stepped.progress, False
+        meter = Meter()
+        for pairs in stepped.metrics:
+            meter.add(pairs)
+        means = {f"train/{k}": v for k, v in meter.means(lambda t: sum_over_ranks(t, self.device)).items()}
+        means["train/learning_rate"] = self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"]
+        means["data/skipped"] = self.trainer.datamodule.ledger.skipped
+        times = {"data_s": self.waited, **stepped.seconds}
+        self.latest = means | {f"time/{name}": seconds for name, seconds in times.items()}
+        self.write(self.latest)
+        self.step.update.diagnostics.check(means)
+
+    def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
+        """Return a record of each held-out prompt."""
+        return self.task.evaluate(self.policy, prompts)
+
+    def export(self, state: dict[str, Tensor], run: Path) -> None:
+        """Write the policy with the whole weights `state` to the run's folder hf/."""
+        self.task.export(self.policy, state, run, self.state.progress.step)
+
+    def write(self, values: Mapping[str, float]) -> None:
+        """Hand the values of the steps so far to every logger."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(values), step=self.state.progress.step)
+
+    def configure_model(self) -> None:
+        """Shard the networks where the hardware asks for it."""
+        if self.shard is not None:
+            for network in (self.policy, *self.frozen.values()):
+                self.shard(network, self.device_mesh["data_parallel"])
+
+    def configure_optimizers(self) -> Optimizer:
+        """Return an optimizer over the trained parameters alone: frozen weights get no state."""
+        return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
+
+    def on_fit_start(self) -> None:
+        """Put the checkpoint's weights and optimizer state back, now that both are where they are trained.
+
+        The engine then hears of the weights that the run begins with.
+        """
+        if self.checkpoint is not None:
+            restore(self.models, self.optimizers(use_pl_optimizer=False), self.checkpoint)
+        self.step.responding.engine.update_weights(self.policy, self.state.progress.version)
+
+    def on_train_start(self) -> None:
+        """Wait for the first step's data from here on."""
+        self.waiting_since = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Note the time that the step waited for its data."""
+        self.waited = time.perf_counter() - self.waiting_since
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Wait for data again: Lightning calls this after the callbacks."""
+        self.waiting_since = time.perf_counter()

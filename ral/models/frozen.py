@@ -1,0 +1,55 @@
+"""What a step asks of a network that it does not train: the reference, the EMA policy, the teacher."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ral.models.mllm import MLLM, States
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec
+from ral.types import Prepared, PromptBatch, Rollout, Shown
+
+
+class FrozenModel(Protocol):
+    """An MLLM, or a view of one that holds no weights of its own."""
+
+    @property
+    def network(self) -> PreTrainedModel: ...
+
+    @property
+    def processor(self) -> Processor: ...
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder layers."""
+        ...
+
+    def prepare(self, prompts: PromptBatch) -> Prepared:
+        """As MLLM.prepare."""
+        ...
+
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        ...
+
+    def score(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
+        """As MLLM.score."""
+        ...
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """As MLLM.head."""
+        ...
+
+    def sees_like(self, other: MLLM) -> bool:
+        """As MLLM.sees_like."""
+        ...

@@ -1,0 +1,122 @@
+"""From trajectories to the padded batch of a step, and back to prompts that an engine goes on with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ral.models.mllm import joined
+from ral.models.processor import Processor
+from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory
+
+
+def assemble(
+    processor: Processor, prompts: PromptBatch, trajectories: Sequence[Trajectory], device: torch.device | str = "cpu"
+) -> Rollout:
+    """Make the rollout of N trajectories, equally many of each prompt and in their order.
+
+    Its log-probs are None where a sampled segment has none, its policy version is the oldest. ValueError where the
+    trajectories do not fall to the prompts, or one has no sampled token.
+    """
+    group, left = divmod(len(trajectories), len(prompts))
+    if left or not trajectories:
+        raise ValueError(f"{len(trajectories)} trajectories for {len(prompts)} prompts: make equally many of each")
+    rows = [trajectory.segments for trajectory in trajectories]
+    trainable = padded([[s.sampled for s in row for _ in s.token_ids] for row in rows], False)
+    if not bool(trainable.any(1).all()):
+        raise ValueError("a trajectory has no sampled token: there is nothing to learn from it")
+    token_ids = padded([[i for s in row for i in s.token_ids] for row in rows], processor.pad_id)
+    valid = padded([[True for s in row for _ in s.token_ids] for row in rows], False)
+    media, flat_grids = processor.family.media([p for row in rows for s in row for p in s.media], processor.patches)
+    grids = iter(flat_grids)
+    log_probs = log_probs_of(rows)
+    return Rollout(
+        prompts=prompts,
+        token_ids=token_ids.to(device),
+        valid=valid.to(device),
+        trainable=trainable.to(device),
+        texts=tuple(processor.decode([i for s in row if s.sampled for i in s.token_ids]) for row in rows),
+        finish_reasons=tuple(trajectory.finish_reason for trajectory in trajectories),
+        group_size=group,
+        log_probs=None if log_probs is None else log_probs.to(device),
+        policy_version=min(trajectory.policy_version for trajectory in trajectories),
+        visual=processor.visual(token_ids, valid & ~trainable).to(device),
+        media=media,
+        grids=tuple(tuple(next(grids) for s in row for _ in s.media) for row in rows),
+    )
+
+
+def padded(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
+    """Make one tensor [N C] of rows, filled up on the right."""
+    length = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
+
+
+def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
+    """The engine's log-probs [N C] of segments, 0 on shown tokens; None where it did not give them for all."""
+    segments = [list(row) for row in rows]
+    if any(s.sampled and len(s.log_probs) != len(s.token_ids) for row in segments for s in row):
+        return None
+    values = [[v for s in row for v in (s.log_probs if s.sampled else [0.0] * len(s.token_ids))] for row in segments]
+    return padded(values, 0.0)
+
+
+def sampled_segments(rollout: Rollout) -> list[Segment]:
+    """The single answers of an engine's rollout, one segment each."""
+    found = []
+    for n, keep in enumerate(rollout.valid):
+        values = () if rollout.log_probs is None else tuple(rollout.log_probs[n][keep].tolist())
+        found.append(Segment(tuple(rollout.token_ids[n][keep].tolist()), sampled=True, log_probs=values))
+    return found
+
+
+def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
+    """The prompts with their continuations so far as N prompts, so that an engine samples another turn of each.
+
+    shown: how the same network reads these continuations (`MLLM.show`). Pixels are left out: embeddings stand for them.
+    """
+    rows = prepared.repeat(rollout.group_size)
+    valid = torch.cat([rows.valid, rollout.valid], dim=1)
+    order = valid.int().argsort(dim=1, stable=True)  # padding of both first, tokens in their order
+    order = order[:, int((~valid).sum(1).min()) :]
+
+    def moved(prompt: Tensor, continuation: Tensor) -> Tensor:
+        return torch.cat([prompt, continuation], dim=1).gather(1, order)
+
+    def moved_states(prompt: Tensor, continuation: Tensor) -> Tensor:
+        index = order[..., None].expand(-1, -1, prompt.shape[-1])
+        return torch.cat([prompt, continuation], dim=1).gather(1, index)
+
+    layers = joined(rows.deepstack, shown.deepstack)
+    width = rows.token_ids.shape[1]
+    longer = replace(
+        rows,
+        token_ids=moved(rows.token_ids, rollout.token_ids),
+        valid=valid.gather(1, order),
+        visual=moved(rows.visual, shown.visual),
+        evidence=moved(rows.evidence, torch.zeros_like(rollout.valid)),
+        positions=torch.stack([moved(*pair) for pair in zip(rows.positions, shown.positions, strict=True)]),
+        next_position=shown.next_position,
+        vision=moved_states(rows.vision, shown.vision),
+        deepstack=rows.deepstack.new_empty(0),
+    )
+    deepstack = [moved_states(layer[:, :width], layer[:, width:]) for layer in layers]
+    empty = longer.vision.new_empty(0, *longer.vision.shape)
+    return replace(longer, prompts=collated(longer, rollout), deepstack=torch.stack(deepstack) if deepstack else empty)
+
+
+def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
+    """The collated side of prompts that end in trajectories so far, without pixels."""
+    prompts = prepared.prompts
+    return replace(
+        prompts,
+        token_ids=prepared.token_ids.cpu(),
+        valid=prepared.valid.cpu(),
+        visual=prepared.visual.cpu(),
+        evidence=prepared.evidence.cpu(),
+        texts=tuple(a + b for a, b in zip(prompts.texts, rollout.texts, strict=True)),
+        grids=tuple(a + b for a, b in zip(prompts.grids, rollout.grids, strict=True)),
+    )
