@@ -14,6 +14,7 @@ import torch
 from conftest import CONF, MIXED, make_prompts
 from fake_engines import FakeEngine
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from test_rollout_shared import ASKED, questions
 
 from ral.algorithms.bonuses import OrderBonus
@@ -38,6 +39,14 @@ ASKED_FOR = {
     "greedy": (1, Sampling(1.0, 12, greedy=True)),
     "noise": (2, Sampling(0.9, 12, noise=Noise(2.0, AttentionSpec()))),
 }
+
+
+@pytest.fixture(autouse=True)
+def no_run_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take back what a command line in this process leaves with Hydra."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+
+
 FAKE = [f"hydra.searchpath=[file://{Path(__file__).parent / 'conf'}]", "rollout=fake"]
 
 

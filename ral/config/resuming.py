@@ -30,7 +30,7 @@ FREE = (
 """Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
 not what is learned. Every other key counts."""
 OFF: Mapping[str, Any] = {
-    **dict.fromkeys(("task", "passes", "temporal", "reward", "attention_policy")),
+    **dict.fromkeys(("task", "sampling", "given", "passes", "temporal", "reward", "attention_policy")),
     "preferences": False,
 }
 """Keys of algo that runs of earlier versions may lack, and what they ran with."""

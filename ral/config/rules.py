@@ -132,7 +132,7 @@ def responses_have_one_origin(cfg: Node) -> str | None:
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
     if rollouts and sampling is None:
-        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/grpo.yaml"
+        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/shared"
     if not rollouts and given is None:
         return "algo.given is not set, and algo.rollouts=false samples none: write it as in conf/algo/sft.yaml"
     return None

@@ -35,13 +35,13 @@ class Algo:
     warmup: int
     teacher: str | None
     preferences: bool
-    sampling: Node | None = None
-    given: Node | None = None
-    task: Node | None = None
-    passes: Node | None = None
-    reward: Node | None = None
-    temporal: Node | None = None
-    attention_policy: Node | None = None
+    sampling: Any
+    given: Any
+    task: Any
+    passes: Any
+    temporal: Any
+    reward: Any
+    attention_policy: Any
 
 
 @dataclass
