@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.schema import Node
+from ral.config.schema import Node, Rollout
 from ral.errors import UserError
 from ral.files import run_folder
 from ral.files.pretrained import check_folder
@@ -81,6 +81,7 @@ class Evaluate:
     debug: bool
     benchmark: Benchmark
     media: Media
+    rollout: Rollout
 
 
 def check(cfg: DictConfig) -> None:

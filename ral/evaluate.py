@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from ral.config.build import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
-from ral.evaluation.answering import Answering
+from ral.evaluation.answering import Answering, Asking
 from ral.evaluation.benchmarks import records
 from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
@@ -33,7 +34,7 @@ from ral.models.plain import load
 from ral.models.registry import register_named
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Engine, Sampling
 from ral.types import Example, UserError
 
 AS_ASKED = "as_asked"
@@ -53,8 +54,9 @@ def evaluate(cfg: DictConfig) -> None:
     policy, folder = load_policy(cfg), Path(cfg.output)
     run_folder.begin(folder)
     results = []
-    for name, items in sources.items():
-        results.append(run(cfg, policy, name, items, folder / name if len(tasks) > 1 else folder))
+    with closing(make_engine(cfg, policy)) as engine:
+        for name, items in sources.items():
+            results.append(run(cfg, policy, engine, name, items, folder / name if len(tasks) > 1 else folder))
     (folder / "results.md").write_text(table(results, str(cfg.checkpoint)), encoding="utf-8")
     print(f"results: {folder / 'results.md'}")
     for result in results:
@@ -63,7 +65,14 @@ def evaluate(cfg: DictConfig) -> None:
         print(f"accuracy: {100 * result.accuracy:.1f} n: {result.n}", flush=True)
 
 
-def run(cfg: DictConfig, policy: MLLM, name: str, items: Sequence[Item], folder: Path) -> Result:
+def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
+    """Return the engine that conf/rollout names, with the policy's weights."""
+    engine: Engine = instantiate(cfg.rollout.engine)(policy)
+    engine.update_weights(policy, version=0)
+    return engine
+
+
+def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path) -> Result:
     """One benchmark, from where its folder says it was left; its files are written."""
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
@@ -76,12 +85,10 @@ def run(cfg: DictConfig, policy: MLLM, name: str, items: Sequence[Item], folder:
     answering = Answering(
         items=items,
         name=name,
-        policy=policy,
-        sampler=PolicySampler(1, cfg.temperature, settings["max_new_tokens"], cfg.greedy),
+        asking=Asking(policy, engine, Sampling(cfg.temperature, settings["max_new_tokens"], cfg.greedy), cfg.seed),
         reader=media_reader(media, cache_gb=cfg.cache_gb, disk_cache=cfg.disk_cache, disk_cache_gb=cfg.disk_cache_gb),
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
-        seed=cfg.seed,
     )
     answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
@@ -219,6 +226,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
     """Everything that decides a benchmark's scores, as plain values."""
     task: Any = OmegaConf.to_container(cfg.benchmark.tasks[name], resolve=True)
     media: Any = OmegaConf.to_container(cfg.media, resolve=True)
+    rollout: Any = OmegaConf.to_container(cfg.rollout, resolve=True)
     own = {key: value for key, value in task["source"].items() if not key.startswith("_")}
     return {
         "benchmark": name,
@@ -228,6 +236,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "weights": fingerprint(find(cfg.checkpoint)),
         "template": template_of(cfg, cfg.benchmark.tasks[name]),
         "scorer": f"{task['judge']['_target_']} version {records.SCORER_VERSION}",
+        "rollout": rollout["engine"],
         "media": media | task.get("media", {}),
         "max_new_tokens": cfg.max_new_tokens or task["max_new_tokens"],
         "greedy": cfg.greedy,

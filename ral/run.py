@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 
 from ral.assembly.data import build_collate, build_ledger, build_reader, check_even
-from ral.assembly.learner import build_objective, build_reward, build_step, build_task
+from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
 from ral.config.build import instantiate, precision_of
 from ral.ending import finish, named_cause, original, out_of_memory
@@ -85,6 +85,7 @@ def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptD
     except Exception as error:
         raise named_cause(original(error)) from None
     finally:
+        module.step.responding.engine.close()
         stop.restore()
 
 
@@ -107,12 +108,14 @@ def build_run(cfg: DictConfig, folder: Path, state: RunState, resume: Path | Non
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
     reward = build_reward(cfg, policy)
-    task = build_task(cfg, objective, reward)
+    engine = instantiate(cfg.rollout.engine)(policy)
+    task = build_task(cfg, objective, engine, reward)
     task.prepare(policy)
     models = build_models(cfg, policy, objective)
+    responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts
     observers = [StartCheck(policy.processor, folders.first_rank())] if asked else []
-    step = build_step(cfg, models, objective, reward, folder, observers)
+    step = build_step(cfg, models, objective, responding, reward, folder, observers)
     optimizer, shard = instantiate(cfg.optim.optimizer), instantiate(cfg.hardware.shard)
     return PolicyModule(step, task, optimizer, state, resume, shard), data
 

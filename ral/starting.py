@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
 from ral.config.check import first_line, plain
+from ral.config.former import of_today
 from ral.config.resuming import check_same_experiment, later_schedule
 from ral.files import run_folder as folders
 from ral.learner.checkpoints import newest, read, verified
@@ -111,7 +112,7 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
         tell(f"warning: resume={cfg.resume}: no {file}, so whether its settings were the same is not checked")
         return
     raw: Any = OmegaConf.to_container(cfg, resolve=False)
-    old, new = read_config(file), plain(cfg)
+    old, new = of_today(read_config(file)), plain(cfg)
     if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
         new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
     check_same_experiment(old, new, raw, new.get("resume_changed", ()), str(cfg.resume))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,9 @@ from ral.config.check import check  # noqa: E402
 from ral.models.fresh import write_model  # noqa: E402
 from ral.models.mllm import MLLM  # noqa: E402
 from ral.models.recipe import Sizes  # noqa: E402
-from ral.types import Example, Media, Pixels, PromptBatch  # noqa: E402
+from ral.rollout.engine import Sampling  # noqa: E402
+from ral.rollout.native import NativeEngine  # noqa: E402
+from ral.types import Example, Media, Pixels, PromptBatch, Rollout  # noqa: E402
 
 TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3
 SMALL = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
@@ -81,6 +84,11 @@ def make_prompts(model: MLLM, kinds: tuple[tuple[str, ...], ...], texts: tuple[s
     ]
     words = texts or tuple("What color is the star?" + " Think" * i for i in range(len(kinds)))
     return model.processor.batch(examples, words, media)
+
+
+def native(count: int, **numbers: Any) -> Callable[..., Rollout]:
+    """(model, prepared, seed=0) -> the native engine's `count` responses to each prompt. numbers: of Sampling."""
+    return lambda model, prepared, seed=0: NativeEngine(model).generate(prepared, count, Sampling(**numbers), seed)
 
 
 MIXED = (("image",), ("video",), (), ("image", "video", "image"))

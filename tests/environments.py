@@ -9,7 +9,8 @@ import torch
 
 from ral.data.media import MediaReader, MediaSettings
 from ral.models.mllm import MLLM
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
 from ral.rollout.trajectories import assemble, continued, sampled_segments
 from ral.types import Example, Pixels, Prepared, Rollout, Trajectory
 
@@ -46,17 +47,16 @@ def look_again(policy: MLLM, ask: Ask, prepared: Prepared, count: int, seed: int
     return assemble(processor, prepared.prompts, whole, policy.device)
 
 
-class LookAgain(PolicySampler):
-    """Samples two turns; notes its rollouts."""
+class LookAgain(NativeEngine):
+    """Samples two turns for training and one for evaluations, which are greedy; notes the rollouts of two turns."""
 
     made: ClassVar[list[Rollout]] = []
 
-    def __call__(self, policy: MLLM, prepared: Prepared, seed: int = 0) -> Rollout:
-        """A rollout of two turns each."""
-
-        def ask(prompts: Prepared, count: int, seed: int) -> Rollout:
-            sampler = PolicySampler(count, self.temperature, self.max_new_tokens, self.greedy)
-            return sampler(policy, prompts, seed)
-
-        LookAgain.made.append(look_again(policy, ask, prepared, self.group_size, seed))
-        return LookAgain.made[-1]
+    def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
+        """Return a rollout of two turns each."""
+        native = super().generate
+        if sampling.greedy:
+            return native(prompts, count, sampling, seed)
+        rollout = look_again(self.policy, lambda p, n, s: native(p, n, sampling, s), prompts, count, seed)
+        LookAgain.made.append(rollout)
+        return rollout

@@ -1,4 +1,4 @@
-"""Named by the configurations of test_scaling.py: an optimizer that notes gradients, a reward, a ragged sampler."""
+"""Named by the configurations of test_scaling.py: an optimizer that notes gradients, a reward, a ragged engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.rollout.native import PolicySampler
+from ral.rollout.native import NativeEngine
 from ral.types import Example, Rollout
 
 
@@ -49,10 +49,10 @@ def letters(example: Example, text: str) -> float:
     return sum(ord(c) for c in text) % 97 / 97 + 0.1 * len(example.media)
 
 
-class RaggedSampler(PolicySampler):
+class RaggedEngine(NativeEngine):
     """Answers of 4 tokens on the first rank, ten times as long on the others: no end token before."""
 
-    def __call__(self, policy: Any, prepared: Any, seed: int = 0) -> Rollout:
+    def generate(self, prompts: Any, count: int, sampling: Any, seed: int) -> Rollout:
         """Responses that the length limit cuts, where the model does not end them before."""
         long = int(os.environ.get("LOCAL_RANK", 0)) > 0
-        return PolicySampler.__call__(replace(self, max_new_tokens=40 if long else 4), policy, prepared, seed)
+        return super().generate(prompts, count, replace(sampling, max_new_tokens=40 if long else 4), seed)

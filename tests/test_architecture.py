@@ -19,7 +19,7 @@ from conftest import CONF, MIXED, SMALL, TEXTS, make_pixels, make_prompts
 from PIL import Image
 
 from ral.errors import UserError
-from ral.files.pretrained import MODEL_TYPES, check_folder
+from ral.files.pretrained import MODEL_TYPES, check_folder, check_named
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
@@ -28,6 +28,8 @@ from ral.models.registry import FAMILIES, register, register_named
 ROOT = CONF.parent
 PAGE = ROOT / "docs" / "architecture.md"
 MEDIAN_LINES, MOST_LINES_OF_90_PERCENT, MOST_LINES, MOST_LINES_OF_A_FILE = 15, 50, 80, 400
+MOST_LINES_OF_A_SCRIPT = 80
+MOST_ARGUMENTS, MOST_LINES_OF_THE_STEP = 8, 20
 
 
 def function_lengths(path: Path) -> dict[str, int]:
@@ -45,6 +47,32 @@ def test_functions_and_files_stay_short() -> None:
     assert statistics.quantiles(lengths.values(), n=10)[-1] <= MOST_LINES_OF_90_PERCENT
     assert [name for name, lines in lengths.items() if lines > MOST_LINES] == []
     assert [str(p) for p in files if len(p.read_text().splitlines()) > MOST_LINES_OF_A_FILE] == []
+
+
+def constructor_arguments(path: Path) -> dict[str, int]:
+    """{file:class: arguments} of every written constructor, `self` left out."""
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    made = [(c.name, f) for c in classes for f in c.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"]
+    name = path.relative_to(ROOT)
+    return {f"{name}:{of}": len(f.args.args) + len(f.args.kwonlyargs) - 1 for of, f in made}
+
+
+def test_constructors_take_few_arguments() -> None:
+    counts = {name: n for path in (ROOT / "ral").rglob("*.py") for name, n in constructor_arguments(path).items()}
+    assert len(counts) > 20 and [name for name, count in counts.items() if count > MOST_ARGUMENTS] == []
+
+
+def test_the_step_reads_as_a_sentence() -> None:
+    (step,) = [
+        node
+        for cls in ast.parse((ROOT / "ral" / "learner" / "step.py").read_text()).body
+        if isinstance(cls, ast.ClassDef) and cls.name == "Step"
+        for node in cls.body
+        if isinstance(node, ast.FunctionDef) and node.name == "__call__"
+    ]
+    statements = (step.end_lineno or 0) - step.body[1].lineno + 1
+    assert statements <= MOST_LINES_OF_THE_STEP
+    assert not [node for node in ast.walk(step) if isinstance(node, ast.If | ast.IfExp)]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -82,6 +110,14 @@ def write_pictures(folder: Path, count: int) -> Path:
     return path
 
 
+def write_answers(folder: Path, count: int) -> Path:
+    """Eight recorded answers to each picture, as the page's rollout engine reads them."""
+    path = folder / "answers.jsonl"
+    lines = [{"uid": f"row-{n}", "answers": [k * "no " + f"answer {n}" for k in range(8)]} for n in range(1, count + 1)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
 def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: Callable[..., Path]) -> None:
     """One function and one yaml each (hardware: the yaml alone), none of them in ral/ or conf/, train one step."""
     assert {p.relative_to(outside).as_posix() for p in outside.rglob("*.yaml")} == {
@@ -90,12 +126,21 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
         "my_conf/reward/brief.yaml",
         "my_conf/hardware/low_memory.yaml",
         "my_conf/model/qwen3_vl_moe.yaml",
+        "my_conf/rollout/replay.yaml",
     }
     register_named("mine.QWEN3_VL_MOE")
     model = str(write_model(outside / "model", TEXTS, family="qwen3_vl_moe", sizes=SMALL, seed=3, vocab_size=300))
     folder = run(
         f"hydra.searchpath=[file://{outside / 'my_conf'}]",
-        *("algo=sequence", "dataset=csv", "reward=brief", "hardware=low_memory", "model=qwen3_vl_moe"),
+        *(
+            "algo=sequence",
+            "dataset=csv",
+            "reward=brief",
+            "hardware=low_memory",
+            "model=qwen3_vl_moe",
+            "rollout=replay",
+        ),
+        f"rollout.engine.path={write_answers(outside, 8)}",
         f"dataset.path={write_pictures(outside, 8)}",
         *("dataset.source.held_out=2", "dataset.media.image_min_pixels=784", "dataset.max_new_tokens=6"),
         *("algo.prompts_per_step=4", "max_steps=1", "eval.every=0"),
@@ -105,7 +150,8 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
     assert {"train/loss_sequence", "train/sequence_ratio", "train/brevity"} <= set(line)
     assert "train/loss_token" not in line and 0 < line["train/brevity"] <= 1
     records = [json.loads(text) for text in (folder / "eval" / "after.jsonl").read_text().splitlines()]
-    assert [r["uid"] for r in records] == ["row-7", "row-8"]
+    assert [(r["uid"], r["response"]) for r in records] == [("row-7", "answer 7"), ("row-8", "answer 8")]
+    assert line["train/policy_version"] == 0 and "train/log_prob_gap" not in line
     before = MLLM.load(model).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
@@ -131,7 +177,9 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"model_type 'qwen3_vl_moe'; this project trains .*qwen3_vl$"):
         check_folder(str(folder))
-    check_folder(str(folder), any_type=True)
+    check_named({"model": {"pretrained": str(folder), "family": "mine.QWEN3_VL_MOE"}})
+    with pytest.raises(UserError, match=r"model.pretrained=.*this project trains"):
+        check_named({"model": {"pretrained": str(folder)}})
     with pytest.raises(UserError, match=r"model.family=mine.NONE: cannot be imported .*write module.NAME"):
         register_named("mine.NONE")
     with pytest.raises(UserError, match=r"model.family=mine.brevity: is a function; name a ral.models.family.Family"):
@@ -140,6 +188,19 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
         register(replace(FAMILIES["qwen3_vl"], axes=1))
     register_named("mine.QWEN3_VL_MOE")
     check_folder(str(folder))
+
+
+def test_scripts_are_command_lines_alone() -> None:
+    """At most 80 lines each, over the package: none is imported by another, nor by the package."""
+    paths = sorted((ROOT / "scripts").glob("*.py"))
+    names = {path.stem for path in paths}
+    trees = [ast.parse(path.read_text()) for path in (*paths, *(ROOT / "ral").rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    assert len(names) > 15 and {"ral.study.compare", "json"} <= imported
+    assert {name for name in imported if name.split(".")[0] in {*names, "scripts", "bench"}} == set()
+    assert [path.name for path in paths if len(path.read_text().splitlines()) > MOST_LINES_OF_A_SCRIPT] == []
 
 
 def test_no_script_hides_a_package() -> None:

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from ral.data.media import load_picture
 from ral.evaluation.benchmarks import blink, chartqa, choice, cv_bench, mme, mmmu_pro, muirbench, vizwiz
-from ral.evaluation.benchmarks.items import Item, Judged, Record
+from ral.evaluation.benchmarks.items import Item, Judged, ScoredItem
 from ral.types import Example, UserError
 
 NAMES = ("vstar", "mmmu_pro", "mme", "muirbench", "chartqa", "vizwiz", "blink", "cv_bench")
@@ -304,8 +304,8 @@ def test_what_else_can_be_wrong_with_a_folder(published: Path, tmp_path: Path) -
         mmmu_pro._options("there", {"id": "x", "options": "A, B"})
 
 
-def records(*rows: tuple[str, float, dict[str, str]]) -> list[Record]:
-    return [Record(str(n), group, score, facts) for n, (group, score, facts) in enumerate(rows)]
+def records(*rows: tuple[str, float, dict[str, str]]) -> list[ScoredItem]:
+    return [ScoredItem(str(n), group, score, facts) for n, (group, score, facts) in enumerate(rows)]
 
 
 def test_points_of_mme() -> None:
@@ -349,6 +349,6 @@ def test_the_configuration_names_what_exists(name: str, published: Path, tmp_pat
     score = judge(item, f"<think>hm</think><answer>{item.example.answer.strip('()')}</answer>", **settings).score
     assert score == 1.0
     summary, settings = made["summary"]
-    found = summary([Record(item.example.uid, item.group, score, item.facts)], **settings)
+    found = summary([ScoredItem(item.example.uid, item.group, score, item.facts)], **settings)
     assert found["accuracy"] == 1.0 and not settings
     assert set(conf["paper"]) == {"Qwen2.5-VL-7B", "GRPO", "RAL"} and min(conf["paper"].values()) > 30

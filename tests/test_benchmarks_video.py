@@ -14,7 +14,7 @@ from PIL import Image
 from test_benchmarks_image import CHOICE, OPTIONS
 
 from ral.evaluation.benchmarks import choice, longvideobench, lvbench, mvbench, tempcompass, videomme, videommmu
-from ral.evaluation.benchmarks.items import Item, Judged, Record
+from ral.evaluation.benchmarks.items import Item, Judged, ScoredItem
 from ral.evaluation.benchmarks.open_answer import right
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example, UserError
@@ -274,8 +274,8 @@ def test_what_else_can_be_wrong(published: Path) -> None:
         videomme.load(published / "tempcompass" / "yes_no")
 
 
-def record(group: str, score: float, **facts: Any) -> Record:
-    return Record("1", group, score, facts)
+def record(group: str, score: float, **facts: Any) -> ScoredItem:
+    return ScoredItem("1", group, score, facts)
 
 
 def test_summaries() -> None:

@@ -44,6 +44,7 @@ FILES = {
         updates_per_rollout: 4
         token: {_target_: light_terms.token, _partial_: true}
         advantage: {_target_: light_terms.relative, _partial_: true}
+        sampling: {_target_: builtins.dict}
         """,
     "algo/ral.yaml": """
         objective: [token, attention]
@@ -52,6 +53,7 @@ FILES = {
         updates_per_rollout: 4
         token: {_target_: light_terms.token, _partial_: true}
         advantage: {_target_: light_terms.relative, _partial_: true}
+        sampling: {_target_: builtins.dict}
         attention: {_target_: light_terms.look, _partial_: true, coef: 1.0, against: old}
         """,
     "model/tiny.yaml": "pretrained: models/tiny",

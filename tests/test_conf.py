@@ -67,10 +67,20 @@ def test_every_algorithm_has_every_node_that_only_some_have() -> None:
     """Check that the nodes are there, null where an algorithm does without, so that no root asks for them by name."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         algorithms = {path.stem: compose(f"algo/{path.stem}").algo for path in (CONF / "algo").glob("*.yaml")}
-    nodes = ("module", "passes", "temporal", "reward", "attention_policy", "preferences", "teacher")
+    nodes = (
+        "sampling",
+        "given",
+        "task",
+        "passes",
+        "temporal",
+        "reward",
+        "attention_policy",
+        "preferences",
+        "teacher",
+    )
     assert [(name, node) for name, algo in algorithms.items() for node in nodes if node not in algo] == []
     assert {name for name, algo in algorithms.items() if algo.temporal is not None} == {"t_grpo"}
-    assert {name for name, algo in algorithms.items() if algo.module is not None} == {"reward_model"}
+    assert {name for name, algo in algorithms.items() if algo.task is not None} == {"reward_model"}
 
 
 def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Path) -> None:
@@ -88,7 +98,7 @@ def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Pa
     [
         ("algo.temporal.share", {"algo": "ral"}, "algo=ral has no temporal; temporal is in algo=t_grpo"),
         ("algo.attention.coef", {"algo": "grpo"}, "has no attention term; attention is in algo=ral, algo=ral_zero"),
-        ("algo.sampler.noise.sigma", {"algo": "ral"}, "has no sampler.noise; sampler.noise is in algo=ral_explore"),
+        ("algo.sampling.noise.sigma", {"algo": "ral"}, "no sampling.noise; sampling.noise is in algo=ral_explore"),
         ("dataset.source.grid", {"dataset": "jsonl"}, "no source.grid; source.grid is in dataset=visual_search"),
         ("dataset.validation_path", {"dataset": "hf"}, "is in dataset=jsonl, dataset=video_r1, dataset=video_r1_cot"),
         ("hardware.strategy.offload", {"hardware": "cpu"}, "strategy.offload is in hardware=fsdp"),

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from ral.config import check as config
 from ral.config import cli
 from ral.config.build import instantiate
-from ral.config.rules import rules
+from ral.config.rules import counts_are_positive, rules
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, walk
 from ral.config.terms import wrong_terms
 from ral.errors import UserError
@@ -121,13 +121,16 @@ def light(name: str, **keywords: Any) -> dict[str, Any]:
     return {"_target_": f"light_terms.{name}", "_partial_": True, **keywords}
 
 
+SAMPLING = {"_target_": f"{HERE}.anything", "first": 1}
+
+
 def valid(**changes: Any) -> DictConfig:
     """A configuration without a mistake, and then dotted changes to it."""
     algo = {"objective": ["token", "attention"], "rollouts": True, "group_size": 8, "updates_per_rollout": 4}
     nodes: dict[str, Any] = {group: {} for group in ("model", "dataset", "reward")}
     nodes["hardware"] = {"precision": "32-true"}
     terms = {"token": light("token"), "attention": light("look", coef=1.0, against="old")}
-    terms["advantage"] = light("relative")
+    terms |= {"advantage": light("relative"), "sampling": SAMPLING}
     top = {"seed": 0, "max_steps": 60, "name": "x", "resume": None, "debug": False}
     cfg = OmegaConf.create({**top, "algo": {**algo, **terms}, **nodes})
     for key, value in changes.items():
@@ -214,7 +217,7 @@ def test_the_smallest_evaluation_is_named() -> None:
     words = "write 1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)"
     cfg = OmegaConf.to_container(valid())
     cfg["eval"] = {"prompts": 0}  # type: ignore[index, call-overload]
-    assert config.counts_are_positive(cfg) == f"eval.prompts=0 is too small: {words}"  # type: ignore[arg-type]
+    assert counts_are_positive(cfg) == f"eval.prompts=0 is too small: {words}"  # type: ignore[arg-type]
 
 
 def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:
@@ -224,7 +227,7 @@ def test_null_counts_mean_all_and_the_temperature_is_positive() -> None:
 
 def test_a_group_of_one_is_rejected_where_responses_are_compared() -> None:
     assert message(algo__group_size=1).startswith("algo.group_size=1: the advantage compares")
-    check(valid(algo__group_size=1, algo__rollouts=False))
+    check(valid(algo__group_size=1, algo__rollouts=False, algo__given=term("anything")))
     check(valid(algo__group_size=1, algo__objective=["guide"], algo__guide=light("likelihood")))
     check(valid(algo__group_size=1, algo__advantage=term("clip")))  # not relative to the group
     renamed = message(algo__group_size=1, algo__objective=["reinforce"], algo__reinforce=light("token"))
@@ -291,7 +294,6 @@ def test_the_table_of_signals_needs_no_torch() -> None:
 
 SPEC = {"_target_": "builtins.dict"}
 """A node in the place of an attention policy."""
-SAMPLER = {"_target_": f"{HERE}.anything", "first": 1}
 
 
 @pytest.mark.parametrize(
@@ -309,11 +311,10 @@ SAMPLER = {"_target_": f"{HERE}.anything", "first": 1}
         ({"optim": {"max_grad_norm": 0.0}}, "optim.max_grad_norm=0.0 scales every gradient to nothing"),
         ({"hardware__micro_batch_prompts": 0}, "hardware.micro_batch_prompts=0 is too small"),
         (
-            {"algo__sampler": {**SAMPLER, "temperature": 0.5}, "algo__temperature": 0.9},
-            "algo.sampler.temperature=0.5 di",
+            {"algo__sampling": {**SAMPLING, "temperature": 0.5}, "algo__temperature": 0.9},
+            "algo.sampling.temperature=0.5 di",
         ),
-        ({"algo__sampler": {**SAMPLER, "group_size": 4}}, "algo.sampler.group_size=4 differs from algo.group_size=8"),
-        ({"algo__sampler": {**SAMPLER, "greedy": True}}, "algo.sampler.greedy=true makes all responses"),
+        ({"algo__sampling": {**SAMPLING, "greedy": True}}, "algo.sampling.greedy=true makes all responses"),
         (
             {"hardware__devices": 3, "algo__prompts_per_step": 8},
             "algo.prompts_per_step=8 cannot be dealt out evenly to 3",
@@ -347,7 +348,7 @@ def test_the_values_next_to_them_pass() -> None:
     check(valid(algo__ema_decay=1.0, algo__final_learning_rate=1.0, algo__warmup=0, optim={"max_grad_norm": 1e-3}))
     check(
         valid(
-            algo__sampler={**SAMPLER, "temperature": 1.0, "group_size": 8},
+            algo__sampling={**SAMPLING, "temperature": 1.0},
             hardware__devices=2,
             algo__prompts_per_step=8,
         )
@@ -533,7 +534,8 @@ def test_types_are_described_as_a_user_writes_them() -> None:
 # --- the real conf/ ---------------------------------------------------------------------------------------------------
 
 AXES = {
-    name: sorted(p.stem for p in (cli.CONF / name).glob("*.yaml")) for name in ("algo", "model", "dataset", "hardware")
+    name: sorted(p.stem for p in (cli.CONF / name).glob("*.yaml"))
+    for name in ("algo", "model", "dataset", "hardware", "rollout")
 }
 PATHS = ["dataset.path=data.json", "model.pretrained=folder", "model.teacher=folder"]
 
@@ -549,10 +551,11 @@ def real() -> Iterator[Real]:
 
 @pytest.mark.parametrize("algo", AXES["algo"])
 def test_every_composition_fits_the_schema_the_rules_and_the_signatures(algo: str, real: Real) -> None:
-    """Every algo x model x dataset x hardware composes and resolves; what was bound already is not bound again."""
+    """Every choice of the five axes composes and resolves; what was bound already is not bound again."""
     bound: set[str] = set()
-    for model, dataset, hardware in itertools.product(AXES["model"], AXES["dataset"], AXES["hardware"]):
-        tree = config.plain(real(f"algo={algo}", f"model={model}", f"dataset={dataset}", f"hardware={hardware}"))
+    others = [[f"{name}={option}" for option in AXES[name]] for name in AXES if name != "algo"]
+    for chosen in itertools.product(*others):
+        tree = config.plain(real(f"algo={algo}", *chosen))
         config.check_schema(tree, config.Train)
         assert list(rules(tree)) == []
         for key, node in walk(tree):

@@ -92,7 +92,7 @@ def test_a_checkpoint_keeps_it(tmp_path: Path) -> None:
     second = Ledger(tmp_path / "a.jsonl", 0.5, EntryRecord.of(torch.load(tmp_path / "state.pt", weights_only=True)))
     assert second.skipped == 1 and [line["index"] for line in lines(tmp_path / "a.jsonl")] == [3]
     second.add("train", 1000, 8, [bad(3), bad(5)])
-    assert second.counts == {"train": (16, 3)} and second.listed == first.listed
+    assert second.record.counts == {"train": (16, 3)} and second.record.listed == first.record.listed
 
 
 # --- stand-ins

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ral.data.asked import asked, even
-from ral.data.clip_times import WHOLE, BadRequest, Part, Timeline, frames_at, last_held, span, timeline
+from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, last_held, span, timeline
 from ral.data.clips import Frames, MediaSettings, read_by_decord, read_by_pyav
 from ral.data.media import BadMedia, MediaReader
 from ral.data.packets import look
@@ -89,7 +89,7 @@ def test_both_readers_give_the_frames_that_are_shown(tmp_path: Path, kind: str) 
         assert len(frames) == int(round(2 * seconds, 2)) // 2 * 2
         wanted = np.linspace(first, behind - 1, len(frames)).round().astype(int)
         assert numbers(frames) == wanted.tolist(), reader
-        frames, taken = reader(path, SETTINGS, part=Part(0.5, 1.5, 4))
+        frames, taken = reader(path, SETTINGS, part=Excerpt(0.5, 1.5, 4))
         rate = (behind - first) / seconds
         shown = np.linspace(first + 0.5 * rate, first + np.ceil(1.5 * rate - 0.02) - 1, 4)
         assert taken == pytest.approx(1) and np.abs(numbers(frames) - shown).max() <= 0.51
@@ -221,29 +221,29 @@ def test_how_long_the_last_frame_stays() -> None:
     "part, first, last, begin, seconds",
     [
         (WHOLE, 0, 9, 0, 1),
-        (Part(0.2, 0.5), 2, 4, 0.2, 0.3),
-        (Part(0.25, 0.55), 2, 5, 0.25, 0.3),
-        (Part(0.95), 9, 9, 0.95, 0.05),
-        (Part(None, 0.05), 0, 0, 0, 0.05),
-        (Part(0.5, 1.3), 5, 9, 0.5, 0.5),  # slightly beyond the end
+        (Excerpt(0.2, 0.5), 2, 4, 0.2, 0.3),
+        (Excerpt(0.25, 0.55), 2, 5, 0.25, 0.3),
+        (Excerpt(0.95), 9, 9, 0.95, 0.05),
+        (Excerpt(None, 0.05), 0, 0, 0, 0.05),
+        (Excerpt(0.5, 1.3), 5, 9, 0.5, 0.5),  # slightly beyond the end
     ],
 )
-def test_parts(part: Part, first: int, last: int, begin: float, seconds: float) -> None:
+def test_parts(part: Excerpt, first: int, last: int, begin: float, seconds: float) -> None:
     found = span(even_times(), part)
     assert (found.first, found.last, found.begin) == (first, last, begin) and found.seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
-    "part, reason", [(Part(1.0), "from 1 s on.*takes 1 s"), (Part(0, 1.6), "ends at 1.6 s.*takes 1 s")]
+    "part, reason", [(Excerpt(1.0), "from 1 s on.*takes 1 s"), (Excerpt(0, 1.6), "ends at 1.6 s.*takes 1 s")]
 )
-def test_parts_that_are_not_there(part: Part, reason: str) -> None:
+def test_parts_that_are_not_there(part: Excerpt, reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):
         span(even_times(), part)
 
 
 def test_a_frame_that_is_held_is_shown_until_the_next() -> None:
     slides = Timeline(np.array([0, 0.1, 20, 40.0]), 41.0)
-    assert frames_at(slides, span(slides, Part(2, 41)), 6) == [1, 1, 1, 2, 2, 3]
+    assert frames_at(slides, span(slides, Excerpt(2, 41)), 6) == [1, 1, 1, 2, 2, 3]
     assert frames_at(even_times(24, 0.25), span(even_times(24, 0.25), WHOLE), 6) == [0, 5, 9, 14, 18, 23]
     assert frames_at(even_times(1), span(even_times(1), WHOLE), 2) == [0, 0]
 

@@ -68,7 +68,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("reader", [read_by_decord, read_by_pyav])
-def test_same_frames_as_without_it(clip: Path, reader: clips.Reader) -> None:
+def test_same_frames_as_without_it(clip: Path, reader: clips.ClipReader) -> None:
     apart, here = Decoder().read(reader, clip, SETTINGS), reader(clip, SETTINGS)
     assert (apart[0] == here[0]).all() and apart[1] == here[1] == 8.0
     assert apart[0].flags.writeable

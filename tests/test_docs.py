@@ -28,7 +28,7 @@ from ral.types import PROBLEM_TYPES
 
 ROOT = CONF.parent
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 
 
 def section(page: Path, heading: str) -> str:
@@ -263,13 +263,24 @@ def test_the_table_of_signals_is_that_of_the_code() -> None:
 
 
 def tree() -> dict[str, Path]:
-    """{first word of a line: path} of the README's file tree: its first code block with conf/ and tests/ in it."""
+    """{path from the root: path} of the README's file tree: its first code block with conf/ and tests/ in it.
+
+    Two spaces before a name: it lies in the folder above.
+    """
     page = (ROOT / "README.md").read_text()
     blocks = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     found = next((b for b in blocks if re.search(r"^conf/", b, re.M) and re.search(r"^tests/", b, re.M)), None)
     assert found, "README.md has no file tree"
-    names = [line.split()[0] for line in found.splitlines() if line.strip()]
+    names, folder = list[str](), ""
+    for line in (line for line in found.splitlines() if line.strip()):
+        folder = folder if line.startswith(" ") else line.split()[0]
+        names.append(folder + line.split()[0] if line.startswith(" ") else folder)
     return {name: ROOT / name for name in names}
+
+
+def on_disk(path: Path) -> Path:
+    """A module of the package is named without its suffix, whether it is a file or a folder."""
+    return path if path.exists() else path.with_suffix(".py")
 
 
 def git(*arguments: str) -> str:
@@ -282,9 +293,10 @@ def git(*arguments: str) -> str:
 
 def test_the_readme_names_files_that_exist() -> None:
     """Folders that git ignores may not be there yet: outputs/ is made by the first run."""
-    missing = [name for name, path in tree().items() if not path.exists()]
+    found = {name: on_disk(path) for name, path in tree().items()}
+    missing = [name for name, path in found.items() if not path.exists()]
     assert [name for name in missing if not git("check-ignore", name)] == []
-    assert [name for name, path in tree().items() if path.exists() and path.is_dir() != name.endswith("/")] == []
+    assert [name for name, path in found.items() if name.endswith("/") and path.exists() and not path.is_dir()] == []
 
 
 def test_the_readme_names_every_top_level_file() -> None:
@@ -292,6 +304,11 @@ def test_the_readme_names_every_top_level_file() -> None:
     tracked = {name.split("/")[0] for name in git("ls-files").splitlines()}
     named = {name.split("/")[0] for name in tree()}
     assert sorted(name for name in tracked - named if not name.startswith(".")) == []
+
+
+def test_the_readme_names_every_room_of_the_package_and_no_other() -> None:
+    rooms = {Path(name.split("/")[1]).stem for name in git("ls-files", "ral").splitlines()} - {"__init__"}
+    assert {Path(name).stem for name in tree() if name.startswith("ral/") and name != "ral/"} == rooms
 
 
 # ---------------------------------------------------------------------------------------- the formulas of method.md

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MIXED, make_prompts
+from conftest import MIXED, make_prompts, native
 
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
-from ral.rollout.native import EXPLORING, PolicySampler
+from ral.rollout.native import EXPLORING, explore
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds
 from ral.types import Prepared, Rollout, UserError
@@ -25,7 +25,7 @@ def explored(
 ) -> Rollout:
     """A rollout with noise of 7 tokens at most."""
     noise = Noise(sigma, spec or AttentionSpec())
-    return PolicySampler(group, temperature=0.9, max_new_tokens=7, noise=noise)(model, prepared, seed)
+    return native(group, temperature=0.9, max_new_tokens=7, noise=noise)(model, prepared, seed)
 
 
 SPECS = (
@@ -44,7 +44,7 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     prepared = model.prepare(make_prompts(model, MIXED))
     for spec in SPECS:
         rollout = explored(model, prepared, 1e-9, spec)
-        plain = PolicySampler(3, temperature=0.9, max_new_tokens=7)(model, prepared, 1)
+        plain = native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 1)
         assert torch.equal(rollout.token_ids, plain.token_ids) and plain.attention_rows is None
         mask = rollout.valid
         with torch.no_grad():
@@ -89,10 +89,8 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
     mask, p = rollout.valid, prepared.valid.shape[1]
     with torch.no_grad():
         captured = model.score(prepared, rollout.token_ids, mask, AttentionSpec()).attention
-    sampler = PolicySampler(2, noise=Noise(sigma, AttentionSpec()))
     seeds = prompt_seeds([e.uid for e in prepared.prompts.examples], hash_seed(1, EXPLORING))
-    state = sampler.explore(model, prepared, seeds)
-    assert state is not None
+    state = explore(model, prepared, Noise(sigma, AttentionSpec()), seeds, 2)
     heads = captured.query[0].shape[1] * captured.query[0].shape[2]
     for n, t in mask[:, 1:].nonzero().tolist():
         b, g = divmod(n, 2)
@@ -121,7 +119,7 @@ def test_buckets_of_prompts_are_joined_with_their_rows(load, monkeypatch) -> Non
     model = load()
     prepared = model.prepare(make_prompts(model, MIXED))
     whole = explored(model, prepared, 2.0)
-    monkeypatch.setattr("ral.rollout.native.LONGEST", 1.0)
+    monkeypatch.setattr("ral.rollout.decoding.LONGEST", 1.0)
     parts = explored(model, prepared, 2.0)
     assert torch.equal(whole.token_ids, parts.token_ids)
     torch.testing.assert_close(whole.attention_rows, parts.attention_rows, atol=2e-6, rtol=0)
@@ -139,7 +137,7 @@ def test_responses_that_leave_the_batch_change_nothing(kind, spec, model_folder,
     monkeypatch.setattr(Exploration, "keep", lambda self, *at: left.append(1) or keep(self, *at))
     found = []
     for below in (0.9, 0.0):
-        monkeypatch.setattr("ral.rollout.native.COMPACT_BELOW", below)
+        monkeypatch.setattr("ral.rollout.decoding.COMPACT_BELOW", below)
         left.clear()
         found.append(explored(model, prepared, 2.0, spec, group=6))
         assert bool(left) == (below > 0)
@@ -162,7 +160,7 @@ def test_draws_are_standard_normal_and_leave_padding_and_other_heads_alone() -> 
 
 
 def test_a_sigma_that_is_none_is_named() -> None:
-    with pytest.raises(ValueError, match=r"algo\.sampler\.noise\.sigma is 0\.0: write more than 0"):
+    with pytest.raises(ValueError, match=r"algo\.sampling\.noise\.sigma is 0\.0: write more than 0"):
         Noise(0.0, AttentionSpec())
 
 
@@ -186,13 +184,13 @@ def test_both_treatments_of_the_token_log_probs(against: str, run: Callable[...,
 
 def test_a_term_that_needs_noise_says_so(run: Callable[..., Path], small: list[str]) -> None:
     with pytest.raises(
-        UserError, match=r"algo\.explore compares with attention under .*algo\.sampler\.noise is not set"
+        UserError, match=r"algo\.explore compares with attention under .*algo\.sampling\.noise is not set"
     ):
-        run("algo=ral_explore", "algo.sampler.noise=null", *small)
+        run("algo=ral_explore", "algo.sampling.noise=null", *small)
 
 
 def test_noise_elsewhere_than_the_objective_looks_is_refused(run: Callable[..., Path], small: list[str]) -> None:
-    other = "algo.sampler.noise.attention={_target_: ral.ops.attention.AttentionSpec, layers: [0]}"
+    other = "algo.sampling.noise.attention={_target_: ral.ops.attention.AttentionSpec, layers: [0]}"
     with pytest.raises(UserError, match=r"differs from algo\.attention_policy"):
         run("algo=ral_explore", other, *small)
 
@@ -204,7 +202,7 @@ def test_noise_elsewhere_than_the_objective_looks_is_refused(run: Callable[..., 
             "algo.token.against=smapler",
             "algo.token.against='smapler' is unknown: write .* or algo.token.against=sampler",
         ),
-        ("algo.sampler.noise.sigma=-1", "algo.sampler.noise.sigma=-1 is too small"),
+        ("algo.sampling.noise.sigma=-1", "algo.sampling.noise.sigma=-1 is too small"),
         ("algo.objective=[explore] algo.group_size=1", "algo.group_size=1: the advantage compares"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts
+from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts, native
 from test_training import REWARD_FOR_LENGTH
 
 from ral.learner.experience import Experience, Forward, remember
@@ -23,7 +23,6 @@ from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
-from ral.rollout.native import PolicySampler
 from ral.rollout.noise import Noise
 from ral.types import Rollout
 
@@ -116,7 +115,7 @@ def test_rollouts_are_those_of_the_cpu(family: str, load: Callable[..., MLLM]) -
     for where in ("cpu", "cuda"):
         model = load(family).to(where)
         prepared = model.prepare(make_prompts(model, MIXED))
-        found.append(PolicySampler(3, temperature=0.9, max_new_tokens=7)(model, prepared, 5))
+        found.append(native(3, temperature=0.9, max_new_tokens=7)(model, prepared, 5))
     assert torch.equal(found[0].token_ids, found[1].token_ids.cpu())
     close(found[1].log_probs, found[0].log_probs, 1e-4)
     assert found[0].texts == found[1].texts
@@ -128,7 +127,7 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
 ) -> None:
     model = load().to(device)
     prepared = model.prepare(make_prompts(model, MIXED))
-    sampler = PolicySampler(3, temperature=0.9, max_new_tokens=7, noise=Noise(1e-9, AttentionSpec()))
+    sampler = native(3, temperature=0.9, max_new_tokens=7, noise=Noise(1e-9, AttentionSpec()))
     rollout = sampler(model, prepared, 1)
     mask = rollout.valid
     with torch.no_grad():
@@ -137,7 +136,7 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     fed[:, :-1] = mask[:, 1:]
     assert rollout.attention_rows is not None
     close(rollout.attention_rows, want * fed[None, ..., None], 1e-5)
-    loud = PolicySampler(3, temperature=0.9, max_new_tokens=7, noise=Noise(2.0, AttentionSpec()))
+    loud = native(3, temperature=0.9, max_new_tokens=7, noise=Noise(2.0, AttentionSpec()))
     first, again = (loud(model, prepared, 1) for _ in range(2))
     assert first.attention_rows is not None and again.attention_rows is not None
     assert torch.equal(first.token_ids, again.token_ids)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import CONF, MIXED, TEXTS, make_pixels, make_prompts
+from conftest import CONF, MIXED, TEXTS, make_pixels, make_prompts, native
 from hydra import compose, initialize_config_dir
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ral.assembly.learner import build_objective
+from ral.assembly.learner import build_terms
 from ral.benches.naive import NaiveMLLM
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.attention.kernel import attend_shared
@@ -29,8 +29,10 @@ from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
-from ral.rollout import native as sampling
-from ral.rollout.native import PolicySampler, draw, uniforms
+from ral.rollout import decoding as sampling
+from ral.rollout.assembly import make_rollout
+from ral.rollout.decoding import draw
+from ral.rollout.seeds import prompt_seeds, uniforms
 from ral.types import UserError
 
 
@@ -81,7 +83,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
         prepared = model.prepare(make_prompts(model, MIXED))
         states = model.score(prepared, ids, mask, AttentionSpec(layers=(0, -1)))
         (states.hidden[mask].square().sum() + states.attention.rows().square().sum()).backward()
-        rollout = PolicySampler(2, max_new_tokens=5)(model, prepared, 3)
+        rollout = native(2, max_new_tokens=5)(model, prepared, 3)
         grads = torch.cat([p.grad.flatten() for _, p in model.trained_parameters() if p.grad is not None])
         results.append((states.hidden[mask].detach(), states.attention.rows().detach(), grads, rollout.token_ids))
     for together, apart in zip(*results, strict=True):
@@ -91,7 +93,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
 def objective_of(algo: str) -> dict:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
+        return build_terms(compose("train", [f"algo={algo}"]).algo)
 
 
 def flatter(rows: torch.Tensor) -> torch.Tensor:
@@ -104,7 +106,7 @@ def losses_and_gradients(model: MLLM, teacher: MLLM, kinds, group: int, algo: st
     objective, (ids, mask), prompts = objective_of(algo), tokens, make_prompts(model, kinds)
     passes, needs = Forward(0.9, AttentionSpec()), needed(objective.values())
     generator = torch.Generator().manual_seed(5)
-    rollout = sampling.make_rollout(model.processor, model.prepare(prompts), ids, mask, mask.any(1), group)
+    rollout = make_rollout(model.processor, model.prepare(prompts), ids, mask, mask.any(1), group)
     advantages = torch.randn(len(ids), generator=generator)
     weights = sequence_mean(mask, counts(mask))
     batch = Experience(model.prepare(prompts), rollout, advantages, weights)
@@ -179,7 +181,7 @@ def test_gradients_of_the_whole_ral_loss_equal_the_naive_implementation(family, 
 def test_plain_rollouts_are_the_same_tokens(model_folder) -> None:
     shared, plain = (kind.load(str(model_folder())) for kind in (MLLM, PlainMLLM))
     for greedy in (True, False):
-        sampler = PolicySampler(3, temperature=0.9, max_new_tokens=9, greedy=greedy)
+        sampler = native(3, temperature=0.9, max_new_tokens=9, greedy=greedy)
         ours, theirs = (sampler(m, m.prepare(make_prompts(m, MIXED)), 4) for m in (shared, plain))
         assert torch.equal(ours.token_ids, theirs.token_ids)
         torch.testing.assert_close(ours.log_probs, theirs.log_probs, atol=2e-5, rtol=1e-4)
@@ -189,7 +191,7 @@ def test_plain_rollouts_are_the_same_tokens(model_folder) -> None:
 def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeypatch) -> None:
     model = kind.load(str(model_folder()))
     model.processor.end_ids = tuple(range(10, 25))  # often enough for responses of very different lengths
-    sampler, places = PolicySampler(6, temperature=1.5, max_new_tokens=90), []
+    sampler, places = native(6, temperature=1.5, max_new_tokens=90), []
     decode = model.decode
     monkeypatch.setattr(sampling, "LONGEST", 1e9)  # one batch for all
     monkeypatch.setattr(model, "decode", lambda ids, state: (places.append(len(ids)), decode(ids, state))[1])
@@ -207,7 +209,7 @@ def test_finished_responses_leave_and_change_nothing(kind, model_folder, monkeyp
 
 def test_a_prompts_answers_do_not_depend_on_its_batch(load) -> None:
     model = load()
-    sampler = PolicySampler(4, temperature=1.0, max_new_tokens=6)
+    sampler = native(4, temperature=1.0, max_new_tokens=6)
     prepared = model.prepare(make_prompts(model, MIXED))
     together = sampler(model, prepared, 7)
     for n in range(len(MIXED)):
@@ -215,13 +217,13 @@ def test_a_prompts_answers_do_not_depend_on_its_batch(load) -> None:
         rows = slice(4 * n, 4 * n + 4)
         assert alone.texts == together.texts[rows]
     assert sampler(model, prepared, 8).texts != together.texts
-    assert not torch.equal(*uniforms(["a", "a"], 1, 8, seed=0))
+    assert not torch.equal(*uniforms(prompt_seeds(["a", "a"], 0), 1, 8))
 
 
 def test_prompts_of_very_different_lengths_are_decoded_apart_and_come_back_in_order(load, monkeypatch) -> None:
     assert sampling.length_buckets([9, 3, 5, 20, 6, 100]) == [[1, 2, 4, 0], [3], [5]]
     model = load()
-    sampler = PolicySampler(3, temperature=1.0, max_new_tokens=6)
+    sampler = native(3, temperature=1.0, max_new_tokens=6)
     kinds = (("video", "image", "video"), (), ("image",), (), ("image", "video"))
     prepared = model.prepare(make_prompts(model, kinds))
     decoded: list[int] = []
@@ -304,7 +306,7 @@ def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, mode
         model = load_model(str(folder))
     assert isinstance(model, PlainMLLM)
     assert len([r for r in caplog.records if "sliding" in r.message]) == 1
-    rollout = PolicySampler(2, max_new_tokens=6)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
+    rollout = native(2, max_new_tokens=6)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
     with torch.no_grad():
         states = model.score(prepared, rollout.token_ids, rollout.valid, None)
         log_probs, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
@@ -336,7 +338,7 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
     passes, rows, log_probs = Forward(0.9, AttentionSpec()), [], []
     for m in (exact, model):
         prepared = m.prepare(make_prompts(m, MIXED))
-        rollout = sampling.make_rollout(m.processor, prepared, ids, mask, mask.any(1), 2)
+        rollout = make_rollout(m.processor, prepared, ids, mask, mask.any(1), 2)
         with torch.autocast("cpu", torch.bfloat16, enabled=m is model and half == "autocast"):
             part = Experience(prepared, rollout, torch.ones(8), sequence_mean(mask, counts(mask)))
             live = passes.live(m, part, frozenset({"attention"}))
@@ -350,7 +352,7 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
     torch.testing.assert_close(log_probs[1], log_probs[0], atol=0.1, rtol=0.05)
     with torch.autocast("cpu", torch.bfloat16, enabled=half == "autocast"):
         prepared = model.prepare(make_prompts(model, MIXED))
-        sampled = PolicySampler(2, max_new_tokens=5)(model, prepared, 0)
+        sampled = native(2, max_new_tokens=5)(model, prepared, 0)
         with torch.no_grad():
             states = model.score(prepared, sampled.token_ids, sampled.valid, None)
             trained, _ = passes.log_probs(model, states, sampled)
@@ -370,7 +372,7 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
     passes, needs = Forward(0.9, AttentionSpec()), needed(objective.values())
     prompts = make_prompts(student, (("image",), ("video",)))
     prepared, seen = student.prepare(prompts), teacher.prepare(prompts)
-    rollout = sampling.make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
+    rollout = make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
     batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
     others = {"teacher": View(teacher, seen), "reference": View(student.frozen_copy(), prepared)}
     (part,) = freeze(passes, others, batch, needs, prompts=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import MIXED, make_prompts
+from conftest import MIXED, make_prompts, native
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -22,7 +22,6 @@ from ral.models.mllm import MLLM
 from ral.models.reward import add_head
 from ral.models.saving import save_network
 from ral.ops.attention import AttentionSpec
-from ral.rollout.native import PolicySampler
 
 BF16 = torch.bfloat16
 IDS = torch.randint(5, 200, (2 * len(MIXED), 6), generator=torch.Generator().manual_seed(1))
@@ -150,7 +149,7 @@ def test_decoding_in_bf16_adds_up_scores_in_fp32() -> None:
 @torch.no_grad()
 def test_sampler_and_training_agree_within_the_bound_of_the_arithmetic(dtype: str, bound: float) -> None:
     model = MLLM.load("assets/tiny", dtype=dtype)
-    rollout = PolicySampler(2, max_new_tokens=40)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
+    rollout = native(2, max_new_tokens=40)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
     states = model.score(prepared, rollout.token_ids, rollout.valid, None)
     trained, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     assert rollout.log_probs is not None

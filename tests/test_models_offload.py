@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from ral.models.mllm import MLLM
+from ral.models.mllm import MLLM, PASSES
 from ral.models.offload import Offloaded, moved
+from ral.models.plain import PlainMLLM
 from ral.types import UserError
 
 
@@ -64,3 +65,12 @@ def test_a_run_with_offloaded_networks_is_the_same(run: Callable[..., Path], sma
 def test_sharded_networks_have_a_switch_of_their_own(run: Callable[..., Path], small: list[str]) -> None:
     with pytest.raises(UserError, match=r"hardware\.strategy\.offload=true"):
         run("algo=ral", *small, "hardware=fsdp", "hardware.frozen_in_memory=true", "hardware.devices=1")
+
+
+def test_every_pass_is_known_to_sharding() -> None:
+    """A method that computes with the weights runs in the model's arithmetic; FSDP2 has to gather them for it."""
+    for kind in (MLLM, PlainMLLM):
+        wrapped = {name for name, value in vars(kind).items() if hasattr(value, "__wrapped__")}
+        public = {name for name in wrapped if name[0] != "_" and not isinstance(vars(kind)[name], classmethod)}
+        assert public <= set(PASSES)
+    assert all(hasattr(getattr(MLLM, name), "__wrapped__") for name in PASSES)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from conftest import MIXED, make_prompts
+from conftest import MIXED, make_prompts, native
 from torch import nn
 
 from ral.models import cpu_linear as packed
 from ral.models.cpu_linear import LEAST_STEPS, MOST_ROWS, packed_weights
 from ral.models.mllm import MLLM
-from ral.rollout.native import PolicySampler
 
 
 def changed(network: nn.Module) -> int:
@@ -65,7 +64,7 @@ def test_answers_are_the_same(load: Callable[..., MLLM], monkeypatch: pytest.Mon
     product = packed.product
     monkeypatch.setattr(packed, "product", lambda *a, **k: calls.append(1) or product(*a, **k))
     for greedy in (True, False):
-        sampler = PolicySampler(2, temperature=0.9, max_new_tokens=LEAST_STEPS, greedy=greedy)
+        sampler = native(2, temperature=0.9, max_new_tokens=LEAST_STEPS, greedy=greedy)
         monkeypatch.setattr(packed, "LEAST_WEIGHTS", 2**40)
         expected = sampler(model, prepared, seed=5)
         assert not calls

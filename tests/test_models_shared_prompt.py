@@ -6,13 +6,12 @@ from functools import cache
 
 import pytest
 import torch
-from conftest import MIXED, make_prompts
+from conftest import MIXED, make_prompts, native
 from transformers import AutoModelForImageTextToText
 
 from ral.models.attention.layout import NAME
 from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
-from ral.rollout.native import PolicySampler
 
 
 def responses(model, count, length=6, seed=0):
@@ -138,7 +137,7 @@ def test_key_sets_are_renormalised(keys, load):
 def test_greedy_rollout_equals_generate(family, load, model_folder):
     model = load(family)
     prompts = make_prompts(model, MIXED)
-    rollout = PolicySampler(2, temperature=1.0, max_new_tokens=8, greedy=True)(model, model.prepare(prompts))
+    rollout = native(2, temperature=1.0, max_new_tokens=8, greedy=True)(model, model.prepare(prompts))
     hf = AutoModelForImageTextToText.from_pretrained(model_folder(family))
     banned = [[int(i)] for i in model.processor.banned.nonzero()]
     for b in range(len(prompts)):
@@ -160,7 +159,7 @@ def test_rollout_log_probs_equal_training_log_probs(family, load):
     model = load(family)
     prompts = make_prompts(model, MIXED)
     prepared = model.prepare(prompts)
-    rollout = PolicySampler(3, temperature=0.7, max_new_tokens=7)(model, prepared, 1)
+    rollout = native(3, temperature=0.7, max_new_tokens=7)(model, prepared, 1)
     with torch.no_grad():
         trained = model.score(prepared, rollout.token_ids, rollout.valid, None).hidden
         hidden, state = model.prefill(prepared, 3)
@@ -178,7 +177,7 @@ def test_a_model_that_loves_placeholders_never_samples_them(family, load):
         weight.zero_()
         weight[model.processor.banned.nonzero().flatten()] = 10.0
     prompts = make_prompts(model, (("image",), ("video",)))
-    rollout = PolicySampler(8, temperature=0.9, max_new_tokens=12)(model, model.prepare(prompts), 0)
+    rollout = native(8, temperature=0.9, max_new_tokens=12)(model, model.prepare(prompts), 0)
     used = rollout.token_ids[rollout.valid]
     assert not bool(model.processor.banned[used].any())
     for token in ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|im_start|>"):

@@ -146,16 +146,16 @@ def test_a_resumed_run_says_remembers_and_keeps_what_it_should(
     assert (folder / "config.yaml").read_text() == written
     checkpoint = folder / "checkpoints" / "step_000002"
     state = read(checkpoint)
-    assert state["remembered"]["Skip"] == {"skipped": 0} and state["remembered"]["Watch"]["told"] == []
-    state["remembered"] = {"Skip": {"skipped": 4}, "Watch": {**state["remembered"]["Watch"], "told": ["no_signal"]}}
+    assert state["skipped"] == 0 and state["signs"]["told"] == []
+    state |= {"skipped": 4, "signs": {**state["signs"], "told": ["no_signal"]}}
     save({k: v for k, v in state.items()}, tmp_path / "aside")
     (tmp_path / "aside" / "state.pt").replace(checkpoint / "state.pt")
     (tmp_path / "aside" / "sha256").replace(checkpoint / "sha256")
     capsys.readouterr()
     run(*settings, "max_steps=3", "resume=auto", "seed=3", "resume_changed=[seed]")
     assert "max_steps 2 -> 3: from here on the learning rate follows" in capsys.readouterr().err
-    after = read(folder / "checkpoints" / "step_000003")["remembered"]
-    assert after["Skip"] == {"skipped": 4} and after["Watch"]["told"] == ["no_signal"]
+    after = read(folder / "checkpoints" / "step_000003")
+    assert after["skipped"] == 4 and after["signs"]["told"] == ["no_signal"]
     assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 3
     steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == [0, 1, 2, 3]

@@ -30,7 +30,7 @@ from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, respons
 from ral.ops.aggregate import Counts, sequence_mean
 from ral.ops.preferences import bradley_terry
 from ral.rewards.combine import Part, Reward
-from ral.rollout.native import PairSampler, given
+from ral.rollout.given import Pairs, written
 from ral.types import Example, PromptBatch, Rollout, UserError
 from ral.worlds.preferences import other_option
 
@@ -83,7 +83,7 @@ def model(load: Callable[..., MLLM]) -> MLLM:
 
 def scored(model: MLLM, prompts: PromptBatch, texts: list[str]) -> torch.Tensor:
     prepared = model.prepare(prompts)
-    rollout = given(model, prepared, texts)
+    rollout = written(model.processor, prepared, texts)
     return response_scores(model, prepared, rollout.token_ids, rollout.valid)
 
 
@@ -116,7 +116,7 @@ def test_scores_do_not_depend_on_batch_group_or_padding(
     prompts = make_prompts(model, MIXED)
     texts = [LONG, SHORT, SHORT, LONG, LONG + LONG, SHORT, "a", "b"]
     prepared = model.prepare(prompts)
-    rollout = given(model, prepared, texts)
+    rollout = written(model.processor, prepared, texts)
     ids, mask = rollout.token_ids, rollout.valid
     found = response_scores(model, prepared, ids, mask)
     assert found.std() > 0.1 and found.dtype == torch.float32
@@ -369,7 +369,7 @@ def test_the_learned_part_scores_what_was_sampled(checkpoint: Path, model: MLLM,
     """A policy of other weights samples; the part sees the pixels and the ids, in whatever batches, and normalises."""
     policy = load()
     prompts = make_prompts(policy, MIXED)
-    rollout = PairSampler()(policy, policy.prepare(with_pairs(prompts)))
+    rollout = Pairs(policy.processor)(policy.prepare(with_pairs(prompts)))
     expected = response_scores(model, model.prepare(prompts), rollout.token_ids, rollout.valid)
     for batch in (1, 3, 8):
         part = LearnedReward(checkpoint=str(checkpoint), batch=batch, normalise=False)
@@ -393,7 +393,7 @@ def test_pictures_change_the_score(checkpoint: Path, model: MLLM) -> None:
     prompts = with_pairs(make_prompts(model, (("image",),)))
     other = replace(prompts, media=prompts.media | {"pixel_values": -prompts.media["pixel_values"]})
     part = LearnedReward(checkpoint=str(checkpoint))
-    rollouts: list[Rollout] = [PairSampler()(model, model.prepare(p)) for p in (prompts, other)]
+    rollouts: list[Rollout] = [Pairs(model.processor)(model.prepare(p)) for p in (prompts, other)]
     first, second = (part.score_rollout(r) for r in rollouts)
     assert abs(first[0] - second[0]) > 1e-4
 

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from ral.rewards.chat import ChatError
 from ral.rewards.combine import Part, Reward
-from ral.rewards.judge import Judge, read_score
+from ral.rewards.judge import Judge, Requests, read_score
 from ral.types import Example, UserError
 
 KEY = "sk-very-secret-0123456789"
@@ -89,7 +90,10 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
 
 
 def judge(server: Server, **settings: Any) -> Judge:
-    return Judge(url=server.url, model="m", **{"timeout_s": 5.0, "retries": 2, "backoff_s": 0.01} | settings)
+    names = {field.name for field in fields(Requests)}
+    asked = {"timeout_s": 5.0, "retries": 2, "backoff_s": 0.01} | {k: v for k, v in settings.items() if k in names}
+    rest = {name: value for name, value in settings.items() if name not in names}
+    return Judge(url=server.url, model="m", requests=Requests(**asked), **rest)
 
 
 def example(number: int = 7) -> Example:
@@ -245,7 +249,7 @@ def test_settings_that_cannot_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     for url in ("localhost:8000", "file:///etc/passwd", "http://"):
         assert "url is no address" in failure(lambda url=url: make(url=url))
     for wrong in ({"timeout_s": 0.0}, {"retries": -1}, {"max_concurrency": 0}, {"backoff_s": -1.0}):
-        assert "timeout_s above 0" in failure(lambda wrong=wrong: make(**wrong))
+        assert "timeout_s above 0" in failure(lambda wrong=wrong: Requests(**wrong))
     assert "no such file" in failure(lambda: make(template="nowhere.j2"))
     (tmp_path / "bad.j2").write_text("{{ question")
     assert "bad.j2" in failure(lambda: make(template=str(tmp_path / "bad.j2")))

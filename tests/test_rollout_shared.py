@@ -13,7 +13,8 @@ from ral.evaluation import shared_questions as sharing
 from ral.evaluation.shared_questions import buckets, common, openings, respond, share
 from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
 from ral.types import Example, Media
 
 ASKED = (
@@ -40,9 +41,9 @@ def questions(model):
     return examples, [text for _, text in ASKED], pixels
 
 
-def one_by_one(sampler, model, examples, texts, pixels, seed):
+def one_by_one(sampling, model, examples, texts, pixels, seed):
     rollouts = [
-        sampler(model, model.prepare(model.processor.batch([e], [t], [m])), seed)
+        NativeEngine(model).generate(model.prepare(model.processor.batch([e], [t], [m])), 1, sampling, seed)
         for e, t, m in zip(examples, texts, pixels, strict=True)
     ]
     return [(r.texts[0], bool(r.finished[0])) for r in rollouts], [r.prompts.texts[0] for r in rollouts]
@@ -55,35 +56,35 @@ def one_by_one(sampler, model, examples, texts, pixels, seed):
 )
 def test_answers_are_those_of_questions_asked_one_by_one(family: str, greedy: bool, load) -> None:
     model = load(family)
-    sampler = PolicySampler(1, temperature=1.2, max_new_tokens=9, greedy=greedy)
+    sampling = Sampling(temperature=1.2, max_new_tokens=9, greedy=greedy)
     examples, texts, pixels = questions(model)
     joint = share(model.processor, examples, texts, pixels)
-    answers, prompts = one_by_one(sampler, model, examples, texts, pixels, 3)
-    assert respond(sampler, model, joint, 3) == answers
+    answers, prompts = one_by_one(sampling, model, examples, texts, pixels, 3)
+    assert respond(NativeEngine(model), model, joint, sampling, 3) == answers
     assert list(joint.texts) == prompts
     assert len({text for text, _ in answers}) > 3
 
 
 def test_the_plain_path_shares_nothing(model_folder) -> None:
     model = PlainMLLM.load(str(model_folder()))
-    sampler = PolicySampler(1, temperature=1.2, max_new_tokens=5)
+    sampling = Sampling(temperature=1.2, max_new_tokens=5)
     asked = questions(model)
-    answers, _ = one_by_one(sampler, model, *asked, 1)
+    answers, _ = one_by_one(sampling, model, *asked, 1)
     apart = share(model.processor, *asked, model.shares)
     assert apart.places == tuple((n,) for n in range(len(ASKED)))
-    assert respond(sampler, model, apart, 1) == answers
+    assert respond(NativeEngine(model), model, apart, sampling, 1) == answers
 
 
 def test_some_answers_end_and_others_are_cut(load) -> None:
     """With the end token among the likeliest, answers of one decoding batch finish at different lengths."""
     model = load()
-    sampler = PolicySampler(1, temperature=1.0, max_new_tokens=30)
+    sampling = Sampling(temperature=1.0, max_new_tokens=30)
     with torch.no_grad():
         model.network.lm_head.weight[model.processor.end_id] *= 3
     asked = questions(model)
     for seed in range(3):
-        found = respond(sampler, model, share(model.processor, *asked), seed)
-        assert found == one_by_one(sampler, model, *asked, seed)[0]
+        found = respond(NativeEngine(model), model, share(model.processor, *asked), sampling, seed)
+        assert found == one_by_one(sampling, model, *asked, seed)[0]
     assert len({finished for _, finished in found}) == 2 or len({len(text) for text, _ in found}) > 4
 
 
@@ -99,7 +100,7 @@ def test_media_are_seen_and_heads_prefilled_once(load, monkeypatch: pytest.Monke
     monkeypatch.setattr(
         model, "prefill", lambda p, *rest: (prefilled.append(int(p.prompts.valid.sum())), prefill(p, *rest))[1]
     )
-    respond(PolicySampler(1, max_new_tokens=3, greedy=True), model, joint, 0)
+    respond(NativeEngine(model), model, joint, Sampling(max_new_tokens=3, greedy=True), 0)
     assert sum(prefilled) == int(joint.heads.valid.sum())
     separate = model.processor.batch(examples, texts, pixels)
     assert sum(prefilled) < 0.7 * int(separate.valid.sum())
@@ -148,7 +149,7 @@ def test_tails_take_one_pass_and_no_decoding_steps(load, monkeypatch: pytest.Mon
     passes: list[tuple[int, int]] = []
     decoder = model._decoder
     monkeypatch.setattr(model, "_decoder", lambda e, *rest: (passes.append(tuple(e.shape[:2])), decoder(e, *rest))[1])
-    respond(PolicySampler(1, max_new_tokens=4, greedy=True), model, joint, 0)
+    respond(NativeEngine(model), model, joint, Sampling(max_new_tokens=4, greedy=True), 0)
     longest = max(len(tail) for tails in joint.tails for tail in tails)
     heads = joint.heads.token_ids.shape
     assert passes == [tuple(heads), (heads[0], 3 * longest), *((heads[0], 3),) * 3]

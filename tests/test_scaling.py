@@ -189,7 +189,7 @@ def test_sharded_gradients_are_the_same_summed_once_or_for_each_micro_batch(
 def test_ranks_with_answers_of_very_different_length_finish(
     hardware: str, tmp_path: Path, model_folder: Callable[..., Path]
 ) -> None:
-    ragged = ["algo=ral", "max_steps=2", "algo.sampler._target_=scaling_parts.RaggedSampler", *LAYOUTS[hardware]]
+    ragged = ["algo=ral", "max_steps=2", "rollout.engine._target_=scaling_parts.RaggedEngine", *LAYOUTS[hardware]]
     folder = train(tmp_path / "run", *made(tmp_path, model_folder()), *ragged)
     steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [s["step"] for s in steps if "train/loss" in s] == [1, 2]

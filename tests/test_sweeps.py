@@ -128,10 +128,10 @@ def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_run_that_is_killed_counts_as_failed(noted: Path) -> None:
     sweeps.note(sweeps.CUT_OFF)
-    assert sweeps.told() == "1 of 1 runs failed: deep/0; the folder of each has its error.txt"
+    assert sweeps.failed_runs() == "1 of 1 runs failed: deep/0; the folder of each has its error.txt"
     assert noted.read_text() == "it did not end: killed, or out of memory\n"
     sweeps.note(None)
-    assert not noted.exists() and sweeps.told() is None
+    assert not noted.exists() and sweeps.failed_runs() is None
 
 
 def test_of_several_ranks_the_first_error_counts(noted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_runs_of_an_earlier_sweep_in_the_folder_do_not_count(noted: Path) -> Non
     sweeps.note("an error")
     begun, since = sweeps.Sweeps.begun
     sweeps.Sweeps.begun = begun, since + 10
-    assert sweeps.told() is None and noted.exists()
+    assert sweeps.failed_runs() is None and noted.exists()
 
 
 def test_a_failed_run_is_worse_than_any(noted: Path) -> None:

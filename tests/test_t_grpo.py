@@ -27,7 +27,9 @@ from ral.learner.metrics import Meter
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.rewards.combine import Part, Reward
-from ral.rollout.native import PolicySampler, hash_seed
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
+from ral.rollout.seeds import hash_seed
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Scores, UserError
 from ral.worlds.draw import write_frames
 
@@ -159,7 +161,8 @@ def made(prompts: PromptBatch, texts: str, group: int, tokens: int = 1) -> Rollo
 
 
 def temporal(**settings: object) -> Temporal:
-    return Temporal(PolicySampler(4), Part(says_red, 0.9), OrderBonus(), **settings)  # type: ignore[arg-type]
+    numbers = {"sampling": Sampling(), "group_size": 4, **settings}
+    return Temporal(Part(says_red, 0.9), OrderBonus(), **numbers)  # type: ignore[arg-type]
 
 
 def rewarded(collaborator: Temporal, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, dict[str, float]]:
@@ -197,11 +200,11 @@ def test_a_batch_without_clips_gets_the_length_bonus_alone(load: Callable[..., M
 
 
 def test_settings_that_cannot_work() -> None:
-    assert temporal(share=0.4).sampler.group_size == 2
+    assert temporal(share=0.4).count == 2
     with pytest.raises(UserError, match=r"^algo.temporal.share=0.1 of algo.group_size=4 is no response: write more$"):
         temporal(share=0.1)
     with pytest.raises(UserError, match=r"^reward.parts.accuracy.weight=0 leaves the order bonus .* without effect"):
-        Temporal(PolicySampler(4), Part(says_red, 0.0), OrderBonus())
+        Temporal(Part(says_red, 0.0), OrderBonus(), sampling=Sampling(), group_size=4)
     with pytest.raises(UserError, match="shortest=9 to longest=8 is no range"):
         LengthBonus(shortest=9, longest=8)
 
@@ -224,8 +227,8 @@ def test_answers_to_shuffled_clips_are_never_trained_on(
     """Two steps of the shipped model: the clips are answered again, half as often, and the update sees the rest."""
     sampled: list[Rollout] = []
     trained: list[Rollout] = []
-    draw, freeze = PolicySampler.__call__, import_module("ral.learner.step").freeze
-    monkeypatch.setattr(PolicySampler, "__call__", lambda *a, **k: (sampled.append(draw(*a, **k)), sampled[-1])[1])
+    draw, freeze = NativeEngine.generate, import_module("ral.learner.step").freeze
+    monkeypatch.setattr(NativeEngine, "generate", lambda *a, **k: (sampled.append(draw(*a, **k)), sampled[-1])[1])
     monkeypatch.setattr("ral.learner.step.freeze", lambda *a: (trained.append(a[2].rollout), freeze(*a))[1])
     folder = run(
         "algo=t_grpo",

@@ -19,7 +19,7 @@ from test_models_shared_prompt import OF_SOME
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
-from ral.assembly.learner import build_objective
+from ral.assembly.learner import build_terms
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.frozen import read
 from ral.models.mllm import MLLM
@@ -31,7 +31,8 @@ from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
 from ral.ops.pieces import renormalise
 from ral.ops.signals import evaluate, needed
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
 from ral.rollout.trajectories import assemble, continued, sampled_segments
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
@@ -191,7 +192,7 @@ def signals_of(live: dict[str, Any], model: MLLM, generator: torch.Generator) ->
 def objective_of(algo: str) -> dict[str, Any]:
     """The objective that a yaml names."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return dict(build_objective(compose("train", [f"algo={algo}"])).terms)
+        return build_terms(compose("train", [f"algo={algo}"]).algo)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -254,9 +255,10 @@ def test_an_engine_goes_on_after_what_was_shown(
 ) -> None:
     """The log-probs of both turns as sampled are those that the whole trajectories are trained with."""
     model = kind.load(str(model_folder(family)))
-    prompts, sampler = a_case(model).prompts, PolicySampler(2, temperature=TEMPERATURE, max_new_tokens=5)
+    prompts, engine = a_case(model).prompts, NativeEngine(model)
+    sampling = Sampling(TEMPERATURE, max_new_tokens=5)
     prepared = model.prepare(prompts)
-    first = sampled_segments(sampler(model, prepared, 3))
+    first = sampled_segments(engine.generate(prepared, 2, sampling, 3))
     pictures = [[make_pixels("image", n, sides(model, 2 + n, 3))] if n else [] for n in range(len(first))]
     shown = [model.processor.turn("Think" * (n + 1), own) for n, own in enumerate(pictures)]
     begun = [Trajectory(pair, "length") for pair in zip(first, shown, strict=True)]
@@ -265,7 +267,7 @@ def test_an_engine_goes_on_after_what_was_shown(
         int(prompts.valid[n // 2].sum()) + len(first[n].token_ids) + len(shown[n].token_ids) for n in range(4)
     ]
     assert torch.equal(longer.visual, model.processor.visual(longer.token_ids, longer.valid))
-    second = sampled_segments(replace(sampler, group_size=1)(model, longer, 4))
+    second = sampled_segments(engine.generate(longer, 1, sampling, 4))
     whole = [Trajectory((*t.segments, s), "stop", 3) for t, s in zip(begun, second, strict=True)]
     rollout = assemble(model.processor, prompts, whole)
     assert rollout.log_probs is not None and rollout.policy_version == 3 and bool(rollout.finished.all())
@@ -376,7 +378,7 @@ def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path],
     LookAgain.made.clear()
     reward = "reward.parts.accuracy.function._target_=test_training.short_is_good"
     quiet = ["eval.before=false", "eval.every=0", "eval.prompts=4", "diagnostics.every=1"]
-    folder = run(f"algo={algo}", *small, reward, *quiet, "algo.sampler._target_=environments.LookAgain")
+    folder = run(f"algo={algo}", *small, reward, *quiet, "rollout.engine._target_=environments.LookAgain")
     assert len(LookAgain.made) == 2
     for rollout in LookAgain.made:
         shown = rollout.valid & ~rollout.trainable

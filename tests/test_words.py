@@ -101,3 +101,30 @@ def literals(path: Path) -> Iterator[str]:
 def test_numbers_of_the_equations_have_names() -> None:
     """Check that a number which is no sign, half or square stands in a constant with a docstring, or in an argument."""
     assert [found for path in sorted((RAL / "ops").glob("*.py")) for found in literals(path)] == []
+
+
+MOST_TERMS = 40
+
+
+def terms() -> list[str]:
+    """Return the terms of the glossary, in its order."""
+    page = (ROOT / "docs" / "glossary.md").read_text()
+    return re.findall(r"^\| ([a-z][\w ,-]*) \| [^|]+ \|$", page, re.MULTILINE)[1:]
+
+
+def test_the_glossary_has_few_terms_each_once_and_is_linked() -> None:
+    found = terms()
+    assert 25 < len(found) <= MOST_TERMS and found == sorted(set(found))
+    for page, link in (("README.md", "docs/glossary.md"), ("docs/architecture.md", "glossary.md")):
+        assert f"({link})" in (ROOT / page).read_text()
+
+
+def test_the_page_for_contributors_names_each_kind_of_thing() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    kinds = ("An algorithm", "A term", "A dataset", "A reward", "A rollout engine", "A model family", "Hardware")
+    missing = [kind for kind in (*kinds, "A benchmark", "A callback or logger") if f"**{kind}.**" not in page]
+    assert missing == []
+    for path in re.findall(
+        r"`(conf/\w+/shared|ral/[\w/]+(?:\.py)?|scripts/[\w/]+\.\w+|tests/\w+\.py|docs/\w+\.md)`", page
+    ):
+        assert (ROOT / path).exists(), path

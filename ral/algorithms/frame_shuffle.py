@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ral.models.family import PatchSettings
-from ral.rollout.native import hash_seed
+from ral.rollout.seeds import hash_seed
 from ral.types import Example, PromptBatch
 
 

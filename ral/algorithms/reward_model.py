@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ral.data.recorded import about
+from ral.files import jsonl
 from ral.learner.experience import Experience
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head, response_scores, save_reward_model
 from ral.rewards.answers import extract_answer
-from ral.rollout.native import PairSampler
+from ral.rollout.given import Pairs
 from ral.types import Example, PromptBatch, Rollout
 
 
@@ -50,14 +50,14 @@ class RewardModelTask:
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
         """Return a record of each held-out pair (docs/outputs.md): both responses and scores, whether ranked right."""
         prepared = policy.prepare(prompts)
-        rollout = PairSampler()(policy, prepared)
+        rollout = Pairs(policy.processor)(prepared)
         scores = response_scores(policy, prepared, rollout.token_ids, rollout.valid)
         pairs = scores.view(-1, 2).tolist()
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
         """Write hf/: the head beside the backbone, and the held-out scores' mean and deviation."""
-        records = [json.loads(line) for line in (run / "eval" / "after.jsonl").read_text().splitlines()]
+        records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
 
 

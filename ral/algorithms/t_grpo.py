@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from ral.algorithms.bonuses import LengthBonus, OrderBonus
 from ral.algorithms.frame_shuffle import shuffled_clips, with_clip
 from ral.models.mllm import MLLM
 from ral.rewards.combine import Part, Reward
-from ral.rollout.native import PolicySampler, hash_seed
+from ral.rollout.engine import Engine, Sampling
+from ral.rollout.seeds import hash_seed
 from ral.types import Metrics, PromptBatch, Rollout, Scores, UserError
 
 RESPONSES = 1
@@ -20,41 +19,41 @@ RESPONSES = 1
 class Temporal:
     """Samples each prompt with a clip again from the same frames in a random order, and rewards use of the order.
 
-    sampler: the rollout's; share: shuffled responses to a prompt, as a share of its group; accuracy: that part of the
-    reward, which scores them (its weight is also the order bonus's); length: None = no length bonus.
+    sampling, group_size: the rollout's; share: shuffled responses to a prompt, as a share of its group; accuracy: that
+    part of the reward, which scores them (its weight is also the order bonus's); length: None = no length bonus.
     """
 
     def __init__(
         self,
-        sampler: PolicySampler,
         accuracy: Part,
         order: OrderBonus,
         length: LengthBonus | None = None,
         *,
+        sampling: Sampling,
+        group_size: int,
         share: float = 0.5,
     ) -> None:
-        count = round(sampler.group_size * share)
+        count = round(group_size * share)
         if count < 1:
-            raise UserError(
-                f"algo.temporal.share={share} of algo.group_size={sampler.group_size} is no response: write more"
-            )
+            raise UserError(f"algo.temporal.share={share} of algo.group_size={group_size} is no response: write more")
         if accuracy.weight == 0:
             raise UserError(
                 "reward.parts.accuracy.weight=0 leaves the order bonus of algo=t_grpo without effect, since it is its "
                 "weight too: write more than 0, or choose algo=grpo"
             )
-        self.sampler, self.weight = replace(sampler, group_size=count), accuracy.weight
+        self.sampling, self.count, self.weight = sampling, count, accuracy.weight
         self.accuracy, self.order, self.length = Reward({"accuracy": accuracy}), order, length
 
     @torch.no_grad()
-    def roll_out(self, policy: MLLM, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Responses to the prompts that have a clip, its frames shuffled; None without any. Makes no collective call
-        where the policy's weights are whole, so that ranks may differ.
+    def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
+        """Return responses to the prompts that have a clip, its frames shuffled; None without any.
+
+        Ranks may differ in that, so that with several of them it is called inside a session of the engine.
         """
         shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
         if shuffled is None:
             return None
-        return self.sampler(policy, policy.prepare(shuffled), hash_seed(seed, RESPONSES))
+        return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
         """The scores with the bonuses, each as a part (1 where earned), and what to log of the prompts with a clip."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from ral.learner.guard import Guard
 from ral.learner.models import Models
 from ral.learner.moved import Moved
 from ral.learner.objective import Objective
-from ral.learner.step import NoCompanion, Observer, Sampling, Step
+from ral.learner.step import NoCompanion, Observer, Responding, Step
 from ral.learner.task import Task
 from ral.learner.update import Schedule, Update
 from ral.models.mllm import MLLM
 from ral.models.reward import LearnedReward
-from ral.ops.signals import needed
-from ral.rollout.native import PolicySampler
-from ral.types import UserError
+from ral.ops.signals import Term, needed
+from ral.rollout.engine import Engine, Sampling
+from ral.types import Rollout, UserError
 
 LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
 """Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
@@ -33,11 +33,16 @@ def build_objective(cfg: DictConfig) -> Objective:
     """Return the named terms that the objective sums, and what makes their signals."""
     algo = cfg.algo
     return Objective(
-        {name: instantiate(algo[name]) for name in algo.objective},
+        build_terms(algo),
         build_passes(algo),
         instantiate(algo.advantage),
         instantiate(algo.aggregate),
     )
+
+
+def build_terms(algo: DictConfig) -> dict[str, Term]:
+    """Return the named terms that the objective sums."""
+    return {name: instantiate(algo[name]) for name in algo.objective}
 
 
 def build_passes(algo: DictConfig) -> Passes:
@@ -55,51 +60,66 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
     return reward
 
 
-def build_sampler(algo: DictConfig, objective: Objective) -> Any:
-    """Return the sampler. UserError where a term asks for attention under noise, and the sampler makes none."""
-    sampler = instantiate(algo.sampler)
+def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
+    """Return what responses to a step's prompts come from: the engine, or what algo.given names."""
+    given = instantiate(algo.given)
+    if given is not None:
+        return given(policy.processor)
+    sampling = instantiate(algo.sampling)
+    check_noise(algo, objective, sampling)
+    return partial(engine.generate, count=algo.group_size, sampling=sampling)
+
+
+def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> None:
+    """Raise UserError where a term asks for attention under noise, and the sampling makes none, or another one."""
     asking = [name for name, term in objective.terms.items() if "sampler_rows" in needed([term])]
-    if asking and getattr(sampler, "noise", None) is None:
+    if not asking:
+        return
+    if sampling.noise is None:
         raise UserError(
-            f"algo.{asking[0]} compares with attention under the sampler's noise, and algo.sampler.noise is not set:"
-            " write algo.sampler.noise as in conf/algo/ral_explore.yaml"
+            f"algo.{asking[0]} compares with attention under the sampling's noise, and algo.sampling.noise is not set:"
+            " write algo.sampling.noise as in conf/algo/ral_explore.yaml"
         )
-    if asking and sampler.noise.attention != instantiate(algo.attention_policy):
+    if sampling.noise.attention != instantiate(algo.attention_policy):
         raise UserError(
-            f"algo.sampler.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
-            " rows of different attention: write algo.sampler.noise.attention=${algo.attention_policy}"
+            f"algo.sampling.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
+            " rows of different attention: write algo.sampling.noise.attention=${algo.attention_policy}"
         )
-    return sampler
 
 
-def build_task(cfg: DictConfig, objective: Objective, reward: Any) -> Task:
+def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
     """Return what the network is trained to be: the algorithm's task, or that of a policy."""
     given: Task | None = instantiate(cfg.algo.task)
-    sampler = PolicySampler(1, temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
-    gather_weights = instantiate(cfg.hardware.gather_weights)
+    sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     passes: Any = objective.passes
-    return given or PolicyTask(sampler, reward, passes, gather_weights, cfg.eval.layers == "all")
+    return given or PolicyTask(engine, sampling, reward, passes, cfg.eval.layers == "all")
+
+
+def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
+    """Return where a step's responses come from."""
+    source = build_source(cfg.algo, objective, engine, policy)
+    return Responding(engine, source, instantiate(cfg.algo.temporal) or NoCompanion(), cfg.seed)
 
 
 def build_step(
-    cfg: DictConfig, models: Models, objective: Objective, reward: Any, folder: Path, observers: Sequence[Observer]
+    cfg: DictConfig,
+    models: Models,
+    objective: Objective,
+    responding: Responding,
+    reward: Any,
+    folder: Path,
+    observers: Sequence[Observer],
 ) -> Step:
     """Return the step from its parts."""
-    algo, hardware = cfg.algo, cfg.hardware
     return Step(
         models,
         objective,
-        Sampling(
-            build_sampler(algo, objective),
-            instantiate(algo.temporal) or NoCompanion(),
-            cfg.seed,
-            instantiate(hardware.gather_weights),
-        ),
-        instantiate(algo.reward) or reward,
+        responding,
+        instantiate(cfg.algo.reward) or reward,
         build_update(cfg, models, objective, folder),
         observers,
-        micro_batch_prompts=max(hardware.micro_batch_prompts, 1),
-        ema_decay=algo.ema_decay,
+        micro_batch_prompts=max(cfg.hardware.micro_batch_prompts, 1),
+        ema_decay=cfg.algo.ema_decay,
     )
 
 

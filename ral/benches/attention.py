@@ -1,4 +1,4 @@
-"""What reinforced attention costs: one update of RAL against one of GRPO, and against RAL the naive way."""
+"""The cost of reinforced attention: one update of RAL against one of GRPO, and against RAL the naive way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """What every side is to do."""
+    """Return what every side is to do."""
     return {
         "model": str(model.absolute()),
         "prompt_tokens": size,

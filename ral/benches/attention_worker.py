@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 
-from ral.assembly.learner import build_objective
+from ral.assembly.learner import build_terms
 from ral.benches.naive import NaiveMLLM
 from ral.benches.worker import Line
 from ral.files.repository import CONF
@@ -27,7 +27,7 @@ from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
-from ral.rollout.native import make_rollout
+from ral.rollout.assembly import make_rollout
 from ral.types import Example, Media, Pixels
 
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
@@ -98,7 +98,7 @@ def main(spec: dict[str, Any]) -> None:
     if spec["checkpointing"]:
         model.checkpoint_layers()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        objective = dict(build_objective(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"])).terms)
+        objective = build_terms(compose("train", [f"algo={'grpo' if kind == 'grpo' else 'ral'}"]).algo)
     passes = Forward(0.9, AttentionSpec())
     whole = experience(model, spec)
     needs = needed(objective.values())

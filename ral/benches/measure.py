@@ -117,7 +117,7 @@ def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """What the figures were taken on."""
+    """Return what the figures were taken on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
@@ -130,7 +130,7 @@ def range_text(values: Mapping[str, float], digits: int = 2) -> str:
 
 
 def out_of_memory(error: UserError) -> bool:
-    """Whether a worker ended for want of the GPU's memory."""
+    """Tell whether a worker ended for want of the GPU's memory."""
     return "out of memory" in str(error)
 
 

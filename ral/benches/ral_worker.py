@@ -24,7 +24,10 @@ LINE = Line()
 
 
 class Turns(L.Callback):
-    """Begins a step when asked, and answers when it has ended."""
+    """Begins a step when asked, and answers when it has ended. group_size: responses to a prompt."""
+
+    def __init__(self, group_size: int) -> None:
+        self.group_size = group_size
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
         """All is loaded: ban the end tokens, wait for the first step."""
@@ -37,9 +40,7 @@ class Turns(L.Callback):
         optimizer = module.optimizers(use_pl_optimizer=False)
         LINE.next_step(
             prompt_tokens=int(batch.valid.sum()),
-            response_tokens=round(
-                module.latest["train/response_length"] * len(batch) * module.step.sampling.sampler.group_size
-            ),
+            response_tokens=round(module.latest["train/response_length"] * len(batch) * self.group_size),
             times={key: value for key, value in module.latest.items() if key.startswith("time/")},
             **environment_facts(module.policy.network, optimizer),
         )
@@ -86,7 +87,7 @@ def main(cfg: DictConfig) -> None:
 
     def with_turns(*arguments: Any, **options: Any) -> L.Trainer:
         trainer = build(*arguments, **options)
-        trainer.callbacks.append(Turns())
+        trainer.callbacks.append(Turns(cfg.algo.group_size))
         return trainer
 
     ral.run.build_trainer = with_turns

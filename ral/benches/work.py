@@ -1,4 +1,4 @@
-"""What benchmarks work on: random models of a shape, pictures of an exact number of visual tokens."""
+"""The work of benchmarks: random models of a shape, pictures of an exact number of visual tokens."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def clocks() -> tuple[float, float]:
 
 
 def on_gpu() -> bool:
-    """Whether this process has used a GPU."""
+    """Tell whether this process has used a GPU."""
     torch = sys.modules.get("torch")
     return bool(torch and torch.cuda.is_available() and torch.cuda.is_initialized())
 
@@ -89,7 +89,7 @@ def reward(example: object, text: str) -> float:
 
 
 def environment_facts(network: Any, optimizer: Any) -> dict[str, Any]:
-    """What must be the same on both sides, as it is in this process. updates: optimizer steps since the start."""
+    """Return what must be alike on both sides, as it is in this process. updates: optimizer steps since the start."""
     import torch
 
     trained = [p for p in network.parameters() if p.requires_grad]

@@ -57,7 +57,7 @@ def prepare(folder: Path) -> None:
 
 
 def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
-    """Whether the tests pass against the copy. SystemExit where they cannot run at all."""
+    """Tell whether the tests pass against the copy. SystemExit where they cannot run at all."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
     settings = {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -72,7 +72,7 @@ def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
 
 
 def survives(folder: Path, mutation: Mutation) -> bool:
-    """Whether the tests pass in spite of the mutation. SystemExit where its text is not in the file once."""
+    """Tell whether the tests pass in spite of the mutation. SystemExit where its text is not in the file once."""
     path = folder / mutation.file
     text = path.read_text()
     if text.count(mutation.old) != 1:

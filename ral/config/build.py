@@ -16,6 +16,6 @@ def instantiate(node: Any, **more: Any) -> Any:
 
 
 def precision_of(hardware: Node) -> str:
-    """Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
+    """Return Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
     auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
     return auto if hardware["precision"] == "auto" else str(hardware["precision"])

@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.moved import check_moved
 from ral.config.ranges import doubts
 from ral.config.rules import rules
 from ral.config.schema import Node, Train
@@ -30,7 +31,7 @@ from ral.errors import UserError
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The configuration as plain dicts, lists and scalars with every interpolation resolved.
+    """Return the configuration as plain dicts, lists and scalars with every interpolation resolved.
 
     UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started,
     values taken from `hydra:` become AT_RUN_TIME.
@@ -52,7 +53,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def first_line(message: object) -> str:
-    """The first line of a message that has something on it."""
+    """Return the first line of a message that has something on it."""
     return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
 
 
@@ -65,7 +66,7 @@ def _without_run_time(value: Any) -> Any:
 
 
 def check_schema(node: Node, schema: type, prefix: str = "") -> None:
-    """UserError for keys that the schema does not know, values of the wrong type, and missing keys.
+    """Raise UserError for keys that the schema does not know, values of the wrong type, and missing keys.
 
     A node with `_target_` answers to its callable instead: only the types of the fields that it shares with the schema
     are looked at here.
@@ -83,7 +84,7 @@ def check_schema(node: Node, schema: type, prefix: str = "") -> None:
 
 
 def _required(schema: type) -> list[str]:
-    """Names of the fields that have no default."""
+    """Return names of the fields that have no default."""
     nothing = dataclasses.MISSING
     return [f.name for f in dataclasses.fields(schema) if f.default is nothing and f.default_factory is nothing]
 
@@ -104,12 +105,13 @@ def bind_targets(cfg: DictConfig) -> None:
 
 
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
-    """UserError with the first problem of a composed configuration: schema, rules, `files`, signatures, terms.
+    """Raise UserError with the first problem of a configuration: schema, rules, `files`, signatures, terms.
 
     files: looks at what the configuration names on disk, before signatures are read, which imports torch.
     What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
     """
     tree = plain(cfg)
+    check_moved(tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)

@@ -80,7 +80,7 @@ def run(
     except Exception as error:
         _report(explain(error, config_dir, config_name, _message), error, _wants_traceback(sys.argv[1:]))
         failures.append(error)
-    if line := sweeps.told():
+    if line := sweeps.failed_runs():
         print(f"error: {line}", file=sys.stderr, flush=True)
     if failures or line:
         sys.exit(1)
@@ -105,7 +105,7 @@ def _leaving_on_signals() -> Iterator[None]:
 
 
 def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exception], where: Where) -> Main:
-    """main with its check, reporting failures itself: Hydra never sees them, and a sweep goes on with its next job.
+    """Wrap main with its check, and report failures: Hydra never sees them, and a sweep goes on with its next job.
 
     What main returns is what a sweeper such as Optuna's optimises; a run that failed counts for less than any other.
     """
@@ -124,11 +124,11 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
             claimed = claim(cfg) if claim is not None and run_folder.first_rank() else None
         except UserError as error:  # the folder is another run's, so nothing is noted in it
             return failed(error, cfg, sweeps.refused)
-        told = ""
+        reported = ""
 
         def note(message: str) -> None:
-            nonlocal told
-            told = message
+            nonlocal reported
+            reported = message
             sweeps.note(message)
 
         try:
@@ -145,25 +145,25 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
             return failed(error, cfg, note)
         finally:
             if claimed is not None:
-                _give_back(claimed, cfg, told)
+                _give_back(claimed, cfg, reported)
         sweeps.note(None)
         return value
 
     return job
 
 
-def _give_back(claimed: run_folder.Claim, cfg: DictConfig, told: str) -> None:
+def _give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
     """End a job's hold of its folder. Files that its error names stay, and what a sweep notes of a run that failed."""
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
-    named = [name for name in ("bad_samples.jsonl",) if str(claimed.folder / name) in told]
+    named = [name for name in ("bad_samples.jsonl",) if str(claimed.folder / name) in reported]
     noted = [*run_folder.NOTES, *run_folder.TYPED] if sweeps.in_sweep() else []
     run_folder.leave(claimed, keep=[*named, *noted])
 
 
 @contextmanager
 def _relaunchable(script: str) -> Iterator[None]:
-    """In a job of a multirun, make this process look, to Lightning and Hydra, as if `script` had been started for it.
+    """In a job of a multirun, pretend to Lightning and Hydra that `script` had been started for it.
 
     Lightning starts the other ranks with this process's module and arguments; without this every rank would start the
     whole sweep again, or the launcher's own worker. In a single run nothing has to change.
@@ -190,7 +190,7 @@ def _report(message: str, error: Exception, with_traceback: bool) -> None:
 
 
 def _message(error: Exception) -> str:
-    """One line for a failure inside a job."""
+    """Return one line for a failure inside a job."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {first_line(error)} (run again with debug=true for the traceback)"
@@ -202,7 +202,7 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
 
 
 def _check_flags(arguments: Sequence[str]) -> None:
-    """UserError for flags that Hydra does not know, instead of argparse's usage text and exit code 2."""
+    """Raise UserError for flags that Hydra does not know, instead of argparse's usage text and exit code 2."""
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:

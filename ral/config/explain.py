@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.moved import moved
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
@@ -33,7 +34,7 @@ NEARLY_AS_SIMILAR = 0.05
 
 
 def explain(error: Exception, config_dir: Path, config_name: str, message: Callable[[Exception], str]) -> str:
-    """One line for a failure outside of a job: while composing, or while making the run's folder.
+    """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
     message: the line for whatever is none of Hydra's.
     """
@@ -53,7 +54,7 @@ def explain(error: Exception, config_dir: Path, config_name: str, message: Calla
 
 
 def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) -> str:
-    """The line of a failed check, with what the command line knows: how a text is typed, which choices have a key."""
+    """Return the line of a failed check with what the command line knows: spelling of texts, options with a key."""
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
         return of_other_choices(match[1], config_dir, chosen) or message
@@ -65,12 +66,12 @@ def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) ->
 
 
 def typed() -> list[str]:
-    """The overrides on the command line."""
+    """Return the overrides on the command line."""
     return list(get_args_parser().parse_known_args(sys.argv[1:])[0].overrides)
 
 
 def quoted(override: str) -> str | None:
-    """An override as it is typed into a shell for its value to be taken as text; None if there is no such way.
+    """Return an override as it is typed into a shell for its value to be text; None if there is no such way.
 
     What is returned was read back: Hydra gives the same letters.
     """
@@ -88,7 +89,7 @@ def quoted(override: str) -> str | None:
 
 
 def _read_back(override: str) -> str | None:
-    """The text that Hydra and OmegaConf make of an override's value; None where it is no text."""
+    """Return the text that Hydra and OmegaConf make of an override's value; None where it is no text."""
     try:
         value = OverridesParser.create().parse_override(override).value()
         found = OmegaConf.create({"value": value})["value"]
@@ -107,7 +108,7 @@ def _unreadable(override: str) -> str:
 
 
 def _missing_config(error: MissingConfigException) -> str:
-    """A group has no such option, or there is no such config."""
+    """Return the line where a group has no such option, or there is no such config."""
     name = error.missing_cfg_file or ""
     group, _, option = name.rpartition("/")
     if not group:
@@ -117,13 +118,13 @@ def _missing_config(error: MissingConfigException) -> str:
 
 
 def _listed(option: str, options: Sequence[str]) -> str:
-    """All options, unless did_you_mean has listed them already."""
+    """Return all options, unless did_you_mean has listed them already."""
     close = difflib.get_close_matches(option, options)
     return f" (options: {', '.join(options)})" if close else ""
 
 
 def _composition(error: ConfigCompositionException, config_dir: Path, config_name: str) -> str:
-    """An override or a defaults list that does not fit together."""
+    """Return the line for an override or a defaults list that does not fit together."""
     text, cause = first_line(error), error.__cause__
     key = match[1] if (match := re.search(r"'([^']*)'", text)) else ""
     if not key and "No match in the defaults list" in text:
@@ -137,6 +138,8 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
     if "No match in the defaults list" in str(error):
         return f"group {key} is not part of this configuration; add it with +{key}=<option>"
     if text.startswith(("Could not override", "Could not delete")):
+        if (line := moved(key)) is not None:
+            return line
         known, chosen = _known_keys(key, config_dir, config_name)
         return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
     if isinstance(cause, OmegaConfBaseException):
@@ -156,13 +159,13 @@ def _yaml(error: yaml.MarkedYAMLError) -> str:
 
 
 def _choices() -> dict[str, str]:
-    """The choice of each group, in a job."""
+    """Return the choice of each group, in a job."""
     state: Any = HydraConfig.instance().cfg
     return {} if state is None else {str(k): str(v) for k, v in state.hydra.runtime.choices.items()}
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """The line for a key that the chosen option of its group lacks and others have; None where it is no such key."""
+    """Return the line for a key that the chosen option of its group lacks and others have; None where there is none."""
     group, _, rest = key.partition(".")
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
@@ -209,7 +212,7 @@ def _has(tree: Any, names: Sequence[str]) -> bool:
 
 
 def _known_keys(wrong: str, config_dir: Path, config_name: str) -> tuple[list[str], dict[str, str]]:
-    """Groups and dotted keys of the configuration composed without the override that failed, and its choices."""
+    """Return groups and dotted keys of the configuration composed without the override that failed, and its choices."""
     flags = get_args_parser().parse_args(sys.argv[1:])
     overrides = [o for o in flags.overrides if o.lstrip("+~").partition("=")[0] != wrong]
     folder = Path(flags.config_path or config_dir).resolve()
@@ -224,7 +227,7 @@ def _known_keys(wrong: str, config_dir: Path, config_name: str) -> tuple[list[st
 
 
 def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
-    """The configuration with as many of the first overrides as can be applied."""
+    """Return the configuration with as many of the first overrides as can be applied."""
     for kept in range(len(overrides), 0, -1):
         try:
             return hydra.compose(config_name, overrides[:kept], return_hydra_config=True)
@@ -234,7 +237,7 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 def _closest(key: str, known: Sequence[str]) -> str:
-    """'; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
+    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
     scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
     best = max(scores.values(), default=0.0)
     close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
@@ -243,7 +246,7 @@ def _closest(key: str, known: Sequence[str]) -> str:
 
 
 def _similarity(one: str, other: str) -> float:
-    """0 to 1: mean of the likeness of two dotted keys and that of their last parts."""
+    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
     whole = difflib.SequenceMatcher(None, one, other).ratio()
     last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
     return (whole + last) / 2

@@ -22,13 +22,13 @@ POSITIVE = ("optim.max_grad_norm",)
 
 
 def number(cfg: Node, key: str) -> float | None:
-    """The value at a dotted key where it is a number."""
+    """Return the value at a dotted key where it is a number."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def numbers_lie_in_their_ranges(cfg: Node) -> str | None:
-    """Shares from 0 to 1, rates and intervals from 0, bounds above 0."""
+    """Check that shares go from 0 to 1, rates and intervals from 0, bounds from above 0."""
     for key in NOT_NEGATIVE:
         if not (number(cfg, key) or 0) >= 0:
             return f"{key}={number(cfg, key)} is too small: write 0 or more"
@@ -46,7 +46,7 @@ def numbers_lie_in_their_ranges(cfg: Node) -> str | None:
 
 
 def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
-    """The k1 estimate is log pi - log pi_ref, whose gradient is a score: zero in the mean."""
+    """Check that KL is not estimated by k1, log pi - log pi_ref, whose gradient is a score: zero in the mean."""
     for name in cfg["algo"]["objective"]:
         if (select(cfg, f"algo.{name}._target_"), select(cfg, f"algo.{name}.estimator")) == K1_IN_LOSS:
             return (
@@ -57,24 +57,23 @@ def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
 
 
 def sampling_is_what_is_trained(cfg: Node) -> str | None:
-    """The sampler draws groups of the size and from the distribution that the update takes for granted."""
-    sampler = select(cfg, "algo.sampler") or {}
+    """Check that groups have the size and come from the distribution that the update takes for granted."""
+    sampling = select(cfg, "algo.sampling") or {}
     if not cfg["algo"]["rollouts"]:
         return None
-    for name in ("temperature", "group_size"):
-        own, wanted = sampler.get(name), cfg["algo"].get(name)
-        if own is not None and wanted is not None and own != wanted:
-            return (
-                f"algo.sampler.{name}={own} differs from algo.{name}={wanted}: the update would be of responses that"
-                f" were not sampled so; write algo.{name} alone"
-            )
-    if sampler.get("greedy") is True:
-        return "algo.sampler.greedy=true makes all responses to a prompt alike, so that nothing is learnt: write false"
+    own, wanted = sampling.get("temperature"), cfg["algo"].get("temperature")
+    if own is not None and wanted is not None and own != wanted:
+        return (
+            f"algo.sampling.temperature={own} differs from algo.temperature={wanted}: the update would be of responses"
+            " that were not sampled so; write algo.temperature alone"
+        )
+    if sampling.get("greedy") is True:
+        return "algo.sampling.greedy=true makes all responses to a prompt alike, so that nothing is learnt: write false"
     return None
 
 
 def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
-    """Every process gets as many prompts a step."""
+    """Check that every process gets as many prompts a step."""
     processes = (number(cfg, "hardware.devices") or 1) * (number(cfg, "hardware.num_nodes") or 1)
     prompts = number(cfg, "algo.prompts_per_step")
     if prompts is None or prompts % processes == 0:
@@ -86,7 +85,7 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
-    """A reward that can differ between responses."""
+    """Check that rewards can differ between responses."""
     parts = select(cfg, "reward.parts") or {}
     if not cfg["algo"]["rollouts"] or not parts or any(select(parts, f"{name}.weight") != 0 for name in parts):
         return None
@@ -105,13 +104,13 @@ def adapters_have_a_size(cfg: Node) -> str | None:
 
 
 def indices(value: Any) -> bool:
-    """A list of at least one integer, none of them twice."""
+    """Tell whether a value is a list of at least one integer, none of them twice."""
     whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
     return whole and 0 < len(value) == len(set(value))
 
 
 def attention_is_of_something(cfg: Node) -> str | None:
-    """Layers and heads of the attention policy are lists of indices."""
+    """Check that layers and heads of the attention policy are lists of indices."""
     spec = select(cfg, "algo.attention_policy") or {}
     layers, heads = spec.get("layers", [-1]), spec.get("heads", "mean")
     if not indices(layers):

@@ -15,7 +15,13 @@ FREE = (
     *("eval.every", "eval.batch", "eval.before", "eval.layers"),
     *("checkpoint.every", "checkpoint.keep", "checkpoint.sharded", "checkpoint.best"),
     *("hardware.accelerator", "hardware.devices", "hardware.num_nodes", "hardware.strategy", "hardware.shard"),
-    *("hardware.gather_weights", "hardware.micro_batch_prompts", "hardware.share_prompt", "hardware.frozen_in_memory"),
+    *(
+        "hardware.gather_weights",
+        "rollout.engine.gather_weights",
+        "hardware.micro_batch_prompts",
+        "hardware.share_prompt",
+        "hardware.frozen_in_memory",
+    ),
     *("hardware.gradient_checkpointing", "hardware.num_workers", "hardware.profile", "hardware.term_gradients"),
     *("hardware.threads", "lora.merge"),
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
@@ -24,7 +30,7 @@ FREE = (
 """Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
 not what is learned. Every other key counts."""
 OFF: Mapping[str, Any] = {
-    **dict.fromkeys(("task", "passes", "temporal", "reward", "attention_policy")),
+    **dict.fromkeys(("task", "sampling", "given", "passes", "temporal", "reward", "attention_policy")),
     "preferences": False,
 }
 """Keys of algo that runs of earlier versions may lack, and what they ran with."""
@@ -45,7 +51,7 @@ def covers(key: str, named: str) -> bool:
 
 
 def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys with their plain values; a list is one value, and so is an empty mapping."""
+    """Return dotted keys with their plain values; a list is one value, and so is an empty mapping."""
     found, inside = {}, ""
     for key, value in walk(tree):
         if inside and key.startswith(f"{inside}["):
@@ -71,7 +77,7 @@ def _equal_numbers(old: Any, new: Any) -> bool:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Dotted keys whose values differ, with both; a group that only one side has is one key, at its top."""
+    """Return dotted keys whose values differ, with both; a group that only one side has is one key, at its top."""
     before, after = leaves(old), leaves(new)
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted(before.keys() | after.keys()):
@@ -87,7 +93,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
 
 
 def _top(key: str, having: Mapping[str, Any], lacking: Mapping[str, Any]) -> str:
-    """The topmost group on the way to `key` that only `having` has."""
+    """Return the topmost group on the way to `key` that only `having` has."""
     names, place = key.split("."), lacking
     for depth, name in enumerate(names, start=1):
         if not isinstance(place, Mapping) or name not in place:
@@ -97,7 +103,7 @@ def _top(key: str, having: Mapping[str, Any], lacking: Mapping[str, Any]) -> str
 
 
 def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
-    """The key that a key's value is taken from, where its configuration says no more than ${...}."""
+    """Return the key that a key's value is taken from, where its configuration says no more than ${...}."""
     place: Any = raw
     names = key.split(".")
     for depth, name in enumerate(names, start=1):
@@ -132,7 +138,7 @@ def _grows(old: Any, new: Any) -> bool:
 def check_same_experiment(
     old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
 ) -> None:
-    """UserError that names what was changed of the experiment, unless `allowed` (resume_changed) names it."""
+    """Raise UserError that names what was changed of the experiment, unless `allowed` (resume_changed) names it."""
     names = [allowed] if isinstance(allowed, str) else list(allowed)
     if ALL in names:
         return
@@ -157,7 +163,7 @@ def _known(names: Sequence[str], keys: set[str]) -> None:
 
 
 def show(value: Any) -> str:
-    """A value as yaml writes it, cut where it is long."""
+    """Return a value as yaml writes it, cut where it is long."""
     if value is ABSENT:
         return "not there"
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)

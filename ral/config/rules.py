@@ -98,7 +98,7 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
-NODES = ("task", "passes", "temporal", "reward", "attention_policy")
+NODES = ("sampling", "given", "task", "passes", "temporal", "reward", "attention_policy")
 """Nodes of algo that an algorithm may do without."""
 
 
@@ -126,11 +126,23 @@ def pairs_have_two_responses(cfg: Node) -> str | None:
     return None
 
 
+def responses_have_one_origin(cfg: Node) -> str | None:
+    """Sampled responses need numbers to sample by, given ones a source."""
+    rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
+    if rollouts and given is not None:
+        return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
+    if rollouts and sampling is None:
+        return "algo.sampling is not set, and algo.rollouts=true samples responses: write it as in conf/algo/shared"
+    if not rollouts and given is None:
+        return "algo.given is not set, and algo.rollouts=false samples none: write it as in conf/algo/sft.yaml"
+    return None
+
+
 def noise_is_positive(cfg: Node) -> str | None:
     """Check that the standard deviation of the noise on attention is positive."""
-    sigma = _select(cfg, "algo.sampler.noise.sigma")
+    sigma = _select(cfg, "algo.sampling.noise.sigma")
     if isinstance(sigma, int | float) and sigma <= 0:
-        return f"algo.sampler.noise.sigma={sigma} is too small: write more than 0, or algo.sampler.noise=null"
+        return f"algo.sampling.noise.sigma={sigma} is too small: write more than 0, or algo.sampling.noise=null"
     return None
 
 
@@ -167,7 +179,7 @@ _TAKEN = """
     clamped_ratios kl clamped_kl attention_divergence attention_distillation token_distillation pair_accuracy margin
     explored_divergence group_attention pulled
     attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
-    moved_share
+    moved_share policy_version
 """
 TAKEN = frozenset(_TAKEN.split())
 """Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
@@ -223,6 +235,7 @@ RULES: tuple[Rule, ...] = (
     optional_nodes_are_whole,
     attention_policy_is_there,
     pairs_have_two_responses,
+    responses_have_one_origin,
     noise_is_positive,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
@@ -234,5 +247,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def rules(cfg: Node) -> Iterator[str]:
-    """Every contradiction that the rules find in a resolved configuration."""
+    """Yield every contradiction that the rules find in a resolved configuration."""
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)

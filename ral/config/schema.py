@@ -35,6 +35,8 @@ class Algo:
     warmup: int
     teacher: str | None
     preferences: bool
+    sampling: Any
+    given: Any
     task: Any
     passes: Any
     temporal: Any
@@ -104,6 +106,13 @@ class Hardware:
 
 
 @dataclass
+class Rollout:
+    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy."""
+
+    engine: Node
+
+
+@dataclass
 class Optim:
     """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
 
@@ -154,6 +163,7 @@ class Train:
     lora: Lora
     dataset: Dataset
     hardware: Hardware
+    rollout: Rollout
     reward: Node
     logger: Node
     optim: Optim

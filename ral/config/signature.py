@@ -30,7 +30,7 @@ SIMILAR = 0.65
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """'; did you mean x?' for names like `name`, else '; known: ...' for a short list, else ''."""
+    """Return '; did you mean x?' for names like `name`, else '; known: ...' for a short list, else ''."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=SIMILAR)
     if close:
@@ -44,7 +44,7 @@ def is_target(value: object) -> bool:
 
 
 def describe(annotation: Any) -> str:
-    """An annotation as a user would write it: 'int', 'str or null', "'a' or 'b'"."""
+    """Return an annotation as a user would write it: 'int', 'str or null', "'a' or 'b'"."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation is None or annotation is type(None):
         return "null"
@@ -103,7 +103,7 @@ def _fits_sequence(value: Any, kind: Any, args: tuple[Any, ...]) -> bool:
 
 
 def expect(value: Any, annotation: Any, key: str) -> None:
-    """UserError unless the value of the dotted key fits its annotation."""
+    """Raise UserError unless the value of the dotted key fits its annotation."""
     if not fits(value, annotation):
         whole = isinstance(value, float) and value.is_integer() and fits(int(value), annotation)
         write = f"; write {key}={int(value)}" if whole else ""
@@ -111,7 +111,7 @@ def expect(value: Any, annotation: Any, key: str) -> None:
 
 
 def locate(path: str, key: str) -> Any:
-    """The object at a dotted import path; UserError with the closest right name if there is none."""
+    """Return the object at a dotted import path. UserError with the closest right name if there is none."""
     parts = path.split(".")
     found, depth = _import_longest(parts, path, key)
     for name in parts[depth:]:
@@ -123,7 +123,7 @@ def locate(path: str, key: str) -> Any:
 
 
 def _import_longest(parts: list[str], path: str, key: str) -> tuple[Any, int]:
-    """The longest prefix of a path that is a module, and how many parts it has."""
+    """Return the longest prefix of a path that is a module, and how many parts it has."""
     module: Any = None
     for depth in range(1, len(parts) + 1):
         name = ".".join(parts[:depth])
@@ -141,7 +141,7 @@ def _import_longest(parts: list[str], path: str, key: str) -> tuple[Any, int]:
 
 
 def _names_in(found: Any) -> list[str]:
-    """Public attributes of a module or class, submodules included."""
+    """Return public attributes of a module or class, submodules included."""
     names = [n for n in dir(found) if not n.startswith("_")]
     if hasattr(found, "__path__"):
         import pkgutil
@@ -151,7 +151,7 @@ def _names_in(found: Any) -> list[str]:
 
 
 def _annotations(target: Any) -> dict[str, Any]:
-    """Resolved annotations of a callable; {} where they name things that exist only for type checkers."""
+    """Return resolved annotations of a callable; {} where they name things that exist only for type checkers."""
     source = target.__init__ if inspect.isclass(target) else target
     try:
         return typing.get_type_hints(source)
@@ -183,7 +183,7 @@ def bind(node: Mapping[str, Any], key: str) -> None:
 
 
 def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter] | None:
-    """Parameters of a callable; None for the builtins that publish no signature."""
+    """Return parameters of a callable; None for the builtins that publish no signature."""
     try:
         return list(inspect.signature(target).parameters.values())
     except ValueError:
@@ -211,7 +211,7 @@ def _reject_missing(
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value below (and at) a node with its dotted key, lists as key[0]; depth first."""
+    """Yield every value below (and at) a node with its dotted key, lists as key[0]; depth first."""
     yield key, value
     if isinstance(value, Mapping):
         for name, item in value.items():
@@ -222,7 +222,7 @@ def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def select(tree: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None where there is none."""
+    """Return the value at a dotted key; None where there is none."""
     value: Any = tree
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -105,8 +105,8 @@ def worst() -> float | None:
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf
 
 
-def told() -> str | None:
-    """One line on the runs that failed in the sweep that this process launched; None where all went well."""
+def failed_runs() -> str | None:
+    """Return a line on the runs that failed in the sweep that this process launched; None where all went well."""
     if Sweeps.begun is None:
         return None
     folder, since = Sweeps.begun

@@ -26,7 +26,7 @@ class FoundTerm:
     function: Callable[..., Any]
 
     def keyword(self, name: str, otherwise: Any = None) -> Any:
-        """The value of a keyword: the one in yaml, else the function's default, else `otherwise`."""
+        """Return the value of a keyword: the one in yaml, else the function's default, else `otherwise`."""
         if name in self.given:
             return self.given[name]
         parameter = inspect.signature(self.function).parameters.get(name)
@@ -34,17 +34,17 @@ class FoundTerm:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The parameters before the `*` that yaml does not bind."""
+        """Return the parameters before the `*` that yaml does not bind."""
         return asked(self.function, self.given)
 
     @property
     def anchors(self) -> frozenset[str]:
-        """Those of them that stand for the model `against`."""
+        """Return those of them that stand for the model `against`."""
         return frozenset(name for name in self.asked if name.startswith(ANCHOR))
 
     @property
     def against(self) -> str:
-        """The model that it compares with, where it has anchors."""
+        """Return the model that it compares with, where it has anchors."""
         return str(self.keyword("against", ANCHOR))
 
     @property
@@ -54,7 +54,7 @@ class FoundTerm:
 
 
 def found_terms(tree: Node) -> list[FoundTerm]:
-    """The terms of a configuration whose `_target_` nodes are bound already; those without a signature are left out."""
+    """Return the terms of a configuration whose `_target_` nodes are bound; those without a signature are left out."""
     algo, found = tree["algo"], []
     for name in algo["objective"]:
         node, key = algo[name], f"algo.{name}"
@@ -88,7 +88,7 @@ def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Every signal that a term asks for is one that the run's passes give."""
+    """Check that every signal which a term asks for is one that the run's passes give."""
     passes = function_at(tree, "algo", "passes")
     offered: Collection[str] | None = OF_A_POLICY if passes is None else getattr(passes, "offers", None)
     if offered is None:  # passes from outside that do not say
@@ -106,7 +106,7 @@ def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """An advantage relative to the group needs a group."""
+    """Check that an advantage relative to the group has a group."""
     algo = tree["algo"]
     least = getattr(function_at(tree, "algo", "advantage"), "least_group", 1)
     if algo["rollouts"] and algo["group_size"] < least and any("advantages" in term.asked for term in terms):
@@ -118,7 +118,7 @@ def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[s
 
 
 def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """RAL with one update per rollout against the old policy has no attention signal (paper section 3, Eq. 3)."""
+    """Check that RAL against the old policy has several updates: one has no attention signal (section 3, Eq. 3)."""
     algo = tree["algo"]
     if algo["updates_per_rollout"] > 1:
         return
@@ -135,13 +135,13 @@ def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) ->
 
 
 def some_term_counts(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """A loss that is not zero whatever the weights."""
+    """Check that the loss is not zero whatever the weights."""
     if terms and not any(term.counts for term in terms):
         yield f"every term of algo.objective has coef=0, so that nothing is trained: write {terms[0].key}.coef=1.0"
 
 
 def averages_move(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """An EMA that a term compares with is not the reference by another name."""
+    """Check that an EMA which a term compares with is not the reference by another name."""
     if tree["algo"].get("ema_decay") != 1:
         return
     for term in terms:
@@ -165,14 +165,14 @@ TERM_RULES: tuple[TermRule, ...] = (
 
 
 def wrong_terms(tree: Node) -> Iterator[str]:
-    """Every contradiction between a bound configuration and the functions of its objective."""
+    """Yield every contradiction between a bound configuration and the functions of its objective."""
     terms = found_terms(tree)
     for rule in TERM_RULES:
         yield from rule(tree, terms)
 
 
 def starts_moving(tree: Node) -> str | None:
-    """A warning where every term compares the policy with itself, so that rounding alone makes the first gradient."""
+    """Return a warning where all terms compare the policy with itself: rounding alone makes the first gradient."""
     terms = [term for term in found_terms(tree) if term.counts]
     if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):
         return None

@@ -6,20 +6,21 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from ral.data.clip_times import BadRequest, Part
+from ral.data.clip_times import BadRequest, Excerpt
 from ral.data.clips import MediaSettings
 from ral.types import Media
 
 PICTURES_A_SECOND = 2.0  # of a clip given as pictures, where the entry does not say; as in qwen-vl-utils
 
 
-def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Part]:
+def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt]:
     """The settings with what the entry asks in their place, and the part of the clip. BadRequest where it cannot be."""
     _numbers(media)
     if media.kind == "image":
-        return _bounded(media, settings, "image"), Part()
+        return _bounded(media, settings, "image"), Excerpt()
     fps = settings.fps if media.fps is None else media.fps
-    return replace(_bounded(media, settings, "video"), fps=fps), Part(media.start, media.end, even(media.frame_count))
+    excerpt = Excerpt(media.start, media.end, even(media.frame_count))
+    return replace(_bounded(media, settings, "video"), fps=fps), excerpt
 
 
 def even(count: int | None) -> int | None:

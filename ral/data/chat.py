@@ -30,7 +30,7 @@ PARTS: dict[str, Kind] = {
 }
 MARKS: dict[Kind, str] = {"image": IMAGE_MARK, "video": VIDEO_MARK}
 TEXTS = ("text", "input_text", "output_text")
-Part = str | tuple[Kind, Media | None]
+ContentPart = str | tuple[Kind, Media | None]
 """A text, or a medium at its place: None where the file is named elsewhere in the entry."""
 
 
@@ -137,7 +137,7 @@ def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
     entry.fail(field, f"content {shown(content)} is neither text nor a list of parts", FORM)
 
 
-def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> Part:
+def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
     """One part: text, or a medium {"type": "image", "image": path} with or without its file."""
     if isinstance(part, str):
         return part
@@ -160,19 +160,19 @@ def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media
     return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
 
 
-def _split(part: Part) -> list[Part]:
+def _split(part: ContentPart) -> list[ContentPart]:
     """A text cut at its marks, which are places of media named elsewhere."""
     if not isinstance(part, str):
         return [part]
     kinds: dict[str, Kind] = {mark: kind for kind, mark in MARKS.items()}
     texts, marks = MARK.split(part), MARK.findall(part)
-    found: list[Part] = [texts[0]]
+    found: list[ContentPart] = [texts[0]]
     for mark, text in zip(marks, texts[1:], strict=True):
         found += [(kinds[mark], None), text]
     return found
 
 
-def _text(parts: Sequence[Part]) -> str:
+def _text(parts: Sequence[ContentPart]) -> str:
     """The text of a turn with marks where its media stand; texts without one between them are lines."""
     found = ""
     for before, part in zip((None, *parts), parts, strict=False):

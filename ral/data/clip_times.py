@@ -31,7 +31,7 @@ class BadRequest(ValueError):
 
 
 @dataclass(frozen=True)
-class Part:
+class Excerpt:
     """The part of a clip that is read: seconds start to end, and frames in all. None: its own bound, the settings'."""
 
     start: float | None = None
@@ -39,7 +39,7 @@ class Part:
     count: int | None = None
 
 
-WHOLE = Part()
+WHOLE = Excerpt()
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
     return inside
 
 
-def span(shown: Timeline, part: Part) -> Span:
+def span(shown: Timeline, part: Excerpt) -> Span:
     """The frames shown during a part. BadRequest where the part is not in the clip."""
     begin, end = part.start or 0.0, shown.seconds if part.end is None else part.end
     if begin >= shown.seconds - ROUNDED and begin > 0:

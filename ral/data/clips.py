@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ral.data.clip_times import WHOLE, BadRequest, Part, Timeline, frames_at, span
+from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, span
 from ral.data.packets import MOST_MISSING, Stream, decoded, look
 from ral.errors import UserError
 
@@ -98,7 +98,7 @@ def frame_indices(total: int, count: int) -> list[int]:
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
-def _sampled(shown: Timeline, settings: MediaSettings, part: Part) -> tuple[list[int], float]:
+def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[list[int], float]:
     """Numbers of the frames that stand for a part of a clip, and its seconds. BadRequest where it is not to be had."""
     chosen = span(shown, part)
     count = frame_count(chosen.total, chosen.seconds, settings) if part.count is None else part.count
@@ -127,7 +127,7 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
         yield from reader.get_batch(indices[start : start + at_once]).asnumpy()
 
 
-def read_by_decord(path: Path, settings: MediaSettings, part: Part = WHOLE) -> tuple[Frames, float]:
+def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
     """Through decord; by PyAV's decoder where decord would count other frames than a player shows."""
     stream = look(path)
     if not stream.plain:
@@ -153,12 +153,12 @@ def _agrees(reader: Any, shown: Timeline) -> bool:
     return bool(abs(last - first - shown.times[-1]) <= SAME_TIME)
 
 
-def read_by_pyav(path: Path, settings: MediaSettings, part: Part = WHOLE) -> tuple[Frames, float]:
+def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
     """Through PyAV."""
     return _decoded(path, settings, part, look(path))
 
 
-def _decoded(path: Path, settings: MediaSettings, part: Part, stream: Stream) -> tuple[Frames, float]:
+def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream) -> tuple[Frames, float]:
     """Decode a clip once, and again where its packets did not tell the truth about its frames."""
     if stream.ticks is not None:
         indices, seconds = _sampled(stream.timeline(), settings, part)
@@ -203,6 +203,6 @@ def _upright(frame: Any) -> Frames:
     return np.rot90(pixels, frame.rotation // 90).copy() if frame.rotation else pixels
 
 
-Reader = Callable[..., tuple[Frames, float]]
-READERS: tuple[tuple[str, Reader], ...] = (("decord", read_by_decord), ("PyAV", read_by_pyav))
+ClipReader = Callable[..., tuple[Frames, float]]
+READERS: tuple[tuple[str, ClipReader], ...] = (("decord", read_by_decord), ("PyAV", read_by_pyav))
 """The readers, in the order in which they are tried."""

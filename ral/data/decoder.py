@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ral.data.clip_times import BadRequest
-from ral.data.clips import Frames, MediaSettings, Reader
+from ral.data.clips import ClipReader, Frames, MediaSettings
 
 CLIPS_OF_A_PROCESS = 500
 START_S = 30.0  # seconds beyond a clip's limit: for the start of the process, and before one that nothing ends is left
@@ -48,7 +48,7 @@ class Decoder:
     def __getstate__(self) -> dict[str, Any]:
         return {"_process": None, "_clips": 0}
 
-    def read(self, reader: Reader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
+    def read(self, reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
         """Return what reader(path, settings) returns. Errors: its BadRequest; ValueError with the reason of either."""
         process = self._started()
         assert process.stdin is not None and process.stdout is not None

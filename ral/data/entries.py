@@ -15,7 +15,7 @@ from ral.types import Example, UserError
 Parse = Callable[[Entry], Example]
 
 
-class Rows(Protocol):
+class FileRows(Protocol):
     """Raw entries by position. `row` raises BadSample for one that cannot be read; `shape` says how they stand."""
 
     @property
@@ -40,7 +40,7 @@ class Entries(Sequence[Example]):
     name: what uids begin with, so that those of two files differ; None for the file's name without suffix.
     """
 
-    def __init__(self, rows: Rows, media_root: Path, parse: Parse, part: range, name: str | None = None) -> None:
+    def __init__(self, rows: FileRows, media_root: Path, parse: Parse, part: range, name: str | None = None) -> None:
         self.rows, self.media_root, self.parse, self.part, self.name = rows, media_root, parse, part, name
         self.repeated = repeated(rows)
 

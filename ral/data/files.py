@@ -22,7 +22,7 @@ from urllib.parse import unquote
 
 from ral.data import delimited, unpacked
 from ral.data.bad import BadSample
-from ral.data.entries import Rows
+from ral.data.entries import FileRows
 from ral.data.fields import shown
 from ral.data.json_spans import ARRAY, FORM, HELD, LARGEST_ENTRY, TRIED
 from ral.data.jsonfile import JsonFile, open_json, stamp
@@ -76,7 +76,7 @@ def _check_there(path: Path) -> None:
     raise UserError(f"{path}: no such file; {meant}")
 
 
-def open_rows(path: Path, folder: Path = UNPACKED) -> Rows:
+def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
     """The entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
 
     A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
@@ -91,7 +91,7 @@ def open_rows(path: Path, folder: Path = UNPACKED) -> Rows:
 
 
 @lru_cache(maxsize=4)  # the splits of a run lie in one file
-def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> Rows:
+def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
     file, key = _keyed(path)
     if is_table(file):
         return _table(file, folder)
@@ -137,7 +137,7 @@ def _begins_as_json(text: Path) -> bool:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
 
-def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> Rows:
+def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> FileRows:
     """The entries of a text in UTF-8."""
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
@@ -222,7 +222,7 @@ def _line_of_long_number(text: Path) -> str:
     return "" if number is None else f" (line {number} of the file)"
 
 
-def warn_of_shared(training: Rows, part: range, held_out: Rows) -> None:
+def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
     """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too.
 
     Not where both are the same file: whoever names it twice knows.

@@ -1,4 +1,4 @@
-"""Where each entry of a JSON file lies, in bytes: an array, one a line, or objects one after another.
+"""The bytes at which each entry of a JSON file lies: an array, one a line, or objects one after another.
 
 The file is read once in windows, so memory does not grow with it. An entry that is not JSON is one bad entry: the next
 one is found behind it: the first object with most of the keys of an entry that is JSON.
@@ -115,7 +115,7 @@ def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Key
 
 
 def _alike(keys: Keys, others: Keys) -> bool:
-    """Whether two objects have most of their keys in common."""
+    """Tell whether two objects have most of their keys in common."""
     return 2 * len(set(keys) & set(others)) > max(len(keys), len(others))
 
 
@@ -126,7 +126,7 @@ def _guessed(window: _Window, form: str) -> set[Keys]:
 
 
 def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: str) -> int:
-    """Where an entry ends that is not JSON: before an object like those `known`, or a broken one that begins so."""
+    """Return where an entry ends that is not JSON: before one like those `known`, or a broken one that begins so."""
     known = known or _guessed(window, form)
     first = {keys[0] for keys in known}
     for found, keys in _objects(window.text, window.at + 1, form):
@@ -150,7 +150,7 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
 
 
 def _form(window: _Window) -> str | None:
-    """How the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
+    """Return how the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
     next_one = window.skip()
     if next_one == "[":
         return ARRAY
@@ -166,7 +166,7 @@ def _form(window: _Window) -> str | None:
 
 
 def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
-    """How the entries of a UTF-8 file stand, and where; `path` is its name in messages."""
+    """Return how the entries of a UTF-8 file stand, and where; `path` is its name in messages."""
     with text.open("rb") as file:
         window = _Window(file)
         form = _form(window)

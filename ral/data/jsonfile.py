@@ -66,7 +66,7 @@ class JsonFile:
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
     def contents(self, part: range) -> Iterator[bytes]:
-        """What the entries at some positions are, letter by letter."""
+        """Return what the entries at some positions are, letter by letter."""
         with self.text.open("rb") as file:
             for start, stop in self.spans[part.start : part.stop].tolist():
                 file.seek(start)
@@ -82,7 +82,7 @@ class JsonFile:
         return None
 
     def _line(self, index: int) -> str:
-        """Where an entry begins, for messages; "" where its file is not the one that the user knows."""
+        """Return where an entry begins, for messages; "" where its file is not the one that the user knows."""
         if self.text != self.path:
             return ""
         with self.text.open("rb") as file:

@@ -17,9 +17,9 @@ import torch
 
 from ral.data import clips
 from ral.data.asked import asked
-from ral.data.clip_times import WHOLE, BadRequest, Part
+from ral.data.clip_times import WHOLE, BadRequest, Excerpt
 from ral.data.clips import TOKEN_PIXELS as TOKEN_PIXELS
-from ral.data.clips import Frames, MediaSettings, Reader
+from ral.data.clips import ClipReader, Frames, MediaSettings
 from ral.data.decoder import Decoder, reason_of
 from ral.data.disk_cache import DiskCache, cache_key
 from ral.data.pictures import BadMedia, read_picture, read_pictures
@@ -28,14 +28,16 @@ from ral.types import Media, Pixels
 
 MOST_TRIES = 2  # readings, of a file that none succeeds for
 
-Decode = Callable[[Reader, Path, MediaSettings], tuple[Frames, float]]
+Decode = Callable[[ClipReader, Path, MediaSettings], tuple[Frames, float]]
 
 
-def _here(reader: Reader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
+def _here(reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
     return reader(path, settings)
 
 
-def read_clip(path: Path, settings: MediaSettings, decode: Decode = _here, part: Part = WHOLE) -> tuple[Frames, float]:
+def read_clip(
+    path: Path, settings: MediaSettings, decode: Decode = _here, part: Excerpt = WHOLE
+) -> tuple[Frames, float]:
     """A clip as frames [T H W 3], T even, and the seconds of the part. BadMedia where no reader can give them.
 
     decode: how a reader is called. BadRequest where the clip has no such part.
@@ -108,7 +110,7 @@ class MediaReader:
             self.disk.put(key, frames, seconds)
         return frames, seconds
 
-    def _decoded(self, media: Media, settings: MediaSettings, part: Part) -> tuple[Frames, float]:
+    def _decoded(self, media: Media, settings: MediaSettings, part: Excerpt) -> tuple[Frames, float]:
         if media.kind == "image":
             return read_picture(media.path, settings, media.data)
         if media.frames:

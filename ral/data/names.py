@@ -21,8 +21,8 @@ def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
 def repeated(rows: Any) -> frozenset[str]:
     """The names that more than one entry of `rows` has, found once for all splits of a file.
 
-    rows: `ral.data.entries.Rows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries are
-    not parsed one by one.
+    rows: `ral.data.entries.FileRows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries
+    are not parsed one by one.
     """
     known = vars(rows)
     if "_repeated" not in known:

@@ -1,6 +1,6 @@
 """The entries of a step, and those that stand in where one cannot be used: functions of seed, step and data alone.
 
-A place is a position in the endless sequence of prompts: step s has the places s * size .. (s + 1) * size - 1, whatever
+A position counts the endless sequence of prompts: step s has the positions s * size .. (s + 1) * size - 1, whatever
 the number of ranks.
 """
 
@@ -17,19 +17,19 @@ from ral.data.entries import bad_of
 from ral.data.media import MediaReader
 from ral.types import Example, Pixels, UserError
 
-LONGEST_RUN = 50  # stand-ins that are tried for one place
+LONGEST_RUN = 50  # stand-ins that are tried for one position
 EPOCHS_HELD = 4  # orders of epochs kept in memory
 
 
 class Epochs:
-    """Place -> entry. Epoch e visits all entries in the order of a generator seeded with (seed, e)."""
+    """Position -> entry. Epoch e visits all entries in the order of a generator seeded with (seed, e)."""
 
     def __init__(self, length: int, seed: int) -> None:
         self.length, self.seed = length, seed
         self._orders: dict[int, torch.Tensor] = {}
 
-    def __getitem__(self, place: int) -> int:
-        epoch, at = divmod(place, self.length)
+    def __getitem__(self, position: int) -> int:
+        epoch, at = divmod(position, self.length)
         if epoch not in self._orders:
             if len(self._orders) == EPOCHS_HELD:
                 self._orders.pop(next(iter(self._orders)))
@@ -40,28 +40,28 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Training:
-    """Candidates for a place of training: its entry, then those at the same place of the following steps."""
+    """Candidates for a position of training: its entry, then those at the same position of the following steps."""
 
     epochs: Epochs
     size: int
 
-    def __call__(self, place: int) -> Iterator[int]:
-        return (self.epochs[place + n * self.size] for n in range(LONGEST_RUN))
+    def __call__(self, position: int) -> Iterator[int]:
+        return (self.epochs[position + n * self.size] for n in range(LONGEST_RUN))
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Candidates for one of the `count` held-out places: its entry, then the spare ones of the split of `total`."""
+    """Candidates for one of the `count` held-out positions: its entry, then the spare ones of the split of `total`."""
 
     total: int
     count: int
 
-    def __call__(self, place: int) -> Iterable[int]:
-        return range(place, self.total, self.count)
+    def __call__(self, position: int) -> Iterable[int]:
+        return range(position, self.total, self.count)
 
 
 class StepSampler(Sampler[list[int]]):
-    """The places of steps first..last-1, `size` a step, this rank's share of each."""
+    """The positions of steps first..last-1, `size` a step, this rank's share of each."""
 
     def __init__(self, size: int, first: int, last: int, *, rank: int = 0, ranks: int = 1) -> None:
         self.size, self.first, self.last, self.rank, self.ranks = size, first, last, rank, ranks
@@ -88,7 +88,7 @@ def any_length(sample: Sample) -> None:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The result of drawing for a place: a sample, None where no candidate could be used, and the bad ones before it.
+    """The result of drawing for a position: a sample, None where no candidate was usable, and the bad ones before it.
 
     error: what else was wrong, and ends the run.
     """
@@ -99,10 +99,10 @@ class Drawn:
 
 
 class Samples(Dataset[Drawn]):
-    """Samples by place, read where they are asked for: in a worker.
+    """Samples by position, read where they are asked for: in a worker.
 
     check(example) raises BadSample for one that this run cannot use, fits(sample) for one that is too long once its
-    media are read; candidates(place): positions in `examples`.
+    media are read; candidates(position): positions in `examples`.
     """
 
     def __init__(
@@ -116,18 +116,18 @@ class Samples(Dataset[Drawn]):
         self.examples, self.reader, self.check, self.candidates = examples, reader, check, candidates
         self.fits = fits
 
-    def __getitem__(self, place: int) -> Drawn:
+    def __getitem__(self, position: int) -> Drawn:
         try:
-            return self.draw(place)
+            return self.draw(position)
         except UserError as error:
             return Drawn(None, (), str(error))
         except OSError as error:
             return Drawn(None, (), f"dataset: {error}; see to the disk that it names, then resume")
 
-    def draw(self, place: int) -> Drawn:
-        """The first usable candidate of a place. UserError, OSError: what is wrong with more than an entry."""
+    def draw(self, position: int) -> Drawn:
+        """The first usable candidate of a position. UserError, OSError: what is wrong with more than an entry."""
         bad: list[Bad] = []
-        for at in self.candidates(place):
+        for at in self.candidates(position):
             try:
                 return Drawn(self.read(at), tuple(bad))
             except BadSample as error:

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from ral.data.asked import PICTURES_A_SECOND
 from ral.data.bad import BadSample
-from ral.data.clip_times import BadRequest, Part, Span, Timeline, frames_at, span
+from ral.data.clip_times import BadRequest, Excerpt, Span, Timeline, frames_at, span
 from ral.data.clips import Frames, MediaSettings, fitted, resized, smart_resize
 from ral.data.decoder import reason_of
 
@@ -122,7 +122,7 @@ def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None)
 
 
 def read_pictures(
-    paths: Sequence[Path], settings: MediaSettings, part: Part, rate: float | None
+    paths: Sequence[Path], settings: MediaSettings, part: Excerpt, rate: float | None
 ) -> tuple[Frames, float]:
     """Pictures in order as a clip [T H W 3], T even, all of the first one's size, and the seconds that it takes.
 

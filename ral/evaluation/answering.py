@@ -12,11 +12,11 @@ import torch
 from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.data.prompts import check_places
-from ral.evaluation.benchmarks.items import Item, Judge
+from ral.evaluation.benchmarks.items import Item, ItemJudge
 from ral.evaluation.benchmarks.records import Answered
 from ral.evaluation.shared_questions import Shared, respond, share
 from ral.models.mllm import MLLM
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling
 from ral.types import Example, Pixels, UserError
 
 
@@ -40,17 +40,34 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Asking:
+    """Who is asked, and how: the policy reads the prompts, the engine answers them."""
+
+    policy: MLLM
+    engine: Engine
+    sampling: Sampling
+    seed: int = 0
+
+    @property
+    def joins(self) -> bool:
+        """Whether questions on the same media may share a prefill."""
+        return self.policy.shares and isinstance(self.engine, ContinuesPrefixes)
+
+    def __call__(self, shared: Shared) -> list[tuple[str, bool]]:
+        """Return response and whether it is finished of every question, in the order asked."""
+        return respond(self.engine, self.policy, shared, self.sampling, self.seed)
+
+
+@dataclass(frozen=True)
 class Answering:
     """What decides the answers to a benchmark's items. word(example): the text of the user's turn."""
 
     items: Sequence[Item]
     name: str
-    policy: MLLM
-    sampler: PolicySampler
+    asking: Asking
     reader: MediaReader
     word: Callable[[Example], str]
-    judge: Judge
-    seed: int = 0
+    judge: ItemJudge
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
         """The answers to the items at some positions, a batch at a time."""
@@ -71,19 +88,19 @@ class Answering:
             return Asked(questions, None)
         examples = [q.item.example for q in good if q.item is not None]
         texts, media = [q.text for q in good], [q.media for q in good]
-        return Asked(questions, share(self.policy.processor, examples, texts, media, self.policy.shares))
+        return Asked(questions, share(self.asking.policy.processor, examples, texts, media, self.asking.joins))
 
     def question(self, index: int) -> Question:
         """One item, worded and with its media; an item that cannot be asked says why."""
-        item = None
+        item, processor = None, self.asking.policy.processor
         try:
             item = self.items[index]
             text = self.word(item.example)
-            if found := self.policy.processor.intruder(text):
+            if found := processor.intruder(text):
                 raise BadSample(item.example.uid, f"the question holds the {found}", "take it out")
             check_places(item.example, text)
             media = tuple(self.reader.read(m) for m in item.example.media)
-            self.policy.processor.check_length(item.example, text, media, self.sampler.max_new_tokens, "media")
+            processor.check_length(item.example, text, media, self.asking.sampling.max_new_tokens, "media")
             return Question(index, item, text, media)
         except BadSample as error:
             return Question(index, item, error=str(error))
@@ -95,7 +112,7 @@ class Answering:
         answers: list[tuple[str, bool]] = []
         if asked.shared is not None:
             try:
-                answers = respond(self.sampler, self.policy, asked.shared, self.seed)
+                answers = self.asking(asked.shared)
             except torch.OutOfMemoryError as error:
                 ways = "a smaller batch, media.max_frames, media.image_max_pixels or max_new_tokens"
                 raise UserError(f"out of GPU memory with batch={len(asked.questions)}: write {ways}") from error

@@ -1,4 +1,4 @@
-"""Where a model's answer to one question about a file looks: settings as text -> example, pixels, answer, map."""
+"""The attention of a model's answer to one question about a file: settings as text -> example, pixels, answer, map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.plain import load
 from ral.ops.attention import AttentionSpec
-from ral.rollout.native import PolicySampler
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
 from ral.types import Evidence, Example, Media, Pixels
 
 DEFAULTS = {
@@ -43,7 +44,7 @@ DEFAULTS = {
 
 @dataclass(frozen=True)
 class MappedAnswer:
-    """What a model answered, and the attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
+    """A model's answer and its attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
 
     block: whether the map is of the answer block, not of the whole response.
     """
@@ -62,7 +63,7 @@ class MappedAnswer:
 
     @property
     def lines(self) -> list[str]:
-        """What the terminal shows of it."""
+        """Return what the terminal shows of it."""
         of = "answer block" if self.block else "whole response (it has no answer block)"
         found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
         return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]
@@ -119,7 +120,8 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
     text = example.question if template == "as_asked" else render(example, template)
     with torch.no_grad():
         prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
-        rollout = PolicySampler(1, 1.0, number(settings, "max_new_tokens"), greedy=True)(policy, prepared)
+        greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
+        rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
         states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
         rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
     ids = rollout.token_ids[0][rollout.trainable[0]].tolist()

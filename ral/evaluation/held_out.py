@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
 from ral.ops.grounding import evidence_tokens
 from ral.rewards.answers import answer_span, extract_answer
+from ral.rollout.engine import Engine, Sampling
 from ral.types import Example, PromptBatch, Rollout, Scores
 
 
@@ -34,19 +34,18 @@ def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[b
 def evaluate_prompts(
     policy: MLLM,
     prompts: PromptBatch,
-    sampler: Callable[..., Rollout],
+    engine: Engine,
+    sampling: Sampling,
     reward: Callable[[Rollout], Scores],
     passes: Forward,
-    gather_weights: Callable[..., Any] | None = None,
     all_layers: bool = False,
 ) -> list[dict[str, Any]]:
-    """One record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md).
+    """Return one record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md), of the engine's answer.
 
     all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
     """
     prepared = policy.prepare(prompts)
-    with gather_weights(policy) if gather_weights else nullcontext():
-        rollout = sampler(policy, prepared)
+    rollout = engine.generate(prepared, 1, sampling, seed=0)
     scores = reward(rollout)
     chosen = passes.spec.resolve_layers(policy.depth)
     captured = tuple(range(policy.depth)) if all_layers else chosen

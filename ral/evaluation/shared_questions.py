@@ -16,8 +16,10 @@ import torch
 from ral.data.marks import marks_in, user_texts
 from ral.models.mllm import MLLM, Openings
 from ral.models.processor import Processor, left_pad
-from ral.rollout.native import PolicySampler, length_buckets
-from ral.types import Example, Pixels, PromptBatch
+from ral.rollout.decoding import length_buckets
+from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling
+from ral.rollout.seeds import prompt_seeds
+from ral.types import Example, Pixels, Prepared, PromptBatch
 
 PLACES = 2.0
 """Heads are decoded together while this many places for each question, or fewer, hold them: the rest is filler."""
@@ -96,19 +98,31 @@ def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
 
 
 @torch.no_grad()
-def respond(sampler: PolicySampler, policy: MLLM, shared: Shared, seed: int) -> list[tuple[str, bool]]:
-    """Response and whether it is finished of every question, in the order asked; the sampler's group size is 1."""
-    prepared, processor = policy.prepare(shared.heads), policy.processor
-    numbers = sampler.numbers(shared.uids, 1, seed)
-    answers: list[tuple[str, bool]] = [("", False)] * len(shared.texts)
+def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, seed: int) -> list[tuple[str, bool]]:
+    """Return the response to every question, in the order asked, and whether it is finished.
+
+    An engine that continues no prefixes is asked whole prompts, so that nothing may have been joined for it.
+    """
+    prepared = policy.prepare(shared.heads)
+    if isinstance(engine, ContinuesPrefixes):
+        return continued(engine, prepared, shared, sampling, seed, policy.processor.pad_id)
+    assert len(shared.heads) == len(shared.texts), "questions were joined for an engine that continues no prefixes"
+    rollout = engine.generate(prepared, 1, sampling, seed)
+    return list(zip(rollout.texts, rollout.finished.tolist(), strict=True))
+
+
+def continued(
+    engine: ContinuesPrefixes, prepared: Prepared, shared: Shared, sampling: Sampling, seed: int, pad: int
+) -> list[tuple[str, bool]]:
+    """Return the same, of the tails as continuations of the heads."""
+    seeds, answers = prompt_seeds(shared.uids, seed), [("", False)] * len(shared.texts)
     for bucket in buckets(shared):
-        given = openings([shared.tails[n] for n in bucket], processor.pad_id)
+        given = openings([shared.tails[n] for n in bucket], pad)
         places = torch.full(given.lengths.shape, -1)
         places[given.asked] = torch.tensor([place for n in bucket for place in shared.places[n]])
-        own = None if numbers is None else numbers[places]
-        drawn = sampler.generate(policy, prepared.take(bucket), own, given)
+        own = [seeds[place] if place >= 0 else 0 for place in places.tolist()]
+        rollout = engine.continue_prefixes(prepared.take(bucket), given, sampling, own)
         for row, place in enumerate(places.tolist()):
             if place >= 0:
-                text = processor.decode(drawn.ids[row][drawn.mask[row]].tolist())
-                answers[place] = text, bool(drawn.finished[row])
+                answers[place] = rollout.texts[row], bool(rollout.finished[row])
     return answers

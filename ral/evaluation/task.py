@@ -13,21 +13,21 @@ from ral.evaluation.held_out import evaluate_prompts
 from ral.learner.experience import Forward
 from ral.models.mllm import MLLM
 from ral.models.saving import save_network
+from ral.rollout.engine import Engine, Sampling
 from ral.types import PromptBatch, Rollout, Scores
 
 
 @dataclass(frozen=True)
 class PolicyTask:
-    """sampler(policy, prepared) -> Rollout, of greedy answers; reward scores them; passes: whose attention is measured.
+    """engine: answers, by `sampling`; reward scores the answers; passes: whose attention is measured.
 
-    gather_weights: context in which sharded weights are whole; None where they always are. all_layers: whether records
-    hold the grounding of every decoder layer too.
+    all_layers: whether records hold the grounding of every decoder layer too.
     """
 
-    sampler: Callable[..., Rollout]
+    engine: Engine
+    sampling: Sampling
     reward: Callable[[Rollout], Scores]
     passes: Forward
-    gather_weights: Callable[..., Any] | None = None
     all_layers: bool = False
 
     def prepare(self, policy: MLLM) -> None:
@@ -35,9 +35,7 @@ class PolicyTask:
 
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
         """Return a record of each greedy answer, with rewards and where the answer looks."""
-        return evaluate_prompts(
-            policy, prompts, self.sampler, self.reward, self.passes, self.gather_weights, self.all_layers
-        )
+        return evaluate_prompts(policy, prompts, self.engine, self.sampling, self.reward, self.passes, self.all_layers)
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
         """Write the policy to hf/."""

@@ -1,4 +1,4 @@
-"""What lies in the folder of a pretrained model, read from names and headers alone: no torch, an answer in a moment.
+"""The content of a pretrained model's folder, read from names and headers alone: no torch, an answer in a moment.
 
 Every problem is a UserError of one line: the key, the file, what to write instead. A folder that passes may still lack
 weights that its network needs, which only the network knows: see ral.models.loading.
@@ -70,13 +70,13 @@ def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> Non
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name that is no folder here may be one of the hub's: `owner/model`, and no folder `owner` is here."""
+    """Tell whether a name that is no folder here may be one of the hub's: `owner/model`, and no folder `owner` here."""
     owner = Path(name).parent
     return bool(HUB_ID.fullmatch(name)) and not owner.is_dir() and not (ROOT / owner).is_dir()
 
 
 def a_file(path: Path) -> str:
-    """What to say of a path that is a file."""
+    """Return what to say of a path that is a file."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -85,7 +85,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """What a folder without config.json is, and what to write instead."""
+    """Return what a folder without config.json is, and what to write instead."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -118,7 +118,7 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """What an adapter's file says it is of."""
+    """Return what an adapter's file says it is of."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
@@ -136,7 +136,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves in the place of one."""
+    """Tell whether a file is what Git LFS leaves in the place of one."""
     with path.open("rb") as file:
         return file.read(len(POINTER)) == POINTER
 
@@ -281,7 +281,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """What a safetensors file says it holds. UserError unless the file is as long as that."""
+    """Return what a safetensors file says it holds. UserError unless the file is as long as that."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(LENGTH_BYTES), "little")

@@ -73,7 +73,7 @@ class Claim:
 
 @dataclass
 class _Here:
-    """What this process holds, and which folders were there before it made any."""
+    """The folders that this process holds, and those that were there before it made any."""
 
     claims: dict[Path, Claim] = field(default_factory=dict)
     nearest: dict[Path, Path] = field(default_factory=dict)
@@ -172,7 +172,7 @@ def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
 
 
 def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
-    """Whether what an earlier run left there gives way to this one; UserError where it may not."""
+    """Tell whether what an earlier run left there gives way to this one; UserError where it may not."""
     folder = claimed.folder
     if overwrite and resume is not None and (resume == "auto" or Path(resume).absolute().is_relative_to(folder)):
         raise UserError(f"overwrite=true removes the run that resume={resume} goes on with: write one of them alone")
@@ -192,17 +192,17 @@ def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
 
 
 def _summary(claimed: Claim) -> str:
-    """What lies there, by its topmost names."""
+    """Return what lies there, by its topmost names."""
     return ", ".join(sorted({path.relative_to(claimed.folder).parts[0] for path in claimed.found}))
 
 
 def held(folder: Path) -> bool:
-    """Whether this process holds the folder."""
+    """Tell whether this process holds the folder."""
     return folder.absolute() in _here.claims
 
 
 def first_rank() -> bool:
-    """Whether this process is the first of a run's, or the only one: it holds the folder for all."""
+    """Tell whether this process is the first of a run's, or the only one: it holds the folder for all."""
     return not any(os.environ.get(name, "0") not in ("", "0") for name in RANK_VARIABLES)
 
 

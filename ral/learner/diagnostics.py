@@ -59,10 +59,9 @@ class Diagnostics:
         by_index: Metrics = {f"{name}_update_{index + 1}": pair for name, pair in found.items()}
         return [*([by_index] if due else []), *([found] if last else [])]
 
-    def term_gradients(self, parameters: Sequence[Tensor], terms: Mapping[str, Term], step: int) -> TermGradients:
-        """Return what adds up each term's gradient in an update: of nothing where it is not measured."""
-        wanted = self.gradients and self.due(step) and len(terms) > 1
-        return TermGradients(parameters if wanted else (), terms)
+    def term_gradients(self, terms: Mapping[str, Term], step: int) -> TermGradients:
+        """Return what adds up each term's gradient in an update, where it is measured."""
+        return TermGradients(terms, wanted=self.gradients and self.due(step) and len(terms) > 1)
 
     def check(self, means: Mapping[str, float]) -> None:
         """UserError where sampler and training disagree on the policy."""
@@ -78,18 +77,18 @@ class Diagnostics:
 class TermGradients:
     """Each term's own gradient on this rank, added up over the micro-batches of one update.
 
-    parameters: the trained ones; () measures nothing.
+    wanted: False measures nothing.
     """
 
-    def __init__(self, parameters: Sequence[Tensor], terms: Mapping[str, Term]) -> None:
-        self.parameters, self.terms = parameters, terms
+    def __init__(self, terms: Mapping[str, Term], wanted: bool) -> None:
+        self.terms, self.wanted = terms, wanted
         self.sums: dict[str, list[Tensor]] = {}
 
-    def add(self, losses: Mapping[str, Loss]) -> None:
-        """Add the gradients of a micro-batch's losses, whose graph stays."""
-        for name, loss in losses.items() if self.parameters else ():
-            found = torch.autograd.grad(loss.value, self.parameters, retain_graph=True, allow_unused=True)
-            dense = [torch.zeros_like(p) if g is None else g for p, g in zip(self.parameters, found, strict=True)]
+    def add(self, losses: Mapping[str, Loss], parameters: Sequence[Tensor]) -> None:
+        """Add the gradients of a micro-batch's losses, whose graph stays. parameters: those of its pass."""
+        for name, loss in losses.items() if self.wanted else ():
+            found = torch.autograd.grad(loss.value, parameters, retain_graph=True, allow_unused=True)
+            dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
             if name in self.sums:
                 torch._foreach_add_(self.sums[name], dense)
             else:

@@ -54,9 +54,11 @@ def no_reward(rollout: Rollout) -> Scores:
 
 
 def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
-    """What a rollout says of the policy: reward and its parts, lengths in tokens, share cut by the length limit."""
+    """Return what a rollout says of the policy: reward and parts, tokens, share cut, version that sampled."""
     count = len(rollout.texts)
     lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}
+    if rollout.policy_version is not None:
+        lengths["policy_version"] = (rollout.policy_version, 1)
     if not scores.parts:
         return lengths
     groups = scores.reward.view(-1, rollout.group_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,7 +10,15 @@ import torch
 from ral.models.frozen import FrozenModel, View, read
 from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
-from ral.types import PromptBatch, Rollout
+from ral.types import Prepared, PromptBatch, Rollout
+
+
+@dataclass(frozen=True)
+class Views:
+    """How the policy reads a batch, and how frozen models do, by name."""
+
+    policy: View
+    frozen: Mapping[str, View]
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,18 @@ class Models:
         """Return the networks whose weights change in a run, by name."""
         return {"policy": self.policy, **self.averaged}
 
-    def views(self, names: Mapping[str, object], prompts: PromptBatch, rollout: Rollout, own: View) -> dict[str, View]:
-        """Return how some frozen models read the batch, in one order on every rank. own: how the policy does."""
+    def views(self, names: Iterable[str], prompts: PromptBatch, prepared: Prepared, rollout: Rollout) -> Views:
+        """Return how the policy and some frozen models read a batch, these in one order on every rank.
+
+        prepared: the prompts as the policy sees them.
+        """
+        own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
-        return {
+        frozen = {
             name: replace(own, model=model) if name in self.same_vision else read(model, prompts, rollout)
             for name, model in asked.items()
         }
+        return Views(own, frozen)
 
 
 @torch.no_grad()

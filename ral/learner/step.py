@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,11 +17,11 @@ from ral.learner.objective import Objective
 from ral.learner.ranks import sum_over_ranks, together
 from ral.learner.state import Progress
 from ral.learner.update import Backend, Update
-from ral.models.frozen import View
-from ral.models.mllm import MLLM, Prepared
+from ral.models.mllm import MLLM
 from ral.ops.aggregate import Counts, counts
+from ral.rollout.engine import Engine, check_version
 from ral.rollout.seeds import hash_seed
-from ral.types import Metrics, PromptBatch, Rollout, Scores
+from ral.types import Metrics, Prepared, PromptBatch, Rollout, Scores
 
 Observer = Callable[[Rollout, Scores], None]
 """Is shown each step's rollout and scores, before the updates."""
@@ -31,8 +30,8 @@ Observer = Callable[[Rollout, Scores], None]
 class Companion(Protocol):
     """Further responses beside the rollout: they change its rewards and are never trained on."""
 
-    def roll_out(self, policy: MLLM, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return the further responses; None where no prompt of this rank has any."""
+    def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
+        """Return the further responses, None where this rank has none; called in a session of the engine."""
         ...
 
     def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
@@ -43,7 +42,7 @@ class Companion(Protocol):
 class NoCompanion:
     """No further responses."""
 
-    def roll_out(self, policy: MLLM, prompts: PromptBatch, seed: int) -> Rollout | None:
+    def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
         """Return None."""
         return None
 
@@ -53,25 +52,27 @@ class NoCompanion:
 
 
 @dataclass(frozen=True)
-class Sampling:
+class Responding:
     """Where responses come from.
 
-    sampler(policy, prepared, seed) -> Rollout. gather_weights(policy): context in which sharded weights are whole; None
-    where they always are. seed: of the run.
+    engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
+    or given responses. seed: of the run.
     """
 
-    sampler: Callable[[MLLM, Prepared, int], Rollout]
+    engine: Engine
+    source: Callable[..., Rollout]
     companion: Companion
     seed: int
-    gather_weights: Callable[[MLLM], AbstractContextManager[Any]] | None = None
 
     def __call__(
-        self, policy: MLLM, prompts: PromptBatch, prepared: Prepared, step: int
+        self, policy: MLLM, prompts: PromptBatch, prepared: Prepared, progress: Progress
     ) -> tuple[Rollout, Rollout | None]:
         """Return responses to the prompts, and the companion's: functions of seed, step and prompt alone."""
-        seed = hash_seed(self.seed, step)
-        with self.gather_weights(policy) if self.gather_weights else nullcontext():
-            return self.sampler(policy, prepared, seed), self.companion.roll_out(policy, prompts, seed)
+        seed = hash_seed(self.seed, progress.step)
+        with self.engine.session():
+            rollout = self.source(prepared, seed=seed)
+            check_version(rollout, progress.version, self.engine.max_lag)
+            return rollout, self.companion.roll_out(policy, self.engine, prompts, seed)
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Step:
 
     models: Models
     objective: Objective
-    sampling: Sampling
+    responding: Responding
     reward: Callable[[Rollout], Scores]
     update: Update
     observers: Sequence[Observer] = ()
@@ -106,7 +107,7 @@ class Step:
         with clock("vision_s"):
             prepared = policy.prepare(prompts)
         with clock("rollout_s"):
-            rollout, further = self.sampling(policy, prompts, prepared, progress.step)
+            rollout, further = self.responding(policy, prompts, prepared, progress)
         with clock("reward_s"):
             scores, metrics = self.score(rollout, further)
         with clock("freeze_s"):
@@ -117,11 +118,12 @@ class Step:
             batch, progress, metrics = updated.batch, updated.progress, metrics + updated.metrics
         move_average(self.models, self.ema_decay)
         progress = replace(progress, step=progress.step + 1, version=progress.version + 1)
+        self.responding.engine.update_weights(policy, progress.version)
         return Stepped(progress, [*metrics, rollout_pairs(rollout, scores)], clock.seconds | {"step_s": clock.total()})
 
     def score(self, rollout: Rollout, further: Rollout | None) -> tuple[Scores, list[Metrics]]:
         """Return the rewards, shown to the observers, and what to log of the companion's responses."""
-        scores, metrics = together(lambda: self.sampling.companion.add(self.reward(rollout), rollout, further))
+        scores, metrics = together(lambda: self.responding.companion.add(self.reward(rollout), rollout, further))
         for observe in self.observers:
             observe(rollout, scores)
         return scores, [metrics]
@@ -132,11 +134,10 @@ class Step:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
         advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
-        own = View(self.models.policy, prepared, self.models.policy.show(prepared, rollout))
-        views = self.models.views(objective.frozen, prompts, rollout, own)
+        views = self.models.views(objective.frozen, prompts, prepared, rollout)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
-        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=own.shown)
-        return freeze(objective.passes, views, batch, objective.needs, self.micro_batch_prompts)
+        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
+        return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
 
 
 def counts_over_ranks(mask: Tensor) -> Counts:

@@ -18,6 +18,7 @@ from ral.learner.models import Models
 from ral.learner.moved import Moved
 from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
 from ral.learner.state import Progress
+from ral.models.mllm import MLLM
 from ral.models.sharding import sum_gradients
 from ral.types import Metrics
 
@@ -95,14 +96,14 @@ class Update:
 
     def __call__(self, batch: Sequence[Experience], index: int, progress: Progress, backend: Backend) -> Updated:
         """Make update `index` (from 0) of a rollout on its whole batch, in micro-batches of whole groups."""
-        parameters = [p for _, p in self.models.policy.trained_parameters()]
         backend.optimizer.zero_grad()
         set_learning_rate(backend.optimizer, self.schedule.learning_rate(progress.step))
-        gradients = self.diagnostics.term_gradients(parameters, self.objective.terms, progress.step)
+        gradients = self.diagnostics.term_gradients(self.objective.terms, progress.step)
         parts = []
         for number, part in enumerate(batch, start=1):
             parts.append(self.add_gradient(part, index, progress.step, backend, gradients, last=number == len(batch)))
         metrics = [*(m for part in parts for m in part.metrics), gradients.metrics(index)]
+        parameters = trained(self.models.policy)
         average_over_ranks(parameters)
         norm = full(nn.utils.clip_grad_norm_(parameters, self.schedule.max_grad_norm))
         return self.apply(parts, metrics, norm, index, progress, backend)
@@ -120,7 +121,7 @@ class Update:
         signals = {**part.signals, **self.heads, **live}
         losses = self.objective.losses(signals)
         metrics = self.measure(part, signals, index, step) + loss_metrics(losses)
-        gradients.add(losses)
+        gradients.add(losses, trained(policy))
         sum_gradients(policy, now=last or not backend.sums_once)
         # all micro-batches share the graph of a vision tower that is trained
         keep = policy.trains_vision and not last
@@ -157,9 +158,18 @@ class Update:
             {"skipped_updates": (float(refused), 1), **counted_once(self.objective.terms, backend.ranks)},
         ]
         if not refused:
-            parameters = [p for _, p in self.models.policy.trained_parameters()]
-            metrics.append({"grad_norm": (norm, 1), "moved_share": self.moved(parameters, backend.optimizer.step)})
+            share = self.moved(trained(self.models.policy), backend.optimizer.step)
+            metrics.append({"grad_norm": (norm, 1), "moved_share": share})
         return Updated(batch, replace(progress, skipped=skipped), metrics)
+
+
+def trained(policy: MLLM) -> list[nn.Parameter]:
+    """Return the parameters that are trained, as they are now.
+
+    FSDP2 swaps them: whole ones after a forward pass, this rank's shards, which hold the gradients, after a backward
+    pass. A list made before is of the other kind.
+    """
+    return [parameter for _, parameter in policy.trained_parameters()]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:

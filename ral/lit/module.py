@@ -121,9 +121,13 @@ class PolicyModule(L.LightningModule):
         return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
 
     def on_fit_start(self) -> None:
-        """Put the checkpoint's weights and optimizer state back: by now both are where they are trained."""
+        """Put the checkpoint's weights and optimizer state back, now that both are where they are trained.
+
+        The engine then hears of the weights that the run begins with.
+        """
         if self.checkpoint is not None:
             restore(self.models, self.optimizers(use_pl_optimizer=False), self.checkpoint)
+        self.step.responding.engine.update_weights(self.policy, self.state.progress.version)
 
     def on_train_start(self) -> None:
         """Wait for the first step's data from here on."""

@@ -1,4 +1,4 @@
-"""What differs between families of multimodal networks: one `Family` each, a file a family in `ral.models.families`.
+"""Families of multimodal networks and how they differ: one `Family` each, a file a family in `ral.models.families`.
 
 Pixels, prompt tokens, positions and visual embeddings are those of Transformers 5.23's own processors and models (tests
 compare them).
@@ -24,7 +24,7 @@ Grid = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """How a vision tower wants its pixels. tile: side in pixels of the square that every picture becomes, or None.
+    """Settings by which pixels become what a vision tower reads. tile: side of the square of every picture, or None.
 
     positions_per_second: of a clip, where positions say its time; None where they count its slots.
     """
@@ -45,7 +45,7 @@ class PatchSettings:
 
 @dataclass(frozen=True)
 class Facts:
-    """What tests need to hold a family against Transformers.
+    """Facts with which tests hold a family against Transformers.
 
     inputs: what its model takes beside ids, mask, pixels and grids.
     """

@@ -31,7 +31,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """What each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
+    """Return what each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
 
     A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
     """

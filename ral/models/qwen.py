@@ -1,4 +1,4 @@
-"""What the Qwen-VL families share: the names in their prompts, and how a random model of them is written."""
+"""Shared by the Qwen-VL families: the names in their prompts, and how a random model of them is written."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QWEN: dict[str, Any] = {
 
 
 def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
-    """What configurations of Qwen2-VL and Qwen2.5-VL share: three axes of positions, patches merged 2 x 2."""
+    """Return what configurations of Qwen2-VL and Qwen2.5-VL share: three axes of positions, patches merged 2 x 2."""
     half = sizes.hidden // sizes.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections}

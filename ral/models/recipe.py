@@ -1,4 +1,4 @@
-"""How a small random model of a family is written: its sizes, its configuration's keys, its processor files."""
+"""The recipe of a small random model of a family: its sizes, its configuration's keys, its processor files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a folder of one family is written.
+    """The recipe by which a folder of one family is written.
 
     parts: keys of its configuration: "text" and "vision", and its own. files: processor files by name, from sizes and
     least and largest area of a picture. token_ids: config key -> token. named_tokens: control tokens under the names

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, commit and command, as environment.json in the run's folder."""
+"""The ground a run ran on: versions, machine, commit and command, as environment.json in the run's folder."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from ral.report.isolation import part
 from ral.report.panels import Drawn, draw_panels
 from ral.report.reading import read_run
 from ral.report.records import RunFiles
-from ral.report.samples import Card, Reader, make_card
+from ral.report.samples import Card, ReadPixels, make_card
 from ral.report.summary import Pair, Row, match, select, table
 from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size
 from ral.types import UserError
@@ -58,7 +58,7 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     return path
 
 
-def render(run: RunFiles, read: Reader | None = None, failures: list[str] | None = None) -> str:
+def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None) -> str:
     """The HTML of a run. read: how media become pixels (default: ral.data.media).
 
     failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
@@ -96,7 +96,7 @@ def render(run: RunFiles, read: Reader | None = None, failures: list[str] | None
     )
 
 
-def _cards(pairs: Sequence[Pair], read: Reader | None, failures: list[str]) -> list[Card]:
+def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) -> list[Card]:
     """The sampled answers, each drawn by itself."""
     chosen = select(pairs, SAMPLES)
     if not chosen:
@@ -134,7 +134,7 @@ def _title(run: RunFiles) -> Mapping[str, str]:
     }
 
 
-def _media_reader() -> Reader:
+def _media_reader() -> ReadPixels:
     # imported here: decoders are loaded only where there is something to show
     from ral.data.media import TOKEN_PIXELS, MediaReader, MediaSettings
 

@@ -48,7 +48,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _or(default: T, faults: list[str], read: Callable[[], T]) -> T:
-    """What `read` gives, or the default with the reason among the faults."""
+    """Return what `read` gives, or the default with the reason among the faults."""
     try:
         return read()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""What a run left, as frozen records: its configuration, metrics, and evaluated questions. Nothing here reads files."""
+"""Records of a run's files: its configuration, metrics, and evaluated questions. Nothing here reads files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ral.types import Evidence
 
 @dataclass(frozen=True)
 class Attention:
-    """Where the answer tokens look (Eq. 2 restricted to visual keys), averaged over the answer's tokens.
+    """Attention of the answer tokens (Eq. 2 restricted to visual keys), averaged over the answer's tokens.
 
     grid: (T, H, W) of visual tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: time one of the T
     slots covers, 0 for a picture.

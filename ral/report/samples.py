@@ -17,7 +17,7 @@ from ral.report.summary import Pair, category
 from ral.report.words import CATEGORY_NAMES, percent, seconds, verdict
 from ral.types import Media, Pixels, UserError
 
-Reader = Callable[[Media], Pixels]
+ReadPixels = Callable[[Media], Pixels]
 Slot = tuple[int, int, float, float]
 
 MOST_SLOTS = 8  # frames shown of a clip; more would not fit beside each other
@@ -58,7 +58,7 @@ class Card:
     note: str
 
 
-def make_card(pair: Pair, read: Reader) -> Card:
+def make_card(pair: Pair, read: ReadPixels) -> Card:
     """Everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
     strips: tuple[Strip, ...] = ()
     note = ""

@@ -41,7 +41,7 @@ def points(change: float) -> str:
 
 
 def headline(row: Row | None) -> str:
-    """What the run achieved, in one sentence; `row` is the row of all items."""
+    """Return what the run achieved, in one sentence; `row` is the row of all items."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
     if row.before and row.after and row.change:
@@ -55,7 +55,7 @@ def headline(row: Row | None) -> str:
 
 
 def details(row: Row | None) -> str:
-    """How sure the headline is, and how grounding moved; '' where nothing was evaluated."""
+    """Return how sure the headline is, and how grounding moved; '' where nothing was evaluated."""
     if row is None:
         return ""
     known = (("before", row.before), ("after", row.after))

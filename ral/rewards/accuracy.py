@@ -16,7 +16,7 @@ from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
 
-Judge = Callable[[str], float]
+Scorer = Callable[[str], float]
 
 
 def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat"] = "fixed") -> float:
@@ -51,7 +51,7 @@ def check_gold(example: Example) -> None:
     _judge(example)
 
 
-def _judge(example: Example) -> Judge:
+def _judge(example: Example) -> Scorer:
     """The function from an answer to its score, its gold answer already read."""
     match example.problem_type:
         case "multiple choice":
@@ -71,7 +71,7 @@ def _judge(example: Example) -> Judge:
     raise _unknown_type(example)
 
 
-def _choice_judge(example: Example) -> Judge:
+def _choice_judge(example: Example) -> Scorer:
     gold = chosen_letter(example.answer, example.options)
     letters = tuple(split_options(example.options))
     if gold is None or (letters and gold not in letters):

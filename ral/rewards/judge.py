@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,15 +39,34 @@ def read_score(reply: str) -> float:
     return float(found[-1])
 
 
+@dataclass(frozen=True)
+class Requests:
+    """How an endpoint is asked.
+
+    timeout_s: seconds for one request. retries: further requests after one that failed, the first after backoff_s
+    seconds, then twice as long each time. max_concurrency: requests at once, in each process of the run.
+    """
+
+    timeout_s: float = 60.0
+    retries: int = 4
+    backoff_s: float = 1.0
+    max_concurrency: int = 8
+
+    def __post_init__(self) -> None:
+        if self.timeout_s <= 0 or self.backoff_s < 0 or self.retries < 0 or self.max_concurrency < 1:
+            raise UserError(
+                "judge: write timeout_s above 0, backoff_s and retries at least 0, max_concurrency at least 1"
+            )
+
+
 class Judge:
     """A part of a reward: the score in [0, 1] that a chat endpoint gives to a response.
 
     url, model: the endpoint ("http://host:8000/v1/chat/completions") and the name it knows the model by.
     api_key_variable: environment variable that holds the key; None where the endpoint wants none.
     template: a .j2 file that sees question, options, problem_type, gold, response, and answer (in its tags, or "").
-    timeout_s: seconds for one request. retries: further requests after one that failed, the first after backoff_s
-    seconds, then twice as long each time. max_concurrency: requests at once, in each process of the run.
-    options: further fields of the request, such as temperature and max_tokens.
+    requests: timeouts, retries and how many at once. options: further fields of the request, such as temperature and
+    max_tokens.
 
     What is worth another try is tried again: no connection, timeouts, statuses 408, 429 and 5xx, replies without score.
     Then, and at once for every other status, UserError names the entry and the cause. The key is in no message.
@@ -59,23 +79,15 @@ class Judge:
         model: str,
         api_key_variable: str | None = None,
         template: str | None = None,
-        timeout_s: float = 60.0,
-        retries: int = 4,
-        backoff_s: float = 1.0,
-        max_concurrency: int = 8,
+        requests: Requests = Requests(),  # frozen
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise UserError("judge: url is no address; write one such as http://localhost:8000/v1/chat/completions")
-        if timeout_s <= 0 or backoff_s < 0 or retries < 0 or max_concurrency < 1:
-            raise UserError(
-                "judge: write timeout_s above 0, backoff_s and retries at least 0, max_concurrency at least 1"
-            )
         self.url, self.model, self.options = url, model, dict(options or {})
         self.key_variable = api_key_variable
         self.template = _load(Path(template) if template else TEMPLATE)
-        self.timeout_s, self.retries, self.backoff_s = timeout_s, retries, backoff_s
-        self.max_concurrency = max_concurrency
+        self.requests = requests
         self._key()
 
     def __call__(self, example: Example, response: str) -> float:
@@ -85,7 +97,7 @@ class Judge:
     def score_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
         """The scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
         stop = threading.Event()
-        with ThreadPoolExecutor(self.max_concurrency) as pool:
+        with ThreadPoolExecutor(self.requests.max_concurrency) as pool:
             asked = [pool.submit(self._score, e, t, stop) for e, t in zip(examples, texts, strict=True)]
             try:
                 failed = [f for f in wait(asked, return_when=FIRST_EXCEPTION).done if f.exception() is not None]
@@ -97,13 +109,15 @@ class Judge:
     def _score(self, example: Example, response: str, stop: threading.Event) -> float:
         """One score, with retries; `stop` ends the waiting between them."""
         body = {"model": self.model, "messages": [{"role": "user", "content": self._prompt(example, response)}]}
-        for number in range(self.retries + 1):
+        for number in range(self.requests.retries + 1):
             try:
-                return read_score(ask(self.url, self.options | body, key=self._key(), timeout_s=self.timeout_s))
+                return read_score(
+                    ask(self.url, self.options | body, key=self._key(), timeout_s=self.requests.timeout_s)
+                )
             except ChatError as error:
                 last = error
-            pause = max(self.backoff_s * 2**number, min(last.retry_after_s, self.timeout_s))
-            if not last.again or number == self.retries or stop.wait(pause):
+            pause = max(self.requests.backoff_s * 2**number, min(last.retry_after_s, self.requests.timeout_s))
+            if not last.again or number == self.requests.retries or stop.wait(pause):
                 break
         raise UserError(
             f"judge {_place(self.url)}: no score for {example.source or f'entry {example.uid}'} after {number + 1} "

@@ -1,1 +1,1 @@
-"""Where responses come from: sampled by the policy, or given by the dataset."""
+"""Where responses come from: a rollout engine that samples them, or the dataset that gives them."""

@@ -33,7 +33,9 @@ class Noise:
 
     def __post_init__(self) -> None:
         if self.sigma <= 0:
-            raise ValueError(f"algo.sampler.noise.sigma is {self.sigma}: write more than 0, or algo.sampler.noise=null")
+            raise ValueError(
+                f"algo.sampling.noise.sigma is {self.sigma}: write more than 0, or algo.sampling.noise=null"
+            )
 
 
 @dataclass

@@ -31,10 +31,10 @@ def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
     return found
 
 
-def uniforms(uids: Sequence[str], group_size: int, length: int, seed: int) -> Tensor:
-    """Numbers in [0, 1) for every token of every response, [B*G C] fp64; each prompt has a generator of its own."""
+def uniforms(seeds: Sequence[int], count: int, length: int) -> Tensor:
+    """Numbers in [0, 1) for every token of `count` responses a seed, [len(seeds)*count length] fp64."""
     rows = []
-    for own in prompt_seeds(uids, seed):
+    for own in seeds:
         generator = torch.Generator().manual_seed(own)
-        rows.append(torch.rand(group_size, length, generator=generator, dtype=torch.float64))
+        rows.append(torch.rand(count, length, generator=generator, dtype=torch.float64))
     return torch.cat(rows)

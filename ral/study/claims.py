@@ -57,7 +57,7 @@ class Comparison:
 
     @property
     def tested(self) -> bool:
-        """Whether p decides, and so counts for Holm's correction."""
+        """Tell whether p decides, and so counts for Holm's correction."""
         return self.decides and self.margin is None
 
     @property
@@ -167,7 +167,7 @@ def _from(
 
 
 def _of(metric: str) -> str:
-    """What is compared, where it is not accuracy."""
+    """Return what is compared, where it is not accuracy."""
     return ", grounding" if metric == GROUNDING else ""
 
 

@@ -1,4 +1,4 @@
-"""What the runs of `scripts/reproduce.py` say of themselves: data, thinking, machine, commit, questions, grounding."""
+"""Facts that runs of `scripts/reproduce.py` tell: data, thinking, machine, commit, questions, grounding."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def data_of(run: Run) -> str:
 
 
 def thinks(run: Run) -> bool:
-    """Whether the run asks for thinking."""
+    """Tell whether the run asks for thinking."""
     return bool(config_of(run).get("algo", {}).get("thinking", True))
 
 

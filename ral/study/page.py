@@ -10,13 +10,7 @@ from dataclasses import dataclass, field
 from ral.errors import UserError
 from ral.files.markdown import table
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
-from ral.study.facts import (
-    all_runs,
-    commits,
-    data_of,
-    grounded_share,
-    question_counts,
-)
+from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
 from ral.study.plan import MAIN
 from ral.study.results import (
     GROUNDING,
@@ -82,7 +76,7 @@ def write(page: Page) -> str:
 
 
 def heading(page: Page) -> str:
-    """What it was made with."""
+    """Return what it was made with."""
     runs = all_runs(page.results)
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
@@ -211,7 +205,7 @@ def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
 
 
 def standing(result: TableResult) -> str:
-    """What a table other than `main` is good for."""
+    """Return what a table other than `main` is good for."""
     if result.table.axis:
         return "A claim rests on its first and last rows; the rows between are indicative.\n"
     counts = sorted({len(row.runs) for row in result.full}) or [0]
@@ -220,7 +214,7 @@ def standing(result: TableResult) -> str:
 
 
 def attainable_of(result: TableResult) -> str:
-    """What p a table's comparisons with baselines can reach."""
+    """Return what p a table's comparisons with baselines can reach."""
     return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
@@ -270,7 +264,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """What is missing, and runs of other commits."""
+    """Return what is missing, and runs of other commits."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
@@ -282,7 +276,7 @@ def problems_part(page: Page) -> str:
 
 
 def commit_lines(page: Page) -> list[str]:
-    """Where the runs' commits differ from that of the analysis, or from each other."""
+    """Return where the runs' commits differ from that of the analysis, or from each other."""
     made, here = commits(page.results), page.environment.get("commit", "unknown")
     others = sum(len(commands) for commit, commands in made.items() if commit != here)
     lines = [f"{others} runs were made at another commit than this analysis, {short(here)}"] if others else []

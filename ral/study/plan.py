@@ -1,4 +1,4 @@
-"""What `scripts/reproduce.py` runs: tables of rows (conf/reproduce.yaml), their cells, and which of these are done.
+"""The plan of `scripts/reproduce.py`: tables of rows (conf/reproduce.yaml), their cells, and which of these are done.
 
 A cell is a list of overrides and a seed; its folder follows from the overrides alone, so that tables share cells.
 """
@@ -50,7 +50,7 @@ class Row:
 
     @property
     def own_data(self) -> bool:
-        """Whether its pictures or clips are others than those of the experiment's yaml."""
+        """Tell whether its pictures or clips are others than those of the experiment's yaml."""
         return any(override.startswith(("dataset.path=", "dataset.source.")) for override in self.overrides)
 
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ def cell_name(overrides: Sequence[str]) -> str:
 
 
 def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
-    """Where the run of a cell lies."""
+    """Return where the run of a cell lies."""
     return output / "runs" / cell_name(overrides) / f"seed_{seed}"
 
 
@@ -195,7 +195,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def evaluated(folder: Path) -> bool:
-    """Whether the run has an evaluation at its max_steps."""
+    """Tell whether the run has an evaluation at its max_steps."""
     path = folder / "config.yaml"
     if not path.is_file():
         return False
@@ -235,11 +235,11 @@ def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
 
 
 def up_to_date(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
-    """Whether the run was made with what its experiment's yaml says today."""
+    """Tell whether the run was made with what its experiment's yaml says today."""
     made = leaves(yaml.safe_load((folder / "config.yaml").read_text()))
     return all(made.get(key) == value for key, value in overlay(overrides, experiments).items())
 
 
 def is_done(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
-    """Whether a cell needs no run: it left with 0, was evaluated at the end, and its experiment has not changed."""
+    """Tell whether a cell needs no run: it left with 0, was evaluated at the end, its experiment has not changed."""
     return (folder / DONE).is_file() and evaluated(folder) and up_to_date(folder, overrides, experiments)

@@ -33,7 +33,7 @@ TITLE = "# The paper's claims put to the test\n\n"
 
 @dataclass(frozen=True)
 class Study:
-    """What is asked for, and all that the plan has. chosen: the tables asked for, with the rows asked for.
+    """A command line beside the whole plan. chosen: the tables asked for, with the rows asked for.
 
     keep: labels of rows whose weights stay. choice: how the difficulty was chosen, in words. experiments: the folder of
     the yamls of experiments.

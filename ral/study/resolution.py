@@ -62,7 +62,7 @@ def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
 
 
 def fresh(point: Point) -> bool:
-    """Whether the evaluation is done, and of these weights."""
+    """Tell whether the evaluation is done, and of these weights."""
     summary, marker = point.folder / "summary.json", point.run.folder / DONE
     return summary.is_file() and summary.stat().st_mtime >= marker.stat().st_mtime
 
@@ -91,7 +91,7 @@ def missing(wanted: Sequence[Point]) -> list[str]:
 
 
 def has_weights(point: Point) -> bool:
-    """Whether the run's weights were kept."""
+    """Tell whether the run's weights were kept."""
     return (point.run.folder / "hf").is_dir()
 
 
@@ -107,7 +107,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """What is done of an axis."""
+    """Return what is done of an axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

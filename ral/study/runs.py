@@ -46,7 +46,7 @@ class Running:
 
 
 def log_of(cell: Cell) -> Path:
-    """What the run says; stays where it failed."""
+    """Return what the run says; stays where it failed."""
     return cell.folder.with_suffix(".log")
 
 

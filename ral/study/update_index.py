@@ -1,4 +1,4 @@
-"""What each update on a rollout batch gets from the attention term: JSD and gradient ratio by update index."""
+"""The attention term's share of each update on a rollout batch: JSD and gradient ratio by update index."""
 
 from __future__ import annotations
 

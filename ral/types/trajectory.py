@@ -52,7 +52,7 @@ class Rollout:
 
     token_ids [N C] int64, exactly as sampled or shown. valid [N C] bool: context; a single answer's end token is its
     last. trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
-    texts: the N texts of the trainable tokens. policy_version: of the weights that sampled.
+    texts: the N texts of the trainable tokens. policy_version: of the weights that sampled; None for given responses.
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
     attention_rows [L N C K] fp32: the attention policy under the sampler's noise, zero rows for tokens that it never
     fed; None where there was no noise.
@@ -69,7 +69,7 @@ class Rollout:
     group_size: int
     log_probs: Tensor | None = None
     attention_rows: Tensor | None = None
-    policy_version: int = 0
+    policy_version: int | None = None
     visual: Tensor | None = None
     media: dict[str, Tensor] = field(default_factory=dict)
     grids: tuple[tuple[Grid, ...], ...] = ()

@@ -225,7 +225,7 @@ def entry(number: int, path: str, kind: str) -> dict[str, Any]:
 
 
 def is_clip(path: Path) -> bool:
-    """Whether a file's entry says that it is a clip: by its suffix, but for those that have a wrong one on purpose."""
+    """Tell whether a file's entry says that it is a clip: by its suffix, but for those with a wrong one on purpose."""
     return path.name == "clip.jpg" or (path.suffix == ".mp4" and path.name != "picture.mp4")
 
 

@@ -30,7 +30,7 @@ NAMED = re.compile(rf"\b(?:{'|'.join(KINDS['shape'] + KINDS['color'])})\b")
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is asked for. limits: {split: entries at most, None for all}; sft_share: of training pictures, for sft.json.
+    """One conversion to make. limits: {split: entries at most, None for all}; sft_share: of pictures, for sft.json.
 
     seed: decides the order and the split. copy: whether pictures are copied to `output`.
     """

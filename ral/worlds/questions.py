@@ -1,4 +1,4 @@
-"""What `visual_search` asks about a scene, with the truth, the salient object's answer and a listing of everything.
+"""Questions of `visual_search` about a scene, with the truth, the salient object's answer and a listing of everything.
 
 A template makes a scene that suits its question and asks it. Each question knows three replies: `right`, `salient`
 (what would be right had the salient object been asked about) and `listing` (everything in the scene).

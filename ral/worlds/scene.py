@@ -79,7 +79,7 @@ def states(scene: Scene) -> list[tuple[Item, ...]]:
 
 
 def scene_key(scene: Scene) -> str:
-    """What makes two scenes the same: layout, looks and moves; not the jitter, the tint or who is asked about."""
+    """Return what makes two scenes the same: layout, looks, moves; not the jitter, the tint or who is asked about."""
     items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
     moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
     return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"

@@ -82,7 +82,7 @@ def check(settings: Settings) -> None:
 
 
 def is_clip(index: int, clip_share: float) -> bool:
-    """Whether entry `index` is a clip: spread evenly, so that every stretch of a split has the same share."""
+    """Tell whether entry `index` is a clip: spread evenly, so that every stretch of a split has the same share."""
     return int((index + 1) * clip_share) > int(index * clip_share)
 
 
@@ -148,7 +148,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _is_whole(root: Path, settings: Settings, wanted: str) -> bool:
-    """Whether a split lies there as `wanted`, with every one of its media."""
+    """Tell whether a split lies there as `wanted`, with every one of its media."""
     target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
     if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
         return False

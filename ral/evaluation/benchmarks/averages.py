@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from ral.evaluation.benchmarks.items import Record, mean
+from ral.evaluation.benchmarks.items import ScoredItem, mean
 
 
-def means(records: Sequence[Record], key: Callable[[Record], str]) -> dict[str, float]:
+def means(records: Sequence[ScoredItem], key: Callable[[ScoredItem], str]) -> dict[str, float]:
     """{key: mean score of the records that have it}, in the order of their first record."""
     found: dict[str, list[float]] = defaultdict(list)
     for record in records:

@@ -13,7 +13,7 @@ from typing import Any
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import lettered
 from ral.evaluation.benchmarks.folder import CACHE, Items, Joined, picture, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.types import Example
 
 EXPECTED = "BLINK-Benchmark/BLINK: a folder for each subtask, such as Counting/val-00000-of-00001.parquet"
@@ -61,7 +61,7 @@ def load(path: str | Path, subtasks: Sequence[str] = SUBTASKS, cache: str | Path
     return Items(Joined([rows(path, "val", subtask, EXPECTED, COLUMNS) for subtask in subtasks]), item)
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy: the mean over subtasks, as the authors and lmms-eval average; overall: over all questions."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), "overall": mean([r.score for r in records])}

@@ -13,7 +13,7 @@ from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.blink import instruction
 from ral.evaluation.benchmarks.choice import lettered
 from ral.evaluation.benchmarks.folder import CACHE, Items, picture, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.types import Example
 
 EXPECTED = "nyu-visionx/CV-Bench: test_2d.parquet and test_3d.parquet"
@@ -38,12 +38,12 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
     return Items(rows(path, "test", expected=EXPECTED, columns=COLUMNS), item)
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy: the mean of 2D and 3D, 2D being the mean of its two sources, ADE20K and COCO; overall: all alike."""
     dimensions = dict.fromkeys(str(r.facts["type"]) for r in records)
     parts = {d: _by_source([r for r in records if r.facts["type"] == d]) for d in dimensions}
     return {"accuracy": mean(list(parts.values())), **parts, "overall": mean([r.score for r in records])}
 
 
-def _by_source(records: Sequence[Record]) -> float:
+def _by_source(records: Sequence[ScoredItem]) -> float:
     return mean(list(means(records, lambda r: str(r.facts["source"])).values()))

@@ -42,7 +42,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Record:
+class ScoredItem:
     """What a summary sees of one answered item."""
 
     uid: str
@@ -51,8 +51,8 @@ class Record:
     facts: Mapping[str, Any]
 
 
-Judge = Callable[[Item, str], Judged]
-Summary = Callable[[Sequence[Record]], dict[str, float]]
+ItemJudge = Callable[[Item, str], Judged]
+Summary = Callable[[Sequence[ScoredItem]], dict[str, float]]
 
 
 def mean(values: Sequence[float]) -> float:
@@ -60,6 +60,6 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def accuracy(records: Sequence[Record]) -> dict[str, float]:
+def accuracy(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Mean score over all items."""
     return {"accuracy": mean([r.score for r in records])}

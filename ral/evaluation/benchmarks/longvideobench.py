@@ -14,7 +14,7 @@ from typing import Any
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import lettered
 from ral.evaluation.benchmarks.folder import Items, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example
 
@@ -55,6 +55,6 @@ def options_of(row: Mapping[str, Any]) -> list[str]:
     return [str(option) for option in found if option not in (None, NO_OPTION)]
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy over all questions, and by group of durations."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: f"{r.group} s")}

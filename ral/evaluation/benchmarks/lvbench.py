@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.evaluation.benchmarks.folder import Items, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example
 
@@ -43,7 +43,7 @@ def load(path: str | Path) -> Sequence[Item]:
     return Items(table, item)
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy over all questions, and by type: a question counts for each of its types."""
     kinds = sorted({kind for r in records for kind in r.facts["types"]})
     by_type = {kind: mean([r.score for r in records if kind in r.facts["types"]]) for kind in kinds}

@@ -13,7 +13,7 @@ from typing import Any
 
 from ral.evaluation.benchmarks.choice import final
 from ral.evaluation.benchmarks.folder import CACHE, Items, picture, rows
-from ral.evaluation.benchmarks.items import Item, Judged, Record, mean
+from ral.evaluation.benchmarks.items import Item, Judged, ScoredItem, mean
 from ral.types import Example
 
 EXPECTED = "lmms-lab-encoder/MME: data/test-*.parquet"
@@ -52,7 +52,7 @@ def judge(item: Item, response: str) -> Judged:
     return Judged(word, float(word == item.example.answer.lower().strip().replace(".", "")))
 
 
-def points(records: Sequence[Record]) -> float:
+def points(records: Sequence[ScoredItem]) -> float:
     """Points of one subtask. A picture of which one question was asked (a limit cut it) adds accuracy alone."""
     pictures: dict[str, list[float]] = defaultdict(list)
     for record in records:
@@ -61,7 +61,7 @@ def points(records: Sequence[Record]) -> float:
     return 100 * (mean([mean(scores) for scores in pictures.values()]) + mean(plus))
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """score: perception + cognition, in points, as the paper's table; then both, accuracy, and each subtask."""
     tasks = {
         group: points([r for r in records if r.group == group]) for group in dict.fromkeys(r.group for r in records)

@@ -17,7 +17,7 @@ from typing import Any
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import lettered
 from ral.evaluation.benchmarks.folder import CACHE, Items, Joined, picture, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.types import Example, UserError
 
 STANDARD, VISION = "standard (10 options)", "vision"
@@ -58,7 +58,7 @@ def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
         raise UserError(f"{path}: '{row['id']}': options {row['options']!r} are no list in text; {write}") from error
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy: the mean of standard and vision (of those there are), as the authors' overall score."""
     parts = means(records, lambda r: str(r.facts["subset"]))
     return {"accuracy": mean(list(parts.values())), **parts}

@@ -13,7 +13,7 @@ from typing import Any
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import lettered
 from ral.evaluation.benchmarks.folder import Items, Joined, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example, UserError
 
@@ -84,7 +84,7 @@ def letter_of(row: Mapping[str, Any]) -> str:
     return "ABCDEFGH"[list(row["candidates"]).index(row["answer"])]
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy: the mean over tasks, as the authors average; and that of each task."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

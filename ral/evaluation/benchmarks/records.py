@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ral.evaluation.benchmarks.items import Record
+from ral.evaluation.benchmarks.items import ScoredItem
 from ral.files import jsonl
 from ral.types import UserError
 
@@ -38,9 +38,9 @@ class Answered:
     error: str | None
     facts: Mapping[str, Any]
 
-    def record(self) -> Record:
+    def record(self) -> ScoredItem:
         """What a summary sees."""
-        return Record(self.uid, self.group, self.score, self.facts)
+        return ScoredItem(self.uid, self.group, self.score, self.facts)
 
 
 NAMES = [f.name for f in fields(Answered)]

@@ -16,7 +16,7 @@ from ral.evaluation.benchmarks import choice
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import final
 from ral.evaluation.benchmarks.folder import Items, Joined, rows
-from ral.evaluation.benchmarks.items import Item, Judged, Record, mean
+from ral.evaluation.benchmarks.items import Item, Judged, ScoredItem, mean
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example
 
@@ -78,7 +78,7 @@ def sentence(question: str, text: str) -> str:
     return ""
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy over all questions, that of each task, and that of each aspect."""
     by_task = means(records, lambda r: str(r.facts["task"]))
     return {"accuracy": mean([r.score for r in records]), **by_task, **means(records, lambda r: r.group)}

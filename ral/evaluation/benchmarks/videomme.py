@@ -12,7 +12,7 @@ from typing import Any
 
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.folder import Items, rows
-from ral.evaluation.benchmarks.items import Item, Record, mean
+from ral.evaluation.benchmarks.items import Item, ScoredItem, mean
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example
 
@@ -44,6 +44,6 @@ def load(path: str | Path) -> Sequence[Item]:
     return Items(table, item)
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy over all questions, and by duration."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: r.group)}

@@ -15,7 +15,7 @@ from ral.evaluation.benchmarks import choice
 from ral.evaluation.benchmarks.averages import means
 from ral.evaluation.benchmarks.choice import final, lettered
 from ral.evaluation.benchmarks.folder import Items, Joined, rows
-from ral.evaluation.benchmarks.items import Item, Judged, Record, mean
+from ral.evaluation.benchmarks.items import Item, Judged, ScoredItem, mean
 from ral.evaluation.benchmarks.open_answer import right
 from ral.evaluation.benchmarks.videos import Clips
 from ral.types import Example
@@ -83,7 +83,7 @@ def judge(item: Item, response: str) -> Judged:
     return Judged(text, float(right(text, item.answers)))
 
 
-def summary(records: Sequence[Record]) -> dict[str, float]:
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
     """Accuracy: the mean over tracks, which are equally large; and that of each track."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

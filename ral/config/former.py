@@ -1,0 +1,69 @@
+"""The configuration of a run of version 0.1 in today's words, so that it can be gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SAMPLERS = {"PolicySampler": "engine.Sampling", "TargetSampler": "given.Targets", "PairSampler": "given.Pairs"}
+TARGETS = {
+    **{
+        f"ral.rollout.{room}.{old}": f"ral.rollout.{new}"
+        for room in ("sampler", "native")
+        for old, new in SAMPLERS.items()
+    },
+    "ral.rollout.explore.Noise": "ral.rollout.noise.Noise",
+    "ral.lit.temporal.Temporal": "ral.algorithms.t_grpo.Temporal",
+    "ral.rewards.temporal.OrderBonus": "ral.algorithms.bonuses.OrderBonus",
+    "ral.rewards.temporal.LengthBonus": "ral.algorithms.bonuses.LengthBonus",
+    "ral.lit.reward_model.RewardModule": "ral.algorithms.reward_model.RewardModelTask",
+    "ral.lit.reward_model.ScorePass": "ral.algorithms.reward_model.ScorePass",
+    "ral.lit.metrics.no_reward": "ral.learner.metrics.no_reward",
+    "ral.lit.eightbit.adamw_8bit": "ral.learner.eightbit.adamw_8bit",
+    "ral.data.visual_search.source": "ral.worlds.visual_search.source",
+    "ral.models.shard.gathered": "ral.models.sharding.gathered",
+}
+"""Names in `_target_` of objects that stand elsewhere today."""
+GIVEN = frozenset({"ral.rollout.given.Targets", "ral.rollout.given.Pairs"})
+"""Targets that hand out given responses; all others sampled."""
+ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", "attention_policy")
+"""Nodes of algo that an algorithm without them did not have."""
+
+
+def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration as today's would be; one of today comes back as it is."""
+    if "sampler" not in config.get("algo", {}):
+        return dict(config)
+    tree: dict[str, Any] = renamed(dict(config))
+    gather = tree.get("hardware", {}).get("gather_weights")
+    engine = {"_target_": "ral.rollout.native.NativeEngine", "_partial_": True, "gather_weights": gather}
+    return {**tree, "algo": algo_of_today(tree["algo"]), "rollout": {"engine": engine}}
+
+
+def renamed(node: Any) -> Any:
+    """Return a node with the targets of today at every depth."""
+    if isinstance(node, Mapping):
+        return {key: TARGETS.get(v, v) if key == "_target_" else renamed(v) for key, v in node.items()}
+    return [renamed(value) for value in node] if isinstance(node, list) else node
+
+
+def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
+    """Return conf/algo with `sampling` or `given` for `sampler`, and `task` for `module`."""
+    new = {name: node for name, node in algo.items() if name not in ("sampler", "module")}
+    sampler = algo["sampler"]
+    if sampler["_target_"] in GIVEN:
+        new["given"] = {"_target_": sampler["_target_"], "_partial_": True}
+    else:
+        new["sampling"] = without_group_size(sampler)
+    if module := algo.get("module"):
+        new["task"] = {"_target_": module["_target_"]}
+    if temporal := algo.get("temporal"):
+        group = temporal["sampler"]["group_size"]
+        rest = {name: node for name, node in temporal.items() if name != "sampler"}
+        new["temporal"] = {**rest, "sampling": without_group_size(temporal["sampler"]), "group_size": group}
+    return {**dict.fromkeys(ABSENT_WAS_NULL), **new}
+
+
+def without_group_size(sampler: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sampler's numbers that say how it draws."""
+    return {name: value for name, value in sampler.items() if name != "group_size"}

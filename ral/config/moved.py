@@ -1,0 +1,40 @@
+"""Keys that had another name in an earlier version, and what to write today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ral.config.signature import walk
+from ral.errors import UserError
+
+MOVED = {
+    "algo.sampler.group_size": "algo.group_size",
+    "algo.sampler.temperature": "algo.temperature",
+    "algo.sampler.max_new_tokens": "dataset.max_new_tokens",
+    "algo.sampler._target_": "rollout.engine._target_",
+    "algo.sampler": "algo.sampling",
+    "algo.temporal.sampler": "algo.temporal.sampling",
+    **{
+        f"reward.parts.judge.function.{name}": f"reward.parts.judge.function.requests.{name}"
+        for name in ("timeout_s", "retries", "backoff_s", "max_concurrency")
+    },
+}
+"""Old key: new key, the longer ones first; what lies below a key moves with it."""
+
+
+def moved(key: str) -> str | None:
+    """Return the line for a dotted key of an earlier version; None for any other."""
+    for old, new in MOVED.items():
+        if key == old or key.startswith(f"{old}."):
+            found = new + key.removeprefix(old)
+            who = "; who samples is chosen by rollout=NAME" if old == "algo.sampler" else ""
+            return f"{key} has moved: write {found}{who} (CHANGELOG.md)"
+    return None
+
+
+def check_moved(tree: Mapping[str, Any]) -> None:
+    """Raise UserError for the first key of an earlier version."""
+    for key, _ in walk(tree):
+        if (line := moved(key)) is not None:
+            raise UserError(line)

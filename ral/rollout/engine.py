@@ -1,0 +1,95 @@
+"""What a rollout engine is asked for, whoever computes the answer: the policy itself, another process, a file.
+
+An engine is made with the policy (`engine(policy)`, the rest of its keywords from conf/rollout), is told of every
+change of the weights (`update_weights`), and hands back responses with the version of the weights that sampled them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from ral.models.mllm import MLLM, Openings
+from ral.rollout.noise import Noise
+from ral.types import Prepared, Rollout, UserError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How responses are drawn, as numbers.
+
+    temperature: of the sampling distribution, > 0; training log-probs use the same. max_new_tokens: length limit C; a
+    response cut by it is not `finished`. greedy: the likeliest token every time. noise: on the attention of response
+    tokens; the rollout then holds the attention that it led to.
+    """
+
+    temperature: float = 0.9
+    max_new_tokens: int = 768
+    greedy: bool = False
+    noise: Noise | None = None
+
+
+class Engine(Protocol):
+    """Samples responses with the weights of the last `update_weights`.
+
+    version: of these weights, noted in every rollout. max_lag: how many versions a rollout's weights may be behind the
+    policy's; 0 for an engine that always samples with the newest, math.inf for responses of unknown origin.
+    """
+
+    version: int
+    max_lag: float
+
+    def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
+        """Return a rollout of N = B * count responses, the ones to each prompt next to each other.
+
+        Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. What is drawn
+        for a prompt depends on `seed` and its uid, not on the rest of the batch. UserError where the engine cannot
+        sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels.
+        """
+        ...
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keep the weights at hand inside the block.
+
+        All ranks enter it together; inside, each may ask as often as it likes. A call outside any block opens its own,
+        so that all ranks have to make it together.
+        """
+        ...
+
+    def update_weights(self, policy: MLLM, version: int) -> None:
+        """Sample with the policy's weights of now from here on, and note their version. All ranks call it together."""
+        ...
+
+    def close(self) -> None:
+        """Release what the engine holds: memory, processes, files. Called once, after the last question."""
+        ...
+
+
+@runtime_checkable
+class ContinuesPrefixes(Protocol):
+    """What an engine may offer beside `Engine`: one prefill for prompts that begin alike."""
+
+    def continue_prefixes(
+        self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]
+    ) -> Rollout:
+        """Return one response to each opening [N] of the B prefixes, equally many openings to each.
+
+        seeds [N]: one a response. Rows of fillers (openings.asked False) are empty and not finished.
+        """
+        ...
+
+
+def check_version(rollout: Rollout, version: int, max_lag: float) -> None:
+    """Raise UserError where responses are of older weights than the engine may lag behind, or of weights to come.
+
+    version: of the policy; max_lag: the engine's. Given responses have no version and pass.
+    """
+    sampled = rollout.policy_version
+    if sampled is None or 0 <= version - sampled <= max_lag:
+        return
+    raise UserError(
+        f"rollout.engine: responses are of policy version {sampled} while the policy is at version {version}, and the"
+        f" engine may lag behind by {max_lag:g}: it missed an update of the weights; write rollout=native, which cannot"
+    )

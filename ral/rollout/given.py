@@ -1,0 +1,53 @@
+"""Responses that the dataset gives, in place of sampled ones: sources of rollouts that need no engine.
+
+A source is made with the policy's processor (`source(processor)`) and called with the prompts and a seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ral.models.processor import Processor
+from ral.rollout.assembly import make_rollout
+from ral.types import Prepared, Rollout
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The target of each prompt: supervised fine-tuning. One response a prompt."""
+
+    processor: Processor
+
+    def __call__(self, prompts: Prepared, seed: int = 0) -> Rollout:
+        """Return the targets, tokenized, with their end token."""
+        assert prompts.prompts.targets, "a dataset split without targets reached supervised fine-tuning"
+        return written(self.processor, prompts, prompts.prompts.targets)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The two responses of each preference, chosen before rejected. Two responses a prompt."""
+
+    processor: Processor
+
+    def __call__(self, prompts: Prepared, seed: int = 0) -> Rollout:
+        """Return both responses to each prompt, tokenized, with their end token."""
+        pairs = [(example.chosen, example.rejected) for example in prompts.prompts.examples]
+        texts = [text for pair in pairs for text in pair if text is not None]
+        assert len(texts) == 2 * len(pairs), "an entry without preferences reached a reward model"
+        return written(self.processor, prompts, texts)
+
+
+def written(processor: Processor, prompts: Prepared, texts: Sequence[str]) -> Rollout:
+    """Return a rollout of written responses, equally many to each prompt, with their end token."""
+    device = prompts.token_ids.device
+    rows = [processor.response_ids(text) for text in texts]
+    length = max(len(row) for row in rows)
+    ids = torch.tensor([row + [processor.pad_id] * (length - len(row)) for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    mask = torch.arange(length, device=device)[None] < lengths[:, None]
+    group, finished = len(rows) // len(prompts), torch.ones_like(lengths, dtype=torch.bool)
+    return make_rollout(processor, prompts, ids, mask, finished, group)
