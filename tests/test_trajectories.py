@@ -25,6 +25,7 @@ from ral.models.frozen import read
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES
+from ral.models.reward import add_head, response_scores
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
@@ -116,7 +117,29 @@ class Plain:
     hidden: Tensor
     log_probs: Tensor
     attention: PlainAttention
-    tokens: list[int] = field(default_factory=list)
+
+
+def plain_row(network: Any, model: MLLM, case: Case, n: int) -> tuple[Any, int, int]:
+    """Transformers' output for trajectory n after its prompt in one row, the prompt's length and the whole one."""
+    prompt = case.prompts.token_ids[n // 2][case.prompts.valid[n // 2]]
+    own = torch.tensor([i for s in case.trajectories[n].segments for i in s.token_ids])
+    row = torch.cat([prompt, own])[None]
+    media, _ = model.processor.family.media(case.media(n, 2), model.processor.patches)
+    media["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+    taken = FAMILIES[network.config.model_type].facts.inputs
+    media = {k: v for k, v in media.items() if k != "frame_counts" and (k not in OF_SOME or k in taken)}
+    wanted = {"output_attentions": True, "output_hidden_states": True, "use_cache": False}
+    return network(input_ids=row, attention_mask=torch.ones_like(row), **wanted, **media), len(prompt), row.shape[1]
+
+
+def plain_rows(attention: Tensor, first: int, end: int, prompt: int, length: int, late: bool) -> Tensor:
+    """Eq. 2 of the tokens first..end, [C P+C], from the weights [H T T] of a layer; late: from the query before."""
+    mean = attention.mean(0)
+    values = mean.new_zeros(length, prompt + length)
+    for t in range(end - first):
+        looks = mean[first + t - late, : first + t]
+        values[t, prompt - first : prompt + t] = looks / looks.sum()
+    return values
 
 
 def plain_pass(network: Any, model: MLLM, case: Case, rollout: Rollout, spec: AttentionSpec) -> Plain:
@@ -124,33 +147,12 @@ def plain_pass(network: Any, model: MLLM, case: Case, rollout: Rollout, spec: At
     p, (count, length) = case.prompts.valid.shape[1], rollout.token_ids.shape
     hidden, rows = [], []
     for n in range(count):
-        prompt = case.prompts.token_ids[n // 2][case.prompts.valid[n // 2]]
-        own = torch.tensor([i for s in case.trajectories[n].segments for i in s.token_ids])
-        row, first, end = torch.cat([prompt, own])[None], len(prompt), len(prompt) + len(own)
-        media, _ = model.processor.family.media(case.media(n, 2), model.processor.patches)
-        media["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
-        taken = FAMILIES[network.config.model_type].facts.inputs
-        media = {k: v for k, v in media.items() if k != "frame_counts" and (k not in OF_SOME or k in taken)}
-        out = network(
-            input_ids=row,
-            attention_mask=torch.ones_like(row),
-            output_attentions=True,
-            output_hidden_states=True,
-            use_cache=False,
-            **media,
-        )
+        out, first, end = plain_row(network, model, case, n)
         states = out.hidden_states[-1][0, first - 1 : end - 1]
-        hidden.append(torch.nn.functional.pad(states, (0, 0, 0, length - len(own))))
-        late = spec.query == "previous"
-        layers = []
-        for layer in spec.resolve_layers(model.depth):
-            mean = out.attentions[layer][0].mean(0)
-            values = mean.new_zeros(length, p + length)
-            for t in range(len(own)):
-                looks = mean[first + t - late, : first + t]
-                values[t, p - first : p + t] = looks / looks.sum()
-            layers.append(values * rollout.trainable[n][:, None])
-        rows.append(torch.stack(layers))
+        hidden.append(torch.nn.functional.pad(states, (0, 0, 0, length - (end - first))))
+        layers = [out.attentions[layer][0] for layer in spec.resolve_layers(model.depth)]
+        found = [plain_rows(layer, first, end, p, length, spec.query == "previous") for layer in layers]
+        rows.append(torch.stack(found) * rollout.trainable[n][:, None])
     states, banned = torch.stack(hidden), model.processor.banned
     logits = policy_logits(
         states.flatten(0, 1), lambda h: network.lm_head(h)[:, : len(banned)], temperature=TEMPERATURE, banned=banned
@@ -275,6 +277,22 @@ def test_an_engine_goes_on_after_what_was_shown(
         trained, _ = passes.log_probs(model, passes.states(view, rollout, attention=False), rollout)
     assert gap(trained, rollout.log_probs) < 2e-5 and float(trained.min()) < -1
     assert int(rollout.trainable.sum()) == sum(len(s.token_ids) for s in (*first, *second))
+
+
+@pytest.mark.parametrize("kind", [MLLM, PlainMLLM])
+def test_a_reward_model_reads_what_was_shown(kind: type[MLLM], model_folder: Callable[..., Path]) -> None:
+    """Its score is of the state after the last token of the whole trajectory."""
+    folder = model_folder("qwen3_vl")
+    model, network = kind.load(str(folder)), eager(folder)
+    add_head(model)
+    case = a_case(model)
+    rollout = assemble(model.processor, case.prompts, case.trajectories)
+    with torch.no_grad():
+        view = read(model, case.prompts, rollout)
+        found = response_scores(model, view.prepared, rollout.token_ids, rollout.valid, view.shown)
+        states = [plain_row(network, model, case, n)[0].hidden_states[-1][0, -1] for n in range(4)]
+        want = model.network.reward_head(torch.stack(states)).squeeze(-1)
+    assert gap(found, want) < 1e-5 and len({round(v, 4) for v in want.tolist()}) == 4
 
 
 def parts_of(model: MLLM, case: Case, rollout: Rollout, prompts: int) -> tuple[list[Experience], Forward, Any]:
