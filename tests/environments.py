@@ -40,7 +40,7 @@ def look_again(policy: MLLM, ask: Ask, prepared: Prepared, count: int, seed: int
             if n % 2
             else processor.turn("Think, then answer.", ended=ended)
         )
-        begun.append(Trajectory((said, shown), "length", first.policy_version or 0))
+        begun.append(Trajectory((said, shown), "length", first.policy_version))
     second = ask(continued(policy, prepared, begun), 1, seed + 1)
     ways = zip(begun, sampled_segments(second), second.finish_reasons, strict=True)
     whole = [Trajectory((*way.segments, said), reason, way.policy_version) for way, said, reason in ways]
@@ -48,15 +48,13 @@ def look_again(policy: MLLM, ask: Ask, prepared: Prepared, count: int, seed: int
 
 
 class LookAgain(NativeEngine):
-    """Samples two turns for training and one for evaluations, which are greedy; notes the rollouts of two turns."""
+    """A native engine behind the environment: two turns, in evaluations too. Notes its rollouts."""
 
     made: ClassVar[list[Rollout]] = []
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
         """Return a rollout of two turns each."""
         native = super().generate
-        if sampling.greedy:
-            return native(prompts, count, sampling, seed)
         rollout = look_again(self.policy, lambda p, n, s: native(p, n, sampling, s), prompts, count, seed)
         LookAgain.made.append(rollout)
         return rollout

@@ -374,12 +374,12 @@ def test_segments_keep_their_order_and_their_log_probs(load: Callable[..., MLLM]
 
 @pytest.mark.parametrize("algo", ["grpo", "ral"])
 def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path], small: list[str]) -> None:
-    """Ask, show a crop of the picture, ask again: two steps through the real training step."""
+    """Ask, show a crop of the picture, ask again: two steps through the real training step, then an evaluation."""
     LookAgain.made.clear()
     reward = "reward.parts.accuracy.function._target_=test_training.short_is_good"
     quiet = ["eval.before=false", "eval.every=0", "eval.prompts=4", "diagnostics.every=1"]
     folder = run(f"algo={algo}", *small, reward, *quiet, "rollout.engine._target_=environments.LookAgain")
-    assert len(LookAgain.made) == 2
+    assert [(r.policy_version, r.group_size) for r in LookAgain.made] == [(0, 8), (1, 8), (2, 1)]
     for rollout in LookAgain.made:
         shown = rollout.valid & ~rollout.trainable
         turns = (rollout.trainable[:, 1:] & ~rollout.trainable[:, :-1]).sum(1) + 1
@@ -389,8 +389,13 @@ def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path],
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "train/grad_norm" in line]
     assert len(steps) == 2
-    for line, rollout in zip(steps, LookAgain.made, strict=True):
+    for line, rollout in zip(steps, LookAgain.made[:2], strict=True):
+        assert line["train/policy_version"] == rollout.policy_version
         assert line["train/log_prob_gap"] < 1e-4 and line["train/grad_norm"] > 1e-4
         assert line["train/response_length"] == int(rollout.trainable.sum()) / len(rollout.texts)
         assert 0 < line["train/attention_visual_share"] < 1
     assert ("train/attention_divergence" in steps[-1]) == (algo == "ral")
+    records = [json.loads(line) for line in (folder / "eval" / "after.jsonl").read_text().splitlines()]
+    last = LookAgain.made[2]
+    assert [r["tokens"] for r in records] == last.trainable.sum(1).tolist()
+    assert [r["response"] for r in records] == list(last.texts) and {r["finished"] for r in records} <= {True, False}

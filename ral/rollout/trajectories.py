@@ -42,11 +42,17 @@ def assemble(
         finish_reasons=tuple(trajectory.finish_reason for trajectory in trajectories),
         group_size=group,
         log_probs=None if log_probs is None else log_probs.to(device),
-        policy_version=min(trajectory.policy_version for trajectory in trajectories),
+        policy_version=oldest([trajectory.policy_version for trajectory in trajectories]),
         visual=processor.visual(token_ids, valid & ~trainable).to(device),
         media=media,
         grids=tuple(tuple(next(grids) for s in row for _ in s.media) for row in rows),
     )
+
+
+def oldest(versions: Sequence[int | None]) -> int | None:
+    """The oldest of some versions; None where one is not known."""
+    known = [version for version in versions if version is not None]
+    return min(known) if len(known) == len(versions) else None
 
 
 def padded(rows: Sequence[Sequence[float]], filler: float) -> Tensor:

@@ -39,11 +39,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One continuation of a prompt, unpadded. policy_version: of the weights that sampled, the oldest of its turns."""
+    """One continuation of a prompt, unpadded.
+
+    policy_version: of the weights that sampled, the oldest of its turns; None where nobody says.
+    """
 
     segments: tuple[Segment, ...]
     finish_reason: FinishReason
-    policy_version: int = 0
+    policy_version: int | None = None
 
 
 @dataclass(frozen=True)
