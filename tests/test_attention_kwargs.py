@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ral.models.attention.layout import NAME, Packed, Prefill, Recorder
+from ral.models.attention.decoding import Prefill
+from ral.models.attention.layout import NAME, Packed, Recorder
 from ral.models.plain import PlainDecode
 from ral.types import UserError
 

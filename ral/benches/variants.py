@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ral.learner.experience import Forward
-from ral.models.attention.layout import Decode, Recorder
+from ral.models.attention.decoding import Decode
+from ral.models.attention.layout import Recorder
 from ral.models.mllm import MLLM, Openings, States
 from ral.models.plain import PlainMLLM
 from ral.ops.attention import AttentionSpec

@@ -42,7 +42,7 @@ class Experience:
 
 
 class Passes(Protocol):
-    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+    """Computes signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
 
     @property
     def offers(self) -> frozenset[str]: ...
@@ -58,7 +58,7 @@ class Passes(Protocol):
 
 @dataclass(frozen=True)
 class Forward:
-    """How signals are computed from a model: the sampling temperature and the attention that counts.
+    """Computes signals from a model at the sampling temperature, with the attention that counts.
 
     offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
@@ -145,7 +145,7 @@ def freeze(
 
 
 def view_of(view: View, part: Experience, chosen: Sequence[int], batch: Experience) -> View:
-    """How a network reads the chosen prompts of a batch and their continuations, which are `part`."""
+    """Return how a network reads the chosen prompts of a batch and their continuations, which are `part`."""
     rows, length = batch.rollout.rows(chosen), part.rollout.token_ids.shape[1]
     return View(view.model, view.prepared.take(chosen), None if view.shown is None else view.shown.take(rows, length))
 

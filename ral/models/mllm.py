@@ -1,53 +1,36 @@
-"""A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step.
+"""A multimodal LLM as a policy: the forward passes of a step over what its network reads (ral.models.encoder).
 
 `PASSES` names the methods that read weights from the outside; sharding registers each of them with FSDP2.
-The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
 """
 
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ral.models.attention.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
-from ral.models.family import IMAGE, VIDEO
+from ral.models.attention.decoding import Decode, Extend, Prefill
+from ral.models.attention.layout import NAME, Layout, Packed, Recorder
+from ral.models.encoder import MediaEncoder, in_own_arithmetic
 from ral.models.loading import load_network
-from ral.models.masters import DTYPES, arithmetic, settle
+from ral.models.masters import DTYPES, settle
 from ral.models.network_config import read_config, shareable
 from ral.models.processor import Processor
 from ral.models.saving import save_network
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import Pixels, Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
-
-M = TypeVar("M", bound="MLLM")
-P = ParamSpec("P")
-R = TypeVar("R")
+from ral.types import Prepared, Shown, UserError
 
 PASSES = ("prepare", "show", "score", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
-
-
-def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Run a pass under its model's arithmetic."""
-
-    @functools.wraps(method)
-    def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.arithmetic():
-            return method(self, *args, **kwargs)
-
-    return run
 
 
 @dataclass(frozen=True)
@@ -71,14 +54,6 @@ class States:
     attention: CapturedAttention | None
 
 
-class Rows(NamedTuple):
-    """Padded rows of tokens with their media, on the device (ral.types.Sequences)."""
-
-    token_ids: Tensor
-    valid: Tensor
-    media: dict[str, Tensor]
-
-
 def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
     """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
     layers = max(len(prompt), len(continuation))
@@ -86,7 +61,7 @@ def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
     return torch.cat(parts, dim=2)
 
 
-class MLLM(nn.Module):
+class MLLM(MediaEncoder):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
@@ -103,8 +78,7 @@ class MLLM(nn.Module):
         freeze_vision: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__()
-        self.network, self.processor, self.dtype = network, processor, dtype
+        super().__init__(network, processor, dtype)
         self.network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
         if freeze_vision:
             for part in self._towers():
@@ -142,32 +116,10 @@ class MLLM(nn.Module):
             settle(twin.network, self.dtype)
         return twin
 
-    def arithmetic(self) -> AbstractContextManager[object]:
-        """What passes run under: products in `dtype`, sums in fp32."""
-        return arithmetic(self.device, self.dtype)
-
-    def sees_like(self, other: MLLM) -> bool:
-        """Whether both have the very same vision tower, so that one's visual embeddings serve the other."""
-        ours, theirs = ([p for tower in m._towers() for p in tower.parameters()] for m in (self, other))
-        return len(ours) == len(theirs) and all(p is q for p, q in zip(ours, theirs, strict=True))
-
-    def _towers(self) -> list[nn.Module]:
-        """The parts of the network between pixels and visual embeddings."""
-        return [getattr(self.network.model, name) for name in self.processor.family.towers]
-
-    @property
-    def trains_vision(self) -> bool:
-        """Whether the vision tower gets gradients; its embeddings then hold for a single update."""
-        return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
-
     @property
     def depth(self) -> int:
         """Number of decoder layers."""
         return int(self.network.config.get_text_config().num_hidden_layers)
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters an optimizer gets: the language model, unless vision was left unfrozen."""
@@ -177,87 +129,6 @@ class MLLM(nn.Module):
         """States [M D] -> logits [M V] over the tokenizer's vocabulary (the padding rows of the matrix are dropped)."""
         with self.arithmetic():
             return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
-
-    @in_own_arithmetic
-    def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
-
-        Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
-        """
-        here = prompts.to(self.device)
-        positions = self._positions(here)
-        following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
-        vision, deepstack = self._see(here)
-        return Prepared(
-            prompts=prompts,
-            token_ids=here.token_ids,
-            valid=here.valid,
-            visual=here.visual,
-            evidence=here.evidence,
-            positions=positions,
-            next_position=following,
-            vision=vision,
-            deepstack=deepstack,
-        )
-
-    @in_own_arithmetic
-    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Read what continuations hold beside sampled text: their positions and media, once per rollout and network.
-
-        None where every trajectory is one sampled answer: it needs no more than its tokens.
-        """
-        if rollout.visual is None:
-            return None
-        lengths, count = rollout.valid.sum(1), rollout.valid.shape[1]
-        ids = rollout.token_ids.masked_fill(~rollout.valid, self.processor.pad_id)
-        media = {name: value.to(self.device) for name, value in rollout.media.items()}
-        ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
-        counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
-        start = prepared.next_position.repeat_interleave(rollout.group_size)
-        positions = self._positions(Rows(ids, counted, media)) + start[:, None]
-        vision, deepstack = self._see(Rows(ids[:, :-1], rollout.valid, media))
-        return Shown(
-            trainable=rollout.trainable,
-            visual=rollout.visual,
-            positions=positions[..., :-1],
-            next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            vision=vision,
-            deepstack=deepstack,
-        )
-
-    def _kinds(self, rows: Sequences) -> Tensor:
-        """Kind of each token [M S]: text 0, IMAGE or VIDEO."""
-        ids, processor = rows.token_ids, self.processor
-        return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
-
-    def _positions(self, rows: Sequences) -> Tensor:
-        """Positions [3 M S] (time, row, column) of rows that begin at 0."""
-        return self.processor.family.positions(self.network.model, rows, self._kinds(rows))
-
-    def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
-        """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
-        weight, kinds = self.network.get_input_embeddings().weight, self._kinds(rows)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            seen = self.processor.family.encode(self.network.model, rows.media)
-            depth = max((len(parts) for parts in seen.values()), default=1)
-            out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
-            for kind, parts in seen.items():
-                out[:, (kinds == kind) & rows.valid] = torch.stack(parts).to(out.dtype)
-            if torch.is_grad_enabled() and not seen:
-                out = out + 0 * self._see_nothing()
-        return out[0], out[1:]
-
-    def _see_nothing(self) -> Tensor:
-        """A number that depends on every weight of the vision tower.
-
-        A batch without media adds 0 times this, so that its backward pass has the gradients, and under FSDP2 the
-        collectives, of one with media: ranks may differ.
-        """
-        patches, family = self.processor.patches, self.processor.family
-        black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
-        media = {name: value.to(self.device) for name, value in family.media([black], patches)[0].items()}
-        seen = family.encode(self.network.model, media)
-        return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
 
     def _words(self, token_ids: Tensor) -> Tensor:
         """Embeddings of tokens, fp32: the states that layers add to are fp32, whatever the arithmetic of products."""

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from ral.models.attention.decoding import Decode
 from ral.models.attention.kernel import summed
-from ral.models.attention.layout import Decode, Recorder
-from ral.models.mllm import MLLM, Openings, States, in_own_arithmetic
+from ral.models.attention.layout import Recorder
+from ral.models.encoder import in_own_arithmetic
+from ral.models.mllm import MLLM, Openings, States
 from ral.models.network_config import read_config, shareable
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, Shown

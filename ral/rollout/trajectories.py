@@ -50,7 +50,7 @@ def assemble(
 
 
 def oldest(versions: Sequence[int | None]) -> int | None:
-    """The oldest of some versions; None where one is not known."""
+    """Return the oldest of some versions; None where one is not known."""
     known = [version for version in versions if version is not None]
     return min(known) if len(known) == len(versions) else None
 
@@ -62,7 +62,7 @@ def padded(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
 
 
 def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
-    """The engine's log-probs [N C] of segments, 0 on shown tokens; None where it did not give them for all."""
+    """Collect the engine's log-probs [N C] of segments, 0 on shown tokens; None where it did not give them for all."""
     segments = [list(row) for row in rows]
     if any(s.sampled and len(s.log_probs) != len(s.token_ids) for row in segments for s in row):
         return None
@@ -71,7 +71,7 @@ def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
 
 
 def sampled_segments(rollout: Rollout) -> list[Segment]:
-    """The single answers of an engine's rollout, one segment each."""
+    """Return the single answers of an engine's rollout, one segment each."""
     found = []
     for n, keep in enumerate(rollout.valid):
         values = () if rollout.log_probs is None else tuple(rollout.log_probs[n][keep].tolist())
@@ -80,7 +80,7 @@ def sampled_segments(rollout: Rollout) -> list[Segment]:
 
 
 def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
-    """The prompts with their continuations so far as N prompts, so that an engine samples another turn of each.
+    """Make N prompts of the prompts with their continuations so far, so that an engine samples another turn of each.
 
     shown: how the same network reads these continuations (`MLLM.show`). Pixels are left out: embeddings stand for them.
     """
@@ -115,7 +115,7 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
 
 
 def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
-    """The prompts with their trajectories so far as N prompts: what an engine is asked for the next turn of each."""
+    """Make N prompts of the prompts with their trajectories so far: an engine is asked for the next turn of each."""
     so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
     shown = policy.show(prepared, so_far)
     assert shown is not None  # what is assembled always says what it shows
@@ -123,7 +123,7 @@ def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajector
 
 
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
-    """The collated side of prompts that end in trajectories so far, without pixels."""
+    """Make the collated side of prompts that end in trajectories so far, without pixels."""
     prompts = prepared.prompts
     return replace(
         prompts,
