@@ -33,6 +33,7 @@ from ral.ops.pieces import renormalise
 from ral.ops.signals import evaluate, needed
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
+from ral.rollout.noise import Noise
 from ral.rollout.trajectories import assemble, continued, sampled_segments
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
@@ -348,6 +349,9 @@ def test_what_cannot_be_assembled_or_shown_is_named(load: Callable[..., MLLM]) -
     ):
         with pytest.raises(UserError, match=re.escape(message)):
             processor.turn(text)
+    noisy = Sampling(TEMPERATURE, 3, noise=Noise(1.0, AttentionSpec()))
+    with pytest.raises(UserError, match=r"algo\.sampling\.noise: attention under noise is recorded of single answers"):
+        sampled_segments(NativeEngine(model).generate(model.prepare(case.prompts), 1, noisy, 0))
     cut = processor.turn("Think", ended=False).token_ids
     assert cut[0] == processor.end_id and cut[1:] == processor.turn("Think").token_ids
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ral.models.mllm import MLLM, joined
 from ral.models.processor import Processor
-from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory
+from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory, UserError
 
 
 def assemble(
@@ -71,7 +71,15 @@ def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
 
 
 def sampled_segments(rollout: Rollout) -> list[Segment]:
-    """Return the single answers of an engine's rollout, one segment each."""
+    """Return the single answers of an engine's rollout, one segment each.
+
+    UserError for attention rows under noise, which belong to whole answers.
+    """
+    if rollout.attention_rows is not None:
+        raise UserError(
+            "algo.sampling.noise: attention under noise is recorded of single answers, and these are turns of several: "
+            "write algo.sampling.noise=null, with an algo that does not compare with it"
+        )
     found = []
     for n, keep in enumerate(rollout.valid):
         values = () if rollout.log_probs is None else tuple(rollout.log_probs[n][keep].tolist())
