@@ -1,4 +1,4 @@
-"""What a rollout becomes before the updates: advantages, global weights, and the frozen signals of an objective."""
+"""From a rollout to what the updates read: advantages, global weights, and the frozen signals of an objective."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Experience:
 
 
 class Passes(Protocol):
-    """How signals are computed from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+    """Computation of signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
 
     @property
     def offers(self) -> frozenset[str]: ...
@@ -58,7 +58,7 @@ class Passes(Protocol):
 
 @dataclass(frozen=True)
 class Forward:
-    """How signals are computed from a model: the sampling temperature and the attention that counts.
+    """Computation of signals by a forward pass: the sampling temperature and the attention that counts.
 
     offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
@@ -145,7 +145,7 @@ def freeze(
 
 
 def view_of(view: View, part: Experience, chosen: Sequence[int], batch: Experience) -> View:
-    """How a network reads the chosen prompts of a batch and their continuations, which are `part`."""
+    """Return the chosen prompts of a batch and their continuations, `part`, as a network reads them."""
     rows, length = batch.rollout.rows(chosen), part.rollout.token_ids.shape[1]
     return View(view.model, view.prepared.take(chosen), None if view.shown is None else view.shown.take(rows, length))
 

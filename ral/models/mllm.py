@@ -143,11 +143,11 @@ class MLLM(nn.Module):
         return twin
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """What passes run under: products in `dtype`, sums in fp32."""
+        """Return the context that passes run under: products in `dtype`, sums in fp32."""
         return arithmetic(self.device, self.dtype)
 
     def sees_like(self, other: MLLM) -> bool:
-        """Whether both have the very same vision tower, so that one's visual embeddings serve the other."""
+        """Tell whether both have the very same vision tower, so that one's visual embeddings serve the other."""
         ours, theirs = ([p for tower in m._towers() for p in tower.parameters()] for m in (self, other))
         return len(ours) == len(theirs) and all(p is q for p, q in zip(ours, theirs, strict=True))
 
@@ -157,7 +157,7 @@ class MLLM(nn.Module):
 
     @property
     def trains_vision(self) -> bool:
-        """Whether the vision tower gets gradients; its embeddings then hold for a single update."""
+        """Tell whether the vision tower gets gradients; its embeddings then hold for a single update."""
         return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
 
     @property

@@ -66,8 +66,8 @@ class Pieces:
     chunk: int | None = None
     low: int = 0
     high: int | None = None
-    own_valid: Tensor | None = None
-    own_kept: Tensor | None = None
+    own_valid: Bool[Tensor, "B G C"] | None = None
+    own_kept: Bool[Tensor, "B G C"] | None = None
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
         """Pieces that hold a token asked for; wanted [B G]: of these responses alone, and those beside them."""
@@ -129,7 +129,7 @@ class Pieces:
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Where the last True token of each response ends; 0 without any."""
+    """Return where the last True token of each response ends; 0 without any."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 

@@ -34,7 +34,7 @@ NAME = "ral"
 
 
 class Layout(Protocol):
-    """What a forward pass does with the queries, keys and values of a layer.
+    """Treatment, by a forward pass, of the queries, keys and values of a layer.
 
     mask: Transformers' own mask [B S] of valid positions, past: its cache; None where the layout attends itself.
     """
@@ -81,12 +81,12 @@ APART_FROM = 512
 
 
 def _apart(tensor: Tensor, length: int) -> bool:
-    """Whether padded prompts are attended one by one."""
+    """Tell whether padded prompts are attended one by one."""
     return tensor.is_cuda or length >= APART_FROM
 
 
 def _starts(valid: Tensor) -> list[int]:
-    """Where each left-padded prompt begins."""
+    """Return the position at which each left-padded prompt begins."""
     return valid.int().argmax(1).tolist()
 
 
@@ -136,7 +136,7 @@ def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
 
 
 class Explores(Protocol):
-    """What disturbs the attention of responses while they are decoded, and records it (ral.rollout.noise)."""
+    """A disturbance of the attention of responses while they are decoded, with its record (ral.rollout.noise)."""
 
     layers: tuple[int, ...]
 
@@ -338,7 +338,7 @@ class Decode:
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
 
     def explores(self, layer: int) -> bool:
-        """Whether the attention of a layer is disturbed."""
+        """Tell whether the attention of a layer is disturbed."""
         return self.explored is not None and layer in self.explored.layers
 
     def weigh(self, layer: int, scores: Tensor) -> Tensor:
