@@ -1,4 +1,4 @@
-"""What comes after a run: the cause of its failure in words, or the exported model and the report."""
+"""The end of a run: the cause of its failure in words, or the exported model and the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ral.types import UserError
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
-    """What would lower a run's memory, by the settings that are not at their lowest yet."""
+    """Return advice that lowers a run's memory, by the settings that are not at their lowest yet."""
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
     ways = ways if hardware.micro_batch_prompts > 1 else []
@@ -79,7 +79,7 @@ def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder:
 
 
 def not_exported(folder: Path, error: Exception) -> UserError:
-    """What to say where the trained model cannot be written; its checkpoint is whole."""
+    """Return the error for a trained model that cannot be written; its checkpoint is whole."""
     reason = first_line(error)
     return UserError(
         f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "

@@ -168,7 +168,7 @@ def summarise(
 
 
 def path_of(cfg: DictConfig, name: str) -> str:
-    """Where a benchmark lies. With several, one whose path was not given itself lies below benchmark.path."""
+    """Return the path of a benchmark. With several, one whose path was not given itself lies below benchmark.path."""
     task = cfg.benchmark.tasks[name]
     inherited = OmegaConf.is_interpolation(task, "path")
     if task.path is None:
@@ -191,7 +191,7 @@ def template_of(cfg: DictConfig, task: DictConfig) -> str:
 
 
 def wording(template: str, bare: bool) -> Callable[[Example], str]:
-    """What words an example. bare: its question comes without options and instruction, and a template adds them."""
+    """Return the function that words an example; bare: without options and instruction, which a template adds."""
     if template == AS_ASKED:
         return lambda example: (bare_words(example) if bare else example).question
     return lambda example: render(example if bare else replace(example, options=()), template)

@@ -1,4 +1,4 @@
-"""Whether this machine, and whatever started this process, has what hardware asks for."""
+"""Checks that this machine, and whatever started this process, has what hardware asks for."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def foreign_name(letter: str) -> str:
 
 
 def own_alphabet(letters: str) -> bool:
-    """Whether letters are the first ones of the Cyrillic or Greek alphabet, in its order, as in "АБВ"."""
+    """Tell whether letters are the first ones of the Cyrillic or Greek alphabet, in its order, as in "АБВ"."""
     return bool(letters) and any(alphabet.startswith(letters.upper()) for alphabet in _ALPHABETS)
 
 
@@ -81,7 +81,7 @@ def _marked(text: str) -> tuple[str, str] | None:
 
 
 def _only_letters(text: str) -> bool:
-    """Whether a text is single letters and marks alone, as in "A > C" and "B and C"."""
+    """Tell whether a text is single letters and marks alone, as in "A > C" and "B and C"."""
     words = re.findall(r"\w+", text.casefold())
     return bool(words) and all((len(word) == 1 and word.isalpha()) or word in ("and", "or") for word in words)
 

@@ -1,4 +1,4 @@
-"""What comes before a run: its folder, whether this machine can do it, and the checkpoint that it goes on from."""
+"""The start of a run: its folder, whether this machine can do it, and the checkpoint that it goes on from."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run_folder() -> Path:
 
 
 def started_apart() -> bool:
-    """Whether torchrun or srun started this process as one of several."""
+    """Tell whether torchrun or srun started this process as one of several."""
     env = os.environ
     by_torchrun = "TORCHELASTIC_RUN_ID" in env and int(env.get("WORLD_SIZE", 1)) > 1
     return by_torchrun or srun_tasks(env) > 1

@@ -68,7 +68,7 @@ class Bad:
 
 @dataclass
 class EntryRecord:
-    """What was drawn so far, over all ranks.
+    """Record of what was drawn so far, over all ranks.
 
     counts: by split, entries drawn and the bad ones among them. listed: each bad entry, by split and index.
     """

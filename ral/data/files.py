@@ -216,7 +216,7 @@ def _whole(path: Path, text: Path) -> Any:
 
 
 def _line_of_long_number(text: Path) -> str:
-    """Where a file has a number that is too long, for messages; "" for none."""
+    """Return where a file has a number that is too long, for messages; "" for none."""
     with text.open("rb") as file:
         number = next((number for number, line in enumerate(file, start=1) if long_number(line)), None)
     return "" if number is None else f" (line {number} of the file)"

@@ -144,7 +144,7 @@ def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequenc
 
 
 def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str) -> bool:
-    """Whether the letters `given` belong to the options' texts, as in "E. coli" beside "S. aureus", and "C: the drive".
+    """Tell whether the letters `given` belong to the options' texts ("E. coli" beside "S. aureus", "C: the drive").
 
     So where they tell no option from another, and where the gold answer is a place's letter that none of them is.
     """

@@ -11,7 +11,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def long_number(line: bytes) -> bool:
-    """Whether a line holds a whole number that is too long."""
+    """Tell whether a line holds a whole number that is too long."""
     return re.search(rb"[\s:,\[]-?\d{%d,}\s*[,\]}\s]" % (LONGEST_NUMBER + 1), line) is not None
 
 
@@ -34,7 +34,7 @@ def decoded(text: str, at: int = 0) -> tuple[Any, int]:
 
 
 def is_object(line: str) -> bool:
-    """Whether a line is a JSON object, which a comma may follow."""
+    """Tell whether a line is a JSON object, which a comma may follow."""
     try:
         line = line.strip().rstrip(",")
         value, end = decoded(line)

@@ -23,7 +23,7 @@ SPLITS: dict[str, Samples] = {}
 
 @dataclass(frozen=True)
 class Usable:
-    """What the tables need of one usable entry: lengths in characters, and visual tokens of 28 x 28 pixels."""
+    """Facts of one usable entry for the tables: lengths in characters, and visual tokens of 28 x 28 pixels."""
 
     problem_type: str
     medium: str

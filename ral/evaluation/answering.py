@@ -41,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Asking:
-    """Who is asked, and how: the policy reads the prompts, the engine answers them."""
+    """The policy and engine that answer: the policy reads the prompts, the engine answers them."""
 
     policy: MLLM
     engine: Engine
@@ -50,7 +50,7 @@ class Asking:
 
     @property
     def joins(self) -> bool:
-        """Whether questions on the same media may share a prefill."""
+        """Tell whether questions on the same media may share a prefill."""
         return self.policy.shares and isinstance(self.engine, ContinuesPrefixes)
 
     def __call__(self, shared: Shared) -> list[tuple[str, bool]]:
@@ -60,7 +60,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Answering:
-    """What decides the answers to a benchmark's items. word(example): the text of the user's turn."""
+    """Settings that decide the answers to a benchmark's items. word(example): the text of the user's turn."""
 
     items: Sequence[Item]
     name: str

@@ -22,7 +22,7 @@ from ral.types import Example, PromptBatch, Rollout, Scores
 
 
 def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[bool]:
-    """Which tokens of a response lie inside its answer block (tags left out); none where there is no block."""
+    """Mark the tokens of a response that lie inside its answer block (tags left out); none where there is no block."""
     found = answer_span(text)
     if found is None:
         return [False] * len(ids)

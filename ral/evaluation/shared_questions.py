@@ -67,7 +67,7 @@ def share(
 
 
 def common(rows: Sequence[Sequence[int]]) -> int:
-    """How many ids all rows begin with."""
+    """Count the ids that all rows begin with."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 

@@ -1,4 +1,4 @@
-"""Whose a folder is: one run's, locked while its process lives, told apart by the files that runs write.
+"""Ownership of folders: each is one run's, locked while its process lives, told apart by the files that runs write.
 
 A lock is of the process (fcntl.lockf): the system drops it when the process ends, however it ends, and processes that
 are forked from it do not hold it. Nothing heavy is imported here.

@@ -44,12 +44,12 @@ def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = N
 
 
 def aside_of(folder: Path) -> Path:
-    """Where a checkpoint folder is written before it gets its name."""
+    """Return the path where a checkpoint folder is written before it gets its name."""
     return folder.with_name(PARTIAL + folder.name)
 
 
 def not_written(folder: Path, error: Exception) -> UserError:
-    """What to say of a checkpoint that could not be written, its remains removed."""
+    """Remove what remains of a checkpoint that could not be written, and return the error to raise."""
     shutil.rmtree(aside_of(folder), ignore_errors=True)
     return UserError(
         f"{folder}: the checkpoint cannot be written ({error}); those before it are whole: "
@@ -68,7 +68,7 @@ def saved(root: Path) -> list[Path]:
 
 
 def whole(folder: Path) -> bool:
-    """Whether a checkpoint is what was written: its checksums fit. One of version 0.1.0 has none and passes."""
+    """Tell whether a checkpoint is intact: its checksums fit. One of version 0.1.0 has none and passes."""
     own = folder / CHECKSUM
     lines = [line.split(maxsplit=1) for line in own.read_text().splitlines()] if own.is_file() else []
     sums = {(rest[0] if rest else FILE): value for value, *rest in lines}

@@ -21,7 +21,7 @@ def fraction(uid: str) -> float:
 
 @dataclass(frozen=True)
 class Batch:
-    """What a worker hands over: prompts (None where nothing was usable), entries tried, and the bad ones among them.
+    """Hand-over of a worker: prompts (None where nothing was usable), entries tried, and the bad ones among them.
 
     empty: places for which no candidate was usable. error: what else was wrong; a worker would bury it in a traceback.
     """
@@ -106,7 +106,7 @@ class Collate:
         return render(example, self.templates[0 if self.thinks(example) else 1])
 
     def thinks(self, example: Example) -> bool:
-        """Whether an example is worded with thinking."""
+        """Tell whether an example is worded with thinking."""
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:

@@ -1,4 +1,4 @@
-"""What attention and gradients do in a step, measured for every algorithm alike, whether or not it uses attention."""
+"""Attention and gradients of a step, measured for every algorithm alike, whether or not it uses attention."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ral.types import Loss, Metrics, UserError
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Which measurements a run makes: at the last update of a step, and at times by update index.
+    """The measurements of a run: at the last update of a step, and at times by update index.
 
     Attention is captured for this on the steps that are due, one in `every`; where the objective captures it anyway,
     the last update of every step is measured. It is that of an update's own pass, before the update moves the weights:

@@ -1,4 +1,4 @@
-"""What a rollout becomes before the updates: advantages, global weights, and the frozen signals of an objective."""
+"""From a rollout to what the updates read: advantages, global weights, and the frozen signals of an objective."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How batches come from the processes that read ahead: through shared memory, or by value where there is too little.
+"""Hand-over of batches from the processes that read ahead: through shared memory, or by value where that is short.
 
 A process that ends, as by the kernel when memory is short, is one clear error of the run, raised where it waits for it.
 """

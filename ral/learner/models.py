@@ -15,7 +15,7 @@ from ral.types import Prepared, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class Views:
-    """How the policy reads a batch, and how frozen models do, by name."""
+    """A batch as the policy reads it, and as each frozen model does, by name."""
 
     policy: View
     frozen: Mapping[str, View]

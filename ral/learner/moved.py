@@ -1,4 +1,4 @@
-"""How many weights an update changes: too small an update rounds away, and nothing else of a run shows it."""
+"""The share of weights that an update changes: too small an update rounds away, and nothing else of a run shows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the processes of a run tell each other: values, sums, and the errors of one."""
+"""Exchange between the processes of a run: values, sums, and the errors of one."""
 
 from __future__ import annotations
 

@@ -41,12 +41,12 @@ def read_shards(tree: dict[str, Any], folder: Path) -> None:
 
 
 def distributed() -> bool:
-    """Whether this process is one of several."""
+    """Tell whether this process is one of several."""
     return dist.is_available() and dist.is_initialized()
 
 
 def first_line(error: BaseException) -> str:
-    """What happened, of the first rank it happened on."""
+    """Return the message of the first rank that has one."""
     causes = list(getattr(error, "failures", {}).values())
     cause = causes[0] if causes else error
     words = str(cause[0] if isinstance(cause, tuple) else cause).splitlines()

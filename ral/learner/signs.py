@@ -25,7 +25,7 @@ WATCHED = (
 
 @dataclass
 class Track:
-    """What signs need to know of one metric, whatever the length of the run.
+    """Memory of one metric for the signs, whatever the length of the run.
 
     first: its first WINDOW values; last: its last 2 * WINDOW; best: the highest mean of WINDOW values in a row of which
     the last came at least WINDOW values ago.

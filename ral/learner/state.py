@@ -1,4 +1,4 @@
-"""What a run carries from one step to the next beside weights and optimizer: the one object that checkpoints hold."""
+"""The state of a run from step to step, beside weights and optimizer: the one object that checkpoints hold."""
 
 from __future__ import annotations
 

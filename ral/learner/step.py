@@ -53,7 +53,7 @@ class NoCompanion:
 
 @dataclass(frozen=True)
 class Responding:
-    """Where responses come from.
+    """The source of responses.
 
     engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
     or given responses. seed: of the run.
@@ -77,7 +77,7 @@ class Responding:
 
 @dataclass(frozen=True)
 class Stepped:
-    """What a step returns: metrics in order, to be added up, and the seconds of its parts."""
+    """Result of a step: metrics in order, to be added up, and the seconds of its parts."""
 
     progress: Progress
     metrics: list[Metrics]

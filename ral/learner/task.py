@@ -1,4 +1,4 @@
-"""What a network is trained to be: how it is made ready, asked held-out questions, and written at the end."""
+"""The task that a network is trained for: how it is made ready, asked held-out questions, and written at the end."""
 
 from __future__ import annotations
 

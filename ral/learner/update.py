@@ -59,7 +59,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Updated:
-    """What an update returns: the micro-batches, now with the old policy's signals, and what to log, in order."""
+    """Result of an update: the micro-batches, now with the old policy's signals, and what to log, in order."""
 
     batch: list[Experience]
     progress: Progress
@@ -68,7 +68,7 @@ class Updated:
 
 @dataclass(frozen=True)
 class Part:
-    """What an update makes of one micro-batch: it with its signals, the value of each loss, and what to log."""
+    """Result of an update for one micro-batch: it with its signals, the value of each loss, and what to log."""
 
     experience: Experience
     losses: Mapping[str, Tensor]

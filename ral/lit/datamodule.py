@@ -28,7 +28,7 @@ class Abandoned(Exception):
 
 @dataclass(frozen=True)
 class Steps:
-    """Which prompts are trained on: those of steps first..last of `split`, in an order drawn from `seed`."""
+    """The prompts of a training run: those of steps first..last of `split`, in an order drawn from `seed`."""
 
     split: str
     prompts_per_step: int

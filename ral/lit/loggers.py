@@ -77,7 +77,7 @@ class JsonLines(Logger):
 
 
 def has_key() -> bool:
-    """Whether a W&B key is configured: in the environment or by `wandb login`."""
+    """Tell whether a W&B key is configured: in the environment or by `wandb login`."""
     import wandb
 
     if os.environ.get("WANDB_API_KEY"):

@@ -41,7 +41,7 @@ class LightningBackend:
 
     @property
     def sums_once(self) -> bool:
-        """Whether the strategy sums the gradients of sharded weights once an update."""
+        """Tell whether the strategy sums the gradients of sharded weights once an update."""
         return getattr(self.module.trainer.strategy, "sum_once", True)
 
     @property

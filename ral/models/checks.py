@@ -1,4 +1,4 @@
-"""What models must have in common, and what an attention policy may ask of them: checked before anything is trained."""
+"""Requirements on models that work together, and on attention policies: checked before anything is trained."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def packed_weights(modules: Iterable[nn.Module], rows: int, steps: int) -> Itera
 
 
 def supported() -> bool:
-    """Whether this torch has oneDNN and the two operators, which torch.compile uses too."""
+    """Tell whether this torch has oneDNN and the two operators, which torch.compile uses too."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
 

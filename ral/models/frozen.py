@@ -1,4 +1,4 @@
-"""What a step asks of a network that it does not train: the reference, the EMA policy, the teacher."""
+"""Networks that a step reads and does not train: the reference, the EMA policy, the teacher."""
 
 from __future__ import annotations
 

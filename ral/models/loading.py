@@ -132,7 +132,7 @@ def check_whole(
 
 
 def computed(name: str) -> bool:
-    """Whether a name is of numbers that follow from config.json."""
+    """Tell whether a name is of numbers that follow from config.json."""
     return name.endswith(COMPUTED)
 
 
@@ -148,7 +148,7 @@ def some(count: int, noun: str) -> str:
 
 
 def remedy(left: list[str], stored: Collection[str]) -> str:
-    """What helps where weights are missing: another name for all of them, or other files."""
+    """Return advice for missing weights: another name for all of them, or other files."""
     heads = {name.partition(".")[0] for name in stored}
     if left and len(heads) == 1:
         return f"every name in the files begins with {heads.pop()!r}, which is to be taken off or mended"
@@ -166,5 +166,5 @@ def check_numbers(pretrained: str, network: nn.Module) -> None:
 
 
 def finite(weight: torch.Tensor) -> bool:
-    """Whether all numbers of a weight are finite: its least and its greatest are."""
+    """Tell whether all numbers of a weight are finite: its least and its greatest are."""
     return not weight.numel() or bool(torch.stack(torch.aminmax(weight)).isfinite().all())

@@ -39,7 +39,7 @@ def resting_dtype(weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dt
 
 
 def lossless(values: Tensor, dtype: torch.dtype) -> bool:
-    """Whether numbers stay what they are in `dtype`."""
+    """Tell whether numbers stay what they are in `dtype`."""
     return values.dtype == dtype or torch.equal(values.to(dtype).to(values.dtype), values)
 
 

@@ -1,4 +1,4 @@
-"""How many positions a prompt takes, and how many a network has: known before any weight is loaded.
+"""The positions that a prompt takes and those that a network has: known before any weight is loaded.
 
 A network that counts in three directions (time, row, column) gives a picture as many positions as its longer side has
 visual tokens, not as many as there are: such prompts are shorter in positions than in tokens. A clip also reaches as

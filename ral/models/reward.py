@@ -70,7 +70,7 @@ def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What reward_model.json says. UserError where the folder holds no reward model."""
+    """Read reward_model.json. UserError where the folder holds no reward model."""
     missing = [name for name in (HEAD_FILE, FACTS_FILE) if not (folder / name).is_file()]
     if missing:
         write = "write the folder hf of a run of algo=reward_model"

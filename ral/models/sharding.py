@@ -39,7 +39,7 @@ def reshard(model: MLLM) -> None:
 
 
 def sum_gradients(model: MLLM, now: bool) -> None:
-    """Whether the next backward pass sums the gradients of a sharded model over ranks; until then each keeps its own.
+    """Set whether the next backward pass sums a sharded model's gradients over ranks; until then each keeps its own.
 
     Those kept are of whole weights: a rank holds as much as the gradient of the model that is not sharded.
     """

@@ -1,4 +1,4 @@
-"""Whether a tokenizer and its chat template fit the network: found when a model is loaded, not in its first prompt."""
+"""Checks, when a model is loaded and not in its first prompt, that its tokenizer and chat template fit the network."""
 
 from __future__ import annotations
 

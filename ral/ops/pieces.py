@@ -66,8 +66,8 @@ class Pieces:
     chunk: int | None = None
     low: int = 0
     high: int | None = None
-    own_valid: Tensor | None = None
-    own_kept: Tensor | None = None
+    own_valid: Bool[Tensor, "B G C"] | None = None
+    own_kept: Bool[Tensor, "B G C"] | None = None
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
         """Pieces that hold a token asked for; wanted [B G]: of these responses alone, and those beside them."""

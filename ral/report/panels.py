@@ -1,4 +1,4 @@
-"""Which curves the page shows, in which order, and what each means in plain words."""
+"""The curves that the page shows, in order, each with its meaning in plain words."""
 
 from __future__ import annotations
 

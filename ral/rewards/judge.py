@@ -41,7 +41,7 @@ def read_score(reply: str) -> float:
 
 @dataclass(frozen=True)
 class Requests:
-    """How an endpoint is asked.
+    """Manner of asking an endpoint.
 
     timeout_s: seconds for one request. retries: further requests after one that failed, the first after backoff_s
     seconds, then twice as long each time. max_concurrency: requests at once, in each process of the run.

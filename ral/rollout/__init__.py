@@ -1,1 +1,1 @@
-"""Where responses come from: a rollout engine that samples them, or the dataset that gives them."""
+"""Sources of responses: a rollout engine that samples them, or the dataset that gives them."""

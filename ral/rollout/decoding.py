@@ -52,7 +52,7 @@ class Responses:
 
     @property
     def finished(self) -> Tensor:
-        """Which ones [N] ended before the limit."""
+        """Mark the responses [N] that ended before the limit."""
         return self.asked & ~self.running
 
     def add(self, step: int, rows: Tensor, tokens: Tensor, log_probs: Tensor, ends: Tensor) -> None:
@@ -66,7 +66,7 @@ class Responses:
 
 @dataclass
 class Slots:
-    """Which response each place of the decoding batch holds: grid [B' G'] of indices into the N responses.
+    """The responses that the decoding batch holds, by place: grid [B' G'] of indices into the N responses.
 
     left: responses that still run, as of the last call of `leave`.
     """

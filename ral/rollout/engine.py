@@ -1,4 +1,4 @@
-"""What a rollout engine is asked for, whoever computes the answer: the policy itself, another process, a file.
+"""The interface of a rollout engine, whoever computes the answer: the policy itself, another process, a file.
 
 An engine is made with the policy (`engine(policy)`, the rest of its keywords from conf/rollout), is told of every
 change of the weights (`update_weights`), and hands back responses with the version of the weights that sampled them.
@@ -18,7 +18,7 @@ from ral.types import Prepared, Rollout, UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How responses are drawn, as numbers.
+    """The numbers of the sampling.
 
     temperature: of the sampling distribution, > 0; training log-probs use the same. max_new_tokens: length limit C; a
     response cut by it is not `finished`. greedy: the likeliest token every time. noise: on the attention of response
@@ -69,7 +69,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class ContinuesPrefixes(Protocol):
-    """What an engine may offer beside `Engine`: one prefill for prompts that begin alike."""
+    """Optional offer of an engine beside `Engine`: one prefill for prompts that begin alike."""
 
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]

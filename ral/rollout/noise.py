@@ -24,8 +24,10 @@ Record = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Noise:
-    """How much noise, and where. sigma: standard deviation in logits; attention: its layers and heads are disturbed,
-    and its rows (query, keys) recorded; the one that the objective compares.
+    """Strength and place of the noise.
+
+    sigma: standard deviation in logits. attention: the attention that the objective compares; its layers and heads are
+    disturbed, and its rows (query, keys) recorded.
     """
 
     sigma: float

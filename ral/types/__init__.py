@@ -1,4 +1,4 @@
-"""What passes between the stages of a step: frozen dataclasses, and the one legend of axes and masks.
+"""Values that pass between the stages of a step: frozen dataclasses, and the one legend of axes and masks.
 
 Axes
     B  prompts on this rank            G  trajectories of one prompt ("group size")

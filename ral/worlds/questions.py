@@ -144,7 +144,7 @@ def ask_text(scene: Scene, rng: Random) -> Question:
 
 
 def moves_of(scene: Scene, number: int) -> list[int]:
-    """Which of the scene's moves (from 0) item `number` makes."""
+    """Return those of the scene's moves (from 0) that item `number` makes."""
     return [n for n, move in enumerate(scene.moves) if move.item == number]
 
 

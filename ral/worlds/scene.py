@@ -148,7 +148,7 @@ def signs(rng: Random, grid: int, distractors: int) -> Scene:
 
 
 def movers(rng: Random, count: int, asked_least: int) -> list[int]:
-    """Who moves, in order: the asked (0) at least `asked_least` times, the salient (1) at least once."""
+    """Return who moves, in order: the asked (0) at least `asked_least` times, the salient (1) at least once."""
     asked = rng.randint(asked_least, count - 1)
     salient = rng.randint(1, count - asked)
     order = [0] * asked + [1] * salient + [2] * (count - asked - salient)

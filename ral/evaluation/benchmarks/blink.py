@@ -39,7 +39,7 @@ SUBTASKS = (
 
 
 def instruction(count: int) -> str:
-    """What lmms-eval says before a question of BLINK or CV-Bench with that many choices."""
+    """Return the line that lmms-eval puts before a question of BLINK or CV-Bench with that many choices."""
     return INSTRUCTION.format(", ".join("ABCDEFGH"[:count]))
 
 

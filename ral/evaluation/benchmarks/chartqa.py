@@ -42,7 +42,7 @@ def _number(text: str) -> float | None:
 
 
 def relaxed(answer: str, gold: str) -> bool:
-    """Whether an answer is right by relaxed accuracy."""
+    """Tell whether an answer is right by relaxed accuracy."""
     said, true = _number(answer), _number(gold)
     if said is None or not true:
         return answer.lower() == gold.lower()

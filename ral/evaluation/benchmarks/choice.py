@@ -52,7 +52,7 @@ _NEGATION = re.compile(r"(?:\b(?:not|no|never|neither|nor|without|cannot)|n't)(?
 
 
 def final(response: str) -> str:
-    """What a response answers: its answer block, else all outside its thought; without white space at the ends.
+    """Return the answer in a response: its answer block, else all outside its thought; without white space at the ends.
 
     A thought that was cut by the length limit holds no answer.
     """
@@ -108,7 +108,7 @@ def _certain(text: str, texts: dict[str, str]) -> str:
 
 
 def _compares(line: str) -> bool:
-    """Whether a sentence is about several options, "(A) is soft and (B) is hard", and chooses none."""
+    """Tell whether a sentence is about several options, "(A) is soft and (B) is hard", and chooses none."""
     described = DESCRIBED.search(line, 0, len("(A) describes"))
     return described is not None and len(set(_BRACKETED.findall(line))) > 1
 
@@ -126,7 +126,7 @@ def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list
 
 
 def _occurs(option: str, line: str) -> bool:
-    """Whether an option's text stands in a line as words of their own, and not as what it is not."""
+    """Tell whether an option's text stands in a line as words of their own, and not as what it is not."""
     places = re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line)
     return any(not _NEGATION.search(line[: place.start()]) for place in places)
 

@@ -1,4 +1,4 @@
-"""What every benchmark gives: questions as its authors ask them, a judgement of each response, and a summary of all.
+"""The parts of every benchmark: questions as its authors ask them, a judgement of each response, and a summary of all.
 
 A benchmark is three functions, named by its yaml:
     source(path) -> Sequence[Item]        reads the published layout; UserError says which layout was expected
@@ -43,7 +43,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class ScoredItem:
-    """What a summary sees of one answered item."""
+    """One answered item, as a summary reads it."""
 
     uid: str
     group: str

@@ -45,14 +45,14 @@ def normal(text: str) -> list[str | float]:
 
 
 def predictions(response: str) -> list[str | float]:
-    """What a response may mean: its key phrases and the numbers in them."""
+    """Return the candidates for a response's meaning: its key phrases and the numbers in them."""
     phrases = key_phrases(response)
     numbers = [number for phrase in phrases for pattern in _NUMBERS for number in pattern.findall(phrase)]
     return [value for text in (*phrases, *numbers) for value in normal(text)]
 
 
 def right(response: str, golds: Sequence[str]) -> bool:
-    """Whether a number of the response equals a gold one, or a phrase holds the words of a gold one."""
+    """Tell whether a number of the response equals a gold one, or a phrase holds the words of a gold one."""
     wanted = [value for gold in golds for value in normal(gold)]
     for found in predictions(response):
         if isinstance(found, str) and any(isinstance(w, str) and w in found for w in wanted):

@@ -39,7 +39,7 @@ class Answered:
     facts: Mapping[str, Any]
 
     def record(self) -> ScoredItem:
-        """What a summary sees."""
+        """Return the item as a summary reads it."""
         return ScoredItem(self.uid, self.group, self.score, self.facts)
 
 

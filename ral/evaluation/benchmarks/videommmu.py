@@ -56,7 +56,7 @@ def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
 
 
 def is_open(row: Mapping[str, Any]) -> bool:
-    """Whether a question has no options to choose from."""
+    """Tell whether a question has no options to choose from."""
     return str(row["question_type"]).lower().startswith(OPEN) or not row["options"]
 
 

@@ -1,1 +1,1 @@
-"""What happens around the steps of a run. Callbacks read the module and the run's state; ral.run says their order."""
+"""Actions around the steps of a run. Callbacks read the module and the run's state; ral.run says their order."""

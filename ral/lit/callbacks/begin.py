@@ -1,4 +1,4 @@
-"""Where a run begins."""
+"""The step at which a run begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and which of them stay."""
+"""Checkpoints: the times at which they are written, and the choice of those that stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When held-out prompts are answered, and where the answers go."""
+"""Evaluations during a run: their times, and the files that the answers are written to."""
 
 from __future__ import annotations
 

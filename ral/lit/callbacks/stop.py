@@ -50,7 +50,7 @@ class GentleStop(L.Callback):
 
     @property
     def hurried(self) -> bool:
-        """Whether a scheduler asked, which gives little time: nothing but the checkpoint is written."""
+        """Tell whether a scheduler asked, which gives little time: nothing but the checkpoint is written."""
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:

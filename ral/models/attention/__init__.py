@@ -1,1 +1,1 @@
-"""How the decoder attends: shared prompts, kernels, capture."""
+"""Attention of the decoder: shared prompts, kernels, capture."""

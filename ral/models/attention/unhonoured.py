@@ -1,4 +1,4 @@
-"""What a decoder layer may ask of its attention that this project does not compute: refused by name."""
+"""Requests of a decoder layer to its attention that this project does not compute: refused by name."""
 
 from __future__ import annotations
 
