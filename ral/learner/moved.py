@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,22 @@ ENTRIES = 2**16
 """Entries of all trained weights that are looked at, at most, on each rank."""
 
 
+@dataclass(frozen=True)
+class Sample:
+    """Entries of the trained weights that have a gradient, as they were before an update."""
+
+    places: Sequence[tuple[nn.Parameter, Tensor]]
+    before: Sequence[Tensor]
+
+    def changed(self) -> tuple[int, int]:
+        """Count after the update: (entries that changed, entries)."""
+        pairs = zip(self.places, self.before, strict=True)
+        changed = sum(int((old != entries(*place)).sum()) for place, old in pairs)
+        return changed, sum(len(at) for _, at in self.places)
+
+
 class Moved:
-    """Makes updates and counts the changed entries in a sample of the trained weights, drawn once from `seed`.
+    """Samples the trained weights, so that what an update changed of them can be counted; drawn once from `seed`.
 
     Of sharded weights a rank looks at its own part. Entries without a gradient (embeddings of tokens that no prompt
     had) do not count: nothing is meant to move them.
@@ -22,8 +37,8 @@ class Moved:
         self.seed, self.entries = seed, entries
         self.chosen: list[Tensor] = []  # of each parameter, indices into its flat local part
 
-    def __call__(self, parameters: Sequence[nn.Parameter], step: Callable[[], object]) -> tuple[int, int]:
-        """Call `step`, which updates the parameters; (entries that changed, entries with a gradient)."""
+    def sample(self, parameters: Sequence[nn.Parameter]) -> Sample:
+        """Return the sample before an update; the gradients are there already."""
         if not self.chosen:
             self.chosen = draw([local(p).numel() for p in parameters], self.entries, self.seed)
         places = [
@@ -31,11 +46,7 @@ class Moved:
             for p, at in zip(parameters, self.chosen, strict=True)
             if p.grad is not None and len(at)
         ]
-        before = [entries(p, at) for p, at in places]
-        step()
-        after = [entries(p, at) for p, at in places]
-        changed = sum(int((old != new).sum()) for old, new in zip(before, after, strict=True))
-        return changed, sum(len(at) for _, at in places)
+        return Sample(places, [entries(p, at) for p, at in places])
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:

@@ -79,7 +79,7 @@ class Part:
 class Update:
     """Makes the updates of a run.
 
-    moved: counts the weights that an update changes; guard: refuses updates whose gradient is not finite.
+    moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not finite.
     """
 
     models: Models
@@ -158,8 +158,9 @@ class Update:
             {"skipped_updates": (float(refused), 1), **counted_once(self.objective.terms, backend.ranks)},
         ]
         if not refused:
-            share = self.moved(trained(self.models.policy), backend.optimizer.step)
-            metrics.append({"grad_norm": (norm, 1), "moved_share": share})
+            sample = self.moved.sample(trained(self.models.policy))
+            backend.optimizer.step()
+            metrics.append({"grad_norm": (norm, 1), "moved_share": sample.changed()})
         return Updated(batch, replace(progress, skipped=skipped), metrics)
 
 

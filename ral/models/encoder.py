@@ -1,4 +1,4 @@
-"""How a network reads what it is given: positions of tokens, and visual embeddings of pictures and clips.
+"""The reading of prompts by a network: positions of tokens, and visual embeddings of pictures and clips.
 
 The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
 """
