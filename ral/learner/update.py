@@ -79,7 +79,8 @@ class Part:
 class Update:
     """Makes the updates of a run.
 
-    moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not finite.
+    moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not
+    finite.
     """
 
     models: Models
