@@ -7,83 +7,33 @@ The same function makes positions for rollouts and for training; the vision towe
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ral.models.attention.layout import NAME, Decode, Extend, Layout, Packed, Prefill, Recorder
-from ral.models.family import IMAGE, VIDEO
+from ral.models.attention.interface import NAME, Layout
+from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
+from ral.models.attention.training_layouts import Packed, Recorder
 from ral.models.loading import load_network
-from ral.models.masters import DTYPES, arithmetic, settle
+from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
 from ral.models.network_config import read_config, shareable
 from ral.models.processor import Processor
+from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
+from ral.models.sight import kinds, see
+from ral.models.states import Openings, Rows, States, joined
 from ral.models.tokens import check_template, check_tokens
-from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import Pixels, Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
-
-M = TypeVar("M", bound="MLLM")
-P = ParamSpec("P")
-R = TypeVar("R")
+from ral.ops.attention import AttentionSpec
+from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
 
 PASSES = ("prepare", "show", "score", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
-
-
-def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Run a pass under its model's arithmetic."""
-
-    @functools.wraps(method)
-    def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.arithmetic():
-            return method(self, *args, **kwargs)
-
-    return run
-
-
-@dataclass(frozen=True)
-class Openings:
-    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
-
-    ids: Tensor
-    lengths: Tensor
-    asked: Tensor
-
-    def to(self, device: torch.device) -> Openings:
-        """The same on `device`."""
-        return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
-
-
-@dataclass(frozen=True)
-class States:
-    """hidden [N C D]: the state that predicts each response token; attention: what was captured, if asked."""
-
-    hidden: Tensor
-    attention: CapturedAttention | None
-
-
-class Rows(NamedTuple):
-    """Padded rows of tokens with their media, on the device (ral.types.Sequences)."""
-
-    token_ids: Tensor
-    valid: Tensor
-    media: dict[str, Tensor]
-
-
-def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
-    layers = max(len(prompt), len(continuation))
-    parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]
-    return torch.cat(parts, dim=2)
 
 
 class MLLM(nn.Module):
@@ -225,39 +175,14 @@ class MLLM(nn.Module):
             deepstack=deepstack,
         )
 
-    def _kinds(self, rows: Sequences) -> Tensor:
-        """Kind of each token [M S]: text 0, IMAGE or VIDEO."""
-        ids, processor = rows.token_ids, self.processor
-        return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
-
     def _positions(self, rows: Sequences) -> Tensor:
         """Positions [3 M S] (time, row, column) of rows that begin at 0."""
-        return self.processor.family.positions(self.network.model, rows, self._kinds(rows))
+        return self.processor.family.positions(self.network.model, rows, kinds(self.processor, rows))
 
     def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
         """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
-        weight, kinds = self.network.get_input_embeddings().weight, self._kinds(rows)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
-            seen = self.processor.family.encode(self.network.model, rows.media)
-            depth = max((len(parts) for parts in seen.values()), default=1)
-            out = torch.zeros(depth, *kinds.shape, weight.shape[1], device=weight.device)  # fp32, as states are
-            for kind, parts in seen.items():
-                out[:, (kinds == kind) & rows.valid] = torch.stack(parts).to(out.dtype)
-            if torch.is_grad_enabled() and not seen:
-                out = out + 0 * self._see_nothing()
-        return out[0], out[1:]
-
-    def _see_nothing(self) -> Tensor:
-        """A number that depends on every weight of the vision tower.
-
-        A batch without media adds 0 times this, so that its backward pass has the gradients, and under FSDP2 the
-        collectives, of one with media: ranks may differ.
-        """
-        patches, family = self.processor.patches, self.processor.family
-        black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
-        media = {name: value.to(self.device) for name, value in family.media([black], patches)[0].items()}
-        seen = family.encode(self.network.model, media)
-        return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
+            return see(self.network, self.processor, rows)
 
     def _words(self, token_ids: Tensor) -> Tensor:
         """Embeddings of tokens, fp32: the states that layers add to are fp32, whatever the arithmetic of products."""
@@ -311,7 +236,7 @@ class MLLM(nn.Module):
             deepstack = joined(deepstack, shown.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
-        with self._recomputation():
+        with recomputation(self.network):
             embeds = torch.cat([self._embed(prepared), words], dim=1)
             out = self._decoder(embeds, positions, layout, deepstack)
         p = prepared.token_ids.shape[1]
@@ -329,18 +254,6 @@ class MLLM(nn.Module):
         network: Any = self.network  # Transformers 5.2x renamed the method
         enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-
-    @contextmanager
-    def _recomputation(self) -> Iterator[None]:
-        """Layers drop their activations where gradient checkpointing is on and a graph is built; dropout stays off."""
-        layers = [m for m in self.network.model.language_model.modules() if isinstance(m, GradientCheckpointingLayer)]
-        for layer in layers:
-            layer.training = torch.is_grad_enabled()  # of the layer alone: Transformers asks it before checkpointing
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.training = False
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:

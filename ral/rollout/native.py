@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from ral.models.cpu_linear import packed_weights
-from ral.models.mllm import MLLM, Openings
+from ral.models.mllm import MLLM
+from ral.models.states import Openings
 from ral.ops.logprobs import policy_logits
 from ral.rollout.assembly import joined, make_rollout
 from ral.rollout.decoding import Responses, Slots, draw, length_buckets

@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ral.models.mllm import MLLM, joined
+from ral.models.mllm import MLLM
 from ral.models.processor import Processor
+from ral.models.states import joined
 from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory
 
 

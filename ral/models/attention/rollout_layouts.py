@@ -1,0 +1,154 @@
+"""Attention of a rollout: the prefill of prompts, given first tokens, and one step of decoding, over one cache.
+
+Shapes: `ral.models.attention.interface`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from ral.models.attention.kernel import summed
+from ral.models.attention.padded import on_prompts, prompt_mask
+from ral.models.attention.training_layouts import Packed, Pair
+
+
+class Explores(Protocol):
+    """A disturbance of the attention of responses while they are decoded, with its record (ral.rollout.noise)."""
+
+    layers: tuple[int, ...]
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        ...
+
+    def attend(self, layer: int, scores: Tensor) -> Tensor:
+        """Attention weights [B Hkv G R K], fp32, from scores of that shape (masked ones at -inf)."""
+        ...
+
+
+@dataclass
+class Prefill:
+    """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt."""
+
+    valid: Tensor
+    mask: Tensor | None = None
+    past: Cache | None = None
+    cache: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._mask = prompt_mask(self.valid)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Fast causal attention; the keys and values stay in `cache`."""
+        self.cache[layer] = (key.to(value.dtype).contiguous(), value.contiguous())  # one layout for every decoding step
+        return on_prompts(query, key, value, self.valid, self._mask, scaling)
+
+
+@dataclass
+class Extend(Packed):
+    """Rollout layout of the tokens that responses are made to begin with, over a prefilled prompt's cache.
+
+    Their own keys and values stay in `own`, [B Hkv G T D].
+    """
+
+    cache: dict[int, Pair] = field(default_factory=dict)
+    own: dict[int, Pair] = field(default_factory=dict)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Responses on the prompt and on themselves."""
+        key, value = key.to(value.dtype), value
+        shape = (self.group_size, self.response_length)
+        self.own[layer] = key.unflatten(2, shape).contiguous(), value.unflatten(2, shape).contiguous()
+        return self.respond(query, self.cache[layer], (key, value), scaling)
+
+
+@dataclass
+class Decode:
+    """Rollout layout of one step for the G responses of each prompt.
+
+    The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
+    [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
+    that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
+    where it began with none. explored: disturbs the attention of some layers; None for none.
+    """
+
+    valid: Tensor
+    position: Tensor
+    cache: dict[int, Pair]
+    capacity: int = 64
+    step: int = 0
+    past: Cache | None = None
+    own: dict[int, Pair] = field(default_factory=dict)
+    given: Tensor | None = None
+    explored: Explores | None = None
+
+    def __post_init__(self) -> None:
+        self.padded = not bool(self.valid.all())
+
+    @property
+    def mask(self) -> Tensor | None:
+        """None: attends itself."""
+        return None
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        if len(prompts) < len(self.valid):
+            self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
+        rows = prompts[:, None]
+        self.valid, self.position = self.valid[prompts], self.position[rows, slots]
+        self.given = None if self.given is None else self.given[rows, slots]
+        if self.explored is not None:
+            self.explored.keep(prompts, slots)
+        self.own = {
+            layer: (k[rows, :, slots].transpose(1, 2), v[rows, :, slots].transpose(1, 2))
+            for layer, (k, v) in self.own.items()
+        }
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """One joint softmax, in fp32, over the prompt's keys and the response's own; output [B G H D]."""
+        prompt_k, prompt_v = self.cache[layer]
+        query, key = query.to(value.dtype), key.to(value.dtype)  # autocast may leave them wider
+        own_k, own_v = self._append(layer, key, value)
+        batch, heads, group, width = query.shape
+        kv_heads, p = key.shape[1], prompt_k.shape[2]
+        q = query.view(batch, kv_heads, -1, group, width).transpose(2, 3)  # [B Hkv G R D]
+        on_prompt = summed(q.flatten(2, 3), prompt_k.mT, scaling).unflatten(2, (group, -1))
+        if self.padded:
+            on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
+        on_own = summed(q, own_k.mT, scaling)
+        if self.given is not None:
+            began = self.given.shape[2]
+            on_own[..., :began].masked_fill_(~self.given[:, None, :, None], -torch.inf)
+        scores = torch.cat([on_prompt, on_own], dim=-1)
+        weights = self.weigh(layer, scores).to(value.dtype)
+        out = summed(weights[..., :p].flatten(2, 3), prompt_v).unflatten(2, (group, -1))
+        out = (out + summed(weights[..., p:], own_v)).to(value.dtype)
+        return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
+
+    def explores(self, layer: int) -> bool:
+        """Tell whether the attention of a layer is disturbed."""
+        return self.explored is not None and layer in self.explored.layers
+
+    def weigh(self, layer: int, scores: Tensor) -> Tensor:
+        """Attention weights in fp32 from scores [B Hkv G R K], masked ones at -inf."""
+        if self.explored is not None and self.explores(layer):
+            return self.explored.attend(layer, scores)
+        return torch.softmax(scores, dim=-1, dtype=torch.float32)
+
+    def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Own keys and values so far, [B Hkv G t D]."""
+        shape = (*key.shape[:3], self.capacity, key.shape[3])
+        keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
+        at = self.step + (0 if self.given is None else self.given.shape[2])
+        if at == keys.shape[3]:
+            more = (*shape[:3], max(at, self.capacity), shape[4])
+            keys, values = (torch.cat([x, x.new_empty(more)], dim=3) for x in (keys, values))
+        keys[..., at, :] = key
+        values[..., at, :] = value
+        self.own[layer] = keys, values
+        return keys[..., : at + 1, :], values[..., : at + 1, :]
