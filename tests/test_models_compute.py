@@ -30,9 +30,9 @@ from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
 from ral.rollout import decoding as sampling
-from ral.rollout.assembly import make_rollout
 from ral.rollout.decoding import draw
 from ral.rollout.seeds import prompt_seeds, uniforms
+from ral.rollout.single_answers import make_rollout
 from ral.types import UserError
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ral.learner.experience import Forward
-from ral.learner.moved import Moved, draw
+from ral.learner.moved_share import Moved, draw
 from ral.learner.signs import History, weights_at_rest
 from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.attention.rollout_layouts import Decode

@@ -27,7 +27,7 @@ from ral.models.processor import Processor
 from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
-from ral.models.states import Openings, Rows, States, joined
+from ral.models.states import Openings, Rows, States, joined_deepstack
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
@@ -233,7 +233,7 @@ class MLLM(nn.Module):
         if shown is not None:
             words = torch.where(shown.visual.view(batch, -1, 1), shown.vision.reshape(words.shape), words)
             places = shown.positions.reshape(places.shape)
-            deepstack = joined(deepstack, shown.deepstack.reshape(-1, *words.shape))
+            deepstack = joined_deepstack(deepstack, shown.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
         with recomputation(self.network):

@@ -40,7 +40,7 @@ class Rows(NamedTuple):
     media: dict[str, Tensor]
 
 
-def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
+def joined_deepstack(prompt: Tensor, continuation: Tensor) -> Tensor:
     """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
     layers = max(len(prompt), len(continuation))
     parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]

@@ -2,7 +2,7 @@
 
 A model loaded with `attn_implementation=ral` calls `shared_attention`, which hands its queries and keys to the layout
 that the forward pass was given; without a layout it is PyTorch's fast attention with the usual masks. One function for
-every model family, no model class patched. Layouts: `ral.models.attention.training_layouts`, `ral.models.attention.rollout_layouts`.
+every model family, no model class patched. Layouts: `training_layouts` and `rollout_layouts` beside this file.
 
 Shapes inside: q [B H S D], k and v [B Hkv S D]; S = P + G * C for training, P for the prefill, G for a decoding step.
 """
