@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ral.learner.experience import Forward
-from ral.learner.moved import Moved, draw
+from ral.learner.moved_share import Moved, draw
 from ral.learner.signs import History, weights_at_rest
 from ral.models.adapters.lora import Adapters, add_adapters
-from ral.models.attention.decoding import Decode
+from ral.models.attention.rollout_layouts import Decode
 from ral.models.masters import settle
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head
@@ -164,13 +164,11 @@ def steps_of(dtype: torch.dtype, rate: float) -> tuple[int, int]:
     table, weight = nn.Parameter(torch.randn(50, 8).to(dtype)), nn.Parameter((torch.randn(8, 40) * 0.02).to(dtype))
     unused = nn.Parameter(torch.randn(3, dtype=dtype))
     optimizer = torch.optim.AdamW([table, weight, unused], lr=rate, weight_decay=0.1)
-    moved, result = Moved(seed=0), (0, 0)
+    look, result = Moved(seed=0), (0, 0)
     for _ in range(2):
         optimizer.zero_grad()
         (table[:10] @ weight).square().sum().backward()  # 40 rows of the table get no gradient
-        sample = moved.sample([table, weight, unused])
-        optimizer.step()
-        result = sample.changed()
+        result = look([table, weight, unused], optimizer.step)
     return result
 
 

@@ -225,11 +225,11 @@ class Processor:
         return len(self._placeholder.findall(self.family.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Find the placeholders of pictures and clips, [B P] bool."""
+        """Mark the placeholders of pictures and clips, [B P] bool."""
         return ((token_ids == self.image_id) | (token_ids == self.video_id)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
-        """Name what a text of the dataset must not hold: a token of media or turns; None where it is clean.
+        """Return what no text of the dataset may hold, a token of media or turns, with its name; None if it is clean.
 
         response: no other token that a response cannot contain is allowed either. Marks of media (`<image>`) in a
         question are none, whatever a family's placeholders are.
@@ -249,7 +249,7 @@ class Processor:
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:
-        """Find where in the decoded text each token starts, in characters; exact where tokens are whole characters."""
+        """Return each token's start in the decoded text, in characters; exact where tokens are whole characters."""
         starts, at = [], 0
         for index in ids:
             starts.append(at)

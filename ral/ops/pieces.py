@@ -129,7 +129,7 @@ class Pieces:
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Find where the last True token of each response ends; 0 without any."""
+    """Return where the last True token of each response ends; 0 without any."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 
