@@ -27,7 +27,7 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation: the axis (frames or tokens), its values, settings of evaluate.py, and the folder of all of it."""
+    """One ablation as it is asked for: its axis (frames or tokens), the values, settings of evaluate.py, the folder."""
 
     axis: str
     values: Sequence[int]
