@@ -257,7 +257,7 @@ def test_a_family_from_outside_is_served_by_both_paths_alike(outside: Path) -> N
     for kind in (MLLM, PlainMLLM):
         model = kind.load(folder)
         with torch.no_grad():
-            found.append(model.score(model.prepare(make_prompts(model, MIXED)), ids, mask, None).hidden)
+            found.append(model.states(model.prepare(make_prompts(model, MIXED)), ids, mask, None).hidden)
     torch.testing.assert_close(*found, atol=2e-5, rtol=1e-4)
 
 

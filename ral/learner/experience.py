@@ -71,7 +71,7 @@ class Forward:
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return view.model.score(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
+        return view.model.states(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
     def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""

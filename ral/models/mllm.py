@@ -32,7 +32,7 @@ from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
 
-PASSES = ("prepare", "show", "score", "prefill", "decode")
+PASSES = ("prepare", "show", "states", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
 
 
@@ -212,7 +212,7 @@ class MLLM(nn.Module):
         ).last_hidden_state
 
     @in_own_arithmetic
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -246,7 +246,7 @@ class MLLM(nn.Module):
         return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """The layout of `score`. prompt [B P], valid [N C]: which tokens count."""
+        """The layout of `states`. prompt [B P], valid [N C]: which tokens count."""
         return Packed(prompt, len(valid) // len(prompt), valid.shape[1], layers)
 
     def checkpoint_layers(self) -> None:

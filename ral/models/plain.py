@@ -65,7 +65,7 @@ class PlainMLLM(MLLM):
     shares = False
 
     @in_own_arithmetic
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -73,9 +73,9 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score, over one row for each response."""
+        """As MLLM.states, over one row for each response."""
         group = len(token_ids) // len(prepared)
-        return super().score(prepared.repeat(group), token_ids, valid, spec, shown)
+        return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))

@@ -54,7 +54,7 @@ def response_scores(
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
     longer = torch.nn.functional.pad(valid, (0, 1))
-    hidden = model.score(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
+    hidden = model.states(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)
