@@ -27,7 +27,7 @@ from ral.models.processor import Processor
 from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
-from ral.models.states import Openings, Rows, States, joined_deepstack
+from ral.models.states import Openings, States, TokenRows, joined_deepstack
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
@@ -164,8 +164,8 @@ class MLLM(nn.Module):
         ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
         counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
         start = prepared.next_position.repeat_interleave(rollout.group_size)
-        positions = self._positions(Rows(ids, counted, media)) + start[:, None]
-        visual_states, deepstack = self._see(Rows(ids[:, :-1], rollout.valid, media))
+        positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
+        visual_states, deepstack = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         return Shown(
             trainable=rollout.trainable,
             visual=rollout.visual,

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
-from ral.ops.pieces import Divergences, Pieces, Read, Reader, Rows
+from ral.ops.pieces import Divergences, Pieces, Read, Reader, WholeRows
 from ral.ops.pieces import renormalise as renormalise
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
@@ -127,11 +127,11 @@ class CapturedAttention:
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):
             high = min(start + size, length)
-            yield slice(start, high), self._read(self._pieces(chunk, start, high), [Rows()] * len(self.query))
+            yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.query))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
         """The attention policy of all response positions; zero rows where mask is False."""
-        return self._read(self._pieces(chunk), [Rows()] * len(self.query))
+        return self._read(self._pieces(chunk), [WholeRows()] * len(self.query))
 
     def compare(
         self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None

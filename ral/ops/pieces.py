@@ -152,7 +152,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
+class WholeRows:
     """The rows themselves, [B G c P+C] for the c positions asked for."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
