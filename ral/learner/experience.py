@@ -20,8 +20,9 @@ from ral.types import Prepared, Rollout, Shown
 
 @dataclass(frozen=True)
 class Experience:
-    """A micro-batch for all updates on it: whole groups, padding trimmed to its own longest prompt and response.
+    """Prompts with all their responses and what an update needs of them: a rank's whole batch, then its micro-batches.
 
+    `freeze` cuts the batch into micro-batches, each trimmed to its own longest prompt and response.
     advantages [N]; weights [N C], shares of the whole batch over all ranks; signals: frozen tensors, [N C] or, for
     attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None where each is one answer.
     """

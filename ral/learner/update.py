@@ -61,7 +61,7 @@ class Schedule:
 class Updated:
     """Result of an update: the micro-batches, now with the old policy's signals, and what to log, in order."""
 
-    batch: list[Experience]
+    parts: list[Experience]
     progress: Progress
     metrics: list[Metrics]
 

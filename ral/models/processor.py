@@ -115,7 +115,7 @@ class Processor:
         return rendered
 
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
-        """Ids of a prompt in which each medium's placeholder became its text and one token per visual token."""
+        """Return a prompt's ids, with the text of each medium, one token a visual token, for its placeholder."""
         parts, found = self._placeholder.split(text), self._placeholder.findall(text)
         if len(found) != len(media):
             raise UserError(

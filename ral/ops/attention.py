@@ -64,15 +64,15 @@ class AttentionSpec:
 class CapturedAttention:
     """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
 
-    query [L][B H R G C D], prompt_keys [L][B H P D], response_keys [L][B H G C D], restricted to the chosen heads;
+    query [L][B Hkv R G C D], prompt_keys [L][B Hkv P D], response_keys [L][B Hkv G C D], of the chosen heads alone;
     a prompt's keys are held once, not once a response. prompt_valid, visual [B P].
     mask [N C], N = B * G: tokens that have a row, those that were sampled. valid [N C]: tokens that rows may look at;
     None where these are the same. own_visual [N C]: visual tokens among them; None for none.
     """
 
-    query: tuple[Float[Tensor, "B H R G C D"], ...]
-    prompt_keys: tuple[Float[Tensor, "B H P D"], ...]
-    response_keys: tuple[Float[Tensor, "B H G C D"], ...]
+    query: tuple[Float[Tensor, "B Hkv R G C D"], ...]
+    prompt_keys: tuple[Float[Tensor, "B Hkv P D"], ...]
+    response_keys: tuple[Float[Tensor, "B Hkv G C D"], ...]
     prompt_valid: Bool[Tensor, "B P"]
     visual: Bool[Tensor, "B P"]
     mask: Bool[Tensor, "N C"]
