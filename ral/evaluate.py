@@ -30,7 +30,7 @@ from ral.files import run_folder
 from ral.files.repository import find
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.models.registry import register_named
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap

@@ -22,8 +22,8 @@ from ral.models.checks import check_spec, same_tokens
 from ral.models.fresh import write_model
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
+from ral.models.opening import load as load_model
 from ral.models.plain import PlainMLLM
-from ral.models.plain import load as load_model
 from ral.models.recipe import Sizes
 from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean

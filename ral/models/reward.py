@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ral.models.checks import same_tokens
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.models.saving import save_network
 from ral.types import Example, Prepared, Rollout, Shown, UserError
 
