@@ -111,7 +111,7 @@ def build_run(cfg: DictConfig, folder: Path, state: RunState, resume: Path | Non
     reward = build_reward(cfg, policy)
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     task = build_task(cfg, objective, engine, reward)
-    task.prepare(policy)
+    task.equip(policy)
     models = build_models(cfg, policy, objective)
     responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts

@@ -21,11 +21,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
-from ral.models.family import Family, Grid, PatchSettings
+from ral.models.family import Family, PatchSettings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
-from ral.types import Example, Media, Pixels, PromptBatch, Segment, Turn, UserError
+from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError
 
 END_OF_TURN = "<|im_end|>"
 END_OF_TEXT = "<|endoftext|>"
