@@ -14,7 +14,7 @@ from rich.table import Table
 from ral.data.bad import Bad, BadSample
 from ral.data.clips import TOKEN_PIXELS
 from ral.data.entries import bad_of
-from ral.data.order import Samples
+from ral.data.samples import Samples
 
 AT_ONCE = 32  # entries that a worker is given
 SPLITS: dict[str, Samples] = {}

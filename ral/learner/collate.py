@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from ral.data.bad import Bad, BadSample, any_use
 from ral.data.evidence import evidence_mask
-from ral.data.order import Drawn, Sample
 from ral.data.prompts import check_places, render, target
+from ral.data.samples import Drawn, Sample
 from ral.models.processor import Processor
 from ral.types import IMAGE_MARK, VIDEO_MARK, Example, PromptBatch, UserError
 
