@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ral.data.clips import TOKEN_PIXELS, MediaSettings
+from ral.data.sizes import TOKEN_PIXELS, MediaSettings
 from ral.evaluation.benchmarks import items_file
 from ral.files import markdown, repository
 from ral.report.curves import LIGHT
