@@ -22,7 +22,7 @@ from ral.config.build import instantiate
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking
-from ral.evaluation.benchmarks import records
+from ral.evaluation.benchmarks import items_file
 from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, reported, table
@@ -77,7 +77,7 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
-    records.check_settings(folder / "settings.json", settings)
+    items_file.check_settings(folder / "settings.json", settings)
     count = min(len(items), cfg.limit or len(items))
     if not count:
         raise UserError(f"benchmark {name}: no items below {path_of(cfg, name)}")
@@ -97,13 +97,13 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
     return result
 
 
-def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[records.Answered]:
+def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
     """The first `count` items, those in the file as they are, the others answered and added to it.
 
     A batch that was cut is answered again as a whole, so that its responses are those of an uninterrupted evaluation.
     """
-    done = {item.index: item for item in records.read(path)}
-    records.rewrite(path, done.values())
+    done = {item.index: item for item in items_file.read(path)}
+    items_file.rewrite(path, done.values())
     batches = [range(start, min(start + batch, count)) for start in range(0, count, batch)]
     left = [b for b in batches if not done.keys() >= set(b)]
     columns = (
@@ -117,7 +117,7 @@ def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list
         task = bar.add_task(answering.name, total=count, completed=count - sum(map(len, left)))
         for answers in answering(left):
             new = [item for item in answers if item.index not in done]
-            records.append(path, new)
+            items_file.append(path, new)
             done |= {item.index: item for item in new}
             bar.advance(task, len(answers))
     answered = [done[index] for index in range(count)]
@@ -125,7 +125,7 @@ def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list
     return answered
 
 
-def told(name: str, failed: Sequence[records.Answered], count: int, path: Path) -> None:
+def told(name: str, failed: Sequence[items_file.Answered], count: int, path: Path) -> None:
     """Say how many items could not be asked; UserError where none could."""
     if not failed:
         return
@@ -135,7 +135,7 @@ def told(name: str, failed: Sequence[records.Answered], count: int, path: Path) 
 
 
 def summarise(
-    answered: Sequence[records.Answered],
+    answered: Sequence[items_file.Answered],
     name: str,
     summary: Callable[..., dict[str, float]],
     settings: Mapping[str, Any],
@@ -155,7 +155,7 @@ def summarise(
         "errors": sum(item.error is not None for item in answered),
         "unfinished": sum(item.error is None and not item.finished for item in answered),
         "reported": figure,
-        "by_type": records.by_group(answered),
+        "by_type": items_file.by_group(answered),
         "metrics": metrics,
         "paper": dict(paper),
         "settings": dict(settings),
@@ -235,7 +235,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "checkpoint": str(cfg.checkpoint),
         "weights": fingerprint(find(cfg.checkpoint)),
         "template": template_of(cfg, cfg.benchmark.tasks[name]),
-        "scorer": f"{task['judge']['_target_']} version {records.SCORER_VERSION}",
+        "scorer": f"{task['judge']['_target_']} version {items_file.SCORER_VERSION}",
         "rollout": rollout["engine"],
         "media": media | task.get("media", {}),
         "max_new_tokens": cfg.max_new_tokens or task["max_new_tokens"],

@@ -11,7 +11,7 @@ from ral.data.media import MediaReader, MediaSettings
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
-from ral.rollout.trajectories import assemble, continued, sampled_segments
+from ral.rollout.turns import assemble, continued, sampled_segments
 from ral.types import Example, Pixels, Prepared, Rollout, Trajectory
 
 Ask = Callable[[Prepared, int, int], Rollout]

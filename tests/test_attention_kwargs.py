@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from ral.models.attention.decoding import Prefill
-from ral.models.attention.layout import NAME, Packed, Recorder
+from ral.models.attention.interface import NAME
+from ral.models.attention.rollout_layouts import Prefill
+from ral.models.attention.training_layouts import Packed, Recorder
 from ral.models.plain import PlainDecode
 from ral.types import UserError
 

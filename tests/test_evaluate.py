@@ -23,8 +23,8 @@ from omegaconf import OmegaConf
 from ral.config.cli import run
 from ral.evaluate import path_of
 from ral.evaluation.benchmarks.items import Item, accuracy
+from ral.evaluation.benchmarks.items_file import Answered, append, check_settings, read
 from ral.evaluation.benchmarks.own import OwnItems, bare_words, judge, video_r1
-from ral.evaluation.benchmarks.records import Answered, append, check_settings, read
 from ral.evaluation.benchmarks.table import Result, reported, table
 from ral.report.summary import bootstrap
 from ral.types import Example, UserError

@@ -16,7 +16,7 @@ from test_training import REWARD_FOR_LENGTH
 
 from ral.learner.experience import Experience, Forward, remember
 from ral.models.attention.kernel import attend_shared
-from ral.models.attention.layout import response_mask
+from ral.models.attention.padded import response_mask
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
@@ -29,7 +29,7 @@ from ral.types import Rollout
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 DEVICES = ["cpu", pytest.param("cuda", marks=GPU)]
 KERNELS = [("cpu", False), ("cpu", True), pytest.param("cuda", False, marks=GPU)]
-"""Device, padded: on CUDA padded prompts go through the kernel one by one (ral.models.attention.layout)."""
+"""Device, padded: on CUDA padded prompts go through the kernel one by one (ral.models.attention.padded)."""
 SPECS = (AttentionSpec(), AttentionSpec(layers=(0, 2), heads=(1,)), AttentionSpec(query="previous", keys="visual"))
 
 

@@ -17,7 +17,7 @@ from ral.assembly.learner import build_terms
 from ral.benches.naive import NaiveMLLM
 from ral.learner.experience import Experience, Forward, freeze, remember
 from ral.models.attention.kernel import attend_shared
-from ral.models.attention.layout import response_mask
+from ral.models.attention.padded import response_mask
 from ral.models.checks import check_spec, same_tokens
 from ral.models.fresh import write_model
 from ral.models.frozen import View
@@ -30,9 +30,9 @@ from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import evaluate, needed
 from ral.rollout import decoding as sampling
-from ral.rollout.assembly import make_rollout
 from ral.rollout.decoding import draw
 from ral.rollout.seeds import prompt_seeds, uniforms
+from ral.rollout.single_answers import make_rollout
 from ral.types import UserError
 
 
@@ -78,7 +78,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
     ids = torch.randint(5, 250, (8, 5), generator=torch.Generator().manual_seed(1))
     mask = torch.arange(5)[None] < torch.tensor([5, 1, 3, 2, 5, 4, 2, 1])[:, None]
     for threshold in (10**6, 0):
-        monkeypatch.setattr("ral.models.attention.layout.APART_FROM", threshold)
+        monkeypatch.setattr("ral.models.attention.padded.APART_FROM", threshold)
         model.zero_grad()
         prepared = model.prepare(make_prompts(model, MIXED))
         states = model.score(prepared, ids, mask, AttentionSpec(layers=(0, -1)))

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ral.learner.experience import Forward
-from ral.learner.moved import Moved, draw
+from ral.learner.moved_share import Moved, draw
 from ral.learner.signs import History, weights_at_rest
 from ral.models.adapters.lora import Adapters, add_adapters
-from ral.models.attention.decoding import Decode
+from ral.models.attention.rollout_layouts import Decode
 from ral.models.masters import settle
 from ral.models.mllm import MLLM
 from ral.models.reward import add_head

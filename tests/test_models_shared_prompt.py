@@ -9,7 +9,7 @@ import torch
 from conftest import MIXED, make_prompts, native
 from transformers import AutoModelForImageTextToText
 
-from ral.models.attention.layout import NAME
+from ral.models.attention.interface import NAME
 from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 

@@ -34,7 +34,7 @@ from ral.ops.signals import evaluate, needed
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
 from ral.rollout.noise import Noise
-from ral.rollout.trajectories import assemble, continued, sampled_segments
+from ral.rollout.turns import assemble, continued, sampled_segments
 from ral.types import Example, Media, Pixels, PromptBatch, Rollout, Segment, Trajectory, UserError
 
 ALGORITHMS = ("grpo", "ral", "ral_group", "ral_explore", "distill", "ral_distill", "sft")

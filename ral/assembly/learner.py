@@ -10,11 +10,11 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ral.config.build import instantiate, precision_of
-from ral.evaluation.task import PolicyTask
+from ral.evaluation.policy_task import PolicyTask
 from ral.learner.experience import Forward, Passes
 from ral.learner.guard import Guard
 from ral.learner.models import Models
-from ral.learner.moved import Moved
+from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective
 from ral.learner.step import NoCompanion, Observer, Responding, Step
 from ral.learner.task import Task

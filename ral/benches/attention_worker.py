@@ -27,7 +27,7 @@ from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
-from ral.rollout.assembly import make_rollout
+from ral.rollout.single_answers import make_rollout
 from ral.types import Example, Media, Pixels
 
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}

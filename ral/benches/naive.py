@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ral.models.attention.layout import Recorder
-from ral.models.mllm import States
+from ral.models.attention.training_layouts import Recorder
 from ral.models.plain import PlainMLLM
+from ral.models.states import States
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.divergence import Divergence
 from ral.types import Prepared, Shown

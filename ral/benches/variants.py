@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from ral.learner.experience import Forward
-from ral.models.attention.decoding import Decode
-from ral.models.attention.layout import Recorder
-from ral.models.mllm import MLLM, Openings, States
+from ral.models.attention.rollout_layouts import Decode
+from ral.models.attention.training_layouts import Recorder
+from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
+from ral.models.states import Openings, States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import policy_logits
 from ral.types import Prepared, PromptBatch, Rollout, Shown

@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
-from ral.config.moved import moved
+from ral.config.renamed_keys import moved
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"

@@ -13,7 +13,7 @@ from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.data.prompts import check_places
 from ral.evaluation.benchmarks.items import Item, ItemJudge
-from ral.evaluation.benchmarks.records import Answered
+from ral.evaluation.benchmarks.items_file import Answered
 from ral.evaluation.shared_questions import Shared, respond, share
 from ral.models.mllm import MLLM
 from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling

@@ -14,8 +14,9 @@ from itertools import takewhile
 import torch
 
 from ral.data.marks import marks_in, user_texts
-from ral.models.mllm import MLLM, Openings
+from ral.models.mllm import MLLM
 from ral.models.processor import Processor, left_pad
+from ral.models.states import Openings
 from ral.rollout.decoding import length_buckets
 from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling
 from ral.rollout.seeds import prompt_seeds

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ral.models.frozen import FrozenModel, View
-from ral.models.mllm import MLLM, States
+from ral.models.mllm import MLLM
+from ral.models.states import States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
 from ral.ops.signals import OF_A_POLICY, frozen_needs

@@ -15,7 +15,7 @@ from ral.learner.gradients import average_over_ranks, through_all
 from ral.learner.guard import Guard
 from ral.learner.metrics import detached
 from ral.learner.models import Models
-from ral.learner.moved import Moved
+from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
 from ral.learner.state import Progress
 from ral.models.mllm import MLLM

@@ -8,8 +8,9 @@ from typing import Protocol
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ral.models.mllm import MLLM, States
+from ral.models.mllm import MLLM
 from ral.models.processor import Processor
+from ral.models.states import States
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Shown
 

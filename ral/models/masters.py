@@ -8,7 +8,10 @@ checkpoints. bf16 and fp32 frozen weights therefore give the same numbers under 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -51,3 +54,25 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype=dtype, cache_enabled=False)
+
+
+class HasArithmetic(Protocol):
+    """A model whose passes run under an arithmetic of its own."""
+
+    def arithmetic(self) -> AbstractContextManager[object]: ...
+
+
+M = TypeVar("M", bound=HasArithmetic)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """Run a pass under its model's arithmetic."""
+
+    @functools.wraps(method)
+    def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.arithmetic():
+            return method(self, *args, **kwargs)
+
+    return run

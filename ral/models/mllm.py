@@ -1,67 +1,42 @@
-"""A multimodal LLM as a policy: the forward passes of a step over what its network reads (ral.models.encoder).
+"""A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step.
 
 `PASSES` names the methods that read weights from the outside; sharding registers each of them with FSDP2.
+The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
-from ral.models.attention.decoding import Decode, Extend, Prefill
-from ral.models.attention.layout import NAME, Layout, Packed, Recorder
-from ral.models.encoder import MediaEncoder, in_own_arithmetic
+from ral.models.attention.interface import NAME, Layout
+from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
+from ral.models.attention.training_layouts import Packed, Recorder
 from ral.models.loading import load_network
-from ral.models.masters import DTYPES, settle
+from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
 from ral.models.network_config import read_config, shareable
 from ral.models.processor import Processor
+from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
+from ral.models.sight import kinds, see
+from ral.models.states import Openings, Rows, States, joined_deepstack
 from ral.models.tokens import check_template, check_tokens
-from ral.ops.attention import AttentionSpec, CapturedAttention
-from ral.types import Prepared, Shown, UserError
+from ral.ops.attention import AttentionSpec
+from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
 
 PASSES = ("prepare", "show", "score", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
 
 
-@dataclass(frozen=True)
-class Openings:
-    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
-
-    ids: Tensor
-    lengths: Tensor
-    asked: Tensor
-
-    def to(self, device: torch.device) -> Openings:
-        """The same on `device`."""
-        return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
-
-
-@dataclass(frozen=True)
-class States:
-    """hidden [N C D]: the state that predicts each response token; attention: what was captured, if asked."""
-
-    hidden: Tensor
-    attention: CapturedAttention | None
-
-
-def joined(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
-    layers = max(len(prompt), len(continuation))
-    parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]
-    return torch.cat(parts, dim=2)
-
-
-class MLLM(MediaEncoder):
+class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
@@ -78,7 +53,8 @@ class MLLM(MediaEncoder):
         freeze_vision: bool = True,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        super().__init__(network, processor, dtype)
+        super().__init__()
+        self.network, self.processor, self.dtype = network, processor, dtype
         self.network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
         if freeze_vision:
             for part in self._towers():
@@ -116,10 +92,32 @@ class MLLM(MediaEncoder):
             settle(twin.network, self.dtype)
         return twin
 
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """Return the context that passes run under: products in `dtype`, sums in fp32."""
+        return arithmetic(self.device, self.dtype)
+
+    def sees_like(self, other: MLLM) -> bool:
+        """Tell whether both have the very same vision tower, so that one's visual embeddings serve the other."""
+        ours, theirs = ([p for tower in m._towers() for p in tower.parameters()] for m in (self, other))
+        return len(ours) == len(theirs) and all(p is q for p, q in zip(ours, theirs, strict=True))
+
+    def _towers(self) -> list[nn.Module]:
+        """The parts of the network between pixels and visual embeddings."""
+        return [getattr(self.network.model, name) for name in self.processor.family.towers]
+
+    @property
+    def trains_vision(self) -> bool:
+        """Tell whether the vision tower gets gradients; its embeddings then hold for a single update."""
+        return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
+
     @property
     def depth(self) -> int:
         """Number of decoder layers."""
         return int(self.network.config.get_text_config().num_hidden_layers)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters an optimizer gets: the language model, unless vision was left unfrozen."""
@@ -129,6 +127,62 @@ class MLLM(MediaEncoder):
         """States [M D] -> logits [M V] over the tokenizer's vocabulary (the padding rows of the matrix are dropped)."""
         with self.arithmetic():
             return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
+
+    @in_own_arithmetic
+    def prepare(self, prompts: PromptBatch) -> Prepared:
+        """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
+
+        Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
+        """
+        here = prompts.to(self.device)
+        positions = self._positions(here)
+        following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
+        vision, deepstack = self._see(here)
+        return Prepared(
+            prompts=prompts,
+            token_ids=here.token_ids,
+            valid=here.valid,
+            visual=here.visual,
+            evidence=here.evidence,
+            positions=positions,
+            next_position=following,
+            vision=vision,
+            deepstack=deepstack,
+        )
+
+    @in_own_arithmetic
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """Read what continuations hold beside sampled text: their positions and media, once per rollout and network.
+
+        None where every trajectory is one sampled answer: it needs no more than its tokens.
+        """
+        if rollout.visual is None:
+            return None
+        lengths, count = rollout.valid.sum(1), rollout.valid.shape[1]
+        ids = rollout.token_ids.masked_fill(~rollout.valid, self.processor.pad_id)
+        media = {name: value.to(self.device) for name, value in rollout.media.items()}
+        ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
+        counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
+        start = prepared.next_position.repeat_interleave(rollout.group_size)
+        positions = self._positions(Rows(ids, counted, media)) + start[:, None]
+        vision, deepstack = self._see(Rows(ids[:, :-1], rollout.valid, media))
+        return Shown(
+            trainable=rollout.trainable,
+            visual=rollout.visual,
+            positions=positions[..., :-1],
+            next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
+            vision=vision,
+            deepstack=deepstack,
+        )
+
+    def _positions(self, rows: Sequences) -> Tensor:
+        """Positions [3 M S] (time, row, column) of rows that begin at 0."""
+        return self.processor.family.positions(self.network.model, rows, kinds(self.processor, rows))
+
+    def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
+        """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
+            return see(self.network, self.processor, rows)
 
     def _words(self, token_ids: Tensor) -> Tensor:
         """Embeddings of tokens, fp32: the states that layers add to are fp32, whatever the arithmetic of products."""
@@ -179,10 +233,10 @@ class MLLM(MediaEncoder):
         if shown is not None:
             words = torch.where(shown.visual.view(batch, -1, 1), shown.vision.reshape(words.shape), words)
             places = shown.positions.reshape(places.shape)
-            deepstack = joined(deepstack, shown.deepstack.reshape(-1, *words.shape))
+            deepstack = joined_deepstack(deepstack, shown.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
-        with self._recomputation():
+        with recomputation(self.network):
             embeds = torch.cat([self._embed(prepared), words], dim=1)
             out = self._decoder(embeds, positions, layout, deepstack)
         p = prepared.token_ids.shape[1]
@@ -200,18 +254,6 @@ class MLLM(MediaEncoder):
         network: Any = self.network  # Transformers 5.2x renamed the method
         enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
         enable({"use_reentrant": False})
-
-    @contextmanager
-    def _recomputation(self) -> Iterator[None]:
-        """Layers drop their activations where gradient checkpointing is on and a graph is built; dropout stays off."""
-        layers = [m for m in self.network.model.language_model.modules() if isinstance(m, GradientCheckpointingLayer)]
-        for layer in layers:
-            layer.training = torch.is_grad_enabled()  # of the layer alone: Transformers asks it before checkpointing
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.training = False
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from ral.models.attention.decoding import Decode
 from ral.models.attention.kernel import summed
-from ral.models.attention.layout import Recorder
-from ral.models.encoder import in_own_arithmetic
-from ral.models.mllm import MLLM, Openings, States
+from ral.models.attention.rollout_layouts import Decode
+from ral.models.attention.training_layouts import Recorder
+from ral.models.masters import in_own_arithmetic
+from ral.models.mllm import MLLM
 from ral.models.network_config import read_config, shareable
+from ral.models.states import Openings, States
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, Shown
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ral.models.attention.layout import NAME
+from ral.models.attention.interface import NAME
 from ral.models.processor import Processor
 
 

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from ral.models.mllm import MLLM, Openings
+from ral.models.mllm import MLLM
+from ral.models.states import Openings
 from ral.rollout.noise import Noise
 from ral.types import Prepared, Rollout, UserError
 

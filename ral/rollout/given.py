@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from ral.models.processor import Processor
-from ral.rollout.assembly import make_rollout
+from ral.rollout.single_answers import make_rollout
 from ral.types import Prepared, Rollout
 
 

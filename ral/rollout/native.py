@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from ral.models.cpu_linear import packed_weights
-from ral.models.mllm import MLLM, Openings
+from ral.models.mllm import MLLM
+from ral.models.states import Openings
 from ral.ops.logprobs import policy_logits
-from ral.rollout.assembly import joined, make_rollout
 from ral.rollout.decoding import Responses, Slots, draw, length_buckets
 from ral.rollout.engine import Sampling
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds, uniforms
+from ral.rollout.single_answers import joined_buckets, make_rollout
 from ral.types import Prepared, Rollout
 
 EXPLORING = 2
@@ -72,7 +73,7 @@ class NativeEngine:
                 whole = self._respond(prompts, count, sampling, seed)
             else:
                 parts = [self._respond(prompts.take(bucket), count, sampling, seed) for bucket in buckets]
-                whole = joined(self.policy.processor, prompts, parts, buckets)
+                whole = joined_buckets(self.policy.processor, prompts, parts, buckets)
         return replace(whole, policy_version=self.version)
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ral.data.clips import TOKEN_PIXELS, MediaSettings
-from ral.evaluation.benchmarks import records
+from ral.evaluation.benchmarks import items_file
 from ral.files import markdown, repository
 from ral.report.curves import LIGHT
 from ral.report.summary import Estimate, bootstrap
@@ -53,7 +53,7 @@ def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarr
     if done.returncode:
         raise UserError(f"{output}: the evaluation stopped with exit code {done.returncode}; its error stands above")
     count = json.loads((output / "summary.json").read_text())["n"]
-    scores = {item.index: item.score for item in records.read(output / "items.jsonl")}
+    scores = {item.index: item.score for item in items_file.read(output / "items.jsonl")}
     return np.array([scores.get(index, 0.0) for index in range(count)])  # 0: could not be asked
 
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.masters import settle
-from ral.models.mllm import MLLM, States
+from ral.models.mllm import MLLM
 from ral.models.processor import Processor
+from ral.models.states import States
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Shown, UserError
 

@@ -1,4 +1,4 @@
-"""Keys that had another name in an earlier version, and what to write today."""
+"""Keys of an earlier version: their old names, and what to write today."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token ids, of one decoding batch or of several, as a Rollout."""
+"""Single answers, of one decoding batch or of several, as a Rollout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_rollout(
     return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)
 
 
-def joined(
+def joined_buckets(
     processor: Processor, prepared: Prepared, parts: Sequence[Rollout], buckets: Sequence[Sequence[int]]
 ) -> Rollout:
     """The rollouts of buckets of prompts as one, in the order of `prepared`."""

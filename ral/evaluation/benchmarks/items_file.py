@@ -1,4 +1,4 @@
-"""items.jsonl: one line an item, written as answers come, so that an interrupted evaluation goes on where it was."""
+"""The file items.jsonl: one line an item, written as answers come; an interrupted evaluation goes on where it was."""
 
 from __future__ import annotations
 

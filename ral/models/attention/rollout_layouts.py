@@ -1,6 +1,6 @@
-"""The layouts of a rollout: prefill of the prompts, given beginnings of responses, one decoding step for all responses.
+"""Attention of a rollout: the prefill of prompts, given first tokens, and one step of decoding, over one cache.
 
-Shapes inside are those of ral.models.attention.layout; S = P for the prefill, G for a decoding step.
+Shapes: `ral.models.attention.interface`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers import Cache
 
 from ral.models.attention.kernel import summed
-from ral.models.attention.layout import Packed, Pair, on_prompts, prompt_mask
+from ral.models.attention.padded import on_prompts, prompt_mask
+from ral.models.attention.training_layouts import Packed, Pair
 
 
 class Explores(Protocol):
-    """Disturbs the attention of responses while they are decoded, and records it (ral.rollout.noise)."""
+    """A disturbance of the attention of responses while they are decoded, with its record (ral.rollout.noise)."""
 
     layers: tuple[int, ...]
 
@@ -130,7 +131,7 @@ class Decode:
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
 
     def explores(self, layer: int) -> bool:
-        """Tell if the attention of a layer is disturbed."""
+        """Tell whether the attention of a layer is disturbed."""
         return self.explored is not None and layer in self.explored.layers
 
     def weigh(self, layer: int, scores: Tensor) -> Tensor:

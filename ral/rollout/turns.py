@@ -1,4 +1,4 @@
-"""From trajectories to the padded batch of a step, and back to prompts that an engine goes on with."""
+"""Trajectories of several turns: made into the padded batch of a step, and into prompts for the next turn."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ral.models.mllm import MLLM, joined
+from ral.models.mllm import MLLM
 from ral.models.processor import Processor
+from ral.models.states import joined_deepstack
 from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory, UserError
 
 
@@ -104,7 +105,7 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
         index = order[..., None].expand(-1, -1, prompt.shape[-1])
         return torch.cat([prompt, continuation], dim=1).gather(1, index)
 
-    layers = joined(rows.deepstack, shown.deepstack)
+    layers = joined_deepstack(rows.deepstack, shown.deepstack)
     width = rows.token_ids.shape[1]
     longer = replace(
         rows,

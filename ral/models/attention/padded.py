@@ -1,0 +1,65 @@
+"""Attention of left-padded prompts, and the masks of prompts and of the responses to them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+APART_FROM = 512
+"""Padded prompts of this length or longer go through the kernel one by one, without a mask; on CUDA all do."""
+
+
+def apart(tensor: Tensor, length: int) -> bool:
+    """Tell whether padded prompts are attended one by one."""
+    return tensor.is_cuda or length >= APART_FROM
+
+
+def starts(valid: Tensor) -> list[int]:
+    """Return the position at which each left-padded prompt begins."""
+    return valid.int().argmax(1).tolist()
+
+
+def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """Causal attention [B P H D] of prompts; zero where nothing is valid, if they go one by one."""
+    if mask is None or not apart(query, query.shape[2]):
+        return sdpa(query, key, value, mask, scaling)
+    rows = []
+    for n, start in enumerate(starts(valid)):
+        own = (slice(n, n + 1), slice(None), slice(start, None))
+        rows.append(pad(sdpa(query[own], key[own], value[own], None, scaling), (0, 0, 0, 0, start, 0)))
+    return torch.cat(rows)
+
+
+def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
+    """Fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
+    grouped = query.shape[1] != key.shape[1]
+    if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here
+        key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
+        grouped = False
+    out = scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+    )
+    return out.transpose(1, 2)
+
+
+def prompt_mask(valid: Tensor) -> Tensor | None:
+    """Causal mask [B 1 P P] of left-padded prompts; None (plain causal) where nothing is padded.
+
+    A padded position attends to itself, so that no softmax is empty; no valid position attends to it.
+    """
+    if bool(valid.all()):
+        return None
+    length = valid.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=valid.device)
+    return ((causal & valid[:, None]) | itself)[:, None]
+
+
+def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
+    """Mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and to its own response up to itself."""
+    owner = torch.arange(group_size, device=valid.device).repeat_interleave(length)
+    at = torch.arange(length, device=valid.device).repeat(group_size)
+    own = (owner[:, None] == owner[None]) & (at[None] <= at[:, None])
+    batch, queries = valid.shape[0], group_size * length
+    return torch.cat([valid[:, None].expand(-1, queries, -1), own.expand(batch, -1, -1)], dim=-1)[:, None]

@@ -1,0 +1,111 @@
+"""Attention of a training pass: a prompt and all its responses in one row.
+
+A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so
+the prompt is computed once, not G times. These layouts also record the queries and keys of chosen layers, which RAL
+computes its rows from. Shapes: `ral.models.attention.interface`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import Cache
+
+from ral.models.attention.kernel import KERNELS, attend_shared
+from ral.models.attention.padded import apart, on_prompts, prompt_mask, response_mask, sdpa, starts
+from ral.ops.attention import AttentionSpec, CapturedAttention
+from ral.types import Shown
+
+Pair = tuple[Tensor, Tensor]
+"""Keys and values."""
+
+
+@dataclass
+class Recorder:
+    """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
+
+    valid [B P]; a row holds the prompt and group_size responses of response_length tokens.
+    """
+
+    valid: Tensor
+    group_size: int
+    response_length: int
+    layers: tuple[int, ...] = ()
+    mask: Tensor | None = None
+    past: Cache | None = None
+    recorded: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
+        """Records, and leaves the attention to SDPA."""
+        if layer in self.layers:
+            self.recorded[layer] = (query, key, scaling)
+        return None
+
+    def captured(
+        self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
+    ) -> CapturedAttention:
+        """The recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
+        layers = [self._split(*self.recorded[layer][:2], spec) for layer in self.layers]
+        query, prompt_keys, response_keys = (tuple(column) for column in zip(*layers, strict=True))
+        scaling = self.recorded[self.layers[0]][2]
+        parts = (query, prompt_keys, response_keys, self.valid, visual)
+        if shown is None:
+            return CapturedAttention(*parts, valid, scaling, spec)
+        return CapturedAttention(*parts, shown.trainable, scaling, spec, valid, shown.visual)
+
+    def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> tuple[Tensor, Tensor, Tensor]:
+        """query [B H R G C D], prompt keys [B H P D], response keys [B H G C D] of one layer."""
+        p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
+        if isinstance(spec.heads, str):
+            query = query.unflatten(1, (key.shape[1], repeat))
+        else:
+            chosen = torch.tensor(list(spec.heads), device=query.device)
+            query, key = query[:, chosen, None], key[:, chosen // repeat]
+        responses = query[..., p:, :].unflatten(-2, (self.group_size, self.response_length))
+        if spec.query == "previous":
+            last = query[..., p - 1 : p, :].unsqueeze(-3).expand(*responses.shape[:-2], 1, -1)
+            responses = torch.cat([last, responses[..., :-1, :]], dim=-2)
+        own = key[:, :, p:].unflatten(2, (self.group_size, self.response_length))
+        if not torch.is_grad_enabled():
+            responses = responses.clone()  # of the queries nothing but these stays
+        return responses, key[:, :, :p], own
+
+
+@dataclass
+class Packed(Recorder):
+    """Training layout of shared prompts: a prompt and all its responses in one row."""
+
+    def __post_init__(self) -> None:
+        self._prompt_mask = prompt_mask(self.valid)
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+        super().attend(layer, query, key, value, scaling)
+        p = self.valid.shape[1]
+        before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
+        prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
+        return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling)], dim=1)
+
+    def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
+        """Responses on everything they may see, [B G*C H D]."""
+        if query.device.type in KERNELS:
+            return self._on_shared(query, before, own, scaling).transpose(1, 2)
+        mask = response_mask(self.valid, self.group_size, self.response_length)
+        key, value = (torch.cat(pair, dim=2) for pair in zip(before, own, strict=True))
+        return sdpa(query, key, value, mask, scaling)
+
+    def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
+        """Responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
+        if self._prompt_mask is None:
+            return attend_shared(query, before, own, None, self.group_size, scaling)
+        if not apart(query, before[0].shape[2]):
+            return attend_shared(query, before, own, self.valid, self.group_size, scaling)
+        rows = []
+        for n, start in enumerate(starts(self.valid)):
+            one = slice(n, n + 1)
+            prompt = (before[0][one, :, start:], before[1][one, :, start:])
+            mine = (own[0][one], own[1][one])
+            rows.append(attend_shared(query[one], prompt, mine, None, self.group_size, scaling))
+        return torch.cat(rows)

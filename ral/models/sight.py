@@ -1,0 +1,44 @@
+"""Visual embeddings of padded rows of tokens, by the vision tower of a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ral.models.family import IMAGE, VIDEO
+from ral.models.processor import Processor
+from ral.types import Pixels, Sequences
+
+
+def kinds(processor: Processor, rows: Sequences) -> Tensor:
+    """Return the kind of each token [M S]: text 0, IMAGE or VIDEO."""
+    ids = rows.token_ids
+    return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
+
+
+def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> tuple[Tensor, Tensor]:
+    """Return visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+    weight, kind_of = network.get_input_embeddings().weight, kinds(processor, rows)
+    seen = processor.family.encode(network.model, rows.media)
+    depth = max((len(parts) for parts in seen.values()), default=1)
+    out = torch.zeros(depth, *kind_of.shape, weight.shape[1], device=weight.device)  # fp32, as states are
+    for kind, parts in seen.items():
+        out[:, (kind_of == kind) & rows.valid] = torch.stack(parts).to(out.dtype)
+    if torch.is_grad_enabled() and not seen:
+        out = out + 0 * see_nothing(network, processor)
+    return out[0], out[1:]
+
+
+def see_nothing(network: PreTrainedModel, processor: Processor) -> Tensor:
+    """Return a number that depends on every weight of the vision tower.
+
+    A batch without media adds 0 times this, so that its backward pass has the gradients, and under FSDP2 the
+    collectives, of one with media: ranks may differ.
+    """
+    patches, family = processor.patches, processor.family
+    black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
+    device = next(network.parameters()).device
+    media = {name: value.to(device) for name, value in family.media([black], patches)[0].items()}
+    seen = family.encode(network.model, media)
+    return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()
