@@ -8,6 +8,7 @@ import json
 import re
 import statistics
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.machinery import PathFinder
@@ -73,6 +74,56 @@ def test_the_step_reads_as_a_sentence() -> None:
     statements = (step.end_lineno or 0) - step.body[1].lineno + 1
     assert statements <= MOST_LINES_OF_THE_STEP
     assert not [node for node in ast.walk(step) if isinstance(node, ast.If | ast.IfExp)]
+
+
+def layers() -> list[set[str]]:
+    """Return the rooms of each layer from bottom to top, by the contract that import-linter keeps."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (found,) = [contract["layers"] for contract in contracts if contract["id"] == "rooms"]
+    return [{room.strip().removeprefix("ral.") for room in layer.split("|")} for layer in reversed(found)]
+
+
+def test_the_documents_order_the_rooms_as_the_contract_does() -> None:
+    """Check the table of docs/architecture.md, from bottom to top, and the README's tree, from top to bottom."""
+    table = PAGE.read_text().split("| layer |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| ((?:`ral\.\w+` ?)+)\|", table, re.MULTILINE)
+    in_table = [room for row in rows for room in re.findall(r"ral\.(\w+)", row)]
+    tree = (ROOT / "README.md").read_text().split("\nral/ ")[1].split("\nconf/")[0]
+    in_tree = [name.rstrip("/") for name in re.findall(r"^  (\w+/?) ", tree, re.MULTILINE)]
+    for named in (in_table, in_tree[::-1]):
+        assert len(named) == sum(map(len, layers())) == len(set(named))
+        left = iter(named)
+        assert [{next(left) for _ in layer} for layer in layers()] == layers()
+
+
+NOT_DRAWN = {"errors", "files", "machine", "options", "benches", "checks"}
+"""Rooms that the picture of rooms leaves out: imported from anywhere, or importing anything."""
+
+
+def imports_of_rooms() -> set[tuple[str, str]]:
+    """Return (importing room, imported room) of all files of the package, as they are drawn."""
+    found = set()
+    for path in (ROOT / "ral").rglob("*.py"):
+        room = path.relative_to(ROOT / "ral").parts[0].removesuffix(".py")
+        nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+        found |= {(room, str(n.module).split(".")[1]) for n in nodes if str(n.module).startswith("ral.")}
+    return {(a, b) for a, b in found if a != b and not {a, b} & NOT_DRAWN}
+
+
+def reached(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return all pairs that a path of edges joins."""
+    while (more := edges | {(a, d) for a, b in edges for c, d in edges if b == c}) != edges:
+        edges = more
+    return edges
+
+
+def test_the_picture_of_the_rooms_shows_the_imports() -> None:
+    """Check that every arrow drawn is an import, and that every import is an arrow or follows from some."""
+    picture = PAGE.read_text().split("```mermaid\nflowchart TB\n")[1].split("```")[0]
+    arrows = re.findall(r"^  (\w+) --> ([\w &]+)$", picture, re.MULTILINE)
+    drawn = {(room, other.strip()) for room, others in arrows for other in others.split("&")}
+    assert len(drawn) > 20 and drawn - imports_of_rooms() == set()
+    assert imports_of_rooms() - reached(drawn) == set()
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -115,7 +115,16 @@ def test_the_glossary_has_few_terms_each_once_and_is_linked() -> None:
 
 def test_the_page_for_contributors_names_each_kind_of_thing() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
-    kinds = ("An algorithm", "A term", "A dataset", "A reward", "A rollout engine", "A model family", "Hardware")
+    kinds = (
+        "An algorithm",
+        "A term",
+        "A dataset",
+        "A reward",
+        "A rollout engine",
+        "A model family",
+        "A task",
+        "Hardware",
+    )
     missing = [kind for kind in (*kinds, "A benchmark", "A callback or logger") if f"**{kind}.**" not in page]
     assert missing == []
     for path in re.findall(
