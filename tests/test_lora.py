@@ -93,8 +93,15 @@ def test_both_exports_are_the_adapted_model(
 
 
 def test_unknown_targets_are_named(load: Callable[..., MLLM]) -> None:
-    with pytest.raises(UserError, match=r"lora.targets=\['query'\]: no such layer; the decoder has .*'q_proj'"):
+    with pytest.raises(UserError, match=r"lora.targets=\['query'\]: no layer is called query; write .*q_proj"):
         add_adapters(load(), Adapters(4, 8.0, ("query",)))
+
+
+def test_a_target_that_some_decoders_lack_is_not_passed_over(load: Callable[..., MLLM]) -> None:
+    """Check that a fused layer's parts, which other networks have apart, are named although the rest is there."""
+    targets = ("q_proj", "gate_up_proj", "self_attn.v_proj", "proj")
+    with pytest.raises(UserError, match=r"no layer is called gate_up_proj or proj; write lora"):
+        add_adapters(load(), Adapters(2, 4, targets))
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:

@@ -45,20 +45,28 @@ class Adapters:
 def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
     """Freeze the model and add adapters to its decoder: B zero, A from `seed` alone, the same on every rank.
 
-    Adapters are fp32; frozen weights rest in the model's dtype. UserError where no layer has such a name.
+    Adapters are fp32; frozen weights rest in the model's dtype. UserError where a target is the name of no layer.
     """
     model.requires_grad_(False)
     decoder = model.network.model.language_model
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            inject_adapter_in_model(adapters.config(), decoder)
-            settle(model.network, model.dtype)
-            for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
-                layer.reset_lora_parameters(NAME, init_lora_weights=True)
-    except ValueError as error:
-        names = sorted({name.rsplit(".", 1)[-1] for name, m in decoder.named_modules() if isinstance(m, nn.Linear)})
-        raise UserError(f"lora.targets={list(adapters.targets)}: no such layer; the decoder has {names}") from error
+    check_targets(decoder, adapters.targets)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        inject_adapter_in_model(adapters.config(), decoder)
+        settle(model.network, model.dtype)
+        for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
+            layer.reset_lora_parameters(NAME, init_lora_weights=True)
+
+
+def check_targets(decoder: nn.Module, targets: Sequence[str]) -> None:
+    """Raise UserError for a target that is the name, or the end of the name, of no linear layer."""
+    linear = [f".{name}" for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
+    missing = [target for target in targets if not any(name.endswith(f".{target}") for name in linear)]
+    if missing:
+        names = sorted({name.rsplit(".", 1)[-1] for name in linear})
+        found = [target for target in targets if target not in missing]
+        write = f"; write lora.targets=[{','.join(found + [n for n in names if n not in found])}] or some of them"
+        raise UserError(f"lora.targets={list(targets)}: no layer is called {' or '.join(missing)}{write}")
 
 
 def adapted(network: nn.Module) -> dict[str, LoraLayer]:
