@@ -67,8 +67,8 @@ class Updated:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Result of an update for one micro-batch: it with its signals, the value of each loss, and what to log."""
+class Added:
+    """Result of `add_gradient`: the micro-batch with its signals, the value of each loss, and what to log."""
 
     experience: Experience
     losses: Mapping[str, Tensor]
@@ -95,23 +95,24 @@ class Update:
         heads = {f"{name}_head": model.head for name, model in self.models.frozen.items()}
         object.__setattr__(self, "heads", heads)
 
-    def __call__(self, batch: Sequence[Experience], index: int, progress: Progress, backend: Backend) -> Updated:
+    def __call__(self, parts: Sequence[Experience], index: int, progress: Progress, backend: Backend) -> Updated:
         """Make update `index` (from 0) of a rollout on its whole batch, in micro-batches of whole groups."""
         backend.optimizer.zero_grad()
         set_learning_rate(backend.optimizer, self.schedule.learning_rate(progress.step))
         gradients = self.diagnostics.term_gradients(self.objective.terms, progress.step)
-        parts = []
-        for number, part in enumerate(batch, start=1):
-            parts.append(self.add_gradient(part, index, progress.step, backend, gradients, last=number == len(batch)))
-        metrics = [*(m for part in parts for m in part.metrics), gradients.metrics(index)]
+        added = []
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            added.append(self.add_gradient(part, index, progress.step, backend, gradients, last=last))
+        metrics = [*(m for each in added for m in each.metrics), gradients.metrics(index)]
         parameters = trained(self.models.policy)
         average_over_ranks(parameters)
         norm = full(nn.utils.clip_grad_norm_(parameters, self.schedule.max_grad_norm))
-        return self.apply(parts, metrics, norm, index, progress, backend)
+        return self.apply(added, metrics, norm, index, progress, backend)
 
     def add_gradient(
         self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
-    ) -> Part:
+    ) -> Added:
         """Forward and backward pass of one micro-batch; last: of the batch.
 
         The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
@@ -127,7 +128,7 @@ class Update:
         # all micro-batches share the graph of a vision tower that is trained
         keep = policy.trains_vision and not last
         backend.backward(through_all(total(losses), live["hidden"]), keep_graph=keep)
-        return Part(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
+        return Added(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
 
     def needs(self, step: int) -> frozenset[str]:
         """Return the signals that an update computes: the objective's, and those of the step's measurements."""
@@ -142,7 +143,7 @@ class Update:
 
     def apply(
         self,
-        parts: Sequence[Part],
+        added: Sequence[Added],
         metrics: list[Metrics],
         norm: Tensor,
         index: int,
@@ -150,9 +151,9 @@ class Update:
         backend: Backend,
     ) -> Updated:
         """Step the optimizer unless the guard refuses. norm: of the whole gradient, before it was clipped."""
-        batch = [part.experience for part in parts]
+        parts = [each.experience for each in added]
         name = f"step_{progress.step + 1:06d}_update_{index + 1}_rank_{backend.rank}"
-        skipped = self.guard.count(progress.skipped, norm, name, batch, [part.losses for part in parts])
+        skipped = self.guard.count(progress.skipped, norm, name, parts, [each.losses for each in added])
         refused = skipped > progress.skipped
         metrics = [
             *metrics,
@@ -162,7 +163,7 @@ class Update:
             sample = self.moved.sample(trained(self.models.policy))
             backend.optimizer.step()
             metrics.append({"grad_norm": (norm, 1), "moved_share": sample.changed()})
-        return Updated(batch, replace(progress, skipped=skipped), metrics)
+        return Updated(parts, replace(progress, skipped=skipped), metrics)
 
 
 def trained(policy: MLLM) -> list[nn.Parameter]:
