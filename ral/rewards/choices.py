@@ -15,12 +15,11 @@ from ral.rewards.claims import (
     HEDGE,
     LONGEST,
     OPENER,
-    OTHER_RULED_OUT,
     REASON,
-    RULED_OUT,
     STATED,
     UNSURE,
 )
+from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
 
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
@@ -107,6 +106,8 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
         return None
     letter, rest = found[2].upper(), text[found.end() :]
     own, strong = texts.get(letter, ""), bool(found[1] and found[3])
+    if taken_back(rest) or taken_back(_behind(rest, own)):
+        return None
     if confirmed := CONFIRMED.match(rest):
         return None if _contradicts(rest[confirmed.end() :], letter, texts) else letter
     if REASON.match(rest):
@@ -132,6 +133,12 @@ def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
     rest = line[len(own) :]
     split = rest.startswith((".", ",", ";", "。", "(")) or REASON.match(rest)
     return line.startswith(own) and bool(split) and not _contradicts(rest, letter, texts)
+
+
+def _behind(rest: str, own: str) -> str:
+    """Return what follows an option's own text where the text behind its letter begins with it; else ""."""
+    text = rest.lstrip(_ENDS + CLOSING)
+    return text[len(own) :] if own and text.casefold().startswith(own) else ""
 
 
 def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
