@@ -33,6 +33,7 @@ _WEAK = re.compile(r" ?(?:[-–—=|→]|->|,|。) | ?(?:[,;。→=|]|->) ?|[-�
 _TEXT_THEN_LETTER = re.compile(
     rf"(.+?)[\s,:–—-]*(?:[{OPENING}]\s*(?:option )?|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
 )
+_BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
@@ -93,6 +94,8 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
     named = named or [letter for letter, own in texts.items() if _ARTICLE.sub("", own, count=1) in said - {""}]
+    if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
+        return _by_text((inner[1],), texts)
     if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
         forms = {_norm(form) for form in _forms(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
