@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ral.types import UserError
+
 ENTRIES = 2**16
 """Entries of all trained weights that are looked at, at most, on each rank."""
 
@@ -23,7 +25,10 @@ class Moved:
         self.chosen: list[Tensor] = []  # of each parameter, indices into its flat local part
 
     def __call__(self, parameters: Sequence[nn.Parameter], step: Callable[[], object]) -> tuple[int, int]:
-        """Call `step`, which updates the parameters; (entries that changed, entries with a gradient)."""
+        """Call `step`, which updates the parameters; (entries that changed, entries with a gradient).
+
+        UserError where one of the entries is not finite afterwards.
+        """
         if not self.chosen:
             self.chosen = draw([local(p).numel() for p in parameters], self.entries, self.seed)
         places = [
@@ -34,6 +39,11 @@ class Moved:
         before = [entries(p, at) for p, at in places]
         step()
         after = [entries(p, at) for p, at in places]
+        if not all(bool(new.isfinite().all()) for new in after):
+            raise UserError(
+                "an update made weights that are not finite (NaN or infinity); the run stops, and nothing is exported:"
+                " lower algo.learning_rate; checkpoints written before are whole"
+            )
         changed = sum(int((old != new).sum()) for old, new in zip(before, after, strict=True))
         return changed, sum(len(at) for _, at in places)
 
