@@ -30,11 +30,11 @@ from ral.files import run_folder
 from ral.files.repository import find
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.models.registry import register_named
 from ral.report.environment import PACKAGES, git_commit
 from ral.report.summary import bootstrap
-from ral.rollout.engine import Engine, Sampling
+from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Example, UserError
 
 AS_ASKED = "as_asked"
@@ -67,7 +67,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
     """Return the engine that conf/rollout names, with the policy's weights."""
-    engine: Engine = instantiate(cfg.rollout.engine)(policy)
+    engine = open_engine(instantiate(cfg.rollout.engine), policy)
     engine.update_weights(policy, version=0)
     return engine
 

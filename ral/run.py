@@ -31,6 +31,7 @@ from ral.lit.callbacks.watch import Watch
 from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.lit.module import PolicyModule
 from ral.models.mllm import MLLM
+from ral.rollout.engine import open_engine
 from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
 from ral.types import UserError
 
@@ -108,9 +109,9 @@ def build_run(cfg: DictConfig, folder: Path, state: RunState, resume: Path | Non
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
     reward = build_reward(cfg, policy)
-    engine = instantiate(cfg.rollout.engine)(policy)
+    engine = open_engine(instantiate(cfg.rollout.engine), policy)
     task = build_task(cfg, objective, engine, reward)
-    task.prepare(policy)
+    task.equip(policy)
     models = build_models(cfg, policy, objective)
     responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts

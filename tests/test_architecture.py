@@ -11,8 +11,10 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +27,9 @@ from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES, register, register_named
+from ral.rollout.engine import AnswerKey
+from ral.rollout.turns import assemble
+from ral.types import Segment, Trajectory
 
 ROOT = CONF.parent
 PAGE = ROOT / "docs" / "architecture.md"
@@ -178,6 +183,7 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
         "my_conf/hardware/low_memory.yaml",
         "my_conf/model/qwen3_vl_moe.yaml",
         "my_conf/rollout/replay.yaml",
+        "my_conf/rollout/record.yaml",
     }
     register_named("mine.QWEN3_VL_MOE")
     model = str(write_model(outside / "model", TEXTS, family="qwen3_vl_moe", sizes=SMALL, seed=3, vocab_size=300))
@@ -208,6 +214,39 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_what_the_recording_engine_writes_makes_its_rollouts_again(
+    outside: Path, run: Callable[..., Path], small: list[str], load: Callable[..., MLLM]
+) -> None:
+    """One line an answer with a key of its own, from which the page's three lines make ids, log-probs and texts."""
+    recorded = outside / "recorded.jsonl"
+    run(
+        f"hydra.searchpath=[file://{outside / 'my_conf'}]",
+        *("algo=grpo", *small, "rollout=record", f"rollout.engine.path={recorded}"),
+        *("max_steps=1", "eval.every=0", "algo.group_size=2"),
+    )
+    lines = [json.loads(text) for text in recorded.read_text().splitlines()]
+    assert [line["version"] for line in lines] == [0] * 4 + [0] * 8 + [1] * 4
+    keys = {json.dumps([line[name] for name in (*AnswerKey.__dataclass_fields__, "answer")]) for line in lines}
+    assert len(keys) == len(lines) == 16 and all(line["log_probs"] for line in lines)
+    policy = load()
+    prompts = policy.prepare(make_prompts(policy, ((), ("image",))))
+    names = {"policy": policy, "prompts": prompts, "lines": lines[4:8]}
+    names |= {"Segment": Segment, "Trajectory": Trajectory, "assemble": assemble}
+    (way,) = re.findall(r"^```python\n(segments = .*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    exec(way, names)
+    rollout: Any = names["rollout"]
+    assert rollout.group_size == 2 and rollout.policy_version == 0
+    for n, line in enumerate(lines[4:8]):
+        assert rollout.token_ids[n][rollout.trainable[n]].tolist() == line["ids"]
+        assert rollout.log_probs[n][rollout.trainable[n]].tolist() == pytest.approx(line["log_probs"])
+
+
+def test_a_file_that_is_not_there_is_named(outside: Path, load: Callable[..., MLLM]) -> None:
+    replay = import_module("mine").Replay
+    with pytest.raises(UserError, match=r"^rollout.engine.path=none.jsonl: No such file .* where train.py was started"):
+        replay(load(), path="none.jsonl")
+
+
 def test_a_family_from_outside_is_served_by_both_paths_alike(outside: Path) -> None:
     """The shared-prompt layout and Transformers' own masks give the same states for its random model."""
     register_named("mine.QWEN3_VL_MOE")
@@ -218,7 +257,7 @@ def test_a_family_from_outside_is_served_by_both_paths_alike(outside: Path) -> N
     for kind in (MLLM, PlainMLLM):
         model = kind.load(folder)
         with torch.no_grad():
-            found.append(model.score(model.prepare(make_prompts(model, MIXED)), ids, mask, None).hidden)
+            found.append(model.states(model.prepare(make_prompts(model, MIXED)), ids, mask, None).hidden)
     torch.testing.assert_close(*found, atol=2e-5, rtol=1e-4)
 
 

@@ -18,9 +18,10 @@ from PIL import Image
 
 from ral.assembly.data import scorable
 from ral.data.bad import Bad, BadSample, EntryRecord, Ledger
-from ral.data.clips import MediaSettings
 from ral.data.media import MediaReader
-from ral.data.order import LONGEST_RUN, Epochs, HeldOut, Samples, StepSampler, Training
+from ral.data.order import LONGEST_RUN, Epochs, HeldOut, StepSampler, Training
+from ral.data.samples import Samples
+from ral.data.sizes import MediaSettings
 from ral.learner.collate import Batch, Collate
 from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.models.mllm import MLLM

@@ -15,9 +15,10 @@ import pytest
 
 from ral.data.asked import asked, even
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, last_held, span, timeline
-from ral.data.clips import Frames, MediaSettings, read_by_decord, read_by_pyav
+from ral.data.clips import read_by_decord, read_by_pyav
 from ral.data.media import BadMedia, MediaReader
 from ral.data.packets import look
+from ral.data.sizes import Frames, MediaSettings
 from ral.types import Media
 
 SIDE, BITS, COUNT = 64, 8, 60

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from ral.data import clips, decoder
-from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
+from ral.data.clips import read_by_decord, read_by_pyav
 from ral.data.decoder import Decoder
 from ral.data.media import BadMedia, MediaReader
+from ral.data.sizes import MediaSettings
 from ral.types import Media
 from ral.worlds.draw import write_frames
 

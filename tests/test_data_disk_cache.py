@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from ral.data import disk_cache, media
-from ral.data.clips import MediaSettings
 from ral.data.disk_cache import DiskCache, cache_key
 from ral.data.media import MediaReader, media_reader
+from ral.data.sizes import MediaSettings
 from ral.types import Media, UserError
 from ral.worlds.draw import write_frames
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from ral.data import clips
-from ral.data.clips import MediaSettings, frame_count, frame_indices, resized, smart_resize
+from ral.data.clips import frame_count, frame_indices
 from ral.data.evidence import evidence_mask, since
 from ral.data.media import BadMedia, MediaReader, load_picture
+from ral.data.sizes import MediaSettings, resized, smart_resize
 from ral.models.family import PatchSettings
 from ral.models.patches import patchify
 from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError

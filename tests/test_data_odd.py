@@ -11,8 +11,9 @@ import torch
 from PIL import Image, ImageOps
 
 from ral.data import clips
-from ral.data.clips import MediaSettings, read_by_decord, read_by_pyav
+from ral.data.clips import read_by_decord, read_by_pyav
 from ral.data.media import BadMedia, MediaReader, load_picture
+from ral.data.sizes import MediaSettings
 from ral.types import Media, Pixels
 from ral.worlds import broken as made
 from ral.worlds.draw import write_frames

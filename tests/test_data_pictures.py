@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from ral.data.clips import MediaSettings
 from ral.data.media import BadMedia, MediaReader, load_picture
+from ral.data.sizes import MediaSettings
 from ral.types import Media
 
 SETTINGS = MediaSettings(image_min_pixels=784, video_min_pixels=784, max_frames=8)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ral.data.clips import MediaSettings
 from ral.data.media import MediaReader
-from ral.data.order import Epochs, Samples, Training
+from ral.data.order import Epochs, Training
+from ral.data.samples import Samples
+from ral.data.sizes import MediaSettings
 from ral.types import Example, Media
 from ral.worlds.draw import write_frames
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from ral.evaluation.shared_questions import respond, share
 from ral.models.mllm import MLLM
 from ral.ops.attention import AttentionSpec
 from ral.rewards.combine import Part
-from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling, check_version
+from ral.rollout.engine import AnswerKey, ContinuesPrefixes, Engine, Sampling, answer_keys, check_version, open_engine
 from ral.rollout.given import Targets
 from ral.rollout.native import NativeEngine
 from ral.rollout.noise import Noise
@@ -104,6 +105,35 @@ def test_the_protocol_is_what_both_engines_offer(load: Callable[..., MLLM]) -> N
     model = load()
     engines: list[Engine] = [NativeEngine(model), FakeEngine(model)]
     assert [isinstance(engine, ContinuesPrefixes) for engine in engines] == [True, False]
+
+
+class Three:
+    """An engine without session, version and max_lag."""
+
+    def __init__(self, policy: MLLM) -> None: ...
+    def generate(self) -> None: ...
+    def update_weights(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_an_engine_that_lacks_a_part_is_told_which(load: Callable[..., MLLM]) -> None:
+    with pytest.raises(UserError, match=r"^rollout.engine: test_engine.Three lacks session, version, max_lag: write"):
+        open_engine(Three, load())
+    assert isinstance(open_engine(NativeEngine, load()), NativeEngine)
+
+
+def test_equal_keys_have_equal_answers_and_a_repeated_prompt_has_a_key_of_its_own(load: Callable[..., MLLM]) -> None:
+    model, sampling = load(), Sampling(1.2, 9)
+    engine, prepared = NativeEngine(model), model.prepare(make_prompts(model, ((), ("image",))))
+    found: dict[AnswerKey, list[int]] = {}
+    for chosen in ([0, 0, 1], [1, 0]):
+        prompts = prepared.take(chosen)
+        keys = answer_keys(prompts, 1, sampling, 3, engine.version)
+        assert len(set(keys)) == len(keys) and {key.count for key in keys} == {1}
+        for key, ids in zip(keys, ids_of(engine.generate(prompts, 1, sampling, 3)), strict=True):
+            assert found.setdefault(key, ids) == ids
+    assert len(found) == 3 and [key.occurrence for key in found] == [0, 1, 0]
+    assert len({tuple(ids) for ids in found.values()}) == 3
 
 
 def test_a_fake_engine_drives_training_and_its_evaluations(
@@ -225,6 +255,10 @@ def test_given_responses_have_no_version(load: Callable[..., MLLM]) -> None:
         (["rollout.engine._target_=ral.rollout.native.NativeEngin"], r"no 'NativeEngin'; did you mean NativeEngine"),
         (["+rollout.engin=1"], r"unknown key rollout.engin; did you mean engine\?"),
         (["~rollout.engine"], r"rollout.engine is not set"),
+        (
+            ["rollout.engine._target_=tape.Replay"],
+            r"no package 'tape' is installed, .* folder that holds it on PYTHONPATH",
+        ),
         (["algo.sampling=null"], r"algo.sampling is not set, and algo.rollouts=true samples responses"),
         (["algo=sft", "algo.given=null"], r"algo.given is not set, and algo.rollouts=false samples none"),
         (["algo.given={_target_: ral.rollout.given.Targets, _partial_: true}"], r"write algo.given=null$"),
@@ -257,6 +291,21 @@ def test_the_command_line_says_what_to_type_instead(
     with pytest.raises(SystemExit):
         cli.run(lambda cfg: None, "train")
     assert capsys.readouterr().err.splitlines()[-1].startswith(said)
+
+
+@pytest.mark.parametrize(("folder", "said"), [("none", "no such folder"), ("there", "no file rollout/tape.yaml there")])
+def test_an_option_that_is_nowhere_names_the_folders_of_the_search_path(
+    folder: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    given = f"hydra.searchpath=[file://{tmp_path / folder}]"
+    monkeypatch.setattr(sys, "argv", ["train.py", given, "rollout=tape"])
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+        warnings.simplefilter("ignore", UserWarning)  # Hydra's own, which a user sees above the line
+        cli.run(lambda cfg: None, "train")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: rollout=tape: conf/rollout has no 'tape'")
+    assert line.endswith(f"; hydra.searchpath={tmp_path / folder}: {said}")
 
 
 def test_the_help_lists_the_group(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,8 @@ from conftest import make_pixels
 from entries_table import HERE, TABLE, write_media
 
 from ral.data.bad import BadSample, Checked
-from ral.data.order import Sample
 from ral.data.parse import parse_own
+from ral.data.samples import Sample
 from ral.data.sources import read_file
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM

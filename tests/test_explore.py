@@ -48,7 +48,7 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
         assert torch.equal(rollout.token_ids, plain.token_ids) and plain.attention_rows is None
         mask = rollout.valid
         with torch.no_grad():
-            want = model.score(prepared, rollout.token_ids, mask, spec).attention.rows()
+            want = model.states(prepared, rollout.token_ids, mask, spec).attention.rows()
         fed = torch.zeros_like(mask)
         if spec.query == "self":
             fed[:, :-1] = mask[:, 1:]
@@ -88,7 +88,7 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
     rollout = explored(model, prepared, sigma, group=2)
     mask, p = rollout.valid, prepared.valid.shape[1]
     with torch.no_grad():
-        captured = model.score(prepared, rollout.token_ids, mask, AttentionSpec()).attention
+        captured = model.states(prepared, rollout.token_ids, mask, AttentionSpec()).attention
     seeds = prompt_seeds([e.uid for e in prepared.prompts.examples], hash_seed(1, EXPLORING))
     state = explore(model, prepared, Noise(sigma, AttentionSpec()), seeds, 2)
     heads = captured.query[0].shape[1] * captured.query[0].shape[2]

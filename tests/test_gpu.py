@@ -131,7 +131,7 @@ def test_without_a_noise_worth_the_name_the_recorded_rows_are_those_of_training(
     rollout = sampler(model, prepared, 1)
     mask = rollout.valid
     with torch.no_grad():
-        want = model.score(prepared, rollout.token_ids, mask, AttentionSpec()).attention.rows()
+        want = model.states(prepared, rollout.token_ids, mask, AttentionSpec()).attention.rows()
     fed = torch.zeros_like(mask)
     fed[:, :-1] = mask[:, 1:]
     assert rollout.attention_rows is not None

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ral.ending import check_finite, out_of_memory
 from ral.learner.guard import Guard
-from ral.learner.moved import Moved
+from ral.learner.moved_share import Moved
 from ral.learner.signs import (
     WINDOW,
     History,
@@ -159,13 +159,12 @@ def test_weights_that_are_not_finite_stop_the_run(value: float) -> None:
     sound, other = torch.nn.Parameter(torch.zeros(8)), torch.nn.Parameter(torch.zeros(8))
     sound.grad, other.grad = torch.ones(8), torch.ones(8)
 
-    def step() -> None:
-        with torch.no_grad():
-            sound.add_(1.0)
-
-    assert Moved(0)([sound, other], step) == (8, 16)
+    sample = Moved(0).sample([sound, other])
+    sound.data.add_(1.0)
+    assert sample.changed() == (8, 16)
+    other.data.index_fill_(0, torch.tensor([3]), value)
     with pytest.raises(UserError, match=r"an update made weights that are not finite .*: lower algo.learning_rate"):
-        Moved(0)([sound, other], lambda: other.data.index_fill_(0, torch.tensor([3]), value))
+        sample.changed()
 
 
 def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from ral.data.order import Sample
+from ral.data.samples import Sample
 from ral.learner import handover
 from ral.learner.collate import Batch
 from ral.learner.handover import ByValue, Handover, tensors

@@ -44,7 +44,7 @@ def hidden(model: FrozenModel) -> torch.Tensor:
     prepared = model.prepare(make_prompts(model, MIXED))
     ids = torch.randint(5, 200, (2 * len(MIXED), 5), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        return model.score(prepared, ids, torch.ones_like(ids, dtype=torch.bool), AttentionSpec()).hidden
+        return model.states(prepared, ids, torch.ones_like(ids, dtype=torch.bool), AttentionSpec()).hidden
 
 
 def test_the_reference_is_the_model_before(adapted_model: MLLM, load: Callable[..., MLLM]) -> None:

@@ -22,8 +22,8 @@ from ral.models.checks import check_spec, same_tokens
 from ral.models.fresh import write_model
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
+from ral.models.opening import load as load_model
 from ral.models.plain import PlainMLLM
-from ral.models.plain import load as load_model
 from ral.models.recipe import Sizes
 from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
@@ -81,7 +81,7 @@ def test_long_padded_prompts_one_by_one_change_nothing(load, monkeypatch) -> Non
         monkeypatch.setattr("ral.models.attention.padded.APART_FROM", threshold)
         model.zero_grad()
         prepared = model.prepare(make_prompts(model, MIXED))
-        states = model.score(prepared, ids, mask, AttentionSpec(layers=(0, -1)))
+        states = model.states(prepared, ids, mask, AttentionSpec(layers=(0, -1)))
         (states.hidden[mask].square().sum() + states.attention.rows().square().sum()).backward()
         rollout = native(2, max_new_tokens=5)(model, prepared, 3)
         grads = torch.cat([p.grad.flatten() for _, p in model.trained_parameters() if p.grad is not None])
@@ -308,7 +308,7 @@ def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, mode
     assert len([r for r in caplog.records if "sliding" in r.message]) == 1
     rollout = native(2, max_new_tokens=6)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
     with torch.no_grad():
-        states = model.score(prepared, rollout.token_ids, rollout.valid, None)
+        states = model.states(prepared, rollout.token_ids, rollout.valid, None)
         log_probs, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     torch.testing.assert_close(log_probs, rollout.log_probs, atol=2e-5, rtol=1e-4)
 
@@ -316,17 +316,17 @@ def test_a_model_with_a_sliding_window_takes_the_plain_path(tmp_path: Path, mode
 def test_a_step_encodes_and_prefills_each_prompt_once(run, small, monkeypatch) -> None:
     """RAL + distillation with reference and teacher and four updates: one call of each vision tower, one prefill."""
     seen: list[str] = []
-    for name in ("_see", "prefill", "score"):
+    for name in ("_see", "prefill", "states"):
         method = getattr(MLLM, name)
         monkeypatch.setattr(
             MLLM, name, lambda self, *a, _m=method, _n=name, **k: (seen.append(_n), _m(self, *a, **k))[1]
         )
     run("algo=ral_distill", *small, "max_steps=1", "eval.before=false", "eval.every=0", "eval.prompts=4")
-    evaluation = ["_see", "prefill", "score"]
+    evaluation = ["_see", "prefill", "states"]
     step = seen[: len(seen) - len(evaluation)]
     assert step.count("_see") == 2  # the policy's (which is the reference's too) and the teacher's
     assert step.count("prefill") == 1
-    assert step.count("score") == 2 + 4  # reference and teacher once; the old policy's signals are the first update's
+    assert step.count("states") == 2 + 4  # reference and teacher once; the old policy's signals are the first update's
 
 
 @pytest.mark.parametrize("half", ["autocast", "weights"])
@@ -354,7 +354,7 @@ def test_half_precision_keeps_rows_losses_and_log_probs_in_fp32(half, load) -> N
         prepared = model.prepare(make_prompts(model, MIXED))
         sampled = native(2, max_new_tokens=5)(model, prepared, 0)
         with torch.no_grad():
-            states = model.score(prepared, sampled.token_ids, sampled.valid, None)
+            states = model.states(prepared, sampled.token_ids, sampled.valid, None)
             trained, _ = passes.log_probs(model, states, sampled)
     assert float((trained - sampled.log_probs)[sampled.valid].abs().mean()) < 0.03
     assert sampled.log_probs is not None and bool(sampled.log_probs.isfinite().all())

@@ -144,7 +144,7 @@ def test_everything_between_pixels_and_embeddings_is_frozen_or_trained(family, l
         model = load(family, freeze_vision=freeze)
         prompts = make_prompts(model, (("image", "video"),))
         ids = torch.tensor([[5, 6, 7]])
-        model.score(model.prepare(prompts), ids, torch.ones_like(ids).bool(), None).hidden.square().sum().backward()
+        model.states(model.prepare(prompts), ids, torch.ones_like(ids).bool(), None).hidden.square().sum().backward()
         text = {id(p) for p in model.network.model.language_model.parameters()} | {id(model.network.lm_head.weight)}
         vision = {n: p for n, p in model.network.named_parameters() if id(p) not in text}
         assert model.trains_vision is not freeze

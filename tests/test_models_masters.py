@@ -34,7 +34,7 @@ def kinds(model: MLLM, trained: bool) -> set[torch.dtype]:
 
 def loss_of(model: MLLM) -> Tensor:
     """Mean negative log-prob of fixed responses to a mixed batch."""
-    states = model.score(model.prepare(make_prompts(model, MIXED)), IDS, MASK, None)
+    states = model.states(model.prepare(make_prompts(model, MIXED)), IDS, MASK, None)
     logits = model.head(states.hidden.flatten(0, 1)).float()
     return nn.functional.cross_entropy(logits, IDS.flatten())
 
@@ -150,7 +150,7 @@ def test_decoding_in_bf16_adds_up_scores_in_fp32() -> None:
 def test_sampler_and_training_agree_within_the_bound_of_the_arithmetic(dtype: str, bound: float) -> None:
     model = MLLM.load("assets/tiny", dtype=dtype)
     rollout = native(2, max_new_tokens=40)(model, prepared := model.prepare(make_prompts(model, MIXED)), 0)
-    states = model.score(prepared, rollout.token_ids, rollout.valid, None)
+    states = model.states(prepared, rollout.token_ids, rollout.valid, None)
     trained, _ = Forward(0.9, AttentionSpec()).log_probs(model, states, rollout)
     assert rollout.log_probs is not None
     assert float((trained - rollout.log_probs).abs()[rollout.valid].mean()) < bound
@@ -164,13 +164,11 @@ def steps_of(dtype: torch.dtype, rate: float) -> tuple[int, int]:
     table, weight = nn.Parameter(torch.randn(50, 8).to(dtype)), nn.Parameter((torch.randn(8, 40) * 0.02).to(dtype))
     unused = nn.Parameter(torch.randn(3, dtype=dtype))
     optimizer = torch.optim.AdamW([table, weight, unused], lr=rate, weight_decay=0.1)
-    moved, result = Moved(seed=0), (0, 0)
+    look, result = Moved(seed=0), (0, 0)
     for _ in range(2):
         optimizer.zero_grad()
         (table[:10] @ weight).square().sum().backward()  # 40 rows of the table get no gradient
-        sample = moved.sample([table, weight, unused])
-        optimizer.step()
-        result = sample.changed()
+        result = look([table, weight, unused], optimizer.step)
     return result
 
 

@@ -81,7 +81,7 @@ def test_log_probs_and_rows_equal_the_eager_model(family, load, model_folder):
     prepared = model.prepare(prompts)
     for spec in (AttentionSpec(), AttentionSpec(layers=(0, 2), heads=(1,))):
         with torch.no_grad():
-            states = model.score(prepared, ids, mask, spec)
+            states = model.states(prepared, ids, mask, spec)
             rows = states.attention.rows(chunk=4)
         for n in range(len(ids)):
             out = plain_rows(model_folder, family, model, prompts, ids, mask, n, group)
@@ -105,7 +105,7 @@ def test_previous_query_looks_from_the_position_that_produced_the_token(load, mo
     ids, mask = responses(model, 4)
     spec = AttentionSpec(query="previous", keys="all")
     with torch.no_grad():
-        rows = model.score(model.prepare(prompts), ids, mask, spec).attention.rows()
+        rows = model.states(model.prepare(prompts), ids, mask, spec).attention.rows()
     for n in range(4):
         out = plain_rows(model_folder, "qwen2_5_vl", model, prompts, ids, mask, n, 2)
         valid = prompts.valid[n // 2]
@@ -123,8 +123,8 @@ def test_key_sets_are_renormalised(keys, load):
     ids, mask = responses(model, len(prompts))
     with torch.no_grad():
         prepared = model.prepare(prompts)
-        rows = model.score(prepared, ids, mask, AttentionSpec(keys=keys)).attention.rows()[0]
-        all_rows = model.score(prepared, ids, mask, AttentionSpec()).attention.rows()[0]
+        rows = model.states(prepared, ids, mask, AttentionSpec(keys=keys)).attention.rows()[0]
+        all_rows = model.states(prepared, ids, mask, AttentionSpec()).attention.rows()[0]
     p = prompts.valid.shape[1]
     kept = prompts.valid if keys == "prompt" else prompts.visual
     want = all_rows[..., :p] * kept[:, None]
@@ -161,7 +161,7 @@ def test_rollout_log_probs_equal_training_log_probs(family, load):
     prepared = model.prepare(prompts)
     rollout = native(3, temperature=0.7, max_new_tokens=7)(model, prepared, 1)
     with torch.no_grad():
-        trained = model.score(prepared, rollout.token_ids, rollout.valid, None).hidden
+        trained = model.states(prepared, rollout.token_ids, rollout.valid, None).hidden
         hidden, state = model.prefill(prepared, 3)
         for t in range(rollout.token_ids.shape[1]):
             keep = rollout.valid[:, t]
@@ -191,11 +191,11 @@ def test_padding_changes_nothing(family, load):
     prompts = make_prompts(model, MIXED)
     ids, mask = responses(model, 8)
     with torch.no_grad():
-        together = model.score(model.prepare(prompts), ids, mask, AttentionSpec())
+        together = model.states(model.prepare(prompts), ids, mask, AttentionSpec())
         scrambled = torch.where(mask, ids, torch.full_like(ids, 7))
-        again = model.score(model.prepare(prompts), scrambled, mask, AttentionSpec())
+        again = model.states(model.prepare(prompts), scrambled, mask, AttentionSpec())
         part = model.prepare(prompts).take([1])
-        alone = model.score(part, ids[2:4], mask[2:4], None)
+        alone = model.states(part, ids[2:4], mask[2:4], None)
     torch.testing.assert_close(together.hidden[mask], again.hidden[mask], atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(together.attention.rows(), again.attention.rows(), atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(alone.hidden[mask[2:4]], together.hidden[2:4][mask[2:4]], atol=2e-6, rtol=1e-5)

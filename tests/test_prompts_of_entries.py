@@ -11,8 +11,8 @@ import torch
 from conftest import MIXED, make_pixels
 
 from ral.data.bad import BadSample
-from ral.data.order import Sample
 from ral.data.prompts import conversation, render, target
+from ral.data.samples import Sample
 from ral.evaluation.shared_questions import share
 from ral.learner.collate import Collate
 from ral.learner.experience import Experience, Forward, freeze

@@ -24,7 +24,7 @@ from ral.data.bad import BadSample
 from ral.data.sources import jsonl
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
-from ral.models.plain import load as load_plain
+from ral.models.opening import load as load_plain
 from ral.models.registry import FAMILIES
 from ral.models.reward import HEAD, LearnedReward, add_head, read_facts, response_scores
 from ral.ops.aggregate import Counts, sequence_mean

@@ -92,9 +92,32 @@ def literals(path: Path) -> Iterator[str]:
         yield from (f"{name}:{number}" for number in numbers if float(number) not in UNITS)
 
 
-def test_numbers_of_the_equations_have_names() -> None:
+def test_numbers_of_equations_learner_and_shells_have_names() -> None:
     """Check that a number which is no sign, half or square stands in a constant with a docstring, or in an argument."""
-    assert [found for path in sorted((RAL / "ops").glob("*.py")) for found in literals(path)] == []
+    files = [path for room in ("ops", "learner", "lit") for path in sorted((RAL / room).rglob("*.py"))]
+    assert len(files) > 30 and [found for path in files for found in literals(path)] == []
+
+
+SOURCE = re.compile(r"Eq\.|[Ss]ection|arXiv|Not in the paper")
+"""The source of a formula: an equation or a section of a paper, or that it is none's."""
+
+
+def test_every_formula_names_its_source() -> None:
+    """Check terms, advantages, weights and divergences: the formulas that a yaml can name."""
+    rooms = {
+        "objectives": lambda f: "coef" in {a.arg for a in f.args.kwonlyargs},
+        "preferences": lambda f: "coef" in {a.arg for a in f.args.kwonlyargs},
+        "advantages": lambda f: "rewards" in {a.arg for a in f.args.args},
+        "aggregate": lambda f: "total" in {a.arg for a in f.args.args},
+        "divergence": lambda f: [a.arg for a in f.args.args] == ["p", "q"],
+    }
+    nodes = [
+        (node.name, ast.get_docstring(node) or "")
+        for room, asked in rooms.items()
+        for node in ast.parse((RAL / "ops" / f"{room}.py").read_text()).body
+        if isinstance(node, ast.FunctionDef) and asked(node)
+    ]
+    assert len(nodes) >= 18 and [name for name, text in nodes if not SOURCE.search(text)] == []
 
 
 MOST_TERMS = 40

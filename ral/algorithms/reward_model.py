@@ -42,7 +42,7 @@ class ScorePass:
 class RewardModelTask:
     """A network with a scalar head, which ranks the two responses of a held-out preference."""
 
-    def prepare(self, policy: MLLM) -> None:
+    def equip(self, policy: MLLM) -> None:
         """Add the head."""
         add_head(policy)
 

@@ -18,7 +18,7 @@ from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.network_config import layer_types
 from ral.models.offload import Offloaded
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.models.registry import register_named
 from ral.types import UserError
 

@@ -95,7 +95,7 @@ def in_turn(
 
 
 def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
-    """min, median and max."""
+    """Return min, median and max of the values."""
     chosen = {"min": min(values), "median": statistics.median(values), "max": max(values)}
     return {name: round(value, digits) for name, value in chosen.items()}
 

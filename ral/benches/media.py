@@ -15,8 +15,9 @@ from PIL import Image, ImageFilter
 
 from ral.benches.measure import range_text, spread
 from ral.benches.operators import name_missing_operators
-from ral.data.clips import MediaSettings, frame_indices
+from ral.data.clips import frame_indices
 from ral.data.media import MediaReader
+from ral.data.sizes import MediaSettings
 from ral.errors import UserError
 from ral.files.markdown import table
 from ral.models.family import PatchSettings

@@ -55,7 +55,7 @@ class EagerRecorder(Recorder):
 class NaiveMLLM(PlainMLLM):
     """Passes over plain rows under Transformers' eager attention, whose weights every layer returns."""
 
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -63,13 +63,13 @@ class NaiveMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score."""
+        """As MLLM.states."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers
         hooks = [x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1])) for x in layers]
         try:
-            return super().score(prepared, token_ids, valid, spec, shown)
+            return super().states(prepared, token_ids, valid, spec, shown)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -44,7 +44,7 @@ class VariantMLLM(PlainMLLM):
             for _ in range(count):
                 self._see(self.batch)
 
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -52,10 +52,10 @@ class VariantMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score, packed or plain."""
+        """As MLLM.states, packed or plain."""
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base.score(self, prepared, token_ids, valid, spec, shown)
+        return base.states(self, prepared, token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         base = MLLM if "update" in self.savings else PlainMLLM

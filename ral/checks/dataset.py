@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ral.data.bad import Bad, BadSample, Checked, any_use, write_bad
 from ral.data.media import media_reader
-from ral.data.order import Sample, Samples
 from ral.data.overview import overview
+from ral.data.samples import Sample, Samples
 from ral.data.scan import Usable, scan, skipped_table, usable_table
 from ral.errors import UserError
 from ral.files.repository import find

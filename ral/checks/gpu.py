@@ -160,7 +160,7 @@ def step(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def sized(model: str, tokens: str, *more: str) -> list[str]:
-    """Arguments of a benchmark."""
+    """Return the command-line arguments of a benchmark."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
 
 

@@ -114,7 +114,21 @@ def _missing_config(error: MissingConfigException) -> str:
     if not group:
         return first_line(error)
     options = sorted(error.options or ())
-    return f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
+    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
+    return "; ".join([said, *_own_folders(group, option)])
+
+
+def _own_folders(group: str, option: str) -> list[str]:
+    """Say of each folder on the typed hydra.searchpath that it is not there, or lacks the option too."""
+    given = [o for o in typed() if o.lstrip("+").startswith("hydra.searchpath=")]
+    names = OverridesParser.create().parse_override(given[-1]).value() if given else []
+    folders = [str(name).removeprefix("file://") for name in names] if isinstance(names, list) else []
+    return [
+        f"hydra.searchpath={folder}: "
+        + (f"no file {group}/{option}.yaml there" if Path(folder).is_dir() else "no such folder")
+        for folder in folders
+        if "://" not in folder
+    ]
 
 
 def _listed(option: str, options: Sequence[str]) -> str:

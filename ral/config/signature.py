@@ -133,7 +133,10 @@ def _import_longest(parts: list[str], path: str, key: str) -> tuple[Any, int]:
             if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
                 raise UserError(f"{key}: importing {name} failed: {error}") from error
             if module is None:
-                raise UserError(f"{key}: no package {parts[0]!r} is installed, so {path} cannot be found") from error
+                raise UserError(
+                    f"{key}: no package {parts[0]!r} is installed, so {path} cannot be found; where it is yours, put"
+                    " the folder that holds it on PYTHONPATH"
+                ) from error
             return module, depth - 1
         except ImportError as error:
             raise UserError(f"{key}: importing {name} failed: {error}") from error

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ral.data.clip_times import BadRequest, Excerpt
-from ral.data.clips import MediaSettings
+from ral.data.sizes import MediaSettings
 from ral.types import Media
 
 PICTURES_A_SECOND = 2.0  # of a clip given as pictures, where the entry does not say; as in qwen-vl-utils

@@ -11,77 +11,21 @@ it decodes the clips that have none of these, and PyAV's decoder the others.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, span
 from ral.data.packets import MOST_MISSING, Stream, decoded, look
-from ral.errors import UserError
+from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
 
-TOKEN_PIXELS = 28 * 28  # pixels of one visual token: 14-pixel patches, merged 2 x 2
-LARGEST_ASPECT = 200  # longest by shortest side, as in Transformers
 EOF_RETRIES = "128"  # how often decord reads on behind a damaged tail before it gives up (its own default: 10240)
 SAME_TIME = 0.01  # seconds by which decord, which counts in float32, may differ about the time of the last frame
 UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
-Frames = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class MediaSettings:
-    """Settings by which media are sampled and resized. fps: sampled frames a second; max_frames: of one clip.
-
-    *_pixels: area of a picture, or of each frame of a clip; defaults are the paper's (section 4.1), with the lower
-    bound for frames at 16 tokens. factor: both sides become a multiple of it (pixels). timeout_s: seconds that one
-    reader may take for one clip, which then is read in a process of its own; None = read here, without limit.
-    """
-
-    fps: float = 1.0
-    max_frames: int = 128
-    image_min_pixels: int = 128 * TOKEN_PIXELS
-    image_max_pixels: int = 5120 * TOKEN_PIXELS
-    video_min_pixels: int = 16 * TOKEN_PIXELS
-    video_max_pixels: int = 128 * TOKEN_PIXELS
-    factor: int = 28
-    timeout_s: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.fps <= 0 or self.max_frames < 2 or self.factor < 1:
-            raise UserError(f"media: fps, max_frames or factor too small in {self}; write fps > 0, max_frames >= 2")
-        if self.image_min_pixels > self.image_max_pixels or self.video_min_pixels > self.video_max_pixels:
-            raise UserError(f"media: a min_pixels is above its max_pixels in {self}; write min <= max")
-        if self.timeout_s is not None and self.timeout_s <= 0:
-            raise UserError(f"media: timeout_s={self.timeout_s:g} leaves no time; write seconds above 0, or null")
-
-
-def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """(height, width) nearest to the given ones: multiples of `factor`, area within bounds, aspect ratio kept.
-
-    The same results as `smart_resize` of transformers.models.qwen2_vl. Raises ValueError for an aspect ratio over 200.
-    """
-    if max(height, width) / min(height, width) > LARGEST_ASPECT:
-        raise ValueError(f"aspect ratio of {width} x {height} pixels is above {LARGEST_ASPECT}")
-    rows, cols = round(height / factor), round(width / factor)
-    if rows * cols * factor**2 > max_pixels:
-        shrink = math.sqrt(height * width / max_pixels)
-        rows = max(1, math.floor(height / shrink / factor))
-        cols = max(1, math.floor(width / shrink / factor))
-    elif rows * cols * factor**2 < min_pixels:
-        grow = math.sqrt(min_pixels / (height * width))
-        rows, cols = math.ceil(height * grow / factor), math.ceil(width * grow / factor)
-    return rows * factor, cols * factor
-
-
-def resized(picture: Image.Image, size: tuple[int, int]) -> Frames:
-    """uint8 [H W 3] of size (height, width), resized bicubically as Transformers does."""
-    return np.array(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def frame_count(total: int, duration: float, settings: MediaSettings) -> int:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from ral.data.clip_times import BadRequest
-from ral.data.clips import ClipReader, Frames, MediaSettings
+from ral.data.clips import ClipReader
+from ral.data.sizes import Frames, MediaSettings
 
 CLIPS_OF_A_PROCESS = 500
 START_S = 30.0  # seconds beyond a clip's limit: for the start of the process, and before one that nothing ends is left

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ral.data.clips import Frames, MediaSettings
+from ral.data.sizes import Frames, MediaSettings
 from ral.errors import UserError
 from ral.files.hashed import text_hash
 from ral.types import Media

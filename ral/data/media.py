@@ -18,12 +18,13 @@ import torch
 from ral.data import clips
 from ral.data.asked import asked
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt
-from ral.data.clips import TOKEN_PIXELS as TOKEN_PIXELS
-from ral.data.clips import ClipReader, Frames, MediaSettings
+from ral.data.clips import ClipReader
 from ral.data.decoder import Decoder, reason_of
 from ral.data.disk_cache import DiskCache, cache_key
 from ral.data.pictures import BadMedia, read_picture, read_pictures, refuse_pointer
 from ral.data.pictures import load_picture as load_picture
+from ral.data.sizes import TOKEN_PIXELS as TOKEN_PIXELS
+from ral.data.sizes import Frames, MediaSettings
 from ral.types import Media, Pixels
 
 MOST_TRIES = 2  # readings, of a file that none succeeds for

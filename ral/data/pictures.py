@@ -15,8 +15,9 @@ from PIL import ExifTags, Image
 from ral.data.asked import PICTURES_A_SECOND
 from ral.data.bad import BadSample
 from ral.data.clip_times import BadRequest, Excerpt, Span, Timeline, frames_at, span
-from ral.data.clips import Frames, MediaSettings, fitted, resized, smart_resize
+from ral.data.clips import fitted
 from ral.data.decoder import reason_of
+from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
 from ral.files.pretrained import is_pointer
 
 SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one

@@ -12,9 +12,9 @@ from multiprocessing import get_context
 from rich.table import Table
 
 from ral.data.bad import Bad, BadSample
-from ral.data.clips import TOKEN_PIXELS
 from ral.data.entries import bad_of
-from ral.data.order import Samples
+from ral.data.samples import Samples
+from ral.data.sizes import TOKEN_PIXELS
 
 AT_ONCE = 32  # entries that a worker is given
 SPLITS: dict[str, Samples] = {}

@@ -79,7 +79,7 @@ class TableRows:
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
 
     def ids(self) -> Iterator[dict[str, Any]]:
-        """The ids of all rows, without reading the rest of them."""
+        """Read the ids of all rows, and nothing else of them."""
         columns = {field: self.fields[field] for field in IDS if field in self.fields}
         if not columns:
             return

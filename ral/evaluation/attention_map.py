@@ -18,7 +18,7 @@ from ral.files.repository import SHIPPED, find
 from ral.learner.experience import Forward
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.ops.attention import AttentionSpec
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine

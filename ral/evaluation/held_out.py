@@ -94,7 +94,7 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
 
 
 def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> float | None:
-    """Grounding of response n by some layer's rows [C P]."""
+    """Return the grounding of response n by one layer's rows [C P]: the share of them that lies inside the evidence."""
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     look = attention_of_answer(processor, rollout, rows, n, ids)
     return None if look is None else grounding(rollout.prompts.examples[n], look)

@@ -30,7 +30,7 @@ class PolicyTask:
     passes: Forward
     all_layers: bool = False
 
-    def prepare(self, policy: MLLM) -> None:
+    def equip(self, policy: MLLM) -> None:
         """Leave the network as it is."""
 
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:

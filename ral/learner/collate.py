@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 
 from ral.data.bad import Bad, BadSample, any_use
 from ral.data.evidence import evidence_mask
-from ral.data.order import Drawn, Sample
 from ral.data.prompts import check_places, render, target
+from ral.data.samples import Drawn, Sample
 from ral.models.processor import Processor
 from ral.types import IMAGE_MARK, VIDEO_MARK, Example, PromptBatch, UserError
 
+CHECKSUMS = 2**32
+"""Number of values of a CRC-32."""
+
 
 def fraction(uid: str) -> float:
-    """A number in [0, 1) that depends on the uid alone, to deal entries out in fixed shares."""
-    return zlib.crc32(uid.encode()) / 2**32
+    """Return a number in [0, 1) that depends on the uid alone: entries below a share are that share of the data."""
+    return zlib.crc32(uid.encode()) / CHECKSUMS
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from ral.types import Prepared, Rollout, Shown
 
 @dataclass(frozen=True)
 class Experience:
-    """A micro-batch for all updates on it: whole groups, padding trimmed to its own longest prompt and response.
+    """Prompts with all their responses and what an update needs of them: a rank's whole batch, then its micro-batches.
 
+    `freeze` cuts the batch into micro-batches, each trimmed to its own longest prompt and response.
     advantages [N]; weights [N C], shares of the whole batch over all ranks; signals: frozen tensors, [N C] or, for
     attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None where each is one answer.
     """
@@ -71,7 +72,7 @@ class Forward:
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
         """One pass of a model over a rollout."""
         spec = self.spec if attention else None
-        return view.model.score(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
+        return view.model.states(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
     def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """log-probs and entropy [N C] of the sampled tokens."""

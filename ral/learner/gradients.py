@@ -16,10 +16,10 @@ BUCKET = 2**24
 
 
 def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
-    """The loss, with a backward pass that goes through every layer also where the terms use a part of the network.
+    """Add 0 * the last states to a loss, so that a gradient reaches the output of every layer.
 
-    hidden [N C D]: the last states; None where the loss is of them anyway. Attention alone leaves the last layer from
-    inside, and a sharded layer (FSDP2) gathers its weights when a gradient reaches its output.
+    FSDP2 gathers a layer when a gradient reaches its output, and attention alone never reaches the last one's.
+    hidden [N C D]: the last states; None where the loss is of them anyway.
     """
     return loss if hidden is None else loss + hidden[:0].float().sum()
 

@@ -47,7 +47,7 @@ class ByValue:
         self.batch, self.reason = batch, reason
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes, str]]:
-        return received, (pickle.dumps(self.batch, protocol=5), self.reason)
+        return received, (pickle.dumps(self.batch, protocol=pickle.HIGHEST_PROTOCOL), self.reason)
 
 
 def received(content: bytes, reason: str) -> Any:

@@ -25,7 +25,8 @@ class Views:
 class Models:
     """The networks of a run; the policy alone is trained.
 
-    frozen: {name: network} of those that an objective asks for; averaged: the ones among them that follow the policy.
+    frozen: {name: network} of those that an objective asks for (reference, teacher, ema); averaged: the ones among them
+    that follow the policy. The old policy is no network: its signals are those of the first update's own pass.
     same_vision: names of those whose visual embeddings are the policy's, found before weights are sharded.
     """
 

@@ -15,6 +15,14 @@ FIRST = 5
 """Steps with a gradient after which the weights must have begun to move."""
 LEAST_MOVED = 0.5
 """Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
+LEAST_FALL = 0.1
+"""A fall of the mean reward that is more than chance, in points of a reward whose range is about 0 to 1."""
+HARDLY_A_SIGNAL = 0.95
+"""Share of groups whose answers have equal rewards from which a run learns next to nothing."""
+FEW_CUT = 0.25
+"""Share of responses cut by the length limit that is usual at the start."""
+SLOW = 10
+"""The peak learning rate divided by this is a rate at which weights may rest: a schedule may end at zero."""
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
@@ -86,7 +94,7 @@ def reward_collapse(history: History) -> str | None:
     if not track.recent(2 * WINDOW):
         return None
     now, best = mean(track.recent()), track.best
-    if now >= best / 2 or best - now < 0.1:
+    if now >= best / 2 or best - now < LEAST_FALL:
         return None
     return f"the reward fell from {best:.2f} to {now:.2f}: lower algo.learning_rate or raise algo.kl.coef"
 
@@ -94,7 +102,7 @@ def reward_collapse(history: History) -> str | None:
 def no_signal(history: History) -> str | None:
     """Hardly a group has answers of different reward."""
     shares = history["groups_without_signal"].recent()
-    if not shares or mean(shares) < 0.95:
+    if not shares or mean(shares) < HARDLY_A_SIGNAL:
         return None
     return (
         f"over {WINDOW} steps {mean(shares):.0%} of the prompts gave answers of equal reward, which teach nothing: "
@@ -114,7 +122,7 @@ def kl_explosion(history: History) -> str | None:
 def length_explosion(history: History) -> str | None:
     """Most responses are cut by the length limit, which few were at first."""
     cut = history["truncated"]
-    if not cut.recent(2 * WINDOW) or mean(cut.first) > 0.25 or mean(cut.recent()) < 0.5:
+    if not cut.recent(2 * WINDOW) or mean(cut.first) > FEW_CUT or mean(cut.recent()) < 0.5:
         return None
     return (
         f"{mean(cut.recent()):.0%} of the responses are cut by dataset.max_new_tokens, {mean(cut.first):.0%} "
@@ -139,7 +147,7 @@ def weights_at_rest(history: History) -> str | None:
     """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
-    awake = min(rates.recent(FIRST), default=0.0) > peak / 10  # a schedule may end at zero
+    awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW
     if not shares or not awake or mean(shares) >= LEAST_MOVED:
         return None
     return (

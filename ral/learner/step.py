@@ -111,11 +111,11 @@ class Step:
         with clock("reward_s"):
             scores, metrics = self.score(rollout, further)
         with clock("freeze_s"):
-            batch = self.experience(prompts, prepared, rollout, scores)
+            parts = self.experience(prompts, prepared, rollout, scores)
         for index in range(self.update.schedule.updates):
             with clock("update_s"):
-                updated = self.update(batch, index, progress, backend)
-            batch, progress, metrics = updated.batch, updated.progress, metrics + updated.metrics
+                updated = self.update(parts, index, progress, backend)
+            parts, progress, metrics = updated.parts, updated.progress, metrics + updated.metrics
         move_average(self.models, self.ema_decay)
         progress = replace(progress, step=progress.step + 1, version=progress.version + 1)
         self.responding.engine.update_weights(policy, progress.version)

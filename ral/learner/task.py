@@ -14,7 +14,7 @@ from ral.types import PromptBatch
 class Task(Protocol):
     """A policy that answers, a model that scores answers, or what an algorithm brings."""
 
-    def prepare(self, policy: MLLM) -> None:
+    def equip(self, policy: MLLM) -> None:
         """Add to the network what the task needs, before an optimizer or a copy of it is made."""
         ...
 

@@ -17,8 +17,8 @@ from ral.learner.metrics import detached
 from ral.learner.models import Models
 from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
-from ral.learner.state import Progress
 from ral.learner.ranks import together
+from ral.learner.state import Progress
 from ral.models.mllm import MLLM
 from ral.models.sharding import sum_gradients
 from ral.types import Metrics
@@ -62,7 +62,7 @@ class Schedule:
 class Updated:
     """Result of an update: the micro-batches, now with the old policy's signals, and what to log, in order."""
 
-    batch: list[Experience]
+    parts: list[Experience]
     progress: Progress
     metrics: list[Metrics]
 

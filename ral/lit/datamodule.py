@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from ral.data.bad import Ledger
 from ral.data.media import MediaReader
-from ral.data.order import Epochs, HeldOut, Samples, StepSampler, Training
+from ral.data.order import Epochs, HeldOut, StepSampler, Training
+from ral.data.samples import Samples
 from ral.learner.collate import Batch, Collate
 from ral.learner.loader import Loader
 from ral.learner.ranks import gather

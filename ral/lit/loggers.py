@@ -24,6 +24,11 @@ from ral.files import jsonl
 from ral.report.overlay import overlay
 from ral.types import Media, Pixels, UserError
 
+ID_LENGTH = 8
+"""Hexadecimal digits of a W&B run's id, as many as W&B's own have."""
+LONGEST_CAUSE = 160
+"""Characters of W&B's message that one line of ours quotes."""
+
 
 class JsonLines(Logger):
     """<folder>/metrics.jsonl: all that is logged of a step is one object {"step": ..., key: value, ...}.
@@ -107,7 +112,7 @@ def run_id(folder: Path, first_step: int) -> str:
     file = folder / "wandb" / ID_FILE
     if first_step and file.is_file():
         return file.read_text().strip()
-    chosen = uuid.uuid4().hex[:8]
+    chosen = uuid.uuid4().hex[:ID_LENGTH]
     if rank_zero_only.rank == 0:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(chosen + "\n")
@@ -151,7 +156,7 @@ def told(consequence: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        warnings.warn(f"W&B failed ({type(error).__name__}: {str(error)[:160]}): {consequence}", stacklevel=3)
+        warnings.warn(f"W&B failed ({type(error).__name__}: {str(error)[:LONGEST_CAUSE]}): {consequence}", stacklevel=3)
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
@@ -228,7 +233,7 @@ def connected(logger: Wandb) -> Wandb | None:
         logger.experiment  # noqa: B018  # begins the run
     except wandb.errors.CommError as error:
         wandb.teardown()  # else the id counts as taken
-        reason = str(error).splitlines()[0][:160]
+        reason = str(error).splitlines()[0][:LONGEST_CAUSE]
         message = f"W&B cannot be reached ({reason}): the run stays offline; scripts/sync.py uploads it"
         warnings.warn(message, stacklevel=2)
         return None

@@ -7,7 +7,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 
 class Sharded(ModelParallelStrategy):
-    """One shard a process: devices on each of num_nodes machines.
+    """Sharding over all processes, one shard each: `devices` of them on each of `num_nodes` machines.
 
     offload: shards of weights, gradients and optimizer state rest in main memory; a layer is on the device while used.
     `shard_layers` has to be told the same. sum_once: gradients are summed over ranks once an update, for which each

@@ -26,9 +26,9 @@ def same_tokens(
 
 
 def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
-    """UserError where a model lacks a layer or head that the attention policy names, or the layer cannot serve it.
+    """Raise UserError where a model lacks a layer or head that the attention policy names, or a layer cannot serve it.
 
-    Rows are compared over all earlier positions, so that a layer must be softmax attention without a window.
+    Rows are compared over all earlier positions: the layer must have softmax attention without a window.
     """
     for model in models:
         kinds = layer_types(model.network.config)

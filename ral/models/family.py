@@ -13,13 +13,10 @@ from typing import Any
 from torch import Tensor
 
 from ral.models.recipe import Recipe
-from ral.types import Pixels, Sequences
+from ral.types import Grid, Pixels, Sequences
 
 IMAGE, VIDEO = 1, 2
 """Kinds of visual tokens; 0 is text (Transformers' mm_token_type_ids)."""
-
-Grid = tuple[int, int, int]
-"""(T, H, W) of the visual tokens of one medium."""
 
 
 @dataclass(frozen=True)

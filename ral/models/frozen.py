@@ -37,7 +37,7 @@ class FrozenModel(Protocol):
         """As MLLM.show."""
         ...
 
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -45,7 +45,7 @@ class FrozenModel(Protocol):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score."""
+        """As MLLM.states."""
         ...
 
     def head(self, hidden: Tensor) -> Tensor:

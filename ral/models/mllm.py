@@ -27,12 +27,12 @@ from ral.models.processor import Processor
 from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
-from ral.models.states import Openings, Rows, States, joined_deepstack
+from ral.models.states import Openings, States, TokenRows, joined_deepstack
 from ral.models.tokens import check_template, check_tokens
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
 
-PASSES = ("prepare", "show", "score", "prefill", "decode")
+PASSES = ("prepare", "show", "states", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
 
 
@@ -137,7 +137,7 @@ class MLLM(nn.Module):
         here = prompts.to(self.device)
         positions = self._positions(here)
         following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
-        vision, deepstack = self._see(here)
+        visual_states, deepstack = self._see(here)
         return Prepared(
             prompts=prompts,
             token_ids=here.token_ids,
@@ -146,7 +146,7 @@ class MLLM(nn.Module):
             evidence=here.evidence,
             positions=positions,
             next_position=following,
-            vision=vision,
+            visual_states=visual_states,
             deepstack=deepstack,
         )
 
@@ -164,14 +164,14 @@ class MLLM(nn.Module):
         ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
         counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
         start = prepared.next_position.repeat_interleave(rollout.group_size)
-        positions = self._positions(Rows(ids, counted, media)) + start[:, None]
-        vision, deepstack = self._see(Rows(ids[:, :-1], rollout.valid, media))
+        positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
+        visual_states, deepstack = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         return Shown(
             trainable=rollout.trainable,
             visual=rollout.visual,
             positions=positions[..., :-1],
             next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            vision=vision,
+            visual_states=visual_states,
             deepstack=deepstack,
         )
 
@@ -191,7 +191,7 @@ class MLLM(nn.Module):
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
         words = self._words(prepared.token_ids)
-        return torch.where(prepared.visual[..., None], prepared.vision.to(words.dtype), words)
+        return torch.where(prepared.visual[..., None], prepared.visual_states.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
         """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
@@ -212,7 +212,7 @@ class MLLM(nn.Module):
         ).last_hidden_state
 
     @in_own_arithmetic
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -231,7 +231,7 @@ class MLLM(nn.Module):
         places = torch.arange(length, device=words.device).repeat(group) + prepared.next_position[:, None]
         places, deepstack = places.expand(3, -1, -1), prepared.deepstack
         if shown is not None:
-            words = torch.where(shown.visual.view(batch, -1, 1), shown.vision.reshape(words.shape), words)
+            words = torch.where(shown.visual.view(batch, -1, 1), shown.visual_states.reshape(words.shape), words)
             places = shown.positions.reshape(places.shape)
             deepstack = joined_deepstack(deepstack, shown.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
@@ -246,7 +246,7 @@ class MLLM(nn.Module):
         return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """The layout of `score`. prompt [B P], valid [N C]: which tokens count."""
+        """The layout of `states`. prompt [B P], valid [N C]: which tokens count."""
         return Packed(prompt, len(valid) // len(prompt), valid.shape[1], layers)
 
     def checkpoint_layers(self) -> None:

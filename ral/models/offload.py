@@ -67,7 +67,7 @@ class Offloaded:
         with self.on_device():
             return self.model.show(prepared, rollout)
 
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -75,9 +75,9 @@ class Offloaded:
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score."""
+        """As MLLM.states."""
         with self.on_device():
-            return self.model.score(prepared, token_ids, valid, spec, shown)
+            return self.model.states(prepared, token_ids, valid, spec, shown)
 
     def on_device(self) -> AbstractContextManager[None]:
         """Bring the model to the policy's device while open."""

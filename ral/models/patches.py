@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ral.models.family import IMAGE, VIDEO, Grid, PatchSettings
-from ral.types import Pixels, Sequences
+from ral.models.family import IMAGE, VIDEO, PatchSettings
+from ral.types import Grid, Pixels, Sequences
 
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:

@@ -6,7 +6,6 @@ model whose layers the shared-prompt layout cannot serve. Same tokens, log-probs
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import torch
@@ -18,12 +17,9 @@ from ral.models.attention.rollout_layouts import Decode
 from ral.models.attention.training_layouts import Recorder
 from ral.models.masters import in_own_arithmetic
 from ral.models.mllm import MLLM
-from ral.models.network_config import read_config, shareable
 from ral.models.states import Openings, States
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, Shown
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -65,7 +61,7 @@ class PlainMLLM(MLLM):
     shares = False
 
     @in_own_arithmetic
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -73,9 +69,9 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score, over one row for each response."""
+        """As MLLM.states, over one row for each response."""
         group = len(token_ids) // len(prepared)
-        return super().score(prepared.repeat(group), token_ids, valid, spec, shown)
+        return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
     def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))
@@ -91,22 +87,3 @@ class PlainMLLM(MLLM):
         out = self._decoder(self._embed(rows), rows.positions, layout, rows.deepstack)
         first = rows.next_position[:, None]
         return out[:, -1], PlainDecode(rows.valid, first, {}, past=layout.past, group_size=group_size)
-
-
-def load(
-    pretrained: str,
-    *,
-    share_prompt: bool = True,
-    dtype: str = "float32",
-    freeze_vision: bool = True,
-    trained: bool = True,
-) -> MLLM:
-    """The model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one.
-
-    trained: False for a model whose own weights never change, so that all of them are in `dtype`.
-    """
-    reason = shareable(read_config(pretrained)) if share_prompt else None
-    if reason is not None:
-        log.warning("%s: %s: its prompts are computed once per response (the plain path)", pretrained, reason)
-    kind = MLLM if share_prompt and reason is None else PlainMLLM
-    return kind.load(pretrained, dtype=dtype, freeze_vision=freeze_vision, trained=trained)

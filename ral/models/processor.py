@@ -21,11 +21,11 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
-from ral.models.family import Family, Grid, PatchSettings
+from ral.models.family import Family, PatchSettings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
-from ral.types import Example, Media, Pixels, PromptBatch, Segment, Turn, UserError
+from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError
 
 END_OF_TURN = "<|im_end|>"
 END_OF_TEXT = "<|endoftext|>"
@@ -115,7 +115,7 @@ class Processor:
         return rendered
 
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
-        """Ids of a prompt in which each medium's placeholder became its text and one token per visual token."""
+        """Return a prompt's ids, with the text of each medium, one token a visual token, for its placeholder."""
         parts, found = self._placeholder.split(text), self._placeholder.findall(text)
         if len(found) != len(media):
             raise UserError(
@@ -225,11 +225,11 @@ class Processor:
         return len(self._placeholder.findall(self.family.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Find the placeholders of pictures and clips, [B P] bool."""
+        """Mark the placeholders of pictures and clips, [B P] bool."""
         return ((token_ids == self.image_id) | (token_ids == self.video_id)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
-        """Name what a text of the dataset must not hold: a token of media or turns; None where it is clean.
+        """Return what no text of the dataset may hold, a token of media or turns, with its name; None if it is clean.
 
         response: no other token that a response cannot contain is allowed either. Marks of media (`<image>`) in a
         question are none, whatever a family's placeholders are.
@@ -249,7 +249,7 @@ class Processor:
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:
-        """Find where in the decoded text each token starts, in characters; exact where tokens are whole characters."""
+        """Return each token's start in the decoded text, in characters; exact where tokens are whole characters."""
         starts, at = [], 0
         for index in ids:
             starts.append(at)

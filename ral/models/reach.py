@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from ral.models.family import Grid, PatchSettings
-from ral.types import Pixels
+from ral.models.family import PatchSettings
+from ral.types import Grid, Pixels
 
 Block = tuple[int, int]
 """Positions by which a run of visual tokens moves what follows, and positions that it reaches itself."""

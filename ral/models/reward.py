@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ral.models.checks import same_tokens
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.plain import load
+from ral.models.opening import load
 from ral.models.saving import save_network
 from ral.types import Example, Prepared, Rollout, Shown, UserError
 
@@ -54,7 +54,7 @@ def response_scores(
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
     longer = torch.nn.functional.pad(valid, (0, 1))
-    hidden = model.score(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
+    hidden = model.states(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
         return model.network.reward_head(last.float()).squeeze(-1)

@@ -32,7 +32,7 @@ class States:
     attention: CapturedAttention | None
 
 
-class Rows(NamedTuple):
+class TokenRows(NamedTuple):
     """Padded rows of tokens with their media, on the device (ral.types.Sequences)."""
 
     token_ids: Tensor

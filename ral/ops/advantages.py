@@ -25,10 +25,10 @@ def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) ->
 
 @compares(least=2)
 def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Dr. GRPO: r - mean over the group, without division by the spread."""
+    """Dr. GRPO (arXiv 2503.20783, section 3.2): r - mean over the group, without division by the spread."""
     return rewards - rewards.mean(dim=1, keepdim=True)
 
 
 def ones(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Every response counts alike: supervised targets, and distillation without a reward."""
+    """Every response counts alike: supervised targets, and distillation without a reward (RAL, Eq. 5 alone)."""
     return torch.ones_like(rewards)

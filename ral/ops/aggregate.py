@@ -33,12 +33,15 @@ def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N 
 
 
 def token_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Mean over all response tokens of the batch (DAPO)."""
+    """Mean over all response tokens of the batch (DAPO, arXiv 2503.14476, section 3.3)."""
     return mask.float() / max(total.tokens, 1.0)
 
 
 def constant_length(mask: Bool[Tensor, "N C"], total: Counts, *, length: int) -> Float[Tensor, "N C"]:
-    """Sum over tokens divided by a constant length, mean over responses (Dr. GRPO). length: tokens."""
+    """Sum over tokens divided by a constant length, mean over responses. length: tokens.
+
+    Dr. GRPO (arXiv 2503.20783, section 3.2).
+    """
     return mask.float() / (length * max(total.sequences, 1.0))
 
 

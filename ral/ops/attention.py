@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
-from ral.ops.pieces import Divergences, Pieces, Read, Reader, Rows
+from ral.ops.pieces import Divergences, Pieces, Read, Reader, WholeRows
 from ral.ops.pieces import renormalise as renormalise
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
@@ -64,15 +64,15 @@ class AttentionSpec:
 class CapturedAttention:
     """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
 
-    query [L][B H R G C D], prompt_keys [L][B H P D], response_keys [L][B H G C D], restricted to the chosen heads;
+    query [L][B Hkv R G C D], prompt_keys [L][B Hkv P D], response_keys [L][B Hkv G C D], of the chosen heads alone;
     a prompt's keys are held once, not once a response. prompt_valid, visual [B P].
     mask [N C], N = B * G: tokens that have a row, those that were sampled. valid [N C]: tokens that rows may look at;
     None where these are the same. own_visual [N C]: visual tokens among them; None for none.
     """
 
-    query: tuple[Float[Tensor, "B H R G C D"], ...]
-    prompt_keys: tuple[Float[Tensor, "B H P D"], ...]
-    response_keys: tuple[Float[Tensor, "B H G C D"], ...]
+    query: tuple[Float[Tensor, "B Hkv R G C D"], ...]
+    prompt_keys: tuple[Float[Tensor, "B Hkv P D"], ...]
+    response_keys: tuple[Float[Tensor, "B Hkv G C D"], ...]
     prompt_valid: Bool[Tensor, "B P"]
     visual: Bool[Tensor, "B P"]
     mask: Bool[Tensor, "N C"]
@@ -127,11 +127,11 @@ class CapturedAttention:
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):
             high = min(start + size, length)
-            yield slice(start, high), self._read(self._pieces(chunk, start, high), [Rows()] * len(self.query))
+            yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.query))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
         """The attention policy of all response positions; zero rows where mask is False."""
-        return self._read(self._pieces(chunk), [Rows()] * len(self.query))
+        return self._read(self._pieces(chunk), [WholeRows()] * len(self.query))
 
     def compare(
         self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None

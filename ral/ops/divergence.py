@@ -27,29 +27,41 @@ def _log(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 
 
 def jsd(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Jensen-Shannon: 1/2 KL(p||m) + 1/2 KL(q||m) with m = (p+q)/2; in [0, ln 2]. dJ/dp = 1/2 ln(2p/(p+q))."""
+    """Jensen-Shannon, D of RAL, Eq. 3: 1/2 KL(p||m) + 1/2 KL(q||m) with m = (p+q)/2; in [0, ln 2].
+
+    Section 3.4: dJ/dp = 1/2 ln(2p/(p+q)).
+    """
     log_m = _log((p + q) / 2)
     return ((p * (_log(p) - log_m)).sum(-1) + (q * (_log(q) - log_m)).sum(-1)) / 2
 
 
 def forward_kl(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """KL(q || p): the anchor's mass must be covered. Unbounded; keys with q > 0 = p cost about 87 q (fp32)."""
+    """KL(q || p), an option for D of RAL, Eq. 3: the anchor's mass must be covered.
+
+    Unbounded; keys with q > 0 = p cost about 87 q (fp32).
+    """
     return (q * (_log(q) - _log(p))).sum(-1)
 
 
 def reverse_kl(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """KL(p || q): p must stay where the anchor has mass. Unbounded; keys with p > 0 = q cost about 87 p (fp32)."""
+    """KL(p || q), an option for D of RAL, Eq. 3: p must stay where the anchor has mass.
+
+    Unbounded; keys with p > 0 = q cost about 87 p (fp32).
+    """
     return (p * (_log(p) - _log(q))).sum(-1)
 
 
 def squared_hellinger(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """1 - sum sqrt(p q), in [0, 1]."""
+    """1 - sum sqrt(p q), in [0, 1]: an option for D of RAL, Eq. 3."""
     tiny = torch.finfo(p.dtype).tiny
     return ((p.clamp_min(tiny).sqrt() - q.clamp_min(tiny).sqrt()) ** 2).sum(-1) / 2
 
 
 def total_variation(p: Float[Tensor, "*rows K"], q: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Half the L1 distance, in [0, 1]. Its gradient does not shrink near p = q, but is 0 exactly there."""
+    """Half the L1 distance, in [0, 1]: an option for D of RAL, Eq. 3.
+
+    Its gradient does not shrink near p = q, but is 0 exactly there.
+    """
     return (p - q).abs().sum(-1) / 2
 
 

@@ -91,6 +91,8 @@ def kl_estimate(
 ) -> Float[Tensor, "*shape"]:
     """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats.
 
+    Schulman, "Approximating KL Divergence", 2020; k3 is GRPO's (arXiv 2402.03300, Eq. 4).
+
     Straight beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends.
     """
     log_ratio = reference_log_probs - log_probs
@@ -113,7 +115,7 @@ def kl(
     coef: float = 0.04,
     estimator: Literal["k2", "k3"] = "k3",
 ) -> Loss:
-    """Penalty on the divergence from the reference policy (paper's set-up: beta 0.04); k3 is GRPO's estimator.
+    """Penalty on the divergence from the reference policy (RAL, section 4: beta 0.04); k3 is GRPO's estimator.
 
     On tokens of the policy itself the gradient is, in the mean, that of KL(pi || pi_ref) with k2 and that of
     KL(pi_ref || pi) with k3; k1 has none (docs/method.md) and is refused.
@@ -196,7 +198,7 @@ def group_attention(
     Of the responses to one prompt those with A > 0 are successful, those with A < 0 are not. The attention of every
     token of the latter, restricted to the prompt's visual keys and renormalised, is pulled by D to the mean of the
     former's (over tokens, then responses; rows of `against`). Groups without both, and prompts without visual tokens,
-    add 0.
+    add 0. Not in the paper.
     """
     rows = attention.visual & attention.prompt_valid  # of prompts, or repeated for every response
     visual = rows.repeat_interleave(len(mask) // len(rows), 0)
@@ -294,5 +296,5 @@ def nll(
     *,
     coef: float = 1.0,
 ) -> Loss:
-    """Negative log-likelihood of given responses: supervised fine-tuning, on the response alone."""
+    """Negative log-likelihood of given responses: supervised fine-tuning (RAL, section 4), on the response alone."""
     return Loss(_weighted(-log_probs, weights, mask, coef), {"nll": _mean(-log_probs, mask)})

@@ -8,8 +8,8 @@ mask or a copy of their size. Nothing of that size is kept for the backward pass
 link is the boxed formula of docs/method.md, "The gradient", and the first two, on weights averaged over heads, are
 left to autograd.
 
-One layer. query [B H R G C D], prompt_keys [B H P D], response_keys [B H G C D]: H key heads, each read by R query
-heads. Prompts are padded on the left, responses on the right. What is computed is fp32, or wider.
+One layer. query [B Hkv R G C D], prompt_keys [B Hkv P D], response_keys [B Hkv G C D]: Hkv key heads, each read by R
+query heads. Prompts are padded on the left, responses on the right. What is computed is fp32, or wider.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Pieces:
     own_kept: Bool[Tensor, "B G C"] | None = None
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
-        """Pieces that hold a token asked for; wanted [B G]: of these responses alone, and those beside them."""
+        """Yield pieces that hold a token of low..high; wanted [B G]: those with one of these responses alone."""
         pads, lengths = self.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
         prompt, longest = self.valid.shape[1], max(self.mask.shape[2], 1)
         for b, pad in enumerate(pads):
@@ -99,11 +99,11 @@ class Pieces:
     def parts(
         self,
         piece: Piece,
-        query: Float[Tensor, "B H R G C D"],
-        before: Float[Tensor, "B H P D"],
-        own: Float[Tensor, "B H G C D"],
-    ) -> tuple[Float[Tensor, "H g Rc D"], Float[Tensor, "H g k D"]]:
-        """Scaled queries [H g R*c D] and keys [H g k D] of a piece; zero where the mask is False."""
+        query: Float[Tensor, "B Hkv R G C D"],
+        before: Float[Tensor, "B Hkv P D"],
+        own: Float[Tensor, "B Hkv G C D"],
+    ) -> tuple[Float[Tensor, "Hkv g Rc D"], Float[Tensor, "Hkv g k D"]]:
+        """Scaled queries [Hkv g R*c D] and keys [Hkv g k D] of a piece; zero where the mask is False."""
         b, groups, tokens = piece.tokens
         wide = torch.promote_types(query.dtype, torch.float32)
         mask = self.mask[b, groups]
@@ -114,8 +114,8 @@ class Pieces:
         return (q * self.scaling).transpose(1, 2).flatten(2, 3), torch.cat([prompt, mine], dim=2)
 
     def weights(
-        self, piece: Piece, query: Float[Tensor, "H g Rc D"], keys: Float[Tensor, "H g k D"]
-    ) -> Float[Tensor, "H g R c k"]:
+        self, piece: Piece, query: Float[Tensor, "Hkv g Rc D"], keys: Float[Tensor, "Hkv g k D"]
+    ) -> Float[Tensor, "Hkv g R c k"]:
         """Attention weights of every head, over the prompt and the own tokens up to each."""
         count = piece.stop - piece.start
         scores = (query @ keys.mT).unflatten(2, (-1, count))
@@ -129,7 +129,7 @@ class Pieces:
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Find where the last True token of each response ends; 0 without any."""
+    """Return where the last True token of each response ends; 0 without any."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 
@@ -152,7 +152,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Rows:
+class WholeRows:
     """The rows themselves, [B G c P+C] for the c positions asked for."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
@@ -199,9 +199,9 @@ class Read(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        query: Float[Tensor, "B H R G C D"],
-        before: Float[Tensor, "B H P D"],
-        own: Float[Tensor, "B H G C D"],
+        query: Float[Tensor, "B Hkv R G C D"],
+        before: Float[Tensor, "B Hkv P D"],
+        own: Float[Tensor, "B Hkv G C D"],
         pieces: Pieces,
         reader: Reader,
     ) -> Float[Tensor, "B G *rest"]:
@@ -233,7 +233,9 @@ class Read(torch.autograd.Function):
         return *(g.to(x.dtype) for g, x in zip(found, tensors, strict=True)), None, None
 
 
-def scores_gradient(weights: Float[Tensor, "H g R c k"], cost: Float[Tensor, "g c k"]) -> Float[Tensor, "H g R c k"]:
+def scores_gradient(
+    weights: Float[Tensor, "Hkv g R c k"], cost: Float[Tensor, "g c k"]
+) -> Float[Tensor, "Hkv g R c k"]:
     """Of every head's scores: s_i (c_i - sum_j s_j c_j), c the cost of its weights. Spends `weights`."""
     moved = weights * cost[None, :, None]
     return moved.sub_(weights.mul_(moved.sum(-1, keepdim=True)))
@@ -242,9 +244,9 @@ def scores_gradient(weights: Float[Tensor, "H g R c k"], cost: Float[Tensor, "g 
 def add(
     found: Sequence[Float[Tensor, "B H ..."]],
     piece: Piece,
-    query: Float[Tensor, "H g Rc D"],
-    keys: Float[Tensor, "H g k D"],
-    grad: Float[Tensor, "H g R c k"],
+    query: Float[Tensor, "Hkv g Rc D"],
+    keys: Float[Tensor, "Hkv g k D"],
+    grad: Float[Tensor, "Hkv g R c k"],
     scaling: float,
 ) -> None:
     """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores."""

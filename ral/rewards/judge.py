@@ -29,9 +29,9 @@ _BARE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*")
 
 
 def read_score(reply: str) -> float:
-    """The score that a judge's reply ends in: its last line "score: 0.5", or a reply that is nothing but a number.
+    """Return the score in [0, 1] of a judge's reply: its last line "score: 0.5", or a reply that is a mere number.
 
-    Raises ChatError where there is none in [0, 1]: "8/10", "80%" and "-1" are no scores.
+    Raise ChatError where there is none: "8/10", "80%" and "-1" are no scores.
     """
     found = _SCORE.findall(reply) or [match[1] for match in [_BARE.fullmatch(reply)] if match]
     if not found or not 0 <= float(found[-1]) <= 1:

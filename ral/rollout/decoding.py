@@ -16,9 +16,10 @@ LONGEST = 4.0
 
 
 def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
-    """Next tokens [n] from logits [n V] (banned ones at -inf): the likeliest, or by inverse transform of `uniform` [n].
+    """Return next tokens [n] from logits [n V] (banned ones at -inf): the likeliest, or those drawn by `uniform` [n].
 
-    The interval of a token without probability is empty, and the last interval ends above every number.
+    Each token has an interval of [0, 1) as long as its probability; the one that holds the number is drawn. That of a
+    token without probability is empty, and the last one ends above every number.
     """
     if uniform is None:
         return logits.argmax(-1)

@@ -6,14 +6,15 @@ change of the weights (`update_weights`), and hands back responses with the vers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ral.models.mllm import MLLM
 from ral.models.states import Openings
 from ral.rollout.noise import Noise
+from ral.rollout.seeds import occurrences
 from ral.types import Prepared, Rollout, UserError
 
 
@@ -32,6 +33,28 @@ class Sampling:
     noise: Noise | None = None
 
 
+@dataclass(frozen=True)
+class AnswerKey:
+    """All that the answers to one prompt are a function of: equal keys have equal answers.
+
+    version: of the weights. occurrence: how many prompts before this one in the batch have its uid; they have other
+    draws. A held-out prompt is asked before and after training with the same key but for the version.
+    """
+
+    version: int
+    seed: int
+    sampling: Sampling
+    count: int
+    uid: str
+    occurrence: int
+
+
+def answer_keys(prompts: Prepared, count: int, sampling: Sampling, seed: int, version: int) -> list[AnswerKey]:
+    """Return the key of each prompt [B] of a question to an engine; version: the engine's."""
+    uids = [example.uid for example in prompts.prompts.examples]
+    return [AnswerKey(version, seed, sampling, count, u, n) for u, n in zip(uids, occurrences(uids), strict=True)]
+
+
 class Engine(Protocol):
     """Samples responses with the weights of the last `update_weights`.
 
@@ -45,8 +68,8 @@ class Engine(Protocol):
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
         """Return a rollout of N = B * count responses, the ones to each prompt next to each other.
 
-        Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. What is drawn
-        for a prompt depends on `seed` and its uid, not on the rest of the batch. UserError where the engine cannot
+        Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. The answers
+        to a prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot
         sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels.
         """
         ...
@@ -60,7 +83,11 @@ class Engine(Protocol):
         ...
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Sample with the policy's weights of now from here on, and note their version. All ranks call it together."""
+        """Sample with the policy's weights of now from here on, and note their version. All ranks call it together.
+
+        The first call comes before the first question: with version 0, or where a run is resumed with that of its
+        checkpoint, for each process makes its engine anew.
+        """
         ...
 
     def close(self) -> None:
@@ -80,6 +107,23 @@ class ContinuesPrefixes(Protocol):
         seeds [N]: one a response. Rows of fillers (openings.asked False) are empty and not finished.
         """
         ...
+
+
+MEMBERS = ("generate", "session", "update_weights", "close", "version", "max_lag")
+"""Names that an `Engine` has."""
+
+
+def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
+    """Return the engine that rollout.engine makes for a policy. UserError where it lacks a part of `Engine`."""
+    engine = make(policy)
+    lacking = [name for name in MEMBERS if not hasattr(engine, name)]
+    if lacking:
+        kind = type(engine)
+        raise UserError(
+            f"rollout.engine: {kind.__module__}.{kind.__qualname__} lacks {', '.join(lacking)}: write them as"
+            " ral.rollout.engine.Engine has them (docs/architecture.md, A rollout engine)"
+        )
+    return cast(Engine, engine)
 
 
 def check_version(rollout: Rollout, version: int, max_lag: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -21,14 +21,19 @@ def hash_seed(*parts: int) -> int:
     return state >> 1
 
 
-def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
-    """A seed for each prompt; one that occurs again gets another."""
+def occurrences(uids: Iterable[str]) -> list[int]:
+    """Count for each prompt of a batch how many before it have the same uid."""
     seen: Counter[str] = Counter()
     found = []
     for uid in uids:
-        found.append(hash_seed(seed, zlib.crc32(uid.encode()), seen[uid]))
+        found.append(seen[uid])
         seen[uid] += 1
     return found
+
+
+def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
+    """Return a seed for each prompt; one that occurs again gets another."""
+    return [hash_seed(seed, zlib.crc32(u.encode()), n) for u, n in zip(uids, occurrences(uids), strict=True)]
 
 
 def uniforms(seeds: Sequence[int], count: int, length: int) -> Tensor:

@@ -115,11 +115,11 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
         evidence=moved(rows.evidence, torch.zeros_like(rollout.valid)),
         positions=torch.stack([moved(*pair) for pair in zip(rows.positions, shown.positions, strict=True)]),
         next_position=shown.next_position,
-        vision=moved_states(rows.vision, shown.vision),
+        visual_states=moved_states(rows.visual_states, shown.visual_states),
         deepstack=rows.deepstack.new_empty(0),
     )
     deepstack = [moved_states(layer[:, :width], layer[:, width:]) for layer in layers]
-    empty = longer.vision.new_empty(0, *longer.vision.shape)
+    empty = longer.visual_states.new_empty(0, *longer.visual_states.shape)
     return replace(longer, prompts=collated(longer, rollout), deepstack=torch.stack(deepstack) if deepstack else empty)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ral.data.clips import TOKEN_PIXELS, MediaSettings
+from ral.data.sizes import TOKEN_PIXELS, MediaSettings
 from ral.evaluation.benchmarks import items_file
 from ral.files import markdown, repository
 from ral.report.curves import LIGHT
@@ -27,7 +27,7 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation: the axis (frames or tokens), its values, settings of evaluate.py, and the folder of all of it."""
+    """One ablation as it is asked for: its axis (frames or tokens), the values, settings of evaluate.py, the folder."""
 
     axis: str
     values: Sequence[int]

@@ -6,6 +6,8 @@ Axes
     P  prompt length (left-padded)     C  length of the continuation (right-padded)
     K  attention keys, K = P + C: first the prompt's P positions, then the continuation's own C
     D  width of the decoder's states   J  decoder layers that get visual features of their own (deepstack)
+    L  decoder layers                  V  tokens of the vocabulary
+    H  query heads                     Hkv  key heads, each read by R query heads: H = Hkv * R
 Masks
     True = counts, everywhere. A value under False may be anything and must change nothing.
     valid: context that later tokens may attend to. trainable: tokens that the policy sampled, a part of valid: these

@@ -13,7 +13,7 @@ PROBLEM_TYPES = ("multiple choice", "numerical", "OCR", "free-form", "regression
 
 @dataclass(frozen=True)
 class Evidence:
-    """Say where the answer to a question can be seen.
+    """The place where the answer to a question can be seen.
 
     box:  (left, top, right, bottom) as fractions of the picture's width and height, each in [0, 1].
     span: (start, end) in seconds for a clip; None for a picture, or where the whole clip counts.

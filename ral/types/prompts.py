@@ -95,7 +95,7 @@ class Prepared:
 
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
     positions [3 B P] int64 (time, row, column), next_position [B]: that of the first token after the prompt;
-    vision [B P D]: visual embeddings, zero where no visual token is;
+    visual_states [B P D]: visual embeddings, zero where no visual token is;
     deepstack [J B P D]: what is added to the states after each of the first J decoder layers; J is 0 for most families.
     """
 
@@ -106,7 +106,7 @@ class Prepared:
     evidence: Tensor
     positions: Tensor
     next_position: Tensor
-    vision: Tensor
+    visual_states: Tensor
     deepstack: Tensor
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ class Prepared:
             evidence=self.evidence[rows, columns],
             positions=self.positions[:, rows, columns],
             next_position=self.next_position[rows],
-            vision=self.vision[rows, columns],
+            visual_states=self.visual_states[rows, columns],
             deepstack=self.deepstack[:, rows, columns],
         )
 
@@ -141,7 +141,7 @@ class Prepared:
             evidence=each(self.evidence),
             positions=each(self.positions, 1),
             next_position=each(self.next_position),
-            vision=each(self.vision),
+            visual_states=each(self.visual_states),
             deepstack=each(self.deepstack, 1),
         )
 

@@ -116,14 +116,14 @@ class Shown:
 
     trainable, visual [N C] bool: those of the rollout;
     positions [3 N C] int64, next_position [N]: that of the first token after the continuation;
-    vision [N C D], deepstack [J N C D]: visual embeddings, as in Prepared.
+    visual_states [N C D], deepstack [J N C D]: visual embeddings, as in Prepared.
     """
 
     trainable: Tensor
     visual: Tensor
     positions: Tensor
     next_position: Tensor
-    vision: Tensor
+    visual_states: Tensor
     deepstack: Tensor
 
     def take(self, rows: Sequence[int], length: int) -> Shown:
@@ -133,7 +133,7 @@ class Shown:
             visual=self.visual[rows, :length],
             positions=self.positions[:, rows, :length],
             next_position=self.next_position[rows],
-            vision=self.vision[rows, :length],
+            visual_states=self.visual_states[rows, :length],
             deepstack=self.deepstack[:, rows, :length],
         )
 
@@ -144,6 +144,6 @@ class Shown:
             visual=pad(self.visual, (0, 1)),
             positions=pad(self.positions, (0, 1)),
             next_position=self.next_position,
-            vision=pad(self.vision, (0, 0, 0, 1)),
+            visual_states=pad(self.visual_states, (0, 0, 0, 1)),
             deepstack=pad(self.deepstack, (0, 0, 0, 1)),
         )

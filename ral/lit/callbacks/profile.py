@@ -8,6 +8,9 @@ from typing import Any
 import lightning as L
 import torch
 
+ROWS = 30
+"""Operators in top_costs.txt, the costliest first."""
+
 
 class Profile(L.Callback):
     """Writes <folder>/trace.json (Chrome's and Perfetto's format) and top_costs.txt of two steps, after one to warm up.
@@ -49,4 +52,4 @@ class Profile(L.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         column = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
-        (self.folder / "top_costs.txt").write_text(profiler.key_averages().table(sort_by=column, row_limit=30) + "\n")
+        (self.folder / "top_costs.txt").write_text(profiler.key_averages().table(sort_by=column, row_limit=ROWS) + "\n")

@@ -119,7 +119,7 @@ class WithoutAdapters:
         with adapters_off(self.policy.network):
             return self.policy.show(prepared, rollout)
 
-    def score(
+    def states(
         self,
         prepared: Prepared,
         token_ids: Tensor,
@@ -127,9 +127,9 @@ class WithoutAdapters:
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.score."""
+        """As MLLM.states."""
         with adapters_off(self.policy.network):
-            return self.policy.score(prepared, token_ids, valid, spec, shown)
+            return self.policy.states(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
         """As MLLM.head, which has no adapter."""

@@ -1,8 +1,9 @@
 """The attention of a forward pass, through Transformers' attention interface.
 
-A model loaded with `attn_implementation=ral` calls `shared_attention`, which hands its queries and keys to the layout
-that the forward pass was given; without a layout it is PyTorch's fast attention with the usual masks. One function for
-every model family, no model class patched. Layouts: `training_layouts` and `rollout_layouts` beside this file.
+`MLLM.__init__` sets the decoder to the attention `ral`; `MLLM._decoder` hands the decoder `layout=`, which reaches each
+layer's attention. That calls `shared_attention`, which gives queries and keys to the layout; without one (Transformers'
+`generate`) it is PyTorch's fast attention with the usual masks. One function for every family, no class patched.
+Layouts: `training_layouts` and `rollout_layouts` beside this file.
 
 Shapes inside: q [B H S D], k and v [B Hkv S D]; S = P + G * C for training, P for the prefill, G for a decoding step.
 """

@@ -23,7 +23,7 @@ Saved = tuple[Any, ...]
 
 
 def _flash(query: Tensor) -> bool:
-    """Tell if CUDA's flash kernel takes these: half precision on Ampere or later; else the memory-efficient one."""
+    """Tell whether CUDA's flash kernel takes these (half precision, Ampere or later); else the memory-efficient one."""
     return query.dtype != torch.float32 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 

@@ -56,7 +56,7 @@ class Recorder:
         return CapturedAttention(*parts, shown.trainable, scaling, spec, valid, shown.visual)
 
     def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> tuple[Tensor, Tensor, Tensor]:
-        """query [B H R G C D], prompt keys [B H P D], response keys [B H G C D] of one layer."""
+        """query [B Hkv R G C D], prompt keys [B Hkv P D], response keys [B Hkv G C D] of one layer."""
         p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
         if isinstance(spec.heads, str):
             query = query.unflatten(1, (key.shape[1], repeat))

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ral.models.family import IMAGE, Facts, Family, Grid, PatchSettings
+from ral.models.family import IMAGE, Facts, Family, PatchSettings
 from ral.models.patches import clip_times, normalised
 from ral.models.recipe import CHAT_TEMPLATE, Recipe, Sizes
-from ral.types import Pixels, Sequences
+from ral.types import Grid, Pixels, Sequences
 
 NAMED_TOKENS = {
     "start_image_token": "<img>",
