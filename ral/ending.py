@@ -5,17 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from omegaconf import DictConfig
 from safetensors import SafetensorError
+from torch import Tensor
 
 from ral.config.build import precision_of
 from ral.config.check import first_line
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
+from ral.models.loading import finite, listed, some
 from ral.report.page import build as build_report
 from ral.types import UserError
 
@@ -70,12 +73,23 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
 
 
 def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
-    """Write adapter/ and hf/, those that the configuration asks for."""
+    """Write adapter/ and hf/, those that the configuration asks for. UserError for weights that are not finite."""
+    check_finite(state, folder)
     if cfg.lora.rank:
         save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
         state = merged(state, module.policy.network)
     if cfg.lora.merge or not cfg.lora.rank:
         module.export(state, folder)
+
+
+def check_finite(state: Mapping[str, Tensor], folder: Path) -> None:
+    """UserError where a weight holds NaN or infinity; integers and what is no tensor have none."""
+    bad = [name for name, value in state.items() if isinstance(value, Tensor) and not finite(value.detach())]
+    if bad:
+        raise UserError(
+            f"{folder}: {some(len(bad), 'trained weight')} with numbers that are not finite (NaN or infinity), "
+            f"{listed(bad)}: nothing is exported; lower algo.learning_rate"
+        )
 
 
 def not_exported(folder: Path, error: Exception) -> UserError:

@@ -1,4 +1,4 @@
-"""Entries of 85 kinds that people have, and what is right for each: (gold answer, media), or "BAD" and the words."""
+"""Entries of 90 kinds that people have, and what is right for each: (gold answer, media), or "BAD" and the words."""
 
 from __future__ import annotations
 
@@ -260,6 +260,26 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
     "answer_index": (
         {"question": "Which?", "answer": 1, "options": ["red", "blue"], "image": "a.png"},
         "BAD '1' is none of the options: a place counted from 0 or from 1",
+    ),
+    "options_numbered": (
+        {"question": "Which?", "answer": "2", "options": ["1. red", "2. blue"], "image": "a.png"},
+        ("B", 1),
+    ),
+    "options_under_choices": (
+        {"question": "Which?", "answer": "B", "choices": ["red", "blue"], "image": "a.png"},
+        ("B", 1),
+    ),
+    "options_in_fields": (
+        {"question": "Which?", "answer": "B", "A": "red", "B": "blue", "image": "a.png"},
+        ("B", 1),
+    ),
+    "answer_and_solution_differ": (
+        {"question": "Color?", "answer": "red", "solution": "blue", "image": "a.png"},
+        "BAD field 'solution': there is answer, too, and the two differ",
+    ),
+    "key_of_a_medium_misspelt": (
+        {"question": "Color?", "answer": "red", "video": {"video": "clip.mp4", "video_stat": 1}},
+        "BAD nothing reads the key 'video_stat' of a medium; did you mean video_start?",
     ),
     "answer_multi": (
         {"question": "Which?", "answer": "AB", "options": ["A. red", "B. blue", "C. x"], "image": "a.png"},

@@ -24,7 +24,7 @@ from ral.config import cli
 from ral.config.build import instantiate
 from ral.config.rules import counts_are_positive, rules
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, walk
-from ral.config.terms import wrong_terms
+from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
 
 HERE = __name__
@@ -368,6 +368,7 @@ def test_the_values_next_to_them_pass() -> None:
         ({"algo__learning_rate": 0.0}, "algo.learning_rate=0: no weight will move"),
         ({"algo__warmup": 60}, "algo.warmup=60 is not below max_steps=60: the learning rate never reaches its peak"),
         ({"algo__objective": ["attention"]}, "algo.objective=['attention'] compares the policy with its own earlier"),
+        ({"algo__token__coef": 0.0}, "algo.objective=['token', 'attention'] compares the policy with its own earlier"),
     ],
 )
 def test_doubts_are_told_and_the_run_goes_on(
@@ -597,3 +598,59 @@ def test_what_nodes_make_holds_plain_lists_and_mappings() -> None:
 @pytest.mark.parametrize("name", ["run", "evaluate"])
 def test_roots_make_nodes_in_one_way(name: str) -> None:
     assert "from hydra.utils import" not in (Path(cli.__file__).parents[1] / f"{name}.py").read_text()
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "algo.learning_rate",
+        "algo.temperature",
+        "algo.ema_decay",
+        "algo.token.coef",
+        "reward.parts.a.weight",
+        "dataset.x[1]",
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused(key: str, value: float) -> None:
+    name = key.replace(".", "__").removesuffix("[1]")
+    assert f"{key}={value} is no finite number" in message(**{name: [1.0, value] if key.endswith("]") else value})
+
+
+def test_infinity_may_take_a_bound_away() -> None:
+    check(valid(optim={"max_grad_norm": float("inf")}))
+    assert "optim.max_grad_norm=nan is no finite" in message(optim={"max_grad_norm": float("nan")})
+    assert "optim.max_grad_norm=-inf is no finite" in message(optim={"max_grad_norm": float("-inf")})
+
+
+def test_a_term_stands_once_in_the_objective() -> None:
+    assert message(algo__objective=["token", "attention", "token"]).startswith("algo.objective names 'token' twice")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["algo=grpo", "lora.alpha=64"], "lora.alpha without effect: lora.rank=0"),
+        (["algo=grpo", "lora.targets=[q_proj]", "lora.merge=false"], "lora.targets and lora.merge without effect"),
+        (["algo=grpo", "lora.alpha=64", "lora.rank=8"], ""),
+        (["algo=grpo", "model.teacher=assets/tiny_teacher"], "model.teacher without effect: no term of"),
+        (["algo=grpo", "algo.teacher=assets/tiny_teacher"], "algo.teacher without effect: no term of"),
+        (["algo=distill", "model.teacher=assets/tiny_teacher"], ""),
+        (["algo=grpo", "algo.teacher=null"], ""),
+        (["algo=grpo"], ""),
+    ],
+)
+def test_settings_that_nothing_reads_are_told(overrides: list[str], said: str) -> None:
+    with initialize_config_dir(str(cli.CONF), version_base="1.3"):
+        tree = config.plain(compose("train", overrides))
+    named = {override.partition("=")[0] for override in overrides}
+    told = list(settings_without_effect(tree, named))
+    assert len(told) == bool(said) and all(line.startswith(said) and "\n" not in line for line in told)
+
+
+@pytest.mark.parametrize("overrides", [["algo.objective=[kl]"], ["algo.token.coef=0"]])
+def test_kl_to_the_reference_alone_does_not_start(overrides: list[str]) -> None:
+    with initialize_config_dir(str(cli.CONF), version_base="1.3"):
+        tree, whole = (config.plain(compose("train", ["algo=grpo", *more])) for more in (overrides, []))
+    assert "compares the policy with its own earlier self alone" in str(starts_moving(tree))
+    assert starts_moving(whole) is None

@@ -349,3 +349,14 @@ def test_a_full_disk_leaves_no_picture_half_written(tmp_path: Path, monkeypatch:
     assert not any((tmp_path / "unpacked").iterdir())
     monkeypatch.undo()
     check(examples[:1], [0])
+
+
+def test_a_cut_parquet_file_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import pandas
+
+    whole, cut = tmp_path / "whole.parquet", tmp_path / "cut.parquet"
+    pandas.DataFrame({"question": ["Q?"] * 50, "answer": ["x"] * 50}).to_parquet(whole)
+    cut.write_bytes(whole.read_bytes()[:400])
+    with pytest.raises(UserError, match=r"cut\.parquet: cannot be read as a dataset"):
+        jsonl("train", path=cut, validation_size=1)
+    assert capfd.readouterr().err == ""

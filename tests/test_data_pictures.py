@@ -184,3 +184,10 @@ def test_a_bad_one_of_the_pictures_is_named(tmp_path: Path) -> None:
         MediaReader(SETTINGS).read(Media("video", paths[0], frames=paths[:2], frame_count=6))
     with pytest.raises(BadMedia, match="from 9 s on, but the clip takes 1 s"):
         MediaReader(SETTINGS).read(Media("video", paths[0], frames=paths[:2], start=9.0))
+
+
+@pytest.mark.parametrize(("kind", "name"), [("image", "a.png"), ("video", "c.mp4")])
+def test_a_pointer_of_git_lfs_is_called_that(tmp_path: Path, kind: Any, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12345\n")
+    with pytest.raises(BadMedia, match=f"{name}: a Git LFS pointer, not the file itself; fetch it: git lfs pull"):
+        MediaReader(SETTINGS).read(Media(kind, tmp_path / name))

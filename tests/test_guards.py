@@ -14,8 +14,9 @@ import torch
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from ral.ending import out_of_memory
+from ral.ending import check_finite, out_of_memory
 from ral.learner.guard import Guard
+from ral.learner.moved_share import Moved
 from ral.learner.signs import (
     WINDOW,
     History,
@@ -151,3 +152,45 @@ def test_out_of_memory_names_what_is_left_to_lower() -> None:
     assert "micro_batch_prompts=1 (now 4)" in message and "checkpointing" not in message and "\n" not in message
     cfg.hardware.micro_batch_prompts = 1
     assert "micro_batch" not in out_of_memory(cfg, "x")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_stop_the_run(value: float) -> None:
+    sound, other = torch.nn.Parameter(torch.zeros(8)), torch.nn.Parameter(torch.zeros(8))
+    sound.grad, other.grad = torch.ones(8), torch.ones(8)
+
+    sample = Moved(0).sample([sound, other])
+    sound.data.add_(1.0)
+    assert sample.changed() == (8, 16)
+    other.data.index_fill_(0, torch.tensor([3]), value)
+    with pytest.raises(UserError, match=r"an update made weights that are not finite .*: lower algo.learning_rate"):
+        sample.changed()
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:
+    state = {"a": torch.ones(3), "b": torch.ones(2, dtype=torch.bfloat16), "c": torch.arange(3), "d": torch.ones(0)}
+    check_finite(state, tmp_path)
+    for value in (float("nan"), float("-inf")):
+        with pytest.raises(
+            UserError, match=r"1 trained weight with numbers that are not finite .*, e: nothing is exported"
+        ):
+            check_finite(state | {"e": torch.tensor([1.0, value])}, tmp_path)
+
+
+def test_a_run_whose_last_update_breaks_a_weight_exports_nothing(
+    run: Callable[..., Path], small: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The broken weight has no gradient in the sample, so that the export alone sees it."""
+    from ral.lit import module
+
+    real = module.PolicyModule.on_train_end if hasattr(module.PolicyModule, "on_train_end") else None
+
+    def breaks(self: Any, *args: Any) -> None:
+        next(iter(self.policy.network.parameters())).data.view(-1)[0] = float("nan")
+        if real is not None:
+            real(self, *args)
+
+    monkeypatch.setattr(module.PolicyModule, "on_train_end", breaks, raising=False)
+    with pytest.raises(UserError, match="nothing is exported"):
+        run(*small, "algo=sft", "max_steps=1", "eval.every=0", folder="broken")
+    assert not list(tmp_path.rglob("hf/model.safetensors"))

@@ -287,6 +287,20 @@ def test_a_template_without_pictures_is_refused(template: str, copied: Callable[
         MLLM.load(str(folder))
 
 
+@pytest.mark.parametrize(
+    ("put", "words"), [("", "no <.video_pad.> for a clip"), (2 * "<|video_pad|>", "2 times for a clip")]
+)
+def test_a_template_of_pictures_alone_is_refused(put: str, words: str, copied: Callable[..., Path]) -> None:
+    template = (folder := copied()) / "chat_template.jinja"
+    whole = template.read_text()
+    assert "<|video_pad|>" in whole
+    template.write_text(whole.replace("<|video_pad|>", put))
+    with pytest.raises(
+        UserError, match=rf"{folder}: its chat template writes .*{words}: it is of a model of pictures alone"
+    ):
+        MLLM.load(str(folder))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_window_that_is_not_used_is_full_attention(family: str, copied: Callable[..., Path]) -> None:
     folder = copied(family=family)

@@ -85,6 +85,9 @@ CHOICES = [
     (COLORS, "B", "不选B", False),
     (COLORS, "B", "It is" + " is correct" * 9_000, False),
     (COLORS, "B", "B" + " " * 30_000 + "because", False),
+    (COLORS, "B", "B would be wrong", False),
+    (COLORS, "B", "(B)? No, that is wrong", False),
+    (COLORS, "B", "anything but B", False),
     (CLAIMS, "A", "B is correct", True),  # word for word the text of A
     (CLAIMS, "B", "B is correct", False),
     (CLAIMS, "B", "A is correct", True),
@@ -338,6 +341,17 @@ NUMBERS = [
     ("1", "1_000", False),
     ("5", "5 x 3", False),
     ("10", "50% of 20", False),
+    # functions, and answers that are taken back
+    ("2", "sqrt(2)", False),
+    ("1.414", "sqrt(2)", True),
+    ("3", "log(3)", False),
+    ("3", "f(3)", False),
+    ("5", "5 is wrong", False),
+    ("5", "5? No, that is wrong", False),
+    ("5", "anything but 5", False),
+    ("5", "5 不对", False),
+    ("5", "5, not 6", True),
+    ("5", "5 are wrong", True),
     # nothing to read
     ("5", "", False),
     ("5", "five or six", False),

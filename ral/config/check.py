@@ -26,7 +26,7 @@ from ral.config.renamed_keys import check_moved
 from ral.config.rules import rules
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
-from ral.config.terms import starts_moving, wrong_terms
+from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
 
 
@@ -104,6 +104,13 @@ def bind_targets(cfg: DictConfig) -> None:
     bind_all(plain(cfg))
 
 
+def overridden() -> frozenset[str]:
+    """Return the keys that the command line sets; none where no run has started."""
+    if not HydraConfig.initialized():
+        return frozenset()
+    return frozenset(line.partition("=")[0].lstrip("+") for line in HydraConfig.get().overrides.task)
+
+
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
     """Raise UserError with the first problem of a configuration: schema, rules, `files`, signatures, terms.
 
@@ -120,5 +127,5 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     if (message := next(wrong_terms(tree), None)) is not None:
         raise UserError(message)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        for line in filter(None, (*doubts(tree), starts_moving(tree))):
+        for line in filter(None, (*doubts(tree), starts_moving(tree), *settings_without_effect(tree, overridden()))):
             print(f"warning: {line}", file=sys.stderr, flush=True)

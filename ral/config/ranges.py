@@ -6,11 +6,12 @@ since a run without any learning may be wanted for comparison.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ral.config.schema import Node
-from ral.config.signature import select
+from ral.config.signature import select, walk
 
 K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 """The term and the estimator whose gradient is zero in the mean."""
@@ -19,12 +20,22 @@ SHARES = ("algo.final_learning_rate", "algo.ema_decay", "dataset.answer_only_sha
 """Fields from 0 to 1."""
 POSITIVE = ("optim.max_grad_norm",)
 """Fields that scale what is learnt: at 0 nothing is."""
+UNBOUNDED = ("optim.max_grad_norm", "diagnostics.max_log_prob_gap")
+"""Bounds that infinity takes away."""
 
 
 def number(cfg: Node, key: str) -> float | None:
     """Return the value at a dotted key where it is a number."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def numbers_are_finite(cfg: Node) -> str | None:
+    """Check that no number anywhere is NaN or infinite, but for bounds that infinity takes away."""
+    for key, value in walk(cfg):
+        if isinstance(value, float) and not math.isfinite(value) and not (key in UNBOUNDED and value > 0):
+            return f"{key}={value} is no finite number: write one that is"
+    return None
 
 
 def numbers_lie_in_their_ranges(cfg: Node) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ral.config.ranges import RANGES
+from ral.config.ranges import RANGES, numbers_are_finite
 from ral.config.schema import Node
 from ral.config.signature import did_you_mean, is_target
 from ral.config.signature import select as _select
@@ -93,6 +93,8 @@ def terms_exist(cfg: Node) -> str | None:
         return "algo.objective is empty: name at least one term, such as [token]"
     terms = [name for name, node in algo.items() if is_target(node)]
     for name in algo["objective"]:
+        if algo["objective"].count(name) > 1:
+            return f"algo.objective names {name!r} twice: name it once; its weight is algo.{name}.coef"
         if name not in terms:
             return f"algo.objective names {name!r}, which is no term of algo{did_you_mean(name, terms)}"
     return None
@@ -226,6 +228,7 @@ def precision_keeps_weights_exact(cfg: Node) -> str | None:
 Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
+    numbers_are_finite,
     counts_are_positive,
     seed_is_in_range,
     accelerator_is_known,

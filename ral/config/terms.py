@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ral.config.schema import Node
-from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate
+from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate, select
 from ral.ops.signals import ANCHOR, OF_A_POLICY, SIGNALS, asked, resolved
 
 
@@ -172,12 +172,26 @@ def wrong_terms(tree: Node) -> Iterator[str]:
 
 
 def starts_moving(tree: Node) -> str | None:
-    """Return a warning where all terms compare the policy with itself: rounding alone makes the first gradient."""
+    """Return a warning where no term has a gradient at the start: all compare the policy with itself."""
     terms = [term for term in found_terms(tree) if term.counts]
     if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):
         return None
     return (
-        f"algo.objective={list(tree['algo']['objective'])} compares the policy with its own earlier attention alone:"
-        " the two are the same before the first update, whose gradient is rounding, its direction noise; add a term"
-        " that learns from the reward, such as token"
+        f"algo.objective={list(tree['algo']['objective'])} compares the policy with its own earlier self alone (terms"
+        " of coef=0 do not count): the two are the same before the first update, whose gradient is zero or rounding,"
+        " so that nothing is learned; add a term that learns from the reward, such as token"
     )
+
+
+def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]:
+    """Yield a warning for each setting of the command line that nothing in this run reads; named: their keys."""
+    lora = tree.get("lora") or {}
+    idle = [key for key in ("lora.alpha", "lora.targets", "lora.merge") if key in named]
+    if idle and not lora.get("rank") and lora.get("resume") is None:
+        yield f"{' and '.join(idle)} without effect: lora.rank=0 trains the weights themselves; write lora.rank=16"
+    given = [key for key in ("algo.teacher", "model.teacher") if key in named and select(tree, key) is not None]
+    if given and not any(name.startswith("teacher") for term in found_terms(tree) for name in term.asked):
+        yield (
+            f"{' and '.join(given)} without effect: no term of algo.objective={list(tree['algo']['objective'])} asks"
+            " for a teacher; write algo=distill or algo=ral_distill"
+        )

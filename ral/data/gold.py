@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ral.data.fields import Entry, clean, is_number, shown
+from ral.data.fields import Entry, shown
 from ral.data.marks import MARK
+from ral.data.option_fields import EXAMPLE, options_field
 from ral.options import INVISIBLE, foreign_letter, foreign_name, letter_and_text, lettered, own_alphabet
 
 LETTERS = string.ascii_uppercase
-EXAMPLE = '["A. red", "B. blue"]'
 _BARE = re.compile(r"[(\[{【「]?\s*([A-Za-z])\s*[)\]}】」]?\s*[.:、,。]?")
 _DRESS = re.compile(r"\\(?:boxed|text|mathrm|textbf)\s*\{(.*)\}", re.DOTALL)
 _LABEL = r"(?:option|choice|answer|ans|opt|选项)[\W_]*"
@@ -40,73 +38,17 @@ def _norm(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).casefold().split())
 
 
-def listed_options(entry: Entry) -> tuple[str, ...]:
-    """The options of a list of strings as they stand; () for a missing, null or empty list."""
-    value = entry.data.get("options")
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
-        entry.fail("options", f"{shown(value)} is not a list of strings", EXAMPLE)
-    return tuple(clean(entry, "options", option) for option in value)
-
-
-def options_of(entry: Entry) -> tuple[str, ...]:
-    """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either."""
-    value = entry.data.get("options")
-    if isinstance(value, str):
-        value = _from_string(entry, value)
-    if isinstance(value, dict):
-        value = _from_object(entry, value)
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
-        entry.fail("options", f"{shown(value)} is not a list of strings", EXAMPLE)
-    return tuple(clean(entry, "options", str(option)) for option in value)
-
-
-def _from_string(entry: Entry, text: str) -> object:
-    """A list or object written as text, or lines with a letter each."""
-    text = text.strip()
-    if text[:1] in ("[", "{"):
-        for read in (json.loads, ast.literal_eval):
-            try:
-                value = read(text)
-            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-                continue
-            if isinstance(value, list | dict):
-                return value
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
-        return None
-    if len(lines) > 1 and lettered(tuple(lines)) is not None:
-        return lines
-    entry.fail("options", f"{shown(text)} is one string, and is not a list of strings", EXAMPLE)
-
-
-def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
-    """{"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]}; null: there is no such option."""
-    if isinstance(value.get("label"), list) and isinstance(value.get("text"), list):
-        labels, texts = list(value["label"]), list(value["text"])  # type: ignore[call-overload]
-        if len(labels) != len(texts):
-            entry.fail("options", f"{len(labels)} labels for {len(texts)} texts", EXAMPLE)
-    else:
-        labels, texts = list(value), list(value.values())
-    pairs = [(label, text) for label, text in zip(labels, texts, strict=True) if text is not None]
-    marked = [_BARE.fullmatch(unicodedata.normalize("NFKC", str(label)).strip()) for label, _ in pairs]
-    if not all(marked) or not all(isinstance(text, str) or is_number(text) for _, text in pairs):
-        entry.fail("options", f"{shown(value)} is not a list of strings, and not one text a letter", EXAMPLE)
-    return [f"{m[1].upper()}. {text}" for m, (_, text) in zip(marked, pairs, strict=True) if m is not None]
-
-
 def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tuple[tuple[str, ...], dict[str, str]]:
     """Options that each begin with a letter, given ones kept, and {letter: text}; A, B, C, ... where none has one.
 
     answer: the gold one; where it is an option word for word, letters that cannot be read do no harm.
     """
     if len(options) > len(LETTERS):
-        entry.fail("options", f"{len(options)} are more than there are letters", f"at most {len(LETTERS)} options")
+        entry.fail(
+            options_field(entry), f"{len(options)} are more than there are letters", f"at most {len(LETTERS)} options"
+        )
     if empty := [number for number, option in enumerate(options, start=1) if not option]:
-        entry.fail("options", f"option {empty[0]} is empty", EXAMPLE)
+        entry.fail(options_field(entry), f"option {empty[0]} is empty", EXAMPLE)
     word_for_word = _norm(answer) in map(_norm, options)
     pairs = [letter_and_text(option) for option in options]
     given = [pair[0] for pair in pairs if pair is not None]
@@ -119,10 +61,12 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
         _refuse_hidden_letters(entry, options, given)
     if len(given) == len(options):
         twice = next(letter for letter in given if given.count(letter) > 1)
-        entry.fail("options", f"two options have the letter {twice}", f"a letter of its own for each: {EXAMPLE}")
+        entry.fail(
+            options_field(entry), f"two options have the letter {twice}", f"a letter of its own for each: {EXAMPLE}"
+        )
     places = [pair is None or pair[0] == letter for pair, letter in zip(pairs, LETTERS, strict=False)]
     if not all(places):
-        entry.fail("options", f"some of {shown(list(options))} have a letter, some have none", EXAMPLE)
+        entry.fail(options_field(entry), f"some of {shown(list(options))} have a letter, some have none", EXAMPLE)
     texts = {
         letter: pair[1] if pair is not None else _text(option, letter, options)
         for letter, option, pair in zip(LETTERS, options, pairs, strict=False)
@@ -140,7 +84,7 @@ def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequenc
     if not found or len(found) + len(given) < len(options):
         return
     if given or (own_alphabet("".join(found)) and not word_for_word):
-        entry.fail("options", f"an option begins with {foreign_name(found[0])}", f"Latin letters: {EXAMPLE}")
+        entry.fail(options_field(entry), f"an option begins with {foreign_name(found[0])}", f"Latin letters: {EXAMPLE}")
 
 
 def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str) -> bool:
@@ -180,7 +124,7 @@ def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequen
         problem = (
             f"{shown(list(options))} seem to have letters of their own, {', '.join(firsts)}, marked in no known way"
         )
-        entry.fail("options", problem, EXAMPLE)
+        entry.fail(options_field(entry), problem, EXAMPLE)
 
 
 def _text(option: str, letter: str, options: Sequence[str]) -> str:
@@ -233,7 +177,7 @@ def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
         other for other, text in letters.items() if _norm(text) == _norm(letters[letter]) and not MARK.search(text)
     ]
     if len(twins) > 1:
-        entry.fail("options", f"the right one occurs twice, as {' and '.join(twins)}", "it once")
+        entry.fail(options_field(entry), f"the right one occurs twice, as {' and '.join(twins)}", "it once")
     return letter
 
 

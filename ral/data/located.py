@@ -17,12 +17,13 @@ from urllib.parse import unquote
 from PIL import Image, UnidentifiedImageError
 
 from ral.data.fields import IMAGE_SUFFIXES, Entry, Kind, kind_of, shown
-from ral.data.reading import reading_of
+from ral.data.reading import reading_of, refuse_unknown
 from ral.types import Media
 
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}  # under `video`, a GIF is a clip of its own
 HOLDERS = ("bytes", "image", "video", "image_url", "video_url", "url", "path")
 """Keys of an object that stands for a medium, the first that has a value counts."""
+ENDS = ("", "_url")
 SHORTEST_BASE64, LONGEST_NAME, LONGEST_SHOWN = 64, 255, 300
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 """What the bytes of pictures begin with."""
@@ -55,6 +56,9 @@ def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | Non
     if holder is None:
         entry.fail(field, f"{shown(value)} names no file and holds no bytes: it is not a path", PATH)
     held = value[holder]
+    refuse_unknown(entry, field, value, HOLDERS)
+    if any(value.get(f"image{end}") is not None for end in ENDS) and any(value.get(f"video{end}") for end in ENDS):
+        entry.fail(field, "one object names a picture and a clip", "an object for each")
     if holder == "bytes" and isinstance(held, str):
         held = f"data:image/*;base64,{held}"
     elif holder == "bytes" and not isinstance(held, bytes):

@@ -21,7 +21,7 @@ from ral.data.clip_times import WHOLE, BadRequest, Excerpt
 from ral.data.clips import ClipReader
 from ral.data.decoder import Decoder, reason_of
 from ral.data.disk_cache import DiskCache, cache_key
-from ral.data.pictures import BadMedia, read_picture, read_pictures
+from ral.data.pictures import BadMedia, read_picture, read_pictures, refuse_pointer
 from ral.data.pictures import load_picture as load_picture
 from ral.data.sizes import TOKEN_PIXELS as TOKEN_PIXELS
 from ral.data.sizes import Frames, MediaSettings
@@ -51,6 +51,7 @@ def read_clip(
             raise
         except Exception as error:  # decoders raise many kinds; all reasons are reported below
             reasons.append(f"{name}: {reason_of(error)}")
+    refuse_pointer(path)
     said = {reason.partition(": ")[2] for reason in reasons}
     why = said.pop() if len(said) == 1 else "; ".join(reasons)
     raise BadMedia(path, f"unreadable clip, or no frames in it ({why})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from ral.data.chat import Chat, chat_of
@@ -22,11 +24,12 @@ from ral.data.fields import (
     untagged,
     without,
 )
-from ral.data.gold import gold_letter, is_letter, listed_options, options_of, with_letters
+from ral.data.gold import gold_letter, is_letter, with_letters
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
 from ral.data.names import IDS
+from ral.data.option_fields import listed_options, options_field, options_of, refuse_hidden_options, without_numbers
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -105,6 +108,7 @@ def parse_own(entry: Entry) -> Example:
 def _question(entry: Entry, chat: Chat) -> str:
     """The question with its marks; the bad entry's error where there is none, or two."""
     names = [*QUESTION, "prompt"] if isinstance(entry.data.get("prompt"), str) else QUESTION
+    _refuse_two(entry, QUESTION)
     written, asked = text_of(entry, names, ASKED), chat.question
     words = MARK.sub("", asked or "").strip()
     if written and words and MARK.sub("", written).strip() != words:
@@ -116,6 +120,7 @@ def _question(entry: Entry, chat: Chat) -> str:
 
 def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     """Return the place of the gold answer, and it as it stands: a field, verl's ground truth, or the last turn."""
+    _refuse_two(entry, ANSWER)
     name = entry.named(ANSWER)
     if name is not None and entry.data[name] != "":
         return name, _plain_answer(entry, name, entry.data[name])
@@ -125,6 +130,20 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     if chat.answer is None and entry.data.get("completion") is not None:
         return "completion", _plain_answer(entry, "completion", entry.data["completion"])
     return name or ANSWER[0], chat.answer or ""
+
+
+def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
+    """Raise the bad entry's error where two fields of one meaning say different things; a worked solution says more."""
+    said = [_words(str(entry.data[name])) for name in names if entry.data.get(name) not in (None, "")]
+    worked = len(said) == 2 and names is ANSWER and f" {said[0]} " in f" {said[1]} "
+    if len(said) == 2 and said[0] != said[1] and not worked:
+        entry.fail(names[1], f"there is {names[0]}, too, and the two differ", "one of them")
+
+
+def _words(text: str) -> str:
+    """The words and numbers of a text without its marks of media and its tags, as two are compared."""
+    plain = re.sub(r"</?\w+>", " ", MARK.sub(" ", text)).casefold()
+    return " ".join(re.findall(r"-?\w+(?:[.,]\d+)*", plain)) or plain.strip()
 
 
 def _plain_answer(entry: Entry, name: str, value: Any) -> str:
@@ -163,9 +182,11 @@ def _blocks(text: str) -> list[str]:
 def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kind: str) -> tuple[tuple[str, ...], str]:
     """Options with letters, and the gold answer: a letter for multiple choice, else the text that it is."""
     if not options:
+        refuse_hidden_options(entry, field, answer)
         return options, answer
     if len(options) == 1:
-        entry.fail("options", "one option leaves nothing to choose", "two or more, or none")
+        entry.fail(options_field(entry), "one option leaves nothing to choose", "two or more, or none")
+    options, answer = without_numbers(entry, field, options, answer)
     named, letters = with_letters(entry, options, answer)
     if kind == CHOICE and answer:
         return named, gold_letter(entry, field, letters, answer)

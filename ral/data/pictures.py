@@ -18,6 +18,7 @@ from ral.data.clip_times import BadRequest, Excerpt, Span, Timeline, frames_at, 
 from ral.data.clips import fitted
 from ral.data.decoder import reason_of
 from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
+from ral.files.pretrained import is_pointer
 
 SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one
 TURNS = {
@@ -42,6 +43,16 @@ class BadMedia(BadSample):
     def __init__(self, path: Path, reason: str, write: str = REPLACE) -> None:
         named = rf":? ?'?{re.escape(str(path))}'?(\.\.\.)?"  # decoders name the file again
         super().__init__(path, re.sub(named, "", reason), write, path)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise BadMedia where a file is what Git LFS leaves in the place of one."""
+    try:
+        pointer = is_pointer(path)
+    except OSError:
+        return
+    if pointer:
+        raise BadMedia(path, "a Git LFS pointer, not the file itself", "fetch it: git lfs pull")
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -80,6 +91,8 @@ def load_picture(path: Path, data: bytes | None = None) -> Image.Image:
                 raise
             return _rgb(BytesIO(bare))
     except Exception as error:  # pillow's plugins raise many kinds for a damaged file
+        if data is None:
+            refuse_pointer(path)
         reason = re.sub(r" <_io\.BytesIO[^>]*>", "", reason_of(error))
         raise BadMedia(path, f"unreadable picture ({reason})") from error
 

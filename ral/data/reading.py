@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ral.data.fields import Entry, Kind, is_number, shown
@@ -23,6 +24,19 @@ OTHER_KEYS = {
     "sample_fps": "fps, frames to sample a second",
 }
 """Keys that qwen-vl-utils reads and this project does not, and what to write in their place."""
+_TELLING = """
+    type text detail id uuid index name filename file_name title alt caption description source license metadata
+    mime_type media_type format mode width height size channels duration sha256 md5 hash cache_control
+"""
+TELLING = frozenset(_TELLING.split())
+"""Keys of a medium's object that say something about it and ask for nothing."""
+MEANT = {
+    **dict.fromkeys(("start", "start_time", "begin", "from"), "video_start"),
+    **dict.fromkeys(("end", "end_time", "stop", "to"), "video_end"),
+    **dict.fromkeys(("frames", "num_frames", "n_frames", "frame_count"), "nframes"),
+    **dict.fromkeys(("frame_rate", "sample_rate", "rate"), "fps"),
+}
+"""Keys that ask for what another key is read for."""
 
 
 def _number(entry: Entry, key: str, value: object) -> float:
@@ -51,6 +65,18 @@ def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict
     found = {name: _number(entry, key, said[key]) for key, name in keys.items()}
     _check(entry, found)
     return found
+
+
+def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: Sequence[str]) -> None:
+    """Raise the bad entry's error where the object of a medium has a key that nothing reads; holders: of its file."""
+    reads = [*CLIP_KEYS, *AREA_KEYS]
+    known = {*holders, *reads, *OTHER_KEYS, *TELLING}
+    unknown = next((key for key, value in said.items() if value is not None and key not in known), None)
+    if unknown is None:
+        return
+    close = [MEANT[unknown]] if unknown in MEANT else difflib.get_close_matches(unknown, [*holders, *reads], n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    entry.fail(field, f"nothing reads the key {shown(unknown)} of a medium{hint}", f"one of {', '.join(reads)}")
 
 
 def _check(entry: Entry, found: Mapping[str, float]) -> None:

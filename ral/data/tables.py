@@ -7,6 +7,7 @@ everything else deals with files alone. Labels come as their names, dates as tex
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -169,9 +170,14 @@ def _arrow(path: Path) -> Any:
 
 def _read(path: Path, read: Any) -> Any:
     """Return what `read` gives; UserError for whatever it raises."""
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it logs the error that it then raises
     try:
         return read()
     except Exception as error:  # pyarrow and datasets raise many kinds
         if isinstance(error, IndexError) or NO_ROWS in str(error):
             raise UserError(f"{path}: has no rows; write at least one") from error
         raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
+    finally:
+        logger.setLevel(level)

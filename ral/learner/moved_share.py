@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ral.types import UserError
+
 ENTRIES = 2**16
 """Entries of all trained weights that are looked at, at most, on each rank."""
 
@@ -20,9 +22,14 @@ class Sample:
     before: Sequence[Tensor]
 
     def changed(self) -> tuple[int, int]:
-        """Count after the update: (entries that changed, entries)."""
-        pairs = zip(self.places, self.before, strict=True)
-        changed = sum(int((old != entries(*place)).sum()) for place, old in pairs)
+        """Count after the update: (entries that changed, entries). UserError where one is not finite."""
+        after = [entries(*place) for place in self.places]
+        if not all(bool(new.isfinite().all()) for new in after):
+            raise UserError(
+                "an update made weights that are not finite (NaN or infinity); the run stops, and nothing is exported:"
+                " lower algo.learning_rate; checkpoints written before are whole"
+            )
+        changed = sum(int((old != new).sum()) for old, new in zip(self.before, after, strict=True))
         return changed, sum(len(at) for _, at in self.places)
 
 

@@ -17,6 +17,7 @@ from ral.learner.metrics import detached
 from ral.learner.models import Models
 from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
+from ral.learner.ranks import together
 from ral.learner.state import Progress
 from ral.models.mllm import MLLM
 from ral.models.sharding import sum_gradients
@@ -162,7 +163,7 @@ class Update:
         if not refused:
             sample = self.moved.sample(trained(self.models.policy))
             backend.optimizer.step()
-            metrics.append({"grad_norm": (norm, 1), "moved_share": sample.changed()})
+            metrics.append({"grad_norm": (norm, 1), "moved_share": together(sample.changed)})
         return Updated(parts, replace(progress, skipped=skipped), metrics)
 
 

@@ -11,6 +11,8 @@ from ral.files.pretrained import KEY
 from ral.models.processor import Processor
 from ral.types import UserError
 
+QUESTION = "What is this?"
+
 
 def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
     """UserError where the tokenizer knows ids that the network has no row for, or other ids for its placeholders."""
@@ -36,21 +38,33 @@ def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
             )
 
 
+REMEDY = "take the chat_template.jinja that the model came with"
+
+
 def check_template(processor: Processor) -> None:
-    """UserError unless the chat template writes one placeholder for a picture, and the question's words."""
-    named, token, question = f"{KEY}={processor.name}", processor.family.image_token, "What is this?"
-    content = [{"type": "image", "image": "picture.png"}, {"type": "text", "text": question}]
-    remedy = "take the chat_template.jinja that the model came with"
+    """UserError unless the chat template writes one placeholder for a picture and for a clip, and the question."""
+    family, named = processor.family, f"{KEY}={processor.name}"
+    for kind, token, what in (("image", family.image_token, "picture"), ("video", family.video_token, "clip")):
+        text = _written(processor, kind, what)
+        found = text.count(token)
+        if found != 1:
+            how = f"{token} {found} times" if found else f"no {token}"
+            of = "a text model" if kind == "image" else "a model of pictures alone"
+            raise UserError(f"{named}: its chat template writes {how} for a {what}: it is of {of}; {REMEDY}")
+        if QUESTION not in text:
+            raise UserError(f"{named}: its chat template leaves a question's words out; {REMEDY}")
+
+
+def _written(processor: Processor, kind: str, what: str) -> str:
+    """Return what the chat template makes of a medium with a question; UserError where it fails."""
+    content = [{"type": kind, kind: "file"}, {"type": "text", "text": QUESTION}]
     try:
         text = processor.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
         words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{named}: its chat template fails on a picture with a question ({words}); {remedy}") from error
-    found = str(text).count(token)
-    if found != 1:
-        how = f"{token} {found} times" if found else f"no {token}"
-        raise UserError(f"{named}: its chat template writes {how} for a picture: it is of a text model; {remedy}")
-    if question not in str(text):
-        raise UserError(f"{named}: its chat template leaves a question's words out; {remedy}")
+        raise UserError(
+            f"{KEY}={processor.name}: its chat template fails on a {what} with a question ({words}); {REMEDY}"
+        ) from error
+    return str(text)

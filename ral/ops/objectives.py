@@ -105,6 +105,7 @@ def kl_estimate(
     raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
 
 
+@still_at_its_anchor
 def kl(
     log_probs: Float[Tensor, "N C"],
     reference_log_probs: Float[Tensor, "N C"],

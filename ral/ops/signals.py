@@ -117,7 +117,10 @@ def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
 
 
 def still_at_its_anchor(term: Term) -> Term:
-    """Mark a term whose value and gradient are zero where the policy equals the model named by `against`."""
+    """Mark a term whose value and gradient are zero where the policy equals the model that it compares with.
+
+    That is the one named by `against`, else the reference.
+    """
     vars(term)["still_at_its_anchor"] = True
     return term
 

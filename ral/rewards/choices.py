@@ -15,12 +15,11 @@ from ral.rewards.claims import (
     HEDGE,
     LONGEST,
     OPENER,
-    OTHER_RULED_OUT,
     REASON,
-    RULED_OUT,
     STATED,
     UNSURE,
 )
+from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
 
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
@@ -34,6 +33,7 @@ _WEAK = re.compile(r" ?(?:[-–—=|→]|->|,|。) | ?(?:[,;。→=|]|->) ?|[-�
 _TEXT_THEN_LETTER = re.compile(
     rf"(.+?)[\s,:–—-]*(?:[{OPENING}]\s*(?:option )?|\boption )\s*([A-Za-z])\s*[{CLOSING}]?[\s.。!]*", re.DOTALL
 )
+_BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
@@ -94,6 +94,8 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
     named = named or [letter for letter, own in texts.items() if _ARTICLE.sub("", own, count=1) in said - {""}]
+    if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
+        return _by_text((inner[1],), texts)
     if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
         forms = {_norm(form) for form in _forms(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
@@ -107,6 +109,8 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
         return None
     letter, rest = found[2].upper(), text[found.end() :]
     own, strong = texts.get(letter, ""), bool(found[1] and found[3])
+    if taken_back(rest) or taken_back(_behind(rest, own)):
+        return None
     if confirmed := CONFIRMED.match(rest):
         return None if _contradicts(rest[confirmed.end() :], letter, texts) else letter
     if REASON.match(rest):
@@ -132,6 +136,12 @@ def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
     rest = line[len(own) :]
     split = rest.startswith((".", ",", ";", "。", "(")) or REASON.match(rest)
     return line.startswith(own) and bool(split) and not _contradicts(rest, letter, texts)
+
+
+def _behind(rest: str, own: str) -> str:
+    """Return what follows an option's own text where the text behind its letter begins with it; else ""."""
+    text = rest.lstrip(_ENDS + CLOSING)
+    return text[len(own) :] if own and text.casefold().startswith(own) else ""
 
 
 def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:

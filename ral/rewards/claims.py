@@ -1,4 +1,7 @@
-"""The words with which people claim an option ("I choose B", 答案是B, "la respuesta es B"), give reasons, or hedge."""
+"""The words with which people claim an option ("I choose B", 答案是B, "la respuesta es B"), give reasons, or hedge.
+
+Those with which they take one back stand in ral.rewards.denials.
+"""
 
 from __future__ import annotations
 
@@ -103,22 +106,6 @@ _REASON = (
 CONFIRMED = re.compile(rf"(?:{'|'.join(_CONFIRMED)})(?=[\s,.;:!。，]|$)", re.IGNORECASE)
 REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON})", re.IGNORECASE)
 
-_WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
-RULED_OUT = re.compile(
-    r"(?:(?:is|are|was|it is|it's|that is|that's|looks|seems|must be|can be) )?(?:also |clearly |definitely )?"
-    rf"(?:{_WRONG}\s*(?:[.,;!)]|$|because|since)|(?:not|n't|isn't|cannot be|can't be)"
-    r"(?: (?:the )?(?:correct|right|answer|best|true|valid|it|possible))?\s*(?:[.,;!)]|$|answer|option"
-    r"|choice|because|since)|不对|不是|不正确|错|錯|不正確|不對)",
-    re.IGNORECASE,
-)
-"""What follows a letter that is named in order to be ruled out: "B. is wrong", "B. not correct"."""
-OTHER_RULED_OUT = re.compile(
-    r"(?:and |but )?(?:(?:certainly|definitely|clearly) )?(?:not|rather than|instead of|不是|不选|而不是|而非"
-    r"|nicht|no la|pas)"
-    r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])",
-    re.IGNORECASE,
-)
-"""What follows a letter that another one is set against: "B, not A"."""
 DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
 """What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""
 HEDGE = re.compile(

@@ -35,12 +35,14 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"\^\s*\{\s*(-?\d+)\s*\}", r"^\1"),
     (r"\\[()\[\]]|\*\*|[`$€£¥₹~≈{}]", " "),
     (r"[−–—‐‑‒―﹣˗➖]", "-"),
+    (rf"(?<!\w)\|\s*-?\s*({_NUMBER}|\d)\s*\|(?!\w)", r" \1 "),
+    (rf"(?<![\w)%])-\s*\(\s*({_NUMBER}|\d)\s*\)", r"-\1"),
     (r"\b(?:minus|negative)\s+(?=[\d.])|[负負](?=\d)", "-"),
     (rf"({_NUMBER})\s*[×x*·]\s*10\s*\^\s*\(?\s*(-?\d{{1,3}})\)?(?!\d)", r"\1e\2"),
     (r"(?<![\w.^])10\s*\^\s*\(?\s*(-?\d{1,3})\)?(?!\d)", r"1e\1"),
 )
 _RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
-_BOXED = re.compile(r"\\(?:f?boxed|f(?:rame)?box)\s*\{(.*)\}", re.DOTALL)
+BOXED = re.compile(r"\\(?:f?boxed|f(?:rame)?box)\s*\{(.*)\}", re.DOTALL)
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _BOXED_DIGIT = re.compile(r"\\boxed\s*(?=\d)")
 # slashes, apostrophes, and Arabic separators of thousands and of decimals
@@ -49,12 +51,35 @@ _MARKS = str.maketrans(
 )
 
 _SAFE = re.compile(r"(?:\\(?:[dtc]?frac|sqrt|pi|times|cdot|div|left|right)(?![a-z])|[\d\s.+*/^(){}\[\]-])*")
+_ROOT = r"(?<![A-Za-z\\])sqrt(?=\s*[\d(.{])"
+_PI = r"(?<![A-Za-z\\])pi(?![A-Za-z])"
+_FORMULA = re.compile(rf"[\\π√]|{_ROOT}|{_PI}", re.IGNORECASE)
+_FUNCTIONS = (
+    r"(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)h?|log|ln|lg|exp|sqrt|cbrt|abs|floor|ceil|round|max|min|gcd|lcm|mod|sum|len"
+)
+_SPOKEN = (
+    r"(?:roots?|squares?|cube|log|logarithm|sine|cosine|tangent|factorial|half|double|twice|multiples?|powers?"
+    r"|reciprocal|inverse|negation|opposite) of|twice|double|triple|half"
+)
+_NAMES = r"answer|total|result|count|number|sum|value|is|are|equals?|option|choice|about|approx|approximately|final|of"
+_NUMERALS = r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_APPLIED = re.compile(
+    rf"(?:(?<![A-Za-z])(?:(?:{_FUNCTIONS})\d*(?:\s*_\s*\{{?\s*\w+\s*\}}?)?\s*[(\[{{]?"
+    rf"|(?!(?:{_NAMES}|{_NUMERALS})\s*\()[A-Za-z]\w*'*\(|[fgh]'*\s*\(|(?:{_SPOKEN})(?: the(?: number)?)?)"
+    r"|-\s*\(|⌊|⌈)\s*$",
+    re.IGNORECASE,
+)
+_RAISED = re.compile(
+    r"\s*[\^*/_x×]\s*[-(]?\d|\s*(?:squared|cubed)\b(?!\s+\w)|\s*factorial\b|\s*[-+*^]\s*[a-z](?![A-Za-z])",
+    re.IGNORECASE,
+)
+_SUM = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*[-+]\s*$")
 _BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,2}\s*\})")
 
 
 def plain_text(text: str) -> str:
     """`text` with its LaTeX and Unicode notation of numbers written in ASCII; what is not understood stays as it is."""
-    if boxed := _BOXED.search(text):
+    if boxed := BOXED.search(text):
         text = boxed.group(1)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
     text = re.sub(r"(?<=\d)(?=[¼½¾⅐-⅞])", " ", text)
@@ -63,6 +88,21 @@ def plain_text(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
+
+
+def is_formula(plain: str) -> bool:
+    r"""Tell whether a number is written with LaTeX, a root or pi: "\frac{\sqrt{3}}{2}", "2π", "sqrt(2)", "pi/2"."""
+    return _FORMULA.search(plain) is not None
+
+
+def is_argument(ahead: str, behind: str) -> bool:
+    """Tell whether a number is what something is made of, not the answer: "log(3)", "f(3)", "ln 3", "2^3", "3 squared",
+    "x + 3".
+
+    ahead: what stands in front of it, its sign included; behind: what stands behind it.
+    """
+    applied = _APPLIED.search(ahead.rstrip("-+ ")) is not None
+    return applied or _SUM.search(ahead) is not None or _RAISED.match(behind) is not None
 
 
 def latex_value(text: str) -> Fraction | None:
@@ -82,10 +122,12 @@ def latex_value(text: str) -> Fraction | None:
 
 def _formula(text: str) -> str:
     """Return a formula without dollar signs, box, degree sign and the name before its equals sign."""
-    if boxed := _BOXED.search(text):
+    if boxed := BOXED.search(text):
         text = boxed.group(1)
     text = unicodedata.normalize("NFKC", text).replace("π", r"\pi ").replace("−", "-")
-    text = re.sub(r"√\s*(\d+)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = re.sub(rf"(?i){_PI}", r"\\pi ", re.sub(rf"(?i){_ROOT}|\\sqrt(?=\s*[\d(])", "√", text))
+    text = re.sub(r"√\s*(\d[\d.]*)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = text.replace("√", r"\sqrt").replace("*", r" \cdot ")
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?|\\[()\[\]]|\$|°|\\[,;: ]|\\text\s*\{[^{}]*\}", " ", text)
     return re.sub(r"^\s*[A-Za-z]\s*=", "", text).strip(" .")
 

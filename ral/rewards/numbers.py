@@ -13,10 +13,11 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.currencies import take_currency
+from ral.rewards.denials import denied, taken_back, without_alternatives
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
 from ral.rewards.dress import shown
 from ral.rewards.han import join_han, read_han
-from ral.rewards.latex import latex_value, plain_text
+from ral.rewards.latex import BOXED, is_argument, is_formula, latex_value, plain_text
 from ral.rewards.number_words import read_words
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
@@ -46,7 +47,6 @@ _BOUNDS = (
 )
 _OR_MORE = re.compile(r"\s*(?:\+(?!\s*\d)|(?:\w+ )?or (?:more|above|over|higher|greater)\b)", re.IGNORECASE)
 _OR_LESS = re.compile(r"\s*(?:\w+ )?or (?:less|fewer|below|under|lower)\b", re.IGNORECASE)
-_DENIED = re.compile(r"(?:\bnot|n't|\bnever|不是|≠|!=)\s*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ def parse_number(text: str) -> Number | None:
     if taken is None:
         return None
     rest, currency = taken
-    plain = plain_text(rest)
-    if "\\" in plain or any(sign in plain for sign in "π√"):
+    box, plain = BOXED.search(rest), plain_text(rest)
+    if box and (denied(rest[: box.start()]) or taken_back(rest[box.end() :])):
+        return None
+    if is_formula(plain):
         value = latex_value(rest)
         return None if value is None else Number(value, whole=value.denominator == 1, unit=currency)
     if time := read_duration(plain):
@@ -85,7 +87,7 @@ def parse_number(text: str) -> Number | None:
 
 def _in_digits(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text with digits."""
-    line, scaled = join_han(join_groups(plain))
+    line, scaled = join_han(join_groups(without_alternatives(plain, _DIGITS)))
     tokens = list(_TOKEN.finditer(line))
     if len(tokens) > 1 and (equation := _EQUATION.fullmatch(line)):
         tokens = list(_TOKEN.finditer(equation[1]))
@@ -98,9 +100,13 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     if re.search(r"\d", plain):
         return None
     if han := read_han(plain.strip().strip(" .,。")):
-        return Number(han.value, han.whole, unit=PERCENT if han.percent else currency or find_unit(han.rest))
+        return (
+            None
+            if taken_back(han.rest)
+            else Number(han.value, han.whole, unit=PERCENT if han.percent else currency or find_unit(han.rest))
+        )
     words = read_words(plain)
-    if words is None:
+    if words is None or taken_back(f" {words.rest}"):
         return None
     if share := find_share(words.rest):
         return Number(words.value * share.factor, words.whole and share.factor == 1, unit=share.unit)
@@ -110,7 +116,9 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
 def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
     """The number a token stands for, with the percent sign, scale word and unit that follow it."""
     read, head, rest = _token_value(token), token.string[: token.start()], token.string[token.end() :]
-    if read is None or _DENIED.search(head) or re.match(r"\s*[\^*/_x×]\s*[-(]?\d", rest):
+    tail = token[0][len(token[0].rstrip(".,'")) :] + rest  # digits take a comma behind them along
+    ahead = head + (token["sign"] or "")
+    if read is None or denied(head) or taken_back(tail, counted=True) or is_argument(ahead, rest):
         return None
     value, whole = read
     unit, step = None if currency or _JOINED.match(rest) else find_unit(rest), _step(token)

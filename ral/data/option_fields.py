@@ -1,0 +1,151 @@
+"""Finds the options of an entry, in any of their shapes: under `options` or `choices`, or in fields A, B, ..."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import string
+import unicodedata
+from collections.abc import Mapping
+
+from ral.data.fields import Entry, clean, is_number, shown
+from ral.options import lettered
+
+EXAMPLE = '["A. red", "B. blue"]'
+FIELDS = ("options", "choices")
+UNDER_LETTERS = string.ascii_uppercase[:10]
+"""Fields that hold an option each, as in MMBench: A, B, and so on without a gap."""
+_LABEL = re.compile(r"[(\[{【「]?\s*([A-Za-z]|\d{1,2})\s*[)\]}】」]?\s*[.:、,。]?")
+_LETTER = re.compile(r"\W*[A-Ja-j]\W*")
+_NUMBERED = re.compile(r"[(\[【]?\s*(\d{1,2})\s*(?:[)\]】][.:]?|[.、](?!\d)|:(?=\s))\s*(\S.*)", re.DOTALL)
+_CIRCLED = re.compile(r"([①-⑳])\s*[.:、]?\s*(.*)", re.DOTALL)
+_LIKE_OPTIONS = re.compile(
+    r"(?:answer_?)?(?:option|choice|candidate|alternative)s?_?[a-h\d]?(?:_text|_list)?", re.IGNORECASE
+)
+
+
+def options_field(entry: Entry) -> str:
+    """Return the name of the field in which an entry's options stand."""
+    if (name := entry.named(FIELDS)) is None and _under_letters(entry):
+        return "A"
+    return name or FIELDS[0]
+
+
+def _under_letters(entry: Entry) -> dict[str, object]:
+    """Return the options that stand in fields A, B, ...; {} unless there are two, and gold names one."""
+    found: dict[str, object] = {}
+    for letter in UNDER_LETTERS:
+        if letter not in entry.data or entry.data[letter] in (None, ""):
+            break
+        found[letter] = entry.data[letter]
+    gold = re.sub(r"</?answer>", "", str(entry.data.get("answer") or entry.data.get("solution"))).strip()
+    named = _LETTER.fullmatch(gold) is not None or gold in map(str, found.values())
+    return found if len(found) > 1 and named else {}
+
+
+def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
+    """Raise the bad entry's error where a letter is the gold answer and a field like `option_a` would say of what."""
+    if _LETTER.fullmatch(answer) is None:
+        return
+    like = [name for name, value in entry.data.items() if value is not None and _LIKE_OPTIONS.fullmatch(name)]
+    if hidden := [name for name in like if name not in FIELDS]:
+        entry.fail(field, f"{shown(answer)} is a letter, and nothing reads '{hidden[0]}'", f'"options": {EXAMPLE}')
+
+
+def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: str) -> tuple[tuple[str, ...], str]:
+    """Options that are numbered in order, from 0 or 1, without their numbers, and the gold answer in their letters.
+
+    ("1. red", "2. blue") and "2" become ("red", "blue") and "B. blue"; other options stay as they are. field: of gold.
+    """
+    pairs = [_number_and_text(option) for option in options]
+    numbers, texts = [pair[0] for pair in pairs if pair], tuple(pair[1] for pair in pairs if pair)
+    ordered = numbers in (list(range(len(options))), list(range(1, len(options) + 1)))
+    if not ordered or len(set(map(str.casefold, texts))) < len(texts):
+        return options, answer
+    plain = unicodedata.normalize("NFKC", answer).strip(" *_`$()[]【】.")
+    pair = _number_and_text(answer)
+    if pair is not None and pair in pairs:
+        return texts, _lettered(texts, numbers.index(pair[0]))
+    if not (plain.isdecimal() and int(plain) in numbers):
+        return texts, answer
+    at = numbers.index(int(plain))
+    if plain in texts and texts.index(plain) != at:
+        entry.fail(field, f"{shown(answer)} is the number of one option and the text of another", "the option itself")
+    return texts, _lettered(texts, at)
+
+
+def _lettered(texts: tuple[str, ...], at: int) -> str:
+    return f"{string.ascii_uppercase[at]}. {texts[at]}" if at < len(string.ascii_uppercase) else texts[at]
+
+
+def _number_and_text(option: str) -> tuple[int, str] | None:
+    """Return (2, "blue") of "2. blue", "(2) blue" and "② blue"; None where no number is marked."""
+    if circled := _CIRCLED.fullmatch(option.strip()):
+        return (int(unicodedata.numeric(circled[1])), circled[2].strip()) if circled[2].strip() else None
+    found = _NUMBERED.fullmatch(unicodedata.normalize("NFKC", option).strip())
+    return (int(found[1]), found[2].strip()) if found else None
+
+
+def listed_options(entry: Entry) -> tuple[str, ...]:
+    """The options of a list of strings as they stand; () for a missing, null or empty list."""
+    value = entry.data.get("options")
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(option, str) for option in value):
+        entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
+    return tuple(clean(entry, "options", option) for option in value)
+
+
+def options_of(entry: Entry) -> tuple[str, ...]:
+    """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either.
+
+    They stand under `options` or `choices`, or in fields A, B, C, ...
+    """
+    given = [name for name in FIELDS if entry.data.get(name) is not None]
+    if len(given) > 1 and entry.data[given[0]] != entry.data[given[1]]:
+        entry.fail(given[1], f"there is {given[0]}, too, and the two differ", "one of them")
+    value = entry.data[given[0]] if given else _under_letters(entry) or None
+    if isinstance(value, str):
+        value = _from_string(entry, value)
+    if isinstance(value, dict):
+        value = _from_object(entry, value)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
+        entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
+    return tuple(clean(entry, "options", str(option)) for option in value)
+
+
+def _from_string(entry: Entry, text: str) -> object:
+    """A list or object written as text, or lines with a letter each."""
+    text = text.strip()
+    if text[:1] in ("[", "{"):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                value = read(text)
+            except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                continue
+            if isinstance(value, list | dict):
+                return value
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return None
+    if len(lines) > 1 and lettered(tuple(lines)) is not None:
+        return lines
+    entry.fail(options_field(entry), f"{shown(text)} is one string, and is not a list of strings", EXAMPLE)
+
+
+def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
+    """{"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]}; null: there is no such option."""
+    if isinstance(value.get("label"), list) and isinstance(value.get("text"), list):
+        labels, texts = list(value["label"]), list(value["text"])  # type: ignore[call-overload]
+        if len(labels) != len(texts):
+            entry.fail(options_field(entry), f"{len(labels)} labels for {len(texts)} texts", EXAMPLE)
+    else:
+        labels, texts = list(value), list(value.values())
+    pairs = [(label, text) for label, text in zip(labels, texts, strict=True) if text is not None]
+    marked = [_LABEL.fullmatch(unicodedata.normalize("NFKC", str(label)).strip()) for label, _ in pairs]
+    if not all(marked) or not all(isinstance(text, str) or is_number(text) for _, text in pairs):
+        entry.fail(options_field(entry), f"{shown(value)} is not a list of strings, and not one text a letter", EXAMPLE)
+    return [f"{m[1].upper()}. {text}" for m, (_, text) in zip(marked, pairs, strict=True) if m is not None]

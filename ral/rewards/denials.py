@@ -1,0 +1,117 @@
+"""The words with which people take an answer back ("B is wrong", "5? No", "anything but 5", 不对), or set one aside.
+
+Letters of options and numbers share them. `RULED_OUT` and `OTHER_RULED_OUT` are of a letter that is marked as one.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 200  # characters around an answer in which such words are looked for
+
+_WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
+_RIGHT = r"(?:correct|right|answer|best|true|valid|it|possible)"
+_ADVERBS = r"(?:also |clearly |definitely |certainly |surely |obviously |just |simply |probably |likely )?"
+_IS = (
+    r"(?:it is|it's|that is|that's|would be|would have been|must be|can be|could be|should be|has to be|will be"
+    r"|is|are|was|looks|seems)"
+)
+RULED_OUT = re.compile(
+    rf"(?:{_IS} )?{_ADVERBS}"
+    rf"(?:{_WRONG}\s*(?:[.,;!)]|$|because|since)|(?:not|n't|isn't|cannot be|can't be)"
+    rf"(?: (?:the )?{_RIGHT})?\s*(?:[.,;!)]|$|answer|option"
+    r"|choice|because|since)|不对|不是|不正确|错|錯|不正確|不對)",
+    re.IGNORECASE,
+)
+"""What follows a letter that is named in order to be ruled out: "B. is wrong", "B. not correct"."""
+OTHER_RULED_OUT = re.compile(
+    r"(?:and |but )?(?:(?:certainly|definitely|clearly) )?(?:not|rather than|instead of|不是|不选|而不是|而非"
+    r"|nicht|no la|pas)"
+    r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])",
+    re.IGNORECASE,
+)
+"""What follows a letter that another one is set against: "B, not A"."""
+
+_END = r"\s*(?:[.,;:!?)。，！]|$|because\b|since\b|as\b|and\b|so\b|here\b|answer\b)"
+_SINGULAR = r"(?:is|was|would be|would have been|must be|has to be|will be|seems|looks|appears|sounds)(?: to be)?"
+_NOT = (
+    r"(?:(?:is|was|would|could|can|does|do|may|must) ?(?:not|n't)|cannot|can't|isn't|wasn't|wouldn't|couldn't)"
+    r"(?: be| seem| look)?"
+)
+_TOO = r"too (?:many|few|high|low|large|small|big|much|little|long|short)"
+_BAD = rf"(?:{_WRONG}|impossible|a mistake|an error|mistaken|{_TOO})"
+_GOOD = rf"(?:(?:the|a|my) )?(?:(?:correct|right|true|final) )?(?:{_RIGHT}|number|value|count|solution|case|so)"
+_VERDICT = rf"(?:{_SINGULAR} {_ADVERBS}(?:{_BAD}|not {_GOOD})|{_NOT} {_GOOD}|isn't){_END}"
+_SAID = r"(?:(?:but|and|or|no|nope|oh|well|actually|sorry|wait)\b,? ?)*(?:(?:that|this|it|which)(?: (?=\w)|(?='s)))?"
+_OTHERS = (
+    r"(?:(?:ist|war|wäre) (?:falsch|nicht richtig|nicht korrekt|unmöglich)|(?:est|serait) (?:faux|incorrecte?|fausse)"
+    r"|n'est pas (?:correcte?|juste|la)|(?:es|sería|é) (?:incorrect[oa]|incorret[oa]|fals[oa]|errad[oa])"
+    r"|(?:no es|não é|non è) (?:correct[oa]|corret[oa]|corrett[oa]|la|a)|è (?:sbagliat[oa]|errat[oa])"
+    r"|(?:[-–—] |это )?(?:неверно|неправильно|не верно|не правильно))\b"
+)
+_HAN = (
+    r"(?:这|那|這|这个|那个)?(?:是|就是|显然|并|肯定)?(?:不对|不對|不正确|不正確|不可能|不成立"
+    r"|不是(?=\s*(?:正确|答案|对|$|[。,，.]))"
+    r"|错误?(?:的|了)?\s*(?:$|[。,，.!])|錯誤?(?:的|了)?\s*(?:$|[。,，.!]))"
+    r"|は?(?:間違い|違います|誤り)|(?:은|는)? ?(?:틀렸|아니)"
+)
+_NOUNS = r"(?:(?!(?:because|since|as|while|whereas|and|but|so|if|when|than|or|are|were)\b)[^\W\d_]+ ){0,3}?"
+_CLOSED = r"[\s)\]}\"'”’°%]*"
+_OF_A_THING = re.compile(rf"{_CLOSED}{_NOUNS}(?:{_VERDICT}|{_OTHERS})", re.IGNORECASE)
+_BEHIND = re.compile(
+    rf"{_CLOSED}(?:{_VERDICT}|{_OTHERS}"
+    rf"|[,.;:!?(\[–—-]+\s*(?:{_SAID}(?:{_VERDICT}|{_OTHERS}|'s {_ADVERBS}{_BAD}{_END}|'s not {_GOOD}{_END}"
+    rf"|{_BAD}{_END}|not {_GOOD}{_END}))"
+    r"|\?\s*(?:no|nope|nein|non|нет)\b(?! (?:doubt|question|problem))|\?\s*[不否]"
+    rf"|[?,，。、]?\s*(?:{_HAN}))",
+    re.IGNORECASE,
+)
+"""What follows an answer that is taken back. "5 are wrong" and "5 wrong" count what is wrong."""
+
+_TO_BE = (
+    r"(?: (?:be|have been|equal(?: to)?|exactly|really|necessarily|quite|just|the (?:answer|number|value)|option))*"
+)
+_AHEAD = re.compile(
+    rf"(?:(?:\b(?:not|cannot|never|neither|nor)|n't){_TO_BE}"
+    r"|\b(?:anything|everything|everyone|all|any|any number|every option) (?:but|except(?: for)?|besides|other than)"
+    r"|\b(?:rather than|instead of|other than|different from|except(?: for)?|excluding|ruling out|unlike)"
+    r"|(?:\b(?:not|never)|n't) (?:think|believe|say|agree|suppose|guess|mean|claim)(?: that)?"
+    r"(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|be|would be|should be)|'s))?"
+    r"|\bdoubt(?:s|ed|ful)?(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
+    r"|\b(?:wrong|incorrect|false) (?:answer|number|option|choice|value)?(?: (?:is|was|would be))?"
+    r"|\bnicht|\bpas|\bno es|\bnão é|\bnon è|\bне"
+    r"|不是|不会是|不可能是|不可能|不等于|并非|而非|除了|不选|绝不是|不应该?是|≠|!=)[\s:(\[]*$",
+    re.IGNORECASE,
+)
+"""What stands in front of an answer that is denied."""
+
+
+def taken_back(behind: str, *, counted: bool = False) -> bool:
+    """Tell whether the text behind an answer takes it back: " is wrong", "? No", ", which is not right", 不对.
+
+    counted: a few words may name what it is of: "5 apples is wrong".
+    """
+    head = behind[:LONGEST]
+    return _BEHIND.match(head) is not None or (counted and _OF_A_THING.match(head) is not None)
+
+
+def denied(ahead: str) -> bool:
+    """Tell whether the text in front of an answer denies it: "not", "cannot be", "anything but", 不是."""
+    return _AHEAD.search(ahead[-LONGEST:]) is not None
+
+
+def without_alternatives(line: str, number: str) -> str:
+    """Return a text without the numbers that its own is set against: "5" of "5, not 6" and of "not 6 but 5".
+
+    number: the pattern of one.
+    """
+    behind = re.search(
+        r"(?<!\bis)(?<!\bare)(?<!\bwas)(?<!'s)"
+        rf"[,;]?\s*(?:\b(?:and|but) )?(?:\bnot|\brather than|\binstead of|而?不是|而非)"
+        rf"\s*{number}[^\d]*$",
+        line,
+        re.IGNORECASE,
+    )
+    if behind and re.search(r"\d", line[: behind.start()]):
+        return line[: behind.start()]
+    return re.sub(rf"(?:\bnot|不是)\s*{number}[^\d]{{0,20}}?(?:\bbut\b|而是)", " ", line, count=1, flags=re.IGNORECASE)
