@@ -164,11 +164,13 @@ def steps_of(dtype: torch.dtype, rate: float) -> tuple[int, int]:
     table, weight = nn.Parameter(torch.randn(50, 8).to(dtype)), nn.Parameter((torch.randn(8, 40) * 0.02).to(dtype))
     unused = nn.Parameter(torch.randn(3, dtype=dtype))
     optimizer = torch.optim.AdamW([table, weight, unused], lr=rate, weight_decay=0.1)
-    look, result = Moved(seed=0), (0, 0)
+    moved, result = Moved(seed=0), (0, 0)
     for _ in range(2):
         optimizer.zero_grad()
         (table[:10] @ weight).square().sum().backward()  # 40 rows of the table get no gradient
-        result = look([table, weight, unused], optimizer.step)
+        sample = moved.sample([table, weight, unused])
+        optimizer.step()
+        result = sample.changed()
     return result
 
 
