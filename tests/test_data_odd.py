@@ -146,7 +146,7 @@ REASONS = {
     "truncated picture": "unreadable picture .*truncated",
     "truncated clip": "unreadable clip",
     "audio without video": "unreadable clip.*no video stream",
-    "clip without duration": "unreadable clip.*PyAV: no (duration|video stream)",
+    "clip without duration": "unreadable clip.*no (duration|video stream)",
 }
 
 

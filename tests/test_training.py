@@ -13,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ral.learner.experience import Forward, cut
+from ral.models.frozen import View
 from ral.models.mllm import MLLM
+from ral.models.states import States
+from ral.types import Rollout
 
 RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill", "ral_explore", "ral_group")
 
@@ -46,9 +49,9 @@ def test_attention_is_captured_where_a_measurement_is_due_or_a_term_wants_it(
     asked: list[bool] = []
     real = Forward.states
 
-    def states(self: Forward, model: MLLM, prepared: object, rollout: object, attention: bool) -> object:
+    def states(self: Forward, view: View, rollout: Rollout, attention: bool) -> States:
         asked.append(attention)
-        return real(self, model, prepared, rollout, attention)  # type: ignore[arg-type]
+        return real(self, view, rollout, attention)
 
     monkeypatch.setattr(Forward, "states", states)
     quick = ["algo.objective=[token]"] if algo == "grpo" else ["algo.objective=[token,attention]"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(find(pretrained))
     except Exception as error:  # checks of its fields have classes of their own in each release of Transformers
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        where = "config.json does not fit its model" if Path(find(pretrained)).is_dir() else "no folder, and no hub id"
-        raise UserError(f"model.pretrained={pretrained}: {where} that can be read ({reason})") from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        if Path(find(pretrained)).is_dir():
+            reason = re.sub(r"^\w*(?:Error|Exception): ", "", next((s for s in lines if not s.endswith(":")), lines[0]))
+            problem = f"config.json does not fit its model ({reason}); take the one that the model came with"
+        else:
+            problem = f"no folder, and no hub id that can be read ({lines[0]})"
+        raise UserError(f"model.pretrained={pretrained}: {problem}") from error
     if config.model_type not in FAMILIES:
         raise UserError(
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
