@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from ral.lit.callbacks.watch import Watch
 from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.lit.module import PolicyModule
 from ral.models.mllm import MLLM
-from ral.rollout.engine import open_engine
+from ral.rollout.engine import Engine, open_engine
 from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
 from ral.types import UserError
 
@@ -57,10 +58,11 @@ def train(cfg: DictConfig) -> float | None:
 def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
     """Make the run, in a folder that is its own."""
     state = build_state(cfg, resume)
-    module, data = build_run(cfg, folder, state, resume)
     stop = GentleStop()
-    trainer = build_trainer(cfg, folder, state, stop, resumed=resume is not None)
-    fit(cfg, trainer, module, data, stop)
+    with ExitStack() as opened:
+        module, data = build_run(cfg, folder, state, resume, opened)
+        trainer = build_trainer(cfg, folder, state, stop, resumed=resume is not None)
+        fit(cfg, trainer, module, data, stop)
     if trainer.is_global_zero and state.progress.step >= cfg.max_steps and not (folder / "config.yaml").is_file():
         write_facts(cfg, folder)  # there was no step to make
     folders.begin(folder)
@@ -86,7 +88,6 @@ def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptD
     except Exception as error:
         raise named_cause(original(error)) from None
     finally:
-        module.step.responding.engine.close()
         stop.restore()
 
 
@@ -103,13 +104,24 @@ def build_state(cfg: DictConfig, resume: Path | None) -> RunState:
     return RunState.of(read(resume), cfg.checkpoint.best)
 
 
-def build_run(cfg: DictConfig, folder: Path, state: RunState, resume: Path | None) -> tuple[PolicyModule, PromptData]:
-    """Return the two modules of Lightning: what a step does, and its data."""
+def close_engine(engine: Engine) -> None:
+    """Close an engine; where that fails the run goes on, or ends as it was about to, with a warning."""
+    try:
+        engine.close()
+    except Exception as error:
+        print(f"warning: rollout.engine: close failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def build_run(
+    cfg: DictConfig, folder: Path, state: RunState, resume: Path | None, opened: ExitStack
+) -> tuple[PolicyModule, PromptData]:
+    """Return the two modules of Lightning: what a step does, and its data. opened: closes the engine in the end."""
     objective = build_objective(cfg)
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
     reward = build_reward(cfg, policy)
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
+    opened.callback(close_engine, engine)
     task = build_task(cfg, objective, engine, reward)
     task.equip(policy)
     models = build_models(cfg, policy, objective)

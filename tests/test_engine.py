@@ -162,6 +162,29 @@ def test_a_resumed_run_tells_the_engine_its_version(run: Callable[..., Path], sm
     assert FakeEngine.made[0].events[:3] == ["update 1", "generate 8", "update 2"]
 
 
+def test_an_engine_that_cannot_be_closed_costs_the_run_nothing(
+    run: Callable[..., Path], small: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(engine: FakeEngine) -> None:
+        raise RuntimeError("no such process")
+
+    monkeypatch.setattr(FakeEngine, "close", broken)
+    folder = run("algo=grpo", *small, "max_steps=1", "eval.every=0", "eval.before=false", *FAKE)
+    assert (folder / "hf" / "config.json").is_file() and (folder / "report.html").is_file()
+    assert "warning: rollout.engine: close failed: RuntimeError: no such process" in capfd.readouterr().err
+    with pytest.raises(UserError, match=r"rollout.engine: responses are of policy version 0"):  # not close's error
+        run("algo=grpo", *small, "eval.before=false", *FAKE, "rollout.engine.deaf=true", "overwrite=true")
+
+
+def test_an_engine_is_closed_where_the_rest_of_the_run_cannot_be_built(
+    run: Callable[..., Path], small: list[str]
+) -> None:
+    FakeEngine.made.clear()
+    with pytest.raises(UserError, match=r"model.teacher is not set"):
+        run("algo=distill", *small, "model.teacher=null", *FAKE)
+    assert [engine.events for engine in FakeEngine.made] == [["close"]]
+
+
 @pytest.mark.parametrize(("max_lag", "steps"), [(0, 1), (1, 2)])
 def test_stale_weights_end_the_run_in_one_line(
     max_lag: int, steps: int, run: Callable[..., Path], small: list[str], tmp_path: Path
@@ -263,6 +286,8 @@ def test_given_responses_have_no_version(load: Callable[..., MLLM]) -> None:
         (["algo=sft", "algo.given=null"], r"algo.given is not set, and algo.rollouts=false samples none"),
         (["algo.given={_target_: ral.rollout.given.Targets, _partial_: true}"], r"write algo.given=null$"),
         (["+algo.sampler={_target_: mine.Sampler}"], r"^algo.sampler has moved: write algo.sampling; .* rollout=NAME"),
+        (["+algo.module=1"], r"^algo.module has moved: write algo.task "),
+        (["+algo.temporal={sampler: {group_size: 3}}"], r"^algo.temporal.sampler has moved: write algo.temporal.samp"),
         (["+algo.temporal={sampler: 1}"], r"^algo.temporal.sampler has moved: write algo.temporal.sampling "),
     ],
 )

@@ -56,6 +56,15 @@ def test_a_reward_model_has_given_pairs_and_a_task() -> None:
     assert changed(of_today(old), more, more).keys() == {"algo.given._target_"}
 
 
+def test_a_judge_has_its_requests_in_a_group() -> None:
+    """By its target: the part may have any name."""
+    old = {"_target_": "ral.rewards.judge.Judge", "model": "m", "timeout_s": 9.0, "retries": 1, "backoff_s": 2.0}
+    config = {"algo": {"sampler": SAMPLER}, "reward": {"parts": {"mine": {"function": old, "weight": 1.0}}}}
+    function = of_today(config)["reward"]["parts"]["mine"]["function"]
+    requests = {"_target_": "ral.rewards.judge.Requests", "timeout_s": 9.0, "retries": 1, "backoff_s": 2.0}
+    assert function == {"_target_": "ral.rewards.judge.Judge", "model": "m", "requests": requests}
+
+
 def test_the_state_of_an_old_checkpoint() -> None:
     signs = Signs(told={"no_signal"})
     signs.history.add({"train/reward": 0.5})

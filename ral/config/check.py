@@ -29,6 +29,8 @@ from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_me
 from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
 
+OWN_ALGORITHM = "; an algorithm of your own has it from defaults: [shared/rollouts, _self_], or shared/given"
+
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dicts, lists and scalars with every interpolation resolved.
@@ -80,7 +82,8 @@ def check_schema(node: Node, schema: type, prefix: str = "") -> None:
             raise UserError(f"unknown key {key}{did_you_mean(name, hints)}")
     for name in _required(schema):
         if name not in node and not is_target(node):
-            raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>")
+            own = OWN_ALGORITHM if prefix == "algo." else ""
+            raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>{own}")
 
 
 def _required(schema: type) -> list[str]:

@@ -24,6 +24,9 @@ TARGETS = {
     "ral.models.shard.gathered": "ral.models.sharding.gathered",
 }
 """Names in `_target_` of objects that stand elsewhere today."""
+JUDGE, REQUESTS = "ral.rewards.judge.Judge", "ral.rewards.judge.Requests"
+OF_REQUESTS = ("timeout_s", "retries", "backoff_s", "max_concurrency")
+"""Keywords of a judge that stand below its `requests` today."""
 GIVEN = frozenset({"ral.rollout.given.Targets", "ral.rollout.given.Pairs"})
 """Targets that hand out given responses; all others sampled."""
 ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", "attention_policy")
@@ -43,8 +46,17 @@ def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
 def renamed(node: Any) -> Any:
     """Return a node with the targets of today at every depth."""
     if isinstance(node, Mapping):
-        return {key: TARGETS.get(v, v) if key == "_target_" else renamed(v) for key, v in node.items()}
+        return judge_of_today({key: TARGETS.get(v, v) if key == "_target_" else renamed(v) for key, v in node.items()})
     return [renamed(value) for value in node] if isinstance(node, list) else node
+
+
+def judge_of_today(node: dict[str, Any]) -> dict[str, Any]:
+    """Return a node with the keywords of a judge's requests in a group; any other node as it is."""
+    found = {name: node[name] for name in OF_REQUESTS if name in node}
+    if node.get("_target_") != JUDGE or not found:
+        return node
+    rest = {name: value for name, value in node.items() if name not in found}
+    return {**rest, "requests": {"_target_": REQUESTS, **found}}
 
 
 def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,9 @@ MOVED = {
     "algo.sampler.max_new_tokens": "dataset.max_new_tokens",
     "algo.sampler._target_": "rollout.engine._target_",
     "algo.sampler": "algo.sampling",
+    "algo.temporal.sampler.group_size": "algo.temporal.group_size",
     "algo.temporal.sampler": "algo.temporal.sampling",
+    "algo.module": "algo.task",
     **{
         f"reward.parts.judge.function.{name}": f"reward.parts.judge.function.requests.{name}"
         for name in ("timeout_s", "retries", "backoff_s", "max_concurrency")

@@ -71,7 +71,7 @@ class Responding:
         seed = hash_seed(self.seed, progress.step)
         with self.engine.session():
             rollout = self.source(prepared, seed=seed)
-            check_version(rollout, progress.version, self.engine.max_lag)
+            together(lambda: check_version(rollout, progress.version, self.engine.max_lag))
             return rollout, self.companion.roll_out(policy, self.engine, prompts, seed)
 
 
