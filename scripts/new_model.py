@@ -1,4 +1,4 @@
-"""Writes a small Qwen-VL model with random weights and a tokenizer trained on a dataset's text, to start SFT from.
+"""Writes a small model of a family with random weights and a tokenizer trained on a dataset's text, to start SFT from.
 
     python scripts/new_model.py --data my/sft.json --output outputs/my_model
 
@@ -17,7 +17,7 @@ from ral.data.prompts import render
 from ral.data.sources import jsonl
 from ral.models.fresh import write_model
 from ral.models.recipe import Sizes
-from ral.models.registry import FAMILIES
+from ral.models.registry import FAMILIES, family_named, register
 from ral.types import UserError
 
 
@@ -27,13 +27,25 @@ def texts(data: Path, media_root: Path | None) -> list[str]:
     return [text for e in examples for text in (render(e, "short"), e.thought or "", e.answer, "user", "assistant")]
 
 
+def model_type(family: str) -> str:
+    """Return the model_type of a family known by it, or of one that a dotted path names. UserError for neither."""
+    if "." in family:
+        register(found := family_named(family, "--family"))
+        return found.model_type
+    if family not in FAMILIES:
+        raise UserError(
+            f"--family {family}: write one of {', '.join(FAMILIES)}, or module.NAME of a family of your own"
+        )
+    return family
+
+
 def main() -> None:
     """Write the model; one line and exit code 1 on bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="JSON file whose text trains the tokenizer")
     parser.add_argument("--media-root", type=Path, help="folder that media paths are relative to (default: its own)")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
-    parser.add_argument("--family", choices=tuple(FAMILIES), default="qwen2_5_vl")
+    parser.add_argument("--family", default="qwen2_5_vl", help=f"{', '.join(FAMILIES)}, or module.NAME of your own")
     parser.add_argument("--hidden", type=int, default=128, help="width, a multiple of 32 (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=4, help="decoder layers (default: %(default)s)")
     parser.add_argument("--vocabulary", type=int, default=640, help="text tokens at most (default: %(default)s)")
@@ -47,7 +59,7 @@ def main() -> None:
         write_model(
             arguments.output,
             texts(arguments.data, arguments.media_root),
-            family=arguments.family,
+            family=model_type(arguments.family),
             sizes=sizes,
             seed=arguments.seed,
             vocab_size=arguments.vocabulary,

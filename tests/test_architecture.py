@@ -265,7 +265,9 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
     folder = write_model(tmp_path / "model", TEXTS, family="qwen3_vl", sizes=SMALL, seed=3, vocab_size=300)
     config = json.loads((folder / "config.json").read_text()) | {"model_type": "qwen3_vl_moe"}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"model_type 'qwen3_vl_moe'; this project trains .*qwen3_vl$"):
+    with pytest.raises(
+        UserError, match=r"model_type 'qwen3_vl_moe'; this project trains .*qwen3_vl; a family of your own is named by"
+    ):
         check_folder(str(folder))
     check_named({"model": {"pretrained": str(folder), "family": "mine.QWEN3_VL_MOE"}})
     with pytest.raises(UserError, match=r"model.pretrained=.*this project trains"):

@@ -18,7 +18,7 @@ from ral.data.clip_times import BadRequest, Excerpt, Span, Timeline, frames_at, 
 from ral.data.clips import fitted
 from ral.data.decoder import reason_of
 from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
-from ral.files.pretrained import is_pointer
+from ral.files.lfs import is_pointer
 
 SIXTEEN_BITS = 257  # a 16-bit value is that many times the 8-bit one
 TURNS = {

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ral.errors import UserError
+from ral.files.lfs import is_pointer
 from ral.files.repository import ROOT, find
 
 KEY = "model.pretrained"
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-POINTER = b"version https://git-lfs"
-"""How a file begins that Git LFS has not fetched."""
 LENGTH_BYTES = 8
 """Of the length of the header that a safetensors file begins with."""
 FAMILIES = Path(__file__).resolve().parents[1] / "models" / "families"
 MODEL_TYPES = sorted(path.stem for path in FAMILIES.glob("[!_]*.py"))
 """Values of config.json's model_type that this project loads: a file each, and what ral.models.registry adds."""
+OWN_FAMILY = "; a family of your own is named by model.family=module.NAME"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
@@ -135,12 +135,6 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
     return content
 
 
-def is_pointer(path: Path) -> bool:
-    """Tell whether a file is what Git LFS leaves in the place of one."""
-    with path.open("rb") as file:
-        return file.read(len(POINTER)) == POINTER
-
-
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
     """UserError unless config.json is of a model that this project trains, and of it alone."""
     config = read_json(path / CONFIG, named)
@@ -149,7 +143,9 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
         pictures = any("vision" in name or "visual" in name for name in config)
         what = "" if pictures or kind is None else " (a model without pictures)"
         trained = ", ".join(MODEL_TYPES)
-        raise UserError(f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}")
+        raise UserError(
+            f"{named}: config.json says model_type {kind!r}{what}; this project trains {trained}{OWN_FAMILY}"
+        )
     if (quoted := next(numbers_as_text(config), None)) is not None:
         key, value = quoted
         raise UserError(f'{named}: config.json has {key}="{value}", a text; write the number {value} without quotes')

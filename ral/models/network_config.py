@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoConfig, PreTrainedConfig
 
 from ral.errors import UserError
-from ral.files.pretrained import check_folder
+from ral.files.pretrained import OWN_FAMILY, check_folder
 from ral.files.repository import find
 from ral.models.registry import FAMILIES
 
@@ -30,7 +30,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     if config.model_type not in FAMILIES:
         raise UserError(
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
-            f"this project trains {', '.join(FAMILIES)}"
+            f"this project trains {', '.join(FAMILIES)}{OWN_FAMILY}"
         )
     return config
 

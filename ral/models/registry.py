@@ -23,8 +23,12 @@ def register(family: Family) -> None:
 
 def register_named(path: str | None, key: str = "model.family") -> None:
     """Import and add the family that a dotted path names, such as mine.FAMILY. UserError where it names none."""
-    if path is None:
-        return
+    if path is not None:
+        register(family_named(path, key))
+
+
+def family_named(path: str, key: str) -> Family:
+    """Import and return the family that a dotted path names. UserError, about `key`, where it names none."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
@@ -33,4 +37,4 @@ def register_named(path: str | None, key: str = "model.family") -> None:
         raise UserError(f"{key}={path}: cannot be imported ({error}); {write}") from error
     if not isinstance(found, Family):
         raise UserError(f"{key}={path}: is a {type(found).__name__}; name a ral.models.family.Family")
-    register(found)
+    return found
