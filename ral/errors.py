@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from typing import TextIO
 
 
 class UserError(Exception):
@@ -15,13 +17,19 @@ class UserWarned(UserWarning):
 
 def warn_in_plain_lines() -> None:
     """Let each UserWarned be shown as `warning: ...`, without the file and line of the code; others as ever."""
-    usual = warnings.formatwarning
+    usual = warnings.showwarning  # not formatwarning, which Lightning sets when it is imported
 
-    def line(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
-    ) -> str:
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if issubclass(category, UserWarned):
-            return f"warning: {message}\n"
-        return usual(message, category, filename, lineno, line)
+            print(f"warning: {message}", file=file or sys.stderr, flush=True)
+        else:
+            usual(message, category, filename, lineno, file, line)
 
-    warnings.formatwarning = line
+    warnings.showwarning = show

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,17 @@ def test_other_fields_that_nothing_reads_are_accepted(fields: dict[str, Any], fo
     assert set(fields_read(examples)[1]) == {name for name in there if name not in ("video", "video_start")}
     line = unread("train", examples)
     assert line is not None and line.startswith("train: fields that nothing reads: ")
+
+
+def test_a_run_names_the_fields_that_nothing_reads(
+    run: Callable[..., Path],
+    small: list[str],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened(folder, answer="red", hint="warm", score=3)
+    settings = [line for line in small if not line.startswith(("dataset.path", "dataset.source"))]
+    data = ["dataset=jsonl", f"dataset.path={folder / 'data.json'}", "dataset.source.validation_size=1"]
+    run(*settings, *data, "max_steps=1", "algo.prompts_per_step=1")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "nothing reads" in line]
+    assert lines == [f"{split}: fields that nothing reads: hint, score" for split in ("train", "validation")]
