@@ -11,7 +11,8 @@ LONGEST = 200  # characters around an answer in which such words are looked for
 
 _WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
 _RIGHT = r"(?:correct|right|answer|best|true|valid|it|possible)"
-_ADVERBS = r"(?:also |clearly |definitely |certainly |surely |obviously |just |simply |probably |likely )?"
+_ADVERB = r"also|clearly|definitely|certainly|surely|obviously|just|simply|probably|likely"
+_ADVERBS = rf"(?:(?:{_ADVERB}) )?"
 _IS = (
     r"(?:it is|it's|that is|that's|would be|would have been|must be|can be|could be|should be|has to be|will be"
     r"|is|are|was|looks|seems)"
@@ -50,8 +51,8 @@ _OTHERS = (
     r"|(?:[-–—] |это )?(?:неверно|неправильно|не верно|не правильно))\b"
 )
 _SURELY = (
-    r"(?:of course|absolutely|almost certainly|most (?:certainly|likely|probably)|apparently|presumably|evidently"
-    rf"|{_ADVERBS.removesuffix('?').replace(' |', '|').replace(' )', ')')})"
+    rf"(?:{_ADVERB}|of course|absolutely|almost certainly|most (?:certainly|likely|probably)|apparently|presumably"
+    r"|evidently)"
 )
 _HAN = (
     r"(?:这|那|這|这个|那个)?(?:是|就是|显然|并|肯定)?(?:不对|不對|不正确|不正確|不可能|不成立"
