@@ -16,6 +16,7 @@ from ral.assembly.data import build_collate, build_ledger, build_reader, check_e
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
 from ral.config.build import instantiate, precision_of
+from ral.data.overview import unread
 from ral.ending import finish, named_cause, original, out_of_memory
 from ral.files import run_folder as folders
 from ral.learner.checkpoints import read
@@ -147,6 +148,9 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
         num_workers=cfg.hardware.num_workers,
     )
     data.load()
+    if folders.first_rank():
+        lines = (unread(name, examples) for name, examples in data.splits())
+        print("".join(f"{line}\n" for line in lines if line), end="", file=sys.stderr, flush=True)
     return data
 
 

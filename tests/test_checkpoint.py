@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,18 @@ def test_the_newest_whole_one_is_found(root: Path) -> None:
     (root / "step_000010" / FILE).write_bytes(b"")
     with pytest.warns(UserWarning, match="damaged"):
         assert newest(root) == root / "step_000005"
+
+
+def test_a_damaged_one_is_told_in_one_plain_line(root: Path) -> None:
+    damage(root / "step_000015")
+    code = "import warnings; from pathlib import Path; from ral.errors import warn_in_plain_lines as plain"
+    code += "; from ral.learner.checkpoints import newest"
+    code += f"; plain(); newest(Path({str(root)!r})); warnings.warn('another')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, *rest = done.stderr.splitlines()
+    damaged = f"{root / 'step_000015'}: the checkpoint is damaged (its checksum does not fit): passed over"
+    assert first == f"warning: {damaged}"
+    assert "UserWarning: another" in rest[0]
 
 
 def test_a_run_does_not_begin_again_where_all_are_damaged(root: Path) -> None:

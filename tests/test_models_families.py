@@ -247,3 +247,20 @@ def test_a_model_with_a_sliding_window_is_refused_at_load(model_folder, tmp_path
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"layer 1 has sliding_attention.*choose another model$"):
         MLLM.load(str(folder))
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "intern" not in name])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("patch_size", "patch_size"), ("merge_size", "spatial_merge_size"), ("temporal_patch_size",) * 2],
+)
+def test_settings_of_patches_that_contradict_the_network_are_named(family, key, name, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder(family), tmp_path / "m")
+    file = folder / "preprocessor_config.json"
+    raw = json.loads(file.read_text())
+    file.write_text(json.dumps(raw | {key: raw[key] + 2}))
+    wrong = (
+        rf"preprocessor_config.json: {key} is {raw[key] + 2}, where config.json has vision_config.{name} {raw[key]};"
+    )
+    with pytest.raises(UserError, match=wrong):
+        Processor.from_folder(str(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ral.data.bad import BadSample
-from ral.data.overview import fields_read
+from ral.data.overview import fields_read, unread
 from ral.data.sources import jsonl
 from ral.types import Example
 
@@ -68,8 +69,8 @@ def test_options_are_read_wherever_they_stand(folder: Path, fields: dict[str, An
 
 
 def test_what_is_read_is_told(folder: Path) -> None:
-    read_, unread = fields_read(opened(folder, answer="B", A="red", B="blue", hint="warm"))
-    assert {"A", "B"} <= set(read_) and unread == ["hint"]
+    read_, others = fields_read(opened(folder, answer="B", A="red", B="blue", hint="warm"))
+    assert {"A", "B"} <= set(read_) and others == ["hint"]
 
 
 def test_fields_with_single_letters_are_options_only_of_a_gold_answer_among_them(folder: Path) -> None:
@@ -184,3 +185,54 @@ def test_a_key_of_a_medium_that_nothing_reads_is_bad(
 def test_keys_that_ask_for_nothing_do_no_harm(folder: Path, part: dict[str, Any]) -> None:
     turns = [{"role": "user", "content": [part, {"type": "text", "text": "Color?"}]}]
     assert len(read(folder, image=..., question=..., answer="red", messages=turns).media) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "write"),
+    [
+        *[({"image": ..., "video": "c.mp4", name: 2.5}, name, "video_start") for name in ("start", "start_time")],
+        *[({"image": ..., "video": "c.mp4", name: "00:12"}, name, "video_end") for name in ("end", "end_time")],
+        *[({"image": ..., "path": "c.mp4", name: 30}, name, "in seconds") for name in ("start_frame", "end_frame")],
+        ({"image": ..., "video": "c.mp4", "clip": [1, 4.5]}, "clip", "video_start and video_end"),
+        ({"image": ..., "video": "c.mp4", "clip": {"from": 1, "to": 4}}, "clip", "video_start and video_end"),
+        *[({name: "b.png"}, name, "\"images\": [..., 'b.png']") for name in ("image2", "image_2", "image-3")],
+        ({"image": ..., "video": "c.mp4", "video2": "d.mp4"}, "video2", '"videos": [...'),
+    ],
+)
+def test_a_field_beside_media_that_is_meant_for_them_is_not_passed_over(
+    fields: dict[str, Any], field: str, write: str, folder: Path
+) -> None:
+    message = refused(folder, answer="red", **fields)
+    assert f"field '{field}': nothing reads it" in message and write in message.split("write ")[1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"start": 2.5, "end": 4},  # beside a picture
+        {"image": ..., "video": "c.mp4", "start": "the door opens", "clip": "clip_0012", "end": None},
+        {"image": ..., "video": "c.mp4", "video_start": 2.5, "start": 2.5},
+        {"image2": "a.png", "image_1": None, "image_2": "", "image_3": 7, "image_id": "b.png", "video_2": "none"},
+    ],
+)
+def test_other_fields_that_nothing_reads_are_accepted(fields: dict[str, Any], folder: Path) -> None:
+    examples = opened(folder, answer="red", **fields)
+    assert examples[0].answer == "red"
+    there = [name for name, value in fields.items() if value not in (..., None)]
+    assert set(fields_read(examples)[1]) == {name for name in there if name not in ("video", "video_start")}
+    line = unread("train", examples)
+    assert line is not None and line.startswith("train: fields that nothing reads: ")
+
+
+def test_a_run_names_the_fields_that_nothing_reads(
+    run: Callable[..., Path],
+    small: list[str],
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened(folder, answer="red", hint="warm", score=3)
+    settings = [line for line in small if not line.startswith(("dataset.path", "dataset.source"))]
+    data = ["dataset=jsonl", f"dataset.path={folder / 'data.json'}", "dataset.source.validation_size=1"]
+    run(*settings, *data, "max_steps=1", "algo.prompts_per_step=1")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "nothing reads" in line]
+    assert lines == [f"{split}: fields that nothing reads: hint, score" for split in ("train", "validation")]

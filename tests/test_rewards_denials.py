@@ -17,9 +17,14 @@ DENIED = """
 @ - wrong|@: incorrect.|@. That is incorrect.|@, but that is wrong|cannot be @|it can't be @|It could not be @|not @
 anything but @|everything except @|I don't think it is @|I do not believe the answer is @|I doubt it is @|不是@
 不可能是@|rather than @|the answer is not @|the wrong answer is @|**@** is wrong|\\boxed{@} is wrong|not \\boxed{@}
+@? Certainly not|@? Of course not|@? Absolutely not.|@? Definitely not|@? Probably not|@? Hardly|@. Certainly not.
+@? Never!|It is wrong to say @|It would be wrong to say @|it would be incorrect to answer @|It is not right to say @
+@? I doubt it
+It is a mistake to think it is @|没有@|@? Not really|@, of course not|It would be false to claim that it is @
 """
 MEANT = """
-@ is right|@ is correct|@ is the answer|@? Yes|It is @.|**@**|@ because the other is wrong|@, since the other is wrong
+@ is right|@ is correct|@ is the answer|@? Yes|It is @.|**@**|@? Certainly|@? Of course!
+@ because the other is wrong|@, since the other is wrong
 """
 
 
@@ -57,7 +62,7 @@ def test_a_number_that_is_meant_counts(answer: str) -> None:
         ],
         *[
             ("5", a, False)
-            for a in ("five is wrong", "cannot be five", "五不对", "5 is too many", "5, no, that's wrong")
+            for a in ("five is wrong", "cannot be five", "五不对", "没有5个", "5 is too many", "5, no, that's wrong")
         ],
         *[
             ("5", a, True)

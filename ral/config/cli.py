@@ -29,7 +29,7 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
-from ral.errors import UserError
+from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -69,6 +69,7 @@ def run(
     failures: list[Exception] = []
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
     _bound_spinning()
+    warn_in_plain_lines()
     listing.register()
     try:
         _check_flags(sys.argv[1:])

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ral.data.sizes import Frames, MediaSettings
-from ral.errors import UserError
+from ral.errors import UserError, UserWarned
 from ral.files.hashed import text_hash
 from ral.types import Media
 
@@ -89,7 +89,7 @@ class DiskCache:
         except OSError as error:
             self.full = True
             aside.unlink(missing_ok=True)
-            warnings.warn(f"dataset.disk_cache={self.folder}: {error}; nothing more is kept", stacklevel=2)
+            warnings.warn(f"dataset.disk_cache={self.folder}: {error}; nothing more is kept", UserWarned, stacklevel=2)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"

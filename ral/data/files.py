@@ -30,6 +30,7 @@ from ral.data.jsontext import Unreadable, is_object, long_number, parsed
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
 from ral.data.tables import TableRows, is_table, open_table
+from ral.errors import UserWarned
 from ral.types import UserError
 
 UNPACKED = Path("outputs/data/unpacked")
@@ -233,4 +234,4 @@ def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
     shared = sum(wanted.pop(content, 0) for content in training.contents(part))
     if shared:
         known = f"{shared} of its {len(held_out)} entries also stand in {training.path}, which is trained on"
-        warnings.warn(f"{held_out.path}: {known}: nothing measured on them is held out", stacklevel=2)
+        warnings.warn(f"{held_out.path}: {known}: nothing measured on them is held out", UserWarned, stacklevel=2)

@@ -11,6 +11,7 @@ from ral.data.fields import Entry, Kind
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
 from ral.data.reading import merged, reading_of
+from ral.data.stray import refuse_stray
 from ral.types import IMAGE_MARK, VIDEO_MARK, Example, Media
 
 MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "video", "videos": "video", "path": None}
@@ -54,6 +55,7 @@ def _is_picture(item: object) -> bool:
 
 def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
     """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
+    refuse_stray(entry, media)
     whole = reading_of(entry, entry.data, None)
     clips = sum(medium.kind == "video" for medium in media)
     parts = [key for key in ("video_start", "video_end") if entry.data.get(key) is not None]

@@ -11,6 +11,7 @@ from ral.data.entries import Entries
 from ral.types import Example
 
 LOOKED_AT = 200  # first entries whose fields are named
+LOOKED_AT_IN_RUNS = 100
 
 
 class Noted(dict[str, Any]):
@@ -53,9 +54,15 @@ def overview(name: str, examples: Sequence[Example]) -> list[str]:
     """Say in lines what a split was made of; none for a source that is not read from a file."""
     if not isinstance(examples, Entries):
         return []
-    read, unread = fields_read(examples)
+    read, others = fields_read(examples)
     rows = examples.rows
     lines = [f"{name}: {len(examples)} of the {len(rows)} entries of {rows.path} ({rows.shape})"]
     lines += [f"  fields read: {', '.join(read)}"] if read else []
-    lines += [f"  fields that nothing reads: {', '.join(unread)}"] if unread else []
+    lines += [f"  fields that nothing reads: {', '.join(others)}"] if others else []
     return lines
+
+
+def unread(name: str, examples: Sequence[Example]) -> str | None:
+    """Return a line with the fields of a split's first entries that nothing reads; None where there are none."""
+    found = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
+    return f"{name}: fields that nothing reads: {', '.join(found)}" if found else None

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ral.errors import UserWarned
 from ral.learner.shards import checksum
 from ral.types import UserError
 
@@ -84,7 +85,9 @@ def newest(root: Path) -> Path | None:
     for folder in reversed(found):
         if whole(folder):
             return folder
-        warnings.warn(f"{folder}: the checkpoint is damaged (its checksum does not fit): passed over", stacklevel=2)
+        warnings.warn(
+            f"{folder}: the checkpoint is damaged (its checksum does not fit): passed over", UserWarned, stacklevel=2
+        )
     if found:
         raise UserError(f"resume=auto: every checkpoint in {root} is damaged; remove them to begin again")
     return None

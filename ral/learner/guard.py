@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ral.errors import UserWarned
 from ral.learner.experience import Experience
 from ral.types import UserError
 
@@ -36,7 +37,9 @@ class Guard:
         if bool(torch.isfinite(norm)):
             return skipped
         if skipped < MOST_DUMPS:
-            warnings.warn(f"{name}: the gradient is not finite: no update; batch in {self.folder}", stacklevel=2)
+            warnings.warn(
+                f"{name}: the gradient is not finite: no update; batch in {self.folder}", UserWarned, stacklevel=2
+            )
             self.keep(name, [describe(*pair) for pair in zip(parts, losses, strict=True)])
         if skipped + 1 > self.max_skipped:
             raise UserError(
@@ -52,7 +55,7 @@ class Guard:
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(batch, self.folder / f"{name}.pt")
         except (OSError, RuntimeError) as error:
-            warnings.warn(f"{self.folder}: the batch cannot be written ({error})", stacklevel=3)
+            warnings.warn(f"{self.folder}: the batch cannot be written ({error})", UserWarned, stacklevel=3)
 
 
 def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:

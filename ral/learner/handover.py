@@ -19,6 +19,7 @@ from typing import Any
 from torch import Tensor
 from torch._C import _error_if_any_worker_fails
 
+from ral.errors import UserWarned
 from ral.types import UserError
 
 DEAD = "DataLoader worker"  # what PyTorch's messages about an ended process begin with
@@ -55,6 +56,7 @@ def received(content: bytes, reason: str) -> Any:
     warnings.warn(
         f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
         "--shm-size=8g), or set hardware.num_workers=0",
+        UserWarned,
         stacklevel=2,
     )
     return pickle.loads(content)

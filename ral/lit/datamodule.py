@@ -74,9 +74,13 @@ class PromptData(L.LightningDataModule):
         """Open the two splits. UserError where one is empty."""
         self.train = self.source(split=self.steps.split)
         self.validation = self.source(split=VALIDATION)
-        for split, examples in ((self.steps.split, self.train), (VALIDATION, self.validation)):
+        for split, examples in self.splits():
             if not examples:
                 raise UserError(f"dataset: its {split} split is empty: name another dataset.path or a larger limit")
+
+    def splits(self) -> list[tuple[str, Sequence[Example]]]:
+        """Return the two splits by name."""
+        return [(self.steps.split, self.train), (VALIDATION, self.validation)]
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return this rank's part of the steps."""

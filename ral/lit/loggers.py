@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ral.data.recorded import recorded
+from ral.errors import UserWarned
 from ral.files import jsonl
 from ral.report.overlay import overlay
 from ral.types import Media, Pixels, UserError
@@ -156,7 +157,11 @@ def told(consequence: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        warnings.warn(f"W&B failed ({type(error).__name__}: {str(error)[:LONGEST_CAUSE]}): {consequence}", stacklevel=3)
+        warnings.warn(
+            f"W&B failed ({type(error).__name__}: {str(error)[:LONGEST_CAUSE]}): {consequence}",
+            UserWarned,
+            stacklevel=3,
+        )
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
@@ -235,6 +240,6 @@ def connected(logger: Wandb) -> Wandb | None:
         wandb.teardown()  # else the id counts as taken
         reason = str(error).splitlines()[0][:LONGEST_CAUSE]
         message = f"W&B cannot be reached ({reason}): the run stays offline; scripts/sync.py uploads it"
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(message, UserWarned, stacklevel=2)
         return None
     return logger

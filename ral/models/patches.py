@@ -85,6 +85,14 @@ def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tens
     return found
 
 
+IN_CONFIG = {
+    "patch_size": "patch_size",
+    "merge_size": "spatial_merge_size",
+    "temporal_patch_size": "temporal_patch_size",
+}
+"""Settings of patches, and what config.json's vision_config calls them."""
+
+
 def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
     """From preprocessor_config.json (`raw`) of a model that takes patches."""
     known = PatchSettings()
@@ -96,3 +104,15 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
         std=tuple(raw.get("image_std", known.std)),
         positions_per_second=getattr(config.vision_config, "tokens_per_second", None),
     )
+
+
+def misfit(settings: PatchSettings, vision: Any) -> str | None:
+    """Return which key of the settings of pictures contradicts config.json's vision_config, and how; None if none does.
+
+    Towers that take tiles have their patches from config.json alone.
+    """
+    for key, name in {} if settings.tile else IN_CONFIG.items():
+        ours, theirs = getattr(settings, key), getattr(vision, name, None)
+        if isinstance(theirs, int) and ours != theirs:
+            return f"{key} is {ours}, where config.json has vision_config.{name} {theirs}"
+    return None

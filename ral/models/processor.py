@@ -22,6 +22,7 @@ from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
 from ral.models.family import Family, PatchSettings
+from ral.models.patches import misfit
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
@@ -89,7 +90,11 @@ class Processor:
             raise UserError(f"model.pretrained={folder}: preprocessor_config.json is missing: not a multimodal model")
         config = AutoConfig.from_pretrained(folder)
         family = FAMILIES[config.model_type]
-        return cls(tokenizer, family, family.settings(config, raw), name=folder, most_positions=most_positions(config))
+        settings = family.settings(config, raw)
+        if problem := misfit(settings, getattr(config, "vision_config", None)):
+            file = "preprocessor_config.json" if _json(folder, "preprocessor_config.json") else "processor_config.json"
+            raise UserError(f"model.pretrained={folder}: {file}: {problem}; copy the file from the model it is of")
+        return cls(tokenizer, family, settings, name=folder, most_positions=most_positions(config))
 
     def _id(self, token: str) -> int:
         index = self.tokenizer.convert_tokens_to_ids(token)

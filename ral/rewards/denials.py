@@ -11,7 +11,8 @@ LONGEST = 200  # characters around an answer in which such words are looked for
 
 _WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
 _RIGHT = r"(?:correct|right|answer|best|true|valid|it|possible)"
-_ADVERBS = r"(?:also |clearly |definitely |certainly |surely |obviously |just |simply |probably |likely )?"
+_ADVERB = r"also|clearly|definitely|certainly|surely|obviously|just|simply|probably|likely"
+_ADVERBS = rf"(?:(?:{_ADVERB}) )?"
 _IS = (
     r"(?:it is|it's|that is|that's|would be|would have been|must be|can be|could be|should be|has to be|will be"
     r"|is|are|was|looks|seems)"
@@ -49,6 +50,10 @@ _OTHERS = (
     r"|(?:no es|não é|non è) (?:correct[oa]|corret[oa]|corrett[oa]|la|a)|è (?:sbagliat[oa]|errat[oa])"
     r"|(?:[-–—] |это )?(?:неверно|неправильно|не верно|не правильно))\b"
 )
+_SURELY = (
+    rf"(?:{_ADVERB}|of course|absolutely|almost certainly|most (?:certainly|likely|probably)|apparently|presumably"
+    r"|evidently)"
+)
 _HAN = (
     r"(?:这|那|這|这个|那个)?(?:是|就是|显然|并|肯定)?(?:不对|不對|不正确|不正確|不可能|不成立"
     r"|不是(?=\s*(?:正确|答案|对|$|[。,，.]))"
@@ -63,6 +68,8 @@ _BEHIND = re.compile(
     rf"|[,.;:!?(\[–—-]+\s*(?:{_SAID}(?:{_VERDICT}|{_OTHERS}|'s {_ADVERBS}{_BAD}{_END}|'s not {_GOOD}{_END}"
     rf"|{_BAD}{_END}|not {_GOOD}{_END}))"
     r"|\?\s*(?:no|nope|nein|non|нет)\b(?! (?:doubt|question|problem))|\?\s*[不否]"
+    rf"|[,.;:!?(\[–—-]+\s*{_SAID}(?:{_SURELY} not|not (?:at all|really|quite|likely)|hardly|never|no way"
+    rf"|i (?:don't|do not) think so|i doubt it){_END}"
     rf"|[?,，。、]?\s*(?:{_HAN}))",
     re.IGNORECASE,
 )
@@ -79,8 +86,11 @@ _AHEAD = re.compile(
     r"(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|be|would be|should be)|'s))?"
     r"|\bdoubt(?:s|ed|ful)?(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
     r"|\b(?:wrong|incorrect|false) (?:answer|number|option|choice|value)?(?: (?:is|was|would be))?"
+    r"|\b(?:wrong|incorrect|false|untrue|a mistake|an error|(?:not|n't) (?:right|correct|true|accurate))"
+    r" to (?:say|answer|claim|think|write|state|conclude|assume|guess|respond|reply|report|count|believe|call it)"
+    r"(?: that)?(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|were|would be)|'s))?"
     r"|\bnicht|\bpas|\bno es|\bnão é|\bnon è|\bне"
-    r"|不是|不会是|不可能是|不可能|不等于|并非|而非|除了|不选|绝不是|不应该?是|≠|!=)[\s:(\[]*$",
+    r"|不是|没有|沒有|没|不会是|不可能是|不可能|不等于|并非|而非|除了|不选|绝不是|不应该?是|≠|!=)[\s:(\[]*$",
     re.IGNORECASE,
 )
 """What stands in front of an answer that is denied."""

@@ -7,6 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+from ral.rewards.halves import HAN_HALF, measure
+
 _DIGITS = {
     c: n
     for n, cs in enumerate(("零〇○", "一壹", "二贰兩两", "三叁", "四肆", "五伍", "六陆", "七柒", "八捌", "九玖"))
@@ -55,6 +57,10 @@ def read_han(text: str) -> Han | None:
     if found is None or not any(c in _DIGITS or c in "十拾" for c in found[2]):
         return None
     value = _signed(found[1], _value(found[2]))
+    if half := re.match(HAN_HALF, found[3]):
+        return Han(value + Fraction(1, 2), False, False, measure(half[0]) + found[3][half.end() :])
+    if found[2] == "一" and found[3].startswith("半"):
+        return Han(value / 2, False, False, found[3][1:])
     return Han(value, value.denominator == 1 and found[2][-1] not in _LARGE, False, found[3])
 
 

@@ -57,20 +57,24 @@ _FORMULA = re.compile(rf"[\\π√]|{_ROOT}|{_PI}", re.IGNORECASE)
 _FUNCTIONS = (
     r"(?:arc|a)?(?:sin|cos|tan|cot|sec|csc)h?|log|ln|lg|exp|sqrt|cbrt|abs|floor|ceil|round|max|min|gcd|lcm|mod|sum|len"
 )
+_NUMERALS = r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _SPOKEN = (
     r"(?:roots?|squares?|cube|log|logarithm|sine|cosine|tangent|factorial|half|double|twice|multiples?|powers?"
-    r"|reciprocal|inverse|negation|opposite) of|twice|double|triple|half"
+    r"|reciprocal|inverse|negation|opposite) of|twice|thrice|double|triple|quadruple|half"
+    r"|(?:hal(?:f|ves)|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?) of"
+    rf"|(?:{_NUMERALS}|twenty|fifty|a hundred|a thousand) (?:times|plus|multiplied by|divided by)"
 )
 _NAMES = r"answer|total|result|count|number|sum|value|is|are|equals?|option|choice|about|approx|approximately|final|of"
-_NUMERALS = r"one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
 _APPLIED = re.compile(
     rf"(?:(?<![A-Za-z])(?:(?:{_FUNCTIONS})\d*(?:\s*_\s*\{{?\s*\w+\s*\}}?)?\s*[(\[{{]?"
     rf"|(?!(?:{_NAMES}|{_NUMERALS})\s*\()[A-Za-z]\w*'*\(|[fgh]'*\s*\(|(?:{_SPOKEN})(?: the(?: number)?)?)"
-    r"|-\s*\(|⌊|⌈)\s*$",
+    r"|-\s*\(|⌊|⌈|根号|根號)\s*$",
     re.IGNORECASE,
 )
 _RAISED = re.compile(
-    r"\s*[\^*/_x×]\s*[-(]?\d|\s*(?:squared|cubed)\b(?!\s+\w)|\s*factorial\b|\s*[-+*^]\s*[a-z](?![A-Za-z])",
+    r"\s*[\^*/_x×]\s*[-(]?\d|\s*(?:squared|cubed)\b(?!\s+\w)|\s*factorial\b|\s*[-+*^]\s*[a-z](?![A-Za-z])"
+    r"|i(?!\w)|\s+i\s*$|\s*[个個]?(?:分之|倍)|\s*的\s*(?:平方|立方|一半|半|倍|倒数|倒數|相反数|相反數|阶乘|階乘|绝对值"
+    r"|[\d一二两兩三四五六七八九十百几幾]+(?:倍|次方|分之|成))",
     re.IGNORECASE,
 )
 _SUM = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*[-+]\s*$")

@@ -7,15 +7,18 @@ Values are exact fractions, so that "0.1" equals "1/10" and integers can be comp
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from ral.rewards.bounds import bound
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back, without_alternatives
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
 from ral.rewards.dress import shown
+from ral.rewards.halves import join_halves
 from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, is_argument, is_formula, latex_value, plain_text
 from ral.rewards.number_words import read_words
@@ -37,16 +40,6 @@ _TOKEN = re.compile(
 _JOINED = re.compile(r"[kKMB]\b")  # "5K" is five thousand, "5 K" five kelvins
 _HTML = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _EQUATION = re.compile(r"[^=<>≤≥,;]*(?<![<>!])=([^=]*)")
-
-_MORE = r"(?:>=?|≥|\b(?:(?:more|greater|larger|higher|bigger|longer) than|at least|over|above|no less than|exceed\w*))"
-_LESS = r"(?:<=?|≤|\b(?:(?:less|fewer|smaller|lower|shorter) than|at most|under|below|up to|no more than))"
-_BOUNDS = (
-    (">", re.compile(rf"{_MORE}\W*$", re.I)),
-    ("<", re.compile(rf"{_LESS}\W*$", re.I)),
-    ("±", re.compile(r"±\s*$")),
-)
-_OR_MORE = re.compile(r"\s*(?:\+(?!\s*\d)|(?:\w+ )?or (?:more|above|over|higher|greater)\b)", re.IGNORECASE)
-_OR_LESS = re.compile(r"\s*(?:\w+ )?or (?:less|fewer|below|under|lower)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ def parse_number(text: str) -> Number | None:
     """The one number in `text`; None where there is none, more than one, or a form that is not understood."""
     if len(text) > LONGEST_TEXT:
         return None
-    taken = take_currency(_HTML.sub(" ", shown(text)))
+    taken = take_currency(html.unescape(_HTML.sub(" ", shown(text))))
     if taken is None:
         return None
     rest, currency = taken
@@ -87,7 +80,7 @@ def parse_number(text: str) -> Number | None:
 
 def _in_digits(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text with digits."""
-    line, scaled = join_han(join_groups(without_alternatives(plain, _DIGITS)))
+    line, scaled = join_han(join_halves(join_groups(without_alternatives(plain, _DIGITS))))
     tokens = list(_TOKEN.finditer(line))
     if len(tokens) > 1 and (equation := _EQUATION.fullmatch(line)):
         tokens = list(_TOKEN.finditer(equation[1]))
@@ -100,13 +93,12 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     if re.search(r"\d", plain):
         return None
     if han := read_han(plain.strip().strip(" .,。")):
-        return (
-            None
-            if taken_back(han.rest)
-            else Number(han.value, han.whole, unit=PERCENT if han.percent else currency or find_unit(han.rest))
-        )
+        if taken_back(han.rest) or is_argument("", han.rest):
+            return None
+        unit = PERCENT if han.percent else currency or find_unit(han.rest)
+        return Number(han.value, han.whole, unit, bound("", han.rest))
     words = read_words(plain)
-    if words is None or taken_back(f" {words.rest}"):
+    if words is None or taken_back(f" {words.rest}") or is_argument("", f" {words.rest}"):
         return None
     if share := find_share(words.rest):
         return Number(words.value * share.factor, words.whole and share.factor == 1, unit=share.unit)
@@ -126,16 +118,10 @@ def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
         factor, rest, exact = take_scale(rest, money=currency is not None)
         value, whole, unit = value * factor, whole and exact and value.denominator == 1, find_unit(rest)
         step *= factor
-    bound = _bound(head, rest)
+    limit = bound(head, rest)
     if share := find_share(rest):
-        return Number(value * share.factor, whole and share.factor == 1, share.unit, bound, step * share.factor)
-    return Number(value, whole, currency or unit, bound, step)
-
-
-def _bound(head: str, rest: str) -> str:
-    """Return the bound that the words around a number make of it: ">" for "more than 5" and "5+", "<", "±" or ""."""
-    before = next((name for name, pattern in _BOUNDS if pattern.search(head)), "")
-    return before or (">" if _OR_MORE.match(rest) else "<" if _OR_LESS.match(rest) else "")
+        return Number(value * share.factor, whole and share.factor == 1, share.unit, limit, step * share.factor)
+    return Number(value, whole, currency or unit, limit, step)
 
 
 def _token_value(token: re.Match[str]) -> tuple[Fraction, bool] | None:
