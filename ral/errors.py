@@ -1,4 +1,4 @@
-"""What a user is told of bad input: an exception, or a warning. Alone here, so that reporting needs no heavy import."""
+"""Messages about bad input to the user: an exception, or a warning. Alone here: reporting needs no heavy import."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_other_parts_behind_a_number_count(gold: str, answer: str) -> None:
 
 MULTIPLES = """
 three times 5|four times 5|thrice 5|a third of 5|one third of 5|a quarter of 5|quarter of 5|two thirds of 5
-5的平方|5的两倍|5的一半|5分之一|5倍|5i|three plus 5|5的三次方|3 times 5|half of 5|五的平方|five squared|五倍|根号5
+5的平方|5的两倍|5的一半|5分之一|5i|three plus 5|5的三次方|3 times 5|half of 5|五的平方|five squared|根号5
 """
 
 

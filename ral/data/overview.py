@@ -11,6 +11,8 @@ from ral.data.entries import Entries
 from ral.types import Example
 
 LOOKED_AT = 200  # first entries whose fields are named
+LABELS = frozenset({"data_source", "source", "dataset", "split", "id", "index", "category", "difficulty", "license"})
+"""Fields that say where an entry comes from or what kind it is: a run does not tell that nothing reads them."""
 LOOKED_AT_IN_RUNS = 100
 
 
@@ -63,6 +65,7 @@ def overview(name: str, examples: Sequence[Example]) -> list[str]:
 
 
 def unread(name: str, examples: Sequence[Example]) -> str | None:
-    """Return a line with the fields of a split's first entries that nothing reads; None where there are none."""
-    found = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
+    """Return a line with the fields of a split's first entries that nothing reads, LABELS aside; None without any."""
+    others = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
+    found = [field for field in others if field not in LABELS]
     return f"{name}: fields that nothing reads: {', '.join(found)}" if found else None
