@@ -550,7 +550,7 @@ def real() -> Iterator[Real]:
         yield lambda *overrides: compose("train", [*PATHS, *overrides])
 
 
-@pytest.mark.parametrize("algo", AXES["algo"])
+@pytest.mark.parametrize("algo", [pytest.param(a, marks=() if a == "ral" else pytest.mark.slow) for a in AXES["algo"]])
 def test_every_composition_fits_the_schema_the_rules_and_the_signatures(algo: str, real: Real) -> None:
     """Every choice of the five axes composes and resolves; what was bound already is not bound again."""
     bound: set[str] = set()
