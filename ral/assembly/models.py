@@ -83,7 +83,7 @@ def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
 
 
 FIXED = {"reference": reference, "teacher": teacher}
-"""What makes the frozen models whose weights never change."""
+"""By name, the function that makes a frozen model whose weights never change."""
 
 
 def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) -> dict[str, FrozenModel]:

@@ -35,7 +35,7 @@ LEAST = {
     ),
     "dataset.limit": "1 or more, or null for all entries",
 }
-"""What to write in place of a count of 0, where that is more than "1 or more"."""
+"""Advice in place of a count of 0, for the keys where "1 or more" does not say enough."""
 
 
 def counts_are_positive(cfg: Node) -> str | None:

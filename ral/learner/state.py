@@ -12,7 +12,7 @@ from ral.learner.signs import Signs
 from ral.types import UserError
 
 LAYOUT = 2
-"""Of what `RunState.facts` returns. Checkpoints without the key `layout` are of version 0.1 (`of_version_0_1`)."""
+"""Version of the dict that `RunState.facts` returns. Checkpoints without it are of 0.1 (`of_version_0_1`)."""
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,14 @@ RULED_OUT = re.compile(
     r"|choice|because|since)|不对|不是|不正确|错|錯|不正確|不對)",
     re.IGNORECASE,
 )
-"""What follows a letter that is named in order to be ruled out: "B. is wrong", "B. not correct"."""
+"""Matches the words behind a letter that is ruled out: "B. is wrong", "B. not correct"."""
 OTHER_RULED_OUT = re.compile(
     r"(?:and |but )?(?:(?:certainly|definitely|clearly) )?(?:not|rather than|instead of|不是|不选|而不是|而非"
     r"|nicht|no la|pas)"
     r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])",
     re.IGNORECASE,
 )
-"""What follows a letter that another one is set against: "B, not A"."""
+"""Matches the words behind a letter that is given in place of another: "B, not A"."""
 
 _END = r"\s*(?:[.,;:!?)。，！]|$|because\b|since\b|as\b|and\b|so\b|here\b|answer\b)"
 _SINGULAR = r"(?:is|was|would be|would have been|must be|has to be|will be|seems|looks|appears|sounds)(?: to be)?"
@@ -73,7 +73,7 @@ _BEHIND = re.compile(
     rf"|[?,，。、]?\s*(?:{_HAN}))",
     re.IGNORECASE,
 )
-"""What follows an answer that is taken back. "5 are wrong" and "5 wrong" count what is wrong."""
+"""Matches the words behind an answer that is taken back; not "5 are wrong" or "5 wrong", which count mistakes."""
 
 _TO_BE = (
     r"(?: (?:be|have been|equal(?: to)?|exactly|really|necessarily|quite|just|the (?:answer|number|value)|option))*"
@@ -93,7 +93,7 @@ _AHEAD = re.compile(
     r"|不是|没有|沒有|没|不会是|不可能是|不可能|不等于|并非|而非|除了|不选|绝不是|不应该?是|≠|!=)[\s:(\[]*$",
     re.IGNORECASE,
 )
-"""What stands in front of an answer that is denied."""
+"""Matches the words in front of an answer that is denied."""
 
 
 def taken_back(behind: str, *, counted: bool = False) -> bool:
