@@ -65,7 +65,7 @@ $5 ⇐ 5 € ⏐ 5 € ⇐ $5 ⏐ 5 USD ⇐ 5 EUR ⏐ £5 ⇐ $5 ⏐ ¥500 ⇐ $
 5 ⇐ ≥5 ⏐ 5 ⇐ ±5 ⏐ 5 ⇐ not 5 ⏐ 5 ⇐ 5 > 3 ⏐ 3 ⇐ 3:30 ⏐ 3 ⇐ 3/4 ⏐ 3 ⇐ 2023-05-03 ⏐ 2023 ⇐ 2023-05-01
 5 ⇐ 5/6/2023 ⏐ 5 ⇐ inf ⏐ 5 ⇐ nan ⏐ 5 ⇐ infinity ⏐ 5 ⇐ none ⏐ 5 ⇐ 1e999 ⏐ 0.5 ⇐ 1/3 ⏐ 50% ⇐ 0.5% ⏐ 5‰ ⇐ 5%
 5‰ ⇐ 5 ⏐ 1.5 ⇐ 3:2 ⏐ 2 ⇐ two thirds ⏐ 2 ⇐ two or three ⏐ 1 ⇐ no one knows ⏐ 1 ⇐ one of them ⏐ 1 ⇐ one or two
-5 ⇐ 5 apples and 3 oranges ⏐ 3 ⇐ 3 of 5 ⏐ 7 ⇐ 7 out of 10 ⏐ 7 ⇐ 7/10 ⏐ 5 ⇐ x^5 ⏐ 8 ⇐ 2^3 ⏐ 1 ⇐ 一些 ⏐ 1 ⇐ 一样
+5 ⇐ 5 apples and 3 oranges ⏐ 3 ⇐ 3 of 5 ⏐ 7 ⇐ 7 out of 10 ⏐ 7 ⇐ 7/10 ⏐ 5 ⇐ x^5 ⏐ 1 ⇐ 一些 ⏐ 1 ⇐ 一样
 3 ⇐ 三或四 ⏐ 3 ⇐ 三到五 ⏐ 20 ⇐ 二 ⏐ 1000 ⇐ 千米 ⏐ 5 ⇐ 5千 ⏐ 1000 ⇐ 1,0,0,0 ⏐ 10 ⇐ 1 0 ⏐ 5 million ⇐ 5 billion
 100 ⇐ one thousand ⏐ 21 ⇐ twenty ⏐ 23 ⇐ twenty ⏐ 35 ⇐ thirty fifty ⏐ 5 ⇐ fifty ⏐ 15 ⇐ fifty ⏐ 5 dozen ⇐ 5
 12 ⇐ dozen eggs two ⏐ 1.5 ⇐ 1 1/3 ⏐ -5 ⇐ 5 ⏐ 5 ⇐ -5 ⏐ 7 ⇐ [7, 8] ⏐ 5 € ⇐ $5 (5 €) ⏐ 5 ⇐ 5 x 3 ⏐ 1 ⇐ a ⏐ 5 ⇐ 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+from ral.data.alike import alike
 from ral.data.fields import Entry, shown
 from ral.data.marks import MARK
 from ral.data.option_fields import EXAMPLE, options_field
@@ -149,6 +150,9 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
             entry.fail(field, f"{problem}, and that text is of option {' and '.join(others)}", "the right letter alone")
         named = named or others
         named = [by_letter] if by_letter in named else named
+    if by_letter is None:
+        for said in (answer, plain):  # "$" is a currency, or LaTeX
+            named = named or [letter for letter, text in letters.items() if alike(text, said)]
     if by_letter is not None and not set(named) - {by_letter}:
         named = [by_letter]
     if len(named) == 1 and by_letter in (None, named[0]):

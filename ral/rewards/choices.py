@@ -17,10 +17,13 @@ from ral.rewards.claims import (
     OPENER,
     REASON,
     STATED,
+    SURE_LAST,
     UNSURE,
 )
+from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
+from ral.rewards.values import option_of_value
 
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
 _ENDS = " .,:;!?。、…·"
@@ -48,17 +51,53 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     the last words state ("..., so the answer is B"). Case, width, quotes and white space do not count.
     """
     texts, plain = split_options(tuple(options)), undress(answer)
-    return _read(answer, texts) or (None if _begins_with_letter(plain) else _stated_last(plain, texts))
+    later = corrected(answer[: 2 * LONGEST])
+    if later and len(answer) <= 2 * LONGEST and not _by_text((plain, visible(answer)), texts):
+        named = chosen_letter(later[0], options)
+        if named or later[1]:
+            return named
+    if named := _read(answer, texts):
+        other = option_of_value(_text_behind(plain), options)
+        return named if other in (None, named) else None
+    if _begins_with_letter(plain):
+        return None
+    return _stated_last(plain, texts) or _first_value(answer, options)
+
+
+def _text_behind(text: str) -> str:
+    """Return what stands behind the letter and mark that a text begins with; "" for no letter, or a long text."""
+    found = _LETTER.match(text)
+    mark = _STRONG.match(text, found.end()) if found else None
+    return text[mark.end() :] if mark and len(text) <= LONGEST else ""
+
+
+def _first_value(answer: str, options: Sequence[str]) -> str | None:
+    """The letter of the option whose value a short answer has, perhaps behind a claim such as "It is"."""
+    if len(answer) > LONGEST:
+        return None
+    return next(filter(None, (option_of_value(form, options) for form in _forms(visible(answer)))), None)
 
 
 def _read(answer: str, texts: dict[str, str]) -> str | None:
     """The letter that an answer names from its beginning."""
-    forms = _forms(undress(answer))
+    plain = undress(answer)
+    forms = _forms(plain)
+    if sure := SURE_LAST.search(plain[-LONGEST:]):
+        forms += _forms(plain[: len(plain) - len(sure[0])])
     for place, form in enumerate(forms):
         dressed = (form, visible(answer)) if place == 0 else (form,)
-        if named := _bare(form, texts) or _by_text(dressed, texts) or _with_text(form, texts):
+        if named := _bare(form, texts) or _by_text(dressed, texts) or _with_text(form, texts) or _instead(form, texts):
             return named
     return None
+
+
+def _instead(text: str, texts: dict[str, str]) -> str | None:
+    """The letter B of "not A but B", each by its letter or text; None where the two are one, or either is none."""
+    found = INSTEAD.match(text[:LONGEST]) if len(text) <= LONGEST else None
+    if found is None:
+        return None
+    denied, given = _read(found["denied"] or found["han"] or found["other"], texts), _read(found["given"], texts)
+    return given if denied and denied != given else None
 
 
 def _begins_with_letter(text: str) -> bool:
@@ -178,7 +217,9 @@ def _stated_last(text: str, texts: dict[str, str]) -> str | None:
     sentence = re.split(r"[.!?。]\s", line[: found.start()])[-1]
     letter = (found[1] or found[2]).upper()
     doubted = UNSURE.search(sentence) or re.search(
-        r"\b(?:not|never|doubt|whether|if|unless|wrong)\b|n't\b", sentence, re.I
+        r"\b(?:not|never|(?<!no )(?<!without )(?<!without a )(?<!beyond )doubt|whether|if|unless|wrong)\b|n't\b",
+        sentence,
+        re.I,
     )
     return letter if _known(letter, texts) and not doubted else None
 

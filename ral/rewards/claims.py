@@ -10,11 +10,18 @@ import unicodedata
 
 LONGEST = 200  # characters of an answer in which such words are looked for
 
+_SURE = (
+    r"(?:undoubtedly|doubtless(?:ly)?|unquestionably|surely|evidently|of course|no (?:doubt|question|wonder)"
+    r"|(?:without|beyond) (?:(?:a|any|all) )?(?:shadow of a )?(?:doubt|question))"
+)
+_HAN_SURE = r"(?:毫无疑问|毫無疑問|毫无疑义|毋庸置疑|无疑|無疑|显然|顯然|很明显|明显|肯定|当然|當然|一定|确实|確實)地?"
 _OPENERS = (
-    r"(?:so|therefore|thus|hence|then|well|ok|okay|yes|sure|clearly|finally|in conclusion|overall|所以|因此|故|那么)"
+    rf"(?:(?:(?:there is|there's|i have|we have|there can be) )?{_SURE}(?: about (?:it|that))?(?: that)?|{_HAN_SURE}"
+    r"|so|therefore|thus|hence|then|well|ok|okay|yes|sure|clearly|finally|in conclusion|overall|所以|因此|故|那么)"
 )
 _ADVERBS = (
-    r"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly)"
+    rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
+    rf"|{_SURE})"
 )
 _KINDS = r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement)"
 _BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
@@ -73,13 +80,14 @@ _OTHERS = (
 _NAMED = (
     r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項|選択肢|선택지) ?:? ?"
 )
+SURE_LAST = re.compile(rf"(?<=[^\W_]),? {_SURE}(?: about (?:it|that))?[\s.!]*$", re.IGNORECASE)
 CLAIM = re.compile(
     unicodedata.normalize(
         "NFKC", rf"(?:{_OPENERS}[,:]? ?)?(?:(?:{'|'.join((*_ENGLISH, *_HAN, *_OTHERS))}) ?(?:{_NAMED})?|{_NAMED})"
     ),
     re.IGNORECASE,
 )
-OPENER = re.compile(rf"{_OPENERS}(?:[,:] ?| )", re.IGNORECASE)
+OPENER = re.compile(rf"{_HAN_SURE}[,:、]? ?|{_OPENERS}(?:[,:.] ?| )", re.IGNORECASE)
 
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"

@@ -84,11 +84,14 @@ _AHEAD = re.compile(
     r"|\b(?:rather than|instead of|other than|different from|except(?: for)?|excluding|ruling out|unlike)"
     r"|(?:\b(?:not|never)|n't) (?:think|believe|say|agree|suppose|guess|mean|claim)(?: that)?"
     r"(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|be|would be|should be)|'s))?"
-    r"|\bdoubt(?:s|ed|ful)?(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
+    r"|(?<!\bno )(?<!\bany )(?<!without )(?<!\ba )(?<!beyond )(?<!n't )(?<!not )(?<!never )\bdoubt(?:s|ed|ful)?"
+    r"(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
     r"|\b(?:wrong|incorrect|false) (?:answer|number|option|choice|value)?(?: (?:is|was|would be))?"
     r"|\b(?:wrong|incorrect|false|untrue|a mistake|an error|(?:not|n't) (?:right|correct|true|accurate))"
     r" to (?:say|answer|claim|think|write|state|conclude|assume|guess|respond|reply|report|count|believe|call it)"
     r"(?: that)?(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|were|would be)|'s))?"
+    r"|\b(?:no way|no chance|hardly|unlikely|far from|nowhere near)"
+    r"(?: (?:that|to be|it|this|there|the answer|is|are|was|be|it's))*"
     r"|\bnicht|\bpas|\bno es|\bnão é|\bnon è|\bне"
     r"|不是|没有|沒有|没|不会是|不可能是|不可能|不等于|并非|而非|除了|不选|绝不是|不应该?是|≠|!=)[\s:(\[]*$",
     re.IGNORECASE,
@@ -108,20 +111,3 @@ def taken_back(behind: str, *, counted: bool = False) -> bool:
 def denied(ahead: str) -> bool:
     """Tell whether the text in front of an answer denies it: "not", "cannot be", "anything but", 不是."""
     return _AHEAD.search(ahead[-LONGEST:]) is not None
-
-
-def without_alternatives(line: str, number: str) -> str:
-    """Return a text without the numbers that its own is set against: "5" of "5, not 6" and of "not 6 but 5".
-
-    number: the pattern of one.
-    """
-    behind = re.search(
-        r"(?<!\bis)(?<!\bare)(?<!\bwas)(?<!'s)"
-        rf"[,;]?\s*(?:\b(?:and|but) )?(?:\bnot|\brather than|\binstead of|而?不是|而非)"
-        rf"\s*{number}[^\d]*$",
-        line,
-        re.IGNORECASE,
-    )
-    if behind and re.search(r"\d", line[: behind.start()]):
-        return line[: behind.start()]
-    return re.sub(rf"(?:\bnot|不是)\s*{number}[^\d]{{0,20}}?(?:\bbut\b|而是)", " ", line, count=1, flags=re.IGNORECASE)

@@ -23,11 +23,15 @@ _UNIT = rf"(?:[{_S}{_L}]{_PREFIXED})"
 _MIXED = re.compile(
     rf"(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?{_UNIT}+(?:零?\d[\d,]*(?:\.\d+)?\s?{_UNIT}+)*(?:零?\d{{2,}}(?![\d.,]))?"
 )
-_LEAD = r"(?:答案|一共|总共|總共|共有|共|大约|大約|约|約|大概|图中|圖中|为|為|是|有|等于|第|[:,=\s])*"
+_LEAD = (
+    r"(?:毫无疑问|毫無疑問|无疑|無疑|肯定|一定|显然|顯然|应该|應該"
+    r"|答案|一共|总共|總共|共有|共|大约|大約|约|約|大概|图中|圖中|为|為|是|有|等于|第|[:,=\s])*"
+)
 _BODY = rf"[{_D}{_S}{_L}]+(?:点[{_D}]+)?"
 _NO_NUMBER = rf"[^\d{_D}{_S}{_L}]"
 _PLAIN = re.compile(rf"{_LEAD}([负負]?)({_BODY})(?![些样樣起直般定切致旦者])({_NO_NUMBER}{{0,8}})")
 _PERCENT = re.compile(rf"{_LEAD}([负負]?)百分之({_BODY}|\d+(?:\.\d+)?)[。.\s]*")
+_TENTHS = re.compile(rf"{_LEAD}({_BODY}|\d+(?:\.\d+)?)[成割](?![员員立功为為本])[。.\s]*")
 _PART = re.compile(rf"{_LEAD}([负負]?)({_BODY}|\d+)分之({_BODY}|\d+)[。.\s]*")
 _TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
 
@@ -50,6 +54,8 @@ def read_han(text: str) -> Han | None:
     """The number of a text that is one in Chinese numerals, perhaps with 答案是 before it and a unit behind it."""
     if found := _PERCENT.fullmatch(text):
         return Han(_signed(found[1], _value(found[2])), True, True, "")
+    if found := _TENTHS.fullmatch(text):
+        return Han(10 * _value(found[1]), True, True, "")
     if found := _PART.fullmatch(text):
         below = _value(found[2])
         return Han(_signed(found[1], _value(found[3]) / below), True, False, "") if below else None

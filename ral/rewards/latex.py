@@ -18,6 +18,7 @@ _NUMBER = r"[\d.,']*\d"
 
 # (what to find, what to write instead), in this order
 _PLAIN: tuple[tuple[str, str], ...] = (
+    (r"(?<=\d)\*\*(?=-?\d)", "^"),
     (r"\\!", ""),
     (r"\{,\}", ","),
     (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim|angle)(?![a-z]))", " "),
@@ -43,11 +44,24 @@ _PLAIN: tuple[tuple[str, str], ...] = (
 )
 _RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
 BOXED = re.compile(r"\\(?:f?boxed|f(?:rame)?box)\s*\{(.*)\}", re.DOTALL)
+_POWER = re.compile(
+    r"(?<![\w.,^)/])(?<![\d^)/*×·] )(-?\s*)(\d{1,9}(?:\.\d{1,9})?)\s*\^\s*"
+    r"(?:\((-?\d{1,2})\)|(-?\d{1,2}))(?![\d^(/]|[.,]\d|\s*[\^*×/])"
+)
+LARGEST_POWER = 10**15  # a power beyond it is no answer
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _BOXED_DIGIT = re.compile(r"\\boxed\s*(?=\d)")
 # slashes, apostrophes, and Arabic separators of thousands and of decimals
 _MARKS = str.maketrans(
-    {"\N{FRACTION SLASH}": "/", "\N{DIVISION SLASH}": "/", "\N{BIG SOLIDUS}": "/", "’": "'", "٬": ",", "٫": "."}
+    {
+        "\N{FRACTION SLASH}": "/",
+        "\N{DIVISION SLASH}": "/",
+        "\N{BIG SOLIDUS}": "/",
+        "’": "'",
+        "′": "'",
+        "٬": ",",
+        "٫": ".",
+    }
 )
 
 _SAFE = re.compile(r"(?:\\(?:[dtc]?frac|sqrt|pi|times|cdot|div|left|right)(?![a-z])|[\d\s.+*/^(){}\[\]-])*")
@@ -91,7 +105,18 @@ def plain_text(text: str) -> str:
     text = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.digit(match[0])), text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
-    return text
+    return _POWER.sub(_power, text)
+
+
+def _power(match: re.Match[str]) -> str:
+    """Return the value of a power of numbers, "25" of "5^2"; the text itself of 90^0 (degrees), -5^2 and large ones."""
+    base, exponent = Fraction(match[2]), int(match[3] or match[4])
+    if not exponent or not base or ("-" in match[1] and exponent % 2 == 0):
+        return match[0]
+    if abs(exponent) * max(abs(math.log10(base)), 0) > math.log10(LARGEST_POWER):
+        return match[0]
+    value = base**exponent
+    return f"{match[1]}{value.numerator}" + (f"/{value.denominator}" if value.denominator > 1 else "")
 
 
 def is_formula(plain: str) -> bool:

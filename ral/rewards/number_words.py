@@ -18,7 +18,9 @@ _PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}
 _CARDINAL = _SMALL | _TENS
 _DOZEN = ("dozen", "dozens")
 _LEAD = re.compile(
-    r"(?:(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
+    r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
+    r"|undoubtedly,?|surely,?|of course,?"
+    r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
     r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
     r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"
 )

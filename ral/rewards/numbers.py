@@ -14,17 +14,19 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.bounds import bound
+from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
 from ral.rewards.currencies import take_currency
-from ral.rewards.denials import denied, taken_back, without_alternatives
+from ral.rewards.denials import denied, taken_back
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
 from ral.rewards.dress import shown
 from ral.rewards.halves import join_halves
 from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, is_argument, is_formula, latex_value, plain_text
 from ral.rewards.number_words import read_words
+from ral.rewards.quantities import join_money, join_quantities, read_clock
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
-from ral.rewards.units import Unit, convert, find_unit, read_duration
+from ral.rewards.units import Unit, convert, find_unit
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
@@ -63,17 +65,25 @@ def parse_number(text: str) -> Number | None:
     """The one number in `text`; None where there is none, more than one, or a form that is not understood."""
     if len(text) > LONGEST_TEXT:
         return None
-    taken = take_currency(html.unescape(_HTML.sub(" ", shown(text))))
+    if later := corrected(text):
+        number = parse_number(later[0])
+        return number if number or later[1] else _parsed(text)
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Number | None:
+    """The one number in a text that corrects none."""
+    taken = take_currency(join_money(html.unescape(_HTML.sub(" ", shown(text)))))
     if taken is None:
         return None
     rest, currency = taken
-    box, plain = BOXED.search(rest), plain_text(rest)
+    box, plain = BOXED.search(rest), join_quantities(plain_text(rest))
     if box and (denied(rest[: box.start()]) or taken_back(rest[box.end() :])):
         return None
     if is_formula(plain):
         value = latex_value(rest)
         return None if value is None else Number(value, whole=value.denominator == 1, unit=currency)
-    if time := read_duration(plain):
+    if time := read_clock(plain):
         return Number(Fraction(time[0]), whole=True, unit=time[1])
     return _in_digits(plain, currency) or _in_words(plain, currency)
 
@@ -92,6 +102,9 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text without digits: English words or Chinese numerals."""
     if re.search(r"\d", plain):
         return None
+    for denied_word, others in words_set_aside(plain):
+        if read_words(denied_word) or read_han(denied_word):
+            return _in_words(others, currency)
     if han := read_han(plain.strip().strip(" .,。")):
         if taken_back(han.rest) or is_argument("", han.rest):
             return None

@@ -6,14 +6,16 @@ that is not listed here ("apples") is passed over, so that only the number count
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from ral.rewards.scales import SCALES
+
 CLOCK = "clock"  # "3:45", hours or minutes: against a unit of time its value counts as it is
+RATE = "bits/time"
 
 
 class Unit(NamedTuple):
@@ -43,6 +45,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "0.3048": "ft foot feet 英尺",
         "0.9144": "yd yard yards",
         "1609.344": "mi mile miles 英里",
+        "1852": "nmi 海里",
     },
     "area": {
         "10000": "hectare hectares ha 公顷",
@@ -58,6 +61,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "0.001": "l liter liters litre litres 升 公升 リットル л",
         "1": "立方米",
         "0.003785411784": "gallon gallons gal",
+        "0.000946352946": "quart quarts qt",
+        "0.000473176473": "pint pints",
+        "0.0000295735295625": "floz",
     },
     "mass": {
         "0.000001": "μg ug mcg microgram micrograms",
@@ -68,31 +74,40 @@ _NAMES: dict[str, dict[str, str]] = {
         "1000000": "t ton tons tonne tonnes 吨 トン",
         "28.349523125": "oz ounce ounces",
         "453.59237": "lb lbs",
+        "6350.29318": "stone",
     },
     "time": {
+        "0.000000001": "ns nanosecond nanoseconds",
         "0.000001": "μs us microsecond microseconds",
         "0.001": "ms millisecond milliseconds 毫秒",
         "1": "s sec secs second seconds 秒 秒钟 с",
         "60": "min mins minute minutes 分钟 мин",
         "3600": "h hr hrs hour hours 小时 時間 ч",
         "86400": "day days 天 日",
-        "604800": "week weeks wk wks 周",
+        "604800": "week weeks wk wks 周 星期",
     },
-    "months": {"1": "month months 个月", "12": "year years yr yrs 年"},
+    "months": {
+        "1": "month months 个月 個月",
+        "12": "year years yr yrs 年",
+        "120": "decade decades",
+        "1200": "century centuries 世纪 世紀",
+    },
     "speed": {"1": "m/s", "5/18": "km/h kph kmh kmph", "0.44704": "mph", "0.3048": "fps", "463/900": "knot knots kn"},
-    "bits": {
-        "1": "bit bits",
-        "1000000": "mbit",
-        "8000": "kb",
-        "8000000": "mb",
-        "8000000000": "gb",
-        "8000000000000": "tb",
-    }
-    | {"8": "byte bytes", "8192": "kib", "8388608": "mib", "8589934592": "gib"},
+    "bits": {"1": "bit bits", "8": "byte bytes 字节", "8000000": "mb", "8000000000": "gb", "8000000000000": "tb"},
+    "pressure": {
+        "1": "帕",
+        "1000": "千帕",
+        "101325": "atm atmosphere atmospheres 大气压",
+        "6894.757293168": "psi",
+        "101325/760": "mmhg torr",
+        "3386.389": "inhg",
+    },
+    "power": {"745.69987158227": "hp horsepower", "735.49875": "ps 马力", "1": "瓦", "1000": "千瓦"},
+    "voltage": {"1": "伏"},
     "rotation": {"1": "rpm"},
 }
 _PREFIXES = {"n": "nano", "μ": "micro", "m": "milli", "": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera"}
-_SIZES = {"n": -9, "μ": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
+_SIZES = {"n": -9, "μ": -6, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12}
 # symbol: (dimension, word, size)
 _SI: dict[str, tuple[str, str, Fraction | int]] = {
     "V": ("voltage", "volt", 1),
@@ -103,15 +118,26 @@ _SI: dict[str, tuple[str, str, Fraction | int]] = {
     "N": ("force", "newton", 1),
     "Hz": ("frequency", "hertz", 1),
     "Pa": ("pressure", "pascal", 1),
+    "bar": ("pressure", "bar", 10**5),
     "Ω": ("resistance", "ohm", 1),
+    "ohm": ("resistance", "ohm", 1),
+    "Ohm": ("resistance", "ohm", 1),
+    "S": ("conductance", "siemens", 1),
+    "eV": ("energy", "electronvolt", Fraction("1.602176634e-19")),
     "mol": ("amount", "mole", 1),
     "cal": ("energy", "calorie", Fraction("4.184")),
 }
+_BASES = {"F": "capacitance", "H": "inductance", "T": "flux density", "M": "concentration", "G": "gauss"}
+"""Symbols that stand for something else where they have no prefix."""
+_BINARY = {"k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15}
+_BITS = {"b": 1, "bit": 1, "bits": 1, "B": 8}
 _TEMPERATURES = {
     "°c °celsius celsius centigrade 摄氏度": Unit(f"temperature|{_BARE_DEGREES}", Fraction(1), Fraction("273.15")),
     "°f °fahrenheit fahrenheit 华氏度": Unit(f"temperature|{_BARE_DEGREES}", Fraction(5, 9), Fraction("459.67")),
     "kelvin kelvins": Unit("temperature", Fraction(1)),
 }
+_STERLING = "GBP"
+_POUND = Unit(f"mass|{_STERLING}", Fraction("453.59237"))  # "5 pounds" may be a weight or money
 _ANGLES = {
     "° degree degrees deg degs 度": Unit(f"angle|{_BARE_DEGREES}", Fraction(1)),
     "rad radian radians": Unit("angle", Fraction(180 / math.pi)),
@@ -119,11 +145,41 @@ _ANGLES = {
 
 
 def _symbols() -> dict[str, Unit]:
-    """Units whose case counts: "mW" is not "MW"."""
+    """Units whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
     found = {"C": UNITS["°c"], "F": UNITS["°f"], "K": UNITS["kelvin"]}
     for (prefix, power), (symbol, (dimension, _, size)) in itertools.product(_SIZES.items(), _SI.items()):
         found[prefix + symbol] = Unit(dimension, Fraction(f"1e{power}") * size)
-    return found
+    for prefix, (symbol, dimension) in itertools.product("nμum", _BASES.items()):
+        found[prefix + symbol] = Unit(dimension, Fraction(f"1e{_SIZES[prefix]}"))
+    found |= {f"M{name}": Unit(UNITS[name].dimension, 10**6 * UNITS[name].size) for name in "mgsl"}
+    found |= {"ML": found["Ml"], "Cal": UNITS["kilocalorie"], "hPa": Unit("pressure", Fraction(100))}
+    return found | _of_bits() | {"Nm": Unit("torque", Fraction(1)), "B": UNITS["byte"], "NM": UNITS["nmi"]}
+
+
+def _of_bits() -> dict[str, Unit]:
+    """Bits and bytes with their prefixes, and as many in a second."""
+    found: dict[str, Unit] = {"bps": Unit(RATE, Fraction(1)), "kbps": Unit(RATE, Fraction(1000))}
+    for (prefix, power), (symbol, bits) in itertools.product(_BINARY.items(), _BITS.items()):
+        found[prefix + symbol] = Unit("bits", Fraction(bits * 10**power))
+        if len(symbol) == 1:
+            found[f"{prefix}{symbol}ps"] = Unit(RATE, Fraction(bits * 10**power))
+            found[f"{prefix.upper()}i{symbol}"] = Unit("bits", Fraction(bits * 2 ** (power // 3 * 10)))
+    slow = Unit("kb in lower case", Fraction(1))  # meant as kilobytes about as often as kilobits
+    return found | {"kb": slow, "mbps": found["Mbps"], "gbps": found["Gbps"]}
+
+
+def _ambiguous() -> dict[str, Unit]:
+    """{name in lower case: unit} of the symbols with a prefix, for answers written in another case.
+
+    Where capitals alone tell two apart ("mw" may be mW or MW) the unit meets nothing but itself.
+    """
+    known: dict[str, set[Unit]] = {}
+    for name, unit in SYMBOLS.items():
+        if name[1:] in _BASES:
+            continue
+        known.setdefault(name.lower(), set()).add(unit)
+    named = {n: us for n, us in known.items() if len(n) > 1 and n not in UNITS and n not in SCALES}
+    return {n: next(iter(us)) if len(us) == 1 else Unit(f"{n} in lower case", Fraction(1)) for n, us in named.items()}
 
 
 def _words() -> dict[str, Unit]:
@@ -138,41 +194,26 @@ def _words() -> dict[str, Unit]:
     for (prefix, word), (dimension, name, size) in itertools.product(_PREFIXES.items(), _SI.values()):
         unit = Unit(dimension, Fraction(f"1e{_SIZES[prefix]}") * size)
         found |= {f"{word}{name}": unit, f"{word}{name}s": unit}
-    found |= {"amp": found["ampere"], "amps": found["ampere"]}
+    found |= {"amp": found["ampere"], "amps": found["ampere"], "mhz": found["megahertz"], "pound": _POUND}
+    found |= {"pounds": _POUND}
+    for prefix, power in (("kilo", 3), ("mega", 6), ("giga", 9), ("tera", 12), ("peta", 15)):
+        for word, bits in (("bit", 1), ("byte", 8)):
+            found[f"{prefix}{word}"] = found[f"{prefix}{word}s"] = Unit("bits", Fraction(bits * 10**power))
     return found
 
 
 UNITS: dict[str, Unit] = _words()
 SYMBOLS: dict[str, Unit] = _symbols()
+_OTHER_CASE: dict[str, Unit] = _ambiguous()
 
 _POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
-_POWERED = re.compile(r"(square|sq\.?|cubic|cu)\s+(\S+)|(?P<side>[a-z]+)\^?(?P<power>[23])|(平方|立方)(\S+)")
+_POWERED = re.compile(
+    r"(square|sq\.?|cubic|cu)\s+(\S+)|(?P<side>[a-z]+)\^?(?P<power>[23])|(平方|立方)(\S+)", re.IGNORECASE
+)
 _SOLID = {2: "area", 3: "volume"}
 _LONE = frozenset("lhgms")  # single letters that name a unit; other ones need the case of their symbol
-_NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", "us", "day", "kn"))
+_NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", "us", "day", "kn", "stone", "bar"))
 """Words that begin a phrase ("in total", "second row") more often than they are a unit in front of one."""
-
-_DURATION = re.compile(r"(?:\d+\s*[a-z]+[\s,.]*(?:and\s+)?){2,4}")
-_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
-
-
-def read_duration(text: str) -> tuple[int, Unit] | None:
-    """(value, unit) of "2 h 30 min" or "3:45" as one number of the smallest unit written; None for any other form.
-
-    A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
-    """
-    text = text.strip().strip(" .").lower()
-    if clock := _CLOCK.fullmatch(text):
-        value = functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0)
-        return value, Unit(CLOCK, Fraction(1))
-    if not _DURATION.fullmatch(text):
-        return None
-    pairs = re.findall(r"(\d+)\s*([a-z]+)", text)
-    units = [UNITS.get("min" if name == "m" else name, Unit("", Fraction(0))) for _, name in pairs]
-    sizes = [unit.size for unit in units if unit.dimension == "time"]
-    if len(sizes) < len(pairs) or any(a <= b for a, b in itertools.pairwise(sizes)):
-        return None
-    return int(sum(int(n) * size for (n, _), size in zip(pairs, sizes, strict=True)) / sizes[-1]), units[-1]
 
 
 def find_unit(text: str) -> Unit | None:
@@ -192,6 +233,8 @@ def _spelled(text: str) -> str:
     name = text.strip(" \t\n.,;:!()").replace("µ", "μ").replace("\N{OHM SIGN}", "Ω")
     name = re.sub(r"(?i)(?:degrees?|deg)\s+(?=[cf]\b|celsius|fahrenheit|centigrade)", "°", name)
     name = re.sub(r"(?<=°)\s+(?=[CFcf]\b)|\s+(?=\^)", "", name)
+    name = re.sub(r"(?i)\b(?:fl\.?\s?oz|fluid\s+ounces?)\b", "floz", name)
+    name = re.sub(r"\bN\s?[·*⋅]\s?m\b", "Nm", name)
     return re.sub(r"(?i)(?<=\w)\s*(?:/|\bper\b)\s*(?=[a-z])", "/", name)
 
 
@@ -224,11 +267,12 @@ def _simple(name: str) -> Unit | None:
         return None
     if found := UNITS.get(small):
         return found if len(small) > 1 or not small.isascii() or small in _LONE | {"t", "°"} else None
-    match = _POWERED.fullmatch(small)
+    match = _POWERED.fullmatch(name)
     if match is None:
-        return None
-    side = UNITS.get(match[2] or match["side"] or match[6] or "")
-    power = int(match["power"]) if match["power"] else _POWERS[match[1] or match[5]]
+        return _OTHER_CASE.get(small)
+    root = match[2] or match["side"] or match[6]
+    side = SYMBOLS.get(root) or UNITS.get(root.lower())
+    power = int(match["power"]) if match["power"] else _POWERS[(match[1] or match[5]).lower()]
     return Unit(_SOLID[power], side.size**power) if side is not None and side.dimension == "length" else None
 
 
@@ -241,4 +285,11 @@ def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
         return None
     if common == {_BARE_DEGREES}:
         return value
+    if common == {_STERLING}:
+        return value * _in_pounds(unit) / _in_pounds(into)
     return (value + unit.offset) * unit.size / into.size - into.offset
+
+
+def _in_pounds(unit: Unit) -> Fraction:
+    """Return the worth of a unit of money in pounds sterling."""
+    return Fraction(1) if unit == _POUND else unit.size

@@ -1,0 +1,37 @@
+"""Tells whether a gold answer says what an option says in other signs: "Blue." and Blue, 1 and 1.0, $5 and 5 USD."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from fractions import Fraction
+
+_NUMBER = re.compile(
+    r"(?P<before>[$€£]?)\s*(?P<sign>-?)\s*(?P<inner>[$€£]?)\s*(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:\s*/\s*(?P<below>[1-9]\d*))?\s*(?P<unit>[^\d]*)"
+)
+_UNITS = {"dollar": "$", "usd": "$", "us$": "$", "euro": "€", "eur": "€", "gbp": "£", "percent": "%", "per cent": "%"}
+_ENDS = " .。,;:!…"
+
+
+def alike(one: str, other: str) -> bool:
+    """Tell whether two texts are one but for marks at their ends, or one number with the same unit."""
+    first, second = _plain(one), _plain(other)
+    return bool(first) and (first == second or (_value(first) is not None and _value(first) == _value(second)))
+
+
+def _plain(text: str) -> str:
+    """Return a text in one width and case, without marks at its end."""
+    return " ".join(unicodedata.normalize("NFKC", text).replace("−", "-").casefold().split()).rstrip(_ENDS)
+
+
+def _value(text: str) -> tuple[Fraction, str] | None:
+    """Return (value, unit) of a plain text that is one number; None for any other."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    value = Fraction(found["digits"].replace(",", "")) / int(found["below"] or 1)
+    unit = found["unit"].strip()
+    sign = found["before"] or found["inner"]
+    name = _UNITS.get(unit, _UNITS.get(unit.removesuffix("s"), unit))
+    return (-value if found["sign"] else value), sign + name if name != sign else sign

@@ -1,0 +1,108 @@
+"""Quantities in several units, written as one: "2 h 30 min", "5 ft 6 in", 5'6", 1米75, "$5 and 50 cents"."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from fractions import Fraction
+
+from ral.rewards.units import CLOCK, UNITS, Unit
+
+_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
+_LOCAL = {"分": "分钟", "分鐘": "分钟", "时": "小时", "小時": "小时", "秒鐘": "秒", "個月": "个月"}
+_LATIN = "|".join(
+    sorted((re.escape(name) for name in UNITS if name.isascii() and name.isalpha()), key=len, reverse=True)
+)
+_HAN = "|".join(sorted((n for n in (*UNITS, *_LOCAL) if "\u4e00" <= n[0] <= "\u9fff"), key=len, reverse=True))
+_NAME = rf"(?:(?:{_LATIN})(?![^\W\d_])\.?|个?(?:{_HAN}))"
+_JOINT = r"[\s,]*(?:and\s+|&\s*|又|零)?"
+_PARTS = re.compile(
+    rf"(?<![\w.,/^-])(?<!- )\d+\s*-?{_NAME}(?:{_JOINT}\d+(?:\.\d+)?\s*-?{_NAME}){{1,3}}(?![\d^/²³])", re.IGNORECASE
+)
+_PART = re.compile(rf"(\d+(?:\.\d+)?)\s*-?({_NAME})", re.IGNORECASE)
+_ENDS = r"(?=\s*(?:$|[,;!?)]|\.(?!\d)|tall|high|long))"
+_FEET = re.compile(
+    r"(?<![\w.,'/^-])(\d{1,2})(?:\s*'\s*-?|[\s-]*(?:foot|feet|ft)\.?[\s-]*)(1[01]|\d)"
+    rf"(?:(\.\d+)?\s*(?:\"|''|”)|{_ENDS})",
+    re.IGNORECASE,
+)
+_ANGLE = re.compile(r"(?<![\w.,/^])(\d{1,3})\s*°\s*([0-5]?\d)\s*'(?:\s*([0-5]?\d)\s*(?:\"|''|”))?")
+_SHORT = re.compile(r"(?<![\w.,/^-])(\d+)(h|米|m)(\d{2})(?![\w.,/^]|\s*\d)")
+_SHORTENED = {"h": "min", "米": "厘米", "m": "cm"}
+_CENTS = re.compile(
+    r"(?<![\d.,])(\d+)(?:\.0+)?(\s*(?:dollars?|euros?|bucks?|pounds?|€|£))?,?\s+(?:and\s+)?(\d{1,2})\s*(?:¢|(?:cents?|pence)\b)",
+    re.IGNORECASE,
+)
+_JIAO = re.compile(r"(?<![\d.,])(\d+)\s*([元块塊])\s*(\d)\s*[角毛](?:\s*(\d)\s*分)?")
+
+
+def read_clock(text: str) -> tuple[int, Unit] | None:
+    """Return (value, unit) of "3:45" or "1:02:03"; None for any other form.
+
+    A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
+    """
+    clock = _CLOCK.fullmatch(text.strip().strip(" ."))
+    if clock is None:
+        return None
+    return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), Unit(
+        CLOCK, Fraction(1)
+    )
+
+
+def join_money(text: str) -> str:
+    """Return a text with "$5.50" for "$5 and 50 cents", and 5.5元 for 5元5角."""
+    text = _JIAO.sub(lambda m: f"{m[1]}.{m[3]}{m[4] or ''}{m[2]}", text)
+    for match in reversed(list(_CENTS.finditer(text))):
+        ahead = text[: match.start()].rstrip()
+        if match[2] or ahead.endswith(("$", "€", "£")):
+            text = f"{text[: match.start()]}{match[1]}.{match[3]:0>2}{match[2] or ''}{text[match.end() :]}"
+    return text
+
+
+def join_quantities(text: str) -> str:
+    """Return a text with quantities in several units as one number of the smallest: "66/1 in" for "5 ft 6 in"."""
+    text = _ANGLE.sub(lambda m: f"{_exact(_degrees(m))}°", text)
+    text = _FEET.sub(lambda m: f"{_exact(12 * int(m[1]) + Fraction(m[2] + (m[3] or '')))} in", text)
+    text = _SHORT.sub(lambda m: f"{m[1]} {m[2]} {m[3]} {_SHORTENED[m[2]]}", text)
+    return _PARTS.sub(lambda m: _joined(m[0]) or m[0], text)
+
+
+def _degrees(angle: re.Match[str]) -> Fraction:
+    """Return the degrees of 30°15'36"."""
+    return int(angle[1]) + Fraction(int(angle[2]), 60) + Fraction(int(angle[3] or 0), 3600)
+
+
+def _joined(text: str) -> str | None:
+    """Return "66/1 in" for "5 ft 6 in".
+
+    None where the units are of two kinds or do not get smaller, or where a part would fill the unit above it.
+    """
+    pairs = _PART.findall(text)
+    names = [_spelled(name) for _, name in pairs]
+    if names[0] in ("pound", "pounds") and names[1] in ("oz", "ounce", "ounces"):
+        names[0] = "lb"
+    names = ["min" if n == "m" and names[0] in ("h", "hr", "hrs", "hour", "hours") else n for n in names]
+    units = [UNITS.get(name) for name in names]
+    known = [unit for unit in units if unit is not None]
+    if len(known) < len(units) or len({unit.dimension for unit in known}) > 1:
+        return None
+    numbers = [Fraction(number) for number, _ in pairs]
+    for (above, below), number in zip(itertools.pairwise(known), numbers[1:], strict=True):
+        steps = above.size / below.size
+        if steps.denominator > 1 or steps < 2 or number >= steps:
+            return None
+    total = sum(n * unit.size for n, unit in zip(numbers, known, strict=True)) / known[-1].size
+    return f"{_exact(total)} {names[-1]}"
+
+
+def _spelled(name: str) -> str:
+    """Return a unit's name as the table of units has it."""
+    name = name.lower().rstrip(".")
+    name = name if name in UNITS else name.removeprefix("个")
+    return _LOCAL.get(name, name)
+
+
+def _exact(value: Fraction) -> str:
+    """Return a value as a fraction, which no reader takes for a rounded number."""
+    return f"{value.numerator}/{value.denominator}"

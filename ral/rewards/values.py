@@ -1,0 +1,41 @@
+"""The option of a question that has the value of an answer: "1" is 1.0, "$5" is "5.00 dollars", 50% is 0.5."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from functools import lru_cache
+
+from ral.options import lettered
+from ral.rewards.numbers import Number, in_terms_of, parse_number
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+def option_of_value(text: str, options: Sequence[str]) -> str | None:
+    """Return the letter of the one option that is the same number; None for no number, no such option, or several.
+
+    Words count: "3 cats" is not "3 dogs", while "3" is.
+    """
+    number = parse_number(text)
+    if number is None or not options:
+        return None
+    said = set(_WORD.findall(text.casefold()))
+    named = [
+        letter for letter, (own, words) in _values(tuple(options)).items() if own and _same(own, words, number, said)
+    ]
+    return named[0] if len(named) == 1 else None
+
+
+def _same(option: Number, words: frozenset[str], answer: Number, said: set[str]) -> bool:
+    """Tell whether an answer has an option's value, exactly, and speaks of nothing else."""
+    alike = said <= words or (option.unit is not None and answer.unit is not None) or (not words and len(said) == 1)
+    return alike and option.bound == answer.bound and option.value in in_terms_of(option, answer)
+
+
+@lru_cache(maxsize=4096)
+def _values(options: tuple[str, ...]) -> dict[str, tuple[Number | None, frozenset[str]]]:
+    """Return {letter: (its number, its words)}."""
+    texts = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
+    return {letter: (parse_number(text), frozenset(_WORD.findall(text.casefold()))) for letter, text in texts.items()}
