@@ -109,6 +109,37 @@ def test_numbers_that_are_texts_stay(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "gold", "letter"),
+    [
+        *[([0.5, 1.0, 1.5], 1, "B"), (["0.5", "1.0", "1.5"], "1", "B"), ([1, 2], 2.0, "B"), (["-1", "1"], "−1.0", "A")],
+        *[
+            (["$5", "$6"], "6.00 dollars", "B"),
+            (["5 dollars", "6 dollars"], "$6", "B"),
+            (["$5", "5 €"], "5 euros", "B"),
+        ],
+        *[(["1,000", "2,000"], "2000", "B"), (["50%", "60%"], "60 percent", "B"), (["1/2", "1/3"], "0.5", "A")],
+        *[(["5 cm", "6 cm"], "6.0 cm", "B"), (["red", "Blue"], "Blue.", "B"), (["red", "Blue"], " blue。", "B")],
+        *[(["red", "blue!"], "Blue", "B"), (["红色", "蓝色"], "蓝色。", "B"), (["红色。", "蓝色。"], "蓝色", "B")],
+    ],
+)
+def test_gold_in_other_signs_names_its_option(folder: Path, options: list[Any], gold: Any, letter: str) -> None:
+    assert read(folder, options=options, answer=gold).answer == letter
+
+
+@pytest.mark.parametrize(
+    ("options", "gold", "words"),
+    [
+        *[(["0.5", "1.0"], "2", "none of the options"), (["5 cm", "6 cm"], "5 m", "none of the options")],
+        *[(["5 cm", "6 cm"], "5", "none of the options"), (["$5", "6"], "5 €", "none of the options")],
+        *[(["1.0", "1.00"], "1", "may be any of"), (["Blue.", "blue!"], "blue", "may be any of")],
+        *[(["red", "blue"], "Blue. Or red.", "none of the options"), (["red", "blue"], "...", "none of the options")],
+    ],
+)
+def test_gold_of_no_option_or_of_two_is_bad(folder: Path, options: list[str], gold: str, words: str) -> None:
+    assert words in refused(folder, options=options, answer=gold)
+
+
+@pytest.mark.parametrize(
     ("fields", "words"),
     [
         (
