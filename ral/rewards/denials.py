@@ -67,6 +67,7 @@ _BEHIND = re.compile(
     rf"{_CLOSED}(?:{_VERDICT}|{_OTHERS}"
     rf"|[,.;:!?(\[–—-]+\s*(?:{_SAID}(?:{_VERDICT}|{_OTHERS}|'s {_ADVERBS}{_BAD}{_END}|'s not {_GOOD}{_END}"
     rf"|{_BAD}{_END}|not {_GOOD}{_END}))"
+    r"|,? but not (?:quite|really|exactly)\b"
     r"|\?\s*(?:no|nope|nein|non|нет)\b(?! (?:doubt|question|problem))|\?\s*[不否]"
     rf"|[,.;:!?(\[–—-]+\s*{_SAID}(?:{_SURELY} not|not (?:at all|really|quite|likely)|hardly|never|no way"
     rf"|i (?:don't|do not) think so|i doubt it){_END}"

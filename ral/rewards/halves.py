@@ -12,6 +12,9 @@ _SAID = re.compile(
     r"((?: of)?(?: (?:a|an)\b)?)",
     re.IGNORECASE,
 )
+_ONE = re.compile(
+    r"\b(?:an?|one) (hour|minute|day|week|month|year|mile|pound|dozen|million) and (an?) (half|quarter)\b", re.I
+)
 _WRITTEN = re.compile(rf"{_INTEGER}\s+(?:and|&)\s+(?=\d+\s*/\s*\d)", re.IGNORECASE)
 _HALF = re.compile(
     rf"{_INTEGER}((?: [^\W\d_]+)?) (?:y medi[oa]|e mei[oa]|e mezz[oa]|et demie?|с половиной|и половина"
@@ -25,6 +28,7 @@ _HAN = re.compile(rf"{_INTEGER}\s*({HAN_HALF})")
 
 def join_halves(text: str) -> str:
     """Return a text with "5 1/2" for "5 and a half"; what is counted stands behind it."""
+    text = _ONE.sub(r"one and \2 \3 \1", text)
     text = _SAID.sub(lambda m: f"{m[1]} {_COUNTS[m[3].lower()]}/{_PARTS[m[4].lower()]}{m[2]}", text)
     return _HAN.sub(lambda m: f"{m[1]} 1/2{measure(m[2])}", _HALF.sub(r"\1 1/2\2", _WRITTEN.sub(r"\1 ", text)))
 

@@ -29,9 +29,9 @@ _LEAD = (
 )
 _BODY = rf"[{_D}{_S}{_L}]+(?:点[{_D}]+)?"
 _NO_NUMBER = rf"[^\d{_D}{_S}{_L}]"
-_PLAIN = re.compile(rf"{_LEAD}([负負]?)({_BODY})(?![些样樣起直般定切致旦者])({_NO_NUMBER}{{0,8}})")
+_PLAIN = re.compile(rf"{_LEAD}([负負]|零下)?({_BODY})(?![些样樣起直般定切致旦者])({_NO_NUMBER}{{0,8}})")
 _PERCENT = re.compile(rf"{_LEAD}([负負]?)百分之({_BODY}|\d+(?:\.\d+)?)[。.\s]*")
-_TENTHS = re.compile(rf"{_LEAD}({_BODY}|\d+(?:\.\d+)?)[成割](?![员員立功为為本])[。.\s]*")
+_TENTHS = re.compile(rf"{_LEAD}({_BODY}|\d+(?:\.\d+)?)[成割]([{_D}\d半]?)(?![员員立功为為本])[。.\s]*")
 _PART = re.compile(rf"{_LEAD}([负負]?)({_BODY}|\d+)分之({_BODY}|\d+)[。.\s]*")
 _TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
 
@@ -55,7 +55,7 @@ def read_han(text: str) -> Han | None:
     if found := _PERCENT.fullmatch(text):
         return Han(_signed(found[1], _value(found[2])), True, True, "")
     if found := _TENTHS.fullmatch(text):
-        return Han(10 * _value(found[1]), True, True, "")
+        return Han(10 * _value(found[1]) + (5 if found[2] == "半" else _value(found[2] or "0")), True, True, "")
     if found := _PART.fullmatch(text):
         below = _value(found[2])
         return Han(_signed(found[1], _value(found[3]) / below), True, False, "") if below else None
@@ -70,7 +70,7 @@ def read_han(text: str) -> Han | None:
     return Han(value, value.denominator == 1 and found[2][-1] not in _LARGE, False, found[3])
 
 
-def _signed(sign: str, value: Fraction) -> Fraction:
+def _signed(sign: str | None, value: Fraction) -> Fraction:
     return -value if sign else value
 
 

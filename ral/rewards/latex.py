@@ -38,14 +38,14 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"[−–—‐‑‒―﹣˗➖]", "-"),
     (rf"(?<!\w)\|\s*-?\s*({_NUMBER}|\d)\s*\|(?!\w)", r" \1 "),
     (rf"(?<![\w)%])-\s*\(\s*({_NUMBER}|\d)\s*\)", r"-\1"),
-    (r"\b(?:minus|negative)\s+(?=[\d.])|[负負](?=\d)", "-"),
+    (r"\b(?:minus|negative)\s+(?=[\d.])|(?:[负負]|零下\s*)(?=\d)", "-"),
     (rf"({_NUMBER})\s*[×x*·]\s*10\s*\^\s*\(?\s*(-?\d{{1,3}})\)?(?!\d)", r"\1e\2"),
     (r"(?<![\w.^])10\s*\^\s*\(?\s*(-?\d{1,3})\)?(?!\d)", r"1e\1"),
 )
 _RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
 BOXED = re.compile(r"\\(?:f?boxed|f(?:rame)?box)\s*\{(.*)\}", re.DOTALL)
 _POWER = re.compile(
-    r"(?<![\w.,^)/])(?<![\d^)/*×·] )(-?\s*)(\d{1,9}(?:\.\d{1,9})?)\s*\^\s*"
+    r"(?<![\w.,^)/])(?<![\d^)/*×·] )(-?\s*)(?:(\d{1,9}(?:\.\d{1,9})?)|\(\s*(-?\d{1,9})\s*\))\s*\^\s*"
     r"(?:\((-?\d{1,2})\)|(-?\d{1,2}))(?![\d^(/]|[.,]\d|\s*[\^*×/])"
 )
 LARGEST_POWER = 10**15  # a power beyond it is no answer
@@ -110,10 +110,10 @@ def plain_text(text: str) -> str:
 
 def _power(match: re.Match[str]) -> str:
     """Return the value of a power of numbers, "25" of "5^2"; the text itself of 90^0 (degrees), -5^2 and large ones."""
-    base, exponent = Fraction(match[2]), int(match[3] or match[4])
-    if not exponent or not base or ("-" in match[1] and exponent % 2 == 0):
+    base, exponent = Fraction(match[2] or match[3]), int(match[4] or match[5])
+    if not exponent or not base or ("-" in match[1] and (exponent % 2 == 0 or match[3])):
         return match[0]
-    if abs(exponent) * max(abs(math.log10(base)), 0) > math.log10(LARGEST_POWER):
+    if abs(exponent) * max(abs(math.log10(abs(base))), 0) > math.log10(LARGEST_POWER):
         return match[0]
     value = base**exponent
     return f"{match[1]}{value.numerator}" + (f"/{value.denominator}" if value.denominator > 1 else "")

@@ -102,6 +102,7 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text without digits: English words or Chinese numerals."""
     if re.search(r"\d", plain):
         return None
+    plain = join_halves(plain)
     for denied_word, others in words_set_aside(plain):
         if read_words(denied_word) or read_han(denied_word):
             return _in_words(others, currency)

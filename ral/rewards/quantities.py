@@ -34,6 +34,7 @@ _CENTS = re.compile(
     r"(?<![\d.,])(\d+)(?:\.0+)?(\s*(?:dollars?|euros?|bucks?|pounds?|€|£))?,?\s+(?:and\s+)?(\d{1,2})\s*(?:¢|(?:cents?|pence)\b)",
     re.IGNORECASE,
 )
+_KUAI = re.compile(r"(?<![\d.,])(\d+)\s*([块塊])(\d)(?![\d角毛])")
 _JIAO = re.compile(r"(?<![\d.,])(\d+)\s*([元块塊])\s*(\d)\s*[角毛](?:\s*(\d)\s*分)?")
 
 
@@ -52,6 +53,7 @@ def read_clock(text: str) -> tuple[int, Unit] | None:
 
 def join_money(text: str) -> str:
     """Return a text with "$5.50" for "$5 and 50 cents", and 5.5元 for 5元5角."""
+    text = _KUAI.sub(r"\1.\3\2", text)
     text = _JIAO.sub(lambda m: f"{m[1]}.{m[3]}{m[4] or ''}{m[2]}", text)
     for match in reversed(list(_CENTS.finditer(text))):
         ahead = text[: match.start()].rstrip()

@@ -104,6 +104,7 @@ _NAMES: dict[str, dict[str, str]] = {
     },
     "power": {"745.69987158227": "hp horsepower", "735.49875": "ps 马力", "1": "瓦", "1000": "千瓦"},
     "voltage": {"1": "伏"},
+    "CNY|HKD|TWD": {"1": "块 块钱 塊", "0.1": "角 毛 毛钱"},
     "rotation": {"1": "rpm"},
 }
 _PREFIXES = {"n": "nano", "μ": "micro", "m": "milli", "": "", "k": "kilo", "M": "mega", "G": "giga", "T": "tera"}
