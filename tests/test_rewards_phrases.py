@@ -37,6 +37,22 @@ SAME = r"""
 7 ⇐ It's 7! ⏐ 7 ⇐ The total is 3 + 4 = 7 ⏐ 7 ⇐ 7 (seven) ⏐ 7 ⇐ I count 7 cats. ⏐ 7 ⇐ There seem to be 7
 7 ⇐ exactly seven people ⏐ 12.5 ⇐ 12.5 square feet ⏐ 100 km/h ⇐ 100 kilometres per hour ⏐ 98.6 °F ⇐ 37 °C
 20 ⇐ 20 years old ⏐ 16 fl oz ⇐ 1 pint ⏐ 2 decades ⇐ 20 years
+3 ⇐ Three (3) ⏐ 5 ⇐ 5 (not 6) ⏐ 5 ⇐ Not 6, but 5 cats ⏐ 5 ⇐ no, 5 ⏐ 5 ⇐ It's 5, no doubt ⏐ 5 ⇐ 5, without a doubt
+5 ⇐ 5, of course ⏐ 5 ⇐ definitely 5 ⏐ 5 ⇐ 不是6个,是5个 ⏐ 5 ⇐ 是5,不是6 ⏐ 5 ⇐ 5个,不是6个 ⏐ 5 ⇐ 应该是5
+5 ⇐ 我认为是5 ⏐ 5 ⇐ 等等,应该是5 ⏐ 5 ⇐ 6，哦不，是5 ⏐ 5 ⇐ 答案为五 ⏐ 12 ⇐ 1 dozen ⏐ 5 ⇐ 6... no wait, 5
+1500 ⇐ 1.5 × 10³ ⏐ 1500 ⇐ 1.5 * 10**3 ⏐ 0.0015 ⇐ 1.5e-3 ⏐ 1500 ⇐ 1.5E3 ⏐ 1500 ⇐ 1.5 x 10^3 ⏐ 2^3 ⇐ 8
+10^6 ⇐ 1 million ⏐ 10^6 ⇐ 1000000 ⏐ 81 ⇐ 3⁴ ⏐ 25 m^2 ⇐ 5^2 m^2 ⏐ 9 ⇐ (-3)^2 ⏐ 9 ⇐ 3^{2} ⏐ 100 km/h ⇐ 100 KM/H
+100 mph ⇐ 100 MPH ⏐ 5 kg ⇐ 5 KG ⏐ 5 ml ⇐ 5 mL ⏐ 5 mg ⇐ 5 MG ⏐ 5 L ⇐ 5 l ⏐ 5 °C ⇐ 5 degrees c ⏐ 50 psi ⇐ 50 PSI
+5 kPa ⇐ 5 KPa ⏐ 5 Hz ⇐ 5 hz ⏐ 5 V ⇐ 5 volts ⏐ 5 V ⇐ 5v ⏐ 5 TB ⇐ 5 terabytes ⏐ 5 MiB ⇐ 5 MiB ⏐ 5 kcal ⇐ 5 kilocalories
+5 m/s ⇐ 5 meters/second ⏐ 6'2" ⇐ 188 cm ⏐ 188.0 cm ⇐ 6'2" ⏐ 6'2" ⇐ 6 feet 2 inches ⏐ 5 ft 10 ⇐ 5'10"
+5'10 ⇐ 70 inches ⏐ 5 feet ⇐ 5' 0" ⏐ 9 lb 8 oz ⇐ 9.5 lbs ⏐ 1 h 30 m ⇐ 90 minutes ⏐ 1:30 ⇐ 1 h 30 min
+90 min ⇐ an hour and a half ⏐ 90 min ⇐ one and a half hours ⏐ 90 min ⇐ 1.5 hours ⏐ 1h ⇐ 60 min
+2 hr 5 min ⇐ 125 minutes ⏐ 2 hours, 30 minutes ⇐ 2.5 h ⏐ 一个半小时 ⇐ 90 min ⏐ 两小时 ⇐ 2 h ⏐ 1小时30分钟 ⇐ 1.5 h
+3天 ⇐ 72小时 ⏐ $12.50 ⇐ 12 dollars and 50 cents ⏐ $12.50 ⇐ USD 12.50 ⏐ 12块5 ⇐ 12.5元 ⏐ 3元 ⇐ 3块钱 ⏐ 3元 ⇐ 三块
+£3.50 ⇐ 3 pounds 50 pence ⏐ £3.50 ⇐ £3 and 50 pence ⏐ 50p ⇐ 50 pence ⏐ 1/2 ⇐ 50% ⏐ 33.3% ⇐ 1/3 ⏐ 2 1/2 ⇐ 2.5
+2½ ⇐ 5/2 ⏐ 2 1/2 ⇐ two and a half ⏐ 5/2 ⇐ \frac{5}{2} ⏐ 25% ⇐ a quarter ⏐ 25% ⇐ 四分之一 ⏐ 75% ⇐ 七成五 ⏐ 20% ⇐ 两成
+50% ⇐ 一半 ⏐ 50% ⇐ half ⏐ -5 ⇐ negative 5 ⏐ -5 ⇐ 负5 ⏐ -5 ⇐ 负五 ⏐ -5 ⇐ −5 ⏐ -5 °C ⇐ 零下5度 ⏐ -5 ⇐ -5.0 ⏐ -5 ⇐ (-5)
+2023 ⇐ the year 2023 ⏐ 2023 ⇐ 2023年 ⏐ 2023 ⇐ in 2023 ⏐ 1990 ⇐ 1990 AD ⏐ 3 ⇐ 3rd ⏐ 3 ⇐ 第三 ⏐ 3 ⇐ number 3
 """
 OTHER = r"""
 5 ⇐ 5^2 ⏐ 2 ⇐ 5^2 ⏐ 32 ⇐ 5^2 ⏐ 25 ⇐ -5^2 ⏐ 1 ⇐ 90⁰ ⏐ 90 ⇐ 90^2 ⏐ 8 ⇐ 2^x ⏐ 9 ⇐ 3 squared ⏐ 8 ⇐ f(2^3) ⏐ 8 ⇐ 2^3 + 1
@@ -58,6 +74,18 @@ OTHER = r"""
 3 ⇐ 3:15 pm ⏐ 5 ⇐ 五分之一 ⏐ 3/4 ⇐ 3:4 ⏐ 25% ⇐ 25/50
 2.5 ⇐ 2 1/3 ⏐ 100元 ⇐ 100美元 ⏐ $100 ⇐ 100元 ⏐ 30% ⇐ 三 ⏐ 5 ⇐ 没有5
 5 ⇐ minus 5 ⏐ 5 ⇐ five minus one ⏐ 7 ⇐ 3 + 4 ⏐ 5 ⇐ option 5 or option 6 ⏐ 5 ⇐ almost never 5
+5 ⇐ 5-year-old and 6-year-old ⏐ 5 ⇐ 5 to 6 people ⏐ 5 ⇐ 5 or more ⏐ 5 ⇐ up to 5 ⏐ 5 ⇐ almost 5 but not quite
+5 ⇐ 6 (not 5) ⏐ 5 ⇐ 6, no wait 4 ⏐ 5 ⇐ 不是5个,是6个 ⏐ 5 ⇐ 6,不是5 ⏐ 5 ⇐ 不是5 ⏐ 5 ⇐ 6 rather than 5
+5 ⇐ 5? Wait, no. 6. ⏐ 5 ⇐ 5. Correction: 6 ⏐ 5 ⇐ 5 hmm, no, 6 ⏐ 5 ⇐ scratch that, 6 ⏐ 5 ⇐ 5. Scratch that.
+5 ⇐ 5，更正：6 ⏐ 5 ⇐ 5，不，6 ⏐ 5 ⇐ either 5 or 6 ⏐ 5 ⇐ 5 and then 6 ⏐ 5 ⇐ A: 5, B: 6 ⏐ 5 ⇐ 5;6 ⏐ 5 ⇐ x=5 or x=6
+5 ⇐ x = 5, y = 6 ⏐ 5 ⇐ 5 × 10^2 ⏐ 120 ⇐ 5!! ⏐ 5 ⇐ 5e2 ⏐ 5 ⇐ 10^5 ⏐ 3 ⇐ 10^-3 ⏐ 6 ⇐ 2*3 ⏐ 5 ⇐ 5^0 ⏐ 5 ft ⇐ 5 m
+5'2" ⇐ 5.2 ft ⏐ 5'2" ⇐ 52 in ⏐ 5'2" ⇐ 5.2 ⏐ 5 kB ⇐ 5 KiB ⏐ 5 MB ⇐ 5 Mbit ⏐ 5 kWh ⇐ 5 kW ⏐ 5 Wh ⇐ 5 W ⏐ 5 mol ⇐ 5 mmol
+5 mA ⇐ 5 A ⏐ 5 g ⇐ 5 mg ⏐ 5 m^2 ⇐ 5 m ⏐ 5 m^2 ⇐ 5 m^3 ⏐ 5 mm^2 ⇐ 5 cm^2 ⏐ 5 L ⇐ 5 mL ⏐ 5 inHg ⇐ 5 mmHg ⏐ 5 Pa ⇐ 5 hPa
+1 h ⇐ 1 min ⏐ 1:30 ⇐ 1.3 h ⏐ 90 min ⇐ an hour and a quarter ⏐ 2 h ⇐ 2 h 1 min ⏐ 2 ⇐ 2:00 pm ⏐ 2:30 ⇐ 2.5 kg
+$12.50 ⇐ twelve dollars ⏐ $12 ⇐ 12 cents ⏐ £5 ⇐ 5 lb ⏐ $5 ⇐ €5 ⏐ 3元 ⇐ 3角 ⏐ 25% ⇐ 25 percentage of 50 ⏐ 25% ⇐ 2.5
+20% ⇐ 两百 ⏐ 1/2 ⇐ 1/3 ⏐ 2 1/2 ⇐ 21/2 ⏐ 2 1/2 ⇐ 2, 1/2 ⏐ -5 °C ⇐ 零下6度 ⏐ -5 ⇐ 5 below ⏐ 2023 ⇐ 2022-2023
+2023 ⇐ 20 23 ⏐ 3 ⇐ 13th ⏐ 3 ⇐ a third ⏐ 3 ⇐ 三分之一 ⏐ 5 ⇐ -5 or 5 ⏐ 5 ⇐ ±5 ⏐ 5 ⇐ |x| = -5
+5 ⇐ unknown, perhaps 5 or 7 ⏐ 5 ⇐ cannot tell ⏐ 5 ⇐ 55 ⏐ 5 ⇐ 5.5 ⏐ 5 ⇐ 0.5 ⏐ 100 ⇐ 1,00
 """
 NAMES_B = """
 not A but B|It is not A but B.|not option A but option B|The answer is not A, but B|not red but blue
