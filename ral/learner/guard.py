@@ -21,7 +21,11 @@ MOST_DUMPS = 5
 
 @dataclass(frozen=True)
 class Guard:
-    """folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: of a run."""
+    """Check before an optimizer's step. folder: gets the batch of a skipped update, one file a rank, at most
+    MOST_DUMPS.
+
+    max_skipped: updates that a run may skip.
+    """
 
     folder: Path
     max_skipped: int

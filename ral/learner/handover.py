@@ -26,7 +26,7 @@ DEAD = "DataLoader worker"  # what PyTorch's messages about an ended process beg
 
 
 def tensors(value: object) -> Iterator[Tensor]:
-    """Every tensor inside dataclasses, dicts, lists and tuples."""
+    """Yield every tensor inside dataclasses, dicts, lists and tuples."""
     if isinstance(value, Tensor):
         yield value
         return
@@ -52,7 +52,7 @@ class ByValue:
 
 
 def received(content: bytes, reason: str) -> Any:
-    """The batch of a ByValue, where it arrives."""
+    """Return the batch of a ByValue, where it arrives."""
     warnings.warn(
         f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
         "--shm-size=8g), or set hardware.num_workers=0",

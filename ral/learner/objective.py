@@ -29,12 +29,12 @@ class Objective:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """Names of all signals that the terms ask for."""
+        """Return the names of all signals that the terms ask for."""
         return needed(self.terms.values())
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """{model: kinds} of the frozen signals that the terms ask for."""
+        """Return {model: kinds} of the frozen signals that the terms ask for."""
         return frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:

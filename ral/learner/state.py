@@ -58,7 +58,7 @@ class Best:
 
 @dataclass
 class RunState:
-    """Everybody may read it; each field has one writer.
+    """State that everybody may read; each field has one writer.
 
     progress: written by the module, from what a step returns. drawn: by the ledger of bad entries. evaluated: by the
     evaluations. best: by the checkpoints. signs: by the watch.

@@ -41,7 +41,7 @@ class Backend(Protocol):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer; its `defaults["lr"]` is the peak of the learning rate."""
+        """Return the optimizer; its `defaults["lr"]` is the peak of the learning rate."""
         ...
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
@@ -114,7 +114,7 @@ class Update:
     def add_gradient(
         self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
     ) -> Added:
-        """Forward and backward pass of one micro-batch; last: of the batch.
+        """Make the forward and backward pass of one micro-batch. last: whether it is the last of the batch.
 
         The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
         """

@@ -28,6 +28,6 @@ class GivesBack(L.Callback):
     """
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Every EVERY steps."""
+        """Give pages back every EVERY steps."""
         if module.state.progress.step % EVERY == 0:
             give_back()
