@@ -101,7 +101,7 @@ def test_numbers_of_equations_learner_and_shells_have_names() -> None:
 SOURCE = re.compile(
     r"arXiv \d{4}\.\d{5}\W+((section|appendix) [\dA-Z]|Eq\. \d)"
     r"|\bRAL('s|,)? (Eq\.|section) \d"
-    r"|\", (IEEE|Annals|Biometrika|Scandinavian|joschu|\d{4})[^\"]*\d{4}|\", 1\d{3}"
+    r"|\"[^\"]+\", [^\"]{0,60}\b(19|20)\d\d\b"
     r"|[Nn]ot in (the|a) paper"
 )
 """Source of a formula: a paper with its section or equation, an older work with its year, or that it is no paper's."""

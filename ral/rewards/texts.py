@@ -29,8 +29,8 @@ def word_error_rate(gold: str, answer: str) -> float:
 def rouge(gold: str, answer: str, *, published: bool = False) -> float:
     """Average the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1], over `words`.
 
-    Lin, "ROUGE: a package for automatic evaluation of summaries", 2004, sections 2 and 3; their mean is Video-R1's
-    (arXiv 2503.21776), section 3.1. published: over rouge-score's own words, which are of a-z and 0-9 alone.
+    Lin, "ROUGE: a package for automatic evaluation of summaries", 2004; their mean is Video-R1's (arXiv 2503.21776),
+    section 3.1. published: over rouge-score's own words, which are of a-z and 0-9 alone.
     """
     scores = _scorer(published).score(gold, answer)
     return float(sum(score.fmeasure for score in scores.values()) / len(scores))

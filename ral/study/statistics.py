@@ -27,7 +27,7 @@ class Interval:
 def interval(values: Sequence[float]) -> Interval:
     """Return the mean and the 95% interval by Student's t of independent values: mean -+ t(n - 1) * s / sqrt(n).
 
-    Student, "The probable error of a mean", Biometrika 6(1), 1908 (sections are not cited here).
+    Student, "The probable error of a mean", Biometrika 6(1), 1908.
     """
     n, mean = len(values), float(np.mean(values))
     if n < 2:
@@ -39,7 +39,7 @@ def interval(values: Sequence[float]) -> Interval:
 def sign_flip_p(differences: Sequence[float]) -> float:
     """Return the two-sided p-value of paired differences: how often random signs give a mean as far from zero.
 
-    Fisher, "The design of experiments", 1935, section 21 (the randomisation test of Darwin's paired plants).
+    Fisher, "The design of experiments", 1935: the randomisation test of paired plants.
 
     All 2^n signs are tried where that is no more than RESAMPLES, else so many at random. One pair gives 1.
     """
