@@ -182,6 +182,18 @@ def test_docstrings_of_functions_begin_with_a_verb(room: str) -> None:
     assert documented and [name for name, text in documented if not begins_with_a_verb(text)] == []
 
 
+THING = re.compile(r"(?!\w+:)[A-Z]")
+"""Begin of the docstring of a class: a phrase that says what it is, not the list of its fields."""
+
+
+@pytest.mark.parametrize("room", ROOMS_OF_VERBS)
+def test_docstrings_of_classes_begin_with_what_they_are(room: str) -> None:
+    nodes = [pair for path in sorted((RAL / room).rglob("*.py")) for pair in definitions(path)]
+    classes = [(name, ast.get_docstring(node) or "") for name, node in nodes if isinstance(node, ast.ClassDef)]
+    assert classes and [name for name, text in classes if not THING.match(text)] == []
+    assert not any(map(THING.match, ("value: a scalar", "Value: a scalar", "(p, q) -> D", "")))
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -16,8 +16,7 @@ ROUNDING = 1e-6  # means of fp32 accuracies that are equal on paper differ by le
 
 @dataclass(frozen=True)
 class OrderBonus:
-    """Bonus for right responses to a clip whose frames' order helps: a >= ratio * s, means of accuracy ordered and
-    shuffled.
+    """Bonus for right responses to a clip whose frames' order helps: a >= ratio * s, mean accuracies ordered, shuffled.
 
     Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1 and 2: alpha = 0.3, there with a >= s; the ratio 0.8 and the bound
     0.1 are those of its published code. bonus: added to the accuracy; least_accuracy: above which a response counts as
@@ -29,8 +28,9 @@ class OrderBonus:
     least_accuracy: float = 0.1
 
     def passes(self, ordered: Tensor, shuffled: Tensor) -> Tensor:
-        """Tell which prompts pass: accuracy [M G] and [M H] -> [M] bool. Video-R1 (arXiv 2503.21776), section 3.2, Eq.
-        1.
+        """Tell which prompts pass: accuracy [M G] and [M H] -> [M] bool.
+
+        Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1.
         """
         return ordered.double().mean(1) + ROUNDING >= self.ratio * shuffled.double().mean(1)
 

@@ -34,8 +34,7 @@ def frame_order(count: int, generator: torch.Generator) -> list[int]:
 
 
 def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSettings) -> Tensor:
-    """Reorder the frames of one clip's patches or tiles: frame order[i] comes to place i of the len(order) sampled
-    ones.
+    """Reorder the frames of one clip's patches or tiles: frame order[i] comes to place i of the len(order) there are.
 
     slots: temporal slots of the clip, each of temporal_patch_size frames; a slot that is not full repeats the last one.
     """

@@ -77,7 +77,7 @@ def whole(folder: Path) -> bool:
 
 
 def newest(root: Path) -> Path | None:
-    """Return the newest whole checkpoint folder under `root`; None if there is none. Warn of each broken one that is
+    """Return the newest whole checkpoint folder under `root`, None if there is none; warn of broken ones that are
     newer.
 
     UserError where all are broken: a run should not silently begin again.

@@ -38,7 +38,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Samples -> Batch, in the worker: prompts worded, targets added for supervised fine-tuning.
+    """Collate function of a worker, samples -> Batch: prompts worded, targets added for supervised fine-tuning.
 
     templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
     preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
@@ -113,9 +113,7 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Make the prompts; those with the longest responses to learn come last, so that micro-batches hold little
-        padding.
-        """
+        """Make the prompts, those with the longest responses to learn last, so that micro-batches hold little padding."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))

@@ -125,9 +125,10 @@ def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
 
 @torch.no_grad()
 def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics:
-    """Return (total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual
-    keys, and the part of the share on the prompt's visual keys that falls inside the evidence (over the responses to
-    prompts that have evidence).
+    """Measure attention over response tokens: pairs (total, count) by name.
+
+    JSD to the rollout's attention if known, entropy, share on visual keys, and the part of the share on the prompt's
+    visual keys that falls inside the evidence (over the responses to prompts that have evidence).
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))

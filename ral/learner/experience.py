@@ -44,7 +44,7 @@ class Experience:
 
 
 class Passes(Protocol):
-    """Computes signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+    """Computation of signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
 
     @property
     def offers(self) -> frozenset[str]: ...
@@ -60,7 +60,7 @@ class Passes(Protocol):
 
 @dataclass(frozen=True)
 class Forward:
-    """Computes signals from a model at the sampling temperature, with the attention that counts.
+    """Passes of a model at the sampling temperature, which give log-probs, rows and states.
 
     offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
@@ -129,8 +129,7 @@ def freeze(
     needs: frozenset[str],
     prompts: int,
 ) -> list[Experience]:
-    """Make micro-batches of at most `prompts` prompts with the frozen signals that `needs` names, such as
-    "teacher_rows".
+    """Make micro-batches of at most `prompts` prompts with the frozen signals of `needs`, such as "teacher_rows".
 
     models: {name: the network and how it reads the batch}. Prompts of similar cost share a micro-batch.
     """

@@ -65,9 +65,7 @@ def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Group weights whose gradients have one type, in order: at most BUCKET numbers together, or one larger weight
-    alone.
-    """
+    """Group weights whose gradients have one type, in order: BUCKET numbers together at most, or one larger alone."""
     bucket: list[Tensor] = []
     for parameter in parameters:
         size = sum(p.numel() for p in bucket) + parameter.numel()

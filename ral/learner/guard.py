@@ -21,10 +21,10 @@ MOST_DUMPS = 5
 
 @dataclass(frozen=True)
 class Guard:
-    """Check before an optimizer's step. folder: gets the batch of a skipped update, one file a rank, at most
-    MOST_DUMPS.
+    """Judge of an update: one whose gradient is not finite is skipped and counted.
 
-    max_skipped: updates that a run may skip.
+    folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: updates that a run
+    may skip.
     """
 
     folder: Path

@@ -63,9 +63,7 @@ class Models:
 
 @torch.no_grad()
 def move_average(models: Models, decay: float) -> None:
-    """Move the averages towards the policy: average <- decay * average + (1 - decay) * policy, of the models that
-    follow it.
-    """
+    """Move the averaged models towards the policy: average <- decay * average + (1 - decay) * policy."""
     own = dict(models.policy.network.named_parameters())
     for average in models.averaged.values():
         reshard(average)

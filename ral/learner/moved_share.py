@@ -57,9 +57,7 @@ class Moved:
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
-    """Draw indices into each of several flat tensors: `most` of all their entries together, or all where there are
-    fewer.
-    """
+    """Draw indices into each of several flat tensors: `most` of all their entries together, or all if fewer."""
     total = sum(sizes)
     if total <= most:
         return [torch.arange(size) for size in sizes]

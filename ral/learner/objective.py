@@ -18,8 +18,10 @@ from ral.types import Loss, Metrics
 
 @dataclass(frozen=True)
 class Objective:
-    """terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G];
-    aggregate: (mask [N C], counts over all ranks) -> weights [N C].
+    """The objective of a run: a sum of named terms, and how rewards and masks become what the terms read.
+
+    terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G]; aggregate: (mask [N C],
+    counts over all ranks) -> weights [N C].
     """
 
     terms: Mapping[str, Term]

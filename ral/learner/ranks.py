@@ -29,9 +29,7 @@ def gather(value: T) -> list[T]:
 
 
 def together(call: Callable[[], T]) -> T:
-    """Call a function on every rank; a UserError of one is raised on all, since one that left alone would have others
-    hang.
-    """
+    """Call a function on every rank and raise a UserError of one on all: one that left alone would have others hang."""
     result, error = None, None
     try:
         result = call()

@@ -144,9 +144,7 @@ def no_attention(history: History) -> str | None:
 
 
 def weights_at_rest(history: History) -> str | None:
-    """Return a remedy where updates round away: most weights that have a gradient are what they were, at a rate of any
-    size.
-    """
+    """Return a remedy where updates round away: most weights that have a gradient stay what they were."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
     awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW

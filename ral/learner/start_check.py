@@ -16,8 +16,7 @@ from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 
 class StartCheck:
-    """Display of the first step's answers: three with their rewards, on rank 0; warnings look at the answers of all
-    ranks.
+    """Display of three answers of the first step with rewards, on rank 0; its warnings look at those of all ranks.
 
     It observes the steps of this process, also of a resumed run, and keeps nothing of them.
     """

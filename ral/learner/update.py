@@ -25,7 +25,7 @@ from ral.types import Metrics
 
 
 class Backend(Protocol):
-    """Whatever runs the processes: it holds the optimizer and makes backward passes.
+    """Link to what runs the processes: it has the optimizer and makes backward passes.
 
     sums_once: whether the gradients of sharded weights are summed over ranks once an update, not once a micro-batch.
     """
@@ -51,7 +51,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient."""
+    """Numbers of the updates.
+
+    updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient.
+    """
 
     updates: int
     learning_rate: Callable[[int], float]
@@ -78,7 +81,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Update:
-    """Makes the updates of a run.
+    """The updates of a run: call it once for each.
 
     moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not
     finite.

@@ -24,7 +24,7 @@ VALIDATION = "validation"
 
 
 class Abandoned(Exception):
-    """An evaluation was given up because of a signal, whose number this holds."""
+    """Error of an evaluation that a signal ended; it holds the signal's number."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ LONGEST_CAUSE = 160
 
 
 class JsonLines(Logger):
-    """<folder>/metrics.jsonl: all that is logged of a step is one object {"step": ..., key: value, ...}.
+    """Logger to <folder>/metrics.jsonl: what is logged of a step is one object {"step": ..., key: value, ...}.
 
     Every call is on disk when it returns; more values of the same step rewrite the last line. first_step > 0 continues
     a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.

@@ -88,15 +88,14 @@ class CapturedAttention:
     own_visual: Bool[Tensor, "N C"] | None = None
 
     def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
-        """Return the same attention with another key set (AttentionSpec.keys); which sets there are: RAL, Eq. 2, and
-        options.
+        """Return the same attention with another key set of AttentionSpec.keys.
+
+        RAL, Eq. 2 takes "all"; the others are options.
         """
         return replace(self, spec=replace(self.spec, keys=keys))
 
     def on_pictures_of_the_prompt(self) -> CapturedAttention:
-        """Return the same attention on the prompt's visual tokens alone, which all its responses share. Not in the
-        paper.
-        """
+        """Return the same attention on the prompt's visual tokens, which its responses share. Not in the paper."""
         return replace(self.on("visual"), own_visual=None)
 
     def _by_prompt(self, mask: Bool[Tensor, "N C"]) -> Bool[Tensor, "B G C"]:
@@ -132,9 +131,7 @@ class CapturedAttention:
         return torch.stack(values).flatten(1, 2)
 
     def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
-        """Yield the attention policy (RAL, Eq. 2) of some response positions at a time, all layers; zero where mask is
-        False.
-        """
+        """Yield the attention policy (RAL, Eq. 2) of some positions at a time, all layers; zero where mask is False."""
         (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):

@@ -277,11 +277,10 @@ def add(
 
 
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
-    """Restrict rows to the kept keys and renormalise them: RAL (arXiv 2602.04884), Eq. 2; all zero where nothing is
-    kept.
+    """Restrict rows to the kept keys and renormalise them; all zero where nothing is kept.
 
-    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a
-    division by less overflows.
+    RAL (arXiv 2602.04884), Eq. 2. A kept mass below the square root of the smallest normal number (1e-19 in fp32) is
+    nothing: the gradient of a division by less overflows.
     """
     least = torch.finfo(rows.dtype).tiny ** 0.5
     kept = rows.masked_fill(~keep, 0.0)

@@ -67,7 +67,7 @@ class Exploration:
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 
     def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
-        """Compute attention weights in fp32 from the scores of all responses at one step, with the noise; record their
+        """Compute fp32 attention weights from the scores of all responses at one step, with the noise; record their
         rows.
 
         scores: masked ones at -inf. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
@@ -107,8 +107,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return the recorded attention policy of responses with mask [N C], once; zero rows for tokens that were never
-        fed.
+        """Return the recorded attention policy of responses with mask [N C], once; zero rows for tokens never fed.
 
         Those are a response's last token, or with query=previous its first, whose row is the prompt's.
         """

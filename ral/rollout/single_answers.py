@@ -44,9 +44,7 @@ def joined_buckets(
 
 
 def widened(part: Rollout, prompt: int, length: int) -> Tensor:
-    """Widen the recorded rows of a bucket, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest
-    response.
-    """
+    """Widen a bucket's recorded rows, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
     rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
     assert rows is not None
     return torch.nn.functional.pad(rows, (prompt - own, length - part.token_ids.shape[1]))

@@ -58,8 +58,9 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def least_p(n: int) -> float:
-    """Return the smallest p that sign_flip_p gives for n pairs: 2 of all 2^n signs, or of the random ones and those
-    found.
+    """Return the smallest p that sign_flip_p gives for n pairs.
+
+    2 of all 2^n signs, or of the random ones and those found.
     """
     return 1.0 if n < 2 else 2 / min(2**n, RESAMPLES + 1)
 

@@ -9,8 +9,7 @@ import lightning as L
 
 
 class Begin(L.Callback):
-    """Callback that marks where a run begins: `write` is called before its first evaluation, `begun` before its first
-    step.
+    """Callback at the begin of a run: it calls `write` before the first evaluation, `begun` before the first step.
 
     Both are called on rank 0, `begun` once; a run with no step left to make begins at its end.
     """

@@ -17,14 +17,14 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Times:
-    """every: steps between evaluations; 0 = none between. before: whether the untrained policy is evaluated too."""
+    """Times of evaluations. every: steps between them, 0 = none between; before: whether step 0 has one."""
 
     every: int
     before: bool
 
 
 class Evaluations(L.Callback):
-    """Evaluates before training (step 0), every so many steps and at the end, whatever step a run resumed from.
+    """Callback that evaluates before training (step 0), every so many steps and at the end, also of a resumed run.
 
     Means go to the loggers and to `state.evaluated`, which is written here; the records of the first and the last
     evaluation to <folder>/before.jsonl and after.jsonl.
@@ -53,9 +53,7 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Evaluate the trained policy; after an interruption without logging the means, which a resumed run does not
-        have.
-        """
+        """Evaluate the trained policy. An interrupted run logs no means, since a run that goes on would not have them."""
         if not self.stop.hurried:
             self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 

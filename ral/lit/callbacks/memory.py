@@ -21,7 +21,7 @@ def give_back() -> None:
 
 
 class GivesBack(L.Callback):
-    """Returns unused pages now and then.
+    """Callback that returns unused pages to the system now and then.
 
     Steps, evaluations and checkpoints take tensors of many sizes. What lies free between them stays with the process
     otherwise, as much as the largest step so far needed, and more over thousands of steps.

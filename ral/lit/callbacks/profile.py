@@ -13,7 +13,7 @@ ROWS = 30
 
 
 class Profile(L.Callback):
-    """Writes <folder>/trace.json (Chrome's and Perfetto's format) and top_costs.txt of two steps, after one to warm up.
+    """Callback that profiles two steps, after one to warm up: <folder>/trace.json (Chrome, Perfetto) and top_costs.txt.
 
     Rank 0 alone. The profiled steps are slower than others.
     """

@@ -18,7 +18,7 @@ EXIT = 128
 
 
 class GentleStop(L.Callback):
-    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save and leave. A second Ctrl-C stops at once.
+    """Callback for Ctrl-C, SIGTERM and SIGUSR1: the step is finished, saved and left. A second Ctrl-C stops at once.
 
     Before the first step there is nothing to finish: SystemExit at once. left: the signal of such an end.
     """
