@@ -56,7 +56,7 @@ class Temporal:
         return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the scores with the bonuses, each as a part (1 where earned), and what to log of prompts with a clip."""
+        """Return the scores with the bonuses, each a part (1 where earned), and what to log of prompts with a clip."""
         accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
         temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
         chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)

@@ -77,8 +77,7 @@ def whole(folder: Path) -> bool:
 
 
 def newest(root: Path) -> Path | None:
-    """Return the newest whole checkpoint folder under `root`, None if there is none; warn of broken ones that are
-    newer.
+    """Return the newest whole checkpoint folder under `root`, None if there is none; warn of newer broken ones.
 
     UserError where all are broken: a run should not silently begin again.
     """

@@ -113,7 +113,7 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Make the prompts, those with the longest responses to learn last, so that micro-batches hold little padding."""
+        """Make the prompts, those with the longest responses to learn last, so that micro-batches are padded little."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))

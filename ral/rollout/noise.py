@@ -67,8 +67,7 @@ class Exploration:
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 
     def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
-        """Compute fp32 attention weights from the scores of all responses at one step, with the noise; record their
-        rows.
+        """Compute fp32 attention weights from all responses' scores at one step, with the noise; record their rows.
 
         scores: masked ones at -inf. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
         """

@@ -53,7 +53,7 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Evaluate the trained policy. An interrupted run logs no means, since a run that goes on would not have them."""
+        """Evaluate the trained policy. An interrupted run logs no means: one that goes on would not have them."""
         if not self.stop.hurried:
             self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 
