@@ -18,7 +18,7 @@ from ral.config.listing import options as options_of
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 MOST = 2
 """Yamls of a group in which a line may stand."""
-SYNTAX = re.compile(r"#|# @package .*|_partial_: true|[\w.]+:|defaults: .*|- .*")
+SYNTAX = re.compile(r"#|# @package .*|_partial_: true|[\w.]+:( \|2?-)?|defaults: .*|- .*")
 """Lines that say nothing of a setting: openings of groups, Hydra's own words, and the names of what is shared."""
 
 
@@ -34,10 +34,18 @@ def repeated(group: str) -> dict[str, int]:
     return {line: count for line, count in counts.items() if count > MOST}
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [*GROUPS, "hydra"])
 def test_no_line_stands_in_more_than_two_yamls_of_a_group(group: str) -> None:
     assert len(GROUPS) > 7 and any(settings(path) for path in (CONF / group).rglob("*.yaml"))
     assert repeated(group) == {}
+
+
+def test_a_line_in_three_yamls_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_conf.CONF", tmp_path)
+    (tmp_path / "help").mkdir()
+    for name in ("one", "two", "three"):
+        (tmp_path / "help" / f"{name}.yaml").write_text(f"header: |-\n  {name}\n\n  Options:\nfooter: |2-\n  it\n")
+    assert repeated("help") == {"it": 3}
 
 
 def options() -> Iterator[str]:

@@ -172,7 +172,7 @@ def test_every_field_of_a_yaml_has_a_comment() -> None:
     plain = re.compile(
         r"^ *(?!_|GRPO|RAL|defaults|objective)\w+: (?!\$\{(?:algo|dataset|reward)\.)[^#\n]+$", re.MULTILINE
     )
-    pages = [p for p in CONF.rglob("*.yaml") if p.parent.name != "help"]
+    pages = [p for p in CONF.rglob("*.yaml") if "help" not in p.parts]
     assert len(pages) > 25
     assert [(p.name, line) for p in pages for line in plain.findall(p.read_text())] == []
 

@@ -21,12 +21,12 @@ from ral.types import Example, PromptBatch
 
 
 def with_clip(examples: Sequence[Example]) -> list[int]:
-    """Indices of the prompts that have a clip."""
+    """Return the indices of the prompts that have a clip."""
     return [n for n, example in enumerate(examples) if any(m.kind == "video" for m in example.media)]
 
 
 def frame_order(count: int, generator: torch.Generator) -> list[int]:
-    """A random order of `count` frames, never the one they have; a single frame stays."""
+    """Draw a random order of `count` frames, never the one they have; a single frame stays."""
     while True:
         order: list[int] = torch.randperm(count, generator=generator).tolist()
         if count < 2 or order != sorted(order):
@@ -34,7 +34,7 @@ def frame_order(count: int, generator: torch.Generator) -> list[int]:
 
 
 def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSettings) -> Tensor:
-    """One clip's patches or tiles, of the same shape, with frame order[i] at place i of the len(order) sampled ones.
+    """Reorder the frames of one clip's patches or tiles: frame order[i] comes to place i of the len(order) there are.
 
     slots: temporal slots of the clip, each of temporal_patch_size frames; a slot that is not full repeats the last one.
     """
@@ -56,7 +56,7 @@ class Part:
 
 
 def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
-    """All media of a batch in their order. Tiles of pictures and of frames share a key, patches do not."""
+    """Yield all media of a batch in their order. Tiles of pictures and of frames share a key, patches do not."""
     used: dict[str, int] = defaultdict(int)
     for prompt, (example, grids) in enumerate(zip(prompts.examples, prompts.grids, strict=True)):
         for medium, grid in zip(example.media, grids, strict=True):
@@ -68,7 +68,7 @@ def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
 
 
 def shuffled_clips(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch | None:
-    """The prompts that have a clip, each clip's frames in one random order; None without any. Pictures stay.
+    """Return the prompts that have a clip, each clip's frames in one random order; None without any. Pictures stay.
 
     The order depends on seed, the prompt's uid and the number of frames alone. prompts: with their media, before
     `MLLM.prepare`.

@@ -23,7 +23,7 @@ from ral.types import Example, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class ScorePass:
-    """The pass of an update: one score for each response, no log-probs and no attention."""
+    """Pass of an update that gives one score for each response, no log-probs and no attention."""
 
     offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 

@@ -17,7 +17,7 @@ RESPONSES = 1
 
 
 class Temporal:
-    """Samples each prompt with a clip again from the same frames in a random order, and rewards use of the order.
+    """Responses to shuffled clips, which show whether the order of frames helps, and the bonuses that follow from them.
 
     sampling, group_size: the rollout's; share: shuffled responses to a prompt, as a share of its group; accuracy: that
     part of the reward, which scores them (its weight is also the order bonus's); length: None = no length bonus.
@@ -56,7 +56,7 @@ class Temporal:
         return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
-        """The scores with the bonuses, each as a part (1 where earned), and what to log of the prompts with a clip."""
+        """Return the scores with the bonuses, each a part (1 where earned), and what to log of prompts with a clip."""
         accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
         temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
         chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)

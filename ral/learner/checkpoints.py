@@ -59,12 +59,12 @@ def not_written(folder: Path, error: Exception) -> UserError:
 
 
 def step_of(folder: Path) -> int:
-    """The step that a checkpoint folder is named after."""
+    """Return the step that a checkpoint folder is named after."""
     return int(folder.name.removeprefix("step_"))
 
 
 def saved(root: Path) -> list[Path]:
-    """The checkpoint folders under `root`, oldest first."""
+    """Return the checkpoint folders under `root`, oldest first."""
     return sorted((p.parent for p in root.glob(f"step_*/{FILE}")), key=step_of)
 
 
@@ -77,7 +77,7 @@ def whole(folder: Path) -> bool:
 
 
 def newest(root: Path) -> Path | None:
-    """The newest whole checkpoint folder under `root`, with a warning for each broken one behind it; None if none is.
+    """Return the newest whole checkpoint folder under `root`, None if there is none; warn of newer broken ones.
 
     UserError where all are broken: a run should not silently begin again.
     """
@@ -94,7 +94,7 @@ def newest(root: Path) -> Path | None:
 
 
 def verified(folder: Path) -> Path:
-    """The checkpoint folder. UserError where there is none, or a damaged one."""
+    """Return the checkpoint folder. UserError where there is none, or a damaged one."""
     if not (folder / FILE).is_file():
         if steps := saved(folder / "checkpoints") or saved(folder):
             raise UserError(f"resume={folder}: that is no checkpoint but the folder of some: write resume={steps[-1]}")
@@ -107,7 +107,7 @@ def verified(folder: Path) -> Path:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The state in a checkpoint folder. UserError where it cannot be read."""
+    """Read the state in a checkpoint folder. UserError where it cannot be read."""
     remedy = "name another checkpoint folder"
     try:
         return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)

@@ -10,7 +10,7 @@ import torch
 
 
 class Clock:
-    """Adds up seconds by name; `total` is the time since the clock was made."""
+    """Stopwatch that adds up seconds by name; `total` is the time since it was made."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.started = device, time.perf_counter()

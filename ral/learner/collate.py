@@ -18,7 +18,7 @@ CHECKSUMS = 2**32
 
 
 def fraction(uid: str) -> float:
-    """Return a number in [0, 1) that depends on the uid alone: entries below a share are that share of the data."""
+    """Return a number in [0, 1) that depends on the uid alone; the entries below a share are that share of the data."""
     return zlib.crc32(uid.encode()) / CHECKSUMS
 
 
@@ -38,7 +38,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Samples -> Batch, in the worker: prompts worded, targets added for supervised fine-tuning.
+    """Collate function of a worker, samples -> Batch: prompts worded, targets added for supervised fine-tuning.
 
     templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
     preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
@@ -55,7 +55,7 @@ class Collate:
     max_new_tokens: int = 0
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
-        """The batch of the places that gave a sample."""
+        """Make the batch of the places that gave a sample."""
         samples = [d.sample for d in drawn if d.sample is not None]
         bad = tuple(b for d in drawn for b in d.bad)
         for problem in (d.error for d in drawn if d.error):
@@ -67,7 +67,7 @@ class Collate:
         return Batch(prompts, len(samples) + len(bad), bad, len(drawn) - len(samples))
 
     def check(self, example: Example) -> None:
-        """BadSample for an example that this run has no use for."""
+        """Raise BadSample for an example that this run cannot use."""
         place = example.source or example.uid
         if self.preferences and example.chosen is None:
             problem = "field 'chosen': missing, and this run trains on preferences"
@@ -90,12 +90,12 @@ class Collate:
         check_places(example, self.word(example))
 
     def fits(self, sample: Sample) -> None:
-        """BadSample for a prompt that is, with its response, longer than the network has positions."""
+        """Raise BadSample for a prompt that is, with its response, longer than the network has positions."""
         example = sample.example
         self.processor.check_length(example, self.word(example), sample.media, self.response_tokens(example))
 
     def response_tokens(self, example: Example) -> int:
-        """Tokens of the longest response to an example that this run deals with."""
+        """Count the tokens of the longest response to an example that this run deals with."""
         if self.preferences:
             given = [example.chosen or "", example.rejected or ""]
         elif self.targets:
@@ -105,7 +105,7 @@ class Collate:
         return max(len(self.processor.response_ids(text)) for text in given)
 
     def word(self, example: Example) -> str:
-        """The text of the user's last turn."""
+        """Return the text of the user's last turn."""
         return render(example, self.templates[0 if self.thinks(example) else 1])
 
     def thinks(self, example: Example) -> bool:
@@ -113,14 +113,14 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Prompts; with responses to learn, these longest last, so that micro-batches hold little padding."""
+        """Make the prompts, those with the longest responses to learn last, so that micro-batches are padded little."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))
         return replace(self.batch(samples), targets=tuple(target(s.example, self.thinks(s.example)) for s in samples))
 
     def batch(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Prompts, each worded with or without thinking."""
+        """Make the prompts, each worded with or without thinking."""
         examples, media = [s.example for s in samples], [s.media for s in samples]
         texts = [self.word(example) for example in examples]
         prompts = self.processor.batch(examples, texts, media)

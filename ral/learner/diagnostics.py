@@ -36,7 +36,7 @@ class Diagnostics:
     max_log_prob_gap: float | None = 0.1
 
     def due(self, step: int) -> bool:
-        """Return whether a step, counted from 0, is measured by update index."""
+        """Tell whether a step, counted from 0, is measured by update index."""
         return self.every > 0 and step % self.every == 0
 
     def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
@@ -51,7 +51,7 @@ class Diagnostics:
     def attention(
         self, part: Experience, attention: CapturedAttention | None, index: int, updates: int, step: int
     ) -> list[Metrics]:
-        """Return what attention does before update `index` (from 0) of `updates`, on one micro-batch."""
+        """Measure attention before update `index` (from 0) of `updates`, on one micro-batch."""
         last, due = index + 1 == updates, self.due(step)
         if not self.every or attention is None or not (last or due):
             return []
@@ -60,11 +60,11 @@ class Diagnostics:
         return [*([by_index] if due else []), *([found] if last else [])]
 
     def term_gradients(self, terms: Mapping[str, Term], step: int) -> TermGradients:
-        """Return what adds up each term's gradient in an update, where it is measured."""
+        """Return an object that adds up each term's gradient in an update, where it is measured."""
         return TermGradients(terms, wanted=self.gradients and self.due(step) and len(terms) > 1)
 
     def check(self, means: Mapping[str, float]) -> None:
-        """UserError where sampler and training disagree on the policy."""
+        """Raise UserError where sampler and training disagree on the policy."""
         gap = means.get("train/log_prob_gap", 0.0)
         if self.max_log_prob_gap is not None and not gap <= self.max_log_prob_gap:
             raise UserError(
@@ -125,9 +125,10 @@ def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
 
 @torch.no_grad()
 def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics:
-    """Return (total, count) over response tokens: JSD to the rollout's attention if known, entropy, share on visual
-    keys, and the part of the share on the prompt's visual keys that falls inside the evidence (over the responses to
-    prompts that have evidence).
+    """Measure attention over response tokens: pairs (total, count) by name.
+
+    JSD to the rollout's attention if known, entropy, share on visual keys, and the part of the share on the prompt's
+    visual keys that falls inside the evidence (over the responses to prompts that have evidence).
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))

@@ -20,7 +20,7 @@ def adamw_8bit(
     weight_decay: float = 0.0,
     smallest: int = 4096,
 ) -> Optimizer:
-    """bitsandbytes' AdamW8bit; state of tensors with fewer than `smallest` elements stays fp32.
+    """Make bitsandbytes' AdamW8bit; the state of tensors with fewer than `smallest` elements stays fp32.
 
     UserError where the package is missing, and for sharded weights, which it cannot update.
     """

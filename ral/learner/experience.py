@@ -35,7 +35,7 @@ class Experience:
     shown: Shown | None = None
 
     def take(self, chosen: Sequence[int]) -> Experience:
-        """The chosen prompts with all their responses."""
+        """Return the chosen prompts with all their responses."""
         prepared = self.prepared.take(chosen)
         part = self.rollout.take(prepared.prompts, chosen)
         rows, length = self.rollout.rows(chosen), part.token_ids.shape[1]
@@ -44,7 +44,7 @@ class Experience:
 
 
 class Passes(Protocol):
-    """Computes signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+    """Computation of signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
 
     @property
     def offers(self) -> frozenset[str]: ...
@@ -60,7 +60,7 @@ class Passes(Protocol):
 
 @dataclass(frozen=True)
 class Forward:
-    """Computes signals from a model at the sampling temperature, with the attention that counts.
+    """Passes of a model at the sampling temperature, which give log-probs, rows and states.
 
     offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
@@ -70,24 +70,24 @@ class Forward:
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
-        """One pass of a model over a rollout."""
+        """Make one pass of a model over a rollout."""
         spec = self.spec if attention else None
         return view.model.states(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
     def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """log-probs and entropy [N C] of the sampled tokens."""
+        """Return log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
         return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
 
     @torch.no_grad()
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """The asked kinds of frozen signals of one model: log_probs, rows, hidden."""
+        """Return the asked kinds of frozen signals of one model: log_probs, rows, hidden."""
         states = self.states(view, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(view.model, states, rollout)[0])
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """The signals of the policy being trained, with their graph."""
+        """Return the signals of the policy being trained, with their graph."""
         rollout = experience.rollout
         view = View(model, experience.prepared, experience.shown)
         states = self.states(view, rollout, bool(needs & {"attention", "old_rows"}))
@@ -110,7 +110,7 @@ class Forward:
 
 
 def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
-    """Micro-batches of at most `prompts` prompts that take similar numbers of positions, so that little is padding.
+    """Cut a batch into micro-batches of at most `prompts` prompts of similar cost, so that they hold little padding.
 
     prompt [B P], valid [N C]: which tokens of prompts and of continuations count. A prompt takes its own length and,
     for each of its continuations, that of the longest. Within a micro-batch prompts stand by their own length.
@@ -129,7 +129,7 @@ def freeze(
     needs: frozenset[str],
     prompts: int,
 ) -> list[Experience]:
-    """Micro-batches of at most `prompts` prompts with the signals that `needs` names of `models` ("teacher_rows", ...).
+    """Make micro-batches of at most `prompts` prompts with the frozen signals of `needs`, such as "teacher_rows".
 
     models: {name: the network and how it reads the batch}. Prompts of similar cost share a micro-batch.
     """
@@ -154,14 +154,14 @@ def view_of(view: View, part: Experience, chosen: Sequence[int], batch: Experien
 
 @torch.no_grad()
 def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -> Experience:
-    """The micro-batch with the old policy's signals that `needs` names, from a pass before any weight has moved."""
+    """Add the old policy's signals that `needs` names to a micro-batch, from a pass before any weight has moved."""
     kinds = frozen_needs(needs).get("old", ())
     old = frozen_kinds(kinds, States(live["hidden"], live["attention"]), lambda: live["log_probs"])
     return replace(part, signals=part.signals | {f"old_{kind}": value for kind, value in old.items()})
 
 
 def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """{kind: tensor without graph} of the asked kinds, from one pass."""
+    """Return {kind: tensor without graph} of the asked kinds, from one pass."""
     make: Mapping[str, Callable[[], Tensor]] = {
         "log_probs": log_probs,
         "rows": lambda: states.attention.rows(),  # type: ignore[union-attr]

@@ -25,7 +25,7 @@ def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
 
 
 def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
-    """Backward passes in which Lightning's wrapper of the module (DDP) leaves gradients alone.
+    """Keep Lightning's wrapper of the module (DDP) from summing gradients in the backward passes inside the block.
 
     Its reducer waits for a gradient of every weight, and a rank need not have one: of the vision tower without a
     picture, of the layers above the one whose attention is trained.
@@ -35,7 +35,7 @@ def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
 
 @torch.no_grad()
 def average_over_ranks(parameters: Iterable[Tensor]) -> None:
-    """The mean over all ranks in place of each rank's own gradient; every rank must name the same weights.
+    """Put the mean over all ranks in place of each rank's own gradient; every rank must name the same weights.
 
     A rank without a gradient counts as zero; a weight without one on any rank keeps None. Gradients of sharded weights
     (FSDP2) are means already.
@@ -52,7 +52,7 @@ def average_over_ranks(parameters: Iterable[Tensor]) -> None:
 
 
 def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Those that have a gradient on some rank; it is zero here where this rank had none."""
+    """Return the weights that have a gradient on some rank; it is zero here where this rank had none."""
     if not parameters:
         return []
     held = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
@@ -65,7 +65,7 @@ def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Weights whose gradients have one type, in order, of BUCKET numbers together or one larger alone."""
+    """Group weights whose gradients have one type, in order: BUCKET numbers together at most, or one larger alone."""
     bucket: list[Tensor] = []
     for parameter in parameters:
         size = sum(p.numel() for p in bucket) + parameter.numel()

@@ -21,7 +21,11 @@ MOST_DUMPS = 5
 
 @dataclass(frozen=True)
 class Guard:
-    """folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: of a run."""
+    """Judge of an update: one whose gradient is not finite is skipped and counted.
+
+    folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: updates that a run
+    may skip.
+    """
 
     folder: Path
     max_skipped: int

@@ -26,7 +26,7 @@ DEAD = "DataLoader worker"  # what PyTorch's messages about an ended process beg
 
 
 def tensors(value: object) -> Iterator[Tensor]:
-    """Every tensor inside dataclasses, dicts, lists and tuples."""
+    """Yield every tensor inside dataclasses, dicts, lists and tuples."""
     if isinstance(value, Tensor):
         yield value
         return
@@ -52,7 +52,7 @@ class ByValue:
 
 
 def received(content: bytes, reason: str) -> Any:
-    """The batch of a ByValue, where it arrives."""
+    """Return the batch of a ByValue, where it arrives."""
     warnings.warn(
         f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
         "--shm-size=8g), or set hardware.num_workers=0",
@@ -64,7 +64,7 @@ def received(content: bytes, reason: str) -> Any:
 
 @dataclass
 class Handover:
-    """Collates in a worker, and lays the batch into shared memory, where it is sent from without failing.
+    """Collate function of a worker that lays each batch into shared memory, from where it is sent without failing.
 
     Once that has failed this worker sends every batch by value: each failure leaves a little behind in /dev/shm.
     """
@@ -83,7 +83,7 @@ class Handover:
 
 
 class Waiting:
-    """Batches of a multi-process iterator. UserError where a process of it has ended; the others are ended then, too.
+    """Batches of a multi-process iterator. UserError where one of its processes has ended; the others end then, too.
 
     PyTorch raises for an ended process at any point of the run; here only while a batch is waited for.
     """

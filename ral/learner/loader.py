@@ -13,7 +13,7 @@ from ral.learner.handover import Handover, Waiting, only_while_waiting
 
 
 class Loader(DataLoader[Any]):
-    """Its workers never get Ctrl-C or a scheduler's signals, which reach every process of a run: the main one decides.
+    """DataLoader whose workers never get Ctrl-C or a scheduler's signals, so that the main process alone decides.
 
     They inherit what is blocked here, so this holds while they start, too. One that ends is a UserError; where shared
     memory is too small for a batch, it is sent by value.

@@ -15,7 +15,7 @@ Gather = Callable[[Tensor], Tensor]
 
 
 class Meter:
-    """Adds up (total, count) pairs by name."""
+    """Sums of (total, count) pairs by name."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
@@ -27,7 +27,7 @@ class Meter:
             self.sums[name] = self.sums.get(name, torch.zeros(2, dtype=torch.float64)) + pair
 
     def means(self, gather: Gather) -> dict[str, float]:
-        """Mean by name over all ranks, in a fixed order; names with count 0 everywhere are left out. Empties the meter.
+        """Return the mean by name over all ranks, in a fixed order, without names whose count is 0; empty the meter.
 
         Every rank must hold the same names.
         """
@@ -49,12 +49,12 @@ def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
 
 
 def no_reward(rollout: Rollout) -> Scores:
-    """Zero for every response, without parts: for given responses, which are not scored."""
+    """Score every response with zero, without parts: for given responses, which are not scored."""
     return Scores(torch.zeros(len(rollout.texts)), {})
 
 
 def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
-    """Return what a rollout says of the policy: reward and parts, tokens, share cut, version that sampled."""
+    """Collect what a rollout says of the policy: reward and parts, tokens, share cut, version that sampled."""
     count = len(rollout.texts)
     lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}
     if rollout.policy_version is not None:

@@ -63,7 +63,7 @@ class Models:
 
 @torch.no_grad()
 def move_average(models: Models, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * policy, for the models that follow the policy."""
+    """Move the averaged models towards the policy: average <- decay * average + (1 - decay) * policy."""
     own = dict(models.policy.network.named_parameters())
     for average in models.averaged.values():
         reshard(average)

@@ -34,7 +34,7 @@ class Sample:
 
 
 class Moved:
-    """Samples the trained weights, so that what an update changed of them can be counted; drawn once from `seed`.
+    """Sample of the trained weights, by which what an update changed of them is counted; drawn once from `seed`.
 
     Of sharded weights a rank looks at its own part. Entries without a gradient (embeddings of tokens that no prompt
     had) do not count: nothing is meant to move them.
@@ -57,7 +57,7 @@ class Moved:
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
-    """Indices into each of several flat tensors: `most` of all their entries together, or all where there are fewer."""
+    """Draw indices into each of several flat tensors: `most` of all their entries together, or all if fewer."""
     total = sum(sizes)
     if total <= most:
         return [torch.arange(size) for size in sizes]
@@ -69,12 +69,12 @@ def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """The part of a tensor that lies on this rank."""
+    """Return the part of a tensor that lies on this rank."""
     part: Tensor = tensor.detach()
     return part.to_local() if hasattr(part, "to_local") else part
 
 
 def entries(parameter: Tensor, at: Tensor) -> Tensor:
-    """A copy of the entries at flat indices of the local part."""
+    """Copy the entries at flat indices of the local part."""
     part = local(parameter)
     return part.flatten()[at.to(part.device)]

@@ -18,8 +18,10 @@ from ral.types import Loss, Metrics
 
 @dataclass(frozen=True)
 class Objective:
-    """terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G];
-    aggregate: (mask [N C], counts over all ranks) -> weights [N C].
+    """The objective of a run: a sum of named terms, and how rewards and masks become what the terms read.
+
+    terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G]; aggregate: (mask [N C],
+    counts over all ranks) -> weights [N C].
     """
 
     terms: Mapping[str, Term]
@@ -29,12 +31,12 @@ class Objective:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """Names of all signals that the terms ask for."""
+        """Return the names of all signals that the terms ask for."""
         return needed(self.terms.values())
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """{model: kinds} of the frozen signals that the terms ask for."""
+        """Return {model: kinds} of the frozen signals that the terms ask for."""
         return frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def several() -> bool:
-    """Return whether this process is one of several."""
+    """Tell whether this process is one of several."""
     return dist.is_available() and dist.is_initialized()
 
 
@@ -29,7 +29,7 @@ def gather(value: T) -> list[T]:
 
 
 def together(call: Callable[[], T]) -> T:
-    """Call on every rank; a UserError of one is raised on all: one that left alone would have the others hang."""
+    """Call a function on every rank and raise a UserError of one on all: one that left alone would have others hang."""
     result, error = None, None
     try:
         result = call()

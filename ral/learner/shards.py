@@ -54,18 +54,18 @@ def first_line(error: BaseException) -> str:
 
 
 def quietly() -> Any:
-    """DCP warns of every use without processes, and of its own deprecated parts."""
+    """Silence the warnings that DCP gives for every use without processes, and for its own deprecated parts."""
     return warnings.catch_warnings(action="ignore")
 
 
 def own_checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 by name below the checkpoint folder, of the parts that this rank wrote; rank 0 has the index too."""
+    """Return {name below the folder: SHA-256} of the parts that this rank wrote; rank 0 has the index too."""
     rank = dist.get_rank() if distributed() else 0
     files = [*(folder / FOLDER).glob(f"__{rank}_*"), *((folder / FOLDER).glob(".metadata") if rank == 0 else ())]
     return {str(file.relative_to(folder)): checksum(file) for file in files}
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -44,7 +44,7 @@ class Track:
     best: float = -math.inf
 
     def add(self, value: float) -> None:
-        """One step's value."""
+        """Add one step's value."""
         if len(self.first) < WINDOW:
             self.first.append(value)
         self.last.append(value)
@@ -52,7 +52,7 @@ class Track:
             self.best = max(self.best, mean(list(self.last)[:WINDOW]))
 
     def recent(self, count: int = WINDOW) -> list[float]:
-        """The last `count` values, oldest first; [] where there are fewer."""
+        """Return the last `count` values, oldest first; [] where there are fewer."""
         return list(self.last)[-count:] if len(self.last) >= count else []
 
 
@@ -63,7 +63,7 @@ class History:
     tracks: dict[str, Track] = field(default_factory=lambda: {name: Track() for name in WATCHED})
 
     def add(self, metrics: Mapping[str, float]) -> None:
-        """One step's metrics."""
+        """Add one step's metrics."""
         for name, track in self.tracks.items():
             if (value := metrics.get(f"train/{name}")) is not None:
                 track.add(float(value))
@@ -72,7 +72,7 @@ class History:
         return self.tracks[name]
 
     def state(self) -> dict[str, Any]:
-        """Plain lists and numbers."""
+        """Return plain lists and numbers."""
         return {n: {"first": t.first[:], "last": list(t.last), "best": t.best} for n, t in self.tracks.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ Sign = Callable[[History], str | None]
 
 
 def reward_collapse(history: History) -> str | None:
-    """The mean reward of the last WINDOW steps is below half of what an earlier window had."""
+    """Return a remedy where the mean reward of the last WINDOW steps is below half of what an earlier window had."""
     track = history["reward"]
     if not track.recent(2 * WINDOW):
         return None
@@ -100,7 +100,7 @@ def reward_collapse(history: History) -> str | None:
 
 
 def no_signal(history: History) -> str | None:
-    """Hardly a group has answers of different reward."""
+    """Return a remedy where hardly a group has answers of different reward."""
     shares = history["groups_without_signal"].recent()
     if not shares or mean(shares) < HARDLY_A_SIGNAL:
         return None
@@ -111,7 +111,7 @@ def no_signal(history: History) -> str | None:
 
 
 def kl_explosion(history: History) -> str | None:
-    """The policy is a nat a token away from the reference."""
+    """Return a remedy where the policy is a nat a token away from the reference."""
     values = history["kl"].recent(3)
     if not values or min(values) < 1.0:
         return None
@@ -120,7 +120,7 @@ def kl_explosion(history: History) -> str | None:
 
 
 def length_explosion(history: History) -> str | None:
-    """Most responses are cut by the length limit, which few were at first."""
+    """Return a remedy where most responses are cut by the length limit, which few were at first."""
     cut = history["truncated"]
     if not cut.recent(2 * WINDOW) or mean(cut.first) > FEW_CUT or mean(cut.recent()) < 0.5:
         return None
@@ -131,7 +131,7 @@ def length_explosion(history: History) -> str | None:
 
 
 def no_attention(history: History) -> str | None:
-    """A term that compares attention found none to compare, or none that differs."""
+    """Return a remedy where a term that compares attention found none to compare, or none that differs."""
     for name in ("attention_divergence", "attention_distillation"):
         values = history[name].recent()
         if values and not any(values):
@@ -144,7 +144,7 @@ def no_attention(history: History) -> str | None:
 
 
 def weights_at_rest(history: History) -> str | None:
-    """Updates round away: most weights that have a gradient are what they were, at a rate of any size."""
+    """Return a remedy where updates round away: most weights that have a gradient stay what they were."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
     awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW
@@ -182,7 +182,7 @@ class Signs:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Signs:
-        """Return the signs that `state` was of."""
+        """Make the signs again from what `state` gave."""
         history = History()
         history.restore(state["history"])
         return cls(history, set(state["told"]))

@@ -16,7 +16,7 @@ from ral.types import FinishReason, PromptBatch, Rollout, Scores
 
 
 class StartCheck:
-    """Shows three answers of the first step with their rewards, on rank 0; warnings look at the answers of all ranks.
+    """Display of three answers of the first step with rewards, on rank 0; its warnings look at those of all ranks.
 
     It observes the steps of this process, also of a resumed run, and keeps nothing of them.
     """
@@ -44,7 +44,7 @@ class StartCheck:
 
 
 def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
-    """The same prompts, their texts decoded from the tokens that the model reads, one placeholder a visual token."""
+    """Return the prompts with texts decoded from the tokens that the model reads, one placeholder a visual token."""
     rows = [ids[kept].tolist() for ids, kept in zip(prompts.token_ids, prompts.valid, strict=True)]
     return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
 
@@ -52,7 +52,7 @@ def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
 def joined(
     rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
 ) -> tuple[Rollout, Scores]:
-    """One rollout with the answers of all ranks, and their scores; prompts and tokens stay this rank's."""
+    """Join the answers of all ranks into one rollout, with their scores; prompts and tokens stay this rank's."""
     texts, reasons, scores = zip(*everyone, strict=True)
     parts = {name: torch.cat([each.parts[name] for each in scores]) for name in scores[0].parts}
     whole = Scores(torch.cat([each.reward for each in scores]), parts)

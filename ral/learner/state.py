@@ -17,7 +17,7 @@ LAYOUT = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """step: rollout steps made, and so the data position: which prompts a step gets is a function of its number.
+    """Counters of a run. step: rollout steps made, and so the position in the data: a step's number says what it reads.
 
     version: of the policy's weights, one more after each step's updates. skipped: updates that the guard refused.
     """
@@ -58,7 +58,7 @@ class Best:
 
 @dataclass
 class RunState:
-    """Everybody may read it; each field has one writer.
+    """State that everybody may read; each field has one writer.
 
     progress: written by the module, from what a step returns. drawn: by the ledger of bad entries. evaluated: by the
     evaluations. best: by the checkpoints. signs: by the watch.

@@ -53,7 +53,7 @@ class NoCompanion:
 
 @dataclass(frozen=True)
 class Responding:
-    """The source of responses.
+    """Source of a step's responses: sampled by the engine, or given.
 
     engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
     or given responses. seed: of the run.
@@ -86,7 +86,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Step:
-    """Makes the steps of a run.
+    """The steps of a run: call it once for each.
 
     reward(rollout) -> Scores. micro_batch_prompts bounds memory, never the result. ema_decay: of the averaged models,
     per step.

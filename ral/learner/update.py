@@ -25,7 +25,7 @@ from ral.types import Metrics
 
 
 class Backend(Protocol):
-    """Whatever runs the processes: it holds the optimizer and makes backward passes.
+    """Link to what runs the processes: it has the optimizer and makes backward passes.
 
     sums_once: whether the gradients of sharded weights are summed over ranks once an update, not once a micro-batch.
     """
@@ -41,7 +41,7 @@ class Backend(Protocol):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer; its `defaults["lr"]` is the peak of the learning rate."""
+        """Return the optimizer; its `defaults["lr"]` is the peak of the learning rate."""
         ...
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
@@ -51,7 +51,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient."""
+    """Numbers of the updates.
+
+    updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient.
+    """
 
     updates: int
     learning_rate: Callable[[int], float]
@@ -78,7 +81,7 @@ class Added:
 
 @dataclass(frozen=True)
 class Update:
-    """Makes the updates of a run.
+    """The updates of a run: call it once for each.
 
     moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not
     finite.
@@ -114,7 +117,7 @@ class Update:
     def add_gradient(
         self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
     ) -> Added:
-        """Forward and backward pass of one micro-batch; last: of the batch.
+        """Make the forward and backward pass of one micro-batch. last: whether it is the last of the batch.
 
         The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
         """

@@ -98,7 +98,7 @@ def _restore_whole(models: Models, optimizer: torch.optim.Optimizer, state: Mapp
 
 
 def fits(trained: Mapping[str, torch.Tensor], held: Mapping[str, torch.Tensor]) -> None:
-    """UserError where a checkpoint's weights are not exactly those that this run trains, in name and shape."""
+    """Raise UserError where a checkpoint's weights are not exactly those that this run trains, in name and shape."""
     of_another = "the checkpoint is of another model, or of other trained weights (lora, model.freeze_vision)"
     for one, other, words in (
         (trained, held, "has no weights for"),

@@ -24,7 +24,7 @@ VALIDATION = "validation"
 
 
 class Abandoned(Exception):
-    """An evaluation was given up because of a signal, whose number this holds."""
+    """Error of an evaluation that a signal ended; it holds the signal's number."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class PromptData(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """This rank's share of the held-out prompts, in order."""
+        """Return this rank's share of the held-out prompts, in order."""
         assert self.trainer is not None
         count, collate = min(self.evaluation.prompts, len(self.validation)), replace(self.collate, targets=False)
         size = self.evaluation.batch
@@ -115,7 +115,7 @@ class PromptData(L.LightningDataModule):
         )
 
     def held_out(self, signalled: Callable[[], int | None]) -> Iterator[tuple[PromptBatch, bool]]:
-        """This rank's batches of held-out prompts, as many on every rank: (prompts, whether they are its own).
+        """Yield this rank's batches of held-out prompts, as many on every rank: (prompts, whether they are its own).
 
         Passes over sharded weights need all ranks, so one that runs out repeats a batch. signalled: of this rank;
         Abandoned is raised on all where one was. UserError at the end where too many entries were bad.
@@ -137,14 +137,14 @@ class PromptData(L.LightningDataModule):
         self.count(VALIDATION, len(self.validation), found)
 
     def _usable(self, found: list[Batch]) -> Iterator[PromptBatch]:
-        """This rank's batches that hold prompts; all of them, without these, are added to `found`."""
+        """Yield this rank's batches that hold prompts; add all of them, without these, to `found`."""
         for batch in self.val_dataloader():
             found.append(replace(batch, prompts=None))
             if batch.prompts is not None:
                 yield batch.prompts
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> PromptBatch:
-        """A training batch once its bad entries are counted. The policy moves the prompts itself."""
+        """Return a training batch once its bad entries are counted. The policy moves the prompts itself."""
         self.count(self.steps.split, len(self.train), [replace(batch, prompts=None)])
         assert batch.prompts is not None  # count() lets no empty batch pass
         return batch.prompts

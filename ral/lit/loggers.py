@@ -32,7 +32,7 @@ LONGEST_CAUSE = 160
 
 
 class JsonLines(Logger):
-    """<folder>/metrics.jsonl: all that is logged of a step is one object {"step": ..., key: value, ...}.
+    """Logger to <folder>/metrics.jsonl: what is logged of a step is one object {"step": ..., key: value, ...}.
 
     Every call is on disk when it returns; more values of the same step rewrite the last line. first_step > 0 continues
     a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.
@@ -46,7 +46,7 @@ class JsonLines(Logger):
         self.started = False
 
     def _start(self, first_step: int) -> None:
-        """Keep the lines up to first_step. Not before there is something to log: a run may fail to start."""
+        """Keep the lines up to first_step, once there is something to log: a run may fail to start."""
         self.started = True
         lines = jsonl.readable(self.path) if first_step else []  # a killed run may have left half a line
         kept = [record for record in lines if record.get("step", math.inf) <= first_step]
@@ -67,7 +67,7 @@ class JsonLines(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """config.yaml holds them."""
+        """Do nothing: config.yaml holds them."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -109,7 +109,7 @@ COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", 
 
 
 def run_id(folder: Path, first_step: int) -> str:
-    """The id of the folder's W&B run: a new one for a run that begins, the one before for a run that goes on."""
+    """Return the id of the folder's W&B run: a new one for a run that begins, the one before for a run that goes on."""
     file = folder / "wandb" / ID_FILE
     if first_step and file.is_file():
         return file.read_text().strip()
@@ -128,7 +128,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
-        """The first SHOWN records of an evaluation (docs/outputs.md), with the picture overlaid by attention."""
+        """Log the first SHOWN records of an evaluation (docs/outputs.md), with the picture overlaid by attention."""
         with told("the table of completions is left out"):
             self._log_records(records, step, read)
 
@@ -146,7 +146,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Lightning's; what W&B cannot take is told, and stands in metrics.jsonl all the same."""
+        """Log metrics as Lightning does; what W&B cannot take is told, and stands in metrics.jsonl all the same."""
         with told("metrics.jsonl has what W&B lacks"):
             super().log_metrics(metrics, step)
 
@@ -165,7 +165,7 @@ def told(consequence: str) -> Iterator[None]:
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
-    """A W&B image of a record's first medium with the answer's attention, of a clip the frame that gets most.
+    """Make a W&B image of a record's first medium with the answer's attention; of a clip, the frame that gets most.
 
     None where there is no such attention, and for a file that can no longer be read.
     """
@@ -195,7 +195,7 @@ def keep_beside(folder: Path) -> None:
 def wandb_logger(
     folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral", mode: str = "auto"
 ) -> Wandb:
-    """A W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
+    """Make a W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
 
     The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
     server cannot be reached the run is kept offline, with a warning.
@@ -231,7 +231,7 @@ def quiet(logger: Wandb) -> Wandb:
 
 
 def connected(logger: Wandb) -> Wandb | None:
-    """The logger with its run begun on the server; None, with a warning, where that cannot be reached."""
+    """Return the logger with its run begun on the server; None, with a warning, where that cannot be reached."""
     import wandb
 
     try:

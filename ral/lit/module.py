@@ -31,12 +31,12 @@ class LightningBackend:
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Return the number of this process."""
         return self.module.global_rank
 
     @property
     def ranks(self) -> int:
-        """Number of processes."""
+        """Return the number of processes."""
         return self.module.trainer.world_size
 
     @property
@@ -46,7 +46,7 @@ class LightningBackend:
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer, whose steps go through Lightning's precision plugin."""
+        """Return the optimizer, whose steps go through Lightning's precision plugin."""
         return self.module.optimizers(use_pl_optimizer=True)
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
@@ -56,7 +56,7 @@ class LightningBackend:
 
 
 class PolicyModule(L.LightningModule):
-    """Trains the policy of `step`.
+    """Lightning module that trains the policy of `step`.
 
     optimizer(parameters) -> Optimizer. state: of the run, whose `progress` is written here. checkpoint: a folder whose
     weights and optimizer state the training goes on from. shard(network, mesh): shards a network; None = all are whole.

@@ -21,7 +21,7 @@ class Sharded(ModelParallelStrategy):
         self.offload, self.sum_once = offload, sum_once
 
     def model_to_device(self) -> None:
-        """Everything to the device; with offload the buffers alone."""
+        """Move everything to the device; with offload the buffers alone."""
         if not self.offload:
             super().model_to_device()
             return

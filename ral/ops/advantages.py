@@ -1,4 +1,4 @@
-"""Advantages from rewards. Each function maps rewards [B G] to advantages [B G] and ignores no response silently."""
+"""Advantages from rewards: each function maps rewards [B G] to advantages [B G]; every response gets one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ral.ops.signals import compares
 
 @compares(least=2)
 def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
-    """GRPO, RAL Eq. 8: (r - mean) / (std + epsilon) over the G responses of a prompt; std is the unbiased one.
+    """Normalise rewards within their group: (r - mean) / (std + epsilon), std with G - 1 in its denominator.
 
-    Rewards 1, 0, 0, 0 give the winner 1.4997. A group of equal rewards (or of one response) gets zeros.
+    RAL (arXiv 2602.04884), Eq. 8; GRPO (arXiv 2402.03300), section 4.1.2. Rewards 1, 0, 0, 0 give the winner 1.4997. A
+    group of equal rewards (or of one response) gets zeros.
     """
     centred = rewards - rewards.mean(dim=1, keepdim=True)
     if rewards.shape[1] < 2:
@@ -25,10 +26,16 @@ def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) ->
 
 @compares(least=2)
 def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Dr. GRPO (arXiv 2503.20783, section 3.2): r - mean over the group, without division by the spread."""
+    """Subtract the group's mean, without division by the spread.
+
+    Dr. GRPO (arXiv 2503.20783), section 3.2; its text drops the std of GRPO's advantage and numbers no equation.
+    """
     return rewards - rewards.mean(dim=1, keepdim=True)
 
 
 def ones(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Every response counts alike: supervised targets, and distillation without a reward (RAL, Eq. 5 alone)."""
+    """Give every response the advantage 1: supervised targets, and distillation without a reward.
+
+    RAL (arXiv 2602.04884), Eq. 5, which has no advantage.
+    """
     return torch.ones_like(rewards)

@@ -15,36 +15,43 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Counts:
-    """Of the whole batch over all ranks: responses with at least one token, and response tokens."""
+    """Size of the whole batch over all ranks: responses with at least one token, and response tokens."""
 
     sequences: float
     tokens: float
 
 
 def counts(mask: Bool[Tensor, "N C"]) -> Counts:
-    """The counts of one rank's batch."""
+    """Count the responses and tokens of one rank's batch. Not in a paper."""
     return Counts(sequences=float(mask.any(1).sum()), tokens=float(mask.sum()))
 
 
 def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Mean over the tokens of a response, then mean over responses (GRPO; RAL's decision for E_t in Eq. 3)."""
+    """Make the weights of a mean over the tokens of a response, then over responses.
+
+    GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3: 1/G sum_i 1/|o_i| sum_t; here also E_t of RAL (arXiv 2602.04884), Eq.
+    3, whose order of means the paper does not say.
+    """
     lengths = mask.sum(1, keepdim=True).clamp_min(1)
     return mask.float() / (lengths * max(total.sequences, 1.0))
 
 
 def token_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Mean over all response tokens of the batch (DAPO, arXiv 2503.14476, section 3.3)."""
+    """Make the weights of a mean over all response tokens of the batch.
+
+    DAPO (arXiv 2503.14476), section 3.3, Eq. 12: 1 / sum_i |o_i|; there over a group, here over the batch.
+    """
     return mask.float() / max(total.tokens, 1.0)
 
 
 def constant_length(mask: Bool[Tensor, "N C"], total: Counts, *, length: int) -> Float[Tensor, "N C"]:
-    """Sum over tokens divided by a constant length, mean over responses. length: tokens.
+    """Make the weights of a sum over tokens divided by a constant length, then of a mean over responses.
 
-    Dr. GRPO (arXiv 2503.20783, section 3.2).
+    Dr. GRPO (arXiv 2503.20783), section 3.2 with listing 1 (MAX_TOKENS); no equation is numbered there. length: tokens.
     """
     return mask.float() / (length * max(total.sequences, 1.0))
 
 
 def masked_sum(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]) -> Float[Tensor, ""]:
-    """Sum of the values that count; a padded value may be anything, NaN too."""
+    """Sum the values that count; a padded value may be anything, NaN too. Not in a paper."""
     return torch.where(mask, values, torch.zeros_like(values)).sum()

@@ -1,8 +1,8 @@
-"""The attention policy of RAL, section 2, Eq. 2: where a generated token looks, a distribution over earlier positions.
+"""The attention policy of RAL (arXiv 2602.04884), Eq. 2: for a generated token, a distribution over earlier positions.
 
-Which attention that is (AttentionSpec), and the queries and keys it is made of (CapturedAttention): those that a layer
-computed anyway, for response tokens only. The equation itself, in pieces, is in ral.ops.pieces; nothing of size
-[heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
+This file has the choice of the attention (AttentionSpec) and the queries and keys that it is made of
+(CapturedAttention): those that a layer computed anyway, for response tokens only. The equation itself is in
+ral.ops.pieces; nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
 """
 
 from __future__ import annotations
@@ -49,14 +49,20 @@ class AttentionSpec:
             raise ValueError("attention_policy.layers is empty: name at least one decoder layer, such as [-1]")
 
     def resolve_layers(self, depth: int) -> tuple[int, ...]:
-        """Layer indices in 0..depth-1. ValueError names a layer that the model does not have."""
+        """Return the layers as indices in 0..depth-1. ValueError names a layer that the model does not have.
+
+        RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
+        """
         for layer in self.layers:
             if not -depth <= layer < depth:
                 raise ValueError(f"attention_policy.layers names layer {layer}, but the model has {depth} layers")
         return tuple(layer % depth for layer in self.layers)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
-        """The prompt's positions that remain in the rows."""
+        """Mark the prompt's positions that remain in the rows.
+
+        RAL (arXiv 2602.04884), Eq. 2 keeps all; "visual" is not in the paper.
+        """
         return visual & valid if self.keys == "visual" else valid
 
 
@@ -82,11 +88,14 @@ class CapturedAttention:
     own_visual: Bool[Tensor, "N C"] | None = None
 
     def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
-        """The same attention with another key set (AttentionSpec.keys)."""
+        """Return the same attention with another key set of AttentionSpec.keys.
+
+        RAL, Eq. 2 takes "all"; the others are options.
+        """
         return replace(self, spec=replace(self.spec, keys=keys))
 
     def on_pictures_of_the_prompt(self) -> CapturedAttention:
-        """Return the same attention on the prompt's visual tokens alone, which all its continuations share."""
+        """Return the same attention on the prompt's visual tokens, which its responses share. Not in the paper."""
         return replace(self.on("visual"), own_visual=None)
 
     def _by_prompt(self, mask: Bool[Tensor, "N C"]) -> Bool[Tensor, "B G C"]:
@@ -122,7 +131,7 @@ class CapturedAttention:
         return torch.stack(values).flatten(1, 2)
 
     def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
-        """The attention policy of some response positions at a time, all layers; zero rows where mask is False."""
+        """Yield the attention policy (RAL, Eq. 2) of some positions at a time, all layers; zero where mask is False."""
         (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):
@@ -130,15 +139,16 @@ class CapturedAttention:
             yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.query))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
-        """The attention policy of all response positions; zero rows where mask is False."""
+        """Return the attention policy (RAL, Eq. 2) of all response positions; zero rows where mask is False."""
         return self._read(self._pieces(chunk), [WholeRows()] * len(self.query))
 
     def compare(
         self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None
     ) -> Float[Tensor, "N C"]:
-        """measure(p_theta^t, anchor^t) averaged over layers, [N C]; anchor [L N C K]. Backward recomputes each piece.
+        """Return measure(p_theta^t, anchor^t) averaged over layers, [N C]: D of RAL, Eq. 3. anchor: [L N C K].
 
-        What the anchor holds at keys outside Eq. 2 (padding, the token itself and later ones) is not looked at.
+        The backward pass makes each piece again. What the anchor holds at keys outside Eq. 2 (padding, the token itself
+        and later ones) is not read.
         """
         want = (len(self.query), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:
@@ -148,10 +158,16 @@ class CapturedAttention:
 
 
 def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Entropy of attention rows in nats; 0 for an all-zero row."""
+    """Compute the entropy of attention rows in nats; 0 for an all-zero row.
+
+    Shannon entropy of the policy of RAL (arXiv 2602.04884), Eq. 2; a measurement that is not in the paper.
+    """
     return -(rows * rows.clamp_min(torch.finfo(rows.dtype).tiny).log()).sum(-1)
 
 
 def share_on(rows: Float[Tensor, "L N C K"], keys: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
-    """Share of the attention policy on some of the first P keys, averaged over layers; in [0, 1]."""
+    """Sum the attention policy over some of the first P keys, averaged over layers; in [0, 1].
+
+    A share of RAL's Eq. 2 (arXiv 2602.04884); a measurement that is not in the paper.
+    """
     return (rows[..., : keys.shape[1]] * keys[None, :, None]).sum(-1).mean(0)

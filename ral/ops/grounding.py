@@ -1,4 +1,4 @@
-"""Masks of visual tokens inside the evidence: the measure of *where* a model looks, which the paper lacks."""
+"""Masks of visual tokens inside the evidence: they measure *where* a model looks, which the paper does not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ral.types import Evidence
 def evidence_tokens(
     evidence: Sequence[Evidence], grid: tuple[int, int, int], seconds_per_slot: float
 ) -> Bool[Tensor, "T H W"]:
-    """True on visual tokens whose centre lies in a box and whose time slot overlaps its span.
+    """Mark visual tokens whose centre lies in a box and whose time slot overlaps its span. Not in the paper.
 
     grid: (T, H, W) of one medium's visual tokens. seconds_per_slot: time that a slot covers; a span of None, or a
     picture, counts in every slot.

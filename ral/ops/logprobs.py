@@ -22,9 +22,10 @@ KEPT_LOGITS = 2**24
 def policy_logits(
     hidden: Float[Tensor, "M D"], head: Head, *, temperature: float, banned: Bool[Tensor, " V"]
 ) -> Float[Tensor, "M V"]:
-    """Logits of the sampling distribution: fp32, divided by the temperature, banned tokens at -inf.
+    """Compute the logits of the sampling distribution: fp32, divided by the temperature, banned tokens at -inf.
 
-    Sampling and training both call this function, so both mean the same policy.
+    Sampling and training both call this function, so both mean the same policy. RAL (arXiv 2602.04884), section 4:
+    temperature 0.9. Banning tokens is not in the paper.
     """
     logits = head(hidden).float() / temperature
     return logits.masked_fill(banned, -torch.inf)
@@ -48,10 +49,11 @@ def token_log_probs(
     banned: Bool[Tensor, " V"],
     chunk: int = CHUNK_TOKENS,
 ) -> tuple[Float[Tensor, "N C"], Float[Tensor, "N C"]]:
-    """log pi(token) with gradient and the policy's entropy without, both [N C] fp32 in nats, 0 where mask is False.
+    """Compute log pi(token) with gradient and the policy's entropy without: [N C] fp32, nats, 0 where mask is False.
 
-    hidden[n, c] is the state that predicts token c. Only tokens under the mask go through the head; the backward pass
-    recomputes each chunk's logits, unless there are few of them.
+    pi_theta of GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3, at the sampling temperature. hidden[n, c] is the state
+    that predicts token c. Only tokens under the mask go through the head; the backward pass recomputes each chunk's
+    logits, unless there are few of them.
     """
     flat, chosen = hidden[mask], ids[mask]
     few = len(flat) * len(banned) <= KEPT_LOGITS

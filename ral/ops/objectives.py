@@ -23,31 +23,16 @@ from ral.ops.attention import CapturedAttention, renormalise
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
+from ral.ops.ratios import K3_LOG_RATIO, MAX_LOG_RATIO, exp_then_straight, kl_estimate
 from ral.ops.signals import still_at_its_anchor
 from ral.types import Loss
-
-MAX_LOG_RATIO = 20.0
-"""Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
-K3_LOG_RATIO = 2.610868638149876
-"""Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
 
 LOG_OF_NOTHING = -400.0
 """Log-prob of a banned token, in nats, where -inf would make 0 * inf: exp(-400) is 0 in fp32."""
 
 
-def exp_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """exp(x) up to `bound`, its tangent beyond: no jump in value or slope, no end of the slope, no overflow."""
-    beyond = torch.where(x > bound, x - bound, torch.zeros_like(x))
-    return x.clamp_max(bound).exp() * (1 + beyond)
-
-
-def half_square_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """x^2 / 2 up to |x| = bound, its tangents beyond."""
-    return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
-
-
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
-    """coef * sum(weights * values) under the mask; a weight outside of it does not reach the gradient either."""
+    """Return coef * sum(weights * values) under the mask; a weight outside of it does not reach the gradient either."""
     return coef * masked_sum(values * weights.masked_fill(~mask, 0.0), mask)
 
 
@@ -67,7 +52,11 @@ def token(
     clip_low: float = 0.2,
     clip_high: float = 0.2,
 ) -> Loss:
-    """GRPO's token loss, L_RL in RAL Eq. 4: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old.
+    """Return the clipped policy loss: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old.
+
+    L_RL in RAL (arXiv 2602.04884), Eq. 4. GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3; the clip is PPO's (arXiv
+    1707.06347), section 3, Eq. 7; bounds of different size are DAPO's (arXiv 2503.14476), section 3.1, Eq. 10. Beyond
+    MAX_LOG_RATIO r goes on straight, which is not in a paper.
 
     against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
     on the attention.
@@ -86,25 +75,6 @@ def token(
     return Loss(_weighted(-surrogate, weights, mask, coef), metrics)
 
 
-def kl_estimate(
-    log_probs: Float[Tensor, "*shape"], reference_log_probs: Float[Tensor, "*shape"], estimator: str
-) -> Float[Tensor, "*shape"]:
-    """Per-token estimate of KL(pi || pi_ref) from sampled tokens (Schulman's k1, k2, k3), [N C], nats.
-
-    Schulman, "Approximating KL Divergence", 2020; k3 is GRPO's (arXiv 2402.03300, Eq. 4).
-
-    Straight beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends.
-    """
-    log_ratio = reference_log_probs - log_probs
-    if estimator == "k1":
-        return -log_ratio
-    if estimator == "k2":
-        return half_square_then_straight(log_ratio, MAX_LOG_RATIO)
-    if estimator == "k3":
-        return exp_then_straight(log_ratio, K3_LOG_RATIO) - log_ratio - 1
-    raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
-
-
 @still_at_its_anchor
 def kl(
     log_probs: Float[Tensor, "N C"],
@@ -115,7 +85,9 @@ def kl(
     coef: float = 0.04,
     estimator: Literal["k2", "k3"] = "k3",
 ) -> Loss:
-    """Penalty on the divergence from the reference policy (RAL, section 4: beta 0.04); k3 is GRPO's estimator.
+    """Penalise divergence from the reference policy, by an estimate of KL(pi || pi_ref) at each sampled token.
+
+    RAL (arXiv 2602.04884), section 4: beta 0.04; GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3 and 4, with k3.
 
     On tokens of the policy itself the gradient is, in the mean, that of KL(pi || pi_ref) with k2 and that of
     KL(pi_ref || pi) with k3; k1 has none (docs/method.md) and is refused.
@@ -142,10 +114,11 @@ def attention_policy(
     against: str = "old",
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Advantage-weighted attention divergence, RAL Eq. 3: E_t[ A D(p_theta^t || p_anchor^t) ], coef = lambda_attn.
+    """Weight the divergence of the attention policy from its anchor by the advantage: E_t[A D(p_theta^t || p_anchor)].
 
-    A > 0 pulls the attention towards the anchor's, A < 0 pushes it away. D and its gradient are zero where the policy
-    equals the anchor (docs/method.md), so with against=old the first update on a batch gets nothing from this term.
+    RAL (arXiv 2602.04884), Eq. 3; coef is lambda_attn of Eq. 4. A > 0 pulls the attention towards the anchor's, A < 0
+    pushes it away. D and its gradient are zero where the policy equals the anchor (docs/method.md), so with against=old
+    the first update on a batch gets nothing from this term.
     """
     values = attention.compare(anchor_rows, find_divergence(divergence))
     return Loss(
@@ -163,10 +136,11 @@ def explored_attention(
     coef: float = 1.0,
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Eq. 3 against attention that was tried: E_t[ A D(p_theta^t || p~^t) ], p~ the rows under the sampler's noise.
+    """Weight the divergence from the attention that was tried by the advantage: E_t[A D(p_theta^t || p~^t)].
 
-    p~ differs from p_theta before any update, so the first one has a gradient: for one softmax and to first order,
-    descent moves the logits by A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded row add 0.
+    RAL's Eq. 3 (arXiv 2602.04884) with p~, the rows under the sampler's noise, for p_old. Not in the paper. p~ differs
+    from p_theta before any update, so the first one has a gradient: for one softmax and to first order, descent moves
+    the logits by A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded row add 0.
     """
     tried = mask & (sampler_rows > 0).any(-1).all(0)
     values = attention.compare(sampler_rows, find_divergence(divergence)).masked_fill(~tried, 0.0)
@@ -176,7 +150,7 @@ def explored_attention(
 
 
 def _looked_at(rows: Tensor, visual: Tensor, mask: Tensor) -> Tensor:
-    """Mean over tokens of where each response looks in the prompt's pictures, [L N P]; rows [L N C P], visual [N P]."""
+    """Average over tokens where each response looks in the prompt's pictures, [L N P]; rows [L N C P], visual [N P]."""
     seen = renormalise(rows, visual[None, :, None].expand_as(rows)).masked_fill(~mask[None, ..., None], 0.0)
     return renormalise(seen.sum(2), visual.expand(len(rows), -1, -1))
 
@@ -193,12 +167,12 @@ def group_attention(
     against: str = "old",
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Group-relative attention distillation: unsuccessful responses learn where their successful siblings looked.
+    """Pull the attention of unsuccessful responses to where their successful siblings looked. Not in the paper.
 
     Of the responses to one prompt those with A > 0 are successful, those with A < 0 are not. The attention of every
     token of the latter, restricted to the prompt's visual keys and renormalised, is pulled by D to the mean of the
-    former's (over tokens, then responses; rows of `against`). Groups without both, and prompts without visual tokens,
-    add 0. Not in the paper.
+    former's (over tokens, then responses; rows of `against`): RAL's Eq. 5 (arXiv 2602.04884) with siblings for a
+    teacher. Groups without both, and prompts without visual tokens, add 0.
     """
     rows = attention.visual & attention.prompt_valid  # of prompts, or repeated for every response
     visual = rows.repeat_interleave(len(mask) // len(rows), 0)
@@ -223,7 +197,10 @@ def attention_distillation(
     coef: float = 0.5,
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """On-policy attention distillation, RAL Eq. 5: D(p_theta^t || p_phi^t) on the student's rollouts; gamma_attn."""
+    """Pull the student's attention to the teacher's, on the student's own rollouts: D(p_theta^t || p_phi^t).
+
+    RAL (arXiv 2602.04884), Eq. 5; coef is gamma_attn of Eq. 6.
+    """
     values = attention.compare(teacher_rows, find_divergence(divergence))
     return Loss(_weighted(values, weights, mask, coef), {"attention_distillation": _mean(values, mask)})
 
@@ -238,7 +215,10 @@ def _vocabulary_divergence(
     direction: str,
     beta: float,
 ) -> Tensor:
-    """Divergence of two next-token distributions over the whole vocabulary, [M], nats."""
+    """Compute the divergence of two next-token distributions over the whole vocabulary, [M], nats.
+
+    generalised_jsd: GKD (arXiv 2306.13649), Eq. 1, with the teacher for P and the student for Q.
+    """
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), -1)
     log_q = torch.log_softmax(policy_logits(teacher_hidden, teacher_head, temperature=temperature, banned=banned), -1)
     log_p, log_q = log_p.masked_fill(banned, LOG_OF_NOTHING), log_q.masked_fill(banned, LOG_OF_NOTHING)
@@ -268,10 +248,11 @@ def token_distillation(
     beta: float = 0.5,
     chunk: int = CHUNK_TOKENS,
 ) -> Loss:
-    """L_GKD of RAL Eq. 6: KL(pi_theta || pi_phi) over the whole vocabulary at each response position, coef = mu.
+    """Pull the student's next-token distribution to the teacher's: KL(pi_theta || pi_phi) over the whole vocabulary.
 
-    direction: reverse_kl (the paper), forward_kl, or GKD's generalised_jsd with its beta (weight of the teacher) in
-    (0, 1). Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
+    L_GKD of RAL (arXiv 2602.04884), Eq. 6; coef is mu. direction: reverse_kl (the paper's), forward_kl, or
+    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher) in (0, 1). Runs in chunks of
+    tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
     """
     if not 0 < beta < 1:
         raise ValueError(
@@ -296,5 +277,8 @@ def nll(
     *,
     coef: float = 1.0,
 ) -> Loss:
-    """Negative log-likelihood of given responses: supervised fine-tuning (RAL, section 4), on the response alone."""
+    """Return the negative log-likelihood of given responses, on the response alone: supervised fine-tuning.
+
+    RAL (arXiv 2602.04884), section 4; GKD (arXiv 2306.13649) calls it supervised FT.
+    """
     return Loss(_weighted(-log_probs, weights, mask, coef), {"nll": _mean(-log_probs, mask)})

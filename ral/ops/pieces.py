@@ -1,4 +1,4 @@
-"""RAL Eq. 2, piece by piece, with its backward pass written out: rows of the attention policy, or what is read off.
+"""RAL (arXiv 2602.04884), Eq. 2, piece by piece, with its backward pass written out: rows of the attention policy.
 
 a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
 p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
@@ -86,7 +86,10 @@ class Pieces:
                     yield Piece(b, pad, first, last, start, min(start + tokens, end))
 
     def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
-        """Keys that remain in the rows of a piece; k = valid prompt positions, and own tokens up to stop."""
+        """Mark the keys that remain in the rows of a piece; k = valid prompt positions, and own tokens up to stop.
+
+        RAL (arXiv 2602.04884), Eq. 2: i in [1, t - 1].
+        """
         at = torch.arange(piece.stop, device=self.mask.device)
         own = (at[None] < at[piece.start :, None]) & self.earlier  # strictly before the token
         prompt = self.kept[piece.b, piece.pad :].expand(len(own), -1)
@@ -103,7 +106,10 @@ class Pieces:
         before: Float[Tensor, "B Hkv P D"],
         own: Float[Tensor, "B Hkv G C D"],
     ) -> tuple[Float[Tensor, "Hkv g Rc D"], Float[Tensor, "Hkv g k D"]]:
-        """Scaled queries [Hkv g R*c D] and keys [Hkv g k D] of a piece; zero where the mask is False."""
+        """Return scaled queries [Hkv g R*c D] and keys [Hkv g k D] of a piece; zero where the mask is False.
+
+        Scaled dot products: Vaswani et al. (arXiv 1706.03762), section 3.2.1, Eq. 1.
+        """
         b, groups, tokens = piece.tokens
         wide = torch.promote_types(query.dtype, torch.float32)
         mask = self.mask[b, groups]
@@ -116,7 +122,11 @@ class Pieces:
     def weights(
         self, piece: Piece, query: Float[Tensor, "Hkv g Rc D"], keys: Float[Tensor, "Hkv g k D"]
     ) -> Float[Tensor, "Hkv g R c k"]:
-        """Attention weights of every head, over the prompt and the own tokens up to each."""
+        """Compute the attention weights of every head, over the prompt and the own tokens up to each.
+
+        softmax(q k^T) of Vaswani et al. (arXiv 1706.03762), section 3.2.1, Eq. 1, causal; a_{t,i} of RAL (arXiv
+        2602.04884), Eq. 2 before the mean over heads.
+        """
         count = piece.stop - piece.start
         scores = (query @ keys.mT).unflatten(2, (-1, count))
         later = torch.ones(count, count, dtype=torch.bool, device=scores.device).triu(1 if self.itself else 0)
@@ -124,12 +134,12 @@ class Pieces:
         return torch.softmax(scores, dim=-1)
 
     def rows(self, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k"]:
-        """Eq. 2 of weights averaged over heads; zero where nothing is kept."""
+        """Renormalise weights that were averaged over heads (RAL, Eq. 2); zero where nothing is kept."""
         return renormalise(weights, self.keep(piece))
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Return where the last True token of each response ends; 0 without any."""
+    """Return where the last True token of each response ends; 0 without any. Not in a paper."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 
@@ -139,7 +149,7 @@ class Reader(Protocol):
     """A function of the rows of a piece, differentiable, and the place of its values."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """The values of the batch before any piece is read, [B G c ...]."""
+        """Return the values of the batch before any piece is read, [B G c ...]."""
         ...
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
@@ -147,7 +157,7 @@ class Reader(Protocol):
         ...
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
-        """The values of a piece; weights [g c k], averaged over heads."""
+        """Return the values of a piece; weights [g c k], averaged over heads."""
         ...
 
 
@@ -156,45 +166,45 @@ class WholeRows:
     """The rows themselves, [B G c P+C] for the c positions asked for."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Zeros."""
+        """Return zeros."""
         batch, group, length = pieces.mask.shape
         count = (length if pieces.high is None else min(pieces.high, length)) - pieces.low
         return torch.zeros(batch, group, count, pieces.valid.shape[1] + length, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Without padding on the left, and later tokens on the right."""
+        """Return the columns from the first valid position of the prompt to the piece's last own token."""
         b, groups, _ = piece.tokens
         tokens = slice(piece.start - pieces.low, piece.stop - pieces.low)
         return b, groups, tokens, slice(piece.pad, pieces.valid.shape[1] + piece.stop)
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
-        """Eq. 2."""
+        """Return the rows of RAL, Eq. 2."""
         return pieces.rows(piece, weights)
 
 
 @dataclass(frozen=True)
 class Divergences:
-    """measure(row, anchor's row) [B G C]; anchor [B G C P+C], of which keys outside Eq. 2 are not looked at."""
+    """Reader of measure(row, anchor's row), [B G C]; anchor [B G C P+C], whose keys outside Eq. 2 are not read."""
 
     anchor: Float[Tensor, "B G C K"]
     measure: Divergence
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Zeros."""
+        """Return zeros."""
         return torch.zeros(pieces.mask.shape, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """A value a token."""
+        """Return the index of one value a token."""
         return piece.tokens
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
-        """The divergence of every token."""
+        """Return the divergence of every token: D of RAL, Eq. 3."""
         anchor = self.anchor[piece.tokens][..., piece.pad : pieces.valid.shape[1] + piece.stop]
         return self.measure(pieces.rows(piece, weights), anchor.masked_fill(~pieces.keep(piece), 0.0))
 
 
 class Read(torch.autograd.Function):
-    """apply(query, prompt_keys, response_keys, pieces, reader) -> what the reader reads, [B G c ...]."""
+    """A function with a backward pass: (query, prompt_keys, response_keys, pieces, reader) -> values, [B G c ...]."""
 
     @staticmethod
     def forward(
@@ -236,7 +246,11 @@ class Read(torch.autograd.Function):
 def scores_gradient(
     weights: Float[Tensor, "Hkv g R c k"], cost: Float[Tensor, "g c k"]
 ) -> Float[Tensor, "Hkv g R c k"]:
-    """Of every head's scores: s_i (c_i - sum_j s_j c_j), c the cost of its weights. Spends `weights`."""
+    """Return the gradient in every head's scores: s_i (c_i - sum_j s_j c_j), c the cost of its weights.
+
+    RAL (arXiv 2602.04884), section 3.4: dJ/de_i for one softmax; docs/method.md, "The gradient", for the mean of heads.
+    Writes into `weights`, which are no longer needed.
+    """
     moved = weights * cost[None, :, None]
     return moved.sub_(weights.mul_(moved.sum(-1, keepdim=True)))
 
@@ -249,7 +263,10 @@ def add(
     grad: Float[Tensor, "Hkv g R c k"],
     scaling: float,
 ) -> None:
-    """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores."""
+    """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores.
+
+    The chain rule through q k^T, docs/method.md, "The gradient"; not in the paper.
+    """
     b, groups, tokens = piece.tokens
     flat = grad.flatten(2, 3)
     found[0][b, :, :, groups, tokens] += (flat @ keys).unflatten(2, grad.shape[2:4]).transpose(1, 2) * scaling
@@ -260,10 +277,10 @@ def add(
 
 
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
-    """Rows restricted to the kept keys and renormalised; all zero where nothing is kept.
+    """Restrict rows to the kept keys and renormalise them; all zero where nothing is kept.
 
-    A kept mass below the square root of the smallest normal number (1e-19 in fp32) is nothing: the gradient of a
-    division by less overflows.
+    RAL (arXiv 2602.04884), Eq. 2. A kept mass below the square root of the smallest normal number (1e-19 in fp32) is
+    nothing: the gradient of a division by less overflows.
     """
     least = torch.finfo(rows.dtype).tiny ** 0.5
     kept = rows.masked_fill(~keep, 0.0)

@@ -24,7 +24,7 @@ ANCHOR = "anchor"
 
 @dataclass(frozen=True)
 class Signal:
-    """shape: axes, such as "N C"; meaning: in words; origin: what computes it."""
+    """Row of the table below. shape: axes, such as "N C"; meaning: in words; origin: what computes it."""
 
     shape: str
     meaning: str
@@ -77,18 +77,18 @@ OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origi
 
 
 def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:
-    """The parameters of a term before its `*` that are not bound by name."""
+    """Return the parameters of a term before its `*` that are not bound by name."""
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in set(bound))
 
 
 def resolved(names: Iterable[str], against: str) -> dict[str, str]:
-    """{parameter: signal}: anchor_* stands for the signal of the model `against`."""
+    """Return {parameter: signal}: anchor_* stands for the signal of the model `against`."""
     return {name: name.replace(f"{ANCHOR}_", f"{against}_", 1) if name.startswith(ANCHOR) else name for name in names}
 
 
 def signal_names(term: Term) -> dict[str, str]:
-    """{parameter: signal} of one term: its parameters that stand before the `*`; anchors are resolved by `against`.
+    """Return {parameter: signal} of one term: its parameters before the `*`, anchors resolved by `against`.
 
     A parameter bound by name is no signal. The signature is the function's own: in a partial's, all that follows a
     bound parameter is keyword-only.
@@ -100,19 +100,19 @@ def signal_names(term: Term) -> dict[str, str]:
 
 
 def needed(terms: Iterable[Term]) -> frozenset[str]:
-    """All signals that the terms ask for."""
+    """Collect all signals that the terms ask for."""
     return frozenset(signal for term in terms for signal in signal_names(term).values())
 
 
 def frozen_needs(signals: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """{model: kinds} of the frozen signals among `signals`, such as {"reference": ("log_probs",)}."""
+    """Return {model: kinds} of the frozen signals among `signals`, such as {"reference": ("log_probs",)}."""
     wanted = set(signals)
     found = {m: tuple(k for k in FROZEN_KINDS if f"{m}_{k}" in wanted) for m in FROZEN_MODELS}
     return {model: kinds for model, kinds in found.items() if kinds}
 
 
 def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
-    """The Loss of a term, called with its signals."""
+    """Call a term with its signals; return its Loss."""
     return term(**{name: signals[signal] for name, signal in signal_names(term).items()})
 
 

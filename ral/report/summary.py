@@ -71,7 +71,10 @@ def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[
 
 
 def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[Estimate]:
-    """Means of the columns of `values` [n, columns] with 95% percentile intervals.
+    """Return the means of the columns of `values` [n, columns] with 95% percentile intervals.
+
+    Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979; the percentile interval:
+    Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
 
     Items are resampled with replacement, whole rows at a time, so a difference of two columns is a paired comparison.
     """

@@ -1,4 +1,7 @@
-"""Accuracy of a response by its entry's own problem type, in [0, 1] (Video-R1's five types; 90% of RAL's reward)."""
+"""Accuracy of a response by its entry's own problem type, in [0, 1]: 90% of RAL's reward (arXiv 2602.04884, section 4).
+
+The five types and their formulas are Video-R1's (arXiv 2503.21776), section 3.1.
+"""
 
 from __future__ import annotations
 

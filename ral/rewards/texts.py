@@ -18,17 +18,19 @@ _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no
 
 
 def word_error_rate(gold: str, answer: str) -> float:
-    """Word error rate of `answer` against `gold`: edits of words / words of gold; may exceed 1. Words as written.
+    """Return the word error rate of `answer` against `gold`: edits of words / words of gold; may exceed 1.
 
-    An empty gold text has rate 0 against an empty answer and 1 against any other.
+    Video-R1 (arXiv 2503.21776), section 3.1; edits: Levenshtein, 1966. Words are compared as written. An empty gold
+    text has rate 0 against an empty answer and 1 against any other.
     """
     return float(_jiwer().wer(" ".join(gold.split()), " ".join(answer.split())))
 
 
 def rouge(gold: str, answer: str, *, published: bool = False) -> float:
-    """Mean F-measure of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1] (Lin 2004), over `words`.
+    """Average the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1], over `words`.
 
-    published: over rouge-score's own words, which are of a-z and 0-9 alone.
+    Lin, "ROUGE: a package for automatic evaluation of summaries", 2004; their mean is Video-R1's (arXiv 2503.21776),
+    section 3.1. published: over rouge-score's own words, which are of a-z and 0-9 alone.
     """
     scores = _scorer(published).score(gold, answer)
     return float(sum(score.fmeasure for score in scores.values()) / len(scores))

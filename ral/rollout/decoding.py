@@ -93,7 +93,7 @@ class Slots:
 
 
 def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
-    """Indices of prompts that are decoded together: by length, none more than LONGEST times its bucket's shortest."""
+    """Group the indices of prompts by length: those decoded together are at most LONGEST times their shortest."""
     buckets: list[list[int]] = []
     for n in sorted(range(len(lengths)), key=lambda n: lengths[n]):
         if not buckets or lengths[n] > LONGEST * lengths[buckets[-1][0]]:

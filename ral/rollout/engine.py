@@ -35,7 +35,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class AnswerKey:
-    """All that the answers to one prompt are a function of: equal keys have equal answers.
+    """Key of the answers to one prompt: equal keys have equal answers.
 
     version: of the weights. occurrence: how many prompts before this one in the batch have its uid; they have other
     draws. A held-out prompt is asked before and after training with the same key but for the version.
@@ -56,7 +56,7 @@ def answer_keys(prompts: Prepared, count: int, sampling: Sampling, seed: int, ve
 
 
 class Engine(Protocol):
-    """Samples responses with the weights of the last `update_weights`.
+    """Sampler of responses with the weights of the last `update_weights`.
 
     version: of these weights, noted in every rollout. max_lag: how many versions a rollout's weights may be behind the
     policy's; 0 for an engine that always samples with the newest, math.inf for responses of unknown origin.
@@ -97,7 +97,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class ContinuesPrefixes(Protocol):
-    """Optional offer of an engine beside `Engine`: one prefill for prompts that begin alike."""
+    """Engine that, beside `Engine`, makes one prefill for prompts that begin alike; an offer that it need not make."""
 
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]

@@ -31,7 +31,7 @@ EXPLORING = 2
 
 
 class NativeEngine:
-    """Samples from the policy itself, so that an update of its weights counts from the next token on.
+    """Engine that samples from the policy itself, so that an update of its weights counts from the next token on.
 
     gather_weights: puts a sharded policy's weights together for the length of a session; None where they are whole.
     """

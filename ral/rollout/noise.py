@@ -67,8 +67,9 @@ class Exploration:
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 
     def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
-        """Attention weights in fp32 from scores (masked ones at -inf) of all responses at one step, with the noise;
-        their rows are recorded. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
+        """Compute fp32 attention weights from all responses' scores at one step, with the noise; record their rows.
+
+        scores: masked ones at -inf. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
         """
         heads = scores.shape[1] * scores.shape[3]
         own = scores.shape[-1] - self.valid.shape[1]
@@ -79,7 +80,7 @@ class Exploration:
         return weights
 
     def _draw(self, layer: int, heads: int, own: int) -> Tensor:
-        """Standard normal numbers [B' G' heads P+own]; 0 for padding and for heads that are not chosen."""
+        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding and for heads that are not chosen."""
         device, width = self.valid.device, self.valid.shape[1] + own
         out = torch.zeros(len(self.prompts), self.group_size, heads, width, device=device)
         for n, prompt in enumerate(self.prompts):
@@ -94,7 +95,7 @@ class Exploration:
         return out[torch.arange(len(out), device=device)[:, None], slots]
 
     def _rows(self, weights: Tensor, own: int) -> Tensor:
-        """Eq. 2 of disturbed weights [N' heads P+own], as the attention policy wants them: [N' P+own]."""
+        """Make rows [N' P+own] (RAL, Eq. 2) of disturbed weights [N' heads P+own], as the attention policy has them."""
         spec = self.noise.attention
         chosen = weights if isinstance(spec.heads, str) else weights[:, list(spec.heads)]
         prompt = spec.kept(self.valid, self.visual)[self.grid // self.group_size]
@@ -105,7 +106,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """The recorded attention policy of responses with mask [N C]; zero rows for tokens that were never fed. Once.
+        """Return the recorded attention policy of responses with mask [N C], once; zero rows for tokens never fed.
 
         Those are a response's last token, or with query=previous its first, whose row is the prompt's.
         """

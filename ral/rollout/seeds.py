@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def hash_seed(*parts: int) -> int:
-    """One 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
+    """Make one 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
     state = 0
     for part in parts:
         state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
@@ -37,7 +37,7 @@ def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
 
 
 def uniforms(seeds: Sequence[int], count: int, length: int) -> Tensor:
-    """Numbers in [0, 1) for every token of `count` responses a seed, [len(seeds)*count length] fp64."""
+    """Draw a number in [0, 1) for every token of `count` responses a seed, [len(seeds)*count length] fp64."""
     rows = []
     for own in seeds:
         generator = torch.Generator().manual_seed(own)

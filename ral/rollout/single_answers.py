@@ -15,7 +15,7 @@ from ral.types import Prepared, Rollout, finish_reasons
 def make_rollout(
     processor: Processor, prepared: Prepared, ids: Tensor, mask: Tensor, finished: Tensor, group_size: int
 ) -> Rollout:
-    """A Rollout with the decoded texts. The ids are kept as they are: nothing is ever decoded and encoded again."""
+    """Make a Rollout with the decoded texts. The ids are kept as they are, never decoded and encoded again."""
     texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
     return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)
 
@@ -23,7 +23,7 @@ def make_rollout(
 def joined_buckets(
     processor: Processor, prepared: Prepared, parts: Sequence[Rollout], buckets: Sequence[Sequence[int]]
 ) -> Rollout:
-    """The rollouts of buckets of prompts as one, in the order of `prepared`."""
+    """Join the rollouts of buckets of prompts into one, in the order of `prepared`."""
     group, length = parts[0].group_size, max(part.token_ids.shape[1] for part in parts)
 
     def stack(values: Sequence[Tensor], filler: float) -> Tensor:
@@ -44,7 +44,7 @@ def joined_buckets(
 
 
 def widened(part: Rollout, prompt: int, length: int) -> Tensor:
-    """The recorded rows of a bucket, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
+    """Widen a bucket's recorded rows, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
     rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
     assert rows is not None
     return torch.nn.functional.pad(rows, (prompt - own, length - part.token_ids.shape[1]))

@@ -25,7 +25,10 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95% interval by Student's t of independent values."""
+    """Return the mean and the 95% interval by Student's t of independent values: mean -+ t(n - 1) * s / sqrt(n).
+
+    Student, "The probable error of a mean", Biometrika 6(1), 1908.
+    """
     n, mean = len(values), float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan, n)
@@ -34,7 +37,9 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided p-value of paired differences: how often random signs give a mean as far from zero.
+    """Return the two-sided p-value of paired differences: how often random signs give a mean as far from zero.
+
+    Fisher, "The design of experiments", 1935: the randomisation test of paired plants.
 
     All 2^n signs are tried where that is no more than RESAMPLES, else so many at random. One pair gives 1.
     """
@@ -53,12 +58,19 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def least_p(n: int) -> float:
-    """The smallest p that sign_flip_p gives for n pairs: 2 of all 2^n signs, or of the random ones and those found."""
+    """Return the smallest p that sign_flip_p gives for n pairs.
+
+    2 of all 2^n signs, or of the random ones and those found.
+    """
     return 1.0 if n < 2 else 2 / min(2**n, RESAMPLES + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction for several tests, in the order given; never above 1."""
+    """Correct several p-values by Holm's step-down rule, in the order given; never above 1.
+
+    The k-th smallest of m is multiplied by m - k + 1, and none falls below one before it. Holm, "A simple sequentially
+    rejective multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979, pp. 65-70.
+    """
     order = sorted(range(len(p_values)), key=lambda n: p_values[n])
     corrected, highest = [0.0] * len(p_values), 0.0
     for rank, n in enumerate(order):

@@ -13,7 +13,7 @@ Metrics = dict[str, tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class Loss:
-    """value: fp32 scalar to minimise. metrics: {name: (total, count)}, summed over ranks before division."""
+    """Value of a term, an fp32 scalar to minimise; metrics {name: (total, count)}, summed over ranks, then divided."""
 
     value: Tensor
     metrics: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)

@@ -79,7 +79,7 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """[N] bool, on the CPU: False where the length limit cut the trajectory."""
+        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit cut one."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:

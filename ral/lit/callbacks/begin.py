@@ -9,7 +9,7 @@ import lightning as L
 
 
 class Begin(L.Callback):
-    """Marks where a run begins: `write` is called before its first evaluation, `begun` before its first step.
+    """Callback at the begin of a run: it calls `write` before the first evaluation, `begun` before the first step.
 
     Both are called on rank 0, `begun` once; a run with no step left to make begins at its end.
     """
@@ -18,16 +18,16 @@ class Begin(L.Callback):
         self.write, self.begun = write, begun
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """The checkpoint is restored by now, so what is written is of a run that can go on."""
+        """Write the run's files; the checkpoint is restored by now, so that they are of a run that can go on."""
         if trainer.is_global_zero:
             self.write()
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """The first step has its data."""
+        """Note that the first step has its data."""
         if trainer.is_global_zero:
             self.begun()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """There was no step to make."""
+        """Note the begin of a run that had no step to make."""
         if trainer.is_global_zero:
             self.begun()

@@ -18,7 +18,7 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Keeping:
-    """every: steps between checkpoints; 0 = the end alone. keep: newest ones that stay.
+    """Choice of checkpoints. every: steps between them, 0 = the end alone; keep: how many of the newest stay.
 
     best: the metric of an evaluation whose highest value's step stays as well; null = none. sharded: whether each rank
     writes its own part of sharded networks.
@@ -31,7 +31,7 @@ class Keeping:
 
 
 class Checkpoints(L.Callback):
-    """Saves when due, at the best evaluation, at the end and at an interruption. Names the best in <root>/best.json.
+    """Callback that saves when due, at the best evaluation (named by best.json), at the end and at an interruption.
 
     state: of the run; the checkpoint is a picture of it, and `state.best` is written here. saved: the step of the
     checkpoint that the run goes on from, if any.

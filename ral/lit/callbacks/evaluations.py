@@ -17,14 +17,14 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Times:
-    """every: steps between evaluations; 0 = none between. before: whether the untrained policy is evaluated too."""
+    """Times of evaluations. every: steps between them, 0 = none between; before: whether step 0 has one."""
 
     every: int
     before: bool
 
 
 class Evaluations(L.Callback):
-    """Evaluates before training (step 0), every so many steps and at the end, whatever step a run resumed from.
+    """Callback that evaluates before training (step 0), every so many steps and at the end, also of a resumed run.
 
     Means go to the loggers and to `state.evaluated`, which is written here; the records of the first and the last
     evaluation to <folder>/before.jsonl and after.jsonl.
@@ -44,7 +44,7 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def due(self, trainer: L.Trainer, step: int) -> bool:
-        """Return whether a step has an evaluation; the end has its own."""
+        """Tell whether a step has an evaluation; the end has its own."""
         return bool(self.times.every) and step % self.times.every == 0 and step < trainer.datamodule.steps.last
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
@@ -53,7 +53,7 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Evaluate the trained policy. After an interruption the means are not logged: the resumed run has not them."""
+        """Evaluate the trained policy. An interrupted run logs no means: one that goes on would not have them."""
         if not self.stop.hurried:
             self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 
@@ -72,7 +72,7 @@ class Evaluations(L.Callback):
             write_records(self.folder / f"{label}.jsonl", records)
 
     def answers(self, trainer: L.Trainer, module: PolicyModule, interruptible: bool) -> list[dict[str, Any]]:
-        """Return records of this rank's held-out prompts. Abandoned where a signal leaves no time for them."""
+        """Return records of this rank's held-out prompts; stop where a signal leaves no time for them."""
         signalled = self.stop.hurrying if interruptible else never  # before the first step there is nothing to save
         mine: list[dict[str, Any]] = []
         with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps

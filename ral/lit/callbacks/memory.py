@@ -21,13 +21,13 @@ def give_back() -> None:
 
 
 class GivesBack(L.Callback):
-    """Returns unused pages now and then.
+    """Callback that returns unused pages to the system now and then.
 
     Steps, evaluations and checkpoints take tensors of many sizes. What lies free between them stays with the process
     otherwise, as much as the largest step so far needed, and more over thousands of steps.
     """
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Every EVERY steps."""
+        """Give pages back every EVERY steps."""
         if module.state.progress.step % EVERY == 0:
             give_back()

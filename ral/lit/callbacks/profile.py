@@ -13,7 +13,7 @@ ROWS = 30
 
 
 class Profile(L.Callback):
-    """Writes <folder>/trace.json (Chrome's and Perfetto's format) and top_costs.txt of two steps, after one to warm up.
+    """Callback that profiles two steps, after one to warm up: <folder>/trace.json (Chrome, Perfetto) and top_costs.txt.
 
     Rank 0 alone. The profiled steps are slower than others.
     """
@@ -25,7 +25,7 @@ class Profile(L.Callback):
         self.profiler: Any = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Start; nothing is recorded before the warm-up is over."""
+        """Start the profiler; nothing is recorded before the warm-up is over."""
         if not trainer.is_global_zero:
             return
         from torch.profiler import profile, schedule
@@ -43,12 +43,12 @@ class Profile(L.Callback):
             self.profiler.step()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stop; a run too short for the schedule leaves what was recorded."""
+        """Stop the profiler; a run too short for the schedule leaves what was recorded."""
         if self.profiler is not None:
             self.profiler.stop()
 
     def write(self, profiler: Any) -> None:
-        """The two files."""
+        """Write the two files."""
         self.folder.mkdir(parents=True, exist_ok=True)
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         column = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"

@@ -61,7 +61,7 @@ class ProgressBar(L.Callback):
 
 
 def describe(values: Mapping[str, float]) -> str:
-    """The figures that a bar shows, those that the run has."""
+    """Return the figures that a bar shows, those that the run has."""
     shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll"}
     shown |= {"train/pair_accuracy": "pairs right", "time/step_s": "s/step"}
     return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown.items() if key in values)

@@ -18,7 +18,7 @@ EXIT = 128
 
 
 class GentleStop(L.Callback):
-    """Ctrl-C, SIGTERM or SIGUSR1: finish the step, save and leave. A second Ctrl-C stops at once.
+    """Callback for Ctrl-C, SIGTERM and SIGUSR1: the step is finished, saved and left. A second Ctrl-C stops at once.
 
     Before the first step there is nothing to finish: SystemExit at once. left: the signal of such an end.
     """
@@ -54,7 +54,7 @@ class GentleStop(L.Callback):
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:
-        """The scheduler's signal to this process, if there was one."""
+        """Return the scheduler's signal to this process, if there was one."""
         return None if self.requested == signal.SIGINT else self.requested
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -72,7 +72,7 @@ class GentleStop(L.Callback):
         self.console.print(f"stopping after this step{again}", highlight=False)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """From here on there is a step to finish."""
+        """Note that from here on there is a step to finish."""
         self.stepped = True
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:

@@ -12,7 +12,7 @@ from ral.lit.module import PolicyModule
 
 
 class Watch(L.Callback):
-    """Warns, once a run, of each sign that training has gone wrong, and says what helps. Writes `state.signs`."""
+    """Callback that warns once a run of each sign that training goes wrong, with a remedy; it writes state.signs."""
 
     def __init__(self, state: RunState, console: Console | None = None) -> None:
         self.state, self.console = state, console or Console(stderr=True)
