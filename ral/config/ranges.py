@@ -6,54 +6,20 @@ since a run without any learning may be wanted for comparison.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ral.config.schema import Node
-from ral.config.signature import select, walk
+from ral.config.signature import select
 
 K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 """The term and the estimator whose gradient is zero in the mean."""
-NOT_NEGATIVE = ("algo.learning_rate", "algo.warmup", "eval.every", "checkpoint.every", "diagnostics.every")
-SHARES = ("algo.final_learning_rate", "algo.ema_decay", "dataset.answer_only_share")
-"""Fields from 0 to 1."""
-POSITIVE = ("optim.max_grad_norm",)
-"""Fields that scale what is learnt: at 0 nothing is."""
-UNBOUNDED = ("optim.max_grad_norm", "diagnostics.max_log_prob_gap")
-"""Bounds that infinity takes away."""
 
 
 def number(cfg: Node, key: str) -> float | None:
     """Return the value at a dotted key where it is a number."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def numbers_are_finite(cfg: Node) -> str | None:
-    """Check that no number anywhere is NaN or infinite, but for bounds that infinity takes away."""
-    for key, value in walk(cfg):
-        if isinstance(value, float) and not math.isfinite(value) and not (key in UNBOUNDED and value > 0):
-            return f"{key}={value} is no finite number: write one that is"
-    return None
-
-
-def numbers_lie_in_their_ranges(cfg: Node) -> str | None:
-    """Check that shares go from 0 to 1, rates and intervals from 0, bounds from above 0."""
-    for key in NOT_NEGATIVE:
-        if not (number(cfg, key) or 0) >= 0:
-            return f"{key}={number(cfg, key)} is too small: write 0 or more"
-    for key in SHARES:
-        if not 0 <= (number(cfg, key) or 0) <= 1:
-            return f"{key}={number(cfg, key)} is no share: write a number from 0 to 1"
-    for key in POSITIVE:
-        value = number(cfg, key)
-        if value is not None and not value > 0:
-            return f"{key}={value} scales every gradient to nothing: write more than 0, such as 1.0"
-    micro = number(cfg, "hardware.micro_batch_prompts")
-    if micro is not None and micro < 1:
-        return f"hardware.micro_batch_prompts={micro} is too small: write 1 or more"
-    return None
 
 
 def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
@@ -132,7 +98,6 @@ def attention_is_of_something(cfg: Node) -> str | None:
 
 
 RANGES: tuple[Callable[[Node], str | None], ...] = (
-    numbers_lie_in_their_ranges,
     kl_in_the_loss_has_a_gradient,
     sampling_is_what_is_trained,
     ranks_share_the_prompts_evenly,

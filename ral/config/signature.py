@@ -16,6 +16,7 @@ from collections import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ral.config.moved_targets import where_now
 from ral.errors import UserError
 
 AT_RUN_TIME = "<known at run time>"
@@ -117,7 +118,8 @@ def locate(path: str, key: str) -> Any:
     for name in parts[depth:]:
         if not hasattr(found, name):
             where = getattr(found, "__name__", repr(found))
-            raise UserError(f"{key}: {where} has no {name!r}{did_you_mean(name, _names_in(found))}")
+            hint = where_now(path) or did_you_mean(name, _names_in(found))
+            raise UserError(f"{key}: {where} has no {name!r}{hint}")
         found = getattr(found, name)
     return found
 
