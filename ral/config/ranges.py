@@ -12,6 +12,8 @@ from typing import Any
 from ral.config.schema import Node
 from ral.config.signature import select
 
+RIGHT = ("ral.rewards.accuracy.accuracy", "ral.rewards.format.response_format", "ral.rewards.judge.Judge")
+"""Parts of the reward that are higher for better responses."""
 K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 """The term and the estimator whose gradient is zero in the mean."""
 
@@ -63,10 +65,44 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
     """Check that rewards can differ between responses."""
-    parts = select(cfg, "reward.parts") or {}
-    if not cfg["algo"]["rollouts"] or not parts or any(select(parts, f"{name}.weight") != 0 for name in parts):
+    parts = select(cfg, "reward.parts")
+    if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
+        return None
+    if not parts:
+        return "reward.parts is empty, so that every reward is 0: write reward=rules, or a part as in conf/reward"
+    if any(select(parts, f"{name}.weight") != 0 for name in parts):
         return None
     return f"every part of the reward has weight=0: write reward.parts.{next(iter(parts))}.weight=0.9"
+
+
+def form_is_what_prompts_ask_for(cfg: Node) -> str | None:
+    """Check that parts of the reward expect a think block where prompts ask for one, and none where they do not."""
+    asked = cfg["algo"].get("thinking")
+    for name in select(cfg, "reward.parts") or {}:
+        key = f"reward.parts.{name}.function.thinking"
+        if cfg["algo"]["rollouts"] and isinstance(asked, bool) and select(cfg, key) not in (None, asked):
+            return (
+                f"{key}={select(cfg, key)} differs from algo.thinking={asked}, which prompts follow:"
+                " write algo.thinking alone"
+            )
+    return None
+
+
+GIVEN_BY_THE_RUN = {
+    "dataset.source.split": "the split is algo.train_split's, and validation",
+    "dataset.media.factor": "it follows from the model's patches",
+    "optim.schedule.step": "it is the step at hand",
+    "optim.schedule.max_steps": "it is max_steps",
+}
+"""Keywords that a run hands over itself, whatever yaml says."""
+
+
+def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
+    """Check that no keyword is set which the run replaces by its own."""
+    for key, why in GIVEN_BY_THE_RUN.items():
+        if select(cfg, key) is not None:
+            return f"{key}={select(cfg, key)} would not count: {why}; leave it out"
+    return None
 
 
 def adapters_have_a_size(cfg: Node) -> str | None:
@@ -102,6 +138,8 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     sampling_is_what_is_trained,
     ranks_share_the_prompts_evenly,
     some_part_is_rewarded,
+    form_is_what_prompts_ask_for,
+    nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
     attention_is_of_something,
 )
@@ -111,6 +149,10 @@ def doubts(cfg: Node) -> Iterator[str]:
     """Yield what a run may mean, but seldom does."""
     if select(cfg, "algo.learning_rate") == 0:
         yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"
+    for name in select(cfg, "reward.parts") or {}:
+        weight = number(cfg, f"reward.parts.{name}.weight") or 0
+        if select(cfg, f"reward.parts.{name}.function._target_") in RIGHT and weight < 0 and cfg["algo"]["rollouts"]:
+            yield f"reward.parts.{name}.weight={weight} is below 0, so that right answers are unlearnt; write 0 or more"
     warmup, steps = number(cfg, "algo.warmup") or 0, number(cfg, "max_steps") or 0
     if warmup and warmup >= steps:
         yield (

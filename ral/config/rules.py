@@ -24,6 +24,56 @@ def accelerator_is_known(cfg: Node) -> str | None:
     return f"hardware.accelerator={name} is unknown: write cpu, gpu or auto"
 
 
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
+"""Strategies of Lightning's that leave the update as it is; sharding has a node of its own."""
+
+
+def strategy_is_known(cfg: Node) -> str | None:
+    """Check that a strategy given by its name is one that this project runs with."""
+    name = _select(cfg, "hardware.strategy")
+    if not isinstance(name, str) or name in STRATEGIES:
+        return None
+    return f"hardware.strategy={name} is not supported: write auto or ddp, or hardware=fsdp for sharded weights"
+
+
+SPLITS = ("train", "sft")
+
+
+def training_is_not_on_held_out_entries(cfg: Node) -> str | None:
+    """Check that the split to train on is one that sources have for it."""
+    split = cfg["algo"].get("train_split")
+    if split is None or split in SPLITS:
+        return None
+    return f"algo.train_split={split} is not for training: write {' or '.join(SPLITS)}"
+
+
+MEANS = ("reward", "accuracy", "format", "grounding", "tokens", "finished", "prompts")
+BY_KIND = ("eval/accuracy_", "eval/grounding_layer_")
+"""Metrics of an evaluation, and how those begin that depend on the entries or the model."""
+
+
+def best_is_a_metric_of_evaluations(cfg: Node) -> str | None:
+    """Check that the metric which chooses a checkpoint is one that evaluations log."""
+    metric, known = _select(cfg, "checkpoint.best"), [f"eval/{name}" for name in MEANS]
+    if not isinstance(metric, str) or metric in known or metric.startswith(BY_KIND):
+        return None
+    hint = did_you_mean(metric, known)
+    return f"checkpoint.best={metric} is no metric of an evaluation, so that no checkpoint would be best{hint}"
+
+
+GIVEN = {"ral.rollout.given.Targets": 1, "ral.rollout.given.Pairs": 2}
+"""How many responses to a prompt a source hands out."""
+
+
+def given_responses_make_the_groups(cfg: Node) -> str | None:
+    """Check that groups have the size of what a source of given responses hands out."""
+    path, size = _select(cfg, "algo.given._target_"), cfg["algo"]["group_size"]
+    if cfg["algo"]["rollouts"] or GIVEN.get(str(path), size) == size:
+        return None
+    count = GIVEN[str(path)]
+    return f"algo.group_size={size}, but algo.given={path} gives {count} to a prompt: write algo.group_size={count}"
+
+
 def terms_exist(cfg: Node) -> str | None:
     """Check that every name in algo.objective is a term beside it."""
     algo = cfg["algo"]
@@ -157,11 +207,15 @@ Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
     accelerator_is_known,
+    strategy_is_known,
+    training_is_not_on_held_out_entries,
+    best_is_a_metric_of_evaluations,
     terms_exist,
     optional_nodes_are_whole,
     attention_policy_is_there,
     pairs_have_two_responses,
     responses_have_one_origin,
+    given_responses_make_the_groups,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,

@@ -212,7 +212,9 @@ def _reject_missing(
     filled = {p.name for p in by_order[:positional]} | set(given)
     missing = [p.name for p in parameters if p.default is p.empty and p.kind not in variable and p.name not in filled]
     if missing:
-        raise UserError(f"{key}: {path} needs {', '.join(missing)}; set {key}.{missing[0]}=<value>")
+        later = f", or {key}._partial_=true where the run hands them over"
+        way = f"{key}.{missing[0]}=<value>{later if path.startswith('ral.') else ''}"
+        raise UserError(f"{key}: {path} needs {', '.join(missing)}; set {way}")
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
