@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 
 from ral.config import check as config
 from ral.config import cli
+from ral.config.build import instantiate
+from ral.config.resuming import changed
 from ral.errors import UserError
+from ral.models.patches import misfit
 
 CONSTANT = "algo.aggregate._target_=ral.ops.aggregate.constant_length"
 ONES = "algo.advantage._target_=ral.ops.advantages.ones"
@@ -89,3 +97,39 @@ def test_a_penalty_on_right_answers_is_told(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err.startswith("warning: reward.parts.accuracy.weight=-1 is below 0, so that right ans")
     checked("algo=sft", "reward.parts.accuracy.weight=-1")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (
+            {"_target_": "ral.algorithms.bonuses.LengthBonus", "shortest": 9, "longest": 8},
+            "algo.temporal.length: short",
+        ),
+        ({"_target_": "ral.ops.attention.AttentionSpec", "layers": []}, "attention_policy.layers is empty: name at"),
+    ],
+)
+def test_what_a_node_refuses_is_said_in_its_own_words(node: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        instantiate(node)
+    assert str(caught.value).startswith(said)
+
+
+def test_what_a_node_fails_at_otherwise_stays_a_failure() -> None:
+    with pytest.raises(InstantiationException):
+        instantiate({"_target_": "builtins.open", "file": "/nowhere/at/all"})
+
+
+@pytest.mark.parametrize("std", [(0.0, 1.0, 1.0), (math.nan, 1.0, 1.0), (-1.0, 1.0, 1.0)])
+def test_pixels_are_not_divided_by_nothing(std: tuple[float, ...]) -> None:
+    settings = SimpleNamespace(tile=True, std=std)
+    assert str(misfit(settings, None)).startswith("image_std is [")  # type: ignore[arg-type]
+    assert misfit(SimpleNamespace(tile=True, std=(0.2, 1, 1.0)), None) is None  # type: ignore[arg-type]
+
+
+def test_a_family_from_outside_is_named_without_a_plus() -> None:
+    checked("algo=grpo", "model.family=mine.FAMILY")
+
+
+def test_a_run_from_before_there_was_a_family_goes_on() -> None:
+    assert changed({"model": {"pretrained": "m"}}, {"model": {"pretrained": "m", "family": None}}, {}) == {}
