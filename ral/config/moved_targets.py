@@ -1,4 +1,4 @@
-"""Where an object of this package is today whose dotted name leads nowhere: for `_target_` of an earlier version."""
+"""Finds an object of this package whose dotted name leads nowhere: for `_target_` of an earlier version."""
 
 from __future__ import annotations
 
