@@ -118,7 +118,9 @@ def locate(path: str, key: str) -> Any:
     for name in parts[depth:]:
         if not hasattr(found, name):
             where = getattr(found, "__name__", repr(found))
-            hint = where_now(path) or did_you_mean(name, _names_in(found))
+            likely, elsewhere = did_you_mean(name, _names_in(found)), where_now(path)
+            several = " or " in elsewhere and likely.startswith("; did you mean")
+            hint = likely if several else elsewhere or likely
             raise UserError(f"{key}: {where} has no {name!r}{hint}")
         found = getattr(found, name)
     return found
