@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ral.config.check import bind_targets, check_schema, plain
+from ral.config.check import bind_targets, check_numbers, check_schema, plain
 from ral.config.cli import run
 from ral.config.schema import Node, Rollout
 from ral.errors import UserError
@@ -90,6 +90,7 @@ def check(cfg: DictConfig) -> None:
     tasks = tree["benchmark"].get("tasks")
     if not tasks:
         raise UserError("benchmark: none is chosen: write benchmark=<name>, such as benchmark=vstar")
+    check_numbers(cfg, tree)
     check_schema(tree, Evaluate)
     for name, task in tasks.items():
         check_schema(task, Task, f"benchmark.tasks.{name}.")
@@ -107,11 +108,6 @@ def check_checkpoint(checkpoint: str, family: str | None) -> None:
 
 def check_values(tree: Mapping[str, Any]) -> None:
     """UserError for values out of range."""
-    for key in ("limit", "batch", "max_new_tokens", "threads"):
-        if tree[key] is not None and tree[key] < 1:
-            raise UserError(f"{key}={tree[key]} is too small: write 1 or more")
-    if tree["temperature"] <= 0:
-        raise UserError(f"temperature={tree['temperature']} is too small: write more than 0, or greedy=true")
     if tree["dtype"] not in TYPES:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 

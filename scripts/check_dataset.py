@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ral.config.check import bind_targets, check_schema, plain
+from ral.config.check import bind_targets, check_numbers, check_schema, plain
 from ral.config.cli import run
 from ral.config.schema import Dataset, Model
 
@@ -30,7 +30,9 @@ class Settings:
 
 def check(cfg: DictConfig) -> None:
     """UserError for a configuration that does not fit together."""
-    check_schema(plain(cfg), Settings)
+    tree = plain(cfg)
+    check_numbers(cfg, tree)
+    check_schema(tree, Settings)
     bind_targets(cfg)
 
 

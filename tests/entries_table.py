@@ -164,6 +164,14 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
         },
         ("red", 1),
     ),
+    "picture_as_video": (
+        {"question": "Order?", "answer": "red", "video": "a.png"},
+        "BAD a.png is a picture, not a clip",
+    ),
+    "picture_as_path_of_a_video": (
+        {"question": "Order?", "answer": "red", "path": "a.png", "data_type": "video"},
+        "BAD a.png is a picture, not a clip",
+    ),
     "video_as_frames": ({"question": "Order?", "answer": "red", "video": ["a.png", "b.png", "c.png"]}, ("red", 1)),
     "videos_as_nested_frames": (
         {"question": "Order?", "answer": "red", "videos": [["a.png", "b.png", "c.png"]]},

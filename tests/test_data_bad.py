@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from ral.data.media import MediaReader
 from ral.data.order import LONGEST_RUN, Epochs, HeldOut, StepSampler, Training
 from ral.data.samples import Samples
 from ral.data.sizes import MediaSettings
+from ral.evaluation.records import evaluation_means
 from ral.learner.collate import Batch, Collate
-from ral.lit.datamodule import Evaluation, PromptData, Steps
+from ral.lit.datamodule import Evaluation, PromptData, Steps, short
 from ral.models.mllm import MLLM
 from ral.types import Example, UserError
 from ral.worlds.draw import write_frames
@@ -242,6 +244,40 @@ def test_a_place_without_any_usable_entry_is_an_error() -> None:
     data.count("validation", 50, [Batch(drawn=3, bad=(bad(1),), empty=1), Batch(drawn=2)])
     with pytest.raises(UserError, match=r"no usable entry .* validation split"):
         data.count("validation", 50, [Batch(drawn=1, bad=(bad(1),), empty=1)])
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "usable", "said"),
+    [
+        (55, 55, 55, None),
+        (55, 40, 40, "eval.prompts=55, but 40 are evaluated: the validation split holds 40; write eval.prompts=40, or"),
+        (55, 55, 40, "eval.prompts=55, but 40 are evaluated: 15 cannot be used and have no stand-in (bad_samples.json"),
+        (55, 45, 40, "eval.prompts=55, but 40 are evaluated: the validation split holds 45, 5 cannot be used and have"),
+    ],
+)
+def test_fewer_held_out_prompts_than_asked_for_are_told(asked: int, there: int, usable: int, said: str | None) -> None:
+    line = short(asked, there, usable)
+    assert line is None if said is None else line is not None and line.startswith(said)
+
+
+@pytest.mark.parametrize(("prompts", "empty", "said"), [(50, 0, ""), (60, 0, "but 50 are"), (50, 3, "but 47 are")])
+def test_an_evaluation_of_fewer_prompts_warns_once(
+    prompts: int, empty: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = data_with(Ledger(None, 1.0))
+    data.evaluation = Evaluation(prompts, batch=2)
+    data.trainer = SimpleNamespace(is_global_zero=True)  # type: ignore[assignment]
+    batch = Batch(drawn=50, bad=(bad(1),) * empty, empty=empty)
+    monkeypatch.setattr(data, "val_dataloader", lambda: [replace(batch, prompts=object())])
+    for _ in range(2):
+        assert len(list(data.held_out(lambda: None))) == 1
+    told = capsys.readouterr().err
+    assert told.count("warning: ") == bool(said) and said in told
+
+
+def test_the_number_of_evaluated_prompts_is_logged() -> None:
+    record = {"reward": 1.0, "problem_type": "free-form", "data_type": "image"}
+    assert evaluation_means([record] * 7)["eval/prompts"] == 7
 
 
 def test_what_only_this_run_has_no_use_for(load: Callable[..., MLLM]) -> None:

@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ral.config.numbers import numbers_are_finite, wrong_numbers
 from ral.config.ranges import doubts
 from ral.config.renamed_keys import check_moved
 from ral.config.rules import rules
@@ -102,6 +103,13 @@ def _check_field(value: Any, annotation: Any, key: str) -> None:
         expect(value, annotation, key)
 
 
+def check_numbers(cfg: DictConfig, tree: Node) -> None:
+    """Raise UserError for a number out of its range; tree: the configuration, resolved."""
+    typed: Any = OmegaConf.to_container(cfg, resolve=False)
+    if (line := next(wrong_numbers(tree, typed), None) or numbers_are_finite(tree)) is not None:
+        raise UserError(line)
+
+
 def bind_targets(cfg: DictConfig) -> None:
     """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
     bind_all(plain(cfg))
@@ -122,6 +130,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     """
     tree = plain(cfg)
     check_moved(tree)
+    check_numbers(cfg, tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)

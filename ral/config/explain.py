@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
-from ral.config.renamed_keys import moved
+from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
@@ -58,6 +58,9 @@ def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) ->
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
         return of_other_choices(match[1], config_dir, chosen) or message
+    if match := re.match(r"([\w.]+) has moved: write ", message):
+        known = [key for key, _ in walk(OmegaConf.to_container(cfg, resolve=False))]
+        return of_an_earlier_version(match[1], known, config_dir, _choices()) or message
     key = re.match(r"[\w.]+", message)
     text = "has the wrong type: str" in message or "nterpolation" in message
     given = [o for o in typed() if key and o.lstrip("+").partition("=")[0] == key[0]] if text else []
@@ -152,9 +155,9 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
     if "No match in the defaults list" in str(error):
         return f"group {key} is not part of this configuration; add it with +{key}=<option>"
     if text.startswith(("Could not override", "Could not delete")):
-        if (line := moved(key)) is not None:
-            return line
         known, chosen = _known_keys(key, config_dir, config_name)
+        if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:
+            return line
         return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, text)
@@ -195,6 +198,16 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
         f"unknown key {key}: {group}={chosen[group]} has no {what}{kind}; {what} is in "
         f"{', '.join(f'{group}={name}' for name in having)}"
     )
+
+
+def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chosen: Mapping[str, str]) -> str | None:
+    """Return the line for a key that has moved; None for any other. known: the keys of the configuration at hand."""
+    new = today(key)
+    if new is None or new in known:
+        return None if new is None else moved(key)
+    elsewhere = of_other_choices(new, config_dir, chosen)
+    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{_closest(new, known)}"
+    return f"{key} has moved to {new}: {lacking}"
 
 
 def _options(group: str, config_dir: Path) -> dict[str, Any]:

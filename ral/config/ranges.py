@@ -6,54 +6,22 @@ since a run without any learning may be wanted for comparison.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ral.config.schema import Node
-from ral.config.signature import select, walk
+from ral.config.signature import select
 
+RIGHT = ("ral.rewards.accuracy.accuracy", "ral.rewards.format.response_format", "ral.rewards.judge.Judge")
+"""Parts of the reward that are higher for better responses."""
 K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 """The term and the estimator whose gradient is zero in the mean."""
-NOT_NEGATIVE = ("algo.learning_rate", "algo.warmup", "eval.every", "checkpoint.every", "diagnostics.every")
-SHARES = ("algo.final_learning_rate", "algo.ema_decay", "dataset.answer_only_share")
-"""Fields from 0 to 1."""
-POSITIVE = ("optim.max_grad_norm",)
-"""Fields that scale what is learnt: at 0 nothing is."""
-UNBOUNDED = ("optim.max_grad_norm", "diagnostics.max_log_prob_gap")
-"""Bounds that infinity takes away."""
 
 
 def number(cfg: Node, key: str) -> float | None:
     """Return the value at a dotted key where it is a number."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def numbers_are_finite(cfg: Node) -> str | None:
-    """Check that no number anywhere is NaN or infinite, but for bounds that infinity takes away."""
-    for key, value in walk(cfg):
-        if isinstance(value, float) and not math.isfinite(value) and not (key in UNBOUNDED and value > 0):
-            return f"{key}={value} is no finite number: write one that is"
-    return None
-
-
-def numbers_lie_in_their_ranges(cfg: Node) -> str | None:
-    """Check that shares go from 0 to 1, rates and intervals from 0, bounds from above 0."""
-    for key in NOT_NEGATIVE:
-        if not (number(cfg, key) or 0) >= 0:
-            return f"{key}={number(cfg, key)} is too small: write 0 or more"
-    for key in SHARES:
-        if not 0 <= (number(cfg, key) or 0) <= 1:
-            return f"{key}={number(cfg, key)} is no share: write a number from 0 to 1"
-    for key in POSITIVE:
-        value = number(cfg, key)
-        if value is not None and not value > 0:
-            return f"{key}={value} scales every gradient to nothing: write more than 0, such as 1.0"
-    micro = number(cfg, "hardware.micro_batch_prompts")
-    if micro is not None and micro < 1:
-        return f"hardware.micro_batch_prompts={micro} is too small: write 1 or more"
-    return None
 
 
 def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
@@ -97,10 +65,44 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
     """Check that rewards can differ between responses."""
-    parts = select(cfg, "reward.parts") or {}
-    if not cfg["algo"]["rollouts"] or not parts or any(select(parts, f"{name}.weight") != 0 for name in parts):
+    parts = select(cfg, "reward.parts")
+    if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
+        return None
+    if not parts:
+        return "reward.parts is empty, so that every reward is 0: write reward=rules, or a part as in conf/reward"
+    if any(select(parts, f"{name}.weight") != 0 for name in parts):
         return None
     return f"every part of the reward has weight=0: write reward.parts.{next(iter(parts))}.weight=0.9"
+
+
+def form_is_what_prompts_ask_for(cfg: Node) -> str | None:
+    """Check that parts of the reward expect a think block where prompts ask for one, and none where they do not."""
+    asked = cfg["algo"].get("thinking")
+    for name in select(cfg, "reward.parts") or {}:
+        key = f"reward.parts.{name}.function.thinking"
+        if cfg["algo"]["rollouts"] and isinstance(asked, bool) and select(cfg, key) not in (None, asked):
+            return (
+                f"{key}={select(cfg, key)} differs from algo.thinking={asked}, which prompts follow:"
+                " write algo.thinking alone"
+            )
+    return None
+
+
+GIVEN_BY_THE_RUN = {
+    "dataset.source.split": "the split is algo.train_split's, and validation",
+    "dataset.media.factor": "it follows from the model's patches",
+    "optim.schedule.step": "it is the step at hand",
+    "optim.schedule.max_steps": "it is max_steps",
+}
+"""Keywords that a run hands over itself, whatever yaml says."""
+
+
+def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
+    """Check that no keyword is set which the run replaces by its own."""
+    for key, why in GIVEN_BY_THE_RUN.items():
+        if select(cfg, key) is not None:
+            return f"{key}={select(cfg, key)} would not count: {why}; leave it out"
+    return None
 
 
 def adapters_have_a_size(cfg: Node) -> str | None:
@@ -132,11 +134,12 @@ def attention_is_of_something(cfg: Node) -> str | None:
 
 
 RANGES: tuple[Callable[[Node], str | None], ...] = (
-    numbers_lie_in_their_ranges,
     kl_in_the_loss_has_a_gradient,
     sampling_is_what_is_trained,
     ranks_share_the_prompts_evenly,
     some_part_is_rewarded,
+    form_is_what_prompts_ask_for,
+    nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
     attention_is_of_something,
 )
@@ -146,6 +149,10 @@ def doubts(cfg: Node) -> Iterator[str]:
     """Yield what a run may mean, but seldom does."""
     if select(cfg, "algo.learning_rate") == 0:
         yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"
+    for name in select(cfg, "reward.parts") or {}:
+        weight = number(cfg, f"reward.parts.{name}.weight") or 0
+        if select(cfg, f"reward.parts.{name}.function._target_") in RIGHT and weight < 0 and cfg["algo"]["rollouts"]:
+            yield f"reward.parts.{name}.weight={weight} is below 0, so that right answers are unlearnt; write 0 or more"
     warmup, steps = number(cfg, "algo.warmup") or 0, number(cfg, "max_steps") or 0
     if warmup and warmup >= steps:
         yield (

@@ -25,14 +25,20 @@ MOVED = {
 """Old key: new key, the longer ones first; what lies below a key moves with it."""
 
 
-def moved(key: str) -> str | None:
-    """Return the line for a dotted key of an earlier version; None for any other."""
+def today(key: str) -> str | None:
+    """Return what a dotted key of an earlier version is today; None for any other."""
     for old, new in MOVED.items():
         if key == old or key.startswith(f"{old}."):
-            found = new + key.removeprefix(old)
-            who = "; who samples is chosen by rollout=NAME" if old == "algo.sampler" else ""
-            return f"{key} has moved: write {found}{who} (CHANGELOG.md)"
+            return new + key.removeprefix(old)
     return None
+
+
+def moved(key: str) -> str | None:
+    """Return the line for a dotted key of an earlier version; None for any other."""
+    if (found := today(key)) is None:
+        return None
+    who = "; who samples is chosen by rollout=NAME" if found.startswith("algo.sampling") else ""
+    return f"{key} has moved: write {found}{who} (CHANGELOG.md)"
 
 
 def check_moved(tree: Mapping[str, Any]) -> None:

@@ -114,8 +114,9 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration in which algo has every node that an algorithm may do without."""
-    return {**tree, "algo": {**OFF, **tree.get("algo", {})}}
+    """Return a configuration in which algo has every node that an algorithm may do without, and model its family."""
+    model = {"family": None, **tree.get("model", {})}
+    return {**tree, "algo": {**OFF, **tree.get("algo", {})}, "model": model}
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

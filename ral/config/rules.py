@@ -1,63 +1,17 @@
 """Rules on a resolved configuration: contradictions between its fields, and values that nothing can be made of.
 
 A rule returns what is wrong as one line that says what to type instead, or None. Rules that need the signatures of
-functions stand in ral.config.terms, those on ranges of numbers in ral.config.ranges.
+functions stand in ral.config.terms, the ranges of single numbers in ral.config.numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ral.config.ranges import RANGES, numbers_are_finite
+from ral.config.ranges import RANGES
 from ral.config.schema import Node
 from ral.config.signature import did_you_mean, is_target
 from ral.config.signature import select as _select
-
-COUNTS = (
-    "max_steps",
-    "algo.group_size",
-    "algo.prompts_per_step",
-    "algo.updates_per_rollout",
-    "dataset.limit",
-    "dataset.max_new_tokens",
-    "hardware.devices",
-    "hardware.num_nodes",
-    "eval.prompts",
-    "eval.batch",
-    "checkpoint.keep",
-)
-"""Fields that count something of which there must be at least one; null where a field allows it means all."""
-
-
-LEAST = {
-    "eval.prompts": (
-        "1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)"
-    ),
-    "dataset.limit": "1 or more, or null for all entries",
-}
-"""Advice in place of a count of 0, for the keys where "1 or more" does not say enough."""
-
-
-def counts_are_positive(cfg: Node) -> str | None:
-    """Check that counts of steps, responses, updates and processes start at 1."""
-    for key in COUNTS:
-        value = _select(cfg, key)
-        if isinstance(value, int) and value < 1:
-            return f"{key}={value} is too small: write {LEAST.get(key, '1 or more')}"
-    return None
-
-
-MAX_SEED = 2**42 - 1
-"""Beyond it the generators of data order and rollouts would get more than 64 bits."""
-
-
-def seed_is_in_range(cfg: Node) -> str | None:
-    """Check that random generators take the seed."""
-    seed = cfg.get("seed")
-    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
-        return f"seed={seed} is out of range: write 0 to {MAX_SEED}"
-    return None
-
 
 ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
 
@@ -70,20 +24,54 @@ def accelerator_is_known(cfg: Node) -> str | None:
     return f"hardware.accelerator={name} is unknown: write cpu, gpu or auto"
 
 
-def temperature_is_positive(cfg: Node) -> str | None:
-    """Check the temperature, by which log-probs are divided."""
-    value = _select(cfg, "algo.temperature")
-    if isinstance(value, int | float) and value <= 0:
-        return f"algo.temperature={value} is too small: write more than 0 (the paper uses 0.9)"
-    return None
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
+"""Strategies of Lightning's that leave the update as it is; sharding has a node of its own."""
 
 
-def bad_share_is_a_share(cfg: Node) -> str | None:
-    """Check that the share of bad entries is one, from 0 to 1."""
-    value = _select(cfg, "dataset.max_bad_share")
-    if isinstance(value, int | float) and not 0 <= value <= 1:
-        return f"dataset.max_bad_share={value} is no share: write a number from 0 (none may be bad) to 1"
-    return None
+def strategy_is_known(cfg: Node) -> str | None:
+    """Check that a strategy given by its name is one that this project runs with."""
+    name = _select(cfg, "hardware.strategy")
+    if not isinstance(name, str) or name in STRATEGIES:
+        return None
+    return f"hardware.strategy={name} is not supported: write auto or ddp, or hardware=fsdp for sharded weights"
+
+
+SPLITS = ("train", "sft")
+
+
+def training_is_not_on_held_out_entries(cfg: Node) -> str | None:
+    """Check that the split to train on is one that sources have for it."""
+    split = cfg["algo"].get("train_split")
+    if split is None or split in SPLITS:
+        return None
+    return f"algo.train_split={split} is not for training: write {' or '.join(SPLITS)}"
+
+
+MEANS = ("reward", "accuracy", "format", "grounding", "tokens", "finished", "prompts")
+BY_KIND = ("eval/accuracy_", "eval/grounding_layer_")
+"""Metrics of an evaluation, and how those begin that depend on the entries or the model."""
+
+
+def best_is_a_metric_of_evaluations(cfg: Node) -> str | None:
+    """Check that the metric which chooses a checkpoint is one that evaluations log."""
+    metric, known = _select(cfg, "checkpoint.best"), [f"eval/{name}" for name in MEANS]
+    if not isinstance(metric, str) or metric in known or metric.startswith(BY_KIND):
+        return None
+    hint = did_you_mean(metric, known)
+    return f"checkpoint.best={metric} is no metric of an evaluation, so that no checkpoint would be best{hint}"
+
+
+GIVEN = {"ral.rollout.given.Targets": 1, "ral.rollout.given.Pairs": 2}
+"""How many responses to a prompt a source hands out."""
+
+
+def given_responses_make_the_groups(cfg: Node) -> str | None:
+    """Check that groups have the size of what a source of given responses hands out."""
+    path, size = _select(cfg, "algo.given._target_"), cfg["algo"]["group_size"]
+    if cfg["algo"]["rollouts"] or GIVEN.get(str(path), size) == size:
+        return None
+    count = GIVEN[str(path)]
+    return f"algo.group_size={size}, but algo.given={path} gives {count} to a prompt: write algo.group_size={count}"
 
 
 def terms_exist(cfg: Node) -> str | None:
@@ -140,14 +128,6 @@ def responses_have_one_origin(cfg: Node) -> str | None:
     return None
 
 
-def noise_is_positive(cfg: Node) -> str | None:
-    """Check that the standard deviation of the noise on attention is positive."""
-    sigma = _select(cfg, "algo.sampling.noise.sigma")
-    if isinstance(sigma, int | float) and sigma <= 0:
-        return f"algo.sampling.noise.sigma={sigma} is too small: write more than 0, or algo.sampling.noise=null"
-    return None
-
-
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     """Check that a trained vision tower goes with one update: visual embeddings are made once per step."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
@@ -199,8 +179,6 @@ def adapters_stand_alone(cfg: Node) -> str | None:
     """Check that adapters are trained and nothing else."""
     if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
-    if _select(cfg, "lora.rank") < 0:
-        return f"lora.rank={_select(cfg, 'lora.rank')}: write 0 (no adapters) or a rank such as 16"
     if not _select(cfg, "model.freeze_vision"):
         return "model.freeze_vision=false trains the vision tower, lora.rank adapters of the decoder alone: choose one"
     return None
@@ -228,18 +206,16 @@ def precision_keeps_weights_exact(cfg: Node) -> str | None:
 Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
-    numbers_are_finite,
-    counts_are_positive,
-    seed_is_in_range,
     accelerator_is_known,
-    temperature_is_positive,
-    bad_share_is_a_share,
+    strategy_is_known,
+    training_is_not_on_held_out_entries,
+    best_is_a_metric_of_evaluations,
     terms_exist,
     optional_nodes_are_whole,
     attention_policy_is_there,
     pairs_have_two_responses,
     responses_have_one_origin,
-    noise_is_positive,
+    given_responses_make_the_groups,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,

@@ -16,6 +16,7 @@ from collections import abc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ral.config.moved_targets import where_now
 from ral.errors import UserError
 
 AT_RUN_TIME = "<known at run time>"
@@ -117,7 +118,10 @@ def locate(path: str, key: str) -> Any:
     for name in parts[depth:]:
         if not hasattr(found, name):
             where = getattr(found, "__name__", repr(found))
-            raise UserError(f"{key}: {where} has no {name!r}{did_you_mean(name, _names_in(found))}")
+            likely, elsewhere = did_you_mean(name, _names_in(found)), where_now(path)
+            several = " or " in elsewhere and likely.startswith("; did you mean")
+            hint = likely if several else elsewhere or likely
+            raise UserError(f"{key}: {where} has no {name!r}{hint}")
         found = getattr(found, name)
     return found
 
@@ -210,7 +214,9 @@ def _reject_missing(
     filled = {p.name for p in by_order[:positional]} | set(given)
     missing = [p.name for p in parameters if p.default is p.empty and p.kind not in variable and p.name not in filled]
     if missing:
-        raise UserError(f"{key}: {path} needs {', '.join(missing)}; set {key}.{missing[0]}=<value>")
+        later = f", or {key}._partial_=true where the run hands them over"
+        way = f"{key}.{missing[0]}=<value>{later if path.startswith('ral.') else ''}"
+        raise UserError(f"{key}: {path} needs {', '.join(missing)}; set {way}")
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -152,6 +152,27 @@ def averages_move(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
             )
 
 
+CALLED_WITH = {"algo.advantage": ("rewards",), "algo.aggregate": ("mask", "total")}
+"""What an update hands to the functions of these keys, by position."""
+
+
+def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Check that terms, advantage and aggregate have every keyword that they need, and take what they are handed.
+
+    They are bound partially, so that nothing else would be said before the first update.
+    """
+    slots = [(key, select(tree, key), handed) for key, handed in CALLED_WITH.items()]
+    calls = [(key, node, handed) for key, node, handed in slots if isinstance(node, Mapping) and node.get("_partial_")]
+    for key, node, handed in [*calls, *((t.key, {**t.given, "_target_": t.path}, t.asked) for t in terms)]:
+        given = {name: value for name, value in node.items() if name not in SPECIAL_KEYS}
+        try:
+            inspect.signature(locate(node["_target_"], key)).bind(*handed, **given)
+        except ValueError:  # a builtin without a signature
+            continue
+        except TypeError as error:
+            yield f"{key}: {node['_target_']} is called with {', '.join(handed)} and the keywords of {key}: {error}"
+
+
 TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
 """What is wrong with the terms of a configuration, a line each."""
 TERM_RULES: tuple[TermRule, ...] = (
@@ -161,6 +182,7 @@ TERM_RULES: tuple[TermRule, ...] = (
     updates_move_away_from_the_anchor,
     averages_move,
     some_term_counts,
+    functions_can_be_called,
 )
 
 

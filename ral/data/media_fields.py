@@ -56,6 +56,10 @@ def _is_picture(item: object) -> bool:
 def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
     """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
     refuse_stray(entry, media)
+    for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
+        if clip.path.suffix.lower() in FRAME_SUFFIXES:
+            name = entry.named(["video", "videos", "path"]) or "messages"
+            entry.fail(name, f"{clip.path.name} is a picture, not a clip", 'it as "image", or a list of all frames')
     whole = reading_of(entry, entry.data, None)
     clips = sum(medium.kind == "video" for medium in media)
     parts = [key for key in ("video_start", "video_end") if entry.data.get(key) is not None]

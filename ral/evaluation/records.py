@@ -26,7 +26,7 @@ def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """eval/* values: means over records, of accuracy also by problem type and by medium."""
+    """eval/* values: means over records, of accuracy also by problem type and by medium, and how many records."""
 
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
         values = [float(r[key]) for r in chosen if r.get(key) is not None]
@@ -37,7 +37,8 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         for value in sorted({r[field] for r in records}):
             chosen = [r for r in records if r[field] == value]
             means[f"eval/accuracy_{value.replace(' ', '_').replace('-', '_').lower()}"] = mean("accuracy", chosen)
-    return {k: v for k, v in means.items() if v is not None} | layer_means(records)
+    found = {k: v for k, v in means.items() if v is not None} | layer_means(records)
+    return found | {"eval/prompts": float(len(records))}
 
 
 def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,6 +70,7 @@ class PromptData(L.LightningDataModule):
         self.steps, self.evaluation, self.num_workers = steps, evaluation, num_workers
         self.train: Sequence[Example] = []
         self.validation: Sequence[Example] = []
+        self.told: set[str] = set()
 
     def load(self) -> None:
         """Open the two splits. UserError where one is empty."""
@@ -134,7 +136,16 @@ class PromptData(L.LightningDataModule):
             filler = prompts or filler
             assert filler is not None
             yield filler, prompts is not None
-        self.count(VALIDATION, len(self.validation), found)
+        lost = self.count(VALIDATION, len(self.validation), found)
+        there = min(self.evaluation.prompts, len(self.validation))
+        self.tell(short(self.evaluation.prompts, there, there - lost))
+
+    def tell(self, line: str | None) -> None:
+        """Warn of a line, by the first rank, once however many evaluations there are."""
+        assert self.trainer is not None
+        if line is not None and line not in self.told and self.trainer.is_global_zero:
+            self.told.add(line)
+            print(f"warning: {line}", file=sys.stderr, flush=True)
 
     def _usable(self, found: list[Batch]) -> Iterator[PromptBatch]:
         """Yield this rank's batches that hold prompts; add all of them, without these, to `found`."""
@@ -149,8 +160,11 @@ class PromptData(L.LightningDataModule):
         assert batch.prompts is not None  # count() lets no empty batch pass
         return batch.prompts
 
-    def count(self, split: str, size: int, batches: Sequence[Batch]) -> None:
-        """Enter batches of all ranks into the ledger: all of them raise the same UserError, or none does."""
+    def count(self, split: str, size: int, batches: Sequence[Batch]) -> int:
+        """Enter batches of all ranks into the ledger; return the positions for which there was no usable entry.
+
+        All ranks raise the same UserError, or none does.
+        """
         everyone = [batch for of_rank in gather(list(batches)) for batch in of_rank]
         for error in (batch.error for batch in everyone if batch.error):
             raise UserError(error)
@@ -160,3 +174,17 @@ class PromptData(L.LightningDataModule):
         none = not any(batch.drawn > len(batch.bad) for batch in everyone)
         if none or (split == self.steps.split and lost):
             raise UserError(f"dataset: no usable entry near the bad ones of the {split} split; {bad[-1].message}")
+        return lost
+
+
+def short(asked: int, there: int, usable: int) -> str | None:
+    """Return a line where fewer held-out prompts are evaluated than were asked for; None where it is all of them.
+
+    there: of the asked ones, those that the split holds; usable: those of them that could be read.
+    """
+    if usable == asked:
+        return None
+    why = [f"the validation split holds {there}"] if there < asked else []
+    why += [f"{there - usable} cannot be used and have no stand-in (bad_samples.jsonl)"] if usable < there else []
+    said = f"eval.prompts={asked}, but {usable} are evaluated: {', '.join(why)}"
+    return f"{said}; write eval.prompts={usable}, or add entries"

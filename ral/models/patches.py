@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,7 +108,7 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 
 
 def misfit(settings: PatchSettings, vision: Any) -> str | None:
-    """Return which key of the settings of pictures contradicts config.json's vision_config, and how; None if none does.
+    """Return which key of the settings of pictures cannot be, or contradicts config.json, and how; None if none does.
 
     Towers that take tiles have their patches from config.json alone.
     """
@@ -115,4 +116,6 @@ def misfit(settings: PatchSettings, vision: Any) -> str | None:
         ours, theirs = getattr(settings, key), getattr(vision, name, None)
         if isinstance(theirs, int) and ours != theirs:
             return f"{key} is {ours}, where config.json has vision_config.{name} {theirs}"
+    if not all(isinstance(value, int | float) and 0 < value < math.inf for value in settings.std):
+        return f"image_std is {list(settings.std)}, and pixels are divided by it"
     return None

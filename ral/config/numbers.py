@@ -1,0 +1,291 @@
+"""The ranges of numbers: what each numeric key of conf/ may be, and the rule that refuses what lies outside.
+
+The ranges are those of this package's own functions and of torch's: what is wrong below a `_target_` from outside its
+own code has to say. Rules on pairs of values stand in ral.config.ranges.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from ral.config.schema import Node
+from ral.config.signature import AT_RUN_TIME, select, walk
+
+MOST = 2**31 - 1
+"""Counts beyond it overflow the 32-bit integers of some kernels."""
+MAX_SEED = 2**42 - 1
+"""Beyond it the generators of data order and rollouts would get more than 64 bits."""
+FACTOR = 1000.0
+"""The largest weight of a part in a sum: beyond it the others round away in fp32."""
+OURS = ("ral.", "torch.")
+"""Targets whose numbers these ranges are of."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `least` to `most` that a key may have, and `such_as`, one of them that is often right.
+
+    whole: integers alone. above: `least` itself is too small. below: `most` itself is too large. endless: infinity
+    takes the bound away that the key is. words: texts that may stand there instead. write: advice in place of the
+    range, for a number that is too small.
+    """
+
+    least: float
+    most: float
+    such_as: float
+    whole: bool = False
+    above: bool = False
+    below: bool = False
+    endless: bool = False
+    words: tuple[str, ...] = ()
+    write: str = ""
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a number lies in the range."""
+        if self.endless and value == math.inf:
+            return True
+        low = value > self.least if self.above else value >= self.least
+        return low and (value < self.most if self.below else value <= self.most)
+
+    def __str__(self) -> str:
+        """Return the range in words."""
+        low = f"more than {_plain(self.least)}" if self.above else _plain(self.least)
+        if self.most == MOST:
+            return f"{low} or more"
+        if self.below:
+            return f"{low} to less than {_plain(self.most)}"
+        return f"{low} to {_plain(self.most)}"
+
+
+def _plain(value: float) -> str:
+    """Return a number as it is typed."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"
+
+
+COUNT = Range(1, MOST, 1, whole=True)
+INTERVAL = Range(0, MOST, 10, whole=True)
+SHARE = Range(0, 1, 0.5)
+RATE = Range(0, 1, 1e-5)
+COEF = Range(0, FACTOR, 1.0)
+WEIGHT = Range(-FACTOR, FACTOR, 0.5)
+GIGABYTES = Range(0, 1e6, 2.0)
+SECONDS = Range(0, 86400, 60.0, above=True)
+TEMPERATURE = Range(0.001, 100, 0.9)
+PIXELS = Range(1, MOST, 100352, whole=True)
+INDEX = Range(-1000, 1000, -1, whole=True)
+SEED = Range(0, MAX_SEED, 0, whole=True)
+
+TERMS: dict[str, Range] = {
+    "algo.*.coef": COEF,
+    "algo.*.clip_low": Range(0, 1, 0.2),
+    "algo.*.clip_high": Range(0, FACTOR, 0.2),
+    "algo.*.centring": Range(0, FACTOR, 0.01),
+    "algo.*.beta": Range(0, 1, 0.5, above=True, below=True),
+    "algo.*.chunk": Range(1, MOST, 512, whole=True),
+    "algo.advantage.epsilon": Range(1e-12, 1, 1e-4),
+    "algo.aggregate.length": Range(1, MOST, 768, whole=True),
+}
+"""Numbers of the objective and what it is made of."""
+LOOP: dict[str, Range] = {
+    "algo.group_size": Range(1, MOST, 8, whole=True),
+    "algo.prompts_per_step": Range(1, MOST, 8, whole=True),
+    "algo.updates_per_rollout": Range(1, MOST, 4, whole=True),
+    "algo.ema_decay": Range(0, 1, 0.99),
+    "algo.temperature": TEMPERATURE,
+    "algo.learning_rate": RATE,
+    "algo.final_learning_rate": Range(0, 1, 0.1),
+    "algo.warmup": Range(0, MOST, 0, whole=True),
+    "algo.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
+    "algo.sampling.temperature": TEMPERATURE,
+    "algo.sampling.noise.sigma": Range(
+        0, 100, 1.0, above=True, write="more than 0 to 100, or algo.sampling.noise=null"
+    ),
+    "algo.sampling.noise.attention.layers": INDEX,
+    "algo.sampling.noise.attention.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
+    "algo.attention_policy.layers": INDEX,
+    "algo.attention_policy.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
+    "algo.temporal.accuracy.weight": WEIGHT,
+    "algo.temporal.group_size": Range(1, MOST, 8, whole=True),
+    "algo.temporal.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
+    "algo.temporal.sampling.temperature": TEMPERATURE,
+    "algo.temporal.share": Range(0, 1, 0.5, above=True),
+    "algo.temporal.*.bonus": Range(0, FACTOR, 0.3),
+    "algo.temporal.*.least_accuracy": Range(0, 1, 0.1, below=True),
+    "algo.temporal.order.ratio": Range(0, FACTOR, 0.8),
+    "algo.temporal.length.least_right": Range(1, MOST, 2, whole=True),
+    "algo.temporal.length.longest": Range(0, MOST, 512, whole=True),
+    "algo.temporal.length.shortest": Range(0, MOST, 320, whole=True),
+}
+"""Numbers of the loop and of its rollouts."""
+RUN: dict[str, Range] = {
+    "seed": SEED,
+    "max_steps": Range(1, MOST, 100, whole=True),
+    "model.learning_rates.*": RATE,
+    "lora.rank": Range(0, MOST, 16, whole=True, write="0 (no adapters) or a rank such as 16"),
+    "lora.alpha": Range(0, 1e6, 32),
+    "eval.every": INTERVAL,
+    "eval.prompts": Range(
+        1,
+        MOST,
+        256,
+        whole=True,
+        write="1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)",
+    ),
+    "eval.batch": Range(1, MOST, 64, whole=True),
+    "checkpoint.every": INTERVAL,
+    "checkpoint.keep": Range(1, MOST, 2, whole=True),
+    "diagnostics.every": INTERVAL,
+    "diagnostics.max_log_prob_gap": Range(0, FACTOR, 0.02, above=True, endless=True),
+    "guard.max_skipped": INTERVAL,
+    "optim.max_grad_norm": Range(0, 1e6, 1.0, above=True, endless=True),
+    "optim.optimizer.lr": RATE,
+    "optim.optimizer.betas": Range(0, 1, 0.9, below=True),
+    "optim.optimizer.eps": Range(1e-30, 1, 1e-8),
+    "optim.optimizer.weight_decay": Range(0, 100, 0.01),
+    "optim.optimizer.smallest": Range(0, MOST, 4096, whole=True),
+    "optim.schedule.final": Range(0, 1, 0.1),
+    "optim.schedule.warmup": Range(0, MOST, 0, whole=True),
+    "hardware.devices": COUNT,
+    "hardware.num_nodes": COUNT,
+    "hardware.micro_batch_prompts": COUNT,
+    "hardware.num_workers": Range(0, 1024, 4, whole=True),
+    "hardware.threads": Range(1, 1024, 4, whole=True),
+    "hardware.strategy.devices": COUNT,
+    "hardware.strategy.num_nodes": COUNT,
+}
+"""Numbers of a run beside its objective, data and reward."""
+DATA: dict[str, Range] = {
+    "dataset.limit": Range(1, MOST, 1000, whole=True, write="1 or more, or null for all entries"),
+    "dataset.source.limit": Range(1, MOST, 1000, whole=True, write="1 or more, or null for all entries"),
+    "dataset.max_new_tokens": Range(1, MOST, 768, whole=True),
+    "dataset.answer_only_share": Range(0, 1, 0.1),
+    "dataset.max_bad_share": Range(0, 1, 0.05),
+    "dataset.cache_gb": GIGABYTES,
+    "dataset.disk_cache_gb": GIGABYTES,
+    "dataset.source.validation_size": Range(1, MOST, 256, whole=True),
+    "*.source.sizes.*": Range(1, MOST, 256, whole=True),
+    "*.source.seed": SEED,
+    "*.source.grid": Range(2, 64, 4, whole=True),
+    "*.source.clip_grid": Range(3, 64, 3, whole=True),
+    "*.source.frames": Range(8, 1000, 8, whole=True),
+    "*.source.distractors": Range(0, 1000, 3, whole=True),
+    "*.source.*_share": Range(0, 1, 0.25),
+    "*media.fps": Range(0, 1000, 1.0, above=True),
+    "*media.max_frames": Range(2, MOST, 128, whole=True),
+    "*media.*_pixels": PIXELS,
+    "*media.factor": Range(1, MOST, 28, whole=True),
+    "*media.timeout_s": SECONDS,
+}
+"""Numbers of data and media, of runs and of benchmarks."""
+REWARD: dict[str, Range] = {
+    "reward.parts.*.weight": WEIGHT,
+    "reward.*.function.least_accuracy": Range(0, 1, 0.1, below=True),
+    "reward.*.function.longest": Range(0, MOST, 512, whole=True),
+    "reward.*.function.shortest": Range(0, MOST, 320, whole=True),
+    "reward.*.function.n": Range(1, MOST, 4, whole=True),
+    "reward.*.function.batch": Range(1, MOST, 8, whole=True),
+    "reward.*.requests.timeout_s": SECONDS,
+    "reward.*.requests.retries": Range(0, 1000, 4, whole=True),
+    "reward.*.requests.backoff_s": Range(0, 86400, 1.0),
+    "reward.*.requests.max_concurrency": Range(1, 10000, 8, whole=True),
+    "reward.*.options.temperature": Range(0, 100, 0.0),
+    "reward.*.options.max_tokens": Range(1, MOST, 512, whole=True),
+}
+"""Numbers of the reward. A weight may be negative: such a part is a penalty."""
+EVALUATION: dict[str, Range] = {
+    "limit": Range(1, MOST, 100, whole=True, write="1 or more, or null for all items"),
+    "batch": Range(1, MOST, 16, whole=True),
+    "max_new_tokens": Range(1, MOST, 1024, whole=True),
+    "temperature": Range(0.001, 100, 1.0, write="0.001 to 100, or greedy=true"),
+    "threads": Range(1, 1024, 4, whole=True),
+    "cache_gb": GIGABYTES,
+    "disk_cache_gb": GIGABYTES,
+    "workers": Range(1, 1024, 4, whole=True),
+    "benchmark.tasks.*.max_new_tokens": Range(1, MOST, 1024, whole=True),
+}
+"""Numbers of conf/evaluate.yaml and conf/check.yaml."""
+RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATION}
+"""Range by dotted key without list indices; * stands for any letters, and the first that fits counts."""
+ANY = {"benchmark.tasks.*.paper.*": "a row of the paper's table, which is printed and nothing else"}
+"""Keys of which every finite number is right, with the reason."""
+
+
+def range_of(key: str) -> Range | None:
+    """Return the range of a dotted key; None where it has none."""
+    bare = re.sub(r"\[\d+\]", "", key)
+    return next((found for pattern, found in RANGES.items() if fnmatchcase(bare, pattern)), None)
+
+
+def leaves(value: Any, key: str = "", ours: bool = True) -> Iterator[tuple[str, Any]]:
+    """Yield dotted key and value of each leaf, those below a `_target_` from outside left out."""
+    if isinstance(value, Mapping):
+        target = value.get("_target_")
+        ours = target.startswith(OURS) if isinstance(target, str) else ours
+        for name, item in value.items():
+            yield from leaves(item, f"{key}.{name}" if key else str(name), ours)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{key}[{index}]", ours)
+    elif ours:
+        yield key, value
+
+
+def _is_kind(value: Any, found: Range) -> bool:
+    """Tell whether a value is a number, and an integer (8.0 is one) where the range is of these."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return not found.whole or float(value).is_integer()
+
+
+def wrong_number(key: str, value: Any) -> str | None:
+    """Return what is wrong with the value of a key as one line; None where nothing is or it has no range.
+
+    An integer written as 8.0 is left to the schema, which knows where that will do.
+    """
+    found = range_of(key)
+    if found is None or value is None or value == AT_RUN_TIME or value in found.words:
+        return None
+    write = f"write {found}, such as {key}={_plain(found.such_as)}"
+    if not _is_kind(value, found):
+        return f"{key}={value!r} has the wrong type: {'int' if found.whole else 'float'} expected; {write}"
+    if not math.isfinite(value) and not found.holds(value):
+        return f"{key}={value} is no finite number: {write}"
+    if found.holds(value):
+        return None
+    small = value < found.least or (found.above and value == found.least)
+    if small:
+        return f"{key}={value} is too small: {f'write {found.write}' if found.write else write}"
+    most = f" (at most {MOST})" if found.most == MOST else ""
+    return f"{key}={value} is too large: {write}{most}"
+
+
+def wrong_numbers(tree: Node, typed: Node | None = None) -> Iterator[str]:
+    """Yield a line for each number out of its range; tree: resolved.
+
+    typed: the same with its interpolations. What stands there as a number is told before what is taken from elsewhere,
+    so that the key is named that somebody wrote.
+    """
+    wrong = [(key, line) for key, value in leaves(tree) if (line := wrong_number(key, value)) is not None]
+    first = [key for key, _ in wrong if typed is None or _written(typed, key)]
+    yield from (line for key, line in sorted(wrong, key=lambda found: found[0] not in first))
+
+
+def _written(typed: Node, key: str) -> bool:
+    """Tell whether a key has a value of its own, not an interpolation."""
+    value = select(typed, re.sub(r"\[\d+\]", "", key))
+    return value is not None and not (isinstance(value, str) and "${" in value)
+
+
+def numbers_are_finite(cfg: Node) -> str | None:
+    """Check that no number anywhere is NaN or infinite, but for bounds that infinity takes away."""
+    for key, value in walk(cfg):
+        found = range_of(key)
+        endless = found is not None and found.endless and value == math.inf
+        if isinstance(value, float) and not math.isfinite(value) and not endless:
+            return f"{key}={value} is no finite number: write one that is"
+    return None
