@@ -44,7 +44,8 @@ def their_processor(model, family):
     tokenizer, name = model.processor.tokenizer, FAMILIES[family].classes[0]
     theirs = object.__new__(getattr(transformers, name))
     theirs.tokenizer = tokenizer
-    theirs.image_token, theirs.video_token = FAMILIES[family].image_token, FAMILIES[family].video_token
+    marks = FAMILIES[family].placeholders
+    theirs.image_token, theirs.video_token = marks.image, marks.video
     theirs.vision_start_token, theirs.vision_end_token = "<|vision_start|>", "<|vision_end|>"
     for own in FAMILIES[family].recipe.named_tokens:
         setattr(theirs, own, getattr(tokenizer, own))
@@ -189,7 +190,7 @@ def test_a_folder_with_one_processor_file_for_all_parts_is_read(family, model_fo
 def test_a_placeholder_in_the_question_is_named(family, load):
     model = load(family)
     with pytest.raises(UserError, match=r"data.json entry 1.* 4 placeholders for 3 .*out of the question"):
-        a_batch(model, question=f"What is {FAMILIES[family].image_token}?")
+        a_batch(model, question=f"What is {FAMILIES[family].placeholders.image}?")
 
 
 def test_a_teacher_that_reads_pixels_otherwise_is_refused(load):

@@ -28,7 +28,7 @@ from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
 from ral.models.states import Openings, States, TokenRows, joined_deepstack
-from ral.models.tokens import check_template, check_tokens
+from ral.models.tokens import check_media, check_template, check_tokens
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
 
@@ -74,6 +74,7 @@ class MLLM(nn.Module):
         network, processor = load_network(pretrained, kind), Processor.from_folder(pretrained)
         check_tokens(processor, network)
         check_template(processor)
+        check_media(processor, network)
         model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind)
         if not trained:
             model.requires_grad_(False)
@@ -103,7 +104,7 @@ class MLLM(nn.Module):
 
     def _towers(self) -> list[nn.Module]:
         """The parts of the network between pixels and visual embeddings."""
-        return [getattr(self.network.model, name) for name in self.processor.family.towers]
+        return [getattr(self.network.model, name) for name in self.processor.family.network.towers]
 
     @property
     def trains_vision(self) -> bool:
@@ -177,7 +178,7 @@ class MLLM(nn.Module):
 
     def _positions(self, rows: Sequences) -> Tensor:
         """Positions [3 M S] (time, row, column) of rows that begin at 0."""
-        return self.processor.family.positions(self.network.model, rows, kinds(self.processor, rows))
+        return self.processor.family.network.positions(self.network.model, rows, kinds(self.processor, rows))
 
     def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
         """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
@@ -202,7 +203,7 @@ class MLLM(nn.Module):
             visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
         return self.network.model.language_model(
             inputs_embeds=embeds,
-            position_ids=positions[: self.processor.family.axes].squeeze(0),
+            position_ids=positions[: self.processor.family.network.axes].squeeze(0),
             # Transformers hands a mask of four dimensions on as it is; this one hides nothing, the layout makes its own
             attention_mask=embeds.new_zeros(1, 1, 1, 1) if layout.mask is None else layout.mask,
             past_key_values=layout.past,

@@ -31,7 +31,8 @@ def assemble(
         raise ValueError("a trajectory has no sampled token: there is nothing to learn from it")
     token_ids = padded([[i for s in row for i in s.token_ids] for row in rows], processor.pad_id)
     valid = padded([[True for s in row for _ in s.token_ids] for row in rows], False)
-    media, flat_grids = processor.family.media([p for row in rows for s in row for p in s.media], processor.patches)
+    shown = [pixels for row in rows for segment in row for pixels in segment.media]
+    media, flat_grids = processor.family.pixels.tensors(shown, processor.patches)
     grids = iter(flat_grids)
     log_probs = log_probs_of(rows)
     return Rollout(
