@@ -120,12 +120,12 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     prompts = make_prompts(model, MIXED)
     with torch.no_grad():
         prepared = model.prepare(prompts)
-    assert prepared.deepstack.shape == (2, *prompts.token_ids.shape, 64)
-    filled = prepared.deepstack.abs().sum(-1) > 0
+    assert prepared.seen.deepstack.shape == (2, *prompts.token_ids.shape, 64)
+    filled = prepared.seen.deepstack.abs().sum(-1) > 0
     assert torch.equal(filled, prompts.visual.expand(2, -1, -1))
     part = prepared.take([1, 2])
-    assert torch.equal(part.deepstack, prepared.deepstack[:, 1:3, -part.deepstack.shape[2] :])
-    assert torch.equal(prepared.repeat(2).deepstack, prepared.deepstack.repeat_interleave(2, 1))
+    assert torch.equal(part.seen.deepstack, prepared.seen.deepstack[:, 1:3, -part.seen.deepstack.shape[2] :])
+    assert torch.equal(prepared.repeat(2).seen.deepstack, prepared.seen.deepstack.repeat_interleave(2, 1))
 
 
 def test_features_come_joined_or_one_tensor_for_each_picture():

@@ -30,7 +30,7 @@ from ral.models.sight import kinds, see
 from ral.models.states import Openings, States, TokenRows, joined_deepstack
 from ral.models.tokens import check_media, check_template, check_tokens
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
+from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError, VisualStates
 
 PASSES = ("prepare", "show", "states", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
@@ -138,7 +138,6 @@ class MLLM(nn.Module):
         here = prompts.to(self.device)
         positions = self._positions(here)
         following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
-        visual_states, deepstack = self._see(here)
         return Prepared(
             prompts=prompts,
             token_ids=here.token_ids,
@@ -147,8 +146,7 @@ class MLLM(nn.Module):
             evidence=here.evidence,
             positions=positions,
             next_position=following,
-            visual_states=visual_states,
-            deepstack=deepstack,
+            seen=self._see(here),
         )
 
     @in_own_arithmetic
@@ -166,22 +164,20 @@ class MLLM(nn.Module):
         counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
         start = prepared.next_position.repeat_interleave(rollout.group_size)
         positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
-        visual_states, deepstack = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         return Shown(
             trainable=rollout.trainable,
             visual=rollout.visual,
             positions=positions[..., :-1],
             next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            visual_states=visual_states,
-            deepstack=deepstack,
+            seen=self._see(TokenRows(ids[:, :-1], rollout.valid, media)),
         )
 
     def _positions(self, rows: Sequences) -> Tensor:
         """Positions [3 M S] (time, row, column) of rows that begin at 0."""
         return self.processor.family.network.positions(self.network.model, rows, kinds(self.processor, rows))
 
-    def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
-        """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+    def _see(self, rows: Sequences) -> VisualStates:
+        """Visual embeddings of rows [M S D], by the tower as it is trained or not."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
             return see(self.network, self.processor, rows)
 
@@ -192,7 +188,7 @@ class MLLM(nn.Module):
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
         words = self._words(prepared.token_ids)
-        return torch.where(prepared.visual[..., None], prepared.visual_states.to(words.dtype), words)
+        return torch.where(prepared.visual[..., None], prepared.seen.states.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
         """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
@@ -230,11 +226,11 @@ class MLLM(nn.Module):
         group = count // batch
         words = self._words(token_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prepared.next_position[:, None]
-        places, deepstack = places.expand(3, -1, -1), prepared.deepstack
+        places, deepstack = places.expand(3, -1, -1), prepared.seen.deepstack
         if shown is not None:
-            words = torch.where(shown.visual.view(batch, -1, 1), shown.visual_states.reshape(words.shape), words)
+            words = torch.where(shown.visual.view(batch, -1, 1), shown.seen.states.reshape(words.shape), words)
             places = shown.positions.reshape(places.shape)
-            deepstack = joined_deepstack(deepstack, shown.deepstack.reshape(-1, *words.shape))
+            deepstack = joined_deepstack(deepstack, shown.seen.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
         with recomputation(self.network):
@@ -263,7 +259,7 @@ class MLLM(nn.Module):
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
         layout = Prefill(prepared.valid)
-        out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.deepstack)
+        out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
         hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
         state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache)
         if openings is not None and bool(openings.lengths.any()):

@@ -26,7 +26,7 @@ from ral.models.patches import misfit
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
-from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError
+from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError, Wording
 
 ASSISTANT = "-"
 """Stands for a turn of the policy where the chat template writes what follows one."""
@@ -150,18 +150,25 @@ class Processor:
         rest = iter(flat_grids)
         grids = [tuple(next(rest) for _ in group) for group in media]
         made = [self.prompt(*parts) for parts in zip(examples, texts, media, grids, strict=True)]
-        rendered, rows = [text for text, _ in made], [ids for _, ids in made]
-        token_ids, valid = left_pad(rows, self.pad_id)
+        token_ids, valid = left_pad([ids for _, ids in made], self.pad_id)
         return PromptBatch(
             token_ids=token_ids,
             valid=valid,
             visual=self.visual(token_ids, valid),
             media=tensors,
             examples=tuple(examples),
-            texts=tuple(rendered),
+            wordings=tuple(self.wording(text, group) for (text, _), group in zip(made, media, strict=True)),
             grids=tuple(grids),
             evidence=torch.zeros_like(valid),
         )
+
+    def wording(self, text: str, media: Sequence[Pixels]) -> Wording:
+        """Return a rendered prompt with its ids, one placeholder a medium."""
+        return Wording(text, self.compact_ids(text), tuple(pixels.kind for pixels in media))
+
+    def compact_ids(self, text: str) -> tuple[int, ...]:
+        """Return the ids of rendered text as they are before placeholders are expanded."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
@@ -180,9 +187,9 @@ class Processor:
         if found := self.intruder(text):
             raise UserError(f"{SHOWN}: it holds the {found}; take it out")
         shown = tuple(Media(pixels.kind, Path("shown")) for pixels in media)
-        before = (Turn("user", "?"), Turn("assistant", ASSISTANT))
+        turns = (Turn("user", "?"), Turn("assistant", ASSISTANT))
         try:
-            example = Example("shown", text, "", "free-form", shown, turns=before, source=SHOWN)
+            example = Example("shown", text, "", "free-form", shown, turns=turns, source=SHOWN)
             rendered = self.render(example, text)
         except BadSample as error:
             raise UserError(str(error)) from error
@@ -192,7 +199,8 @@ class Processor:
             raise UserError(f"model.pretrained={self.name}: its chat template does not end a turn with {end}")
         grids = [grid_of(pixels, self.patches) for pixels in media]
         ids = self._token_ids(rest, list(zip(media, grids, strict=True)), SHOWN)
-        return Segment(tuple(ids if ended else [self.end_id, *ids]), sampled=False, media=tuple(media))
+        before = () if ended else (self.end_id,)
+        return Segment((*before, *ids), False, media=tuple(media), compact_ids=(*before, *self.compact_ids(rest)))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
         """Count the positions that the prompt of an example takes, pictures and clips included."""

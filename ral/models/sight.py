@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ral.models.family import IMAGE, VIDEO, Family
 from ral.models.processor import Processor
-from ral.types import Pixels, Sequences, UserError
+from ral.types import Pixels, Sequences, UserError, VisualStates
 
 KINDS = {IMAGE: "IMAGE", VIDEO: "VIDEO"}
 """Kinds of visual tokens, and how messages name them."""
@@ -24,8 +24,8 @@ def kinds(processor: Processor, rows: Sequences) -> Tensor:
     return found
 
 
-def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> tuple[Tensor, Tensor]:
-    """Return visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> VisualStates:
+    """Return visual embeddings [M S D] at their places, and those for the first J decoder layers."""
     weight, kind_of = network.get_input_embeddings().weight, kinds(processor, rows)
     seen = processor.family.network.encode(network.model, rows.media)
     where = {kind: (kind_of == kind) & rows.valid for kind in KINDS}
@@ -36,7 +36,7 @@ def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> tupl
         out[:, where[kind]] = torch.stack(parts).to(out.dtype)
     if torch.is_grad_enabled() and not seen:
         out = out + 0 * see_nothing(network, processor)
-    return out[0], out[1:]
+    return VisualStates(out[0], out[1:])
 
 
 def check_counts(family: Family, tokens: Mapping[int, int], seen: Mapping[int, Sequence[Tensor]]) -> None:
