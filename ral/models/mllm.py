@@ -136,7 +136,7 @@ class MLLM(nn.Module):
         Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
         """
         here = prompts.to(self.device)
-        positions = self._positions(here)
+        seen, positions = self._see(here), self._positions(here)
         following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
         return Prepared(
             prompts=prompts,
@@ -146,7 +146,7 @@ class MLLM(nn.Module):
             evidence=here.evidence,
             positions=positions,
             next_position=following,
-            seen=self._see(here),
+            seen=seen,
         )
 
     @in_own_arithmetic
@@ -163,13 +163,14 @@ class MLLM(nn.Module):
         ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
         counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
         start = prepared.next_position.repeat_interleave(rollout.group_size)
+        seen = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
         return Shown(
             trainable=rollout.trainable,
             visual=rollout.visual,
             positions=positions[..., :-1],
             next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            seen=self._see(TokenRows(ids[:, :-1], rollout.valid, media)),
+            seen=seen,
         )
 
     def _positions(self, rows: Sequences) -> Tensor:
