@@ -52,10 +52,42 @@ def check_template(processor: Processor) -> None:
         found = text.count(token)
         if found != 1:
             how = f"{token} {found} times" if found else f"no {token}"
-            of = "a text model" if kind == "image" else "a model of pictures alone"
-            raise UserError(f"{named}: its chat template writes {how} for a {what}: it is of {of}; {REMEDY}")
+            raise UserError(
+                f"{named}: its chat template writes {how} for a {what}: {_cause(processor, kind, text)}; {REMEDY}"
+            )
         if QUESTION not in text:
             raise UserError(f"{named}: its chat template leaves a question's words out; {REMEDY}")
+    check_turns(processor, named)
+
+
+def check_turns(processor: Processor, named: str) -> None:
+    """UserError where a turn of the policy, as the chat template writes it, lacks the token that ends a response.
+
+    A template that takes no earlier turns passes: nothing asks it for one.
+    """
+    answer, end = "An answer.", processor.family.turns.end
+    texts = (("user", QUESTION), ("assistant", answer), ("user", QUESTION))
+    turns = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in texts]
+    try:
+        text = processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        return
+    after = text.partition(answer)[2]
+    if not after.lstrip().startswith(end):
+        shown = after.lstrip()[: len(end)] or "nothing"
+        raise UserError(
+            f"{named}: its chat template ends a turn of the model with {shown!r} where {end} should stand, by which "
+            f"a response ends; {REMEDY}"
+        )
+
+
+def _cause(processor: Processor, kind: str, text: str) -> str:
+    """Return why a template's text for a medium of this kind may lack its placeholder."""
+    marks = processor.family.placeholders
+    other = marks.video if kind == "image" else marks.image
+    if other in text:
+        return f"it writes {other} there"
+    return "it is of a text model" if kind == "image" else "it is of a model of pictures alone"
 
 
 def check_media(processor: Processor, network: PreTrainedModel) -> None:
