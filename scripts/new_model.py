@@ -17,7 +17,7 @@ from ral.data.prompts import render
 from ral.data.sources import jsonl
 from ral.models.fresh import write_model
 from ral.models.recipe import Sizes
-from ral.models.registry import FAMILIES, family_named, register
+from ral.models.registry import FAMILIES, model_type_of
 from ral.types import UserError
 
 
@@ -25,18 +25,6 @@ def texts(data: Path, media_root: Path | None) -> list[str]:
     """All text of a dataset: prompts, thoughts and answers."""
     examples = jsonl("sft", path=data, media_root=media_root, validation_size=1)
     return [text for e in examples for text in (render(e, "short"), e.thought or "", e.answer, "user", "assistant")]
-
-
-def model_type(family: str) -> str:
-    """Return the model_type of a family known by it, or of one that a dotted path names. UserError for neither."""
-    if "." in family:
-        register(found := family_named(family, "--family"))
-        return found.model_type
-    if family not in FAMILIES:
-        raise UserError(
-            f"--family {family}: write one of {', '.join(FAMILIES)}, or module.NAME of a family of your own"
-        )
-    return family
 
 
 def main() -> None:
@@ -59,7 +47,7 @@ def main() -> None:
         write_model(
             arguments.output,
             texts(arguments.data, arguments.media_root),
-            family=model_type(arguments.family),
+            family=model_type_of(arguments.family, "--family"),
             sizes=sizes,
             seed=arguments.seed,
             vocab_size=arguments.vocabulary,

@@ -39,7 +39,33 @@ def write_media(folder: Path) -> None:
     os.symlink("a.png", folder / "link.png")
 
 
+def _llava(text: str) -> list[dict[str, str]]:
+    return [{"from": "human", "value": text}, {"from": "gpt", "value": "red"}]
+
+
 TABLE: dict[str, tuple[dict[str, Any], Any]] = {
+    "llava_clip_marked_as_image": ({"video": "clip.mp4", "conversations": _llava("<image>\nColor?")}, ("red", 1)),
+    "llava_picture_marked_as_clip": (
+        {"image": "a.png", "conversations": _llava("<video>\nColor?")},
+        "BAD 1 place <video>, and no clip",
+    ),
+    "llava_two_marks_one_clip": (
+        {"video": "clip.mp4", "conversations": _llava("<image>\n<image>\nColor?")},
+        "BAD 2 places <video>, and 1 clip",
+    ),
+    "segment_beside_a_clip": (
+        {"question": "Color?", "answer": "red", "video": "clip.mp4", "segment": [1, 2]},
+        "BAD 'segment': nothing reads it, and it looks like a part of the clip",
+    ),
+    "question_in_capitals": (
+        {"Question": "Color?", "answer": "red", "image": "a.png"},
+        "BAD 'question': missing, and nothing reads 'Question'",
+    ),
+    "question_as_query": ({"query": "Color?", "answer": "red"}, "BAD 'question': missing, and nothing reads 'query'"),
+    "answer_as_response": (
+        {"question": "Color?", "response": "red"},
+        "BAD 'answer': missing, and nothing reads 'response'",
+    ),
     "interleaved_images": (
         {
             "question": "Picture before: <image>\nPicture after: <image>\nWhat changed?",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from hypothesis import settings
 from torch import Tensor
 
-from ral.ops.attention import AttentionSpec, CapturedAttention
+from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
 
 QUICK = settings(max_examples=25, deadline=None, database=None)
 """For every hypothesis test of ral.ops."""
@@ -52,34 +53,33 @@ def capture(
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_(requires_grad)
 
-    query = tuple(draw(b, heads, repeat, group, c, width) for _ in range(layers))
-    prompt_keys = tuple(draw(b, heads, p, width) for _ in range(layers))
-    response_keys = tuple(draw(b, heads, group, c, width) for _ in range(layers))
+    query = [draw(b, heads, repeat, group, c, width) for _ in range(layers)]
+    prompt_keys = [draw(b, heads, p, width) for _ in range(layers)]
+    response_keys = [draw(b, heads, group, c, width) for _ in range(layers)]
     valid = ragged(prompts, p, left=True)
     visual = valid & (torch.arange(p) % 2 == 1)
     mask = ragged(responses, c)
-    return CapturedAttention(
-        query, prompt_keys, response_keys, valid, visual, mask, width**-0.5, spec or AttentionSpec()
-    )
+    parts = layers_of(query, prompt_keys, response_keys)
+    return CapturedAttention(parts, valid, visual, mask, width**-0.5, spec or AttentionSpec())
+
+
+def layers_of(*columns: Sequence[Tensor]) -> tuple[QueriesAndKeys, ...]:
+    """Join queries, prompt keys and response keys of all layers."""
+    return tuple(QueriesAndKeys(*three) for three in zip(*columns, strict=True))
 
 
 def leaves(captured: CapturedAttention) -> list[Tensor]:
     """All queries and keys."""
-    return [*captured.query, *captured.prompt_keys, *captured.response_keys]
+    columns = zip(*((x.query, x.prompt_keys, x.response_keys) for x in captured.layers), strict=True)
+    return [tensor for column in columns for tensor in column]
 
 
 def with_leaves(
     captured: CapturedAttention, tensors: list[Tensor] | tuple[Tensor, ...], **masks: Tensor
 ) -> CapturedAttention:
     """Return the same capture with other queries and keys, in the order of `leaves`, and with other masks."""
-    n = len(captured.query)
-    return replace(
-        captured,
-        query=tuple(tensors[:n]),
-        prompt_keys=tuple(tensors[n : 2 * n]),
-        response_keys=tuple(tensors[2 * n :]),
-        **masks,
-    )
+    n = len(captured.layers)
+    return replace(captured, layers=layers_of(tensors[:n], tensors[n : 2 * n], tensors[2 * n :]), **masks)
 
 
 def copied(captured: CapturedAttention, padding: float | None = None) -> CapturedAttention:
@@ -102,14 +102,14 @@ def _keys_of(captured: CapturedAttention, layer: int, n: int, h: int, t: int) ->
     b, g = divmod(n, captured.mask.shape[0] // captured.prompt_valid.shape[0])
     p = captured.prompt_valid.shape[1]
     own = t + 1 if captured.spec.query == "self" else t
-    on_prompt = [(i, captured.prompt_keys[layer][b, h, i]) for i in range(p) if captured.prompt_valid[b, i]]
-    return on_prompt + [(p + j, captured.response_keys[layer][b, h, g, j]) for j in range(own)]
+    on_prompt = [(i, captured.layers[layer].prompt_keys[b, h, i]) for i in range(p) if captured.prompt_valid[b, i]]
+    return on_prompt + [(p + j, captured.layers[layer].response_keys[b, h, g, j]) for j in range(own)]
 
 
 def _head_weights(captured: CapturedAttention, layer: int, n: int, h: int, r: int, t: int) -> dict[int, float]:
     """Plain softmax of one head: {place in K: weight}."""
     b, g = divmod(n, captured.mask.shape[0] // captured.prompt_valid.shape[0])
-    query = captured.query[layer][b, h, r, g, t].tolist()
+    query = captured.layers[layer].query[b, h, r, g, t].tolist()
     scores = {
         place: captured.scaling * sum(q * k for q, k in zip(query, key.tolist(), strict=True))
         for place, key in _keys_of(captured, layer, n, h, t)
@@ -131,8 +131,8 @@ def loop_rows(captured: CapturedAttention) -> Tensor:
     """Eq. 2 as it is written, one number at a time: [L N C K] float64."""
     p = captured.prompt_valid.shape[1]
     n_responses, length = captured.mask.shape
-    out = torch.zeros(len(captured.query), n_responses, length, p + length, dtype=torch.float64)
-    for layer, query in enumerate(captured.query):
+    out = torch.zeros(len(captured.layers), n_responses, length, p + length, dtype=torch.float64)
+    for layer, query in enumerate(part.query for part in captured.layers):
         for n, t in captured.mask.nonzero().tolist():
             every = [(h, r) for h in range(query.shape[1]) for r in range(query.shape[2])]
             heads = [_head_weights(captured, layer, n, h, r, t) for h, r in every]

@@ -23,6 +23,7 @@ from PIL import Image
 
 from ral.errors import UserError
 from ral.files.pretrained import MODEL_TYPES, check_folder, check_named
+from ral.models.family import Turns
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
@@ -277,7 +278,7 @@ def test_what_is_no_family_or_another_s_is_one_line(outside: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"model.family=mine.brevity: is a function; name a ral.models.family.Family"):
         register_named("mine.brevity")
     with pytest.raises(UserError, match=r"model_type 'qwen3_vl' is that of another family already"):
-        register(replace(FAMILIES["qwen3_vl"], axes=1))
+        register(replace(FAMILIES["qwen3_vl"], turns=Turns()))
     register_named("mine.QWEN3_VL_MOE")
     check_folder(str(folder))
 

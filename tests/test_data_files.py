@@ -182,11 +182,22 @@ REFUSED: dict[str, tuple[object, str]] = {
     "ragged.csv": ("question,answer\na,b\nc,d,e\n", "line 3 has 3 cells, the header 2; write as many.*quotes"),
     "quotes.csv": ('question,answer\n"a"b,c\n', "line 2: .*mend the quotes"),
     "headless.csv": ("What?,x\nWho?,y\n", r"the first row \('What\?', 'x'\) names no field"),
-    "latin.csv": ("question,answer\nO\xf9?,x\n".encode("latin-1"), "not UTF-8 text"),
+    "latin.csv": ("question,answer\na,b\nO\xf9?,x\n".encode("latin-1"), "line 3: byte 0xf9 is not UTF-8 text"),
+    "index.csv": (",question,answer\n0,a,b\n2,c,d\n", "line 3: its first column has no name and holds '2'; name it"),
+    "nameless.csv": (",question,,answer\n0,a,b,c\n", "has a column without a name"),
     "odd16.jsonl": (TEXT.encode("utf-16")[:-1], "looks like utf-16 text and is not"),
     "twice.json": ('{"data": [{"question": "a", "question": "b"}], "x": 1}', "the key 'question' stands twice"),
     "word.json": ("hello", "entry 1: not JSON: .*write an array of objects, or one object a line"),
 }
+
+
+def test_the_index_that_pandas_writes_is_left_out(folder: Path) -> None:
+    path = put(folder / "pandas.csv", ",question,answer\n0,Who?,x\n1,What?,y\n")
+    rows = open_rows(path)
+    assert [rows.row(n) for n in range(len(rows))] == [
+        {"question": "Who?", "answer": "x"},
+        {"question": "What?", "answer": "y"},
+    ]
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -24,7 +24,7 @@ from ral.data.media import BadMedia, MediaReader, load_picture
 from ral.data.sizes import MediaSettings, resized, smart_resize
 from ral.models.family import PatchSettings
 from ral.models.patches import patchify
-from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError
+from ral.types import Evidence, Example, Media, Pixels, PromptBatch, UserError, Wording
 from ral.worlds.draw import write_frames
 
 SMALL = MediaSettings(image_min_pixels=28 * 28, video_min_pixels=28 * 28)
@@ -259,7 +259,7 @@ def test_evidence_of_a_cut_clip_falls_on_its_own_slots() -> None:
     """Seconds 12 to 14 of a clip that is read from 10 s on: with slots of two frames, a second each, the second one."""
     flags = torch.ones(1, 4, dtype=torch.bool)
     example = Example("0", "q", "a", "free-form", evidence=(Evidence((0, 0, 1, 1), (12.0, 14.0)),))
-    prompts = PromptBatch(flags, flags, flags, {}, (example,), ("",), (((4, 1, 1),),), flags)
+    prompts = PromptBatch(flags, flags, flags, {}, (example,), (Wording(""),), (((4, 1, 1),),), flags)
     frames = torch.zeros(8, 28, 28, 3)
 
     def slots(start: float) -> list[bool]:

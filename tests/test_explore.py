@@ -91,12 +91,13 @@ def test_recorded_rows_are_the_softmax_of_logits_and_noise(load) -> None:
         captured = model.states(prepared, rollout.token_ids, mask, AttentionSpec()).attention
     seeds = prompt_seeds([e.uid for e in prepared.prompts.examples], hash_seed(1, EXPLORING))
     state = explore(model, prepared, Noise(sigma, AttentionSpec()), seeds, 2)
-    heads = captured.query[0].shape[1] * captured.query[0].shape[2]
+    (layer,) = captured.layers
+    heads = layer.query.shape[1] * layer.query.shape[2]
     for n, t in mask[:, 1:].nonzero().tolist():
         b, g = divmod(n, 2)
         eps = state._draw(model.depth - 1, heads, t + 1)[b, g]
-        query = captured.query[0][b, :, :, g, t] * captured.scaling  # [H R D]
-        keys = torch.cat([captured.prompt_keys[0][b], captured.response_keys[0][b, :, g, : t + 1]], dim=1)
+        query = layer.query[b, :, :, g, t] * captured.scaling  # [H R D]
+        keys = torch.cat([layer.prompt_keys[b], layer.response_keys[b, :, g, : t + 1]], dim=1)
         scores = torch.einsum("hrd,hkd->hrk", query, keys).flatten(0, 1) + sigma * eps
         valid = torch.cat([prepared.valid[b], torch.ones(t + 1, dtype=torch.bool)])
         mean = torch.softmax(scores.masked_fill(~valid, -torch.inf), -1).mean(0)[: p + t]

@@ -44,7 +44,8 @@ def their_processor(model, family):
     tokenizer, name = model.processor.tokenizer, FAMILIES[family].classes[0]
     theirs = object.__new__(getattr(transformers, name))
     theirs.tokenizer = tokenizer
-    theirs.image_token, theirs.video_token = FAMILIES[family].image_token, FAMILIES[family].video_token
+    marks = FAMILIES[family].placeholders
+    theirs.image_token, theirs.video_token = marks.image, marks.video
     theirs.vision_start_token, theirs.vision_end_token = "<|vision_start|>", "<|vision_end|>"
     for own in FAMILIES[family].recipe.named_tokens:
         setattr(theirs, own, getattr(tokenizer, own))
@@ -119,12 +120,12 @@ def test_qwen3_vl_adds_visual_features_to_the_first_layers(load):
     prompts = make_prompts(model, MIXED)
     with torch.no_grad():
         prepared = model.prepare(prompts)
-    assert prepared.deepstack.shape == (2, *prompts.token_ids.shape, 64)
-    filled = prepared.deepstack.abs().sum(-1) > 0
+    assert prepared.seen.deepstack.shape == (2, *prompts.token_ids.shape, 64)
+    filled = prepared.seen.deepstack.abs().sum(-1) > 0
     assert torch.equal(filled, prompts.visual.expand(2, -1, -1))
     part = prepared.take([1, 2])
-    assert torch.equal(part.deepstack, prepared.deepstack[:, 1:3, -part.deepstack.shape[2] :])
-    assert torch.equal(prepared.repeat(2).deepstack, prepared.deepstack.repeat_interleave(2, 1))
+    assert torch.equal(part.seen.deepstack, prepared.seen.deepstack[:, 1:3, -part.seen.deepstack.shape[2] :])
+    assert torch.equal(prepared.repeat(2).seen.deepstack, prepared.seen.deepstack.repeat_interleave(2, 1))
 
 
 def test_features_come_joined_or_one_tensor_for_each_picture():
@@ -189,7 +190,7 @@ def test_a_folder_with_one_processor_file_for_all_parts_is_read(family, model_fo
 def test_a_placeholder_in_the_question_is_named(family, load):
     model = load(family)
     with pytest.raises(UserError, match=r"data.json entry 1.* 4 placeholders for 3 .*out of the question"):
-        a_batch(model, question=f"What is {FAMILIES[family].image_token}?")
+        a_batch(model, question=f"What is {FAMILIES[family].placeholders.image}?")
 
 
 def test_a_teacher_that_reads_pixels_otherwise_is_refused(load):

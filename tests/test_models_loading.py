@@ -71,6 +71,7 @@ BROKEN = {
     "a shape": (halved, r"1 weight of another shape .*down_proj.weight has \(64, 48\) .*should have \(64, 96\)"),
     "NaN": (put("layers.0.mlp.up_proj.weight", 7, float("nan")), r"not finite .*: \S+0.mlp.up_proj.weight"),
     "infinity": (put("norm.weight", 3, float("-inf")), "not finite"),
+    "zeros": (lambda w: {n: torch.zeros_like(x) for n, x in w.items()}, r"(\d+) of \1 matrices hold nothing but zeros"),
     "adapters": (lambda w: w | {"model.layers.0.q_proj.lora_A.default.weight": torch.ones(2, 2)}, "merge them"),
 }
 
@@ -298,6 +299,55 @@ def test_a_template_of_pictures_alone_is_refused(put: str, words: str, copied: C
     with pytest.raises(
         UserError, match=rf"{folder}: its chat template writes .*{words}: it is of a model of pictures alone"
     ):
+        MLLM.load(str(folder))
+
+
+def test_a_placeholder_of_the_other_kind_in_a_template_is_named(copied: Callable[..., Path]) -> None:
+    template = (folder := copied()) / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|image_pad|>", "<|video_pad|>"))
+    with pytest.raises(UserError, match=r"no <.image_pad.> for a picture: it writes <.video_pad.> there"):
+        MLLM.load(str(folder))
+
+
+def test_a_template_whose_turns_end_otherwise_is_refused(copied: Callable[..., Path]) -> None:
+    template = (folder := copied()) / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|im_end|>", "</s>"))
+    with pytest.raises(UserError, match=r"ends a turn of the model with '</s>.*' where <.im_end.> should stand"):
+        MLLM.load(str(folder))
+
+
+def test_a_template_that_takes_one_turn_alone_is_loaded(copied: Callable[..., Path]) -> None:
+    template = (folder := copied()) / "chat_template.jinja"
+    refusal = "{% if messages | length > 1 %}{{ raise_exception('one turn') }}{% endif %}"
+    template.write_text(refusal + template.read_text())
+    assert MLLM.load(str(folder)).depth > 0
+
+
+PIXELS = {
+    "no deviation": ({"image_std": [0, 0, 0]}, "image_std .* three numbers above 0"),
+    "one mean": ({"image_mean": [0.5]}, "image_mean .* three numbers"),
+    "NaN": ({"image_mean": [0.5, float("nan"), 0.5]}, "image_mean .* three numbers"),
+    "negative": ({"image_std": [0.5, 0.5, -0.5]}, "image_std .* three numbers above 0"),
+}
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "internvl"])
+@pytest.mark.parametrize("name", PIXELS)
+def test_settings_that_make_no_pixels_are_refused(name: str, family: str, copied: Callable[..., Path]) -> None:
+    keys, words = PIXELS[name]
+    path = (folder := copied(family=family)) / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+    with pytest.raises(UserError, match=rf"{folder}: preprocessor_config.json: {words}"):
+        MLLM.load(str(folder))
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl"])
+def test_sections_of_positions_that_do_not_cover_a_head_are_refused(family: str, copied: Callable[..., Path]) -> None:
+    path = (folder := copied(family=family)) / "config.json"
+    config = json.loads(path.read_text())
+    config["text_config"]["rope_parameters"]["mrope_section"][0] += 1
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"{folder}: config.json has mrope_section .* has to be \d+, half of a head"):
         MLLM.load(str(folder))
 
 

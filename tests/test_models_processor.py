@@ -8,14 +8,14 @@ from conftest import MIXED, make_pixels, make_prompts
 from transformers import AutoImageProcessor
 
 from ral.models.patches import patch_media, patchify
-from ral.models.processor import END_OF_TEXT, END_OF_TURN, Processor
+from ral.models.processor import Processor
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
 from ral.types import Example, Pixels, UserError
 
 
 @pytest.mark.parametrize("tokens", [(2, 3), (5, 2), (1, 1)])
-@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.media is patch_media])
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.pixels.tensors is patch_media])
 def test_picture_patches_equal_transformers(family, tokens, model_folder, load):
     settings = load(family).processor.patches
     pixels = make_pixels("image", 3, (tokens[0] * settings.factor, tokens[1] * settings.factor))
@@ -86,7 +86,7 @@ def example_with_clip(example: Example) -> Example:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_ends_are_allowed_and_every_other_control_token_is_banned(family, load):
     processor = load(family).processor
-    ends = {processor.tokenizer.convert_tokens_to_ids(t) for t in (END_OF_TURN, END_OF_TEXT)}
+    ends = {processor.tokenizer.convert_tokens_to_ids(t) for t in ("<|im_end|>", "<|endoftext|>")}
     assert set(processor.end_ids) == ends and not processor.banned[list(ends)].any()
     special = {i for i, t in processor.tokenizer.added_tokens_decoder.items() if t.special}
     assert set(processor.banned.nonzero().flatten().tolist()) == special - ends

@@ -14,6 +14,7 @@ from ops_reference import QUICK, capture, copied, gradients, leaves, loop_rows, 
 from ral.ops.attention import (
     AttentionSpec,
     CapturedAttention,
+    QueriesAndKeys,
     renormalise,
     row_entropy,
     share_on,
@@ -33,7 +34,7 @@ def by_hand(query: str = "self", keys: str = "all", second_head: float | None = 
     visual = torch.tensor([[False, True]])
     mask = torch.ones(1, 2, dtype=torch.bool)
     spec = AttentionSpec(query=query, keys=keys)
-    return CapturedAttention((q,), (prompt_keys,), (own,), torch.ones_like(visual), visual, mask, 1.0, spec)
+    return CapturedAttention((QueriesAndKeys(q, prompt_keys, own),), torch.ones_like(visual), visual, mask, 1.0, spec)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +88,8 @@ def test_rows_of_several_turns_equal_the_loop(seed: int, spec: AttentionSpec, ch
     if spec.keys == "all":
         assert torch.equal((rows.sum(-1) > 0).all(0), captured.mask)
     padding = captured.valid[:, None, :, None].view(2, 1, 2, -1, 1)
-    spoilt = [k.masked_fill(~padding, torch.nan) for k in captured.response_keys]
-    assert torch.equal(replace(captured, response_keys=tuple(spoilt)).rows(chunk), rows)
+    spoilt = [replace(x, response_keys=x.response_keys.masked_fill(~padding, torch.nan)) for x in captured.layers]
+    assert torch.equal(replace(captured, layers=tuple(spoilt)).rows(chunk), rows)
 
 
 def test_half_precision_inputs_are_widened_to_fp32():
@@ -159,13 +160,9 @@ def test_order_of_prompts_does_not_matter(seed, order):
 
 def test_grouped_queries_are_heads_with_repeated_keys():
     captured = capture(4, heads=2, repeat=3)
-    (query,), (prompt_keys,), (response_keys,) = captured.query, captured.prompt_keys, captured.response_keys
-    spread = replace(
-        captured,
-        query=(query.flatten(1, 2).unsqueeze(2),),
-        prompt_keys=(prompt_keys.repeat_interleave(3, 1),),
-        response_keys=(response_keys.repeat_interleave(3, 1),),
-    )
+    query, prompt_keys, response_keys = leaves(captured)
+    repeated = (keys.repeat_interleave(3, 1) for keys in (prompt_keys, response_keys))
+    spread = with_leaves(captured, [query.flatten(1, 2).unsqueeze(2), *repeated])
     torch.testing.assert_close(spread.rows(), captured.rows())
 
 
@@ -267,8 +264,7 @@ def test_compare_and_its_gradients_equal_the_plain_computation(name, chunk):
 def test_compare_averages_over_layers():
     captured, anchor = capture(2, layers=3), capture(3, layers=3).rows()
     single = [
-        replace(captured, query=(q,), prompt_keys=(p,), response_keys=(r,)).compare(anchor[i : i + 1], jsd)
-        for i, (q, p, r) in enumerate(zip(captured.query, captured.prompt_keys, captured.response_keys, strict=True))
+        replace(captured, layers=(layer,)).compare(anchor[i : i + 1], jsd) for i, layer in enumerate(captured.layers)
     ]
     torch.testing.assert_close(captured.compare(anchor, jsd), sum(single) / 3)
 
@@ -311,8 +307,8 @@ def test_gradient_is_the_formula_of_section_3_4_for_a_single_softmax():
     captured = replace(copied(captured), scaling=1.0)
     q = random_rows(1, 1, 1, 1, 6)
     q = renormalise(q, torch.tensor([True] * 5 + [False]).expand(q.shape))
-    (gradient,) = gradients(captured.compare(q, jsd).sum(), list(captured.prompt_keys))
-    p, q, query = captured.rows()[0, 0, 0, :5].detach(), q[0, 0, 0, :5], captured.query[0].item()
+    (gradient,) = gradients(captured.compare(q, jsd).sum(), [captured.layers[0].prompt_keys])
+    p, q, query = captured.rows()[0, 0, 0, :5].detach(), q[0, 0, 0, :5], captured.layers[0].query.item()
     dp = 0.5 * torch.log(2 * p / (p + q))
     de = p * (dp - (p * dp).sum())
     torch.testing.assert_close(gradient[0, 0, :, 0], query * de, rtol=1e-9, atol=1e-12)  # e_i = query * key_i

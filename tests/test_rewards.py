@@ -19,7 +19,7 @@ from ral.rewards.combine import Part, Reward
 from ral.rewards.format import response_format
 from ral.rewards.length import length_bonus, repetition_penalty
 from ral.rewards.start import describe_start, start_warnings, uniform
-from ral.types import PROBLEM_TYPES, Example, FinishReason, PromptBatch, Rollout, Scores, UserError
+from ral.types import PROBLEM_TYPES, Example, FinishReason, PromptBatch, Rollout, Scores, UserError, Wording
 
 GOOD = "<think>a</think>\n<answer>B</answer>"
 
@@ -32,13 +32,14 @@ def example(kind: str = "multiple choice", answer: str = "B", options: tuple[str
 
 def rollout(examples: list[Example], texts: list[str], finished: bool = True) -> Rollout:
     group, ids = len(texts) // len(examples), torch.zeros(len(examples), 1, dtype=torch.int64)
+    pads = 500 * "<|image_pad|>"
     prompts = PromptBatch(
         token_ids=ids,
         valid=ids == 0,
         visual=ids > 0,
         media={},
         examples=tuple(examples),
-        texts=tuple(f"prompt {i} <|vision_start|>{'<|image_pad|>' * 500}<|vision_end|>" for i in range(len(examples))),
+        wordings=tuple(Wording(f"prompt {i} <|vision_start|>{pads}<|vision_end|>") for i in range(len(examples))),
         grids=((),) * len(examples),
         evidence=ids > 0,
     )

@@ -87,7 +87,7 @@ def test_it_equals_shuffling_the_frames_before_they_are_cut(
     assert [e.uid for e in shuffled.examples] == ["uid-1", "uid-3"]
     plain, seen = model.prepare(mixed_batch(model, media, (1, 3))), model.prepare(shuffled)
     assert torch.equal(plain.positions, seen.positions)
-    assert not torch.equal(plain.visual_states, seen.visual_states)
+    assert not torch.equal(plain.seen.states, seen.seen.states)
 
 
 def test_orders_are_permutations_and_never_the_frames_own() -> None:

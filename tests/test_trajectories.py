@@ -26,6 +26,8 @@ from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES
 from ral.models.reward import add_head, response_scores
+from ral.models.sight import kinds
+from ral.models.states import TokenRows
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.ops.logprobs import policy_logits
@@ -125,8 +127,8 @@ def plain_row(network: Any, model: MLLM, case: Case, n: int) -> tuple[Any, int, 
     prompt = case.prompts.token_ids[n // 2][case.prompts.valid[n // 2]]
     own = torch.tensor([i for s in case.trajectories[n].segments for i in s.token_ids])
     row = torch.cat([prompt, own])[None]
-    media, _ = model.processor.family.media(case.media(n, 2), model.processor.patches)
-    media["mm_token_type_ids"] = (row == model.processor.image_id).int() + 2 * (row == model.processor.video_id)
+    media, _ = model.processor.family.pixels.tensors(case.media(n, 2), model.processor.patches)
+    media["mm_token_type_ids"] = kinds(model.processor, TokenRows(row, torch.ones_like(row), {}))
     taken = FAMILIES[network.config.model_type].facts.inputs
     media = {k: v for k, v in media.items() if k != "frame_counts" and (k not in OF_SOME or k in taken)}
     wanted = {"output_attentions": True, "output_hidden_states": True, "use_cache": False}
@@ -160,7 +162,7 @@ def plain_pass(network: Any, model: MLLM, case: Case, rollout: Rollout, spec: At
     )
     chosen = logits.log_softmax(-1).gather(-1, rollout.token_ids.flatten()[:, None]).view(count, length)
     prompt = (case.prompts.valid, case.prompts.visual)
-    parts = ((), (), (), *prompt, rollout.trainable, 1.0, spec, rollout.valid, rollout.visual)
+    parts = ((), *prompt, rollout.trainable, 1.0, spec, rollout.valid, rollout.visual)
     attention = PlainAttention(*parts, all_rows=torch.stack(rows, 1))
     return Plain(states, chosen.masked_fill(~rollout.trainable, 0.0), attention)
 

@@ -28,7 +28,7 @@ from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
 from ral.ops.signals import Term, evaluate, needed
 from ral.rollout.single_answers import make_rollout
-from ral.types import Example, Media, Pixels
+from ral.types import Example, Media, Pixels, VisualStates
 
 MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
@@ -42,7 +42,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
     prompts = model.processor.batch([example], ["What is it?"], [[picture]])
     width = model.network.get_input_embeddings().weight.shape[1]
     vision = torch.randn(*prompts.token_ids.shape, width, generator=generator).to(model.device)
-    model._see = lambda _: (vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
+    model._see = lambda _: VisualStates(vision, vision.new_empty(0, *vision.shape))  # type: ignore[method-assign, assignment]
     prepared = model.prepare(prompts)
     shape = (spec["group_size"], spec["response_tokens"])
     ids = torch.randint(5, model.processor.vocab_size - 32, shape, generator=generator).to(model.device)

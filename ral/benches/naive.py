@@ -49,7 +49,7 @@ class EagerRecorder(Recorder):
         keep = seen & (at[None] < at[start:, None]) & mask[:, :, None]
         layers = [self.weights[i][:, :, start:].mean(1) * keep for i in self.layers]
         rows = torch.stack([a / a.sum(-1, keepdim=True).clamp_min(1e-19) for a in layers])
-        return EagerAttention((), (), (), self.valid, visual, mask, 1.0, spec, weights=rows)
+        return EagerAttention((), self.valid, visual, mask, 1.0, spec, weights=rows)
 
 
 class NaiveMLLM(PlainMLLM):

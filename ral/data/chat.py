@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ral.data.fields import Entry, Kind, clean, shown
@@ -70,13 +70,22 @@ def chat_of(entry: Entry) -> Chat:
     field = chat_field(entry)
     if field is None:
         return Chat(_system(entry))
-    said = _joined([_turn(entry, field, turn) for turn in _turns(entry, field)])
+    said = _with_clips(entry, _joined([_turn(entry, field, turn) for turn in _turns(entry, field)]))
     _check_order(entry, field, said)
     answer = said.pop().text if said[-1].role == "assistant" else None
     *earlier, asked = said
     turns = tuple(Turn(turn.role, turn.text) for turn in earlier)  # type: ignore[arg-type]
     media = tuple(medium for turn in said for medium in turn.media)
     return Chat(turns, asked.text, answer, media)
+
+
+def _with_clips(entry: Entry, said: list[_Said]) -> list[_Said]:
+    """Read each <image> as <video> where an entry has clips and no picture: so LLaVA-Video's files mark their clips."""
+    pictures = entry.named(("image", "images")) or any(medium for turn in said for medium in turn.media)
+    marked = any(VIDEO_MARK in turn.text for turn in said)
+    if pictures or marked or not entry.named(("video", "videos")):
+        return said
+    return [replace(turn, text=turn.text.replace(IMAGE_MARK, VIDEO_MARK)) for turn in said]
 
 
 def _system(entry: Entry) -> tuple[Turn, ...]:

@@ -47,25 +47,43 @@ def _cell(name: str, text: str) -> Any:
 
 
 def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """The rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit."""
+    """The rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
+
+    A first column without a name that counts 0, 1, 2 ..., as pandas writes its index, is left out.
+    """
     csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
     with text.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = [name.strip() for name in next(reader)]
-            check_header(header)
-            for row in filter(None, reader):
+            index = header[0] == "" and "" not in header[1:]
+            check_header(header[index:])
+            for number, row in enumerate(filter(None, reader)):
                 if len(row) != len(header):
                     problem = f"line {reader.line_num} has {len(row)} cells, the header {len(header)}"
                     raise UserError(
                         f"{path}: {problem}; write as many in each, with quotes around one that holds {delimiter!r}"
                     )
-                yield {name: _cell(name, cell) for name, cell in zip(header, row, strict=True)}
+                if index and row[0] != str(number):
+                    raise Unclear(f"line {reader.line_num}: its first column has no name and holds {row[0]!r}; name it")
+                yield {name: _cell(name, cell) for name, cell in zip(header[index:], row[index:], strict=True)}
         except Unclear as error:
             raise UserError(f"{path}: {error}") from None
         except csv.Error as error:
             raise UserError(f"{path}: line {reader.line_num}: {error}; mend the quotes around its cells") from error
         except UnicodeDecodeError as error:
+            line, byte = first_bad_byte(text)
             raise UserError(
-                f"{path}: not UTF-8 text ({error.reason}) behind line {reader.line_num}; write it as UTF-8"
+                f"{path}: line {line}: byte 0x{byte:02x} is not UTF-8 text ({error.reason}); write the file as UTF-8"
             ) from error
+
+
+def first_bad_byte(path: Path) -> tuple[int, int]:
+    """Return the line, counted from 1, and the value of the first byte that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return number, line[error.start]
+    raise AssertionError(f"{path} is UTF-8")

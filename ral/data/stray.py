@@ -10,7 +10,7 @@ from ral.types import Media
 
 STARTS = frozenset({"start", "begin", "start_time", "start_frame", "frame_start", "start_sec", "clip_start"})
 ENDS = frozenset({"end", "stop", "end_time", "end_frame", "frame_end", "end_sec", "clip_end"})
-SPANS = frozenset({"clip", "clips"})
+SPANS = frozenset({"clip", "clips", "segment", "clip_segment", "video_segment", "time_span", "time_range"})
 _NUMBERED = re.compile(r"(image|video)s?[_-]?\d+")
 _CLOCK = re.compile(r"\d{1,2}(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)? ?s?")
 

@@ -60,13 +60,7 @@ def evaluate_prompts(
 
 def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
     """The same pass, some of its captured layers alone."""
-    query, prompt, response = attention.query, attention.prompt_keys, attention.response_keys
-    return replace(
-        attention,
-        query=tuple(query[n] for n in chosen),
-        prompt_keys=tuple(prompt[n] for n in chosen),
-        response_keys=tuple(response[n] for n in chosen),
-    )
+    return replace(attention, layers=tuple(attention.layers[n] for n in chosen))
 
 
 def prompt_rows(attention: CapturedAttention) -> Tensor:
@@ -79,7 +73,7 @@ def with_layers(
 ) -> list[dict[str, Any]]:
     """Records with `grounding_by_layer` after `grounding`; rows of one layer at a time, so memory is that of one."""
     columns = []
-    for layer in range(len(attention.query)):
+    for layer in range(len(attention.layers)):
         rows = prompt_rows(layers_of(attention, (layer,)))
         columns.append([grounding_of(processor, rollout, rows[n], n) for n in range(len(records))])
     by_layer = [None if None in found else list(found) for found in zip(*columns, strict=True)]

@@ -117,7 +117,9 @@ class Collate:
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))
-        return replace(self.batch(samples), targets=tuple(target(s.example, self.thinks(s.example)) for s in samples))
+        batch, targets = self.batch(samples), [target(s.example, self.thinks(s.example)) for s in samples]
+        worded = zip(batch.wordings, targets, strict=True)
+        return replace(batch, wordings=tuple(replace(wording, target=text) for wording, text in worded))
 
     def batch(self, samples: Sequence[Sample]) -> PromptBatch:
         """Make the prompts, each worded with or without thinking."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from ral.learner.ranks import gather
 from ral.models.processor import Processor
 from ral.rewards.start import describe_start, start_warnings
-from ral.types import FinishReason, PromptBatch, Rollout, Scores
+from ral.types import FinishReason, PromptBatch, Rollout, Scores, Wording
 
 
 class StartCheck:
@@ -46,7 +46,7 @@ class StartCheck:
 def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
     """Return the prompts with texts decoded from the tokens that the model reads, one placeholder a visual token."""
     rows = [ids[kept].tolist() for ids, kept in zip(prompts.token_ids, prompts.valid, strict=True)]
-    return replace(prompts, texts=tuple(str(processor.tokenizer.decode(row)) for row in rows))
+    return replace(prompts, wordings=tuple(Wording(str(processor.tokenizer.decode(row))) for row in rows))
 
 
 def joined(

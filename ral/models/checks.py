@@ -21,7 +21,7 @@ def same_tokens(
     both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
     if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
         raise UserError(f"{both} have different tokenizers: {use} needs one vocabulary")
-    if (ours.patches, ours.family.expand) != (theirs.patches, theirs.family.expand):
+    if (ours.patches, ours.family.pixels.expand) != (theirs.patches, theirs.family.pixels.expand):
         raise UserError(f"{both} make different visual tokens of a picture or clip")
 
 

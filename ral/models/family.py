@@ -41,10 +41,71 @@ class PatchSettings:
 
 
 @dataclass(frozen=True)
-class Facts:
-    """Facts with which tests hold a family against Transformers.
+class Placeholders:
+    """Tokens that stand for media.
 
-    inputs: what its model takes beside ids, mask, pixels and grids.
+    image, video: what the chat template writes for a picture and for a clip; one token may serve for both.
+    kinds: token -> IMAGE or VIDEO, of every token that `expand` leaves for visual tokens: the kind under which `encode`
+        returns their embeddings and `positions` counts them. Clips that are seen as pictures are of kind IMAGE.
+    """
+
+    image: str
+    video: str
+    kinds: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Control tokens by which the chat template keeps turns apart; those of ChatML unless a family says otherwise.
+
+    end: what a turn of the policy ends with; sampled, it ends a response. starts: what turns begin with, where that is
+        tokens and not text; no text of the data may hold them. text_end: what ends a response as well, and pads; it may
+        be `end` again.
+    """
+
+    end: str = "<|im_end|>"
+    starts: tuple[str, ...] = ("<|im_start|>",)
+    text_end: str = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class PixelRules:
+    """Rules by which media become tensors and text, in the processes that read ahead.
+
+    settings: (config, preprocessor_config.json) -> how the vision tower wants its pixels.
+    tensors: pixels of all media -> tensors for the vision tower, and each medium's grid of visual tokens.
+    expand: a medium -> the text that stands for it in a prompt, in place of its placeholder. Every placeholder that is
+        left in it stands for an equal share of the medium's visual tokens.
+    """
+
+    settings: Callable[[Any, Mapping[str, Any]], PatchSettings]
+    tensors: Callable[[Sequence[Pixels], PatchSettings], tuple[dict[str, Tensor], list[Grid]]]
+    expand: Callable[[Pixels, PatchSettings], str]
+
+
+@dataclass(frozen=True)
+class NetworkRules:
+    """Rules by which the network reads tokens and tensors, on its device.
+
+    towers: parts of `network.model` between pixels and visual embeddings.
+    axes: positions of a token that the decoder reads, 3 (time, row, column) or 1.
+    positions: (network.model, prompts, kinds [M S]) -> positions [3 M S], counted from each row's first valid token.
+    encode: (network.model, tensors) -> {kind: visual embeddings [M D] of all its tokens in order, then those for the
+        first layers (deepstack)}; {} without media.
+    """
+
+    towers: tuple[str, ...]
+    axes: int
+    positions: Callable[[Any, Sequences, Tensor], Tensor]
+    encode: Callable[[Any, Mapping[str, Tensor]], dict[int, list[Tensor]]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts with which `ral.checks.family` holds a family against Transformers.
+
+    inputs: what its model takes beside ids, mask, pixels and grids, of `mm_token_type_ids` (kinds of tokens) and
+        `second_per_grid_ts` (times of clips).
     """
 
     inputs: tuple[str, ...] = ("mm_token_type_ids",)
@@ -52,33 +113,24 @@ class Facts:
 
 @dataclass(frozen=True)
 class Family:
-    """The functions and names of one family.
+    """The functions and names of one family, and what they promise each other (`scripts/check_family.py` checks it).
 
-    model_type: what its config.json says.
-    image_token, video_token: what the chat template writes for a picture and a clip. After `expand` every one that is
-        left stands for an equal share of its medium's visual tokens.
-    towers: parts of `network.model` between pixels and visual embeddings.
-    axes: positions of a token that the decoder reads, 3 (time, row, column) or 1.
-    classes: Transformers' names of the processor and its picture and clip processors.
-    settings: (config, preprocessor_config.json) -> how the vision tower wants its pixels.
-    media: pixels of all media -> tensors for the vision tower, and each medium's grid of visual tokens.
-    expand: a medium -> the text that stands for it in a prompt.
-    positions: (network.model, prompts, kinds [B P]) -> positions [3 M S].
-    encode: (network.model, media) -> {kind: visual embeddings [M D] of all its tokens in order, then those for the
-        first layers (deepstack)}.
-    recipe: of a random model. facts: for tests.
+    The chat template writes `placeholders.image` or `.video` once a medium, in the order of the media, and ends a turn
+    of the policy with `turns.end`. `pixels.expand` makes of each as many runs as it leaves placeholders; together they
+    hold T * H * W visual tokens, (T, H, W) being the grid that `pixels.tensors` returns for the medium. For each kind
+    `network.encode` returns as many embeddings as there are tokens of that kind, in the order of the tokens. The rows
+    that `network.positions` gets may be prompts or what was shown later; a text token's position is one more than the
+    greatest before it. The decoder, `network.model.language_model`, calls Transformers' attention interface.
+
+    model_type: what its config.json says. classes: Transformers' names of the processor and its picture and clip
+    processors. recipe: of a random model. facts: for checks.
     """
 
     model_type: str
-    image_token: str
-    video_token: str
-    towers: tuple[str, ...]
-    axes: int
+    placeholders: Placeholders
+    pixels: PixelRules
+    network: NetworkRules
     classes: tuple[str, str, str]
-    settings: Callable[[Any, Mapping[str, Any]], PatchSettings]
-    media: Callable[[Sequence[Pixels], PatchSettings], tuple[dict[str, Tensor], list[Grid]]]
-    expand: Callable[[Pixels, PatchSettings], str]
-    positions: Callable[[Any, Sequences, Tensor], Tensor]
-    encode: Callable[[Any, Mapping[str, Tensor]], dict[int, list[Tensor]]]
     recipe: Recipe
+    turns: Turns = Turns()
     facts: Facts = Facts()

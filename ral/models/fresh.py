@@ -20,19 +20,13 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
+from ral.models.family import Family
 from ral.models.recipe import Sizes
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
 
-CONTROL_TOKENS = (
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+"""Tokens of Qwen's media; every random model has them."""
 QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -53,20 +47,28 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_
     raw.train_from_iterator(
         texts, trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
     )
-    model = json.loads(raw.to_str())["model"]
+    model, own = json.loads(raw.to_str())["model"], FAMILIES[family]
     merges = [tuple(m) if not isinstance(m, str) else tuple(m.split(" ")) for m in model["merges"]]
     tokenizer = Qwen2Tokenizer(
         vocab=model["vocab"],
         merges=merges,
         unk_token=None,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        model_specific_special_tokens=FAMILIES[family].recipe.named_tokens,
+        eos_token=own.turns.end,
+        pad_token=own.turns.text_end,
+        model_specific_special_tokens=own.recipe.named_tokens,
     )
-    tokenizer.add_special_tokens({"additional_special_tokens": list(CONTROL_TOKENS)})
+    tokenizer.add_special_tokens({"additional_special_tokens": control_tokens(own)})
     tokenizer.add_tokens(list(TAGS))  # one token each, ordinary text otherwise (as Qwen3's has the think tags)
-    tokenizer.chat_template = FAMILIES[family].recipe.chat_template
+    tokenizer.chat_template = own.recipe.chat_template
     return tokenizer
+
+
+def control_tokens(family: Family) -> list[str]:
+    """Return the special tokens of a family's random model in the order of their ids, without those that it names."""
+    turns, marks, recipe = family.turns, family.placeholders, family.recipe
+    media = (*VISION_TOKENS, *recipe.token_ids.values(), marks.image, marks.video, *marks.kinds)
+    tokens = dict.fromkeys((turns.text_end, *turns.starts, turns.end, *media))
+    return [token for token in tokens if token not in recipe.named_tokens.values()]
 
 
 def _regex(pattern: str) -> Any:
@@ -77,7 +79,7 @@ def _regex(pattern: str) -> Any:
 
 def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) -> Any:
     """Configuration of a small network of `family`, a key of FAMILIES."""
-    recipe = FAMILIES[family].recipe
+    recipe, turns = FAMILIES[family].recipe, FAMILIES[family].turns
     text = {
         "vocab_size": len(tokenizer),
         "hidden_size": sizes.hidden,
@@ -88,8 +90,8 @@ def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) 
         "max_position_embeddings": 32768,
         "initializer_range": sizes.hidden**-0.5,
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
-        "bos_token_id": tokenizer.convert_tokens_to_ids("<|endoftext|>"),
-        "eos_token_id": tokenizer.convert_tokens_to_ids("<|im_end|>"),
+        "bos_token_id": tokenizer.convert_tokens_to_ids(turns.text_end),
+        "eos_token_id": tokenizer.convert_tokens_to_ids(turns.end),
         "tie_word_embeddings": True,
     }
     vision: dict[str, Any] = {"initializer_range": sizes.vision_hidden**-0.5}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -55,6 +57,63 @@ class FrozenModel(Protocol):
     def sees_like(self, other: MLLM) -> bool:
         """As MLLM.sees_like."""
         ...
+
+
+@dataclass(frozen=True)
+class Wrapped(ABC):
+    """A frozen model that runs the passes of `model` inside `around()`.
+
+    No nn.Module, so that nobody counts, moves, shards or saves the weights a second time.
+    """
+
+    model: MLLM
+
+    @abstractmethod
+    def around(self) -> AbstractContextManager[None]:
+        """Return the context that a pass runs in."""
+
+    @property
+    def network(self) -> PreTrainedModel:
+        return self.model.network
+
+    @property
+    def processor(self) -> Processor:
+        return self.model.processor
+
+    @property
+    def depth(self) -> int:
+        """Number of decoder layers."""
+        return self.model.depth
+
+    def prepare(self, prompts: PromptBatch) -> Prepared:
+        """As MLLM.prepare."""
+        with self.around():
+            return self.model.prepare(prompts)
+
+    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
+        """As MLLM.show."""
+        with self.around():
+            return self.model.show(prepared, rollout)
+
+    def states(
+        self,
+        prepared: Prepared,
+        token_ids: Tensor,
+        valid: Tensor,
+        spec: AttentionSpec | None,
+        shown: Shown | None = None,
+    ) -> States:
+        """As MLLM.states."""
+        with self.around():
+            return self.model.states(prepared, token_ids, valid, spec, shown)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """As MLLM.head, of weights that are where they are outside a pass too."""
+        return self.model.head(hidden)
+
+    def sees_like(self, other: MLLM) -> bool:
+        """As MLLM.sees_like."""
+        return self.model.sees_like(other)
 
 
 @dataclass(frozen=True)

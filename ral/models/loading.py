@@ -28,6 +28,8 @@ COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
 SHOWN = 3
 """Names shown in a message."""
 LORA = ".lora_A."
+MOST_EMPTY = 0.5
+"""Share of matrices that may be all zeros: some begin so on purpose, a file that was never filled is nothing else."""
 
 
 def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
@@ -156,12 +158,19 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 
 def check_numbers(pretrained: str, network: nn.Module) -> None:
-    """UserError where a weight holds NaN or infinity."""
+    """UserError where a weight holds NaN or infinity, or where most matrices hold nothing but zeros."""
     bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
     if bad:
         raise UserError(
             f"{KEY}={pretrained}: {some(len(bad), 'weight')} with numbers that are not finite (NaN or infinity): "
             f"{listed(bad)}; the run that wrote it went wrong: take an earlier checkpoint of it"
+        )
+    matrices = {name: weight for name, weight in network.named_parameters() if weight.ndim > 1}
+    empty = [name for name, weight in matrices.items() if not weight.detach().any()]
+    if len(empty) > len(matrices) * MOST_EMPTY:
+        raise UserError(
+            f"{KEY}={pretrained}: {len(empty)} of {len(matrices)} matrices hold nothing but zeros: {listed(empty)}; "
+            "such a network neither says nor learns anything: download it again"
         )
 
 

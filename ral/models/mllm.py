@@ -28,9 +28,9 @@ from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
 from ral.models.states import Openings, States, TokenRows, joined_deepstack
-from ral.models.tokens import check_template, check_tokens
+from ral.models.tokens import check_media, check_template, check_tokens
 from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError
+from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError, VisualStates
 
 PASSES = ("prepare", "show", "states", "prefill", "decode")
 """Methods of MLLM that compute with its weights."""
@@ -74,6 +74,7 @@ class MLLM(nn.Module):
         network, processor = load_network(pretrained, kind), Processor.from_folder(pretrained)
         check_tokens(processor, network)
         check_template(processor)
+        check_media(processor, network)
         model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind)
         if not trained:
             model.requires_grad_(False)
@@ -103,7 +104,7 @@ class MLLM(nn.Module):
 
     def _towers(self) -> list[nn.Module]:
         """The parts of the network between pixels and visual embeddings."""
-        return [getattr(self.network.model, name) for name in self.processor.family.towers]
+        return [getattr(self.network.model, name) for name in self.processor.family.network.towers]
 
     @property
     def trains_vision(self) -> bool:
@@ -135,9 +136,8 @@ class MLLM(nn.Module):
         Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
         """
         here = prompts.to(self.device)
-        positions = self._positions(here)
+        seen, positions = self._see(here), self._positions(here)
         following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
-        visual_states, deepstack = self._see(here)
         return Prepared(
             prompts=prompts,
             token_ids=here.token_ids,
@@ -146,8 +146,7 @@ class MLLM(nn.Module):
             evidence=here.evidence,
             positions=positions,
             next_position=following,
-            visual_states=visual_states,
-            deepstack=deepstack,
+            seen=seen,
         )
 
     @in_own_arithmetic
@@ -164,23 +163,22 @@ class MLLM(nn.Module):
         ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
         counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
         start = prepared.next_position.repeat_interleave(rollout.group_size)
+        seen = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
-        visual_states, deepstack = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
         return Shown(
             trainable=rollout.trainable,
             visual=rollout.visual,
             positions=positions[..., :-1],
             next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            visual_states=visual_states,
-            deepstack=deepstack,
+            seen=seen,
         )
 
     def _positions(self, rows: Sequences) -> Tensor:
         """Positions [3 M S] (time, row, column) of rows that begin at 0."""
-        return self.processor.family.positions(self.network.model, rows, kinds(self.processor, rows))
+        return self.processor.family.network.positions(self.network.model, rows, kinds(self.processor, rows))
 
-    def _see(self, rows: Sequences) -> tuple[Tensor, Tensor]:
-        """Visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+    def _see(self, rows: Sequences) -> VisualStates:
+        """Visual embeddings of rows [M S D], by the tower as it is trained or not."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
             return see(self.network, self.processor, rows)
 
@@ -191,7 +189,7 @@ class MLLM(nn.Module):
     def _embed(self, prepared: Prepared) -> Tensor:
         """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
         words = self._words(prepared.token_ids)
-        return torch.where(prepared.visual[..., None], prepared.visual_states.to(words.dtype), words)
+        return torch.where(prepared.visual[..., None], prepared.seen.states.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
         """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
@@ -202,7 +200,7 @@ class MLLM(nn.Module):
             visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
         return self.network.model.language_model(
             inputs_embeds=embeds,
-            position_ids=positions[: self.processor.family.axes].squeeze(0),
+            position_ids=positions[: self.processor.family.network.axes].squeeze(0),
             # Transformers hands a mask of four dimensions on as it is; this one hides nothing, the layout makes its own
             attention_mask=embeds.new_zeros(1, 1, 1, 1) if layout.mask is None else layout.mask,
             past_key_values=layout.past,
@@ -229,11 +227,11 @@ class MLLM(nn.Module):
         group = count // batch
         words = self._words(token_ids.reshape(batch, group * length))
         places = torch.arange(length, device=words.device).repeat(group) + prepared.next_position[:, None]
-        places, deepstack = places.expand(3, -1, -1), prepared.deepstack
+        places, deepstack = places.expand(3, -1, -1), prepared.seen.deepstack
         if shown is not None:
-            words = torch.where(shown.visual.view(batch, -1, 1), shown.visual_states.reshape(words.shape), words)
+            words = torch.where(shown.visual.view(batch, -1, 1), shown.seen.states.reshape(words.shape), words)
             places = shown.positions.reshape(places.shape)
-            deepstack = joined_deepstack(deepstack, shown.deepstack.reshape(-1, *words.shape))
+            deepstack = joined_deepstack(deepstack, shown.seen.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
         layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
         with recomputation(self.network):
@@ -262,7 +260,7 @@ class MLLM(nn.Module):
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
         layout = Prefill(prepared.valid)
-        out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.deepstack)
+        out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
         hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
         state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache)
         if openings is not None and bool(openings.lengths.any()):

@@ -32,7 +32,24 @@ def read_config(pretrained: str) -> PreTrainedConfig:
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
             f"this project trains {', '.join(FAMILIES)}{OWN_FAMILY}"
         )
+    check_rotation(pretrained, config.get_text_config())
     return config
+
+
+def check_rotation(pretrained: str, text: Any) -> None:
+    """Raise UserError unless the sections of mRoPE (time, row, column) cover half of a head's dimensions."""
+    rope = getattr(text, "rope_parameters", None) or {}
+    sections = rope.get("mrope_section")
+    if sections is None:
+        return
+    head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    half = int(head * rope.get("partial_rotary_factor", 1.0)) // 2
+    if sum(sections) != half:
+        raise UserError(
+            f"model.pretrained={pretrained}: config.json has mrope_section {list(sections)}, whose sum is "
+            f"{sum(sections)} and has to be {half}, half of a head's {head} dimensions; take the one that the model "
+            "came with"
+        )
 
 
 def layer_types(config: Any) -> tuple[str, ...]:

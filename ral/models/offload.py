@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
+from ral.models.frozen import Wrapped
 from ral.models.masters import arithmetic
 from ral.models.mllm import MLLM
-from ral.models.processor import Processor
-from ral.models.states import States
-from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 @contextmanager
@@ -33,57 +29,21 @@ def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterat
 
 
 @dataclass(frozen=True)
-class Offloaded:
-    """A frozen model (ral.models.frozen) whose weights are on the policy's device while one of its passes runs.
+class Offloaded(Wrapped):
+    """A frozen model whose weights are on the policy's device while one of its passes runs.
 
     What it shares with the policy (a vision tower) stays with the policy. Its head stays on the device from its first
-    use on: distillation applies it in every update. No nn.Module, so that nobody moves, shards or saves the model.
+    use on: distillation applies it in every update.
     """
 
-    model: MLLM
     policy: MLLM
     head_weights: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
 
-    @property
-    def network(self) -> PreTrainedModel:
-        return self.model.network
-
-    @property
-    def processor(self) -> Processor:
-        return self.model.processor
-
-    @property
-    def depth(self) -> int:
-        """Number of decoder layers."""
-        return self.model.depth
-
-    def prepare(self, prompts: PromptBatch) -> Prepared:
-        """As MLLM.prepare."""
-        with self.on_device():
-            return self.model.prepare(prompts)
-
-    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """As MLLM.show."""
-        with self.on_device():
-            return self.model.show(prepared, rollout)
-
-    def states(
-        self,
-        prepared: Prepared,
-        token_ids: Tensor,
-        valid: Tensor,
-        spec: AttentionSpec | None,
-        shown: Shown | None = None,
-    ) -> States:
-        """As MLLM.states."""
-        with self.on_device():
-            return self.model.states(prepared, token_ids, valid, spec, shown)
-
-    def on_device(self) -> AbstractContextManager[None]:
+    def around(self) -> AbstractContextManager[None]:
         """Bring the model to the policy's device while open."""
         network = self.policy.network
         shared = {id(t) for t in (*network.parameters(), *network.buffers())}
-        return moved(self.model.network, self.policy.device, shared)
+        return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
         """As MLLM.head, from weights on the device of the states."""
@@ -93,7 +53,3 @@ class Offloaded:
         with arithmetic(device, self.model.dtype):
             logits: Tensor = torch.func.functional_call(last, self.head_weights[device], (hidden,))
         return logits[:, : self.processor.vocab_size]
-
-    def sees_like(self, other: MLLM) -> bool:
-        """As MLLM.sees_like."""
-        return self.model.sees_like(other)

@@ -13,6 +13,9 @@ from torch import Tensor
 from ral.models.family import IMAGE, VIDEO, PatchSettings
 from ral.types import Grid, Pixels, Sequences
 
+CHANNELS = 3
+"""Of a picture: red, green, blue."""
+
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
     """Frames uint8 [T H W 3] -> fp32 [T 3 H W] with the tower's mean and deviation."""
@@ -110,8 +113,13 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 def misfit(settings: PatchSettings, vision: Any) -> str | None:
     """Return which key of the settings of pictures cannot be, or contradicts config.json, and how; None if none does.
 
-    Towers that take tiles have their patches from config.json alone.
+    Towers that take tiles have their patches from config.json alone. Mean and deviation are three numbers of pixels in
+    [0, 1], the deviations above 0.
     """
+    for key, values, least in (("image_mean", settings.mean, -math.inf), ("image_std", settings.std, 0.0)):
+        if len(values) != CHANNELS or not all(math.isfinite(value) and value > least for value in values):
+            what = "numbers" if least else "numbers above 0"
+            return f"{key} is {list(values)}, and has to be three {what}, one for each of red, green and blue"
     for key, name in {} if settings.tile else IN_CONFIG.items():
         ours, theirs = getattr(settings, key), getattr(vision, name, None)
         if isinstance(theirs, int) and ours != theirs:

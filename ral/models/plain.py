@@ -84,6 +84,6 @@ class PlainMLLM(MLLM):
         layout = Recorder(
             rows.valid, 1, 0, mask=rows.valid, past=DynamicCache(config=self.network.config.get_text_config())
         )
-        out = self._decoder(self._embed(rows), rows.positions, layout, rows.deepstack)
+        out = self._decoder(self._embed(rows), rows.positions, layout, rows.seen.deepstack)
         first = rows.next_position[:, None]
         return out[:, -1], PlainDecode(rows.valid, first, {}, past=layout.past, group_size=group_size)

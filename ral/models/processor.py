@@ -26,11 +26,8 @@ from ral.models.patches import misfit
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
-from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError
+from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError, Wording
 
-END_OF_TURN = "<|im_end|>"
-END_OF_TEXT = "<|endoftext|>"
-START_OF_TURN = "<|im_start|>"
 ASSISTANT = "-"
 """Stands for a turn of the policy where the chat template writes what follows one."""
 SHOWN = "a turn that is shown to the policy"
@@ -56,11 +53,13 @@ class Processor:
     ) -> None:
         self.most_positions = most_positions
         self.tokenizer, self.family, self.patches, self.name = tokenizer, family, patches, name
-        self.image_id, self.video_id = (self._id(token) for token in (family.image_token, family.video_token))
-        self._placeholder = re.compile(f"{re.escape(family.image_token)}|{re.escape(family.video_token)}")
-        self.end_id = self._id(END_OF_TURN)
-        ends = [self.end_id, tokenizer.convert_tokens_to_ids(END_OF_TEXT)]
-        self.end_ids = tuple(i for i in ends if i not in (None, tokenizer.unk_token_id))
+        marks = family.placeholders
+        self.image_id, self.video_id = self._id(marks.image), self._id(marks.video)
+        self.kinds = {self._id(token): kind for token, kind in marks.kinds.items()}
+        self._placeholder = re.compile("|".join(map(re.escape, (marks.image, marks.video, *marks.kinds))))
+        self.end_id = self._id(family.turns.end)
+        ends = [self.end_id, tokenizer.convert_tokens_to_ids(family.turns.text_end)]
+        self.end_ids = tuple(dict.fromkeys(i for i in ends if i not in (None, tokenizer.unk_token_id)))
         self.pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_ids[-1]
         known = list(tokenizer.get_vocab().values())
         self.vocab_size = max(known) + 1
@@ -68,7 +67,7 @@ class Processor:
         special = {index: t.content for index, t in added if t.special and t.content not in TAGS}
         self.banned = torch.ones(self.vocab_size, dtype=torch.bool)  # also ids that no token has
         self.banned[known] = False
-        self.banned[[*(special.keys() - set(self.end_ids)), self.image_id, self.video_id]] = True
+        self.banned[[*(special.keys() - set(self.end_ids)), self.image_id, self.video_id, *self.kinds]] = True
         self._special = tuple(special.values())
 
     @classmethod
@@ -90,7 +89,7 @@ class Processor:
             raise UserError(f"model.pretrained={folder}: preprocessor_config.json is missing: not a multimodal model")
         config = AutoConfig.from_pretrained(folder)
         family = FAMILIES[config.model_type]
-        settings = family.settings(config, raw)
+        settings = family.pixels.settings(config, raw)
         if problem := misfit(settings, getattr(config, "vision_config", None)):
             file = "preprocessor_config.json" if _json(folder, "preprocessor_config.json") else "processor_config.json"
             raise UserError(f"model.pretrained={folder}: {file}: {problem}; copy the file from the model it is of")
@@ -121,25 +120,25 @@ class Processor:
 
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
         """Return a prompt's ids, with the text of each medium, one token a visual token, for its placeholder."""
+        names = {"image": self.family.placeholders.image, "video": self.family.placeholders.video}
         parts, found = self._placeholder.split(text), self._placeholder.findall(text)
         if len(found) != len(media):
             raise UserError(
                 f"{source}: the prompt has {len(found)} placeholders for {len(media)} pictures and clips; take "
-                f"{self.family.image_token} and {self.family.video_token} out of the question"
+                f"{' and '.join(dict.fromkeys(names.values()))} out of the question"
             )
-        names = {"image": self.family.image_token, "video": self.family.video_token}
         if found != [names[pixels.kind] for pixels, _ in media]:
             problem = "its chat template puts pictures and clips in another order than the prompt has them"
             raise UserError(f"model.pretrained={self.name}: {problem}; use a template that keeps their places")
         runs: list[int] = []
         for number, (pixels, grid) in enumerate(media, start=1):
-            expanded = self.family.expand(pixels, self.patches)
+            expanded = self.family.pixels.expand(pixels, self.patches)
             count = self._runs(pixels)
             runs += [math.prod(grid) // count] * count
             parts[number] = expanded + parts[number]
         lengths, ids = iter(runs), []
         for index in self.tokenizer("".join(parts), add_special_tokens=False)["input_ids"]:
-            ids += [index] * next(lengths) if index in (self.image_id, self.video_id) else [index]
+            ids += [index] * next(lengths) if index in self.kinds else [index]
         return ids
 
     def batch(
@@ -147,22 +146,29 @@ class Processor:
     ) -> PromptBatch:
         """B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
         flat = [pixels for group in media for pixels in group]
-        tensors, flat_grids = self.family.media(flat, self.patches)
+        tensors, flat_grids = self.family.pixels.tensors(flat, self.patches)
         rest = iter(flat_grids)
         grids = [tuple(next(rest) for _ in group) for group in media]
         made = [self.prompt(*parts) for parts in zip(examples, texts, media, grids, strict=True)]
-        rendered, rows = [text for text, _ in made], [ids for _, ids in made]
-        token_ids, valid = left_pad(rows, self.pad_id)
+        token_ids, valid = left_pad([ids for _, ids in made], self.pad_id)
         return PromptBatch(
             token_ids=token_ids,
             valid=valid,
             visual=self.visual(token_ids, valid),
             media=tensors,
             examples=tuple(examples),
-            texts=tuple(rendered),
+            wordings=tuple(self.wording(text, group) for (text, _), group in zip(made, media, strict=True)),
             grids=tuple(grids),
             evidence=torch.zeros_like(valid),
         )
+
+    def wording(self, text: str, media: Sequence[Pixels]) -> Wording:
+        """Return a rendered prompt with its ids, one placeholder a medium."""
+        return Wording(text, self.compact_ids(text), tuple(pixels.kind for pixels in media))
+
+    def compact_ids(self, text: str) -> tuple[int, ...]:
+        """Return the ids of rendered text as they are before placeholders are expanded."""
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
@@ -181,31 +187,33 @@ class Processor:
         if found := self.intruder(text):
             raise UserError(f"{SHOWN}: it holds the {found}; take it out")
         shown = tuple(Media(pixels.kind, Path("shown")) for pixels in media)
-        before = (Turn("user", "?"), Turn("assistant", ASSISTANT))
+        turns = (Turn("user", "?"), Turn("assistant", ASSISTANT))
         try:
-            example = Example("shown", text, "", "free-form", shown, turns=before, source=SHOWN)
+            example = Example("shown", text, "", "free-form", shown, turns=turns, source=SHOWN)
             rendered = self.render(example, text)
         except BadSample as error:
             raise UserError(str(error)) from error
-        rest = rendered.partition(ASSISTANT + END_OF_TURN)[2]
+        end = self.family.turns.end
+        rest = rendered.partition(ASSISTANT + end)[2]
         if not rest:
-            raise UserError(f"model.pretrained={self.name}: its chat template does not end a turn with {END_OF_TURN}")
+            raise UserError(f"model.pretrained={self.name}: its chat template does not end a turn with {end}")
         grids = [grid_of(pixels, self.patches) for pixels in media]
         ids = self._token_ids(rest, list(zip(media, grids, strict=True)), SHOWN)
-        return Segment(tuple(ids if ended else [self.end_id, *ids]), sampled=False, media=tuple(media))
+        before = () if ended else (self.end_id,)
+        return Segment((*before, *ids), False, media=tuple(media), compact_ids=(*before, *self.compact_ids(rest)))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
         """Count the positions that the prompt of an example takes, pictures and clips included."""
         grids = [grid_of(pixels, self.patches) for pixels in media]
         _, ids = self.prompt(example, text, media, grids)
-        if self.family.axes == 1:
+        if self.family.network.axes == 1:
             return len(ids)
         found = [
             block
             for pixels, grid in zip(media, grids, strict=True)
             for block in blocks(pixels, grid, self._runs(pixels), self.patches)
         ]
-        return reach([index in (self.image_id, self.video_id) for index in ids], found)
+        return reach([index in self.kinds for index in ids], found)
 
     def check_length(
         self, example: Example, text: str, media: Sequence[Pixels], response: int, keys: str = "dataset.media"
@@ -227,11 +235,11 @@ class Processor:
 
     def _runs(self, pixels: Pixels) -> int:
         """Runs of visual tokens that a medium becomes."""
-        return len(self._placeholder.findall(self.family.expand(pixels, self.patches)))
+        return len(self._placeholder.findall(self.family.pixels.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
         """Mark the placeholders of pictures and clips, [B P] bool."""
-        return ((token_ids == self.image_id) | (token_ids == self.video_id)) & valid
+        return torch.isin(token_ids, torch.tensor(list(self.kinds), device=token_ids.device)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
         """Return what no text of the dataset may hold, a token of media or turns, with its name; None if it is clean.
@@ -240,9 +248,10 @@ class Processor:
         question are none, whatever a family's placeholders are.
         """
         text = text if response else MARK.sub("", text)
-        media = (self.family.image_token, self.family.video_token)
-        turns = (START_OF_TURN, END_OF_TURN, END_OF_TEXT, *(self._special if response else ()))
-        found = next((token for token in (*media, *turns) if token in text), None)
+        marks, turns = self.family.placeholders, self.family.turns
+        media = (marks.image, marks.video, *marks.kinds)
+        control = (*turns.starts, turns.end, turns.text_end, *(self._special if response else ()))
+        found = next((token for token in (*media, *control) if token in text), None)
         return found and f"{'placeholder' if found in media else 'control token'} {found}"
 
     def response_ids(self, text: str) -> list[int]:

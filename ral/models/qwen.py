@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ral.models.family import IMAGE, VIDEO, NetworkRules, PixelRules, Placeholders
 from ral.models.patches import encode_grids, grid_positions, one_run, patch_media, patch_settings
 from ral.models.recipe import Sizes
 
 QWEN: dict[str, Any] = {
-    "image_token": "<|image_pad|>",
-    "video_token": "<|video_pad|>",
-    "towers": ("visual",),
-    "axes": 3,
-    "settings": patch_settings,
-    "media": patch_media,
-    "expand": one_run,
-    "positions": grid_positions,
-    "encode": encode_grids,
+    "placeholders": Placeholders("<|image_pad|>", "<|video_pad|>", {"<|image_pad|>": IMAGE, "<|video_pad|>": VIDEO}),
+    "pixels": PixelRules(patch_settings, patch_media, one_run),
+    "network": NetworkRules(("visual",), 3, grid_positions, encode_grids),
 }
 """Fields of `Family` that are alike in all of them, unless one of them says otherwise."""
 

@@ -38,3 +38,13 @@ def family_named(path: str, key: str) -> Family:
     if not isinstance(found, Family):
         raise UserError(f"{key}={path}: is a {type(found).__name__}; name a ral.models.family.Family")
     return found
+
+
+def model_type_of(name: str, key: str) -> str:
+    """Return the model_type of a family known by it, or that a dotted path names. UserError, about `key`, else."""
+    if "." in name:
+        register(found := family_named(name, key))
+        return found.model_type
+    if name not in FAMILIES:
+        raise UserError(f"{key} {name}: write one of {', '.join(FAMILIES)}, or module.NAME of a family of your own")
+    return name

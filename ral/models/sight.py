@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ral.models.family import IMAGE, VIDEO
+from ral.models.family import IMAGE, VIDEO, Family
 from ral.models.processor import Processor
-from ral.types import Pixels, Sequences
+from ral.types import Pixels, Sequences, UserError, VisualStates
+
+KINDS = {IMAGE: "IMAGE", VIDEO: "VIDEO"}
+"""Kinds of visual tokens, and how messages name them."""
 
 
 def kinds(processor: Processor, rows: Sequences) -> Tensor:
     """Return the kind of each token [M S]: text 0, IMAGE or VIDEO."""
-    ids = rows.token_ids
-    return (ids == processor.image_id) * IMAGE + (ids == processor.video_id) * VIDEO
+    found = torch.zeros_like(rows.token_ids)
+    for index, kind in processor.kinds.items():
+        found = found + (rows.token_ids == index) * kind
+    return found
 
 
-def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> tuple[Tensor, Tensor]:
-    """Return visual embeddings at their places [M S D], and those for the first J decoder layers [J M S D]."""
+def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> VisualStates:
+    """Return visual embeddings [M S D] at their places, and those for the first J decoder layers."""
     weight, kind_of = network.get_input_embeddings().weight, kinds(processor, rows)
-    seen = processor.family.encode(network.model, rows.media)
+    seen = processor.family.network.encode(network.model, rows.media)
+    where = {kind: (kind_of == kind) & rows.valid for kind in KINDS}
+    check_counts(processor.family, {kind: int(at.sum()) for kind, at in where.items()}, seen)
     depth = max((len(parts) for parts in seen.values()), default=1)
     out = torch.zeros(depth, *kind_of.shape, weight.shape[1], device=weight.device)  # fp32, as states are
     for kind, parts in seen.items():
-        out[:, (kind_of == kind) & rows.valid] = torch.stack(parts).to(out.dtype)
+        out[:, where[kind]] = torch.stack(parts).to(out.dtype)
     if torch.is_grad_enabled() and not seen:
         out = out + 0 * see_nothing(network, processor)
-    return out[0], out[1:]
+    return VisualStates(out[0], out[1:])
+
+
+def check_counts(family: Family, tokens: Mapping[int, int], seen: Mapping[int, Sequence[Tensor]]) -> None:
+    """Raise UserError unless there is one visual embedding for each token of a kind."""
+    for kind, count in tokens.items():
+        given = len(seen[kind][0]) if kind in seen else 0
+        if count != given:
+            raise UserError(
+                f"family {family.model_type}: {count} tokens of kind {KINDS[kind]} in the prompts, and network.encode "
+                f"returns {given} embeddings of it; let placeholders.kinds give each placeholder the kind that it uses"
+            )
 
 
 def see_nothing(network: PreTrainedModel, processor: Processor) -> Tensor:
@@ -39,6 +59,6 @@ def see_nothing(network: PreTrainedModel, processor: Processor) -> Tensor:
     patches, family = processor.patches, processor.family
     black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))
     device = next(network.parameters()).device
-    media = {name: value.to(device) for name, value in family.media([black], patches)[0].items()}
-    seen = family.encode(network.model, media)
+    media = {name: value.to(device) for name, value in family.pixels.tensors([black], patches)[0].items()}
+    seen = family.network.encode(network.model, media)
     return torch.stack([part.float().mean() for parts in seen.values() for part in parts]).sum()

@@ -41,7 +41,7 @@ class TokenRows(NamedTuple):
 
 
 def joined_deepstack(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
+    """Join deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
     layers = max(len(prompt), len(continuation))
     parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]
     return torch.cat(parts, dim=2)

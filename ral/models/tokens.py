@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import torch
 from jinja2 import TemplateError
 from transformers import PreTrainedModel
 
 from ral.files.pretrained import KEY
 from ral.models.processor import Processor
-from ral.types import UserError
+from ral.models.sight import see
+from ral.types import Example, Media, Pixels, UserError
 
 QUESTION = "What is this?"
 
@@ -27,8 +30,8 @@ def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
                 f"{'has' if what == 'the head' else 'have'} {rows} rows ({len(beyond)} such tokens); save the model "
                 "again after network.resize_token_embeddings(len(tokenizer)), or take the tokenizer it came with"
             )
-    ours = {"image_token_id": (processor.family.image_token, processor.image_id)}
-    ours |= {"video_token_id": (processor.family.video_token, processor.video_id)}
+    marks = processor.family.placeholders
+    ours = {"image_token_id": (marks.image, processor.image_id), "video_token_id": (marks.video, processor.video_id)}
     for key, (token, index) in ours.items():
         theirs = getattr(network.config, key, None)
         if theirs is not None and theirs != index:
@@ -43,16 +46,72 @@ REMEDY = "take the chat_template.jinja that the model came with"
 
 def check_template(processor: Processor) -> None:
     """UserError unless the chat template writes one placeholder for a picture and for a clip, and the question."""
-    family, named = processor.family, f"{KEY}={processor.name}"
-    for kind, token, what in (("image", family.image_token, "picture"), ("video", family.video_token, "clip")):
+    marks, named = processor.family.placeholders, f"{KEY}={processor.name}"
+    for kind, token, what in (("image", marks.image, "picture"), ("video", marks.video, "clip")):
         text = _written(processor, kind, what)
         found = text.count(token)
         if found != 1:
             how = f"{token} {found} times" if found else f"no {token}"
-            of = "a text model" if kind == "image" else "a model of pictures alone"
-            raise UserError(f"{named}: its chat template writes {how} for a {what}: it is of {of}; {REMEDY}")
+            raise UserError(
+                f"{named}: its chat template writes {how} for a {what}: {_cause(processor, kind, text)}; {REMEDY}"
+            )
         if QUESTION not in text:
             raise UserError(f"{named}: its chat template leaves a question's words out; {REMEDY}")
+    check_turns(processor, named)
+
+
+def check_turns(processor: Processor, named: str) -> None:
+    """UserError where a turn of the policy, as the chat template writes it, lacks the token that ends a response.
+
+    A template that takes no earlier turns passes: nothing asks it for one.
+    """
+    answer, end = "An answer.", processor.family.turns.end
+    texts = (("user", QUESTION), ("assistant", answer), ("user", QUESTION))
+    turns = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in texts]
+    try:
+        text = processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    except TemplateError:
+        return
+    after = text.partition(answer)[2]
+    if not after.lstrip().startswith(end):
+        shown = after.lstrip()[: len(end)] or "nothing"
+        raise UserError(
+            f"{named}: its chat template ends a turn of the model with {shown!r} where {end} should stand, by which "
+            f"a response ends; {REMEDY}"
+        )
+
+
+def _cause(processor: Processor, kind: str, text: str) -> str:
+    """Return why a template's text for a medium of this kind may lack its placeholder."""
+    marks = processor.family.placeholders
+    other = marks.video if kind == "image" else marks.image
+    if other in text:
+        return f"it writes {other} there"
+    return "it is of a text model" if kind == "image" else "it is of a model of pictures alone"
+
+
+def check_media(processor: Processor, network: PreTrainedModel) -> None:
+    """Raise UserError unless pictures and clips become placeholders whose kinds and embeddings the family agrees on.
+
+    Where one placeholder serves for both, the vision tower is run once, on a black picture and a black clip.
+    """
+    marks, side = processor.family.placeholders, processor.patches.factor
+    frames = torch.zeros(processor.patches.temporal_patch_size, side, side, 3, dtype=torch.uint8)
+    media = {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}
+    for what, pixels in media.items():
+        text = processor.family.pixels.expand(pixels, processor.patches)
+        left = [token for token in (marks.image, marks.video, *marks.kinds) if token in text]
+        strange = [token for token in left if token not in marks.kinds]
+        if strange or not left:
+            found = f"{strange[0]}, of which placeholders.kinds does not say the kind" if strange else "no placeholder"
+            names = f"family {processor.family.model_type}: pixels.expand"
+            raise UserError(f"{names} leaves for a {what} {found}; name there what it leaves: {', '.join(marks.kinds)}")
+    if marks.image == marks.video:
+        shown = tuple(Media(pixels.kind, Path("black")) for pixels in media.values())
+        example = Example("black", QUESTION, "", "free-form", shown, source="a black picture and clip")
+        batch = processor.batch([example], [QUESTION], [list(media.values())])
+        with torch.no_grad():
+            see(network, processor, batch.to(network.device))
 
 
 def _written(processor: Processor, kind: str, what: str) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
-from ral.ops.pieces import Divergences, Pieces, Read, Reader, WholeRows
+from ral.ops.pieces import Divergences, Limits, OwnKeys, Pieces, PromptKeys, Read, Reader, WholeRows
 from ral.ops.pieces import renormalise as renormalise
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
@@ -67,18 +67,24 @@ class AttentionSpec:
 
 
 @dataclass(frozen=True)
-class CapturedAttention:
-    """Queries and keys of the chosen layers for the responses of one forward pass (with their graph, when it has one).
+class QueriesAndKeys:
+    """Queries and keys of one layer, of the chosen heads alone; a prompt's keys are held once, not once a response."""
 
-    query [L][B Hkv R G C D], prompt_keys [L][B Hkv P D], response_keys [L][B Hkv G C D], of the chosen heads alone;
-    a prompt's keys are held once, not once a response. prompt_valid, visual [B P].
+    query: Float[Tensor, "B Hkv R G C D"]
+    prompt_keys: Float[Tensor, "B Hkv P D"]
+    response_keys: Float[Tensor, "B Hkv G C D"]
+
+
+@dataclass(frozen=True)
+class CapturedAttention:
+    """Queries and keys of the L chosen layers for the responses of one forward pass (with their graph, if any).
+
+    prompt_valid, visual [B P]: prompt tokens that count, and visual ones among them.
     mask [N C], N = B * G: tokens that have a row, those that were sampled. valid [N C]: tokens that rows may look at;
     None where these are the same. own_visual [N C]: visual tokens among them; None for none.
     """
 
-    query: tuple[Float[Tensor, "B Hkv R G C D"], ...]
-    prompt_keys: tuple[Float[Tensor, "B Hkv P D"], ...]
-    response_keys: tuple[Float[Tensor, "B Hkv G C D"], ...]
+    layers: tuple[QueriesAndKeys, ...]
     prompt_valid: Bool[Tensor, "B P"]
     visual: Bool[Tensor, "B P"]
     mask: Bool[Tensor, "N C"]
@@ -107,18 +113,16 @@ class CapturedAttention:
         spec = self.spec
         seen = self.own_visual if spec.keys == "visual" else None
         return Pieces(
-            valid=self.prompt_valid,
-            kept=spec.kept(self.prompt_valid, self.visual),
+            prompt=PromptKeys(self.prompt_valid, spec.kept(self.prompt_valid, self.visual)),
+            own=OwnKeys(
+                valid=None if self.valid is None else self._by_prompt(self.valid),
+                kept=None if seen is None else self._by_prompt(seen),
+                earlier=spec.keys == "all" or seen is not None,
+                itself=spec.query == "self",
+            ),
             mask=self._by_prompt(self.mask),
             scaling=self.scaling,
-            itself=spec.query == "self",
-            earlier=spec.keys == "all" or seen is not None,
-            scores=self._budget(),
-            chunk=chunk,
-            low=low,
-            high=high,
-            own_valid=None if self.valid is None else self._by_prompt(self.valid),
-            own_kept=None if seen is None else self._by_prompt(seen),
+            limits=Limits(self._budget(), chunk, low, high),
         )
 
     def _budget(self) -> int:
@@ -126,8 +130,10 @@ class CapturedAttention:
 
     def _read(self, pieces: Pieces, readers: Sequence[Reader]) -> Tensor:
         """Return what a reader for each layer reads, [L N c ...]."""
-        tensors = zip(self.query, self.prompt_keys, self.response_keys, strict=True)
-        values = [Read.apply(*three, pieces, reader) for three, reader in zip(tensors, readers, strict=True)]
+        values = [
+            Read.apply(layer.query, layer.prompt_keys, layer.response_keys, pieces, reader)
+            for layer, reader in zip(self.layers, readers, strict=True)
+        ]
         return torch.stack(values).flatten(1, 2)
 
     def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
@@ -136,11 +142,11 @@ class CapturedAttention:
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):
             high = min(start + size, length)
-            yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.query))
+            yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.layers))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
         """Return the attention policy (RAL, Eq. 2) of all response positions; zero rows where mask is False."""
-        return self._read(self._pieces(chunk), [WholeRows()] * len(self.query))
+        return self._read(self._pieces(chunk), [WholeRows()] * len(self.layers))
 
     def compare(
         self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None
@@ -150,7 +156,7 @@ class CapturedAttention:
         The backward pass makes each piece again. What the anchor holds at keys outside Eq. 2 (padding, the token itself
         and later ones) is not read.
         """
-        want = (len(self.query), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
+        want = (len(self.layers), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:
             raise ValueError(f"anchor rows have shape {tuple(anchor.shape)}, expected [L N C K] = {want}")
         own = anchor.unflatten(1, (self.prompt_valid.shape[0], -1))

@@ -46,43 +46,69 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Masks and limits of the computation of rows; queries and keys come beside them.
-
-    valid [B P], kept [B P]: prompt positions that the softmax runs over, and those that remain in the row. mask [B G C]
-    of response tokens with a row. own_valid, own_kept [B G C]: response tokens that the softmax runs over, and those
-    that may remain in the row; None where these are those of `mask`, and all of them. itself: whether the softmax runs
-    over the token's own position; earlier: whether earlier own tokens remain in the row. scores: how many exist at
-    once; chunk: tokens at once, None for as many as `scores` allows. low, high: the response positions asked for.
-    """
+class PromptKeys:
+    """Prompt positions that the softmax runs over (valid), and those that remain in the row (kept)."""
 
     valid: Bool[Tensor, "B P"]
     kept: Bool[Tensor, "B P"]
-    mask: Bool[Tensor, "B G C"]
-    scaling: float
-    itself: bool
+
+
+@dataclass(frozen=True)
+class OwnKeys:
+    """A response's own tokens: those that the softmax runs over (valid), and those that may remain in the row (kept).
+
+    valid: None for the tokens with a row; kept: None for all. earlier: whether earlier own tokens remain in the row;
+    itself: whether the softmax runs over the token's own position.
+    """
+
+    valid: Bool[Tensor, "B G C"] | None
+    kept: Bool[Tensor, "B G C"] | None
     earlier: bool
+    itself: bool
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the computation of rows.
+
+    scores: how many exist at once; chunk: tokens at once, None for as many as `scores` allows. low, high: the response
+    positions asked for; None for all from `low` on.
+    """
+
     scores: int
     chunk: int | None = None
     low: int = 0
     high: int | None = None
-    own_valid: Bool[Tensor, "B G C"] | None = None
-    own_kept: Bool[Tensor, "B G C"] | None = None
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Masks and limits of the computation of rows; queries and keys come beside them.
+
+    mask [B G C]: response tokens with a row. scaling: of the products of queries and keys.
+    """
+
+    prompt: PromptKeys
+    own: OwnKeys
+    mask: Bool[Tensor, "B G C"]
+    scaling: float
+    limits: Limits
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
         """Yield pieces that hold a token of low..high; wanted [B G]: those with one of these responses alone."""
-        pads, lengths = self.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
-        prompt, longest = self.valid.shape[1], max(self.mask.shape[2], 1)
+        pads, lengths = self.prompt.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
+        limits, prompt, longest = self.limits, self.prompt.valid.shape[1], max(self.mask.shape[2], 1)
         for b, pad in enumerate(pads):
-            tokens = max(self.scores // (heads * (prompt - pad + longest)), 1) if self.chunk is None else self.chunk
+            fitting = max(limits.scores // (heads * (prompt - pad + longest)), 1)
+            tokens = fitting if limits.chunk is None else limits.chunk
             width = max(tokens // longest, 1)
             for first in range(0, len(lengths[b]), width):
                 last = min(first + width, len(lengths[b]))
                 if wanted is not None and not any(wanted[b][first:last]):
                     continue
                 end = max(lengths[b][first:last])
-                end = end if self.high is None else min(end, self.high)
-                for start in range(self.low, end, tokens):
+                end = end if limits.high is None else min(end, limits.high)
+                for start in range(limits.low, end, tokens):
                     yield Piece(b, pad, first, last, start, min(start + tokens, end))
 
     def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
@@ -91,12 +117,12 @@ class Pieces:
         RAL (arXiv 2602.04884), Eq. 2: i in [1, t - 1].
         """
         at = torch.arange(piece.stop, device=self.mask.device)
-        own = (at[None] < at[piece.start :, None]) & self.earlier  # strictly before the token
-        prompt = self.kept[piece.b, piece.pad :].expand(len(own), -1)
-        if self.own_kept is None:
+        own = (at[None] < at[piece.start :, None]) & self.own.earlier  # strictly before the token
+        prompt = self.prompt.kept[piece.b, piece.pad :].expand(len(own), -1)
+        if self.own.kept is None:
             return torch.cat([prompt, own], dim=-1) & self.mask[piece.tokens][..., None]
         b, groups, _ = piece.tokens
-        mine = own & self.own_kept[b, groups, None, : piece.stop]
+        mine = own & self.own.kept[b, groups, None, : piece.stop]
         return torch.cat([prompt.expand(len(mine), -1, -1), mine], dim=-1) & self.mask[piece.tokens][..., None]
 
     def parts(
@@ -113,7 +139,7 @@ class Pieces:
         b, groups, tokens = piece.tokens
         wide = torch.promote_types(query.dtype, torch.float32)
         mask = self.mask[b, groups]
-        valid = mask if self.own_valid is None else self.own_valid[b, groups]
+        valid = mask if self.own.valid is None else self.own.valid[b, groups]
         q = query[b, :, :, groups, tokens].masked_fill(~mask[None, None, :, tokens, None], 0.0).to(wide)
         mine = own[b, :, groups, : piece.stop].masked_fill(~valid[None, :, : piece.stop, None], 0.0).to(wide)
         prompt = before[b, :, None, piece.pad :].to(wide).expand(-1, mine.shape[1], -1, -1)
@@ -129,7 +155,7 @@ class Pieces:
         """
         count = piece.stop - piece.start
         scores = (query @ keys.mT).unflatten(2, (-1, count))
-        later = torch.ones(count, count, dtype=torch.bool, device=scores.device).triu(1 if self.itself else 0)
+        later = torch.ones(count, count, dtype=torch.bool, device=scores.device).triu(1 if self.own.itself else 0)
         scores[..., keys.shape[2] - count :].masked_fill_(later, -torch.inf)
         return torch.softmax(scores, dim=-1)
 
@@ -168,14 +194,15 @@ class WholeRows:
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
         """Return zeros."""
         batch, group, length = pieces.mask.shape
-        count = (length if pieces.high is None else min(pieces.high, length)) - pieces.low
-        return torch.zeros(batch, group, count, pieces.valid.shape[1] + length, dtype=kind, device=pieces.mask.device)
+        low, high, keys = pieces.limits.low, pieces.limits.high, pieces.prompt.valid.shape[1] + length
+        count = (length if high is None else min(high, length)) - low
+        return torch.zeros(batch, group, count, keys, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
         """Return the columns from the first valid position of the prompt to the piece's last own token."""
         b, groups, _ = piece.tokens
-        tokens = slice(piece.start - pieces.low, piece.stop - pieces.low)
-        return b, groups, tokens, slice(piece.pad, pieces.valid.shape[1] + piece.stop)
+        low, keys = pieces.limits.low, slice(piece.pad, pieces.prompt.valid.shape[1] + piece.stop)
+        return b, groups, slice(piece.start - low, piece.stop - low), keys
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
         """Return the rows of RAL, Eq. 2."""
@@ -199,7 +226,7 @@ class Divergences:
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
         """Return the divergence of every token: D of RAL, Eq. 3."""
-        anchor = self.anchor[piece.tokens][..., piece.pad : pieces.valid.shape[1] + piece.stop]
+        anchor = self.anchor[piece.tokens][..., piece.pad : pieces.prompt.valid.shape[1] + piece.stop]
         return self.measure(pieces.rows(piece, weights), anchor.masked_fill(~pieces.keep(piece), 0.0))
 
 

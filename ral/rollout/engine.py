@@ -70,7 +70,9 @@ class Engine(Protocol):
 
         Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. The answers
         to a prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot
-        sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels.
+        sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels, but not those of
+        prompts that continue trajectories (ral.rollout.turns.continued). An engine in another process asks
+        `ral.rollout.requests.requests(prompts)`: ids with one placeholder a medium, and embeddings of each medium.
         """
         ...
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.models.states import joined_deepstack
-from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory, UserError
+from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory, UserError, VisualStates, Wording
 
 
 def assemble(
@@ -31,7 +31,8 @@ def assemble(
         raise ValueError("a trajectory has no sampled token: there is nothing to learn from it")
     token_ids = padded([[i for s in row for i in s.token_ids] for row in rows], processor.pad_id)
     valid = padded([[True for s in row for _ in s.token_ids] for row in rows], False)
-    media, flat_grids = processor.family.media([p for row in rows for s in row for p in s.media], processor.patches)
+    shown = [pixels for row in rows for segment in row for pixels in segment.media]
+    media, flat_grids = processor.family.pixels.tensors(shown, processor.patches)
     grids = iter(flat_grids)
     log_probs = log_probs_of(rows)
     return Rollout(
@@ -105,8 +106,11 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
         index = order[..., None].expand(-1, -1, prompt.shape[-1])
         return torch.cat([prompt, continuation], dim=1).gather(1, index)
 
-    layers = joined_deepstack(rows.deepstack, shown.deepstack)
-    width = rows.token_ids.shape[1]
+    layers, width = joined_deepstack(rows.seen.deepstack, shown.seen.deepstack), rows.token_ids.shape[1]
+    states = moved_states(rows.seen.states, shown.seen.states)
+    deepstack = states.new_empty(len(layers), *states.shape)
+    for layer, values in zip(deepstack, layers, strict=True):
+        layer.copy_(moved_states(values[:, :width], values[:, width:]))
     longer = replace(
         rows,
         token_ids=moved(rows.token_ids, rollout.token_ids),
@@ -115,12 +119,9 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
         evidence=moved(rows.evidence, torch.zeros_like(rollout.valid)),
         positions=torch.stack([moved(*pair) for pair in zip(rows.positions, shown.positions, strict=True)]),
         next_position=shown.next_position,
-        visual_states=moved_states(rows.visual_states, shown.visual_states),
-        deepstack=rows.deepstack.new_empty(0),
+        seen=VisualStates(states, deepstack),
     )
-    deepstack = [moved_states(layer[:, :width], layer[:, width:]) for layer in layers]
-    empty = longer.visual_states.new_empty(0, *longer.visual_states.shape)
-    return replace(longer, prompts=collated(longer, rollout), deepstack=torch.stack(deepstack) if deepstack else empty)
+    return replace(longer, prompts=collated(longer, rollout))
 
 
 def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
@@ -128,11 +129,23 @@ def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajector
     so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
     shown = policy.show(prepared, so_far)
     assert shown is not None  # what is assembled always says what it shows
-    return extended(prepared, so_far, shown)
+    longer = extended(prepared, so_far, shown)
+    group = so_far.group_size
+    begun = [prepared.prompts.wordings[n // group] for n in range(len(trajectories))]
+    words = (continued_wording(policy.processor, *pair) for pair in zip(begun, trajectories, strict=True))
+    return replace(longer, prompts=replace(longer.prompts, wordings=tuple(words)))
+
+
+def continued_wording(processor: Processor, prompt: Wording, trajectory: Trajectory) -> Wording:
+    """Return the words of a prompt with its trajectory so far: ids as sampled, one placeholder a medium shown."""
+    ids = [index for s in trajectory.segments for index in (s.token_ids if s.sampled else s.compact_ids)]
+    kinds = [pixels.kind for s in trajectory.segments for pixels in s.media]
+    text = prompt.text + str(processor.tokenizer.decode(ids))
+    return Wording(text, (*prompt.token_ids, *ids), (*prompt.kinds, *kinds))
 
 
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
-    """Make the collated side of prompts that end in trajectories so far, without pixels."""
+    """Make the collated side of prompts that end in trajectories so far, without pixels, worded as before."""
     prompts = prepared.prompts
     return replace(
         prompts,
@@ -140,6 +153,5 @@ def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
         valid=prepared.valid.cpu(),
         visual=prepared.visual.cpu(),
         evidence=prepared.evidence.cpu(),
-        texts=tuple(a + b for a, b in zip(prompts.texts, rollout.texts, strict=True)),
         grids=tuple(a + b for a, b in zip(prompts.grids, rollout.grids, strict=True)),
     )

@@ -17,9 +17,9 @@ Units
 """
 
 from ral.errors import UserError
-from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, Pixels, Turn
+from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, MediaKind, Pixels, Turn
 from ral.types.loss import Loss, Metrics
-from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences
+from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences, VisualStates, Wording
 from ral.types.scores import Scores
 from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, Trajectory, finish_reasons
 
@@ -33,6 +33,7 @@ __all__ = [
     "Grid",
     "Loss",
     "Media",
+    "MediaKind",
     "Metrics",
     "Pixels",
     "Prepared",
@@ -45,5 +46,7 @@ __all__ = [
     "Trajectory",
     "Turn",
     "UserError",
+    "VisualStates",
+    "Wording",
     "finish_reasons",
 ]

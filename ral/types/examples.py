@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import Tensor
 
+MediaKind = Literal["image", "video"]
+
 PROBLEM_TYPES = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 
 
@@ -35,7 +37,7 @@ class Media:
     min_pixels, max_pixels: bounds of the area of a picture or frame; None means the dataset's settings.
     """
 
-    kind: Literal["image", "video"]
+    kind: MediaKind
     path: Path
     frames: tuple[Path, ...] = ()
     data: bytes | None = None
@@ -99,7 +101,7 @@ class Pixels:
     start: time of the first sampled frame in the clip, in seconds, where only a part of it is read.
     """
 
-    kind: Literal["image", "video"]
+    kind: MediaKind
     frames: Tensor
     seconds_per_frame: float = 0.0
     start: float = 0.0

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from ral.types.examples import Example
+from ral.types.examples import Example, MediaKind
 
 Grid = tuple[int, int, int]
 """(T, H, W) of the visual tokens of one medium."""
@@ -29,6 +30,21 @@ class Sequences(Protocol):
 
 
 @dataclass(frozen=True)
+class Wording:
+    """One prompt in words.
+
+    text: as the chat template writes it, one placeholder a medium. token_ids: of that text, for an engine that lays out
+    visual tokens itself (ral.rollout.requests). kinds: of its media, in the order of their placeholders. target: the
+    response to learn, for supervised fine-tuning; else None.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    kinds: tuple[MediaKind, ...] = ()
+    target: str | None = None
+
+
+@dataclass(frozen=True)
 class PromptBatch:
     """B prompts as collated, with their pixels.
 
@@ -37,10 +53,9 @@ class PromptBatch:
     media      keyword tensors of the vision tower (pixel_values, image_grid_thw, ...), patches of all prompts one
                after another in the order of the placeholders; {} when no prompt has media. Of the clips in their order
                also second_per_grid_ts (seconds of a temporal slot) and frame_counts (frames sampled)
-    examples   the B examples;  texts: the B rendered prompts
+    examples   the B examples;  wordings: these in words
     grids      per prompt, per medium: (T, H, W) of visual tokens after merging
     evidence   [B P] bool, True on visual tokens inside the evidence of the first medium
-    targets    the B responses to learn, for supervised fine-tuning; else ()
     """
 
     token_ids: Tensor
@@ -48,13 +63,22 @@ class PromptBatch:
     visual: Tensor
     media: dict[str, Tensor]
     examples: tuple[Example, ...]
-    texts: tuple[str, ...]
+    wordings: tuple[Wording, ...]
     grids: tuple[tuple[Grid, ...], ...]
     evidence: Tensor
-    targets: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The rendered prompts."""
+        return tuple(wording.text for wording in self.wordings)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The responses to learn; () where there are none."""
+        return tuple(wording.target for wording in self.wordings if wording.target is not None)
 
     def to(self, device: torch.device | str) -> PromptBatch:
         """Return the same batch with every tensor on `device`."""
@@ -82,11 +106,34 @@ class PromptBatch:
             visual=self.visual[at],
             media={},
             examples=tuple(self.examples[n] for n in chosen),
-            texts=tuple(self.texts[n] for n in chosen),
+            wordings=tuple(self.wordings[n] for n in chosen),
             grids=tuple(self.grids[n] for n in chosen),
             evidence=self.evidence[at],
-            targets=tuple(self.targets[n] for n in chosen) if self.targets else (),
         )
+
+
+@dataclass(frozen=True)
+class VisualStates:
+    """Visual embeddings of M rows at their places, zero where no visual token is.
+
+    states [M S D]: in place of the embeddings of tokens; deepstack [J M S D]: what is added to the states after each of
+    the first J decoder layers; J is 0 for most families.
+    """
+
+    states: Tensor
+    deepstack: Tensor
+
+    def take(self, rows: slice | Tensor | Sequence[int], columns: slice) -> VisualStates:
+        """Return some rows and columns."""
+        return VisualStates(self.states[rows, columns], self.deepstack[:, rows, columns])
+
+    def repeat(self, count: int) -> VisualStates:
+        """Return each row `count` times, one after another."""
+        return VisualStates(self.states.repeat_interleave(count, 0), self.deepstack.repeat_interleave(count, 1))
+
+    def padded(self) -> VisualStates:
+        """Return the same with one more column, of padding."""
+        return VisualStates(pad(self.states, (0, 0, 0, 1)), pad(self.deepstack, (0, 0, 0, 1)))
 
 
 @dataclass(frozen=True)
@@ -95,8 +142,7 @@ class Prepared:
 
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
     positions [3 B P] int64 (time, row, column), next_position [B]: that of the first token after the prompt;
-    visual_states [B P D]: visual embeddings, zero where no visual token is;
-    deepstack [J B P D]: what is added to the states after each of the first J decoder layers; J is 0 for most families.
+    seen: visual embeddings [B P D].
     """
 
     prompts: PromptBatch
@@ -106,8 +152,7 @@ class Prepared:
     evidence: Tensor
     positions: Tensor
     next_position: Tensor
-    visual_states: Tensor
-    deepstack: Tensor
+    seen: VisualStates
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -123,8 +168,7 @@ class Prepared:
             evidence=self.evidence[rows, columns],
             positions=self.positions[:, rows, columns],
             next_position=self.next_position[rows],
-            visual_states=self.visual_states[rows, columns],
-            deepstack=self.deepstack[:, rows, columns],
+            seen=self.seen.take(rows, columns),
         )
 
     def repeat(self, count: int) -> Prepared:
@@ -141,8 +185,7 @@ class Prepared:
             evidence=each(self.evidence),
             positions=each(self.positions, 1),
             next_position=each(self.next_position),
-            visual_states=each(self.visual_states),
-            deepstack=each(self.deepstack, 1),
+            seen=self.seen.repeat(count),
         )
 
 

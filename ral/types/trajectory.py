@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ral.types.examples import Pixels
-from ral.types.prompts import Grid, PromptBatch
+from ral.types.prompts import Grid, PromptBatch, VisualStates
 
 FinishReason = Literal["stop", "length"]
 """Why a trajectory ended: the policy ended it, or the length limit cut it."""
@@ -29,12 +29,14 @@ class Segment:
     token_ids: exactly as sampled, or as the processor makes them, one placeholder a visual token.
     log_probs: of sampled tokens as the engine saw them; () where it does not say.
     media: pictures and clips of a shown segment, in the order of their placeholders.
+    compact_ids: of a shown segment, its ids with one placeholder a medium (ral.rollout.requests).
     """
 
     token_ids: tuple[int, ...]
     sampled: bool
     log_probs: tuple[float, ...] = ()
     media: tuple[Pixels, ...] = ()
+    compact_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,14 @@ class Shown:
 
     trainable, visual [N C] bool: those of the rollout;
     positions [3 N C] int64, next_position [N]: that of the first token after the continuation;
-    visual_states [N C D], deepstack [J N C D]: visual embeddings, as in Prepared.
+    seen: visual embeddings [N C D], as in Prepared.
     """
 
     trainable: Tensor
     visual: Tensor
     positions: Tensor
     next_position: Tensor
-    visual_states: Tensor
-    deepstack: Tensor
+    seen: VisualStates
 
     def take(self, rows: Sequence[int], length: int) -> Shown:
         """Return the first `length` tokens of some continuations."""
@@ -133,8 +134,7 @@ class Shown:
             visual=self.visual[rows, :length],
             positions=self.positions[:, rows, :length],
             next_position=self.next_position[rows],
-            visual_states=self.visual_states[rows, :length],
-            deepstack=self.deepstack[:, rows, :length],
+            seen=self.seen.take(rows, slice(length)),
         )
 
     def padded(self) -> Shown:
@@ -144,6 +144,5 @@ class Shown:
             visual=pad(self.visual, (0, 1)),
             positions=pad(self.positions, (0, 1)),
             next_position=self.next_position,
-            visual_states=pad(self.visual_states, (0, 0, 0, 1)),
-            deepstack=pad(self.deepstack, (0, 0, 0, 1)),
+            seen=self.seen.padded(),
         )

@@ -6,7 +6,7 @@ No dropout: rollout, old and current policy have to be the same function of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ral.models.frozen import Wrapped
 from ral.models.masters import settle
 from ral.models.mllm import MLLM
-from ral.models.processor import Processor
-from ral.models.states import States
-from ral.ops.attention import AttentionSpec
-from ral.types import Prepared, PromptBatch, Rollout, Shown, UserError
+from ral.types import UserError
 
 NAME = "default"
 """peft's name of the one adapter."""
@@ -88,56 +86,12 @@ def adapters_off(network: nn.Module) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class WithoutAdapters:
-    """The policy without its adapters as a frozen model (ral.models.frozen): no second copy of the weights.
+class WithoutAdapters(Wrapped):
+    """The policy without its adapters as a frozen model: no second copy of the weights. Its head has no adapter."""
 
-    No nn.Module, so that the policy's parameters are counted, moved and sharded once.
-    """
-
-    policy: MLLM
-
-    @property
-    def network(self) -> PreTrainedModel:
-        return self.policy.network
-
-    @property
-    def processor(self) -> Processor:
-        return self.policy.processor
-
-    @property
-    def depth(self) -> int:
-        """Number of decoder layers."""
-        return self.policy.depth
-
-    def prepare(self, prompts: PromptBatch) -> Prepared:
-        """As MLLM.prepare."""
-        with adapters_off(self.policy.network):
-            return self.policy.prepare(prompts)
-
-    def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """As MLLM.show."""
-        with adapters_off(self.policy.network):
-            return self.policy.show(prepared, rollout)
-
-    def states(
-        self,
-        prepared: Prepared,
-        token_ids: Tensor,
-        valid: Tensor,
-        spec: AttentionSpec | None,
-        shown: Shown | None = None,
-    ) -> States:
-        """As MLLM.states."""
-        with adapters_off(self.policy.network):
-            return self.policy.states(prepared, token_ids, valid, spec, shown)
-
-    def head(self, hidden: Tensor) -> Tensor:
-        """As MLLM.head, which has no adapter."""
-        return self.policy.head(hidden)
-
-    def sees_like(self, other: MLLM) -> bool:
-        """As MLLM.sees_like."""
-        return self.policy.sees_like(other)
+    def around(self) -> AbstractContextManager[None]:
+        """Switch the adapters off while open."""
+        return adapters_off(self.network)
 
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from transformers import Cache
 
 from ral.models.attention.kernel import KERNELS, attend_shared
 from ral.models.attention.padded import apart, on_prompts, prompt_mask, response_mask, sdpa, starts
-from ral.ops.attention import AttentionSpec, CapturedAttention
+from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
 from ral.types import Shown
 
 Pair = tuple[Tensor, Tensor]
@@ -47,16 +47,14 @@ class Recorder:
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
         """The recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
-        layers = [self._split(*self.recorded[layer][:2], spec) for layer in self.layers]
-        query, prompt_keys, response_keys = (tuple(column) for column in zip(*layers, strict=True))
+        layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]
-        parts = (query, prompt_keys, response_keys, self.valid, visual)
         if shown is None:
-            return CapturedAttention(*parts, valid, scaling, spec)
-        return CapturedAttention(*parts, shown.trainable, scaling, spec, valid, shown.visual)
+            return CapturedAttention(layers, self.valid, visual, valid, scaling, spec)
+        return CapturedAttention(layers, self.valid, visual, shown.trainable, scaling, spec, valid, shown.visual)
 
-    def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> tuple[Tensor, Tensor, Tensor]:
-        """query [B Hkv R G C D], prompt keys [B Hkv P D], response keys [B Hkv G C D] of one layer."""
+    def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> QueriesAndKeys:
+        """Cut one layer's queries and keys, of the chosen heads, into those of prompts and of responses."""
         p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
         if isinstance(spec.heads, str):
             query = query.unflatten(1, (key.shape[1], repeat))
@@ -70,7 +68,7 @@ class Recorder:
         own = key[:, :, p:].unflatten(2, (self.group_size, self.response_length))
         if not torch.is_grad_enabled():
             responses = responses.clone()  # of the queries nothing but these stays
-        return responses, key[:, :, :p], own
+        return QueriesAndKeys(responses, key[:, :, :p], own)
 
 
 @dataclass

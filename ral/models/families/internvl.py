@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ral.models.family import IMAGE, Facts, Family, PatchSettings
+from ral.models.family import IMAGE, Facts, Family, NetworkRules, PatchSettings, PixelRules, Placeholders
 from ral.models.patches import clip_times, normalised
 from ral.models.recipe import CHAT_TEMPLATE, Recipe, Sizes
 from ral.types import Grid, Pixels, Sequences
@@ -105,16 +105,10 @@ def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any
 
 FAMILY = Family(
     model_type="internvl",
-    image_token="<IMG_CONTEXT>",
-    video_token="<video>",
-    towers=("vision_tower", "multi_modal_projector"),
-    axes=1,
+    placeholders=Placeholders("<IMG_CONTEXT>", "<video>", {"<IMG_CONTEXT>": IMAGE}),
+    pixels=PixelRules(tile_settings, tile_media, framed_runs),
+    network=NetworkRules(("vision_tower", "multi_modal_projector"), 1, counted_positions, encode_tiles),
     classes=("InternVLProcessor", "GotOcr2ImageProcessor", "InternVLVideoProcessor"),
-    settings=tile_settings,
-    media=tile_media,
-    expand=framed_runs,
-    positions=counted_positions,
-    encode=encode_tiles,
     recipe=Recipe(parts, tile_files, {"image_token_id": "<IMG_CONTEXT>"}, NAMED_TOKENS, TEMPLATE),
     facts=Facts(inputs=()),
 )

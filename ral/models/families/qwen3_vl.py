@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from ral.models.family import Family, PatchSettings
-from ral.models.patches import one_run
+from ral.models.family import Family, PatchSettings, PixelRules
+from ral.models.patches import one_run, patch_media, patch_settings
 from ral.models.qwen import QWEN, patch_files, qwen_parts
 from ral.models.recipe import Recipe, Sizes
 from ral.types import Pixels
@@ -42,7 +42,7 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 FAMILY = Family(
-    **QWEN | {"expand": timed_runs},
+    **QWEN | {"pixels": PixelRules(patch_settings, patch_media, timed_runs)},
     model_type="qwen3_vl",
     classes=("Qwen3VLProcessor", "Qwen2VLImageProcessor", "Qwen3VLVideoProcessor"),
     recipe=Recipe(parts, partial(patch_files, patch_size=16)),
