@@ -9,7 +9,7 @@ import torch
 from conftest import MIXED, make_pixels, make_prompts
 from test_trajectories import a_case, sides
 
-from ral.checks.family import expanded
+from ral.checks.family_case import expanded
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.models.sight import see
