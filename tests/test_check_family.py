@@ -15,7 +15,8 @@ import torch
 from conftest import ENVIRONMENT, ROOT
 from torch import Tensor
 
-from ral.checks.family import CHECKS, Case, check_family, make_case
+from ral.checks.family import CHECKS, check_family
+from ral.checks.family_case import Case, make_case
 from ral.errors import UserError
 from ral.models.families.internvl import TEMPLATE, counted_positions
 from ral.models.family import IMAGE, Family, PatchSettings, Placeholders, Turns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import pytest
@@ -10,29 +9,14 @@ import torch
 from conftest import MIXED, make_pixels, make_prompts
 from test_trajectories import a_case, sides
 
+from ral.checks.family_case import expanded
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.models.sight import see
 from ral.models.states import TokenRows
 from ral.rollout.requests import Request, requests
 from ral.rollout.turns import continued
-from ral.types import Grid, Pixels, Prepared, Segment, Trajectory
-
-
-def expanded(model: MLLM, ids: tuple[int, ...], media: list[Pixels], grids: tuple[Grid, ...]) -> list[int]:
-    """Put what stands for each medium in place of its placeholder, as another engine's processor does."""
-    processor, found, rest = model.processor, list[int](), list(zip(media, grids, strict=True))
-    for index in ids:
-        if index not in (processor.image_id, processor.video_id):
-            found.append(index)
-            continue
-        pixels, grid = rest.pop(0)
-        text = processor.family.pixels.expand(pixels, processor.patches)
-        own = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-        runs = sum(i in processor.kinds for i in own)
-        found += [i for i in own for _ in range(math.prod(grid) // runs if i in processor.kinds else 1)]
-    assert not rest
-    return found
+from ral.types import Pixels, Prepared, Segment, Trajectory
 
 
 def embeddings(model: MLLM, pixels: Pixels) -> torch.Tensor:
@@ -50,7 +34,7 @@ def check(model: MLLM, prepared: Prepared, media: list[list[Pixels]], found: lis
     for n, request in enumerate(found):
         grids = prepared.prompts.grids[n]
         whole = prepared.token_ids[n][prepared.valid[n]].tolist()
-        assert expanded(model, request.token_ids, media[n], grids) == whole
+        assert expanded(processor, request.token_ids, media[n], grids) == whole
         assert sum(i in (processor.image_id, processor.video_id) for i in request.token_ids) == len(media[n])
         assert [(m.kind, m.grid) for m in request.media] == [(p.kind, g) for p, g in zip(media[n], grids, strict=True)]
         for medium, pixels in zip(request.media, media[n], strict=True):

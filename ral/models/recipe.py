@@ -19,10 +19,7 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """Width and depth of a network. Head width is 32; the vision tower's last block sees the whole picture.
-
-    tile: side in pixels of what a tower of tiles sees.
-    """
+    """Width and depth of a network. Head width is 32; the vision tower's last block sees the whole picture."""
 
     hidden: int = 128
     layers: int = 4
@@ -32,7 +29,6 @@ class Sizes:
     vision_hidden: int = 64
     vision_depth: int = 2
     vision_heads: int = 2
-    tile: int = 112
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,10 @@ class Recipe:
     """The recipe by which a folder of one family is written.
 
     parts: keys of its configuration: "text" and "vision", and its own. files: processor files by name, from sizes and
-    least and largest area of a picture. token_ids: config key -> token. named_tokens: control tokens under the names
-    by which its processor asks the tokenizer.
+    least and largest area of a picture. token_ids: config key -> token. named_tokens: attribute -> token, for every
+    token that Transformers' processor of the family asks the tokenizer for (`tokenizer.start_image_token`, and its id
+    as `tokenizer.start_image_token_id`); {} where its processor writes its tokens out. chat_template: with the family's
+    own placeholders and turns.
     """
 
     parts: Callable[[Sizes], dict[str, Any]]

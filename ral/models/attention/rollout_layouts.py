@@ -16,6 +16,9 @@ from ral.models.attention.kernel import summed
 from ral.models.attention.padded import on_prompts, prompt_mask
 from ral.models.attention.training_layouts import Packed, Pair
 
+CAPACITY = 64
+"""Tokens of a response for which buffers have room at first."""
+
 
 class Explores(Protocol):
     """A disturbance of the attention of responses while they are decoded, with its record (ral.rollout.noise)."""
@@ -72,7 +75,7 @@ class Decode:
     """Rollout layout of one step for the G responses of each prompt.
 
     The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
-    [B Hkv G capacity D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
+    [B Hkv G T D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
     that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
     where it began with none. explored: disturbs the attention of some layers; None for none.
     """
@@ -80,7 +83,6 @@ class Decode:
     valid: Tensor
     position: Tensor
     cache: dict[int, Pair]
-    capacity: int = 64
     step: int = 0
     past: Cache | None = None
     own: dict[int, Pair] = field(default_factory=dict)
@@ -142,11 +144,11 @@ class Decode:
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Own keys and values so far, [B Hkv G t D]."""
-        shape = (*key.shape[:3], self.capacity, key.shape[3])
+        shape = (*key.shape[:3], CAPACITY, key.shape[3])
         keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
         at = self.step + (0 if self.given is None else self.given.shape[2])
         if at == keys.shape[3]:
-            more = (*shape[:3], max(at, self.capacity), shape[4])
+            more = (*shape[:3], max(at, CAPACITY), shape[4])
             keys, values = (torch.cat([x, x.new_empty(more)], dim=3) for x in (keys, values))
         keys[..., at, :] = key
         values[..., at, :] = value

@@ -26,6 +26,8 @@ NAMED_TOKENS = {
     "video_token": "<video>",
 }
 """Its own control tokens, under the names by which its processor asks the tokenizer."""
+TILE = 112
+"""Side in pixels of a random model's tile."""
 TEMPLATE = CHAT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<IMG_CONTEXT>\n").replace(
     "<|vision_start|><|video_pad|><|vision_end|>", "<video>\n"
 )
@@ -85,21 +87,21 @@ def parts(sizes: Sizes) -> dict[str, Any]:
     """Return the keys of a small network's configuration, on a Qwen2 decoder: 14-pixel patches, merged 2 x 2."""
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
     vision |= {"num_hidden_layers": sizes.vision_depth, "num_attention_heads": sizes.vision_heads}
-    vision |= {"image_size": [sizes.tile, sizes.tile], "patch_size": [14, 14]}
-    return {"text": {"model_type": "qwen2"}, "vision": vision, "image_seq_length": (sizes.tile // 28) ** 2}
+    vision |= {"image_size": [TILE, TILE], "patch_size": [14, 14]}
+    return {"text": {"model_type": "qwen2"}, "vision": vision, "image_seq_length": (TILE // 28) ** 2}
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
     """Processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
     common = {
-        "size": {"height": sizes.tile, "width": sizes.tile},
+        "size": {"height": TILE, "width": TILE},
         "image_mean": [0.485, 0.456, 0.406],
         "image_std": [0.229, 0.224, 0.225],
     }
     return {
         "preprocessor_config.json": common | {"crop_to_patches": False, "min_patches": 1, "max_patches": 1},
         "video_preprocessor_config.json": common,
-        "processor_config.json": {"image_seq_length": (sizes.tile // 28) ** 2},
+        "processor_config.json": {"image_seq_length": (TILE // 28) ** 2},
     }
 
 

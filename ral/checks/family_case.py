@@ -1,0 +1,178 @@
+"""A small random model of a family, its prompts and trajectories, and how Transformers' own model reads each.
+
+Prompts with pictures and clips, each continued by one answer, and by two with a picture or clip shown between them.
+Transformers' own model reads every such row by itself, under its eager attention.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForImageTextToText
+
+from ral.models.family import Family
+from ral.models.fresh import write_model
+from ral.models.frozen import View, read
+from ral.models.mllm import MLLM
+from ral.models.plain import PlainMLLM
+from ral.models.processor import Processor
+from ral.models.recipe import Sizes
+from ral.models.sight import kinds
+from ral.models.states import TokenRows
+from ral.rollout.turns import assemble
+from ral.types import Example, Grid, Media, MediaKind, Pixels, PromptBatch, Rollout, Segment, Trajectory
+
+TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3
+"""Text of which the random model's tokenizer is made."""
+SIZES = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
+VOCABULARY = 300
+MIXED: tuple[tuple[MediaKind, ...], ...] = (("image",), ("video",), (), ("image", "video", "image"))
+"""A batch that mixes a picture, a clip, plain text, and several media in one prompt."""
+INPUTS = ("second_per_grid_ts", "mm_token_type_ids")
+"""Inputs of Transformers' models that not all families take (Facts.inputs)."""
+
+
+def noise(kind: MediaKind, seed: int, sides: tuple[int, int], frames: int = 4) -> Pixels:
+    """Return a smooth random picture or clip."""
+    count, generator = frames if kind == "video" else 1, torch.Generator().manual_seed(seed)
+    rough = torch.rand(count, 3, 7, 5, generator=generator)
+    values = torch.nn.functional.interpolate(rough, sides, mode="bilinear").permute(0, 2, 3, 1)
+    return Pixels(kind, (values * 255).to(torch.uint8), 0.5 if kind == "video" else 0.0)
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """Transformers' reading of one row [prompt | continuation]: logits [T V], attentions [L][H T T], positions [A T].
+
+    prompt: tokens of the prompt.
+    """
+
+    logits: Tensor
+    attentions: list[Tensor]
+    positions: Tensor
+    prompt: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model of the family on both paths, in a folder, prompts with their media, two trajectories of each."""
+
+    folder: Path
+    shared: MLLM
+    plain: MLLM
+    pixels: list[list[Pixels]]
+    prompts: PromptBatch
+    trajectories: list[Trajectory]
+
+    @property
+    def processor(self) -> Processor:
+        return self.shared.processor
+
+    @property
+    def family(self) -> Family:
+        return self.processor.family
+
+    @cached_property
+    def rollout(self) -> Rollout:
+        """The trajectories as a batch."""
+        return assemble(self.processor, self.prompts, self.trajectories)
+
+    @cached_property
+    def view(self) -> View:
+        """The shared-prompt path's reading of prompts and trajectories."""
+        with torch.no_grad():
+            return read(self.shared, self.prompts, self.rollout)
+
+    @cached_property
+    def theirs(self) -> list[Theirs]:
+        """Transformers' reading of each row by itself."""
+        network = AutoModelForImageTextToText.from_pretrained(self.folder, attn_implementation="eager").eval()
+        with torch.no_grad():
+            return [read_row(network, self, n) for n in range(len(self.trajectories))]
+
+
+def make_case(folder: Path, family: Family) -> Case:
+    """Write a random model of the family, load it, and make its prompts and trajectories."""
+    write_model(folder, TEXTS, family=family.model_type, sizes=SIZES, seed=3, vocab_size=VOCABULARY)
+    shared, plain = MLLM.load(str(folder)), PlainMLLM.load(str(folder))
+    unit = max(shared.processor.patches.factor, 28)
+    pixels = [
+        [noise(k, 10 * n + m, (2 * unit, (2 + n) * unit)) for m, k in enumerate(own)] for n, own in enumerate(MIXED)
+    ]
+    examples = [
+        Example(str(n), "q", "red", "free-form", tuple(Media(p.kind, Path("x")) for p in own))
+        for n, own in enumerate(pixels)
+    ]
+    texts = ["What color is the star?" + " Think" * n for n in range(len(MIXED))]
+    prompts = shared.processor.batch(examples, texts, pixels)
+    return Case(folder, shared, plain, pixels, prompts, list(trajectories(shared.processor, unit)))
+
+
+def trajectories(processor: Processor, unit: int) -> Iterator[Trajectory]:
+    """Yield for each prompt one answer, and two with a turn between them that shows a picture, a clip or text."""
+    generator = torch.Generator().manual_seed(4)
+    crop, clip = noise("image", 91, (3 * unit, 2 * unit)), noise("video", 92, (2 * unit, 2 * unit))
+    turns: tuple[tuple[str, list[Pixels]], ...] = (
+        ("<image> from near", [crop]),
+        ("<video> then", [clip]),
+        ("Think", []),
+        ("<video> <image>", [clip, crop]),
+    )
+    for text, media in turns:
+        said = [
+            Segment(tuple(torch.randint(5, 250, (k,), generator=generator).tolist()), sampled=True) for k in (5, 3, 2)
+        ]
+        yield Trajectory((said[0],), "stop")
+        yield Trajectory((said[1], processor.turn(text, media), said[2]), "stop")
+
+
+def read_row(network: Any, case: Case, n: int) -> Theirs:
+    """Let Transformers' model read trajectory n after its prompt, nothing shared and nothing padded."""
+    processor, b = case.processor, n // case.rollout.group_size
+    prompt = case.prompts.token_ids[b][case.prompts.valid[b]]
+    own = case.rollout.token_ids[n][case.rollout.valid[n]]
+    row = torch.cat([prompt, own])[None]
+    media = [*case.pixels[b], *(p for s in case.trajectories[n].segments for p in s.media)]
+    found: list[Tensor | None] = []
+    hook = network.model.language_model.register_forward_pre_hook(
+        lambda _, args, named: found.append(named.get("position_ids")), with_kwargs=True
+    )
+    wanted = {"output_attentions": True, "use_cache": False}
+    try:
+        out = network(input_ids=row, attention_mask=torch.ones_like(row), **wanted, **inputs(processor, row, media))
+    finally:
+        hook.remove()
+    axes = processor.family.network.axes
+    counted = torch.arange(row.shape[1]).expand(axes, 1, -1)
+    positions = counted if found[0] is None else found[0].view(-1, 1, row.shape[1])[-axes:]
+    return Theirs(out.logits[0], [layer[0] for layer in out.attentions], positions[:, 0], len(prompt))
+
+
+def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[str, Tensor]:
+    """Return what Transformers' model takes beside the ids of a row [1 T]."""
+    tensors, _ = processor.family.pixels.tensors(media, processor.patches)
+    tensors["mm_token_type_ids"] = kinds(processor, TokenRows(row, torch.ones_like(row), {}))
+    taken = processor.family.facts.inputs
+    return {k: v for k, v in tensors.items() if k != "frame_counts" and (k not in INPUTS or k in taken)}
+
+
+def expanded(processor: Processor, ids: Sequence[int], media: Sequence[Pixels], grids: Sequence[Grid]) -> list[int]:
+    """Put what stands for each medium in place of its placeholder, as a processor of Transformers does."""
+    found, rest = list[int](), iter(zip(media, grids, strict=True))
+    for index in ids:
+        if index not in (processor.image_id, processor.video_id):
+            found.append(index)
+            continue
+        pixels, grid = next(rest)
+        text = processor.family.pixels.expand(pixels, processor.patches)
+        own = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        runs = sum(i in processor.kinds for i in own)
+        found += [i for i in own for _ in range(math.prod(grid) // runs if i in processor.kinds else 1)]
+    return found
