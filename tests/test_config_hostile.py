@@ -122,9 +122,9 @@ def test_what_a_node_fails_at_otherwise_stays_a_failure() -> None:
 
 @pytest.mark.parametrize("std", [(0.0, 1.0, 1.0), (math.nan, 1.0, 1.0), (-1.0, 1.0, 1.0)])
 def test_pixels_are_not_divided_by_nothing(std: tuple[float, ...]) -> None:
-    settings = SimpleNamespace(tile=True, std=std)
+    settings = SimpleNamespace(tile=True, mean=(0.5, 0.5, 0.5), std=std)
     assert str(misfit(settings, None)).startswith("image_std is [")  # type: ignore[arg-type]
-    assert misfit(SimpleNamespace(tile=True, std=(0.2, 1, 1.0)), None) is None  # type: ignore[arg-type]
+    assert misfit(SimpleNamespace(tile=True, mean=(0.5, 0.5, 0.5), std=(0.2, 1, 1.0)), None) is None  # type: ignore[arg-type]
 
 
 def test_a_family_from_outside_is_named_without_a_plus() -> None:

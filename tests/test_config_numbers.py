@@ -99,7 +99,7 @@ def outside(key: str) -> Iterator[Any]:
     found = range_of(key)
     assert found is not None
     yield from ("much", True, math.nan, -math.inf, found.least - 1, float(found.least - 1), found.most * 2 + 1)
-    yield from [found.least] * found.above + [found.most] * found.below
+    yield from [found.least] * (found.ends[0] == "(") + [found.most] * (found.ends[1] == ")")
     yield from [0.5 + found.least] * found.whole + [math.inf] * (not found.endless)
 
 

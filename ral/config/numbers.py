@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from ral.config.schema import Node
 from ral.config.signature import AT_RUN_TIME, select, walk
@@ -30,8 +30,8 @@ OURS = ("ral.", "torch.")
 class Range:
     """The numbers from `least` to `most` that a key may have, and `such_as`, one of them that is often right.
 
-    whole: integers alone. above: `least` itself is too small. below: `most` itself is too large. endless: infinity
-    takes the bound away that the key is. words: texts that may stand there instead. write: advice in place of the
+    whole: integers alone. ends: a round bracket where `least` itself is too small, or `most` too large. endless:
+    infinity takes the bound away that the key is. words: texts that may stand there instead. write: advice in place of the
     range, for a number that is too small.
     """
 
@@ -39,8 +39,7 @@ class Range:
     most: float
     such_as: float
     whole: bool = False
-    above: bool = False
-    below: bool = False
+    ends: Literal["[]", "(]", "[)", "()"] = "[]"
     endless: bool = False
     words: tuple[str, ...] = ()
     write: str = ""
@@ -49,15 +48,15 @@ class Range:
         """Tell whether a number lies in the range."""
         if self.endless and value == math.inf:
             return True
-        low = value > self.least if self.above else value >= self.least
-        return low and (value < self.most if self.below else value <= self.most)
+        low = value > self.least if self.ends[0] == "(" else value >= self.least
+        return low and (value < self.most if self.ends[1] == ")" else value <= self.most)
 
     def __str__(self) -> str:
         """Return the range in words."""
-        low = f"more than {_plain(self.least)}" if self.above else _plain(self.least)
+        low = f"more than {_plain(self.least)}" if self.ends[0] == "(" else _plain(self.least)
         if self.most == MOST:
             return f"{low} or more"
-        if self.below:
+        if self.ends[1] == ")":
             return f"{low} to less than {_plain(self.most)}"
         return f"{low} to {_plain(self.most)}"
 
@@ -74,7 +73,7 @@ RATE = Range(0, 1, 1e-5)
 COEF = Range(0, FACTOR, 1.0)
 WEIGHT = Range(-FACTOR, FACTOR, 0.5)
 GIGABYTES = Range(0, 1e6, 2.0)
-SECONDS = Range(0, 86400, 60.0, above=True)
+SECONDS = Range(0, 86400, 60.0, ends="(]")
 TEMPERATURE = Range(0.001, 100, 0.9)
 PIXELS = Range(1, MOST, 100352, whole=True)
 INDEX = Range(-1000, 1000, -1, whole=True)
@@ -85,7 +84,7 @@ TERMS: dict[str, Range] = {
     "algo.*.clip_low": Range(0, 1, 0.2),
     "algo.*.clip_high": Range(0, FACTOR, 0.2),
     "algo.*.centring": Range(0, FACTOR, 0.01),
-    "algo.*.beta": Range(0, 1, 0.5, above=True, below=True),
+    "algo.*.beta": Range(0, 1, 0.5, ends="()"),
     "algo.*.chunk": Range(1, MOST, 512, whole=True),
     "algo.advantage.epsilon": Range(1e-12, 1, 1e-4),
     "algo.aggregate.length": Range(1, MOST, 768, whole=True),
@@ -102,9 +101,7 @@ LOOP: dict[str, Range] = {
     "algo.warmup": Range(0, MOST, 0, whole=True),
     "algo.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
     "algo.sampling.temperature": TEMPERATURE,
-    "algo.sampling.noise.sigma": Range(
-        0, 100, 1.0, above=True, write="more than 0 to 100, or algo.sampling.noise=null"
-    ),
+    "algo.sampling.noise.sigma": Range(0, 100, 1.0, write="more than 0 to 100, or algo.sampling.noise=null", ends="(]"),
     "algo.sampling.noise.attention.layers": INDEX,
     "algo.sampling.noise.attention.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
     "algo.attention_policy.layers": INDEX,
@@ -113,9 +110,9 @@ LOOP: dict[str, Range] = {
     "algo.temporal.group_size": Range(1, MOST, 8, whole=True),
     "algo.temporal.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
     "algo.temporal.sampling.temperature": TEMPERATURE,
-    "algo.temporal.share": Range(0, 1, 0.5, above=True),
+    "algo.temporal.share": Range(0, 1, 0.5, ends="(]"),
     "algo.temporal.*.bonus": Range(0, FACTOR, 0.3),
-    "algo.temporal.*.least_accuracy": Range(0, 1, 0.1, below=True),
+    "algo.temporal.*.least_accuracy": Range(0, 1, 0.1, ends="[)"),
     "algo.temporal.order.ratio": Range(0, FACTOR, 0.8),
     "algo.temporal.length.least_right": Range(1, MOST, 2, whole=True),
     "algo.temporal.length.longest": Range(0, MOST, 512, whole=True),
@@ -140,11 +137,11 @@ RUN: dict[str, Range] = {
     "checkpoint.every": INTERVAL,
     "checkpoint.keep": Range(1, MOST, 2, whole=True),
     "diagnostics.every": INTERVAL,
-    "diagnostics.max_log_prob_gap": Range(0, FACTOR, 0.02, above=True, endless=True),
+    "diagnostics.max_log_prob_gap": Range(0, FACTOR, 0.02, endless=True, ends="(]"),
     "guard.max_skipped": INTERVAL,
-    "optim.max_grad_norm": Range(0, 1e6, 1.0, above=True, endless=True),
+    "optim.max_grad_norm": Range(0, 1e6, 1.0, endless=True, ends="(]"),
     "optim.optimizer.lr": RATE,
-    "optim.optimizer.betas": Range(0, 1, 0.9, below=True),
+    "optim.optimizer.betas": Range(0, 1, 0.9, ends="[)"),
     "optim.optimizer.eps": Range(1e-30, 1, 1e-8),
     "optim.optimizer.weight_decay": Range(0, 100, 0.01),
     "optim.optimizer.smallest": Range(0, MOST, 4096, whole=True),
@@ -157,6 +154,7 @@ RUN: dict[str, Range] = {
     "hardware.threads": Range(1, 1024, 4, whole=True),
     "hardware.strategy.devices": COUNT,
     "hardware.strategy.num_nodes": COUNT,
+    "logger.*.first_step": INTERVAL,
 }
 """Numbers of a run beside its objective, data and reward."""
 DATA: dict[str, Range] = {
@@ -175,7 +173,7 @@ DATA: dict[str, Range] = {
     "*.source.frames": Range(8, 1000, 8, whole=True),
     "*.source.distractors": Range(0, 1000, 3, whole=True),
     "*.source.*_share": Range(0, 1, 0.25),
-    "*media.fps": Range(0, 1000, 1.0, above=True),
+    "*media.fps": Range(0, 1000, 1.0, ends="(]"),
     "*media.max_frames": Range(2, MOST, 128, whole=True),
     "*media.*_pixels": PIXELS,
     "*media.factor": Range(1, MOST, 28, whole=True),
@@ -184,7 +182,7 @@ DATA: dict[str, Range] = {
 """Numbers of data and media, of runs and of benchmarks."""
 REWARD: dict[str, Range] = {
     "reward.parts.*.weight": WEIGHT,
-    "reward.*.function.least_accuracy": Range(0, 1, 0.1, below=True),
+    "reward.*.function.least_accuracy": Range(0, 1, 0.1, ends="[)"),
     "reward.*.function.longest": Range(0, MOST, 512, whole=True),
     "reward.*.function.shortest": Range(0, MOST, 320, whole=True),
     "reward.*.function.n": Range(1, MOST, 4, whole=True),
@@ -257,7 +255,7 @@ def wrong_number(key: str, value: Any) -> str | None:
         return f"{key}={value} is no finite number: {write}"
     if found.holds(value):
         return None
-    small = value < found.least or (found.above and value == found.least)
+    small = value < found.least or (not found.holds(found.least) and value == found.least)
     if small:
         return f"{key}={value} is too small: {f'write {found.write}' if found.write else write}"
     most = f" (at most {MOST})" if found.most == MOST else ""

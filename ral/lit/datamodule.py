@@ -141,7 +141,7 @@ class PromptData(L.LightningDataModule):
         self.tell(short(self.evaluation.prompts, there, there - lost))
 
     def tell(self, line: str | None) -> None:
-        """Warn of a line, by the first rank, once however many evaluations there are."""
+        """Print a warning, by the first rank, once however many evaluations there are."""
         assert self.trainer is not None
         if line is not None and line not in self.told and self.trainer.is_global_zero:
             self.told.add(line)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ral.data.fields import is_number
 from ral.models.family import IMAGE, VIDEO, PatchSettings
 from ral.types import Grid, Pixels, Sequences
 
@@ -117,13 +118,11 @@ def misfit(settings: PatchSettings, vision: Any) -> str | None:
     [0, 1], the deviations above 0.
     """
     for key, values, least in (("image_mean", settings.mean, -math.inf), ("image_std", settings.std, 0.0)):
-        if len(values) != CHANNELS or not all(math.isfinite(value) and value > least for value in values):
+        if len(values) != CHANNELS or not all(is_number(value) and value > least for value in values):
             what = "numbers" if least else "numbers above 0"
             return f"{key} is {list(values)}, and has to be three {what}, one for each of red, green and blue"
     for key, name in {} if settings.tile else IN_CONFIG.items():
         ours, theirs = getattr(settings, key), getattr(vision, name, None)
         if isinstance(theirs, int) and ours != theirs:
             return f"{key} is {ours}, where config.json has vision_config.{name} {theirs}"
-    if not all(isinstance(value, int | float) and 0 < value < math.inf for value in settings.std):
-        return f"image_std is {list(settings.std)}, and pixels are divided by it"
     return None

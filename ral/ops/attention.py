@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
-from ral.ops.pieces import Divergences, Limits, OwnKeys, Pieces, PromptKeys, Read, Reader, WholeRows
+from ral.ops.pieces import Limits, OwnKeys, Pieces, PromptKeys
 from ral.ops.pieces import renormalise as renormalise
+from ral.ops.readers import Divergences, Read, Reader, WholeRows
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 """Attention scores, over all heads, that exist at once (in fp32: 17 MB, near a processor's cache; 268 MB on a GPU)."""

@@ -72,12 +72,12 @@ class PromptBatch:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The rendered prompts."""
+        """Return the rendered prompts."""
         return tuple(wording.text for wording in self.wordings)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The responses to learn; () where there are none."""
+        """Return the responses to learn; () where there are none."""
         return tuple(wording.target for wording in self.wordings if wording.target is not None)
 
     def to(self, device: torch.device | str) -> PromptBatch:
