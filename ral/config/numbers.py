@@ -31,8 +31,8 @@ class Range:
     """The numbers from `least` to `most` that a key may have, and `such_as`, one of them that is often right.
 
     whole: integers alone. ends: a round bracket where `least` itself is too small, or `most` too large. endless:
-    infinity takes the bound away that the key is. words: texts that may stand there instead. write: advice in place of the
-    range, for a number that is too small.
+    infinity takes the bound away that the key is. words: texts that may stand there instead. write: advice in place
+    of the range, for a number that is too small.
     """
 
     least: float
