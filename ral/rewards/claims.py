@@ -23,7 +23,10 @@ _ADVERBS = (
     rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
     rf"|{_SURE})"
 )
-_KINDS = r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement)"
+_KINDS = (
+    r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
+    r"|verdict|conclusion)"
+)
 _BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
 _NOUN = (
     rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
@@ -38,7 +41,7 @@ _ENGLISH = (
     rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
     rf"{_PICK} ?:? ?",
-    r"(?:it )?(?:must|should|has to) be |(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
+    rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be |(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
     rf"(?:{_ADVERBS},?|{_BEST}(?: {_KINDS})? ?:|my {_KINDS}|i am {_ADVERBS} sure it is) ?",
 )
 _HAN = (

@@ -38,11 +38,45 @@ _WORDS = (
 )
 
 
+_SAY = r"(?:thought|said|guessed|believed|chose|picked|answered|assumed|suspected|supposed|considered|figured|wrote)"
+_FIRST_SAID = (
+    r"(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
+    rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?"
+    r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
+    r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
+    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d|i (?:now )?(?:think|choose|pick|say|believe)"
+    r"|(?:now )?(?:it|that) (?:seems|must|should))(?:now )?"
+)
+_FIRST_SAID_HAN = (
+    r"我?(?:一开始|一開始|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
+    r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
+    r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
+)
+_RULED = (
+    r"(?:options? |choices? )?[(\[]?(?P<ruled>[A-Z]|\d[\d.,]*)[)\]]? (?:is|are|was|seems|looks|must be|can't be|cannot be|isn't)"
+    r"(?: (?:clearly|obviously|definitely|certainly|just|simply|also))?"
+    r"(?: (?:not|n't) (?:right|correct|it|true|the (?:right |correct )?answer)| (?:wrong|incorrect|false|out|ruled out|impossible)"
+    r"|(?<=isn't) (?:right|correct|it|true|the (?:right |correct )?answer)|(?<=be) (?:right|correct|it|true))"
+    r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
+)
+_SET_ASIDE = re.compile(
+    rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED}(?![(\[]?(?P=ruled)\b))", re.IGNORECASE | re.DOTALL
+)
+_RATHER = re.compile(
+    r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
+)
+
+
 def corrected(text: str) -> tuple[str, bool] | None:
     """Return (what stands behind the last correction, whether what stands before it is over); None without one.
 
-    "5, wait, no, it is 7" is over and leaves "it is 7"; of "5, I mean it" the rest may name nothing, and 5 stands.
+    "5, wait, no, it is 7" is over and leaves "it is 7"; of "5, I mean it" the rest may name nothing, and 5 stands. So
+    does "I first thought A, but it is B" leave "it is B", "A is wrong, so B" B, and "rather B than A" B.
     """
+    if aside := _SET_ASIDE.match(text):
+        return text[aside.end() :], True
+    if rather := _RATHER.fullmatch(text):
+        return rather[1], True
     found = list(_CORRECTION.finditer(text))
     return (text[found[-1].end() :], any(match["over"] for match in found)) if found else None
 
