@@ -95,7 +95,7 @@ OPENER = re.compile(rf"{_HAN_SURE}[,:、]? ?|{_OPENERS}(?:[,:.] ?| )", re.IGNORE
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
-    rf" it is| for sure|,? {_ADVERBS}",
+    rf" it is| for sure| is(?=[\s.!]*$)|,? {_ADVERBS}",
     r",? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
     r" ?是(?:正确|正確)?(?:答案|选项)",
     r" ?(?:选项|選項|项|項)?(?:是)?(?:最)?(?:正确|正確|对|對|合适|合適|符合题意)(?:的)?(?:答案|选项|選項)?",

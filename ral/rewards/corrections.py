@@ -45,7 +45,8 @@ _FIRST_SAID = (
     r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
     r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
     rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d|i (?:now )?(?:think|choose|pick|say|believe)"
-    r"|(?:now )?(?:it|that) (?:seems|must|should))(?:now )?"
+    r"|(?:now )?(?:it|that) (?:seems|must|should)|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
+    r"(?:now )?"
 )
 _FIRST_SAID_HAN = (
     r"我?(?:一开始|一開始|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
@@ -60,7 +61,7 @@ _RULED = (
     r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
 )
 _SET_ASIDE = re.compile(
-    rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED}(?![(\[]?(?P=ruled)\b))", re.IGNORECASE | re.DOTALL
+    rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL
 )
 _RATHER = re.compile(
     r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
@@ -74,7 +75,9 @@ def corrected(text: str) -> tuple[str, bool] | None:
     does "I first thought A, but it is B" leave "it is B", "A is wrong, so B" B, and "rather B than A" B.
     """
     if aside := _SET_ASIDE.match(text):
-        return text[aside.end() :], True
+        rest, ruled = text[aside.end() :], aside["ruled"]
+        again = ruled and re.search(rf"(?<!not )(?<!not \()(?<!than )(?<!\w){re.escape(ruled)}\W*$", rest, re.IGNORECASE)
+        return "" if again else rest, True
     if rather := _RATHER.fullmatch(text):
         return rather[1], True
     found = list(_CORRECTION.finditer(text))

@@ -23,6 +23,7 @@ from ral.rewards.dress import shown
 from ral.rewards.halves import join_halves
 from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_value, plain_text
+from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.quantities import join_money, join_quantities, read_clock
 from ral.rewards.scales import take_scale
@@ -123,7 +124,7 @@ def _in_digits(plain: str, currency: Unit | None) -> Number | None:
 
 def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text without digits: English words or Chinese numerals."""
-    if re.search(r"\d", plain):
+    if re.search(r"\d", plain) or says_none(plain):
         return None
     plain = join_halves(plain)
     for denied_word, others in words_set_aside(plain):

@@ -28,7 +28,7 @@ _FROM, _TO = r"(?<=[\w)\]])", r"(?=[\w(\[\ue000-\uf8ff])"
 _KEPT: tuple[tuple[re.Pattern[str], bool], ...] = (
     (re.compile(r"(?<=\d)[.:/](?=\d)|(?<![\w.])\.(?=\d)"), True),  # 3.5, 2:3, 3/4, .5
     (re.compile(r"(?<=[^\W\d_])[+#]{1,2}(?![\w+#])|(?<=\d)\+(?![\w+])"), True),  # C++, C#, A+, 5+
-    (re.compile(r"(?<![\w)\]%]) ?-(?=\.?\d|[^\W\d_](?:\W*$| ?[-+*/=<>]))"), True),  # -1, -x
+    (re.compile(r"(?<![^\W\u4e00-\u9fff])(?<![)\]%]) ?-(?=\.?\d|[^\W\d_](?:\W*$| ?[-+*/=<>]))"), True),  # -1, -x
     (re.compile(r"(?<![\w-])(?<=[^\W\d_])-(?=[.,;!?]*$)|(?<=\b[^\W\d_])-(?=[.,;!?]*$)"), True),  # the mark A-
     (re.compile(rf"[%‰°{_CURRENCY}]"), False),
     (re.compile(r"[±×÷≠≤≥≈√∞∈∉⊂⊆∪∩∝∧∨∑∏∫∂∇∅]"), False),
