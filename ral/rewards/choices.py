@@ -38,7 +38,7 @@ _TEXT_THEN_LETTER = re.compile(
 )
 _BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
-_REPEATED = re.compile(r"\W*(?<!\w)([A-Za-z])(?:[\s,.;:()!-]+\1)+(?!\w)\W*")  # "B B"
+_REPEATED = re.compile(r"\W*(?<!\w)([A-Za-z])(?:[\s,.;:()!-]+\1)+(?!\w)\W*", re.IGNORECASE)  # "B B"
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 

@@ -18,7 +18,7 @@ _UNLIKE = r"(?! (?:but|or|and|except|besides|only|other|than)\b)"
 _ENGLISH = re.compile(
     rf"{_LEAD}(?:none(?: at all| (?:of|in) (?:them|these|those|it"
     r"|the (?!above|options?|choices?|answers?|given|following)[a-z]+))?"
-    rf"|nil|nought|nothing(?: at all)?|no (?!(?:{_NOT_COUNTED})\b)[a-z]+(?:{_UNLIKE} [a-z]+){{0,5}})[\s.!]*",
+    rf"|nil|nobody|no one|not (?:any|a single one)|nought|nothing(?: at all)?|no (?!(?:{_NOT_COUNTED})\b)[a-z]+(?:{_UNLIKE} [a-z]+){{0,5}})[\s.!]*",
     re.IGNORECASE,
 )
 _HAN = re.compile(

@@ -11,7 +11,7 @@ import unicodedata
 SIGN = "\ue000-\uf8ff"
 """Signs as `with_signs` writes them, for the inside of a character class; of the private use area."""
 
-_FIRST = 0xE000
+_FIRST, _PLACES = 0xE000, 0x1900
 _ACCENTS = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")  # of Latin letters; elsewhere a mark makes another letter
 _VULGAR = re.compile(r"(?<=\d)(?=[¼½¾⅐-⅞])")
 _DASHES = str.maketrans({**dict.fromkeys("−–‐‑﹣", "-"), "\N{FRACTION SLASH}": "/", "\N{DIVISION SLASH}": "/"})
@@ -26,7 +26,7 @@ _FROM, _TO = r"(?<=[\w)\]])", r"(?=[\w(\[\ue000-\uf8ff])"
 
 # what is found, and whether it stays part of the word that it stands in
 _KEPT: tuple[tuple[re.Pattern[str], bool], ...] = (
-    (re.compile(r"(?<=\d)[.:/](?=\d)|(?<![\w.])\.(?=\d)"), True),  # 3.5, 2:3, 3/4, .5
+    (re.compile(r"(?<=\d)(?:[.:/]| [:/] )(?=\d)|(?<![\w.])\.(?=\d)"), True),  # 3.5, 2:3, 3/4, .5
     (re.compile(r"(?<=[^\W\d_])[+#]{1,2}(?![\w+#])|(?<=\d)\+(?![\w+])"), True),  # C++, C#, A+, 5+
     (re.compile(r"(?<![^\W\u4e00-\u9fff])(?<![)\]%]) ?-(?=\.?\d|[^\W\d_](?:\W*$| ?[-+*/=<>]))"), True),  # -1, -x
     (re.compile(r"(?<![\w-])(?<=[^\W\d_])-(?=[.,;!?]*$)|(?<=\b[^\W\d_])-(?=[.,;!?]*$)"), True),  # the mark A-
@@ -62,5 +62,5 @@ def with_signs(text: str) -> str:
 def _sign(found: str, attached: bool) -> str:
     """Return the characters that stand for a symbol, with blanks around where it is a word of its own."""
     blank = "" if attached else " "
-    lead = " " if attached and found.startswith(" ") else blank
-    return lead + "".join(chr(_FIRST + ord(c) % 0x1900) for c in found.strip()) + blank
+    lead = " " if attached and found.startswith(" ") and not found.endswith(" ") else blank
+    return lead + "".join(chr(_FIRST + ord(c) % _PLACES) for c in found.strip()) + blank
