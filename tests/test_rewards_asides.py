@@ -16,36 +16,75 @@ from ral.types import Example, UserError
 
 COLORS = ("A. red", "B. blue", "C. green", "D. black")
 SAME = r"""
-5 ⇐ (5) ⏐ 5 ⇐ [5] ⏐ 5 ⇐ {5} ⏐ 1000 ⇐ (1,000) ⏐ 2500000 ⇐ [2,500,000] ⏐ 3.4 ⇐ 3,4 ⏐ 3.4 ⇐ $3,4$ ⏐ 3.4 ⇐ \boxed{3,4} ⏐ 3.4 ⇐ \text{3,4}
-7 ⇐ It's 7! ⏐ 5 ⇐ 5! ⏐ 5 ⇐ It is 5!! ⏐ 3 ⇐ x = 3 ⏐ 3 ⇐ n=3 ⏐ 10 ⇐ 10x zoom ⏐ 3 ⇐ 3x as many ⏐ 5 N ⇐ 5 N ⏐ 5 ⇐ y = 5.
-1.5 h ⇐ 1 h 30 ⏐ 1.5 h ⇐ 1h30 ⏐ 1.5 h ⇐ 1 hour 30 ⏐ 125 min ⇐ 2 hours and 5 ⏐ 90 min ⇐ 1小时30 ⏐ 1.5 h ⇐ It takes 1 h 30.
-90° ⇐ π/2 rad ⏐ 180° ⇐ π radians ⏐ 60° ⇐ \frac{\pi}{3} rad ⏐ π/2 ⇐ π/2 rad ⏐ π/2 rad ⇐ 90° ⏐ π/2 rad ⇐ π/2 ⏐ 6.28 cm ⇐ 2π cm
+5 ⇐ (5) ⏐ 5 ⇐ [5] ⏐ 5 ⇐ {5} ⏐ 1000 ⇐ (1,000) ⏐ 2500000 ⇐ [2,500,000] ⏐ 3.4 ⇐ 3,4 ⏐ 3.4 ⇐ $3,4$
+3.4 ⇐ \boxed{3,4} ⏐ 3.4 ⇐ \text{3,4}
+7 ⇐ It's 7! ⏐ 5 ⇐ 5! ⏐ 5 ⇐ It is 5!! ⏐ 3 ⇐ x = 3 ⏐ 3 ⇐ n=3 ⏐ 10 ⇐ 10x zoom ⏐ 3 ⇐ 3x as many ⏐ 5 N ⇐ 5 N
+5 ⇐ y = 5.
+1.5 h ⇐ 1 h 30 ⏐ 1.5 h ⇐ 1h30 ⏐ 1.5 h ⇐ 1 hour 30 ⏐ 125 min ⇐ 2 hours and 5 ⏐ 90 min ⇐ 1小时30
+1.5 h ⇐ It takes 1 h 30.
+90° ⇐ π/2 rad ⏐ 180° ⇐ π radians ⏐ 60° ⇐ \frac{\pi}{3} rad ⏐ π/2 ⇐ π/2 rad ⏐ π/2 rad ⇐ 90°
+π/2 rad ⇐ π/2 ⏐ 6.28 cm ⇐ 2π cm
 62.8 mm ⇐ 2π cm ⏐ 7 ⇐ 7=3+4 ⏐ 7 ⇐ 7 = 3 + 4 ⏐ 7 ⇐ 3+4=7 ⏐ 12 ⇐ 12 = 3×4 ⏐ 12 ⇐ 12 = 2*6 ⏐ 5 ⇐ x = 5
-0 ⇐ none ⏐ 0 ⇐ None. ⏐ 0 ⇐ no apples ⏐ 0 ⇐ zero apples ⏐ 0 ⇐ There are no red apples in the picture. ⏐ 0 ⇐ nothing
-0 ⇐ none of them ⏐ 0 ⇐ No people ⏐ 0 ⇐ I see no dogs ⏐ 0 ⇐ 没有 ⏐ 0 ⇐ 没有苹果 ⏐ 0 ⇐ 图中没有人 ⏐ 0 ⇐ 一个也没有 ⏐ 0 ⇐ 零个 ⏐ 0 kg ⇐ nothing
-5 ⇐ I said 6 but it is 5 ⏐ 5 ⇐ I first thought 6, but it is 5 ⏐ 5 ⇐ At first I counted 6? No, 5 ⏐ 5 ⇐ rather 5 than 6
-5 ⇐ 6 is wrong, so 5 ⏐ 5 ⇐ 6 is not right, it is 5 ⏐ 5 ⇐ 我原以为是6，其实是5 ⏐ 5 ⇐ 一开始我以为是6，但应该是5 ⏐ 5 ⇐ Initially I guessed four, but it is five
+0 ⇐ none ⏐ 0 ⇐ None. ⏐ 0 ⇐ no apples ⏐ 0 ⇐ zero apples ⏐ 0 ⇐ There are no red apples in the picture.
+0 ⇐ nothing
+0 ⇐ none of them ⏐ 0 ⇐ No people ⏐ 0 ⇐ I see no dogs ⏐ 0 ⇐ 没有 ⏐ 0 ⇐ 没有苹果 ⏐ 0 ⇐ 图中没有人
+0 ⇐ 一个也没有 ⏐ 0 ⇐ 零个
+0 kg ⇐ nothing
+5 ⇐ I said 6 but it is 5 ⏐ 5 ⇐ I first thought 6, but it is 5 ⏐ 5 ⇐ At first I counted 6? No, 5
+5 ⇐ rather 5 than 6
+5 ⇐ 6 is wrong, so 5 ⏐ 5 ⇐ 6 is not right, it is 5 ⏐ 5 ⇐ 我原以为是6，其实是5 ⏐ 5 ⇐ 一开始我以为是6，但应该是5
+5 ⇐ Initially I guessed four, but it is five
 """
 OTHER = r"""
-2.5 ⇐ [2,5] ⏐ 3.4 ⇐ (3,4) ⏐ 3.4 ⇐ {3,4} ⏐ 3.4 ⇐ \{3,4\} ⏐ 3.4 ⇐ （3，4） ⏐ 3.4 ⇐ the point (3,4) ⏐ 3.4 ⇐ \left(3,4\right) ⏐ 2.5 ⇐ x ∈ [2,5]
-2.5 ⇐ (2,5] ⏐ 3.14 ⇐ (3,14) ⏐ -3.4 ⇐ (-3,4) ⏐ 1 ⇐ x²+1 ⏐ 1 ⇐ x^2+1 ⏐ 1 ⇐ x^{2} + 1 ⏐ 2 ⇐ 2x ⏐ 2 ⇐ 2xy ⏐ 2 ⇐ 2x² ⏐ 3 ⇐ 3n ⏐ 2 ⇐ y = 2x
-6 ⇐ 2x = 6 ⏐ 120 ⇐ 5! ⏐ 1.5 h ⇐ 1 h 31 ⏐ 1.3 h ⇐ 1 h 30 ⏐ 90° ⇐ π/2 ⏐ 90° ⇐ π rad ⏐ 90° ⇐ π/2 cm ⏐ 3 ⇐ 7=3+4 ⏐ 4 ⇐ 7=3+4
-7 ⇐ 3+4 ⏐ 7 ⇐ 7 = x + 4 = 8 ⏐ 0 ⇐ none of the above ⏐ 0 ⇐ no idea ⏐ 0 ⇐ no answer ⏐ 0 ⇐ no more than 5 ⏐ 0 ⇐ No, one apple ⏐ 0 ⇐ no fewer than three
-0 ⇐ no apples but two pears ⏐ 0 ⇐ 没有答案 ⏐ 0 ⇐ 没有足够信息 ⏐ 1 ⇐ none ⏐ 5 ⇐ no apples ⏐ 0 ⇐ no number ⏐ 0 ⇐ no one knows ⏐ 0 ⇐ not none
-6 ⇐ I said 6 but it is 5 ⏐ 5 ⇐ I said 5 but it is 6 ⏐ 5 ⇐ I said 5 but I was wrong ⏐ 6 ⇐ 6 is wrong, so 5 ⏐ 5 ⇐ rather 6 than 5 ⏐ 5 ⇐ 6 is wrong, so 4 or 5
-5 ⇐ 我原以为是5，其实是6 ⏐ 0 ⇐ nothing certain ⏐ 0 ⇐ no clear count ⏐ 5 ⇐ 6 is wrong, 5 is wrong ⏐ 1 ⇐ 一个也没有 ⏐ 6 ⇐ 6 is wrong, so 6
+2.5 ⇐ [2,5] ⏐ 3.4 ⇐ (3,4) ⏐ 3.4 ⇐ {3,4} ⏐ 3.4 ⇐ \{3,4\} ⏐ 3.4 ⇐ （3，4） ⏐ 3.4 ⇐ the point (3,4)
+3.4 ⇐ \left(3,4\right) ⏐ 2.5 ⇐ x ∈ [2,5]
+2.5 ⇐ (2,5] ⏐ 3.14 ⇐ (3,14) ⏐ -3.4 ⇐ (-3,4) ⏐ 1 ⇐ x²+1 ⏐ 1 ⇐ x^2+1 ⏐ 1 ⇐ x^{2} + 1 ⏐ 2 ⇐ 2x ⏐ 2 ⇐ 2xy
+2 ⇐ 2x² ⏐ 3 ⇐ 3n ⏐ 2 ⇐ y = 2x
+6 ⇐ 2x = 6 ⏐ 120 ⇐ 5! ⏐ 1.5 h ⇐ 1 h 31 ⏐ 1.3 h ⇐ 1 h 30 ⏐ 90° ⇐ π/2 ⏐ 90° ⇐ π rad ⏐ 90° ⇐ π/2 cm
+3 ⇐ 7=3+4 ⏐ 4 ⇐ 7=3+4
+7 ⇐ 3+4 ⏐ 7 ⇐ 7 = x + 4 = 8 ⏐ 0 ⇐ none of the above ⏐ 0 ⇐ no idea ⏐ 0 ⇐ no answer ⏐ 0 ⇐ no more than 5
+0 ⇐ No, one apple ⏐ 0 ⇐ no fewer than three
+0 ⇐ no apples but two pears ⏐ 0 ⇐ 没有答案 ⏐ 0 ⇐ 没有足够信息 ⏐ 1 ⇐ none ⏐ 5 ⇐ no apples ⏐ 0 ⇐ no number
+0 ⇐ no one knows ⏐ 0 ⇐ not none
+6 ⇐ I said 6 but it is 5 ⏐ 5 ⇐ I said 5 but it is 6 ⏐ 5 ⇐ I said 5 but I was wrong ⏐ 6 ⇐ 6 is wrong, so 5
+5 ⇐ rather 6 than 5 ⏐ 5 ⇐ 6 is wrong, so 4 or 5
+5 ⇐ 我原以为是5，其实是6 ⏐ 0 ⇐ nothing certain ⏐ 0 ⇐ no clear count ⏐ 5 ⇐ 6 is wrong, 5 is wrong ⏐ 1 ⇐ 一个也没有
+6 ⇐ 6 is wrong, so 6
 """
-REFUSED = ["[2,5]", "(3,4)", "{3,4}", "（3，4）", "±3", r"\pm 3", "5!", "$5!$", "x^2+1", "2x", "3xy", "none", "no apples", "y = 2x"]
+REFUSED = [
+    "[2,5]",
+    "(3,4)",
+    "{3,4}",
+    "（3，4）",
+    "±3",
+    r"\pm 3",
+    "5!",
+    "$5!$",
+    "x^2+1",
+    "2x",
+    "3xy",
+    "none",
+    "no apples",
+    "y = 2x",
+]
 NAMES_B = """
-My guess: B|My guess is B|B B|B, B|B. B.|(B) (B)|C is not right, so B|(A) is wrong, (B) is right|A is wrong; the answer is B|A is incorrect, so it is B
-I first thought A, but it is B|I initially thought it was A, but the answer is B|At first I said A but B|I thought A at first, but now I think B|I said A, but it's B
-It must surely be B|It has to be B|It can only be B|rather B than A|Rather (B) than (C).|Option A is wrong, so option B|我一开始以为是A，但应该选B|原以为是A，其实是B
-I originally chose C, but it is B|My vote: B|My verdict is B|C is clearly wrong, therefore B|A is not the answer, B is|A isn't right, so B|The conclusion is B|I guessed A, but it is blue
+My guess: B|My guess is B|B B|B, B|B. B.|(B) (B)|C is not right, so B|(A) is wrong, (B) is right
+A is wrong; the answer is B|A is incorrect, so it is B
+I first thought A, but it is B|I initially thought it was A, but the answer is B|At first I said A but B
+I thought A at first, but now I think B|I said A, but it's B
+It must surely be B|It has to be B|It can only be B|rather B than A|Rather (B) than (C).
+Option A is wrong, so option B|我一开始以为是A，但应该选B|原以为是A，其实是B
+I originally chose C, but it is B|My vote: B|My verdict is B|C is clearly wrong, therefore B
+A is not the answer, B is|A isn't right, so B|The conclusion is B|I guessed A, but it is blue
 """
 NOT_B = """
-My guess: A or B|B A|A B|A is not right, so B or C|(A) is wrong, (B) is wrong|B is not right, so A|(B) is wrong, (A) is right|I first thought B, but it is A
-I said B but it is A|I said B but I was wrong|It must surely be A or B|rather A than B|A is right, B is wrong|B is wrong, so B|I thought B|C is wrong, so A or B
-我一开始以为是B，但应该选A|原以为是B，其实是A|I first thought A, but it is not B|It must not be B|My guess is neither A nor B|A is wrong, so I cannot tell whether B|B b A
+My guess: A or B|B A|A B|A is not right, so B or C|(A) is wrong, (B) is wrong|B is not right, so A
+(B) is wrong, (A) is right|I first thought B, but it is A
+I said B but it is A|I said B but I was wrong|It must surely be A or B|rather A than B|A is right, B is wrong
+B is wrong, so B|I thought B|C is wrong, so A or B
+我一开始以为是B，但应该选A|原以为是B，其实是A|I first thought A, but it is not B
+It must not be B|My guess is neither A nor B
+A is wrong, so I cannot tell whether B|B b A
 A is wrong, and B is wrong|I thought A or B, but it is C
 """
 

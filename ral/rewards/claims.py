@@ -41,7 +41,8 @@ _ENGLISH = (
     rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
     rf"{_PICK} ?:? ?",
-    rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be |(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
+    rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be "
+    r"|(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
     rf"(?:{_ADVERBS},?|{_BEST}(?: {_KINDS})? ?:|my {_KINDS}|i am {_ADVERBS} sure it is) ?",
 )
 _HAN = (

@@ -47,19 +47,24 @@ _FIRST_SAID = (
     rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?"
     r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
     r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
-    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d|i (?:now )?(?:think|choose|pick|say|believe)"
-    r"|(?:now )?(?:it|that) (?:seems|must|should)|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
+    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
+    r"|i (?:now )?(?:think|choose|pick|say|believe)"
+    r"|(?:now )?(?:it|that) (?:seems|must|should)"
+    r"|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
     r"(?:now )?"
 )
 _FIRST_SAID_HAN = (
-    r"我?(?:一开始|一開始|先|原来|原來|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
-    r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
+    r"我?(?:一开始|一開始|先|原来|原來|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?"
+    r"(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
+    r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?"
+    r"(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
     r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
 )
 _ONE = r"[(\[]?(?:[A-Z]|\d[\d.,]*)[)\]]?"
 _LIST = rf"(?P<%s>{_ONE}(?:(?:, ?| and | or | nor |, (?:and|or) |、|和){_ONE}){{0,8}})"
 _SO = (
-    r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
+    r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)"
+    r"(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
 )
 _THE_ONE = r"(?:right|correct|it|true|the (?:right |correct )?answer)"
 _RULED = (
@@ -67,13 +72,13 @@ _RULED = (
     r"(?: (?:clearly|obviously|definitely|certainly|just|simply|also|both|all))?"
     rf"(?: (?:not|n't) {_THE_ONE}| (?:wrong|incorrect|false|out|ruled out|impossible)"
     rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true)){_SO}"
-    rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
+    rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}"
+    r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
     rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"
-    rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*(?:错误?的?|錯誤?的?|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
+    rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*"
+    r"(?:错误?的?|錯誤?的?|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
 )
-_SET_ASIDE = re.compile(
-    rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL
-)
+_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL)
 _RATHER = re.compile(
     r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
 )
@@ -86,9 +91,10 @@ def _ends_with(text: str, ruled: str) -> bool:
     """Tell whether a text ends with one of the letters or numbers that were ruled out in front of it."""
     names = re.findall(r"[A-Z]\b|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
     pattern = "|".join(map(re.escape, names))
-    return bool(names) and re.search(
-        rf"(?<!not )(?<!not \()(?<!than )(?<!\w)(?:{pattern})\W*$", text, re.IGNORECASE
-    ) is not None
+    return (
+        bool(names)
+        and re.search(rf"(?<!not )(?<!not \()(?<!than )(?<!\w)(?:{pattern})\W*$", text, re.IGNORECASE) is not None
+    )
 
 
 def corrected(text: str) -> tuple[str, bool] | None:

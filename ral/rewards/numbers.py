@@ -104,7 +104,7 @@ def _parsed(text: str) -> Number | None:
 
 
 def _without_unit(formula: str) -> tuple[str, Unit | None]:
-    r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text itself and None without a known one."""
+    r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text and None without one."""
     behind = _UNIT_BEHIND.search(formula)
     unit = find_unit(behind[1] or behind[2]) if behind else None
     return (formula[: behind.start()], unit) if behind and unit else (formula, None)

@@ -20,8 +20,7 @@ _TAG = re.compile(r"</?(?:b|i|u|em|strong|code|span|p|br|s|sub|sup) ?/?>")
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 _DATE = re.compile(r"(?<![\d.:/-])(\d{1,4})([-./])(\d{1,2})\2(\d{1,4})(?![\d:/-]|\.\d)")
 _CURRENCY = "$¢-¥؋฿₠-⃀﷼"
-_MONEY_BEHIND = re.compile(rf"(\d[\d.,]*) ?([{_CURRENCY}])(?!\d)")
-_OPERAND = r"(?:\d[\d.,]*|(?<![^\W\d_])[^\W\d_](?![^\W\d_]))"  # a number, or one letter
+_MONEY_BEHIND = re.compile(rf"(?<![\d.,])(\d[\d.,]*) ?([{_CURRENCY}])(?!\d)")
 _FROM, _TO = r"(?<=[\w)\]])", r"(?=[\w(\[\ue000-\uf8ff])"
 
 # what is found, and whether it stays part of the word that it stands in
@@ -34,7 +33,7 @@ _KEPT: tuple[tuple[re.Pattern[str], bool], ...] = (
     (re.compile(r"[±×÷≠≤≥≈√∞∈∉⊂⊆∪∩∝∧∨∑∏∫∂∇∅]"), False),
     (re.compile(rf"{_FROM}[+=]{_TO}|{_FROM} \+ {_TO}|{_FROM} ?[=!]?= ?{_TO}"), False),
     (re.compile(rf"{_FROM}\*{_TO}|{_FROM} \* {_TO}|{_FROM} ?[<>]=? ?{_TO}|(?<![\w<>=-])[<>]=? ?(?=-?\.?\d)"), False),
-    (re.compile(rf"(?:(?<=\d)|(?<=[)\]])|(?<=\b[^\W\d_]))(?: - |-)(?=[\d(\[]|[^\W\d_]\b)"), False),  # a-b, 5 - 3
+    (re.compile(r"(?:(?<=\d)|(?<=[)\]])|(?<=\b[^\W\d_]))(?: - |-)(?=[\d(\[]|[^\W\d_]\b)"), False),  # a-b, 5 - 3
     (re.compile(r"(?<=\b[^\W\d_]) / (?=[^\W\d_]\b|\d)|(?<=\d) ?/ ?(?=[^\W\d_]\b|\d|\()|(?<=\)) ?/ ?(?=[\w(])"), False),
 )
 

@@ -90,6 +90,10 @@ def _scorer(published: bool) -> Any:
 
         def tokenize(self, text: str) -> list[str]:
             """The words of a text."""
-            return [stem for word in words(text) for stem in (plain.tokenize(word) if word.isalnum() and word.isascii() else [word])]
+            return [
+                stem
+                for word in words(text)
+                for stem in (plain.tokenize(word) if word.isalnum() and word.isascii() else [word])
+            ]
 
     return RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=plain if published else Words())

@@ -40,7 +40,10 @@ def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
     own = lettered(tuple(options)) or dict(enumerate(options))
     if any(option.strip(_ENDS).casefold() == text.strip(_ENDS).casefold() for option in own.values()):
         return False
-    return sum(n is not None and n.unit is not None and n.value == number.value for n, _ in _values(tuple(options)).values()) > 1
+    values = [
+        option for option, _ in _values(tuple(options)).values() if option is not None and option.unit is not None
+    ]
+    return sum(option.value == number.value for option in values) > 1
 
 
 def _same(option: Number, words: frozenset[str], answer: Number, said: set[str]) -> bool:
