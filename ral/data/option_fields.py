@@ -113,7 +113,7 @@ def options_of(entry: Entry) -> tuple[str, ...]:
         value = _from_object(entry, value)
     if value is None:
         return ()
-    if truth_values(value):
+    if isinstance(value, list) and truth_values(value):
         return tuple(map(shown, value))
     if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)

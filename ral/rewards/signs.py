@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import partial
 
 SIGN = "\ue000-\uf8ff"
 """Signs as `with_signs` writes them, for the inside of a character class; of the private use area."""
@@ -54,12 +55,12 @@ def with_signs(text: str) -> str:
     text = _DATE.sub(r"\1 \3 \4", _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text))
     text = _MONEY_BEHIND.sub(r"\2\1", text)
     for pattern, attached in _KEPT:
-        text = pattern.sub(lambda found, attached=attached: _sign(found[0], attached), text)
+        text = pattern.sub(partial(_sign, attached=attached), text)
     return text
 
 
-def _sign(found: str, attached: bool) -> str:
+def _sign(match: re.Match[str], attached: bool) -> str:
     """Return the characters that stand for a symbol, with blanks around where it is a word of its own."""
-    blank = "" if attached else " "
+    found, blank = match[0], "" if attached else " "
     lead = " " if attached and found.startswith(" ") and not found.endswith(" ") else blank
     return lead + "".join(chr(_FIRST + ord(c) % _PLACES) for c in found.strip()) + blank

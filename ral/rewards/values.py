@@ -37,8 +37,8 @@ def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
     number = parse_number(text)
     if number is None or number.unit is not None or not options:
         return False
-    own = lettered(tuple(options)) or dict(enumerate(options))
-    if any(option.strip(_ENDS).casefold() == text.strip(_ENDS).casefold() for option in own.values()):
+    own = list((lettered(tuple(options)) or {}).values()) or options
+    if any(option.strip(_ENDS).casefold() == text.strip(_ENDS).casefold() for option in own):
         return False
     values = [
         option for option, _ in _values(tuple(options)).values() if option is not None and option.unit is not None
