@@ -60,7 +60,7 @@ _FIRST_SAID_HAN = (
     r"(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
     r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
 )
-_ONE = r"[(\[]?(?:[A-Z]|\d[\d.,]*)[)\]]?"
+_ONE = r"[(\[]?(?:[A-Z]|(?>\d+(?:[.,]\d+)*))[)\]]?"
 _LIST = rf"(?P<%s>{_ONE}(?:(?:, ?| and | or | nor |, (?:and|or) |、|和){_ONE}){{0,8}})"
 _SO = (
     r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)"
