@@ -43,7 +43,7 @@ $5$ ⇐ 5 ⏐ 5 ⇐ $5$ ⏐ 5 ⇐ \$5 ⏐ \$5 ⇐ 5 ⏐ $\$5$ ⇐ $5 ⏐ 5 € �
 1 year ⇐ 12 months ⏐ 5 N ⇐ 5000 mN ⏐ 5 kHz ⇐ 5000 Hz ⏐ 5千克 ⇐ 5 kg ⏐ 5公斤 ⇐ 5000克 ⏐ 5厘米 ⇐ 5 cm
 5 lbs ⇐ 80 oz ⏐ 25 m² ⇐ 25 平方米 ⏐ 5 years ⇐ 5 years old ⏐ 5 ⇐ 5 years old ⏐ 5 ⇐ 5 in total
 5 m ⇐ 5 meters tall ⏐ 5 ⇐ 2+3=5 ⏐ 5 ⇐ 2 + 3 = 5 ⏐ 5 ⇐ x = 5 ⏐ 5 ⇐ x=5 cm ⏐ 5 cm ⇐ x = 5 cm ⏐ 5 ⇐ about 5
-5 ⇐ approximately 5 ⏐ 5 ⇐ ~5 ⏐ 5+ ⇐ 5+ ⏐ 5+ ⇐ 5 ⏐ more than 5 ⇐ more than 5 ⏐ >5 ⇐ >5 ⏐ >5 ⇐ 5 ⏐ ±5 ⇐ ±5
+5 ⇐ approximately 5 ⏐ 5 ⇐ ~5 ⏐ 5+ ⇐ 5+ ⏐ 5+ ⇐ 5 ⏐ more than 5 ⇐ more than 5 ⏐ >5 ⇐ >5 ⏐ >5 ⇐ 5
 7 ⇐ \boxed{7} ⏐ 7 ⇐ \boxed7 ⏐ 7 ⇐ \fbox{7} ⏐ 7 ⇐ <b>7</b> ⏐ 7 ⇐ 7<br> ⏐ 7 ⇐ 7</s> ⏐ 36 ⇐ \angle 36 ⏐ 5 ⇐ '5'
 5 ⇐ “5” ⏐ 5 ⇐ 5个 ⏐ 5 ⇐ 5 個 ⏐ 5 ⇐ No. 5 ⏐ 5 ⇐ #5 ⏐ 3:30 ⇐ 3:30 ⏐ 3:30 ⇐ 3 min 30 s ⏐ 1e-7 ⇐ 0.0000001
 5 people ⇐ 5 ⏐ 12 apples ⇐ 12 ⏐ 5 ⇐ five (5) ⏐ 1.5 lakh crore ⇐ 1500000000000 ⏐ 3 hundred million ⇐ 300000000

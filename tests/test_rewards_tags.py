@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rewards_clock import grows_linearly
 
 from ral.evaluation.benchmarks.choice import final
 from ral.rewards.accuracy import accuracy
@@ -90,9 +89,7 @@ def test_nothing_said_in_a_closed_thought_changes_the_answer(thought: str) -> No
     "piece", ["<answer>", "</answer>", "<think>", "</think>", "</think><answer>", "<answer></answer></think>"]
 )
 def test_a_long_response_is_read_in_linear_time(piece: str) -> None:
-    start = time.perf_counter()
-    extract_answer(piece * 30_000)
-    assert time.perf_counter() - start < 2.0
+    assert grows_linearly(extract_answer, piece, 30_000)
 
 
 @pytest.mark.parametrize(

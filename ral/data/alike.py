@@ -20,6 +20,15 @@ def alike(one: str, other: str) -> bool:
     return bool(first) and (first == second or (_value(first) is not None and _value(first) == _value(second)))
 
 
+def same_number(one: str, other: str) -> bool:
+    """Tell whether two texts are one number in the same unit, whose case counts: 1 and 1.0, not 5 MB and 5 Mb.
+
+    A fraction is one of its own: which of 1/2 and 2/4 is reduced may be what a question asks.
+    """
+    values = [_value(" ".join(unicodedata.normalize("NFKC", text).split()).rstrip(_ENDS)) for text in (one, other)]
+    return values[0] is not None and values[0] == values[1] and "/" not in one + other
+
+
 def _plain(text: str) -> str:
     """Return a text in one width and case, without marks at its end."""
     return " ".join(unicodedata.normalize("NFKC", text).replace("−", "-").casefold().split()).rstrip(_ENDS)

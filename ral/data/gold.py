@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from ral.data.alike import alike
+from ral.data.alike import alike, same_number
 from ral.data.fields import Entry, shown
 from ral.data.marks import MARK
 from ral.data.option_fields import EXAMPLE, options_field
@@ -177,8 +177,11 @@ def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, 
 
 def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
     """The letter, unless its text stands under another one, too."""
+    own = letters[letter]
     twins = [
-        other for other, text in letters.items() if _norm(text) == _norm(letters[letter]) and not MARK.search(text)
+        other
+        for other, text in letters.items()
+        if (_norm(text) == _norm(own) or same_number(text, own)) and not MARK.search(text)
     ]
     if len(twins) > 1:
         entry.fail(options_field(entry), f"the right one occurs twice, as {' and '.join(twins)}", "it once")

@@ -100,6 +100,7 @@ def listed_options(entry: Entry) -> tuple[str, ...]:
 def options_of(entry: Entry) -> tuple[str, ...]:
     """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either.
 
+    Truth values are the texts "true" and "false".
     They stand under `options` or `choices`, or in fields A, B, C, ...
     """
     given = [name for name in FIELDS if entry.data.get(name) is not None]
@@ -112,9 +113,16 @@ def options_of(entry: Entry) -> tuple[str, ...]:
         value = _from_object(entry, value)
     if value is None:
         return ()
+    if isinstance(value, list) and truth_values(value):
+        return tuple(map(shown, value))
     if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
     return tuple(clean(entry, "options", str(option)) for option in value)
+
+
+def truth_values(options: object) -> bool:
+    """Tell whether options are JSON's true and false, which count as the texts "true" and "false"."""
+    return isinstance(options, list) and bool(options) and all(isinstance(option, bool) for option in options)
 
 
 def _from_string(entry: Entry, text: str) -> object:

@@ -29,7 +29,15 @@ from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
 from ral.data.names import IDS
-from ral.data.option_fields import listed_options, options_field, options_of, refuse_hidden_options, without_numbers
+from ral.data.option_fields import (
+    FIELDS,
+    listed_options,
+    options_field,
+    options_of,
+    refuse_hidden_options,
+    truth_values,
+    without_numbers,
+)
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -152,6 +160,8 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
         value = value[0]
     if isinstance(value, dict) and value.get("role") in (None, "assistant") and set(value) <= {"role", "content"}:
         value = value.get("content")
+    if isinstance(value, bool) and truth_values(entry.data.get(entry.named(FIELDS) or "")):
+        return shown(value)
     if isinstance(value, list):
         entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", 'the one right answer, such as "red"')
     if not isinstance(value, str) and not is_number(value):

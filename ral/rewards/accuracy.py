@@ -12,9 +12,10 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
-from ral.rewards.numbers import Number, in_terms_of, parse_number, rounding
+from ral.rewards.nothing import says_none
+from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
-from ral.rewards.texts import bare_words, one_line, rouge, word_error_rate
+from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
 from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
@@ -61,10 +62,10 @@ def _judge(example: Example) -> Scorer:
             return _choice_judge(example)
         case "numerical":
             gold = _gold_number(example)
-            return lambda answer: _numerical(gold, parse_number(answer))
+            return lambda answer: _numerical(gold, _answered(gold, answer))
         case "regression":
             gold = _gold_number(example)
-            return lambda answer: _regression(gold, parse_number(answer))
+            return lambda answer: _regression(gold, _answered(gold, answer))
         case "OCR":
             text = _gold_text(example)
             return lambda answer: min(1.0, max(0.0, 1.0 - word_error_rate(one_line(text), one_line(answer))))
@@ -83,6 +84,12 @@ def _choice_judge(example: Example) -> Scorer:
             f"{_name(example)}: field {example.answer_field}: {example.answer!r} names no option; write {known}"
         )
     return lambda answer: float(chosen_letter(answer, example.options) == gold)
+
+
+def _answered(gold: Number, answer: str) -> Number | None:
+    """The number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
+    number = parse_number(answer)
+    return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 
 def _numerical(gold: Number, answer: Number | None) -> float:
@@ -111,14 +118,14 @@ def _regression(gold: Number, answer: Number | None) -> float:
 
 
 def _free_form(gold: str, answer: str) -> float:
-    if bare_words(answer) == bare_words(gold):
+    if same_text(gold, answer):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer)))
 
 
 def _gold_number(example: Example) -> Number:
     gold = parse_number(example.answer)
-    if gold is None:
+    if gold is None or gold.bound == "±" or FACTORIAL.fullmatch(example.answer):
         raise UserError(
             f"{_name(example)}: field {example.answer_field}: {_short(example.answer)} holds no single number, "
             f'which problem type "{example.problem_type}" needs; write one such as 42, 3/4 or 12.5 cm, or make the '

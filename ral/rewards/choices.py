@@ -23,7 +23,7 @@ from ral.rewards.claims import (
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
-from ral.rewards.values import option_of_value
+from ral.rewards.values import option_of_value, values_differ_in_unit
 
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
 _ENDS = " .,:;!?。、…·"
@@ -38,6 +38,7 @@ _TEXT_THEN_LETTER = re.compile(
 )
 _BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
+_REPEATED = re.compile(r"\W*(?<!\w)([A-Za-z])(?:[\s,.;:()!-]+\1)+(?!\w)\W*", re.IGNORECASE)  # "B B"
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
@@ -57,6 +58,8 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
         if named or later[1]:
             return named
     if named := _read(answer, texts):
+        if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):
+            return None
         other = option_of_value(_text_behind(plain), options)
         return named if other in (None, named) else None
     if _begins_with_letter(plain):
@@ -122,6 +125,8 @@ def _forms(text: str) -> list[str]:
 def _bare(text: str, texts: dict[str, str]) -> str | None:
     """The letter of a text that is nothing but a letter in its dress."""
     found = _LETTER.match(text)
+    if (again := _REPEATED.fullmatch(text[:LONGEST])) and len(text) <= LONGEST:
+        return again[1].upper() if _known(again[1].upper(), texts) else None
     if found is None or text[found.end() :].strip(_ENDS + CLOSING) or not _known(found[2].upper(), texts):
         return None
     return found[2].upper()

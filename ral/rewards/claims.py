@@ -23,7 +23,10 @@ _ADVERBS = (
     rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
     rf"|{_SURE})"
 )
-_KINDS = r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement)"
+_KINDS = (
+    r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
+    r"|verdict|conclusion)"
+)
 _BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
 _NOUN = (
     rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
@@ -38,7 +41,8 @@ _ENGLISH = (
     rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
     rf"{_PICK} ?:? ?",
-    r"(?:it )?(?:must|should|has to) be |(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
+    rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be "
+    r"|(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
     rf"(?:{_ADVERBS},?|{_BEST}(?: {_KINDS})? ?:|my {_KINDS}|i am {_ADVERBS} sure it is) ?",
 )
 _HAN = (
@@ -92,7 +96,7 @@ OPENER = re.compile(rf"{_HAN_SURE}[,:、]? ?|{_OPENERS}(?:[,:.] ?| )", re.IGNORE
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
-    rf" it is| for sure|,? {_ADVERBS}",
+    rf" it is| for sure| is(?=[\s.!]*$)|,? {_ADVERBS}",
     r",? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
     r" ?是(?:正确|正確)?(?:答案|选项)",
     r" ?(?:选项|選項|项|項)?(?:是)?(?:最)?(?:正确|正確|对|對|合适|合適|符合题意)(?:的)?(?:答案|选项|選項)?",

@@ -22,7 +22,7 @@ INSTEAD = re.compile(
 """Matches "not A but B", from its first word on."""
 _OVER = (
     r"\bwait[\s,.!…-]+(?:no|nope)\b|\b(?:oh )?no,? wait\b|\b(?:scratch|strike) that\b|\bcorrection\s*:|更正|哦不|噢不"
-    r"|(?:等等|等一下)[,，.。]?\s*不对|(?<=[,，.。;；])\s*(?:不对|不對)\s*[,，.。]\s*(?=.*[\da-zA-Z一二三四五六七八九十])"
+    r"|(?:等等|等一下)[,，.。]?\s*不对|(?<=[,，.。;；])\s*(?:不对|不對)\s*[,，.。]\s*(?=.*[\da-zA-Z一二两兩三四五六七八九十])"
 )
 _MAYBE = (
     r"(?<=[,.;!?…] )(?:wait|hmm|sorry|i mean(?:t)?)\b|(?<=\? )(?:no|nope)\b(?! (?:doubt|question|problem|wonder)s?\b)"
@@ -38,11 +38,76 @@ _WORDS = (
 )
 
 
+_SAY = (
+    r"(?:thought|said|guessed|believed|chose|picked|answered|assumed|suspected|supposed|considered|figured|wrote"
+    r"|counted|(?:was|were) (?:going|about) to (?:say|choose|pick|answer)|almost (?:said|chose|picked))"
+)
+_FIRST_SAID = (
+    r"(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
+    rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?"
+    r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
+    r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
+    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
+    r"|i (?:now )?(?:think|choose|pick|say|believe)"
+    r"|(?:now )?(?:it|that) (?:seems|must|should)"
+    r"|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
+    r"(?:now )?"
+)
+_FIRST_SAID_HAN = (
+    r"我?(?:一开始|一開始|先|原来|原來|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?"
+    r"(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
+    r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?"
+    r"(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
+    r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
+)
+_ONE = r"[(\[]?(?:[A-Z]|(?>\d+(?:[.,]\d+)*))[)\]]?"
+_LIST = rf"(?P<%s>{_ONE}(?:(?:, ?| and | or | nor |, (?:and|or) |、|和){_ONE}){{0,8}})"
+_SO = (
+    r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)"
+    r"(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
+)
+_THE_ONE = r"(?:right|correct|it|true|the (?:right |correct )?answer)"
+_RULED = (
+    rf"(?:options? |choices? )?{_LIST % 'ruled'} (?:is|are|was|seems|looks|must be|can't be|cannot be|isn't|aren't)"
+    r"(?: (?:clearly|obviously|definitely|certainly|just|simply|also|both|all))?"
+    rf"(?: (?:not|n't) {_THE_ONE}| (?:wrong|incorrect|false|out|ruled out|impossible)"
+    rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true)){_SO}"
+    rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}"
+    r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
+    rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"
+    rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*"
+    r"(?:错误?的?|錯誤?的?|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
+)
+_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL)
+_RATHER = re.compile(
+    r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
+)
+
+
+_ASIDE = ("ruled", "denied", "asked", "han")
+
+
+def _ends_with(text: str, ruled: str) -> bool:
+    """Tell whether a text ends with one of the letters or numbers that were ruled out in front of it."""
+    names = re.findall(r"[A-Z]\b|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
+    pattern = "|".join(map(re.escape, names))
+    return (
+        bool(names)
+        and re.search(rf"(?<!not )(?<!not \()(?<!than )(?<!\w)(?:{pattern})\W*$", text, re.IGNORECASE) is not None
+    )
+
+
 def corrected(text: str) -> tuple[str, bool] | None:
     """Return (what stands behind the last correction, whether what stands before it is over); None without one.
 
-    "5, wait, no, it is 7" is over and leaves "it is 7"; of "5, I mean it" the rest may name nothing, and 5 stands.
+    "5, wait, no, it is 7" is over and leaves "it is 7"; of "5, I mean it" the rest may name nothing, and 5 stands. So
+    does "I first thought A, but it is B" leave "it is B", "A is wrong, so B" B, and "rather B than A" B.
     """
+    if aside := _SET_ASIDE.match(text):
+        rest = text[aside.end() :]
+        return "" if _ends_with(rest, next((aside[name] for name in _ASIDE if aside[name]), "")) else rest, True
+    if rather := _RATHER.fullmatch(text):
+        return rather[1], True
     found = list(_CORRECTION.finditer(text))
     return (text[found[-1].end() :], any(match["over"] for match in found)) if found else None
 

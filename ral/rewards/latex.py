@@ -48,6 +48,10 @@ _POWER = re.compile(
     r"(?<![\w.,^)/])(?<![\d^)/*×·] )(-?\s*)(?:(\d{1,9}(?:\.\d{1,9})?)|\(\s*(-?\d{1,9})\s*\))\s*\^\s*"
     r"(?:\((-?\d{1,2})\)|(-?\d{1,2}))(?![\d^(/]|[.,]\d|\s*[\^*×/])"
 )
+LISTED = re.compile(
+    r"(?:(?<!\\)[(\[]|\\\{|(?<![\w}^\\])\{)[^()\[\]{}]*\d\s*,\s*[-+]?(?:\d{1,2}|\d{4,}|\d{3}\.)(?![\d,])[^()\[\]{}]*[)\]}]"
+)
+"""Matches "(3,4)", "[2,5]" and "{3,4}": two numbers, not one with a decimal comma; "(1,000)" is one."""
 LARGEST_POWER = 10**15  # a power beyond it is no answer
 _FOREIGN_DIGIT = re.compile(r"(?![0-9])\d")
 _BOXED_DIGIT = re.compile(r"\\boxed\s*(?=\d)")
@@ -87,11 +91,11 @@ _APPLIED = re.compile(
 )
 _RAISED = re.compile(
     r"\s*[\^*/_x×]\s*[-(]?\d|\s*(?:squared|cubed)\b(?!\s+\w)|\s*factorial\b|\s*[-+*^]\s*[a-z](?![A-Za-z])"
-    r"|i(?!\w)|\s+i\s*$|\s*[个個]?分之|\s*的\s*(?:平方|立方|一半|半|倍|倒数|倒數|相反数|相反數|阶乘|階乘|绝对值"
+    r"|(?-i:[xyzn]{1,3})(?:\^?\d)?(?![\w]|\s+[a-z]{2})|i(?!\w)|\s+i\s*$|\s*[个個]?分之|\s*的\s*(?:平方|立方|一半|半|倍|倒数|倒數|相反数|相反數|阶乘|階乘|绝对值"
     r"|[\d一二两兩三四五六七八九十百几幾]+(?:倍|次方|分之|成))",
     re.IGNORECASE,
 )
-_SUM = re.compile(r"(?<![A-Za-z])[A-Za-z]\s*[-+]\s*$")
+_SUM = re.compile(r"(?<![A-Za-z])[A-Za-z](?:\s*\^\s*-?\d+)?\s*[-+]\s*$")
 _BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{(?!\s*-?\s*\d{1,2}\s*\})")
 
 

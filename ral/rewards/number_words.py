@@ -19,7 +19,7 @@ _CARDINAL = _SMALL | _TENS
 _DOZEN = ("dozen", "dozens")
 _LEAD = re.compile(
     r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
-    r"|undoubtedly,?|surely,?|of course,?"
+    r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
     r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
     r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -21,7 +22,8 @@ from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_dig
 from ral.rewards.dress import shown
 from ral.rewards.halves import join_halves
 from ral.rewards.han import join_han, read_han
-from ral.rewards.latex import BOXED, is_argument, is_formula, latex_value, plain_text
+from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_value, plain_text
+from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.quantities import join_money, join_quantities, read_clock
 from ral.rewards.scales import take_scale
@@ -30,6 +32,7 @@ from ral.rewards.units import Unit, convert, find_unit
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
+FORMULA_STEP = Fraction(1, 10**12)  # relative: roots and π are computed in double precision
 FEWEST_DIGITS = 3  # that a number needs to count as a rounded conversion: "17 m/s" is not 60 km/h, "16.7 m/s" is
 
 _DIGITS = r"(?:\d[\d.,']*|\.\d+)"
@@ -39,9 +42,16 @@ _TOKEN = re.compile(
     rf"|(?P<top>{_DIGITS})(?:e(?P<exponent>[-+]?\d+))?(?:\s*/\s*(?P<bottom>{_DIGITS}))?)",
     re.IGNORECASE,
 )
+_UNIT_BEHIND = re.compile(
+    r"(?<=[\d)}πi\s])(?:\\(?:text|mathrm)\s*\{([^{}]*)\}|(?<![\\A-Za-z])(?!pi\b|sqrt)([A-Za-z]+(?:/[A-Za-z]+)?[²³]?))[\s.$]*$"
+)
 _JOINED = re.compile(r"[kKMB]\b")  # "5K" is five thousand, "5 K" five kelvins
 _HTML = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
-_EQUATION = re.compile(r"[^=<>≤≥,;]*(?<![<>!])=([^=]*)")
+_EQUATION = re.compile(r"([^=<>≤≥,;]*)(?<![<>!])=([^=]*)")
+_TERM = re.compile(r"(?<![\w.])\d+\s?[a-z](?![a-z])")
+_WORKED = re.compile(r"\s*(-?\d[\d.,]*)\s*=[\s\d.]*\d\s*[-+*/×x÷(][-+*/×x÷().,\s\d]*")
+FACTORIAL = re.compile(r"[\s$(\[]*\d+[\s)\]]*(?:!|！)[\s.!$！]*")
+"""Matches "5!", which as a gold answer may be 120."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,7 @@ class Number:
 
     unit: of measure, of money, or a share such as percent.
     bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
-    step: what one more in the last digit written is worth; 0 for fractions, words and formulas, which are exact.
+    step: what one more in the last digit written is worth; 0 for fractions and words, which are exact.
     """
 
     value: Fraction
@@ -80,27 +90,41 @@ def _parsed(text: str) -> Number | None:
     box, plain = BOXED.search(rest), join_quantities(plain_text(rest))
     if box and (denied(rest[: box.start()]) or taken_back(rest[box.end() :])):
         return None
+    if LISTED.search(unicodedata.normalize("NFKC", rest)):
+        return None
     if is_formula(plain):
+        rest, unit = _without_unit(rest)
         value = latex_value(rest)
-        return None if value is None else Number(value, whole=value.denominator == 1, unit=currency)
+        if value is None:
+            return None
+        return Number(value, whole=value.denominator == 1, unit=currency or unit, step=abs(value) * FORMULA_STEP)
     if time := read_clock(plain):
         return Number(Fraction(time[0]), whole=True, unit=time[1])
     return _in_digits(plain, currency) or _in_words(plain, currency)
+
+
+def _without_unit(formula: str) -> tuple[str, Unit | None]:
+    r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text and None without one."""
+    behind = _UNIT_BEHIND.search(formula)
+    unit = find_unit(behind[1] or behind[2]) if behind else None
+    return (formula[: behind.start()], unit) if behind and unit else (formula, None)
 
 
 def _in_digits(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text with digits."""
     line, scaled = join_han(join_halves(join_groups(without_alternatives(plain, _DIGITS))))
     tokens = list(_TOKEN.finditer(line))
-    if len(tokens) > 1 and (equation := _EQUATION.fullmatch(line)):
-        tokens = list(_TOKEN.finditer(equation[1]))
+    if len(tokens) > 1 and (worked := _WORKED.fullmatch(line)):
+        tokens = list(_TOKEN.finditer(worked[1]))
+    elif len(tokens) > 1 and (equation := _EQUATION.fullmatch(line)) and not _TERM.search(equation[1]):
+        tokens = list(_TOKEN.finditer(equation[2]))
     number = _from_token(tokens[0], currency) if len(tokens) == 1 else None
     return replace(number, whole=False) if number and scaled else number
 
 
 def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """The number of a text without digits: English words or Chinese numerals."""
-    if re.search(r"\d", plain):
+    if re.search(r"\d", plain) or says_none(plain):
         return None
     plain = join_halves(plain)
     for denied_word, others in words_set_aside(plain):

@@ -29,6 +29,9 @@ _FEET = re.compile(
 )
 _ANGLE = re.compile(r"(?<![\w.,/^])(\d{1,3})\s*°\s*([0-5]?\d)\s*'(?:\s*([0-5]?\d)\s*(?:\"|''|”))?")
 _SHORT = re.compile(r"(?<![\w.,/^-])(\d+)(h|米|m)(\d{2})(?![\w.,/^]|\s*\d)")
+_HOURS = re.compile(
+    r"(?<![\w.,/^-])(\d+)\s*(?:h|hrs?|hours?|小时|小時)\s*(?:and\s+)?([0-5]?\d)(?![\w/^:%°'\"]|[.,]\d|\s*[^\W_]|\s*[%°/*×+=-])"
+)
 _SHORTENED = {"h": "min", "米": "厘米", "m": "cm"}
 _CENTS = re.compile(
     r"(?<![\d.,])(\d+)(?:\.0+)?(\s*(?:dollars?|euros?|bucks?|pounds?|€|£))?,?\s+(?:and\s+)?(\d{1,2})\s*(?:¢|(?:cents?|pence)\b)",
@@ -66,6 +69,7 @@ def join_quantities(text: str) -> str:
     """Return a text with quantities in several units as one number of the smallest: "66/1 in" for "5 ft 6 in"."""
     text = _ANGLE.sub(lambda m: f"{_exact(_degrees(m))}°", text)
     text = _FEET.sub(lambda m: f"{_exact(12 * int(m[1]) + Fraction(m[2] + (m[3] or '')))} in", text)
+    text = _HOURS.sub(r"\1 h \2 min", text)
     text = _SHORT.sub(lambda m: f"{m[1]} {m[2]} {m[3]} {_SHORTENED[m[2]]}", text)
     return _PARTS.sub(lambda m: _joined(m[0]) or m[0], text)
 

@@ -10,10 +10,10 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-_END_MARKS = re.compile(r"(?<![.,;:!?…])[.,;:!?…]++(?=\s|$)")
-_MARKS = re.compile(r"(?<!\d)[^\w\s](?!\d)")  # but not the "-" of "-5", the "." of "3.5" or the "%" of "50%"
-_ACCENTS = re.compile(r"(?<=[A-Za-z])[\u0300-\u036f]+")  # of Latin letters; elsewhere a mark makes another letter
+from ral.rewards.signs import SIGN, folded, with_signs
+
 _NO_BLANKS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_BETWEEN_DIGITS = re.compile(rf"(?<=\d)[^\w\s{SIGN}]+(?=\d)")
 _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
@@ -41,19 +41,35 @@ def one_line(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
-def bare_words(text: str) -> str:
-    """Text without case, width, white space and punctuation; a text of nothing but punctuation keeps it."""
-    line = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    bare = _MARKS.sub("", _END_MARKS.sub("", line))
-    return " ".join(bare.split()) or line
+def same_text(one: str, other: str) -> bool:
+    """Tell whether two texts are one but for case, width, accents of Latin letters, white space and punctuation.
+
+    Hyphens and apostrophes may be left out or be blanks ("ice-cream", "ice cream", "icecream"); symbols that carry
+    meaning count (`signs.with_signs`). A text of nothing but punctuation equals itself alone.
+    """
+    first, second = words(one), words(other)
+    if not first or not second:
+        return folded(one) == folded(other)
+    return first == second or _bare(one) == _bare(other)
 
 
 def words(text: str) -> list[str]:
-    """Words of letters and digits of any script, in one case and width, without the accents of Latin letters."""
-    folded = _ACCENTS.sub("", unicodedata.normalize("NFKD", text).casefold())
-    return _WORD.findall(
-        "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFC", folded))
-    )
+    """Words of letters, digits and the symbols that carry meaning, of any script, in one case and width.
+
+    Accents of Latin letters do not count.
+    """
+    return _WORD.findall("".join(c if _counts(c) else " " for c in with_signs(folded(text))))
+
+
+def _bare(text: str) -> str:
+    """Return a text's letters, digits and signs, in words that no hyphen and no apostrophe parts."""
+    text = _BETWEEN_DIGITS.sub(" ", with_signs(folded(text)))
+    return " ".join("".join(c for c in text if c == " " or _counts(c)).split())
+
+
+def _counts(character: str) -> bool:
+    """Tell whether a character is a letter, a mark on one, a digit, or a sign."""
+    return unicodedata.category(character)[0] in "LMN" or unicodedata.category(character) == "Co"
 
 
 @cache
@@ -76,6 +92,10 @@ def _scorer(published: bool) -> Any:
 
         def tokenize(self, text: str) -> list[str]:
             """The words of a text."""
-            return [stem for word in words(text) for stem in (plain.tokenize(word) if word.isascii() else [word])]
+            return [
+                stem
+                for word in words(text)
+                for stem in (plain.tokenize(word) if word.isalnum() and word.isascii() else [word])
+            ]
 
     return RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=plain if published else Words())

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ral.options import lettered
 from ral.rewards.numbers import Number, in_terms_of, parse_number
 
+_ENDS = " .。,!"
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -26,6 +27,23 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
         letter for letter, (own, words) in _values(tuple(options)).items() if own and _same(own, words, number, said)
     ]
     return named[0] if len(named) == 1 else None
+
+
+def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
+    """Tell whether an answer without a unit may be several options that have one: "5" of "$5" and "5 €".
+
+    An option that is the answer word for word is meant.
+    """
+    number = parse_number(text)
+    if number is None or number.unit is not None or not options:
+        return False
+    own = list((lettered(tuple(options)) or {}).values()) or options
+    if any(option.strip(_ENDS).casefold() == text.strip(_ENDS).casefold() for option in own):
+        return False
+    values = [
+        option for option, _ in _values(tuple(options)).values() if option is not None and option.unit is not None
+    ]
+    return sum(option.value == number.value for option in values) > 1
 
 
 def _same(option: Number, words: frozenset[str], answer: Number, said: set[str]) -> bool:
