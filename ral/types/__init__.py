@@ -19,7 +19,7 @@ Units
 from ral.errors import UserError
 from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Box, Evidence, Example, Media, Pixels, Step, Turn
 from ral.types.loss import Loss, Metrics
-from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences
+from ral.types.prompts import Cut, Grid, Prepared, PromptBatch, Sequences
 from ral.types.scores import Scores
 from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, Trajectory, finish_reasons
 
@@ -28,6 +28,7 @@ __all__ = [
     "PROBLEM_TYPES",
     "VIDEO_MARK",
     "Box",
+    "Cut",
     "Evidence",
     "Example",
     "FinishReason",
