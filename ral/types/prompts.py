@@ -115,6 +115,10 @@ class Cut:
         hidden = (prompt and of_prompt) or (response and of_response)
         return hidden and (self.layers is None or layer in self.layers)
 
+    def to(self, device: torch.device | str) -> Cut:
+        """Return the same cut on `device`."""
+        return replace(self, keys=self.keys.to(device), queries=self.queries.to(device))
+
     def take(self, rows: slice | Tensor, start: int = 0) -> Cut:
         """Return the cut of some prompts, from column `start` on."""
         return replace(self, keys=self.keys[rows, start:], queries=self.queries[rows, start:])
