@@ -62,8 +62,8 @@ def _lines(axes: Axes, results: Results, sets: list[str]) -> None:
 
 
 def _ends(shares: list[Share]) -> np.ndarray:
-    """Lengths of the intervals below and above, [2 n]."""
-    return np.array([[s.mean - s.low for s in shares], [s.high - s.mean for s in shares]])
+    """Lengths of the intervals below and above, [2 n]; rounding may leave one a hair below zero."""
+    return np.array([[s.mean - s.low for s in shares], [s.high - s.mean for s in shares]]).clip(min=0)
 
 
 def _dress(axes: Axes, title: str) -> None:
