@@ -60,6 +60,11 @@ def read(path: Path) -> dict[Key, Answer]:
     return {answer.key: answer for answer in found}
 
 
+def line_of(answer: Answer) -> str:
+    """The line of an answer."""
+    return json.dumps(asdict(answer), ensure_ascii=False) + "\n"
+
+
 @dataclass(frozen=True)
 class Knockout:
     """Settings of the answers; sampling: greedy. seed: of the placebos."""
@@ -96,11 +101,14 @@ def measure(
 ) -> list[Answer]:
     """All answers; new ones are added to the file at `path` as they come. advance(answers): told of each batch."""
     done, found = read(path), []
+    draft = path.with_suffix(".tmp")
+    draft.write_text("".join(map(line_of, done.values())), encoding="utf-8")  # without a line that was cut off
+    draft.replace(path)
     with path.open("a", encoding="utf-8") as file:
         for prompts in batches:
             for answers in knockout.answers(prompts, done):
                 new = [a for a in answers if a.key not in done]
-                file.writelines(json.dumps(asdict(a), ensure_ascii=False) + "\n" for a in new)
+                file.writelines(map(line_of, new))
                 file.flush()
                 found += answers
                 advance(len(answers))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ral.evaluation.knockout.conditions import ALL
+from ral.evaluation.knockout.conditions import ALL, PARTS
 from ral.evaluation.knockout.measure import Answer
 
 Z = 1.959964
@@ -27,6 +27,9 @@ class Share:
         """The figure with its interval."""
         return f"{self.mean:.1f} ({self.low:.1f} to {self.high:.1f})"
 
+
+TELLING = 50.0
+"""Percent of right answers with nothing cut below which a cut that changes nothing says nothing."""
 
 Results = Mapping[str, Mapping[str, Share]]
 """{layers: {condition: accuracy}}; the uncut accuracy stands under all layers."""
@@ -84,20 +87,19 @@ def rows_of(results: Results) -> list[list[str]]:
 
 
 def reading(results: Results) -> str:
-    """Say which tokens read the evidence, where intervals tell: that of a cut ends below that of the placebo."""
+    """Say which tokens read the evidence, where intervals tell: that of a cut ends below that of its placebo."""
     whole = results[ALL]
-
-    def hurts(part: str) -> bool | None:
-        evidence, placebo = whole.get(f"evidence_from_{part}"), whole.get(f"placebo_from_{part}")
-        return None if evidence is None or placebo is None else evidence.high < placebo.low
-
-    response, question, both = (hurts(part) for part in ("response", "question", "both"))
-    if response:
-        return "response: its tokens read the evidence themselves" + (", and so do the question's" if question else "")
-    if question:
-        return "question: its tokens read the evidence, and the response reads it off them"
-    if both:
-        return "either: the evidence is read by the response or by the question, each without the other"
-    if response is question is both is False:
-        return "nothing: these answers do not depend on attention to the evidence, or the questions are too few"
-    return "unknown: evidence and placebo were not both cut from response, question and both"
+    cuts = {part: (whole.get(f"evidence_from_{part}"), whole.get(f"placebo_from_{part}")) for part in PARTS}
+    known = {part: (cut, placebo) for part, (cut, placebo) in cuts.items() if cut is not None and placebo is not None}
+    if len(known) < len(PARTS):
+        return "unknown: evidence and placebo were not cut from response, question and both"
+    hurt = {part: cut.mean for part, (cut, placebo) in known.items() if cut.high < placebo.low}
+    alone = sorted((part for part in PARTS[:2] if part in hurt), key=lambda part: hurt[part])
+    if alone:
+        less = f"; a part is read by the {alone[1]}'s" if len(alone) > 1 else ""
+        return f"{alone[0]}: its tokens read the evidence{less}"
+    if hurt:
+        return "either: the evidence is read by the response's tokens or by the question's, each without the other"
+    if whole["none"].mean < TELLING:
+        return f"unknown: fewer than {TELLING:.0f}% of the answers are right with nothing cut"
+    return "nothing: the answers do not depend on attention to the evidence, as far as so many questions tell"
