@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ENVIRONMENT, ROOT, make_prompts
+from conftest import CONF, ENVIRONMENT, ROOT, load_script, make_prompts
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
 from PIL import Image
 from scipy.stats import binomtest
 
@@ -40,9 +43,25 @@ def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
-def refused(done: subprocess.CompletedProcess[str], words: str) -> None:
-    (line,) = [line for line in done.stderr.splitlines() if "error: " in line]
-    assert done.returncode == 1 and line.startswith("error: ") and words in line and "Traceback" not in done.stderr
+def here(*settings: str) -> None:
+    """The script in this process, from the folder that is current; its errors are raised."""
+    script = load_script("knockout")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("knockout", list(settings), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    try:
+        with open_dict(cfg):
+            del cfg["hydra"]
+        script.check(cfg)
+        script.main(cfg)
+    finally:
+        HydraConfig.instance().cfg = None
+
+
+def refused(words: str, *settings: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        here(*settings)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -60,7 +79,7 @@ def test_the_teachers_figures(tmp_path: Path) -> None:
     assert found["reading"].startswith("question")
 
 
-def test_the_interface_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_the_interface_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = ("checkpoint=assets/tiny_teacher", "dataset=visual_search", "dataset.source.sizes.validation=12")
     few = ("limit=4", "draws=1", "batch=3", "output=out", "cut=[evidence,placebo]")
     done = call(*settings, *few, folder=tmp_path)
@@ -73,34 +92,45 @@ def test_the_interface_goes_on_where_it_was(tmp_path: Path) -> None:
     with Image.open(tmp_path / "out" / "knockout.png") as image:
         narrow = image.size[0]
     path = tmp_path / "out" / "answers.jsonl"
-    before = path.read_text()
-    lines = before.splitlines(keepends=True)
+    lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-5]) + lines[-5][:20])  # cut while it was written
-    again = last_line(call(*settings, *few, "layers=each", "parts=[response]", folder=tmp_path))
-    assert (
-        set(again["layers"]) == {"0", "1", "2", "3"}
-        and again["evidence_from_response"] == found["evidence_from_response"]
-    )
+    monkeypatch.chdir(tmp_path)
+    here(*settings, *few, "layers=each", "parts=[response]")
+    again = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(again["layers"]) == {"0", "1", "2", "3"}
+    assert again["evidence_from_response"] == found["evidence_from_response"]
     after = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len({(a["condition"], a["layers"], a["draw"], a["uid"]) for a in after}) == len(after)
+    assert len({(a["condition"], a["layers"], a["draw"], a["uid"]) for a in after}) == len(after) > len(lines)
+    assert path.read_text().startswith("".join(lines[:-5]))  # what was done stays
     with Image.open(tmp_path / "out" / "knockout.png") as image:
         assert image.size[0] > narrow
-    refused(call(*settings, *few, "seed=1", folder=tmp_path), "output")
+    refused("output", *settings, *few, "seed=1")
 
 
-def test_what_does_not_work_is_one_line(tmp_path: Path) -> None:
+def test_what_does_not_work_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
     entry = {"question": "Which?", "answer": "red", "image": "a.png"}
     (tmp_path / "d.jsonl").write_text(json.dumps(entry) + "\n")
     own = ("checkpoint=assets/tiny_teacher", "dataset=jsonl", "dataset.path=d.jsonl", "dataset.validation_path=d.jsonl")
-    refused(call(*own, folder=tmp_path), "has evidence")
+    own = (*own, "output=o", "dataset.media.image_min_pixels=784")
+    refused("has evidence", *own)
     (tmp_path / "d.jsonl").write_text(json.dumps(entry | {"evidence": [{"box": [0, 0, 1, 1]}]}) + "\n")
-    refused(call(*own, "problem_types=[numerical]", folder=tmp_path), "1 of free-form, image")
-    refused(call(*own, "layers=[9]", folder=tmp_path), "layers names layer 9")
-    refused(call("checkpoint=nowhere/at/all", folder=tmp_path), "checkpoint")
-    refused(call("cut=[evidense]", folder=tmp_path), "cut")
+    refused("1 of free-form, image", *own, "problem_types=[numerical]")
+    refused("layers names layer 9", *own, "layers=[9]")
+    (tmp_path / "d.jsonl").write_text(json.dumps(entry | {"evidence": [{"box": [0, 0, 0.01, 0.01]}]}) + "\n")
+    refused("none of the 1 entries can be used.*no visual token", *own)
+    refused("checkpoint", "checkpoint=nowhere/at/all", "output=o")
+    refused(r"cut=\[evidense\]", "cut=[evidense]", "output=o")
+    refused("draws=0", "draws=0", "output=o")
+
+
+def test_help_names_what_the_last_line_holds(tmp_path: Path) -> None:
     helped = call("--help", folder=tmp_path)
     assert helped.returncode == 0 and "evidence_from_response" in helped.stdout
+    failed = call("checkpoint=nowhere/at/all", folder=tmp_path)
+    (line,) = failed.stderr.splitlines()
+    assert failed.returncode == 1 and line.startswith("error: checkpoint=nowhere/at/all")
 
 
 # ------------------------------------------------------------------------------------------------ what is cut
