@@ -95,9 +95,9 @@ def test_the_interface_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-5]) + lines[-5][:20])  # cut while it was written
     monkeypatch.chdir(tmp_path)
-    here(*settings, *few, "layers=each", "parts=[response]")
+    here(*settings, *few, "layers=[1,-1]", "parts=[response]")
     again = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert set(again["layers"]) == {"0", "1", "2", "3"}
+    assert set(again["layers"]) == {"1+3"}
     assert again["evidence_from_response"] == found["evidence_from_response"]
     after = [json.loads(line) for line in path.read_text().splitlines()]
     assert len({(a["condition"], a["layers"], a["draw"], a["uid"]) for a in after}) == len(after) > len(lines)

@@ -90,6 +90,24 @@ def test_looks_equal_a_slow_loop_over_transformers_own_attention(
         assert found.grounding_all == pytest.approx(np.mean(shares), abs=1e-5)
 
 
+@pytest.mark.parametrize("layers", [(1,), (0, 2)])
+def test_records_hold_the_looks_of_producing_positions(load: Callable[..., MLLM], layers: tuple[int, ...]) -> None:
+    """Whatever the query of the attention policy, which `grounding_answer` follows."""
+    model = load()
+    prompts, engine, greedy = asked(model), NativeEngine(model), Sampling(1.0, 7, greedy=True)
+    none, spec = Scores(torch.zeros(len(prompts)), {}), AttentionSpec(layers=layers)
+    passes = Forward(1.0, spec)
+    records = evaluate_prompts(model, prompts, engine, greedy, lambda _: none, passes, all_layers=len(layers) > 1)
+    rollout = engine.generate(model.prepare(prompts), 1, greedy, 0)
+    rows = rows_of(model, rollout, layers)
+    for n, record in enumerate(records):
+        found = looks_of(model.processor, rollout, rows[n], n)
+        assert record["grounding"] == pytest.approx(found.grounding) and record["attention"] == found.attention
+        assert record["grounding_all"] == pytest.approx(found.grounding_all)
+        if len(layers) > 1 and found.grounding is not None:
+            assert len(record["grounding_by_layer"]) == model.depth
+
+
 def rows_of(model: MLLM, rollout: Rollout, layers: tuple[int, ...]) -> torch.Tensor:
     """Rows [N C P] of producing positions."""
     passes = Forward(1.0, AttentionSpec(layers=layers, query="previous"))
