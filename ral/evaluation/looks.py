@@ -1,4 +1,4 @@
-"""Where the tokens of a response look in the first medium, and how much of that lies where it should."""
+"""Looks of a response: where its tokens look in the first medium, and how much of that lies where it should."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEASURES = ("grounding", "grounding_all", "grounding_steps")
 
 @dataclass(frozen=True)
 class Looks:
-    """What the rows of a response's producing positions say; None without a medium, or what a measure needs.
+    """Measures of a response by the rows of its producing positions; None without a medium, or what a measure needs.
 
     grounding: the share of the visual attention that lies inside the evidence, mean over the tokens that look hardest
     (ral.ops.grounding.hardest); grounding_all: over all tokens; grounding_steps: the mean over the steps that the

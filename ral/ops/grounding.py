@@ -1,4 +1,4 @@
-"""Where a model looks: visual tokens inside the evidence, and which tokens look hardest. Not in the paper."""
+"""Grounding: visual tokens inside the evidence, and the response tokens that look hardest. Not in the paper."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def evidence_tokens(
 
 
 def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
-    """How hard each token looks: visual share times concentration, both in [0, 1].
+    """Return how hard each token looks: visual share times concentration, both in [0, 1].
 
     seen: each token's attention on V visual tokens, out of all its attention. The share is its sum s; the concentration
     is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one token, 0 where it is spread evenly.

@@ -105,7 +105,7 @@ class Cut:
 
     @cached_property
     def _sides(self) -> tuple[bool, bool]:
-        """Whether anything is hidden from prompt positions, and from response tokens."""
+        """Tell whether anything is hidden from prompt positions, and from response tokens."""
         there = bool(self.keys.any())
         return there and bool(self.queries.any()), there and self.response
 

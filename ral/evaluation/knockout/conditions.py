@@ -17,7 +17,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Condition:
-    """What is cut: keys (of KEYS) from part (of PARTS); None and None for nothing.
+    """One cut: keys (of KEYS) from part (of PARTS); None and None for nothing.
 
     layers: decoder layers, None for all of them; draw: number of the placebo.
     """

@@ -42,7 +42,7 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """What it is found by."""
+        """Return what it is found by."""
         return self.condition, self.layers, self.draw, self.uid
 
 
