@@ -65,10 +65,11 @@ def refused(words: str, *settings: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_teachers_figures(tmp_path: Path) -> None:
     """Its think block reads the evidence, its question does not; asked without thinking, the question reads it."""
     settings = ("checkpoint=assets/tiny_teacher", "dataset=visual_search", f"limit={QUESTIONS}", "output=thinking")
-    found = last_line(call(*settings, "draws=2", folder=tmp_path))
+    found = last_line(call(*settings, "draws=1", folder=tmp_path))
     known = {"none": 100, "evidence_from_response": 14, "evidence_from_question": 100, "evidence_from_both": 14}
     known |= {"placebo": 100, "medium_from_response": 16.5, "medium_from_question": 100}
     assert found["n"] == QUESTIONS and found["reading"].startswith("response")
