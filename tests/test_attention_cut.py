@@ -146,3 +146,22 @@ def test_a_cut_follows_its_prompt_through_buckets_and_leaving(
         for g in range(GROUP):
             a, b = together.token_ids[n * GROUP + g], alone.token_ids[g]
             assert a[together.valid[n * GROUP + g]].tolist() == b[alone.valid[g]].tolist()
+
+
+@pytest.mark.parametrize("kind", [MLLM, PlainMLLM])
+def test_responses_that_stay_keep_their_own_prompts_cut(kind: type[MLLM], model_folder: Callable[..., Path]) -> None:
+    """After the others have left: the third prompt's second response is decoded as before."""
+    model = kind.load(str(model_folder()))
+    prompts = make_prompts(model, (("image",), ("video",), ("image",)))
+    keys = some_keys(prompts)
+    keys[0] = keys[1] = False  # only what stays is cut
+    prepared = replace(model.prepare(prompts), cut=replace(cut_of(prompts, "response"), keys=keys))
+    ids, _ = responses(model, 3 * GROUP)
+    with torch.no_grad():
+        whole = stepwise(model, prepared, ids)
+        _, state = model.prefill(prepared, GROUP)
+        model.decode(ids[:, 0], state)
+        state.keep(torch.tensor([2]), torch.tensor([[1]]))
+        for t in (1, 2):
+            left = model.decode(ids[5:6, t], state)
+            torch.testing.assert_close(left[0], whole[5, t + 1], atol=1e-5, rtol=1e-5)
