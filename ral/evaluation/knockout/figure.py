@@ -46,6 +46,7 @@ def _bars(axes: Axes, results: Results) -> None:
             axes.bar(places + BARS * (shift - 1), heights, BARS, label=key, color=COLOURS[key], yerr=_ends(shares))
     axes.axhline(whole["none"].mean, color=GREY, lw=1, ls="--", label="nothing cut")
     axes.set_xticks(range(len(PARTS)), [f"cut from {part}" for part in PARTS])
+    axes.set_xlim(-0.5, len(PARTS) - 0.5)
     _dress(axes, "all layers")
     axes.set_ylabel("greedy answers right, %")
 
