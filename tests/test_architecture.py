@@ -74,8 +74,10 @@ WIDE = {
     "ral/config/schema.py:Algo": 21,
     "ral/config/schema.py:Hardware": 16,
     "ral/config/schema.py:Dataset": 11,
-    "ral/types/examples.py:Example": 13,  # an entry of a dataset, field by field
+    "ral/types/examples.py:Example": 14,  # an entry of a dataset, field by field
     "ral/types/examples.py:Media": 10,
+    "ral/types/prompts.py:Prepared": 9,  # tensors of a batch
+    "ral/models/attention/rollout_layouts.py:Decode": 9,
     "ral/types/trajectory.py:Rollout": 13,  # what engines hand over
     "ral/evaluation/benchmarks/items_file.py:Answered": 12,  # a line of a file
     "ral/report/records.py:Item": 15,

@@ -20,11 +20,12 @@ from test_training import REWARD_FOR_LENGTH
 
 from ral.config.rules import TAKEN
 from ral.config.signature import locate
+from ral.evaluation.looks import MEASURES
 from ral.ops.attention import renormalise
 from ral.ops.divergence import jsd
 from ral.ops.signals import SIGNALS
 from ral.report.panels import PANELS
-from ral.types import PROBLEM_TYPES
+from ral.types import PROBLEM_TYPES, Step
 
 ROOT = CONF.parent
 DOCS = ROOT / "docs"
@@ -53,7 +54,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
     """Folders of one-step runs of algorithms, each with keys of its own."""
 
     with pytest.MonkeyPatch.context() as patch:
-        # a random model writes no answer block, so that nothing would be grounded: its whole response stands for one
+        # a random model writes no answer block and takes no step: its whole response stands for one
+        half = Step("", ((0.0, 0.0, 0.5, 1.0),))
+        patch.setattr("ral.evaluation.looks.step_spans", lambda steps, text: [(half, (0, len(text) + 1))])
         patch.setattr("ral.evaluation.held_out.answer_tokens", lambda processor, ids, text: [True] * len(ids))
         root = tmp_path_factory.mktemp("runs")
         overrides = [*small, "max_steps=1", "eval.every=0"]
@@ -119,8 +122,11 @@ def check_fields(runs: list[Path]) -> None:
         heading = "Evaluation records of a reward model" if pairs else "eval/before.jsonl and eval/after.jsonl"
         documented = first_column(section(DOCS / "outputs.md", heading))
         if run.name == "ral":  # with eval.layers=all
-            documented.insert(documented.index("grounding") + 1, "grounding_by_layer")
-            assert "field after `grounding`: `grounding_by_layer`" in section(DOCS / "outputs.md", heading)
+            place = documented.index("grounding_answer") + 1
+            documented[place:place] = [f"{name}_by_layer" for name in MEASURES]
+            text = section(DOCS / "outputs.md", heading)
+            assert "three more fields after `grounding_answer`" in text
+            assert "`grounding_by_layer`, `grounding_all_by_layer` and `grounding_steps_by_layer`" in text
         for name in ("before", "after"):
             assert all(list(record) == documented for record in read_lines(run / "eval" / f"{name}.jsonl"))
 
@@ -143,10 +149,11 @@ def test_the_policys_layer_grounds_alike_alone_and_among_all(runs: list[Path]) -
     (run,) = (run for run in runs if run.name == "ral")
     records = [r for r in read_lines(run / "eval" / "after.jsonl") if r["grounding"] is not None]
     assert records and all(len(r["grounding_by_layer"]) == SMALL.layers for r in records)
-    assert all(r["grounding_by_layer"][-1] == r["grounding"] for r in records)
-    assert any(r["grounding_by_layer"][0] != r["grounding"] for r in records)
     means = read_lines(run / "metrics.jsonl")[-1]
-    assert means[f"eval/grounding_layer_{SMALL.layers - 1}"] == means["eval/grounding"]
+    for name in MEASURES:
+        assert all(r[f"{name}_by_layer"][-1] == r[name] for r in records)
+        assert any(r[f"{name}_by_layer"][0] != r[name] for r in records)
+        assert means[f"eval/{name}_layer_{SMALL.layers - 1}"] == means[f"eval/{name}"]
 
 
 def test_every_metric_has_formula_unit_and_reduction() -> None:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -261,9 +262,11 @@ def test_t_grpo_asks_the_engine_again_about_shuffled_clips(load: Callable[..., M
 def test_given_responses_have_no_version(load: Callable[..., MLLM]) -> None:
     model = load()
     prompts = make_prompts(model, ((), ("image",)))
-    object.__setattr__(prompts, "targets", ("red", "A. red B. blue"))
+    targets = ("red", "A. red B. blue")
+    wordings = tuple(replace(w, target=target) for w, target in zip(prompts.wordings, targets, strict=True))
+    prompts = replace(prompts, wordings=wordings)
     rollout = Targets(model.processor)(model.prepare(prompts), seed=1)
-    assert rollout.policy_version is None and rollout.texts == prompts.targets and bool(rollout.finished.all())
+    assert rollout.policy_version is None and rollout.texts == targets and bool(rollout.finished.all())
     check_version(rollout, 9, 0)
     assert torch.equal(rollout.valid.sum(1), torch.tensor([len(ids) for ids in ids_of(rollout)]))
 

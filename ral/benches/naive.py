@@ -74,6 +74,6 @@ class NaiveMLLM(PlainMLLM):
             for hook in hooks:
                 hook.remove()
 
-    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        whole = torch.cat([prompt, valid], dim=1)
-        return EagerRecorder(prompt, 1, valid.shape[1], layers, mask=whole, weights=self.weights)
+    def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        whole = torch.cat([prepared.valid, valid], dim=1)
+        return EagerRecorder(prepared.valid, 1, valid.shape[1], layers, mask=whole, weights=self.weights)

@@ -57,9 +57,9 @@ class VariantMLLM(PlainMLLM):
         base = MLLM if "update" in self.savings else PlainMLLM
         return base.states(self, prepared, token_ids, valid, spec, shown)
 
-    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+    def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         base = MLLM if "update" in self.savings else PlainMLLM
-        return base._training_layout(self, prompt, valid, layers)
+        return base._training_layout(self, prepared, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, shared or plain."""

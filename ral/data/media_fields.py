@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ral.data.chat import FIELDS
@@ -53,11 +54,24 @@ def _is_picture(item: object) -> bool:
     return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)
 
 
+CLIP_MARK = b"ftyp"
+"""At byte 4 of an MP4, MOV or 3GP file, whatever it is called."""
+
+
+def _holds_a_clip(path: Path) -> bool:
+    """Tell whether a file with a picture's name is a clip by its first bytes; True where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8)[4:] == CLIP_MARK
+    except OSError:
+        return True  # told of where it is read
+
+
 def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
     """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
     refuse_stray(entry, media)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
-        if clip.path.suffix.lower() in FRAME_SUFFIXES:
+        if clip.path.suffix.lower() in FRAME_SUFFIXES and not _holds_a_clip(clip.path):
             name = entry.named(["video", "videos", "path"]) or "messages"
             entry.fail(name, f"{clip.path.name} is a picture, not a clip", 'it as "image", or a list of all frames')
     whole = reading_of(entry, entry.data, None)

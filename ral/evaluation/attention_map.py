@@ -13,7 +13,8 @@ from transformers.utils.logging import disable_progress_bar
 from ral.data.media import MediaReader, MediaSettings
 from ral.data.prompts import render
 from ral.errors import UserError
-from ral.evaluation.held_out import answer_tokens, attention_of_tokens, grounding
+from ral.evaluation.held_out import answer_tokens
+from ral.evaluation.looks import attention_of_tokens, grounding
 from ral.files.repository import SHIPPED, find
 from ral.learner.experience import Forward
 from ral.models.frozen import View

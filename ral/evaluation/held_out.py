@@ -1,24 +1,24 @@
-"""Evaluation of held-out prompts: greedy answers, their rewards, and where the answer tokens look."""
+"""Evaluation of held-out prompts: greedy answers, their rewards, and where their tokens look."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ral.data.recorded import about
+from ral.evaluation.looks import MEASURES, attention_of_tokens, grounding, looks_of
 from ral.learner.experience import Forward
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
-from ral.ops.attention import AttentionSpec, CapturedAttention, renormalise
-from ral.ops.grounding import evidence_tokens
+from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.rewards.answers import answer_span, extract_answer
 from ral.rollout.engine import Engine, Sampling
-from ral.types import Example, PromptBatch, Rollout, Scores
+from ral.types import PromptBatch, Rollout, Scores
 
 
 def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[bool]:
@@ -42,19 +42,25 @@ def evaluate_prompts(
 ) -> list[dict[str, Any]]:
     """Return one record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md), of the engine's answer.
 
-    all_layers: records also hold `grounding_by_layer`; the same pass captures every layer.
+    Grounding is of the rows of producing positions (query=previous): what decides a token is the attention of the
+    position before it. That of the answer, `grounding_answer`, is by the query of `passes`.
+    all_layers: records also hold the grounding of each layer; the same pass captures every layer.
     """
     prepared = policy.prepare(prompts)
     rollout = engine.generate(prepared, 1, sampling, seed=0)
     scores = reward(rollout)
     chosen = passes.spec.resolve_layers(policy.depth)
     captured = tuple(range(policy.depth)) if all_layers else chosen
-    spec = AttentionSpec(layers=captured, heads=passes.spec.heads, query=passes.spec.query, keys="all")
     view = View(policy, prepared, policy.show(prepared, rollout))
-    states = replace(passes, spec=spec).states(view, rollout, attention=True)
-    attention: CapturedAttention = states.attention  # type: ignore[assignment]
+
+    def capture(query: Literal["self", "previous"], layers: Sequence[int]) -> CapturedAttention:
+        spec = AttentionSpec(layers=layers, heads=passes.spec.heads, query=query, keys="all")
+        return replace(passes, spec=spec).states(view, rollout, attention=True).attention  # type: ignore[return-value]
+
+    own = prompt_rows(capture(passes.spec.query, chosen))
+    attention = capture("previous", captured)
     rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
-    records = [record(policy.processor, rollout, scores, rows[n], n) for n in range(len(rollout.texts))]
+    records = [record(policy.processor, rollout, scores, (rows[n], own[n]), n) for n in range(len(rollout.texts))]
     return with_layers(records, policy.processor, rollout, attention) if all_layers else records
 
 
@@ -71,13 +77,17 @@ def prompt_rows(attention: CapturedAttention) -> Tensor:
 def with_layers(
     records: list[dict[str, Any]], processor: Processor, rollout: Rollout, attention: CapturedAttention
 ) -> list[dict[str, Any]]:
-    """Records with `grounding_by_layer` after `grounding`; rows of one layer at a time, so memory is that of one."""
-    columns = []
+    """Return the records with the groundings of each layer, rows of one layer at a time: memory is that of one."""
+    layers = []
     for layer in range(len(attention.layers)):
         rows = prompt_rows(layers_of(attention, (layer,)))
-        columns.append([grounding_of(processor, rollout, rows[n], n) for n in range(len(records))])
-    by_layer = [None if None in found else list(found) for found in zip(*columns, strict=True)]
-    return [insert_after(r, "grounding", "grounding_by_layer", own) for r, own in zip(records, by_layer, strict=True)]
+        layers.append([looks_of(processor, rollout, rows[n], n) for n in range(len(records))])
+    for name in reversed(MEASURES):
+        columns = zip(*([getattr(look, name) for look in layer] for layer in layers), strict=True)
+        by_layer = [None if None in found else list(found) for found in columns]
+        pairs = zip(records, by_layer, strict=True)
+        records = [insert_after(r, "grounding_answer", f"{name}_by_layer", own) for r, own in pairs]
+    return records
 
 
 def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dict[str, Any]:
@@ -87,18 +97,14 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
     return {**{k: record[k] for k in names[:place]}, name: value, **{k: record[k] for k in names[place:]}}
 
 
-def grounding_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> float | None:
-    """Return the grounding of response n by one layer's rows [C P]: the share of them that lies inside the evidence."""
-    ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
-    look = attention_of_answer(processor, rollout, rows, n, ids)
-    return None if look is None else grounding(rollout.prompts.examples[n], look)
-
-
-def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor, n: int) -> dict[str, Any]:
-    """The record of response n; rows [C P]: its attention policy over the prompt's positions."""
+def record(
+    processor: Processor, rollout: Rollout, scores: Scores, rows: tuple[Tensor, Tensor], n: int
+) -> dict[str, Any]:
+    """The record of response n; rows [C P] over the prompt's positions: of producing positions, and of the spec."""
     example, text = rollout.prompts.examples[n], rollout.texts[n]
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
-    look = attention_of_answer(processor, rollout, rows, n, ids)
+    looks = looks_of(processor, rollout, rows[0], n)
+    answer = attention_of_tokens(rollout, rows[1], n, answer_tokens(processor, ids, text))
     return {
         **about(example),
         "response": text,
@@ -107,43 +113,8 @@ def record(processor: Processor, rollout: Rollout, scores: Scores, rows: Tensor,
         **{name: float(part[n]) for name, part in scores.parts.items()},
         "tokens": len(ids),
         "finished": rollout.finish_reasons[n] == "stop",
-        "grounding": None if look is None else grounding(example, look),
+        **{name: getattr(looks, name) for name in MEASURES},
+        "grounding_answer": None if answer is None else grounding(example, answer),
         "evidence": [{"box": list(e.box), "span": list(e.span) if e.span else None} for e in example.evidence],
-        "attention": look,
+        "attention": looks.attention,
     }
-
-
-def attention_of_answer(
-    processor: Processor, rollout: Rollout, rows: Tensor, n: int, ids: Sequence[int]
-) -> dict[str, Any] | None:
-    """Mean attention of the answer tokens on the first medium's visual tokens, renormalised; None without either."""
-    return attention_of_tokens(rollout, rows, n, answer_tokens(processor, ids, rollout.texts[n]))
-
-
-def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
-    """The same of the tokens of response n that are `inside`."""
-    grids = rollout.prompts.grids[n]
-    if not grids or not any(inside):
-        return None
-    t, h, w = grids[0]
-    visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
-    sampled = rows[rollout.trainable[n].cpu()]
-    seen = sampled[torch.tensor(inside)][:, visual].float()
-    weights = renormalise(seen, torch.ones_like(seen, dtype=torch.bool)).mean(0)
-    return {"grid": [t, h, w], "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
-
-
-def slot_seconds(prompts: PromptBatch, n: int) -> float:
-    """Seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
-    if prompts.examples[n].media[0].kind != "video":
-        return 0.0
-    before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
-    return float(prompts.media["second_per_grid_ts"][before])
-
-
-def grounding(example: Example, look: dict[str, Any]) -> float | None:
-    """Share of the answer tokens' visual attention that falls inside the evidence; None without evidence."""
-    if not example.evidence:
-        return None
-    inside = evidence_tokens(example.evidence, tuple(look["grid"]), look["seconds_per_slot"])
-    return float(torch.tensor(look["weights"])[inside.flatten()].sum())

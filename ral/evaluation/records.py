@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ral.evaluation.looks import MEASURES
 from ral.learner.ranks import gather
+
+MEANS = ("reward", "accuracy", "format", *MEASURES, "grounding_answer", "tokens", "finished")
+"""Fields of a record whose means are logged."""
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -32,7 +36,7 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         values = [float(r[key]) for r in chosen if r.get(key) is not None]
         return sum(values) / len(values) if values else None
 
-    means = {f"eval/{k}": mean(k, records) for k in ("reward", "accuracy", "format", "grounding", "tokens", "finished")}
+    means = {f"eval/{k}": mean(k, records) for k in MEANS}
     for field in ("problem_type", "data_type"):
         for value in sorted({r[field] for r in records}):
             chosen = [r for r in records if r[field] == value]
@@ -42,6 +46,9 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """eval/grounding_layer_<k> of records that hold `grounding_by_layer` (eval.layers=all), k from 0."""
-    columns = zip(*(found for r in records if (found := r.get("grounding_by_layer"))), strict=True)
-    return {f"eval/grounding_layer_{k}": sum(values) / len(values) for k, values in enumerate(columns)}
+    """Return eval/grounding_layer_<k> and the like, k from 0, of records that hold them (eval.layers=all)."""
+    means: dict[str, float] = {}
+    for name in MEASURES:
+        columns = zip(*(found for r in records if (found := r.get(f"{name}_by_layer"))), strict=True)
+        means |= {f"eval/{name}_layer_{k}": sum(values) / len(values) for k, values in enumerate(columns)}
+    return means

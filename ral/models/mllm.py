@@ -233,7 +233,7 @@ class MLLM(nn.Module):
             places = shown.positions.reshape(places.shape)
             deepstack = joined_deepstack(deepstack, shown.seen.deepstack.reshape(-1, *words.shape))
         positions = torch.cat([prepared.positions, places], dim=-1)
-        layout = self._training_layout(prepared.valid, valid, spec.resolve_layers(self.depth) if spec else ())
+        layout = self._training_layout(prepared, valid, spec.resolve_layers(self.depth) if spec else ())
         with recomputation(self.network):
             embeds = torch.cat([self._embed(prepared), words], dim=1)
             out = self._decoder(embeds, positions, layout, deepstack)
@@ -243,9 +243,9 @@ class MLLM(nn.Module):
         hidden = torch.cat([first, own[:, :, :-1]], dim=2).flatten(0, 1)
         return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
-    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """The layout of `states`. prompt [B P], valid [N C]: which tokens count."""
-        return Packed(prompt, len(valid) // len(prompt), valid.shape[1], layers)
+    def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        """The layout of `states`. valid [N C]: which tokens of the continuations count."""
+        return Packed(prepared.valid, len(valid) // len(prepared), valid.shape[1], layers, cut=prepared.cut)
 
     def checkpoint_layers(self) -> None:
         """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
@@ -259,11 +259,12 @@ class MLLM(nn.Module):
 
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
-        layout = Prefill(prepared.valid)
+        layout = Prefill(prepared.valid, cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
         hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
-        state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache)
+        state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache, cut=prepared.cut)
         if openings is not None and bool(openings.lengths.any()):
+            assert prepared.cut is None, "openings may hold words of the question, which a cut knows as the prompt's"
             hidden = self._open(hidden, state, openings)
         return hidden, state
 

@@ -39,17 +39,19 @@ class PlainDecode(Decode):
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert self.past is not None
         self.past.batch_select_indices(rows)
+        self.cut = None if self.cut is None else self.cut.take(rows)
         if self.explored is not None:
             self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Leaves the attention to SDPA, unless it is disturbed. key, value [N Hkv P+t D]: the whole cache."""
-        if not self.explores(layer):
+        """Leaves the attention to SDPA, unless it is disturbed or cut. key, value [N Hkv P+t D]: the whole cache."""
+        if not self.explores(layer) and not self.cuts(layer):
             return None
         count, heads, kv_heads = len(query), query.shape[1], key.shape[1]
         q = query.to(value.dtype).view(count, kv_heads, 1, heads // kv_heads, -1)
         scores = summed(q, key.to(value.dtype).unsqueeze(2).mT, scaling)
-        hidden = ~self.mask[:, None, None, None]
+        own = self.valid.new_ones(count, scores.shape[-1] - self.valid.shape[1])
+        hidden = ~torch.cat([self.seen(layer), own], dim=1)[:, None, None, None]
         weights = self.weigh(layer, scores.masked_fill(hidden, -torch.inf)).to(value.dtype)
         out = summed(weights, value.unsqueeze(2)).to(value.dtype)
         return out.reshape(count, 1, heads, -1)
@@ -73,17 +75,17 @@ class PlainMLLM(MLLM):
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
-    def _training_layout(self, prompt: Tensor, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        return Recorder(prompt, 1, valid.shape[1], layers, mask=torch.cat([prompt, valid], dim=1))
+    def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
+        mask = torch.cat([prepared.valid, valid], dim=1)
+        return Recorder(prepared.valid, 1, valid.shape[1], layers, mask=mask, cut=prepared.cut)
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
-        layout = Recorder(
-            rows.valid, 1, 0, mask=rows.valid, past=DynamicCache(config=self.network.config.get_text_config())
-        )
+        past = DynamicCache(config=self.network.config.get_text_config())
+        layout = Recorder(rows.valid, 1, 0, mask=rows.valid, past=past, cut=rows.cut)
         out = self._decoder(self._embed(rows), rows.positions, layout, rows.seen.deepstack)
         first = rows.next_position[:, None]
-        return out[:, -1], PlainDecode(rows.valid, first, {}, past=layout.past, group_size=group_size)
+        return out[:, -1], PlainDecode(rows.valid, first, {}, past=layout.past, group_size=group_size, cut=rows.cut)

@@ -1,14 +1,18 @@
-"""Masks of visual tokens inside the evidence: they measure *where* a model looks, which the paper does not."""
+"""Grounding: visual tokens inside the evidence, and the response tokens that look hardest. Not in the paper."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.types import Evidence
+
+HARDEST = 0.5
+"""Tokens that look at least this times as hard as the hardest one count as looking hardest."""
 
 
 def evidence_tokens(
@@ -31,3 +35,24 @@ def evidence_tokens(
             time = (start < item.span[1]) & (start + seconds_per_slot > item.span[0])
         inside |= time[:, None, None] & space
     return inside
+
+
+def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
+    """Return how hard each token looks: visual share times concentration, both in [0, 1].
+
+    seen: each token's attention on V visual tokens, out of all its attention. The share is its sum s; the concentration
+    is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one token, 0 where it is spread evenly. Not in a
+    paper.
+    """
+    share, floor = seen.sum(-1), torch.finfo(seen.dtype).tiny
+    within = seen / share.clamp_min(floor)[:, None]
+    entropy = -(within * within.clamp_min(floor).log()).sum(-1)
+    spread = entropy / math.log(seen.shape[-1]) if seen.shape[-1] > 1 else torch.zeros_like(entropy)
+    return share * (1 - spread).clamp(0, 1)
+
+
+def hardest(hard: Float[Tensor, " C"], among: Bool[Tensor, " C"]) -> Bool[Tensor, " C"]:
+    """Mark the tokens that look hardest among some: HARDEST times as hard as the hardest, or harder. Not in a paper."""
+    if not bool(among.any()):
+        return among
+    return among & (hard >= HARDEST * hard[among].max())

@@ -56,9 +56,9 @@ PANELS = (
     ),
     Panel(
         "Looking at the evidence",
-        {"eval/grounding": "grounding"},
-        "Share of the answer tokens' attention to the picture that falls inside the evidence box. Higher means looking "
-        "at what the question asks about.",
+        {"eval/grounding": "tokens that look hardest", "eval/grounding_all": "all tokens"},
+        "Share of the attention to the picture that falls inside the evidence box, by the positions that produce the "
+        "tokens. Higher means looking at what the question asks about.",
     ),
     Panel(
         "Attention moved",

@@ -120,10 +120,10 @@ def _grounding(row: Row) -> str:
     before, after = row.grounding_before, row.grounding_after
     if before is not None and after is not None:
         return (
-            f"The share of the answer's attention to the picture that falls on the evidence went from "
-            f"{percent(before)} to {percent(after)}."
+            "The share of the attention to the picture that falls on the evidence, where the response looks hardest, "
+            f"went from {percent(before)} to {percent(after)}."
         )
     known = before if before is not None else after
     if known is None:
         return ""
-    return f"Of the answer's attention to the picture, {percent(known)} falls on the evidence."
+    return f"Where the response looks hardest, {percent(known)} of its attention to the picture falls on the evidence."

@@ -249,7 +249,7 @@ def to_the_evidence(main: TableResult, base: Run | None) -> Claim:
     known = {label: grounded_share(_runs(main, label).values()) for label in ("ral", "grpo", "base")}
     shares = ", ".join(f"{k} not known" if share is None else f"{k} {100 * share:.1f}%" for k, share in known.items())
     note = (
-        "Differences of `eval/grounding` (docs/metrics.md), the last layer's, in percentage points. It covers only "
-        f"answers with an answer block; share of the questions that this is: {shares}."
+        "Differences of `eval/grounding` (docs/metrics.md), the last layer's, in percentage points. Older runs hold "
+        f"under this name what is `eval/grounding_answer` now. Share of the questions that it is known of: {shares}."
     )
     return Claim("f", "RAL moves attention to the evidence, compared with GRPO", comparisons, note)

@@ -86,7 +86,7 @@ def question_counts(run: Run) -> dict[str, int]:
 def grounded_share(runs: Iterable[Run]) -> float | None:
     """The share of questions that a grounding is known of, over the runs whose records are there; None without any.
 
-    A response without an answer block has none.
+    An entry without evidence has none.
     """
     known = [r["grounding"] is not None for run in runs for r in records(run) if "grounding" in r]
     return sum(known) / len(known) if known else None

@@ -17,9 +17,21 @@ Units
 """
 
 from ral.errors import UserError
-from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, MediaKind, Pixels, Turn
+from ral.types.examples import (
+    IMAGE_MARK,
+    PROBLEM_TYPES,
+    VIDEO_MARK,
+    Box,
+    Evidence,
+    Example,
+    Media,
+    MediaKind,
+    Pixels,
+    Step,
+    Turn,
+)
 from ral.types.loss import Loss, Metrics
-from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences, VisualStates, Wording
+from ral.types.prompts import Cut, Grid, Prepared, PromptBatch, Sequences, VisualStates, Wording
 from ral.types.scores import Scores
 from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, Trajectory, finish_reasons
 
@@ -27,6 +39,8 @@ __all__ = [
     "IMAGE_MARK",
     "PROBLEM_TYPES",
     "VIDEO_MARK",
+    "Box",
+    "Cut",
     "Evidence",
     "Example",
     "FinishReason",
@@ -43,6 +57,7 @@ __all__ = [
     "Segment",
     "Sequences",
     "Shown",
+    "Step",
     "Trajectory",
     "Turn",
     "UserError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -137,12 +138,52 @@ class VisualStates:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Keys of B prompts that some queries do not see: they are left out of the softmax, as if masked (a knockout).
+
+    keys [B P] bool: these positions; queries [B P] bool: prompt positions that do not see them (a position always sees
+    itself); response: whether response tokens do not see them. layers: decoder layers where that holds; None for all.
+    """
+
+    keys: Tensor
+    queries: Tensor
+    response: bool
+    layers: frozenset[int] | None = None
+
+    @cached_property
+    def _sides(self) -> tuple[bool, bool]:
+        """Tell whether anything is hidden from prompt positions, and from response tokens."""
+        there = bool(self.keys.any())
+        return there and bool(self.queries.any()), there and self.response
+
+    def hides(self, layer: int, *, prompt: bool = False, response: bool = False) -> bool:
+        """Tell whether, in a layer, anything is hidden from queries of the named sides."""
+        of_prompt, of_response = self._sides
+        hidden = (prompt and of_prompt) or (response and of_response)
+        return hidden and (self.layers is None or layer in self.layers)
+
+    def to(self, device: torch.device | str) -> Cut:
+        """Return the same cut on `device`."""
+        return replace(self, keys=self.keys.to(device), queries=self.queries.to(device))
+
+    def take(self, rows: slice | Tensor, start: int = 0) -> Cut:
+        """Return the cut of some prompts, from column `start` on."""
+        return replace(self, keys=self.keys[rows, start:], queries=self.queries[rows, start:])
+
+    def repeat(self, count: int) -> Cut:
+        """Return the cut of each prompt `count` times, one after another."""
+        keys, queries = (mask.repeat_interleave(count, 0) for mask in (self.keys, self.queries))
+        return replace(self, keys=keys, queries=queries)
+
+
+@dataclass(frozen=True)
 class Prepared:
     """B prompts as a network reads them, on its device. prompts: the same as collated.
 
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
     positions [3 B P] int64 (time, row, column), next_position [B]: that of the first token after the prompt;
     seen: visual embeddings [B P D].
+    cut: what passes over these prompts leave out of the attention; None for nothing.
     """
 
     prompts: PromptBatch
@@ -153,13 +194,15 @@ class Prepared:
     positions: Tensor
     next_position: Tensor
     seen: VisualStates
+    cut: Cut | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
 
     def take(self, chosen: Sequence[int]) -> Prepared:
         """Return the chosen prompts in this order, without their pixels and without shared padding."""
-        rows, columns = rows_of(chosen, self.valid.device), slice(self.prompts.start(chosen), None)
+        rows, start = rows_of(chosen, self.valid.device), self.prompts.start(chosen)
+        columns = slice(start, None)
         return Prepared(
             prompts=self.prompts.take(chosen),
             token_ids=self.token_ids[rows, columns],
@@ -169,6 +212,7 @@ class Prepared:
             positions=self.positions[:, rows, columns],
             next_position=self.next_position[rows],
             seen=self.seen.take(rows, columns),
+            cut=None if self.cut is None else self.cut.take(rows, start),
         )
 
     def repeat(self, count: int) -> Prepared:
@@ -186,6 +230,7 @@ class Prepared:
             positions=each(self.positions, 1),
             next_position=each(self.next_position),
             seen=self.seen.repeat(count),
+            cut=None if self.cut is None else self.cut.repeat(count),
         )
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
+from ral.types import Cut
+
 APART_FROM = 512
 """Padded prompts of this length or longer go through the kernel one by one, without a mask; on CUDA all do."""
 
@@ -54,6 +56,16 @@ def prompt_mask(valid: Tensor) -> Tensor | None:
     causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
     itself = torch.eye(length, dtype=torch.bool, device=valid.device)
     return ((causal & valid[:, None]) | itself)[:, None]
+
+
+def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
+    """Causal mask [B 1 S S] of rows [prompt | response] (or of prompts alone) without what is cut; valid [B S]."""
+    length, after = valid.shape[1], valid.shape[1] - cut.keys.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=valid.device)
+    queries, keys = pad(cut.queries, (0, after), value=cut.response), pad(cut.keys, (0, after))
+    seen = causal & valid[:, None] & ~(queries[:, :, None] & keys[:, None])
+    return (seen | itself)[:, None]
 
 
 def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:

@@ -13,8 +13,9 @@ from torch import Tensor
 from transformers import Cache
 
 from ral.models.attention.kernel import summed
-from ral.models.attention.padded import on_prompts, prompt_mask
+from ral.models.attention.padded import cut_mask, on_prompts, prompt_mask, sdpa
 from ral.models.attention.training_layouts import Packed, Pair
+from ral.types import Cut
 
 CAPACITY = 64
 """Tokens of a response for which buffers have room at first."""
@@ -36,11 +37,15 @@ class Explores(Protocol):
 
 @dataclass
 class Prefill:
-    """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt."""
+    """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt.
+
+    cut: what it leaves out; None for nothing.
+    """
 
     valid: Tensor
     mask: Tensor | None = None
     past: Cache | None = None
+    cut: Cut | None = None
     cache: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,6 +54,8 @@ class Prefill:
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Fast causal attention; the keys and values stay in `cache`."""
         self.cache[layer] = (key.to(value.dtype).contiguous(), value.contiguous())  # one layout for every decoding step
+        if self.cut is not None and self.cut.hides(layer, prompt=True):
+            return sdpa(query, key, value, cut_mask(self.valid, self.cut), scaling)
         return on_prompts(query, key, value, self.valid, self._mask, scaling)
 
 
@@ -77,7 +84,8 @@ class Decode:
     The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
     [B Hkv G T D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
     that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
-    where it began with none. explored: disturbs the attention of some layers; None for none.
+    where it began with none. explored: disturbs the attention of some layers; None for none. cut: keys of the prompt
+    that responses do not see; None for none.
     """
 
     valid: Tensor
@@ -88,6 +96,7 @@ class Decode:
     own: dict[int, Pair] = field(default_factory=dict)
     given: Tensor | None = None
     explored: Explores | None = None
+    cut: Cut | None = None
 
     def __post_init__(self) -> None:
         self.padded = not bool(self.valid.all())
@@ -104,6 +113,7 @@ class Decode:
         rows = prompts[:, None]
         self.valid, self.position = self.valid[prompts], self.position[rows, slots]
         self.given = None if self.given is None else self.given[rows, slots]
+        self.cut = None if self.cut is None else self.cut.take(prompts)
         if self.explored is not None:
             self.explored.keep(prompts, slots)
         self.own = {
@@ -120,8 +130,8 @@ class Decode:
         kv_heads, p = key.shape[1], prompt_k.shape[2]
         q = query.view(batch, kv_heads, -1, group, width).transpose(2, 3)  # [B Hkv G R D]
         on_prompt = summed(q.flatten(2, 3), prompt_k.mT, scaling).unflatten(2, (group, -1))
-        if self.padded:
-            on_prompt = on_prompt.masked_fill(~self.valid[:, None, None, None], -torch.inf)
+        if self.padded or self.cuts(layer):
+            on_prompt = on_prompt.masked_fill(~self.seen(layer)[:, None, None, None], -torch.inf)
         on_own = summed(q, own_k.mT, scaling)
         if self.given is not None:
             began = self.given.shape[2]
@@ -131,6 +141,14 @@ class Decode:
         out = summed(weights[..., :p].flatten(2, 3), prompt_v).unflatten(2, (group, -1))
         out = (out + summed(weights[..., p:], own_v)).to(value.dtype)
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
+
+    def cuts(self, layer: int) -> bool:
+        """Tell whether responses do not see some of the prompt in a layer."""
+        return self.cut is not None and self.cut.hides(layer, response=True)
+
+    def seen(self, layer: int) -> Tensor:
+        """Mark the prompt's positions [B P] that responses see in a layer."""
+        return self.valid & ~self.cut.keys if self.cut is not None and self.cuts(layer) else self.valid
 
     def explores(self, layer: int) -> bool:
         """Tell whether the attention of a layer is disturbed."""

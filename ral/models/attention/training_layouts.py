@@ -14,9 +14,9 @@ from torch import Tensor
 from transformers import Cache
 
 from ral.models.attention.kernel import KERNELS, attend_shared
-from ral.models.attention.padded import apart, on_prompts, prompt_mask, response_mask, sdpa, starts
+from ral.models.attention.padded import apart, cut_mask, on_prompts, prompt_mask, response_mask, sdpa, starts
 from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
-from ral.types import Shown
+from ral.types import Cut, Shown
 
 Pair = tuple[Tensor, Tensor]
 """Keys and values."""
@@ -26,7 +26,8 @@ Pair = tuple[Tensor, Tensor]
 class Recorder:
     """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
 
-    valid [B P]; a row holds the prompt and group_size responses of response_length tokens.
+    valid [B P]; a row holds the prompt and group_size responses of response_length tokens. cut: what the attention
+    leaves out; None for nothing.
     """
 
     valid: Tensor
@@ -36,12 +37,19 @@ class Recorder:
     mask: Tensor | None = None
     past: Cache | None = None
     recorded: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
+    cut: Cut | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Records, and leaves the attention to SDPA."""
+        """Records, and leaves the attention to SDPA where nothing of it is cut."""
+        self.record(layer, query, key, scaling)
+        if self.cut is None or not self.cut.hides(layer, prompt=True, response=True):
+            return None
+        return sdpa(query, key, value, cut_mask(self.valid if self.mask is None else self.mask, self.cut), scaling)
+
+    def record(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
+        """Record queries and keys of the chosen layers."""
         if layer in self.layers:
             self.recorded[layer] = (query, key, scaling)
-        return None
 
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
@@ -80,17 +88,22 @@ class Packed(Recorder):
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
-        super().attend(layer, query, key, value, scaling)
+        self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
-        prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
-        return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling)], dim=1)
+        if self.cut is not None and self.cut.hides(layer, prompt=True):
+            prompt = sdpa(query[:, :, :p], *before, cut_mask(self.valid, self.cut), scaling)
+        else:
+            prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
+        cut = self.cut.keys if self.cut is not None and self.cut.hides(layer, response=True) else None
+        return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling, cut)], dim=1)
 
-    def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
-        """Responses on everything they may see, [B G*C H D]."""
-        if query.device.type in KERNELS:
+    def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float, cut: Tensor | None = None) -> Tensor:
+        """Responses on everything they may see, [B G*C H D]; cut [B P]: keys of the prompt that they do not see."""
+        if query.device.type in KERNELS and cut is None:
             return self._on_shared(query, before, own, scaling).transpose(1, 2)
-        mask = response_mask(self.valid, self.group_size, self.response_length)
+        seen = self.valid if cut is None else self.valid & ~cut
+        mask = response_mask(seen, self.group_size, self.response_length)
         key, value = (torch.cat(pair, dim=2) for pair in zip(before, own, strict=True))
         return sdpa(query, key, value, mask, scaling)
 

@@ -1,0 +1,189 @@
+"""A knock-out of a checkpoint on a dataset, from a composed configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from transformers.utils.logging import disable_progress_bar
+
+from ral.data.bad import BadSample, Checked
+from ral.data.media import media_reader
+from ral.data.samples import Sample, Samples
+from ral.errors import UserError
+from ral.evaluate import fingerprint, load_policy
+from ral.evaluation.benchmarks.items_file import check_settings
+from ral.evaluation.knockout.conditions import conditions, layer_sets
+from ral.evaluation.knockout.figure import draw
+from ral.evaluation.knockout.measure import Answer, Knockout, measure
+from ral.evaluation.knockout.results import Results, content, results_of, rows_of
+from ral.files import run_folder
+from ral.files.repository import find
+from ral.learner.collate import Collate
+from ral.models.mllm import MLLM
+from ral.rewards.accuracy import check_gold
+from ral.rollout.engine import Sampling
+from ral.types import Example, PromptBatch
+
+MADE = "visual_search"
+TAUGHT = {"problem_types": ["free-form"], "data_types": ["image"]}
+"""Questions of visual_search that are asked by default: those that the shipped models were made to answer."""
+FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window", "cut", "parts", "draws", "limit")
+"""Settings that may differ from those of the answers in a folder: none decides what an answer there is."""
+
+
+def knock_out(cfg: DictConfig) -> None:
+    """Ask, print the table, write the files; the last line is the results' JSON."""
+    disable_progress_bar()  # of loading weights
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    examples = instantiate(cfg.dataset.source)(split=cfg.split)
+    places = with_evidence(cfg, examples)
+    policy, folder = load_policy(cfg), Path(cfg.output)
+    layers = cfg.layers if isinstance(cfg.layers, str) else list(cfg.layers)
+    plan = conditions(cfg.cut, cfg.parts, cfg.draws, layer_sets(layers, cfg.window, policy.depth))
+    run_folder.begin(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    check_settings(folder / "settings.json", settings_of(cfg))
+    knockout = Knockout(policy, plan, Sampling(1.0, cfg.dataset.max_new_tokens, greedy=True), cfg.seed)
+    batches = Batches(cfg, policy, examples, places)
+    answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / "answers.jsonl")
+    batches.tell()
+    show(results_of(answers), len({answer.uid for answer in answers}), folder)
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """Everything that decides the answers, as plain values."""
+    own: Any = OmegaConf.to_container(cfg, resolve=True)
+    own.pop("hydra", None)
+    kept = {name: value for name, value in own.items() if name not in FREE}
+    return kept | wanted(cfg) | {"checkpoint": str(cfg.checkpoint), "weights": fingerprint(find(cfg.checkpoint))}
+
+
+def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:
+    """The types of questions and media that are asked; None for all."""
+    made = HydraConfig.get().runtime.choices["dataset"] == MADE
+    chosen = {name: cfg[name] if cfg[name] is not None else own if made else None for name, own in TAUGHT.items()}
+    return {name: None if value is None else list(value) for name, value in chosen.items()}
+
+
+def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
+    """Positions of the entries that are asked, bad ones included. UserError where there are none, and why."""
+    types, there = wanted(cfg), Counter[str]()
+    found = []
+    for at in range(len(examples)):
+        try:
+            example = examples[at]
+        except BadSample:
+            found.append(at)
+            continue
+        if example.evidence and example.media:
+            own = {"problem_types": example.problem_type, "data_types": example.media[0].kind}
+            there[", ".join(own.values())] += 1
+            if all(types[name] is None or value in (types[name] or ()) for name, value in own.items()):
+                found.append(at)
+    if not there:
+        raise UserError(
+            f"dataset: none of the {len(examples)} entries of split {cfg.split} has evidence: give entries the field"
+            " evidence, boxes of what the question is about (docs/data.md)"
+        )
+    if not found:
+        kinds = "; ".join(f"{n} of {kind}" for kind, n in sorted(there.items()))
+        raise UserError(f"problem_types, data_types: no entry with evidence is of these; there are {kinds}")
+    return found
+
+
+@dataclass
+class Batches:
+    """Batches of the first cfg.limit usable entries at `places`, worded as in training; skipped: why others are not."""
+
+    cfg: DictConfig
+    policy: MLLM
+    examples: Sequence[Example]
+    places: Sequence[int]
+    skipped: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[PromptBatch]:
+        """Yield the batches, each once all of its media are read."""
+        collate, samples = self.collate(), islice(self.samples(), self.cfg.limit)
+        while chunk := list(islice(samples, self.cfg.batch)):
+            prompts = collate.prompts(chunk)
+            seen: list[bool] = prompts.evidence.any(1).tolist()
+            if not all(seen):
+                lost = [s for s, there in zip(chunk, seen, strict=True) if not there]
+                self.skipped += [f"{s.example.source}: its evidence holds no visual token" for s in lost]
+                kept = [s for s, there in zip(chunk, seen, strict=True) if there]
+                if not kept:
+                    continue
+                prompts = collate.prompts(kept)
+            yield prompts
+
+    def collate(self) -> Collate:
+        """Return what words the questions."""
+        templates = self.cfg.dataset.templates
+        return Collate(
+            self.policy.processor,
+            templates=(templates.think, templates.zero),
+            thinking=self.cfg.thinking,
+            scorable=Checked(check_gold),
+            max_new_tokens=self.cfg.dataset.max_new_tokens,
+        )
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the entries that can be used."""
+        dataset, collate = self.cfg.dataset, self.collate()
+        media = instantiate(dataset.media, factor=self.policy.processor.patches.factor)
+        reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
+        read = Samples(self.examples, reader, collate.check, range, collate.fits).read
+        for at in self.places:
+            try:
+                yield read(at)
+            except BadSample as error:
+                self.skipped.append(str(error))
+
+    def tell(self) -> None:
+        """Say what was skipped."""
+        if self.skipped:
+            print(f"skipped: {len(self.skipped)} entries; the first: {self.skipped[0]}", file=sys.stderr)
+
+
+def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> list[Answer]:
+    """All answers, under a progress bar. UserError where no entry could be used."""
+    columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("answers", total=questions * len(knockout.conditions))
+        try:
+            answers = measure(knockout, batches, path, lambda count: bar.advance(task, count))
+        except torch.OutOfMemoryError as error:
+            size = batches.cfg.batch
+            raise UserError(f"out of GPU memory with batch={size}: write a smaller batch, or fewer pixels") from error
+    if not answers:
+        raise UserError(f"dataset: none of the {questions} entries can be used; the first: {batches.skipped[0]}")
+    return answers
+
+
+def show(results: Results, n: int, folder: Path) -> None:
+    """Print the table and write results.json and knockout.png."""
+    table = Table("layers", "keys cut", "from", "right, % (95% interval)", title=f"{n} questions")
+    for row in rows_of(results):
+        table.add_row(*row)
+    Console().print(table)
+    found = content(results, n)
+    (folder / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    draw(folder / "knockout.png", results)
+    print(f"reading: {found['reading']}")
+    print(f"figure: {folder / 'knockout.png'}")
+    print(json.dumps(found), flush=True)

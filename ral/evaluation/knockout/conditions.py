@@ -1,0 +1,78 @@
+"""Conditions of a knock-out: which keys are hidden, from which tokens, in which decoder layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ral.errors import UserError
+
+PARTS = ("response", "question", "both")
+"""Tokens that do not see the keys: those of the response, the prompt's that are not visual, or both."""
+KEYS = ("evidence", "placebo", "medium")
+"""Keys that are hidden: the evidence, as many other visual tokens of its medium, or all visual tokens of that."""
+ALL = "all"
+"""The label of a cut in all decoder layers."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One cut: keys (of KEYS) from part (of PARTS); None and None for nothing.
+
+    layers: decoder layers, None for all of them; draw: number of the placebo.
+    """
+
+    keys: str | None = None
+    part: str | None = None
+    layers: tuple[int, ...] | None = None
+    draw: int = 0
+
+    @property
+    def name(self) -> str:
+        """The key of its results, such as evidence_from_response."""
+        return "none" if self.keys is None else f"{self.keys}_from_{self.part}"
+
+    @property
+    def where(self) -> str:
+        """The label of its layers."""
+        return ALL if self.layers is None else label(self.layers)
+
+
+def label(layers: Sequence[int]) -> str:
+    """Write layers as text: 3, 1-2 for a run of them, else 0+3."""
+    run = list(layers) == list(range(layers[0], layers[-1] + 1))
+    return f"{layers[0]}-{layers[-1]}" if run and len(layers) > 1 else "+".join(map(str, layers))
+
+
+def layer_sets(layers: str | Sequence[int], window: int, depth: int) -> list[tuple[int, ...]]:
+    """Return the sets of layers that are cut beside all of them.
+
+    layers: "all" (none beside), "each" layer alone, "windows" of so many layers in a row, or the layers of one set,
+    negative from the last. UserError for a layer or a window that the model, of so many layers, does not have.
+    """
+    if layers == ALL:
+        return []
+    if layers == "each":
+        return [(layer,) for layer in range(depth)]
+    if layers == "windows":
+        if not 1 <= window <= depth:
+            raise UserError(f"window={window}: the model has {depth} layers: write 1 to {depth}")
+        return [tuple(range(start, start + window)) for start in range(depth - window + 1)]
+    if isinstance(layers, str) or not layers:
+        raise UserError(f"layers={layers} is not known: write all, each, windows, or a list such as [0,1]")
+    for layer in layers:
+        if not -depth <= layer < depth:
+            raise UserError(f"layers names layer {layer}, and the model has {depth} layers, 0 to {depth - 1}")
+    return [tuple(sorted({layer % depth for layer in layers}))]
+
+
+def conditions(
+    keys: Sequence[str], parts: Sequence[str], draws: int, sets: Sequence[tuple[int, ...]]
+) -> list[Condition]:
+    """Return the uncut condition, then those of all layers, then those of each set; draws: of each placebo."""
+    found = [Condition()]
+    for layers in (None, *sets):
+        for key in keys:
+            for part in parts:
+                found += [Condition(key, part, layers, n) for n in range(draws if key == "placebo" else 1)]
+    return found

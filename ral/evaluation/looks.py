@@ -1,0 +1,122 @@
+"""Looks of a response: where its tokens look in the first medium, and how much of that lies where it should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.models.processor import Processor
+from ral.ops.attention import renormalise
+from ral.ops.grounding import evidence_tokens, hardest, hardness
+from ral.types import Evidence, Example, PromptBatch, Rollout, Step
+
+MEASURES = ("grounding", "grounding_all", "grounding_steps")
+"""Fields of a record that `Looks` gives."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Measures of a response by the rows of its producing positions; None without a medium, or what a measure needs.
+
+    grounding: the share of the visual attention that lies inside the evidence, mean over the tokens that look hardest
+    (ral.ops.grounding.hardest); grounding_all: over all tokens; grounding_steps: the mean over the steps that the
+    response takes, each by the tokens that look hardest in its words and by its own boxes.
+    attention: the map of the tokens that look hardest.
+    """
+
+    grounding: float | None = None
+    grounding_all: float | None = None
+    grounding_steps: float | None = None
+    attention: dict[str, Any] | None = None
+
+
+def looks_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> Looks:
+    """Measure response n by its rows [C P] of producing positions over the prompt's positions."""
+    example, seen = rollout.prompts.examples[n], seen_of(rollout, rows, n)
+    if seen is None:
+        return Looks()
+    hard, everything = hardness(seen), torch.ones(len(seen), dtype=torch.bool)
+
+    def share(among: Tensor, evidence: Sequence[Evidence]) -> float | None:
+        found = attention_of_tokens(rollout, rows, n, among.tolist())
+        return None if found is None else grounding_in(evidence, found)
+
+    top = hardest(hard, everything)
+    spans = step_spans(example.steps, rollout.texts[n])
+    words = [(step, torch.tensor(tokens_in(processor, rollout, n, *span))) for step, span in spans]
+    steps = [share(hardest(hard, own), [Evidence(box) for box in step.boxes]) for step, own in words]
+    taken = [value for value in steps if value is not None]
+    return Looks(
+        grounding=share(top, example.evidence),
+        grounding_all=share(everything, example.evidence),
+        grounding_steps=sum(taken) / len(taken) if taken else None,
+        attention=attention_of_tokens(rollout, rows, n, top.tolist()),
+    )
+
+
+def step_spans(steps: Sequence[Step], text: str) -> list[tuple[Step, tuple[int, int]]]:
+    """Find the words of the steps in a response, each behind the one before; a step that is not there is left out."""
+    found, at = [], 0
+    for step in steps:
+        start = text.find(step.text, at)
+        if start >= 0:
+            at = start + len(step.text)
+            found.append((step, (start, at)))
+    return found
+
+
+def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: int) -> list[bool]:
+    """Mark the sampled tokens of response n with a character in start..stop of its text."""
+    ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
+    starts = processor.char_starts(ids)
+    ends = [*starts[1:], len(rollout.texts[n]) + 1]
+    return [a < stop and b > start for a, b in zip(starts, ends, strict=True)]
+
+
+def seen_of(rollout: Rollout, rows: Tensor, n: int) -> Tensor | None:
+    """Attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium; None without one."""
+    grids = rollout.prompts.grids[n]
+    if not grids or not bool(rollout.trainable[n].any()):
+        return None
+    t, h, w = grids[0]
+    visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
+    return rows[rollout.trainable[n].cpu()][:, visual].float()
+
+
+def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
+    """Mean attention of the tokens of response n that are `inside` on the first medium's visual tokens, renormalised.
+
+    None without a medium or such a token.
+    """
+    seen = seen_of(rollout, rows, n)
+    if seen is None or not any(inside):
+        return None
+    chosen = seen[torch.tensor(inside)]
+    weights = renormalise(chosen, torch.ones_like(chosen, dtype=torch.bool)).mean(0)
+    grid = list(rollout.prompts.grids[n][0])
+    return {"grid": grid, "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
+
+
+def slot_seconds(prompts: PromptBatch, n: int) -> float:
+    """Seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
+    if prompts.examples[n].media[0].kind != "video":
+        return 0.0
+    before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
+    return float(prompts.media["second_per_grid_ts"][before])
+
+
+def grounding(example: Example, look: dict[str, Any]) -> float | None:
+    """Share of a map of attention that falls inside the evidence of an example; None without evidence."""
+    return grounding_in(example.evidence, look)
+
+
+def grounding_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
+    """Share of a map of attention that falls inside some evidence; None without any."""
+    if not evidence:
+        return None
+    inside = evidence_tokens(evidence, tuple(look["grid"]), look["seconds_per_slot"])
+    return float(torch.tensor(look["weights"])[inside.flatten()].sum())
