@@ -18,7 +18,7 @@ from ral.data.own_fields import fields_of
 from ral.data.parse import parse_own, parse_video_r1
 from ral.data.sources import jsonl, read_file, video_r1
 from ral.rewards.accuracy import accuracy, check_gold
-from ral.types import Example, Media, Turn
+from ral.types import Example, Media, Step, Turn
 
 
 @pytest.fixture(scope="module")
@@ -730,3 +730,27 @@ def test_invisible_characters_of_an_answer_do_not_count(answer: str, folder: Pat
 )
 def test_numbers_beyond_a_float_are_named(fields: dict[str, Any], folder: Path) -> None:
     refuse(folder, {"question": "q", "answer": "red", **fields}, "fps|evidence")
+
+
+def test_steps_say_where_each_part_of_the_reasoning_looks(folder: Path) -> None:
+    steps = [{"text": " 2 3 left ", "boxes": [[0, 0, 0.5, 0.5]]}, {"text": "2 2 up", "boxes": [[0.5, 0, 1, 1]] * 2}]
+    read_steps = (Step("2 3 left", ((0.0, 0.0, 0.5, 0.5),)), Step("2 2 up", ((0.5, 0.0, 1.0, 1.0),) * 2))
+    assert read(folder, Q | {"steps": steps}).steps == read_steps
+    video_r1 = {"problem": "q", "solution": "<answer>B</answer>", "problem_type": "free-form", "path": "a.png"}
+    assert read(folder, video_r1 | {"steps": steps}, parse_video_r1).steps == read_steps
+    assert read(folder, Q).steps == read(folder, Q | {"steps": None}).steps == ()
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"text": "2", "boxes": [[0, 0, 1, 1]]},
+        ["2 3 left"],
+        [{"text": "", "boxes": [[0, 0, 1, 1]]}],
+        [{"text": "2", "boxes": []}],
+        [{"text": "2", "boxes": [[0, 0, 2, 1]]}],
+        [{"text": "2", "boxes": [0, 0, 1, 1]}],
+    ],
+)
+def test_steps_that_are_none_are_refused(steps: Any, folder: Path) -> None:
+    refuse(folder, Q | {"steps": steps}, "field 'steps'")

@@ -15,7 +15,7 @@ from ral.errors import UserError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
 STRUCTURED = {"options", "choices", "image", "images", "video", "videos", "messages", "conversations", "prompt"}
-STRUCTURED |= {"evidence", "reward_model", "extra_info"}
+STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 """Fields whose cells may hold a list or an object, as JSON or as Python writes it."""
 
 

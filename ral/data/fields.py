@@ -15,7 +15,7 @@ from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.names import entry_name
 from ral.options import AT_ENDS
-from ral.types import PROBLEM_TYPES, Evidence
+from ral.types import PROBLEM_TYPES, Box, Evidence, Step
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset(
@@ -195,20 +195,26 @@ def _box_works(box: list[float]) -> bool:
     return 0 <= left < right <= 1 and 0 <= top < bottom <= 1
 
 
+def _box(entry: Entry, field: str, value: object) -> Box:
+    """One box."""
+    box = _numbers(value, 4, _box_works)
+    if box is None:
+        problem = f"box {shown(value)} does not work"
+        entry.fail(field, problem, "[left, top, right, bottom] as fractions from 0 to 1")
+    return (box[0], box[1], box[2], box[3])
+
+
 def _piece(entry: Entry, value: object) -> Evidence:
     """One evidence object: {"box": [...], "span": [...] or null}."""
     if not isinstance(value, dict):
         entry.fail("evidence", f"{shown(value)} is not an object", '{"box": [0, 0, 0.5, 0.5], "span": null}')
-    box = _numbers(value.get("box"), 4, _box_works)
-    if box is None:
-        problem = f"box {shown(value.get('box'))} does not work"
-        entry.fail("evidence", problem, "[left, top, right, bottom] as fractions from 0 to 1")
+    box = _box(entry, "evidence", value.get("box"))
     if value.get("span") is None:
-        return Evidence((box[0], box[1], box[2], box[3]))
+        return Evidence(box)
     span = _numbers(value["span"], 2, lambda s: 0 <= s[0] < s[1])
     if span is None:
         entry.fail("evidence", f"span {shown(value['span'])} does not work", "[start, end] in seconds, or null")
-    return Evidence((box[0], box[1], box[2], box[3]), (span[0], span[1]))
+    return Evidence(box, (span[0], span[1]))
 
 
 def evidence_of(entry: Entry) -> tuple[Evidence, ...]:
@@ -219,3 +225,24 @@ def evidence_of(entry: Entry) -> tuple[Evidence, ...]:
     if not isinstance(value, list):
         entry.fail("evidence", f"{shown(value)} is not a list", '[{"box": [0, 0, 0.5, 0.5], "span": null}]')
     return tuple(_piece(entry, piece) for piece in value)
+
+
+STEP = '{"text": "2 3 left", "boxes": [[0, 0, 0.5, 0.5]]}'
+
+
+def steps_of(entry: Entry) -> tuple[Step, ...]:
+    """Return the steps of an entry, [{"text": ..., "boxes": [...]}, ...]; () where it has none."""
+    value = entry.data.get("steps")
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        entry.fail("steps", f"{shown(value)} is not a list", f"[{STEP}]")
+    return tuple(_step(entry, step) for step in value)
+
+
+def _step(entry: Entry, value: object) -> Step:
+    """One step object."""
+    text, boxes = (value.get("text"), value.get("boxes")) if isinstance(value, dict) else (None, None)
+    if not isinstance(text, str) or not text.strip() or not isinstance(boxes, list) or not boxes:
+        entry.fail("steps", f"{shown(value)} is no step", STEP)
+    return Step(text.strip(), tuple(_box(entry, "steps", box) for box in boxes))

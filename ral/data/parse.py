@@ -19,6 +19,7 @@ from ral.data.fields import (
     refuse_other_than_text,
     required,
     shown,
+    steps_of,
     text_of,
     uid_of,
     untagged,
@@ -41,7 +42,7 @@ ASKED = '"What color is the star?"'
 
 
 def parse_video_r1(entry: Entry) -> Example:
-    """One entry of a Video-R1 file; `process` (SFT files) and `evidence` (visual_search) may be there."""
+    """One entry of a Video-R1 file; `process` (SFT files) `evidence` (visual_search) and `steps` may be there."""
     solution = required(entry, text_of(entry, ["solution"], VIDEO_R1_ANSWER), ["solution"], VIDEO_R1_ANSWER)
     answer = required(entry, clean(entry, "solution", untagged("answer", solution)), ["solution"], VIDEO_R1_ANSWER)
     question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
@@ -61,6 +62,7 @@ def parse_video_r1(entry: Entry) -> Example:
         options=with_letters(entry, options, answer)[0] if options and kind == CHOICE else options,
         thought=untagged("think", thought) if thought else None,
         evidence=evidence_of(entry),
+        steps=steps_of(entry),
         source=entry.place,
     )
     refuse_marks(entry, ("solution", answer), ("process", thought))
@@ -93,6 +95,7 @@ def parse_own(entry: Entry) -> Example:
         options=options,
         thought=untagged("think", thought) if thought else None,
         evidence=evidence_of(entry),
+        steps=steps_of(entry),
         source=entry.place,
         chosen=chosen,
         rejected=rejected,

@@ -139,7 +139,7 @@ def jsonl(
     """A split of a user's own file: JSON, JSON lines, CSV or parquet (`open_rows`). Splits and parameters: `video_r1`.
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path; options; problem_type ("multiple choice"
-    where there are options, else "free-form"); thought | process; evidence; or a conversation under messages |
+    where there are options, else "free-form"); thought | process; evidence; steps; or a conversation under messages |
     conversations | prompt. docs/data.md says what each may hold. Tags around answers are optional. An entry with
     `chosen` and `rejected`, whole responses, needs no answer.
     """

@@ -17,7 +17,7 @@ Units
 """
 
 from ral.errors import UserError
-from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Evidence, Example, Media, Pixels, Turn
+from ral.types.examples import IMAGE_MARK, PROBLEM_TYPES, VIDEO_MARK, Box, Evidence, Example, Media, Pixels, Step, Turn
 from ral.types.loss import Loss, Metrics
 from ral.types.prompts import Grid, Prepared, PromptBatch, Sequences
 from ral.types.scores import Scores
@@ -27,6 +27,7 @@ __all__ = [
     "IMAGE_MARK",
     "PROBLEM_TYPES",
     "VIDEO_MARK",
+    "Box",
     "Evidence",
     "Example",
     "FinishReason",
@@ -42,6 +43,7 @@ __all__ = [
     "Segment",
     "Sequences",
     "Shown",
+    "Step",
     "Trajectory",
     "Turn",
     "UserError",

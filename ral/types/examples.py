@@ -11,16 +11,31 @@ from torch import Tensor
 PROBLEM_TYPES = ("multiple choice", "numerical", "OCR", "free-form", "regression")
 
 
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) as fractions of a picture's width and height, each in [0, 1]."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The place where the answer to a question can be seen.
 
-    box:  (left, top, right, bottom) as fractions of the picture's width and height, each in [0, 1].
     span: (start, end) in seconds for a clip; None for a picture, or where the whole clip counts.
     """
 
-    box: tuple[float, float, float, float]
+    box: Box
     span: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the reasoning that leads to the answer, and where in the first medium it has to look.
+
+    text:  what a response says in this step, as it would stand there.
+    boxes: where the step looks; of a clip, in all its frames.
+    """
+
+    text: str
+    boxes: tuple[Box, ...]
 
 
 @dataclass(frozen=True)
@@ -71,6 +86,7 @@ class Example:
     answer:   the gold answer, without tags; "" only beside preferences.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
     evidence: boxes (and time spans) of what the question asks about; () where unknown.
+    steps:    where each step of the reasoning has to look, in their order; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
     source:   "file entry 12": how messages about this entry name it; answer_field: how they name the gold answer.
     """
@@ -88,6 +104,7 @@ class Example:
     rejected: str | None = None
     turns: tuple[Turn, ...] = ()
     answer_field: str = field(default="solution", compare=False)
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
