@@ -134,7 +134,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """What draws entry `index`, and its JSON entry."""
+    """Return what draws entry `index`, and its JSON entry."""
     scene, entry = entry_of(index, settings)
     return partial(write_clip if scene.moves else write_picture, scene), entry
 

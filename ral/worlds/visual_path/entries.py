@@ -144,7 +144,7 @@ def _evidence(board: Board, step: Read) -> dict[str, Any]:
 
 
 def misread_of(index: int, length: int, settings: Settings) -> tuple[bool, ...]:
-    """Which steps of entry `index` read the neighbour; only in the split sft."""
+    """Tell which steps of entry `index` read the neighbour; only in the split sft."""
     rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/misread")
     share = settings.misread if settings.split == "sft" else 0.0
     return tuple(rng.random() < share for _ in range(length))
@@ -173,7 +173,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """What draws entry `index`, and its JSON entry."""
+    """Return what draws entry `index`, and its JSON entry."""
     board, entry = entry_of(index, settings)
     return partial(write, board, settings.zoom), entry
 
