@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText
 
 from ral.data.media import MediaReader, MediaSettings
 from ral.data.prompts import render
 from ral.evaluation.steps import StepFigures, figures, judged, read_steps, spans, step_of_tokens
+from ral.models.mllm import MLLM
 from ral.models.opening import load
-from ral.types import Step, UserError
+from ral.types import Example, PromptBatch, Step, UserError
 from ral.worlds.visual_path import source
 
 BOX = ((0.0, 0.0, 0.5, 0.5),)
@@ -56,16 +60,50 @@ def test_figures_by_hand() -> None:
         figures([], [])
 
 
-def test_steps_of_a_network_are_those_of_its_own_greedy_tokens(tmp_path: Path) -> None:
-    """Each step of entries of every kind and length is judged once; a network without preferences says none right."""
-    policy = load("assets/tiny_teacher")
-    examples = list(source("validation", root=tmp_path, sizes={"validation": 8}, seed=0, shortest=1, longest=3))
+def prompts_of(policy: MLLM, examples: Sequence[Example]) -> PromptBatch:
     reader = MediaReader(MediaSettings(image_min_pixels=784, video_min_pixels=784))
     pixels = [[reader.read(example.media[0])] for example in examples]
-    prompts = policy.processor.batch(examples, [render(example, "mini") for example in examples], pixels)
+    return policy.processor.batch(examples, [render(example, "mini") for example in examples], pixels)
+
+
+def test_steps_of_entries_of_every_kind_and_length_are_judged_once(tmp_path: Path) -> None:
+    policy = load("assets/tiny_teacher")
+    examples = list(source("validation", root=tmp_path, sizes={"validation": 8}, seed=0, shortest=1, longest=3))
+    prompts = prompts_of(policy, examples)
     said, hit = read_steps(policy, prompts)
     assert len(said) == len(hit) == sum(len(example.steps) for example in examples)
     with torch.no_grad():  # a network without preferences says token 0 everywhere
         for weight in policy.network.parameters():
             weight.zero_()
     assert not any(read_steps(policy, prompts)[0])
+
+
+def test_steps_are_those_of_the_eager_network(tmp_path: Path) -> None:
+    """Token and attention are Transformers' own, at the position in front of the token that decides."""
+    policy = load("assets/tiny")
+    network = AutoModelForImageTextToText.from_pretrained("assets/tiny", attn_implementation="eager").eval()
+    examples = list(source("validation", root=tmp_path, sizes={"validation": 12}, seed=0, kinds=["looks", "arrows"]))
+    wanted: tuple[list[bool], list[bool]] = ([], [])
+    for example in examples:
+        alone = prompts_of(policy, [example])
+        response = policy.processor.response_ids(f"<think>{example.thought}</think><answer>{example.answer}</answer>")
+        ids = torch.cat([alone.token_ids[0], torch.tensor(response)])[None]
+        kinds = (ids == policy.processor.image_id).int()
+        media = {name: alone.media[name] for name in ("pixel_values", "image_grid_thw")}
+        with torch.no_grad():
+            out = network(input_ids=ids, mm_token_type_ids=kinds, output_attentions=True, **media)
+        likely, looks = out.logits[0].argmax(-1), out.attentions[-1][0].mean(0)
+        words, before = [policy.processor.decode([token]) for token in response], alone.token_ids.shape[1]
+        lengths = np.cumsum([len(word) for word in words])
+        said = 0
+        for step in example.steps:
+            said = "".join(words).index(step.text, said) + len(step.text)
+            at = before + int(np.searchsorted(lengths, said - len(step.text), side="right"))
+            end = before + int(np.searchsorted(lengths, said, side="left"))
+            wrong = [n for n in range(at, end + 1) if likely[n - 1] != ids[0, n]]
+            token = wrong[0] if wrong else end
+            row, column = divmod(int(looks[token - 1][kinds[0].bool()].argmax()), 4)
+            left, top, right, bottom = step.boxes[0]
+            wanted[0].append(not wrong)
+            wanted[1].append(left < (column + 0.5) / 4 < right and top < (row + 0.5) / 4 < bottom)
+    assert read_steps(policy, prompts_of(policy, examples)) == wanted and True in wanted[1]
