@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ral.data.prompts import target
+from ral.data.media import MediaReader, MediaSettings
+from ral.data.prompts import render, target
 from ral.learner.experience import Forward
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
@@ -133,3 +134,16 @@ def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[lis
         one = judged(right, steps, rows[n][own.cpu()][:, visual], _places(example, (t, h, w)))
         said, hit = said + one[0], hit + one[1]
     return said, hit
+
+
+def step_figures(policy: MLLM, examples: Sequence[Example], template: str = "mini", batch: int = 64) -> StepFigures:
+    """Read the steps of all examples, `batch` at a time, their media at their own size."""
+    factor = policy.processor.patches.factor
+    reader = MediaReader(MediaSettings(image_min_pixels=factor**2, video_min_pixels=factor**2, factor=factor))
+    said, hit = list[bool](), list[bool]()
+    for start in range(0, len(examples), batch):
+        part = examples[start : start + batch]
+        media = [[reader.read(medium) for medium in example.media] for example in part]
+        one = read_steps(policy, policy.processor.batch(part, [render(e, template) for e in part], media))
+        said, hit = said + one[0], hit + one[1]
+    return figures(said, hit)

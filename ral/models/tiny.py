@@ -65,7 +65,7 @@ RECIPES = {
     "base": Recipe(None, 3200, 0, 2e-3, searching("short", salient=0.6, listing=0.3)),
     "tiny_teacher": Recipe("base", 1500, 1, 1.5e-3, searching("mini", salient=0.0, listing=0.1)),
     "tiny": Recipe("tiny_teacher", 240, 2, 5e-4, searching("mini", salient=0.7, listing=0.1)),
-    "path_arrows": Recipe("tiny_teacher", 600, 3, 1.5e-3, following("arrows"), 64),
+    "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
     "path_arrows_student": Recipe("path_arrows", 110, 4, 5e-4, following("arrows", misread=0.7), 64),
 }
 SHIPPED = ("tiny_teacher", "tiny")
