@@ -23,14 +23,14 @@ class Recipe:
     """One stage of supervised fine-tuning.
 
     start: the stage whose weights it continues from; None = random weights. steps: updates of `entries` entries.
-    learning_rate: the peak. data: settings of its data, beside the folder.
+    learning_rate: the peak. settings: those of its data, beside the folder, and what else differs.
     """
 
     start: str | None
     steps: int
     seed: int
     learning_rate: float
-    data: tuple[str, ...]
+    settings: tuple[str, ...]
     entries: int = 48
 
 
@@ -66,7 +66,7 @@ RECIPES = {
     "tiny_teacher": Recipe("base", 1500, 1, 1.5e-3, searching("mini", salient=0.0, listing=0.1)),
     "tiny": Recipe("tiny_teacher", 240, 2, 5e-4, searching("mini", salient=0.7, listing=0.1)),
     "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
-    "path_arrows_student": Recipe("path_arrows", 110, 4, 5e-4, following("arrows", misread=0.7), 64),
+    "path_arrows_student": Recipe("path_arrows", 80, 4, 5e-4, (*following("arrows", 0.7), "algo.warmup=10"), 64),
 }
 SHIPPED = ("tiny_teacher", "tiny")
 STAGES = ("base", *SHIPPED)
@@ -112,7 +112,7 @@ def command(name: str, start: Path) -> list[str]:
         "resume=auto",
         "logger=jsonl",
         "diagnostics.every=0",
-        *recipe.data,
+        *recipe.settings,
         f"dataset.path={WORK / f'data_{name}'}",
     ]
 
