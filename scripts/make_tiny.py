@@ -1,8 +1,11 @@
-"""Rebuilds the shipped models from nothing: `make tiny`, over an hour on two cores (recipe and scores: docs/tiny.md).
+"""Rebuilds the small models from nothing: `make tiny`, over an hour on two cores (recipe and scores: docs/tiny.md).
 
 Three stages of this project's own `algo=sft`: `base` learns to see and speak from random weights, with a tokenizer
 trained on the default data's text; `tiny_teacher` continues on right answers alone; `tiny` continues from there on
 targets of which a share speaks of the most salient object instead of the asked one: it knows how, and does not do it.
+
+Those of dataset=visual_path are made on request, from the shipped teacher, and stay in outputs/tiny: `path_arrows`
+learns to look at one place after the other, `path_arrows_student` then to read the neighbouring cell in most steps.
 """
 
 from __future__ import annotations
@@ -14,13 +17,15 @@ import sys
 from pathlib import Path
 
 from ral.files.repository import ROOT
-from ral.models.tiny import RECIPES, SHIPPED, initial, train
+from ral.models.tiny import RECIPES, SHIPPED, STAGES, initial, train
 
 
 def main() -> None:
     """Run the stages that are missing, in order, and put the shipped models where the configuration finds them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stages", nargs="*", default=list(RECIPES), help=f"which: {', '.join(RECIPES)} (default: all)")
+    default = " ".join(STAGES)
+    known = f"which of {', '.join(RECIPES)} (default: {default})"
+    parser.add_argument("stages", nargs="*", default=list(STAGES), help=known)
     parser.add_argument("--output", type=Path, default=ROOT / "assets", help="where they go (default: assets)")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,7 +36,8 @@ def main() -> None:
         if name in SHIPPED:
             shutil.rmtree(arguments.output / name, ignore_errors=True)
             shutil.copytree(folder, arguments.output / name)
-            print(f"{name}: {arguments.output / name}")
+            folder = arguments.output / name
+        print(f"{name}: {folder}")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,11 @@ def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Pa
         ("algo.temporal.share", {"algo": "ral"}, "algo=ral has no temporal; temporal is in algo=t_grpo"),
         ("algo.attention.coef", {"algo": "grpo"}, "has no attention term; attention is in algo=ral, algo=ral_zero"),
         ("algo.sampling.noise.sigma", {"algo": "ral"}, "no sampling.noise; sampling.noise is in algo=ral_explore"),
-        ("dataset.source.grid", {"dataset": "jsonl"}, "no source.grid; source.grid is in dataset=visual_search"),
+        (
+            "dataset.source.grid",
+            {"dataset": "jsonl"},
+            "no source.grid; source.grid is in dataset=visual_path, dataset=visual_search",
+        ),
         ("dataset.validation_path", {"dataset": "hf"}, "is in dataset=jsonl, dataset=video_r1, dataset=video_r1_cot"),
         ("hardware.strategy.offload", {"hardware": "cpu"}, "strategy.offload is in hardware=fsdp"),
         ("reward.parts.judge.weight", {"reward": "rules"}, "parts.judge is in reward=judge"),

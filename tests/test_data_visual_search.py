@@ -19,7 +19,7 @@ from PIL import Image
 
 from ral.data.media import MediaReader, MediaSettings
 from ral.types import PROBLEM_TYPES, Example, UserError
-from ral.worlds.draw import RGB, _silhouette, _sprite, frames_of
+from ral.worlds.draw import RGB, frames_of, silhouette, sprite_of
 from ral.worlds.questions import World
 from ral.worlds.scene import DIGITS, LETTERS, SHAPES, scene_key, split_of
 from ral.worlds.visual_search import Settings, compose, make, source
@@ -54,7 +54,7 @@ def cropped(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 @lru_cache
 def outlines() -> dict[tuple[str, int], NDArray[np.bool_]]:
     sizes = (14, 15, 16, 26)
-    return {(s, size): cropped(np.asarray(_silhouette(s, size)) > 127) for s in SHAPES for size in sizes}
+    return {(s, size): cropped(np.asarray(silhouette(s, size)) > 127) for s in SHAPES for size in sizes}
 
 
 def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -64,7 +64,7 @@ def overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 @lru_cache
 def ink(color: str, size: int) -> dict[str, NDArray[np.float64]]:
     texts = [a + b for a in LETTERS for b in DIGITS]
-    return {text: np.asarray(_sprite("sign", color, size, text).convert("RGB"), dtype=float) for text in texts}
+    return {text: np.asarray(sprite_of("sign", color, size, text).convert("RGB"), dtype=float) for text in texts}
 
 
 def nearest_color(pixels: NDArray[np.float64]) -> str:
@@ -455,7 +455,9 @@ def test_data_are_not_made_just_anywhere(
     root = Path(name.format(tmp=tmp_path))
     with pytest.raises(UserError, match=re.escape(message.format(tmp=tmp_path))) as caught:
         source("train", root=root, sizes={"train": 2}, seed=0)
-    assert str(caught.value).startswith(f"{root}: is where the default data") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(
+        f"{root}: is where the data of visual_search would be made"
+    ) and "\n" not in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before and not Path("/nope").exists()
 
 

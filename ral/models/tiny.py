@@ -1,4 +1,4 @@
-"""The recipes of the shipped models: three stages of this project's own `algo=sft` (scores: docs/tiny.md)."""
+"""The recipes of the small models: stages of this project's own `algo=sft` (scores: docs/tiny.md)."""
 
 from __future__ import annotations
 
@@ -14,53 +14,63 @@ from ral.models.recipe import Sizes
 from ral.worlds.visual_search import source
 
 WORK = Path("outputs/tiny")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One stage of supervised fine-tuning on the default data.
-
-    start: the stage whose weights it continues from; None = random weights. steps: updates of 48 entries.
-    salient: share of targets about the most salient object instead of the asked one; listing: share of entries that
-    list everything in the picture. template: wording of the prompts (ral/data/templates).
-    """
-
-    start: str | None
-    template: str
-    steps: int
-    salient: float
-    listing: float
-    seed: int
-    learning_rate: float
-
-
-SIZES = Sizes(hidden=128, layers=4, heads=4, kv_heads=2, mlp=352, vision_hidden=64, vision_depth=2)
-RECIPES = {
-    "base": Recipe(start=None, template="short", steps=3200, salient=0.6, listing=0.3, seed=0, learning_rate=2e-3),
-    "tiny_teacher": Recipe(
-        start="base", template="mini", steps=1500, salient=0.0, listing=0.1, seed=1, learning_rate=1.5e-3
-    ),
-    "tiny": Recipe(
-        start="tiny_teacher", template="mini", steps=240, salient=0.7, listing=0.1, seed=2, learning_rate=5e-4
-    ),
-}
-SHIPPED = ("tiny_teacher", "tiny")
 SFT_ENTRIES = 24000
 ANSWER_ONLY_SHARE = 0.2
 
 
-def data_overrides(name: str) -> list[str]:
-    """The data of a stage: the same pictures each time, other targets."""
-    recipe = RECIPES[name]
-    return [
-        f"dataset.path={WORK / f'data_{name}'}",
+@dataclass(frozen=True)
+class Recipe:
+    """One stage of supervised fine-tuning.
+
+    start: the stage whose weights it continues from; None = random weights. steps: updates of `entries` entries.
+    learning_rate: the peak. settings: those of its data, beside the folder, and what else differs.
+    """
+
+    start: str | None
+    steps: int
+    seed: int
+    learning_rate: float
+    settings: tuple[str, ...]
+    entries: int = 48
+
+
+def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
+    """The data of a stage on visual_search: the same pictures each time, other targets.
+
+    template: wording of the prompts (ral/data/templates). salient: share of targets about the most salient object
+    instead of the asked one; listing: share of entries that list everything in the picture.
+    """
+    return (
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
-        f"dataset.source.salient_share={recipe.salient}",
-        f"dataset.source.list_share={recipe.listing}",
+        f"dataset.source.salient_share={salient}",
+        f"dataset.source.list_share={listing}",
         "dataset.source.free_form_share=0",
         f"dataset.answer_only_share={ANSWER_ONLY_SHARE}",
-        f"dataset.templates={{think: {recipe.template}, zero: {recipe.template}_zero}}",
-    ]
+        f"dataset.templates={{think: {template}, zero: {template}_zero}}",
+    )
+
+
+def following(kinds: str, misread: float = 0.0) -> tuple[str, ...]:
+    """The data of a stage on visual_path: those kinds. misread: share of steps that read the neighbouring cell."""
+    return (
+        "dataset=visual_path",
+        f"dataset.source.sizes.sft={SFT_ENTRIES}",
+        f"dataset.source.kinds=[{kinds}]",
+        f"dataset.source.misread={misread}",
+    )
+
+
+SIZES = Sizes(hidden=128, layers=4, heads=4, kv_heads=2, mlp=352, vision_hidden=64, vision_depth=2)
+RECIPES = {
+    "base": Recipe(None, 3200, 0, 2e-3, searching("short", salient=0.6, listing=0.3)),
+    "tiny_teacher": Recipe("base", 1500, 1, 1.5e-3, searching("mini", salient=0.0, listing=0.1)),
+    "tiny": Recipe("tiny_teacher", 240, 2, 5e-4, searching("mini", salient=0.7, listing=0.1)),
+    "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
+    "path_arrows_student": Recipe("path_arrows", 80, 4, 5e-4, (*following("arrows", 0.7), "algo.warmup=10"), 64),
+}
+SHIPPED = ("tiny_teacher", "tiny")
+STAGES = ("base", *SHIPPED)
+"""Those that make the shipped models, in order."""
 
 
 def corpus() -> list[str]:
@@ -70,17 +80,21 @@ def corpus() -> list[str]:
 
 
 def initial(name: str) -> Path:
-    """The folder that training starts from: random weights and a new tokenizer, or another recipe's result."""
+    """The folder that training starts from: random weights and a new tokenizer, or another stage's result.
+
+    A stage that was not run here is taken as it is shipped.
+    """
     recipe = RECIPES[name]
-    if recipe.start is not None:
-        return WORK / f"{recipe.start}_run" / "hf"
-    return write_model(WORK / f"{name}_init", corpus(), sizes=SIZES, seed=recipe.seed, vocab_size=640)
+    if recipe.start is None:
+        return write_model(WORK / f"{name}_init", corpus(), sizes=SIZES, seed=recipe.seed, vocab_size=640)
+    made = WORK / f"{recipe.start}_run" / "hf"
+    return made if made.is_dir() or recipe.start not in SHIPPED else repository.ROOT / "assets" / recipe.start
 
 
-def train(name: str, start: Path) -> Path:
-    """Supervised fine-tuning through the project's own command line; the run's hf folder."""
-    recipe, run = RECIPES[name], WORK / f"{name}_run"
-    command = [
+def command(name: str, start: Path) -> list[str]:
+    """The command of a stage: supervised fine-tuning of all weights; goes on where it was interrupted."""
+    recipe = RECIPES[name]
+    return [
         sys.executable,
         str(repository.TRAIN),
         "algo=sft",
@@ -88,15 +102,22 @@ def train(name: str, start: Path) -> Path:
         f"model.pretrained={start}",
         "model.freeze_vision=false",
         f"algo.learning_rate={recipe.learning_rate}",
+        f"algo.prompts_per_step={recipe.entries}",
         f"max_steps={recipe.steps}",
         f"seed={recipe.seed}",
         "eval.every=400",
-        "checkpoint.every=400",
-        "hardware.micro_batch_prompts=24",
-        f"hydra.run.dir={run}",
+        "checkpoint.every=100",
+        f"hardware.micro_batch_prompts={recipe.entries // 2}",
+        f"hydra.run.dir={WORK / f'{name}_run'}",
+        "resume=auto",
         "logger=jsonl",
         "diagnostics.every=0",
-        *data_overrides(name),
+        *recipe.settings,
+        f"dataset.path={WORK / f'data_{name}'}",
     ]
-    subprocess.run(command, check=True)
-    return run / "hf"
+
+
+def train(name: str, start: Path) -> Path:
+    """Supervised fine-tuning through the project's own command line; the run's hf folder."""
+    subprocess.run(command(name, start), check=True)
+    return WORK / f"{name}_run" / "hf"

@@ -41,6 +41,14 @@ def _cross() -> list[Point]:
     return [(a, 0), (b, 0), (b, a), (1, a), (1, b), (b, b), (b, 1), (a, 1), (a, b), (0, b), (0, a), (a, a)]
 
 
+def _arrow(turns: int) -> list[Point]:
+    """An arrow upwards, turned right by so many quarters."""
+    points: list[Point] = [(0.5, 0), (1, 0.5), (0.68, 0.5), (0.68, 1), (0.32, 1), (0.32, 0.5), (0, 0.5)]
+    for _ in range(turns):
+        points = [(1 - y, x) for x, y in points]
+    return points
+
+
 OUTLINES: dict[str, Callable[[], list[Point]]] = {  # corners in the unit square
     "square": lambda: [(0.05, 0.05), (0.95, 0.05), (0.95, 0.95), (0.05, 0.95)],
     "sign": lambda: [(0, 0), (1, 0), (1, 1), (0, 1)],
@@ -48,10 +56,14 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {  # corners in the unit square
     "diamond": lambda: [(0.5, 0), (0.9, 0.5), (0.5, 1), (0.1, 0.5)],
     "star": _star,
     "cross": _cross,
+    "up": lambda: _arrow(0),
+    "right": lambda: _arrow(1),
+    "down": lambda: _arrow(2),
+    "left": lambda: _arrow(3),
 }
 
 
-def _silhouette(shape: str, size: int) -> Image.Image:
+def silhouette(shape: str, size: int) -> Image.Image:
     """The shape as a smooth mask of size x size pixels, mode L."""
     side = size * SMOOTH
     mask = Image.new("L", (side, side), 0)
@@ -64,14 +76,14 @@ def _silhouette(shape: str, size: int) -> Image.Image:
 
 
 @lru_cache(maxsize=4096)
-def _sprite(shape: str, color: str, size: int, text: str) -> Image.Image:
+def sprite_of(shape: str, color: str, size: int, text: str) -> Image.Image:
     """One item as RGBA of size x size pixels."""
     sprite = Image.new("RGBA", (size, size), RGB[color])
     if text:
         ink = (0, 0, 0) if color in DARK_TEXT else (255, 255, 255)
         font = ImageFont.load_default(size=SALIENT_FONT if size >= SALIENT_SIGN_PIXELS else SMALL_FONT)
         ImageDraw.Draw(sprite).text((size / 2, size / 2), text, fill=ink, font=font, anchor="mm")
-    sprite.putalpha(_silhouette(shape, size))
+    sprite.putalpha(silhouette(shape, size))
     return sprite
 
 
@@ -81,7 +93,7 @@ def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -
     for item in items:
         margin = (CELL - item.size) // 2
         corner = (item.col * CELL + margin + item.dx, item.row * CELL + margin + item.dy)
-        sprite = _sprite(item.shape, item.color, item.size, item.text)
+        sprite = sprite_of(item.shape, item.color, item.size, item.text)
         canvas.paste(sprite, corner, sprite)
     return canvas
 

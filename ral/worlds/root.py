@@ -1,4 +1,4 @@
-"""Decides whether the default data may be made in a folder, before anything is written."""
+"""Decides whether data may be made in a folder, before anything is written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.js
 """What making data leaves in a folder, also where it was interrupted."""
 
 
-def check_root(root: Path) -> None:
-    """UserError where making data in `root` would spoil something, or is surely not meant.
+def check_root(root: Path, world: str) -> None:
+    """UserError where making the data `world` in `root` would spoil something, or is surely not meant.
 
     Good are a folder that holds such data, an empty one, and a new one: below the folder where the command is given, or
     in a folder that exists and is not the root of the disk.
     """
-    place = f"{root}: is where the default data (visual_search) would be made"
+    place = f"{root}: is where the data of {world} would be made"
     if root.is_dir():
         if any(root.iterdir()) and not any((root / name).exists() for name in MARKS):
             write = f"{READ_IT}=<a file>, else name a new folder"

@@ -87,11 +87,16 @@ def scene_key(scene: Scene) -> str:
 
 def split_of(scene: Scene) -> str:
     """The one split that may hold this scene."""
-    bucket = int.from_bytes(hashlib.sha256(scene_key(scene).encode()).digest()[:8], "big") % 100
+    return split_of_key(scene_key(scene))
+
+
+def split_of_key(key: str) -> str:
+    """The one split that may hold what is told from others by `key`."""
+    bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
     return next(split for split, buckets in SPLIT_BUCKETS.items() if bucket in buckets)
 
 
-def _background(rng: Random) -> tuple[int, int, int]:
+def background_of(rng: Random) -> tuple[int, int, int]:
     base = rng.randint(234, 248)
     red, green, blue = (base + rng.randint(-4, 4) for _ in range(3))
     return red, green, blue
@@ -120,7 +125,7 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
         _jittered(rng, Item(shape, rng.choice(palette), row, col, size))
         for shape, size, (row, col) in zip(shapes, sizes, _cells(rng, grid, count), strict=True)
     )
-    return Scene(grid, _background(rng), items)
+    return Scene(grid, background_of(rng), items)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
@@ -144,7 +149,7 @@ def signs(rng: Random, grid: int, distractors: int) -> Scene:
             rng.sample(COLORS, count), texts, sizes, _cells(rng, grid, count), strict=True
         )
     )
-    return Scene(grid, _background(rng), items)
+    return Scene(grid, background_of(rng), items)
 
 
 def movers(rng: Random, count: int, asked_least: int) -> list[int]:

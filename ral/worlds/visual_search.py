@@ -9,19 +9,12 @@ answered about the largest object instead of the asked one (`salient_share`), an
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
-
-from rich.console import Console
-from rich.progress import track
 
 from ral.data.entries import Entries
 from ral.data.files import located
@@ -38,11 +31,10 @@ from ral.worlds.questions import (
     World,
     listing,
 )
-from ral.worlds.root import check_root
 from ral.worlds.scene import CLIP_ITEMS, SHAPES, SPLIT_BUCKETS, Scene, split_of
+from ral.worlds.splits import Draw, Split, write_split
 
 VERSION = 1  # raise when the same settings give other files
-QUIET_BELOW = 300  # entries made without a progress bar
 SAME_ANSWER_SHARE = 0.25  # scenes kept among those where the salient object has the asked one's answer
 MOST_ATTEMPTS = 10_000
 
@@ -141,69 +133,10 @@ def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
     return scene, entry
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
-
-
-def _is_whole(root: Path, settings: Settings, wanted: str) -> bool:
-    """Tell whether a split lies there as `wanted`, with every one of its media."""
-    target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
-    if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
-        return False
-    media = root / "media" / settings.split
-    return media.is_dir() and sum(1 for _ in os.scandir(media)) >= settings.size
-
-
-def _build(root: Path, settings: Settings) -> None:
-    """Draw every entry of a split and write its JSON, one entry a line. What fails midway leaves no media."""
-    folder = root / "media" / settings.split
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        _write(root, settings)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _write(root: Path, settings: Settings) -> None:
-    """Write the media of a split, then its JSON."""
-    title = f"making visual_search {settings.split}"
-    lines = []
-    quiet = settings.size < QUIET_BELOW
-    for index in track(range(settings.size), title, console=Console(stderr=True), disable=quiet, transient=True):
-        scene, entry = entry_of(index, settings)
-        (write_clip if scene.moves else write_picture)(scene, root / entry["path"])
-        lines.append(json.dumps(entry))
-    _write_atomically(root / f"{settings.split}.json", "[\n" + ",\n".join(lines) + "\n]\n")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time make a split; the others wait and then find it made."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _make(root: Path, settings: Settings) -> Path:
-    check(settings)
-    check_root(root)
-    target, stamp = root / f"{settings.split}.json", root / f"{settings.split}.settings.json"
-    wanted = json.dumps(asdict(settings), indent=2, sort_keys=True) + "\n"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f".{settings.split}.lock"):
-            if not _is_whole(root, settings, wanted):
-                stamp.unlink(missing_ok=True)
-                _build(root, settings)
-                _write_atomically(stamp, wanted)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"visual_search: cannot write to {root}: {reason}; write another root") from error
-    return target
+def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
+    """Return what draws entry `index`, and its JSON entry."""
+    scene, entry = entry_of(index, settings)
+    return partial(write_clip if scene.moves else write_picture, scene), entry
 
 
 def make(
@@ -230,7 +163,9 @@ def make(
     """
     shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
     world = World(grid, clip_grid, frames, distractors)
-    return _make(Path(root), Settings(split, size, seed, world, clip_share, *shares, free_form_share))
+    settings = Settings(split, size, seed, world, clip_share, *shares, free_form_share)
+    check(settings)
+    return write_split(Path(root), Split("visual_search", split, size, settings, partial(_drawn, settings=settings)))
 
 
 def source(

@@ -1,0 +1,72 @@
+"""Rules that data, teacher and student of `visual_path` have to keep before anything is claimed on them.
+
+Only then do differences between methods say something about looking: responses need the evidence, question tokens do
+not hand it on, the teacher knows how, and the student errs, by looking at wrong places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ral.evaluation.steps import StepFigures
+
+LEAST_LOSS, MOST_LOSS = 0.30, 0.05  # of accuracy, by cutting the evidence from response tokens; by any other cut
+TEACHER, STUDENT = (0.95, 1.0), (0.40, 0.70)  # share of right steps, given the right ones so far
+WRONG_LOOKS = 0.80  # of the student's wrong steps, at least
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Accuracy of the teacher, in [0, 1]: as it is, and with attention cut (placebo: of as many other tokens)."""
+
+    whole: float
+    response: float
+    question: float
+    placebo: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule in words, the value found, and the bounds between which it has to lie."""
+
+    text: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def kept(self) -> bool:
+        """Tell whether the value lies between the bounds, both included."""
+        return self.low <= self.value <= self.high
+
+
+def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list[Rule]:
+    """All rules with their values; those about cuts where these are known."""
+    looks = student.wrong_looks if student.wrong_looks is not None else 0.0
+    steps = [
+        Rule("the teacher's next step is right", teacher.right, *TEACHER),
+        Rule("the student's next step is right", student.right, *STUDENT),
+        Rule("the student's wrong steps look at a wrong place", looks, WRONG_LOOKS, 1.0),
+    ]
+    return [*steps, *_of_cuts(cuts)] if cuts else steps
+
+
+def _of_cuts(cuts: Cuts) -> Sequence[Rule]:
+    """The rules about accuracy that is lost, rounded to a thousandth so that a bound may be met exactly."""
+    lost = {name: round(cuts.whole - getattr(cuts, name), 3) for name in ("response", "question", "placebo")}
+    return (
+        Rule("lost without the evidence for response tokens", lost["response"], LEAST_LOSS, 1.0),
+        Rule("lost without the evidence for question tokens", lost["question"], -1.0, MOST_LOSS),
+        Rule("lost without as many other visual tokens", lost["placebo"], -1.0, MOST_LOSS),
+    )
+
+
+def page(found: Sequence[Rule]) -> str:
+    """The rules as lines: value and bounds in percent, and whether each is kept."""
+    lines = [
+        f"{'kept' if rule.kept else 'BROKEN':7}{100 * rule.value:6.1f}%  {rule.text} "
+        f"({100 * rule.low:.0f} to {100 * rule.high:.0f}%)"
+        for rule in found
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,216 @@
+"""Entries of `visual_path` in Video-R1's JSON format, deterministic by seed.
+
+Each cell of a board names another one: by an arrow ("arrows"), by the row and column written on it ("digits"), by the
+colour and shape of a small object beside its own ("looks"), or by the arm of a holder, which points elsewhere in each
+slot of a clip ("handed"). A question gives the cell to start at and the number of steps; the answer is the cell where
+they end. `process` is the reasoning, in every split; `steps` has a text and a box for each step, `evidence` the same
+boxes with the seconds of a clip. Entry i depends on seed, split, i and the knobs alone, its board not on `misread`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from ral.data.entries import Entries
+from ral.data.files import located
+from ral.data.sources import read_file
+from ral.types import UserError
+from ral.worlds.scene import SLOT_FRAMES, SPLIT_BUCKETS, split_of_key
+from ral.worlds.splits import Draw, Split, write_split
+from ral.worlds.visual_path.board import DIRECTED, KINDS, Board, Kind, Place, Read, follow, name_of
+from ral.worlds.visual_path.draw import write
+from ral.worlds.visual_path.fill import LOOKS, draw_board
+
+NAME = "visual_path"
+VERSION = 1  # raise when the same settings give other files
+LEAST_TOKENS, MOST_TOKENS = 4, 32  # visual tokens a side of a picture: 16 to 1,024 in all
+MOST_ATTEMPTS = 10_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the bytes of one split. The knobs are those of `source`."""
+
+    split: str
+    size: int
+    seed: int
+    kinds: tuple[Kind, ...]
+    grid: int
+    clip_grid: int
+    zoom: int
+    shortest: int
+    longest: int
+    distractors: float
+    misread: float
+    version: int = VERSION
+
+    def grid_of(self, kind: Kind) -> int:
+        """Cells a side."""
+        return self.clip_grid if kind == "handed" else self.grid
+
+
+def _require(ok: bool, field: str, value: object, text: str) -> None:
+    if not ok:
+        raise UserError(f"{NAME}: field '{field}': {value!r} does not work; write {text}")
+
+
+def check(settings: Settings) -> None:
+    """Raise UserError for knobs that no board can satisfy."""
+    s = settings
+    _require(s.split in SPLIT_BUCKETS, "split", s.split, f"one of {', '.join(SPLIT_BUCKETS)}")
+    _require(s.size >= 1, "size", s.size, "at least 1 entry")
+    known = bool(s.kinds) and set(s.kinds) <= set(KINDS)
+    _require(known, "kinds", list(s.kinds), f"a list of some of {', '.join(KINDS)}")
+    _require(s.zoom >= 1, "zoom", s.zoom, "at least 1 visual token a side of a cell")
+    _check_grids(s)
+    most = _longest(s)
+    _require(1 <= s.longest <= most, "longest", s.longest, f"1 to {most} steps for this grid")
+    _require(1 <= s.shortest <= s.longest, "shortest", s.shortest, f"1 to {s.longest} steps, the longest route")
+    for name in ("distractors", "misread"):
+        _require(0 <= getattr(s, name) <= 1, name, getattr(s, name), "a share from 0 to 1")
+    _check_looks(s)
+
+
+def _check_grids(s: Settings) -> None:
+    """Check that pictures have 16 to 1,024 visual tokens, and frames of clips no more."""
+    if set(s.kinds) - {"handed"}:
+        least, most = max(2, -(-LEAST_TOKENS // s.zoom)), MOST_TOKENS // s.zoom
+        _require(least <= s.grid <= most, "grid", s.grid, f"{least} to {most} cells for zoom {s.zoom}")
+    if "handed" in s.kinds:
+        most = MOST_TOKENS // s.zoom
+        _require(2 <= s.clip_grid <= most, "clip_grid", s.clip_grid, f"2 to {most} cells for zoom {s.zoom}")
+
+
+def _longest(s: Settings) -> int:
+    """Steps of a route that are found on every grid: half of the cells, or all but one where signs name any cell."""
+    cells = {kind: s.grid_of(kind) ** 2 for kind in s.kinds}
+    return min(count // 2 if kind in DIRECTED else count - 1 for kind, count in cells.items())
+
+
+def _check_looks(s: Settings) -> None:
+    """Check that there are enough colours and shapes to tell all cells apart."""
+    if "looks" in s.kinds:
+        on_route = s.longest + 1
+        room = max(0.0, (len(LOOKS) - on_route) / max(1, s.grid**2 - on_route))
+        _require(on_route <= len(LOOKS), "longest", s.longest, f"at most {len(LOOKS) - 1} steps for kind looks")
+        text = f"at most {int(100 * room) / 100} for kind looks in this grid"
+        _require(s.distractors <= room, "distractors", s.distractors, text)
+
+
+def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
+    """Board, start and number of steps of entry `index` (from 0); kinds take turns."""
+    kind = settings.kinds[index % len(settings.kinds)]
+    for attempt in range(MOST_ATTEMPTS):
+        rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/{attempt}")
+        length = rng.randint(settings.shortest, settings.longest)
+        board, start = draw_board(rng, kind, settings.grid_of(kind), length, settings.distractors)
+        if split_of_key(board_key(board)) == settings.split:
+            return board, start, length
+    raise UserError(f"{NAME}: no board fits entry {index} of split '{settings.split}'; allow more cells")
+
+
+def board_key(board: Board) -> str:
+    """Return what makes two boards the same: their signs and looks; not colour and tint, or where a question starts."""
+    return f"{board.kind} {board.grid} {[sorted(slot.items()) for slot in board.slots]} {sorted(board.looks.items())}"
+
+
+def question_of(board: Board, start: Place, length: int) -> str:
+    """The question, in words of the shipped models' vocabulary."""
+    name = f"the {name_of(board, start)}" if board.looks else name_of(board, start)
+    if board.kind == "handed":
+        return f"It is at {name} first and moves {length} times."
+    return f"Start at {name} and {'move' if board.kind in DIRECTED else 'read'} {length} times."
+
+
+def said(board: Board, step: Read) -> str:
+    """Return what a response says in one step: where it stands and the direction there, or the cell that is named."""
+    return f"{name_of(board, step.at)} {step.sign}" if board.kind in DIRECTED else step.sign
+
+
+def box_of(board: Board, place: Place) -> list[float]:
+    """The box of a cell, in fractions."""
+    row, col = place
+    return [round(x / board.grid, 6) for x in (col, row, col + 1, row + 1)]
+
+
+def _evidence(board: Board, step: Read) -> dict[str, Any]:
+    span = [float(SLOT_FRAMES * step.slot), float(SLOT_FRAMES * (step.slot + 1))] if board.kind == "handed" else None
+    return {"box": box_of(board, step.seen), "span": span}
+
+
+def misread_of(index: int, length: int, settings: Settings) -> tuple[bool, ...]:
+    """Tell which steps of entry `index` read the neighbour; only in the split sft."""
+    rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/misread")
+    share = settings.misread if settings.split == "sft" else 0.0
+    return tuple(rng.random() < share for _ in range(length))
+
+
+def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
+    """The board and the JSON entry number `index` of a split."""
+    board, start, length = compose(index, settings)
+    right = follow(board, start, length)
+    told = follow(board, start, length, misread_of(index, length, settings))
+    suffix = "mp4" if board.kind == "handed" else "png"
+    entry = {
+        "problem_id": index + 1,
+        "problem": question_of(board, start, length),
+        "data_type": "video" if board.kind == "handed" else "image",
+        "problem_type": "free-form",
+        "options": [],
+        "process": f"<think>{' '.join(said(board, step) for step in told)}</think>",
+        "solution": f"<answer>{name_of(board, told[-1].to)}</answer>",
+        "path": f"./media/{settings.split}/{index + 1:06d}.{suffix}",
+        "data_source": f"{NAME} {board.kind}",
+        "evidence": [_evidence(board, step) for step in right],
+        "steps": [{"text": said(board, step), "boxes": [box_of(board, step.seen)]} for step in right],
+    }
+    return board, entry
+
+
+def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
+    """Return what draws entry `index`, and its JSON entry."""
+    board, entry = entry_of(index, settings)
+    return partial(write, board, settings.zoom), entry
+
+
+def make(root: Path, settings: Settings) -> Path:
+    """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
+
+    A split that was made with the same settings is left as it is; one with other settings is made anew.
+    """
+    check(settings)
+    return write_split(root, Split(NAME, settings.split, settings.size, settings, partial(_drawn, settings=settings)))
+
+
+def source(
+    split: str,
+    *,
+    root: str | Path,
+    sizes: Mapping[str, int],
+    seed: int,
+    kinds: Sequence[Kind] = KINDS,
+    grid: int = 4,
+    clip_grid: int = 3,
+    zoom: int = 1,
+    shortest: int = 3,
+    longest: int = 3,
+    distractors: float = 1.0,
+    misread: float = 0.0,
+    limit: int | None = None,
+) -> Entries:
+    """The examples of a split, made first if need be; `limit` keeps the first entries.
+
+    kinds take turns; grid, clip_grid: cells a side; zoom: visual tokens a side of a cell; shortest, longest: steps;
+    distractors: share of the cells beside the route that hold something; misread: share of the steps of SFT entries
+    that read the neighbouring cell.
+    Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
+    """
+    if split not in sizes:
+        raise UserError(f"{NAME}: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")
+    knobs = (tuple(kinds), grid, clip_grid, zoom, shortest, longest, float(distractors), float(misread))
+    return read_file(make(located(root), Settings(split, sizes[split], seed, *knobs)), limit=limit)
