@@ -48,6 +48,22 @@ def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> 
         env["SLURM_JOB_NAME"] = "interactive"  # Lightning's word for a job whose processes srun did not start
 
 
+def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None:
+    """UserError where torchrun (or another launcher that sets RANK) started other processes than hardware asks for."""
+    if not {"RANK", "WORLD_SIZE"} <= env.keys() or srun_tasks(env):
+        return
+    started, here, asked = number(env, "WORLD_SIZE"), number(env, "LOCAL_WORLD_SIZE"), devices * num_nodes
+    if started == asked and here in (0, devices):
+        return
+    nodes = started // here if here else num_nodes
+    fits = f"hardware=ddp hardware.devices={here or started}" + (f" hardware.num_nodes={nodes}" if nodes > 1 else "")
+    raise UserError(
+        f"torchrun started {started} processes (WORLD_SIZE), and hardware asks for {asked} (hardware.devices={devices} "
+        f"a node, hardware.num_nodes={num_nodes}): write {fits}, or start python train.py alone, which starts the "
+        "processes that it asks for itself"
+    )
+
+
 def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> None:
     """UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
     if accelerator == "cpu":

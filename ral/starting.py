@@ -25,7 +25,7 @@ from ral.config.former import of_today
 from ral.config.resuming import check_same_experiment, later_schedule
 from ral.files import run_folder as folders
 from ral.learner.checkpoints import newest, read, verified
-from ral.machine import check_devices, check_slurm, srun_tasks
+from ral.machine import check_devices, check_slurm, check_torchrun, srun_tasks
 from ral.report.environment import write_environment
 from ral.types import UserError
 
@@ -87,6 +87,7 @@ def check_machine(cfg: DictConfig) -> None:
     """UserError where the machine, or whatever started this process, has not what the configuration asks for."""
     hardware = cfg.hardware
     check_slurm(os.environ, hardware.devices, hardware.num_nodes)
+    check_torchrun(os.environ, hardware.devices, hardware.num_nodes)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
 
 

@@ -53,6 +53,18 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
         {"video": "clip.mp4", "conversations": _llava("<image>\n<image>\nColor?")},
         "BAD 2 places <video>, and 1 clip",
     ),
+    "times_as_text": (
+        {"question": "Color?", "answer": "red", "video": "clip.mp4", "video_start": "1", "nframes": " 4 "},
+        ("red", 1),
+    ),
+    "times_as_words": (
+        {"question": "Color?", "answer": "red", "video": "clip.mp4", "video_start": "one"},
+        "BAD 'video_start': 'one' is not a number",
+    ),
+    "frames_as_a_fraction_in_text": (
+        {"question": "Color?", "answer": "red", "video": "clip.mp4", "nframes": "4.5"},
+        "BAD 'nframes': 4.5 is not a whole number",
+    ),
     "segment_beside_a_clip": (
         {"question": "Color?", "answer": "red", "video": "clip.mp4", "segment": [1, 2]},
         "BAD 'segment': nothing reads it, and it looks like a part of the clip",

@@ -216,6 +216,9 @@ def test_timelines_that_say_nothing(ticks: list[int | None], rate: float, reason
 def test_how_long_the_last_frame_stays() -> None:
     gaps = np.array([0.1, 0.1, 0.1])
     assert [last_held(held, gaps) for held in (None, 0.1, 0.001, 5.0, 3000.0)] == pytest.approx([0.1, 0.1, 0.1, 5, 0.1])
+    slow = np.array([4.0, 4.0, 4.0, 4.0])  # a duration that somebody chose counts, one of a nominal rate does not
+    asked = (1.0, 3.0, 4.1, 0.12, 0.04, 12.0)
+    assert [last_held(held, slow) for held in asked] == pytest.approx([1, 3, 4, 0.12, 4, 4])
 
 
 @pytest.mark.parametrize(

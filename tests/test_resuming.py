@@ -16,7 +16,7 @@ from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
 from ral.learner.checkpoints import read, save
 from ral.learner.weights import fits
-from ral.machine import check_devices, check_slurm
+from ral.machine import check_devices, check_slurm, check_torchrun
 
 RAW: dict[str, Any] = {
     "seed": 0,
@@ -214,6 +214,23 @@ def test_a_slurm_shell_without_srun_is_one_process() -> None:
         assert env["SLURM_JOB_NAME"] == "interactive"
     with pytest.raises(UserError, match="without srun: write srun python"):
         check_slurm(dict(SHELL), devices=2, num_nodes=2)
+
+
+TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+
+
+def test_torchrun_starts_as_many_processes_as_hardware_asks_for() -> None:
+    check_torchrun(TORCHRUN, devices=2, num_nodes=1)
+    check_torchrun({"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, devices=2, num_nodes=1)  # Lightning's own ranks
+    check_torchrun({"RANK": "0", "WORLD_SIZE": "1"}, devices=1, num_nodes=1)
+    check_torchrun({**STEP, **TORCHRUN}, devices=2, num_nodes=2)  # srun's numbers count
+    for devices, num_nodes in ((1, 1), (4, 1), (1, 2)):
+        with pytest.raises(UserError, match=r"torchrun started 2 processes .* write hardware=ddp hardware\.devices=2,"):
+            check_torchrun(TORCHRUN, devices, num_nodes)
+    two = {**TORCHRUN, "WORLD_SIZE": "4"}
+    check_torchrun(two, devices=2, num_nodes=2)
+    with pytest.raises(UserError, match=r"hardware\.devices=2 hardware\.num_nodes=2, or"):
+        check_torchrun(two, devices=1, num_nodes=1)
 
 
 def test_srun_starts_as_many_processes_as_hardware_asks_for() -> None:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_HELD = 10.0  # seconds that the last frame may stay where no other stays as long; more is a muxer's slip
+NOMINAL = 0.1  # seconds; shorter ones are what a muxer writes by the rate of a stream where it knows nothing better
+ABOUT = 0.1  # share of the mean gap by which the last duration may differ by rounding
 LONGEST_GAP = 3600.0  # seconds between two frames; more are damaged timestamps
 ROUNDED = 1e-3  # seconds by which containers round times
 SOON = 0.5  # seconds before its time from which a frame may stand for a moment
@@ -65,15 +67,15 @@ class Span:
 
 
 def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
-    """Seconds that the last frame stays: `held`, its own duration, where that is clearly not the mean gap but possible.
+    """Seconds that the last frame stays: `held`, its own duration, where that is not about the mean gap but possible.
 
-    gaps [T - 1]: seconds between the frames, at least one. None, or a duration that is no more than a rounding error
-    or far longer than any other: the mean gap.
+    gaps [T - 1]: seconds between the frames, at least one. None, a duration that is one of a nominal rate and much
+    shorter than any other, or one far longer than any other: the mean gap.
     """
-    mean = float(gaps.mean())
-    if held is None or not gaps.min() / 2 <= held <= max(float(gaps.max()), LONGEST_HELD):
+    mean, nominal = float(gaps.mean()), held is not None and held <= NOMINAL and held < gaps.min() / 2
+    if held is None or nominal or held > max(float(gaps.max()), LONGEST_HELD):
         return mean
-    return mean if abs(held - mean) <= mean / 2 else held
+    return mean if abs(held - mean) <= mean * ABOUT else held
 
 
 def timeline(ticks: Sequence[int | None], base: float, held: int | None, rate: float) -> Timeline:

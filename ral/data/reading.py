@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ AREA_KEYS = {"min_pixels": "min_pixels", "max_pixels": "max_pixels"}
 WHOLE = {"nframes", "min_pixels", "max_pixels"}
 EXAMPLES = {"video_start": "2.5", "video_end": "4.5", "fps": "2", "nframes": "16"}
 MOST_ENLARGED = 178_956_970  # pixels: pillow opens no larger picture, so none is made larger than that
+PLAIN = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")
 OTHER_KEYS = {
     "resized_height": "min_pixels and max_pixels, the area in pixels",
     "resized_width": "min_pixels and max_pixels, the area in pixels",
@@ -42,6 +44,8 @@ MEANT = {
 def _number(entry: Entry, key: str, value: object) -> float:
     """A value that works under `key`; the bad entry's error for any other."""
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
+    if isinstance(value, str) and PLAIN.fullmatch(value.strip()):  # a cell of a table is text
+        value = float(value)
     if not isinstance(value, int | float) or not is_number(value):
         entry.fail(key, f"{shown(value)} is not a number", write)
     if value < 0 or (value == 0 and key != "video_start"):

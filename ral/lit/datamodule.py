@@ -187,4 +187,4 @@ def short(asked: int, there: int, usable: int) -> str | None:
     why = [f"the validation split holds {there}"] if there < asked else []
     why += [f"{there - usable} cannot be used and have no stand-in (bad_samples.jsonl)"] if usable < there else []
     said = f"eval.prompts={asked}, but {usable} are evaluated: {', '.join(why)}"
-    return f"{said}; write eval.prompts={usable}, or add entries"
+    return f"{said}; {'mend these' if usable < there else f'write eval.prompts={usable}'}, or add entries"

@@ -40,9 +40,10 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
             raise UserError(f"algo.{error}") from error
         for layer in layers:
             if kinds[layer] != "full_attention":
+                write = f"write layers among {fit}" if fit else "no layer of this model can be measured or reinforced"
                 raise UserError(
                     f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
-                    f"{kinds[layer]}, not softmax attention over all earlier tokens; write layers among {fit}"
+                    f"{kinds[layer]}, not softmax attention over all earlier tokens; {write}"
                 )
         if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
             raise UserError(f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}")
