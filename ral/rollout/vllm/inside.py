@@ -13,6 +13,7 @@ from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
+from ral.rollout.vllm.positions import use_own_positions
 from ral.rollout.vllm.wire import Message
 
 
@@ -40,7 +41,9 @@ class Weights:
     def take_weights(self, files: list[str]) -> None:
         """Load new weights from safetensors files, one tensor at a time, and what was made of the old ones anew."""
         self.reload_weights(weights_iterator=tensors_of(files))  # type: ignore[attr-defined]
-        renew_packed_head(self.model_runner.get_model())  # type: ignore[attr-defined]
+        model = self.model_runner.get_model()  # type: ignore[attr-defined]
+        renew_packed_head(model)
+        use_own_positions(model)
 
 
 def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from vllm import LLM
 
+from ral.rollout.vllm.clip_times import keep_clip_times
 from ral.rollout.vllm.inside import answer_of, one_line, parameters_of, prompts_of
 from ral.rollout.vllm.wire import Message, packed, unpacked
 
@@ -44,6 +45,7 @@ def reply(call: Any) -> dict[str, Any]:
 
 def serve(pipe: Connection, start: Message) -> None:
     """Make the engine, then answer until told to stop."""
+    keep_clip_times()
     llm = LLM(**start.head["engine"])
     pipe.send_bytes(packed(Message({"ready": True})))
     while (message := unpacked(pipe.recv_bytes())).head["do"] != "stop":
