@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 
 NAME = "ral_torchvision_operators"
-MODULE = '''"""Declares two operators of torchvision where its compiled library does not load (make vllm wrote this file)."""
+MODULE = '''"""Declares two operators of torchvision where its compiled library does not load; written by make vllm."""
 
 import sys
 
@@ -29,7 +29,8 @@ class BeforeTorchvision:
 
             BeforeTorchvision.library = torch.library.Library("torchvision", "DEF")
             for operator in ("nms", "qnms"):
-                BeforeTorchvision.library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                arguments = "Tensor dets, Tensor scores, float iou_threshold"
+                BeforeTorchvision.library.define(f"{operator}({arguments}) -> Tensor")
         return None
 
 

@@ -36,7 +36,7 @@ def rollout_of(
 
 
 def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
-    """Return `count` responses to a prompt: those sampled, or the likeliest one as often. UserError for another number."""
+    """Return `count` responses to a prompt: those sampled, or the likeliest as often. UserError for another number."""
     found = [*responses] * (count if greedy else 1)
     if len(found) != count:
         raise UserError(f"rollout: vLLM gave {len(found)} responses to a prompt, and {count} were asked for")
@@ -52,7 +52,7 @@ def check_read(prepared: Prepared, answered: Answered) -> None:
         if list(answer["read"]) != own:
             raise UserError(
                 f"{example.source or example.uid}: vLLM read another prompt ({len(answer['read'])} tokens, and it has "
-                f"{len(own)}): pictures were resized or placeholders counted otherwise; write rollout.engine.media=embeddings"
+                f"{len(own)}): pictures were resized or counted otherwise; write rollout.engine.media=embeddings"
             )
 
 
@@ -61,7 +61,7 @@ def check_sampled(processor: Processor, rows: Sequence[Sequence[int]]) -> None:
     for index in {i for row in rows for i in row}:
         if index >= processor.vocab_size or bool(processor.banned[index]):
             raise UserError(
-                f"rollout: vLLM sampled token {index}, which no response may hold: start the server by scripts/serve_vllm.py"
+                f"rollout: vLLM sampled token {index}, which no response may hold: start it by scripts/serve_vllm.py"
             )
 
 

@@ -1,4 +1,4 @@
-"""Keeps the times of clips that vLLM gets as embeddings: vLLM 0.32 drops them, and the clip's positions are then others.
+"""Keeps the times of clips that vLLM gets as embeddings: vLLM 0.32 drops them, and positions are then others.
 
 It reads second_per_grid_ts of clips that come as pixels, and takes 1 second for those that come as embeddings.
 """

@@ -1,10 +1,11 @@
-"""The rollout engine `vllm`: this rank's prompts go to a vLLM engine in a process of its own, on the trainer's device."""
+"""The rollout engine `vllm`: each rank asks a vLLM engine in a process of its own, on the trainer's device."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from ral.rollout.seeds import prompt_seeds
 from ral.rollout.vllm.answers import rollout_of
 from ral.rollout.vllm.arguments import engine_arguments
 from ral.rollout.vllm.process import OwnProcess, check_package
-from ral.rollout.vllm.questions import Kind, ask, check_media, numbers
+from ral.rollout.vllm.questions import Kind, ask, check_family, numbers
 from ral.rollout.vllm.weights import first_of_node, make_folder, on_all_ranks, write_weights
 from ral.types import Prepared, Rollout, UserError
 
@@ -30,9 +31,7 @@ def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
     return PRECISIONS.get(precision, policy.dtype)
 
 
-def answered(
-    policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int
-) -> Any:
+def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Any:
     """Ask whoever answers messages about prompts; what it answers."""
     parameters = numbers(policy.processor, count, sampling)
     uids = [example.uid for example in prompts.prompts.examples]
@@ -62,9 +61,11 @@ class VLLMEngine:
         options: Mapping[str, Any] | None = None,
     ) -> None:
         check_package()
-        check_family(policy)
+        check_family(policy.processor)
         self.policy, self.media, self.dtype, self.version = policy, media, engine_dtype(policy, precision), 0
-        self.own_device, self.root, self.process = device, folder, None
+        self.own_device, self.root = device, folder
+        self.folder: Path | None = None
+        self.process: OwnProcess | None = None
         self.settings: dict[str, Any] = {"max_length": max_length, "cache_gb": cache_gb, "options": options}
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
@@ -80,18 +81,17 @@ class VLLMEngine:
     def update_weights(self, policy: MLLM, version: int) -> None:
         """Write the weights, once a machine, and have every rank's engine load them; the first call starts it."""
         self.policy = policy
-        if self.process is None:
-            self.folder = make_folder(self.root)
+        self.folder = self.folder or make_folder(self.root)
         files, error = write_weights(policy, self.dtype, self.folder, writes=first_of_node()), None
         try:
-            self.process = self.process or self.started()
+            self.process = self.process or self.started(self.folder)
             self.process.push(files, version)
         except UserError as raised:
             error = str(raised)
         on_all_ranks(error)  # nobody writes again before all have read
         self.version = version
 
-    def started(self) -> OwnProcess:
+    def started(self, folder: Path) -> OwnProcess:
         """Start the engine, now that the policy is where it is trained."""
         device = self.policy.device
         if device.type == "cuda" and self.own_device is not None:
@@ -99,21 +99,11 @@ class VLLMEngine:
         rows = self.policy.network.config.get_text_config().vocab_size
         name = str(self.dtype).removeprefix("torch.")
         arguments = engine_arguments(self.policy.processor, rows, name, cpu=device.type == "cpu", **self.settings)
-        return OwnProcess(arguments, device, self.folder)
+        return OwnProcess(arguments, device, folder)
 
     def close(self) -> None:
         """End the engine's process and remove the weights that it was given."""
         if self.process is not None:
             self.process.close()
+        if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def check_family(policy: MLLM) -> None:
-    """Raise UserError for a family that vLLM reads as other tokens."""
-    from ral.rollout.vllm.questions import SERVED
-
-    if policy.processor.family.model_type not in SERVED:
-        raise UserError(
-            f"rollout=vllm: vLLM reads other tokens than this project for {policy.processor.family.model_type}:"
-            f" it serves {', '.join(SERVED)}; write rollout=native"
-        )

@@ -55,7 +55,7 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def renew_packed_head(model: Any) -> None:
-    """Pack the head again: on a CPU it multiplies by a packed copy, which a reload leaves as it was where it is tied."""
+    """Pack the head again: on a CPU it multiplies by a packed copy, which a reload of a tied one leaves as it was."""
     head = model.get_language_model().lm_head
     if head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)

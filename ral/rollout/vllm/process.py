@@ -45,8 +45,10 @@ def check_package() -> None:
 
 
 def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an engine's process: the engine core within it, on one device, none of the run's ranks."""
-    found = {name: value for name, value in given.items() if name not in OF_RANKS and not name.startswith("TORCHELASTIC")}
+    """Return the variables of an engine's process: the engine core within it, on one device, no rank of the run."""
+    found = {
+        name: value for name, value in given.items() if name not in OF_RANKS and not name.startswith("TORCHELASTIC")
+    }
     found |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"} | {name: given.get(name, value) for name, value in QUIET.items()}
     if device.type == "cpu":
         return found | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""} | ON_CPU
@@ -59,7 +61,7 @@ class Process:
     """One process with one engine. engine: its arguments; folder: of weights, removed where the trainer is gone."""
 
     def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="ral-vllm-", suffix=".log")
+        self.log = tempfile.NamedTemporaryFile("w+", prefix="ral-vllm-", suffix=".log")  # noqa: SIM115, closed with the process
         self.pipe, theirs = Pipe()
         command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
         self.popen = subprocess.Popen(
@@ -142,7 +144,9 @@ class OwnProcess:
             return self.process.exchange(message)
         except Ended as ended:
             pid = self.process.popen.pid
-            warnings.warn(f"rollout=vllm: process {pid} of vLLM ended ({ended}): started again", UserWarned, stacklevel=2)
+            warnings.warn(
+                f"rollout=vllm: process {pid} of vLLM ended ({ended}): started again", UserWarned, stacklevel=2
+            )
         self.process.close()
         self.process = self.started()
         try:
@@ -150,7 +154,9 @@ class OwnProcess:
                 self.process.exchange(Message({"do": "push", "files": self.files}))
             return self.process.exchange(message)
         except Ended as ended:
-            raise UserError(f"rollout=vllm: vLLM's process ended twice on one question ({ended}): write rollout=native") from None
+            raise UserError(
+                f"rollout=vllm: vLLM's process ended twice on one question ({ended}): write rollout=native"
+            ) from None
 
     def close(self) -> None:
         """End the process."""
@@ -160,7 +166,9 @@ class OwnProcess:
 def hint(words: str) -> str:
     """Return a remedy for the last words of an engine that did not start."""
     if "torchvision" in words:
-        return ": torchvision does not fit this torch: write make vllm, or install the one of the same release and build"
+        return (
+            ": torchvision does not fit this torch: write make vllm, or install the one of the same release and build"
+        )
     if "memory" in words.lower():
         return ": write a smaller rollout.engine.cache_gb, or rollout.engine.max_length"
     return ""

@@ -50,11 +50,14 @@ def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, A
     }
 
 
-def ask(processor: Processor, prepared: Prepared, parameters: dict[str, Any], seeds: Sequence[int], kind: Kind) -> Message:
+def ask(
+    processor: Processor, prepared: Prepared, parameters: dict[str, Any], seeds: Sequence[int], kind: Kind
+) -> Message:
     """Return the question that asks an engine about prompts. seeds: one a prompt."""
     check_media(processor, prepared)
     media = media_of(processor, prepared) if kind == "embeddings" else pixels_of(processor, prepared)
-    prompts, tensors = [], {}
+    prompts: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
     for b, (own, seed) in enumerate(zip(media, seeds, strict=True)):
         ids = collapsed(prompt_ids(prepared, b), (processor.image_id, processor.video_id))
         prompts.append({"ids": ids, "seed": seed & MOST_SEED, "media": sorted(own)})
@@ -62,11 +65,18 @@ def ask(processor: Processor, prepared: Prepared, parameters: dict[str, Any], se
     return Message({"do": "ask", "parameters": parameters, "prompts": prompts}, tensors)
 
 
+def check_family(processor: Processor) -> None:
+    """Raise UserError for a family that vLLM reads as other tokens."""
+    if processor.family.model_type not in SERVED:
+        raise UserError(
+            f"rollout: vLLM is known to read this project's tokens for {', '.join(SERVED)}, not for"
+            f" {processor.family.model_type}: write rollout=native"
+        )
+
+
 def check_media(processor: Processor, prepared: Prepared) -> None:
-    """Raise UserError for a family, or media of one, that vLLM reads as other tokens."""
+    """Raise UserError for media that vLLM reads as other tokens."""
     family = processor.family.model_type
-    if family not in SERVED:
-        raise UserError(f"rollout: vLLM reads other tokens than this project for {family}: write rollout=native")
     there = {m.kind for example in prepared.prompts.examples for m in example.media}
     if other := sorted(there - set(SERVED[family])):
         raise UserError(f"rollout: vLLM reads a {other[0]} of {family} as other tokens: write rollout=native")
@@ -111,17 +121,21 @@ def clip_seconds(prepared: Prepared) -> Iterator[float]:
     clips = sum(medium.kind == "video" for example in prompts.examples for medium in example.media)
     seconds = prompts.media.get("second_per_grid_ts", torch.zeros(0)).tolist()
     if len(seconds) != clips:
-        raise UserError("rollout: the times of clips are known of whole batches of first turns alone: write rollout=native")
+        raise UserError(
+            "rollout: the times of clips are known of whole batches of first turns alone: write rollout=native"
+        )
     yield from seconds
 
 
 def pixels_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
-    """Return for each prompt the frames of its pictures and clips, uint8 [F H W 3], and the seconds between a clip's."""
+    """Return for each prompt the frames of its pictures and clips, uint8 [F H W 3], and seconds between a clip's."""
     media, patches = prepared.prompts.media, processor.patches
     wanted = sum(len(example.media) for example in prepared.prompts.examples)
     frames = {kind: iter(frames_of(media, kind, patches)) for kind in ("image", "video")}
     if wanted != sum(len(media.get(f"{kind}_grid_thw", ())) for kind in frames):
-        raise UserError("rollout.engine.media=pixels: later turns have no pixels: write rollout.engine.media=embeddings")
+        raise UserError(
+            "rollout.engine.media=pixels: later turns have no pixels: write rollout.engine.media=embeddings"
+        )
     seconds, found = clip_seconds(prepared), []
     for example in prepared.prompts.examples:
         own: dict[str, Tensor] = {}

@@ -84,7 +84,7 @@ def written(bucket: dict[str, Tensor], file: Path) -> str | None:
         save_file(bucket, file)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        return f"rollout.engine.folder: weights cannot be written to {file.parent} ({reason}): name a folder with more room"
+        return f"rollout.engine.folder: {file.parent} cannot hold the weights ({reason}): name a folder with more room"
     return None
 
 
