@@ -20,30 +20,16 @@ from torch.utils.checkpoint import checkpoint
 
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, renormalise
+from ral.ops.bounded import K3_LOG_RATIO, MAX_LOG_RATIO, exp_then_straight, half_square_then_straight
+from ral.ops.correction import Correction, corrected
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
 from ral.ops.signals import still_at_its_anchor
 from ral.types import Loss
 
-MAX_LOG_RATIO = 20.0
-"""Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
-K3_LOG_RATIO = 2.610868638149876
-"""Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
-
 LOG_OF_NOTHING = -400.0
 """Log-prob of a banned token, in nats, where -inf would make 0 * inf: exp(-400) is 0 in fp32."""
-
-
-def exp_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """exp(x) up to `bound`, its tangent beyond: no jump in value or slope, no end of the slope, no overflow."""
-    beyond = torch.where(x > bound, x - bound, torch.zeros_like(x))
-    return x.clamp_max(bound).exp() * (1 + beyond)
-
-
-def half_square_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """x^2 / 2 up to |x| = bound, its tangents beyond."""
-    return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
 
 
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
@@ -61,16 +47,19 @@ def token(
     advantages: Float[Tensor, " N"],
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
+    sampler_log_probs: Float[Tensor, "N C"] | None = None,
     *,
     coef: float = 1.0,
     against: str = "old",
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    correction: Correction = "off",
+    correction_cap: float = 2.0,
 ) -> Loss:
     """GRPO's token loss, L_RL in RAL Eq. 4: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old.
 
     against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
-    on the attention.
+    on the attention. correction: of samples by an engine that is not quite pi_old (`ral.ops.correction`).
     """
     log_ratio = log_probs - anchor_log_probs
     ratio = exp_then_straight(log_ratio, MAX_LOG_RATIO)
@@ -83,6 +72,9 @@ def token(
         "ratio": _mean(ratio, mask),
         "clamped_ratios": _mean(log_ratio.abs() > MAX_LOG_RATIO, mask),
     }
+    if correction != "off":
+        factor, cut = corrected(anchor_log_probs, sampler_log_probs, mask, correction, correction_cap)
+        surrogate, metrics["engine_masked"] = surrogate * factor, _mean(cut, mask)
     return Loss(_weighted(-surrogate, weights, mask, coef), metrics)
 
 
