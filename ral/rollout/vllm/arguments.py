@@ -14,6 +14,16 @@ BLOCK = 32
 GB = 2**30
 
 
+def head_rows(config: Any) -> int:
+    """Return the number of rows of the head, which may be more than there are tokens."""
+    return int(config.get_text_config().vocab_size)
+
+
+def banned_tokens(processor: Processor, rows: int) -> list[int]:
+    """Return the ids that no response may hold, rows of the head without a token among them."""
+    return [*processor.banned.nonzero().flatten().tolist(), *range(processor.vocab_size, rows)]
+
+
 def engine_arguments(
     processor: Processor,
     rows: int,
@@ -24,12 +34,11 @@ def engine_arguments(
     cpu: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the arguments by name. rows: of the head, which may be more than there are tokens.
+    """Return the arguments by name. rows: of the head.
 
     options: of vLLM's own, in place of these. On a CPU a seeded request must not be prefilled in pieces.
     """
     length = max_length or min(LONGEST, processor.most_positions or LONGEST)
-    banned = [*processor.banned.nonzero().flatten().tolist(), *range(processor.vocab_size, rows)]
     here = {"enforce_eager": True, "block_size": BLOCK, "enable_chunked_prefill": False} if cpu else {}
     return {
         "model": processor.name,
@@ -43,7 +52,7 @@ def engine_arguments(
         "logprobs_mode": "processed_logprobs",
         "logits_processors": ["ral.rollout.vllm.inside:Banned"],
         "worker_extension_cls": "ral.rollout.vllm.inside.Weights",
-        "additional_config": {"banned": banned},
+        "additional_config": {"banned": banned_tokens(processor, rows)},
         "generation_config": "vllm",
         "disable_log_stats": True,
         **here,

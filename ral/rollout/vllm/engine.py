@@ -14,7 +14,7 @@ from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.seeds import prompt_seeds
 from ral.rollout.vllm.answers import rollout_of
-from ral.rollout.vllm.arguments import engine_arguments
+from ral.rollout.vllm.arguments import engine_arguments, head_rows
 from ral.rollout.vllm.process import OwnProcess, check_package
 from ral.rollout.vllm.questions import Kind, ask, check_family, numbers
 from ral.rollout.vllm.weights import first_of_node, make_folder, on_all_ranks, write_weights
@@ -96,7 +96,7 @@ class VLLMEngine:
         device = self.policy.device
         if device.type == "cuda" and self.own_device is not None:
             device = torch.device("cuda", self.own_device)
-        rows = self.policy.network.config.get_text_config().vocab_size
+        rows = head_rows(self.policy.network.config)
         name = str(self.dtype).removeprefix("torch.")
         arguments = engine_arguments(self.policy.processor, rows, name, cpu=device.type == "cpu", **self.settings)
         return OwnProcess(arguments, device, folder)

@@ -57,6 +57,12 @@ def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str
     return found | {"CUDA_VISIBLE_DEVICES": visible[index] if index < len(visible) else str(index)}
 
 
+def server_environment(cpu: bool, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a server's process: all of its own, and what keeps it quiet and quick."""
+    quick = ON_CPU | {"OMP_NUM_THREADS": str(torch.get_num_threads())} if cpu else {}
+    return {**quick, **QUIET, **given}
+
+
 class Process:
     """One process with one engine. engine: its arguments; folder: of weights, removed where the trainer is gone."""
 
