@@ -149,6 +149,11 @@ def test_clips_of_any_length_have_the_trainer_s_positions(
     assert gap(policy, make(media), count=4, frames=frames, every=every)[0] < BOUND
 
 
+def test_the_same_frames_at_another_rate_are_another_clip(policy: MLLM, make: Callable[..., VLLMEngine]) -> None:
+    engine = make()
+    assert max(gap(policy, engine, count=2, every=every)[0] for every in (0.25, 0.7, 1.5)) < BOUND
+
+
 def test_answers_depend_on_their_key_alone(policy: MLLM, make: Callable[..., VLLMEngine]) -> None:
     """The same again, a prompt alone as in the batch, another seed otherwise, a repeated prompt with its own draws."""
     engine, prepared, sampling = make(), prompts(policy), Sampling(1.2, 16)
@@ -222,8 +227,11 @@ def test_whatever_stays_as_it_was_is_noticed(
     try:
         engine.update_weights(policy, 0)
         assert only == "none" or gap(policy, engine, count=2)[0] < BOUND
+        if stale == "times":
+            gap(policy, engine, count=2, every=0.25)
         move(policy, 1, only=only, size=0.03)
-        engine.update_weights(policy, 1)
+        if only != "none":
+            engine.update_weights(policy, 1)
         try:
             assert gap(policy, engine, count=2)[0] > STALE
         except UserError as refused:

@@ -1,6 +1,7 @@
-"""Keeps the times of clips that vLLM gets as embeddings: vLLM 0.32 drops them, and positions are then others.
+"""Tells clips of other times apart that vLLM gets as embeddings.
 
-It reads second_per_grid_ts of clips that come as pixels, and takes 1 second for those that come as embeddings.
+vLLM 0.32 knows such a clip by its embeddings and grid alone: the same frames at another rate would be answered with the
+positions, and from the keys and values, of the first. Here its times are a field of the clip like the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SECONDS = "second_per_grid_ts"
 
 
 def keep_clip_times() -> None:
-    """Have vLLM's reader of Qwen-VL's media take the times of embedded clips too, in this process."""
+    """Have vLLM's reader of Qwen-VL's media count the times of embedded clips among what they are, in this process."""
     parser: Any = qwen2_vl.Qwen2VLMultiModalDataParser
     usual: Callable[..., Any] = parser._parse_video_data
 
