@@ -20,6 +20,7 @@ import torch
 from conftest import CONF, ENVIRONMENT, make_pixels, make_prompts
 
 from ral.errors import UserWarned
+from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.mllm import MLLM
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
@@ -204,6 +205,34 @@ def test_a_killed_engine_gives_the_same_answers_once_it_is_back(policy: MLLM, ma
     with pytest.warns(UserWarned, match=r"^rollout=vllm: process \d+ of vLLM ended \(signal SIGKILL\): started again$"):
         assert ids_of(engine.generate(prompts(policy), 2, sampling, 5)) == before
     del prepared
+
+
+@pytest.mark.parametrize(
+    ("family", "kinds"),
+    [
+        ("qwen2_vl", (("image",), ("video",), (), ("image", "video"))),
+        ("qwen3_vl", (("image",), (), ("image", "image"))),
+    ],
+)
+@pytest.mark.parametrize("media", ["embeddings", "pixels"])
+def test_other_families_are_exact_too(family: str, kinds: Any, media: Any, load: Callable[..., MLLM]) -> None:
+    """With adapters, whose sum with the weights is what is sent."""
+    model = load(family)
+    engine, native = VLLMEngine(model, media=media, cache_gb=0.25), NativeEngine(model)
+    add_adapters(model, Adapters(4, 8, ("q_proj", "down_proj")))
+    move(model, 4, only="lora_B", size=0.1)
+    try:
+        engine.update_weights(model, 0)
+        prepared = model.prepare(make_prompts(model, kinds))
+        one, two = (each.generate(prepared, 1, Sampling(1.0, 16, greedy=True), 0) for each in (engine, native))
+        assert ids_of(one) == ids_of(two)
+        rollout = engine.generate(prepared, 8, Sampling(0.9, 16), 3)
+        assert rollout.log_probs is not None
+        assert (
+            float((own_log_probs(model, prepared, rollout, 0.9) - rollout.log_probs).abs()[rollout.valid].max()) < BOUND
+        )
+    finally:
+        engine.close()
 
 
 @pytest.mark.parametrize(
