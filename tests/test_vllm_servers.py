@@ -147,7 +147,11 @@ def ask(engine: VLLMServers, policy: MLLM, limit: int = 8) -> Rollout:
 def opened(policy: MLLM, *urls: str, **settings: Any) -> VLLMServers:
     """An engine of these servers, with weights."""
     engine = VLLMServers(policy, urls=urls, **{"patience_s": 0.0, **settings})
-    engine.update_weights(policy, 0)
+    try:
+        engine.update_weights(policy, 0)
+    except BaseException:
+        engine.close()
+        raise
     return engine
 
 
@@ -316,6 +320,6 @@ def test_a_real_server_is_exact_before_and_after_pushes_and_a_kill(tmp_path: Pat
             assert gap(policy, engine, count=4)[0] < BOUND
         engine.close()
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        os.killpg(server.pid, signal.SIGTERM)  # a SIGKILL leaves vLLM's shared memory behind
         server.wait()
     assert torch.get_num_threads() == 1

@@ -1,4 +1,4 @@
-"""What a vLLM server offers a trainer beside its own interface: an ASGI middleware, loaded by name in the server.
+"""Offers a trainer what it needs of a vLLM server, beside the server's own interface: an ASGI middleware.
 
 POST /ral/ask: a question (ral.rollout.vllm.wire), with the tag of the weights it is to be answered by; 409 where they
 are others. POST /ral/bucket/NAME: a safetensors file. POST /ral/push: load the files sent, as the weights of a tag.
@@ -34,7 +34,8 @@ class Served:
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app, self.pushed, self.lock = app, None, asyncio.Lock()
-        self.folder = Path(tempfile.mkdtemp(prefix="ral-served-", dir=MEMORY if MEMORY.is_dir() else None))
+        base = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+        self.folder = base / f"ral-served-{uuid.uuid4().hex}"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer what is for the trainer; hand everything else on."""
@@ -75,7 +76,8 @@ class Served:
         return OK, {"answers": await asyncio.gather(*[one(engine, *each) for each in asked])}
 
     async def keep(self, name: str, receive: Any) -> None:
-        """Write a file as it comes."""
+        """Write a file as it comes, to a folder that the push removes."""
+        self.folder.mkdir(exist_ok=True)
         with (self.folder / name).open("wb") as file:
             async for part in body(receive):
                 file.write(part)
@@ -93,7 +95,6 @@ class Served:
             if not await engine.reset_prefix_cache():
                 raise RuntimeError("the prefix cache could not be reset: others ask this server too")
             shutil.rmtree(self.folder)
-            self.folder.mkdir()
             self.pushed = message.head["weights"]
         return OK, {}
 
