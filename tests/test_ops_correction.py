@@ -110,13 +110,7 @@ def test_an_engine_without_log_probs_and_an_unknown_correction_are_one_line() ->
     ):
         corrected(OLD, None, MASK, "token_truncate", 2.0)
     with pytest.raises(ValueError, match=r"^unknown correction 'mask': write off, token_truncate or sequence_mask$"):
-        corrected.__wrapped__(OLD, SAMPLER, MASK, "mask", 2.0) if hasattr(corrected, "__wrapped__") else corrected(
-            OLD,
-            SAMPLER,
-            MASK,
-            "mask",
-            2.0,  # type: ignore[arg-type]
-        )
+        getattr(corrected, "__wrapped__", corrected)(OLD, SAMPLER, MASK, "mask", 2.0)  # without the check of types
 
 
 @pytest.mark.parametrize(
