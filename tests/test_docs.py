@@ -69,7 +69,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
             "ral_distill": rl,
             "t_grpo": [*rl, "algo.prompts_per_step=16"],
         }
-        chosen |= {"ral_explore": rl, "ral_group": [*rl, REWARD_FOR_LENGTH], "reward_model": pairs}
+        chosen |= {"ral_explore": rl, "reward_model": pairs}
+        chosen["ral_group"] = [*rl, REWARD_FOR_LENGTH, "algo.token.correction=token_truncate"]
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 

@@ -150,7 +150,7 @@ def test_a_fake_engine_drives_training_and_its_evaluations(
     assert engine.events == [*before, step[0], "update 1", step[0], "update 2", *after]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["train/policy_version"] for line in lines if "train/loss" in line] == [0, 1]
-    assert all("train/log_prob_gap" not in line for line in lines)  # it tells no log-probs
+    assert all("train/engine_log_prob_gap" not in line for line in lines)  # it tells no log-probs
     records = [json.loads(line) for line in (folder / "eval" / "after.jsonl").read_text().splitlines()]
     assert {record["response"] for record in records} == set(engine.texts)
 

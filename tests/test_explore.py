@@ -172,7 +172,7 @@ def test_the_first_update_has_a_signal(run: Callable[..., Path], small: list[str
         folder = run(f"algo={algo}", *small, reward, "diagnostics.every=1", "algo.updates_per_rollout=1", folder=algo)
         line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[1])
         assert line[f"train/grad_norm_{term}_update_1"] > 1e-6
-        assert ("train/log_prob_gap" in line) == (algo == "ral_group")
+        assert ("train/engine_log_prob_gap" in line) == (algo == "ral_group")
 
 
 @pytest.mark.parametrize("against", ["old", "sampler"])

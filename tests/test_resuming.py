@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from conftest import CONF
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
@@ -116,21 +119,38 @@ def test_the_error_shows_both_values_and_what_to_type() -> None:
 
 def test_every_free_key_is_one_and_stands_in_the_docs(run_config: dict[str, Any]) -> None:
     text = (Path(__file__).parents[1] / "docs" / "outputs.md").read_text()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        others = [
+            OmegaConf.to_container(compose("train", [f"rollout={n}"]), resolve=False) for n in ("vllm", "vllm_server")
+        ]
     for key in FREE:
-        place: Any = run_config
-        for name in key.split("."):
-            assert name in place, key
-            place = place[name]
+        assert any(has(tree, key) for tree in (run_config, *others)), key
         assert f"`{key}`" in text, key
+
+
+def has(tree: Any, key: str) -> bool:
+    """Tell whether a configuration has a dotted key."""
+    for name in key.split("."):
+        if not isinstance(tree, dict) or name not in tree:
+            return False
+        tree = tree[name]
+    return True
+
+
+def test_a_run_from_before_corrections_goes_on_and_one_with_another_does_not(run_config: dict[str, Any]) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        new: Any = OmegaConf.to_container(compose("train", ["algo=grpo"]), resolve=False)
+    old = {**new, "algo": {**new["algo"], "token": dict(new["algo"]["token"])}}
+    del old["algo"]["token"]["correction"], old["algo"]["token"]["correction_cap"]
+    assert changed(old, new, new) == {}
+    new["algo"]["token"] |= {"correction": "sequence_mask"}
+    assert changed(old, new, new) == {"algo.token.correction": ("off", "sequence_mask")}
 
 
 @pytest.fixture
 def run_config() -> dict[str, Any]:
     """The default configuration, unresolved."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
         found: Any = OmegaConf.to_container(compose("train"), resolve=False)
     return found
 

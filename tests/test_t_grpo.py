@@ -310,7 +310,7 @@ def test_one_batch_mixes_text_pictures_and_clips(
     )
     (line,) = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert all(value == value for value in line.values()) and line["train/grad_norm"] > 0
-    assert line["train/log_prob_gap"] < 1e-4
+    assert line["train/engine_log_prob_gap"] < 1e-4
     kinds = {json.loads(record)["data_type"] for record in (folder / "eval/after.jsonl").read_text().splitlines()}
     assert kinds == {"text", "image", "video"}
     assert ("train/temporal_pass_rate" in line) == (algo == "t_grpo")

@@ -397,7 +397,7 @@ def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path],
     assert len(steps) == 2
     for line, rollout in zip(steps, LookAgain.made[:2], strict=True):
         assert line["train/policy_version"] == rollout.policy_version
-        assert line["train/log_prob_gap"] < 1e-4 and line["train/grad_norm"] > 1e-4
+        assert line["train/engine_log_prob_gap"] < 1e-4 and line["train/grad_norm"] > 1e-4
         assert line["train/response_length"] == int(rollout.trainable.sum()) / len(rollout.texts)
         assert 0 < line["train/attention_visual_share"] < 1
     assert ("train/attention_divergence" in steps[-1]) == (algo == "ral")

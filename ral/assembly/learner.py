@@ -137,6 +137,6 @@ def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: 
 
 
 def max_log_prob_gap(cfg: DictConfig) -> float:
-    """Return the bound of diagnostics.max_log_prob_gap; null stands for that of the arithmetic."""
-    given = cfg.diagnostics.max_log_prob_gap
-    return LOG_PROB_GAPS[precision_of(cfg.hardware)] if given is None else float(given)
+    """Return the bound of diagnostics.max_log_prob_gap; null stands for that of engine and arithmetic."""
+    given, gaps = cfg.diagnostics.max_log_prob_gap, cfg.rollout.get("gaps") or LOG_PROB_GAPS
+    return float(gaps[precision_of(cfg.hardware)] if given is None else given)

@@ -25,7 +25,9 @@ FREE = (
     *("hardware.gradient_checkpointing", "hardware.num_workers", "hardware.profile", "hardware.term_gradients"),
     *("hardware.threads", "lora.merge"),
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
-    *("dataset.media.timeout_s",),
+    *("dataset.media.timeout_s", "rollout.gaps", "rollout.urls", "rollout.engine.urls", "rollout.engine.cache_gb"),
+    *("rollout.engine.max_length", "rollout.engine.device", "rollout.engine.folder"),
+    *("rollout.engine.timeout_s", "rollout.engine.patience_s"),
 )
 """Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
 not what is learned. Every other key counts."""
@@ -34,6 +36,10 @@ OFF: Mapping[str, Any] = {
     "preferences": False,
 }
 """Keys of algo that runs of earlier versions may lack, and what they ran with."""
+OFF_IN_TERMS: Mapping[str, Mapping[str, Any]] = {
+    "ral.ops.objectives.token": {"correction": "off", "correction_cap": 2.0},
+}
+"""Keywords of terms, by the function, that runs of earlier versions may lack, and what they ran with."""
 LENGTH = "max_steps"
 """May grow freely: a run may go on beyond its end."""
 ALL = "all"
@@ -114,9 +120,17 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration in which algo has every node that an algorithm may do without, and model its family."""
+    """Return a configuration with every node of algo, keyword of its terms and key of model that may be left out."""
+    algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items()}
     model = {"family": None, **tree.get("model", {})}
-    return {**tree, "algo": {**OFF, **tree.get("algo", {})}, "model": model}
+    return {**tree, "algo": {**OFF, **algo}, "model": model}
+
+
+def complete_term(node: Any) -> Any:
+    """Return a node of algo with the keywords that its function has had since; any other node as it is."""
+    if not isinstance(node, Mapping):
+        return node
+    return {**OFF_IN_TERMS.get(str(node.get("_target_")), {}), **node}
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

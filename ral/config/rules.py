@@ -128,6 +128,14 @@ def responses_have_one_origin(cfg: Node) -> str | None:
     return None
 
 
+def engine_makes_the_noise(cfg: Node) -> str | None:
+    """Check that noise on attention is asked of an engine that can make it."""
+    if _select(cfg, "algo.sampling.noise") is None or _select(cfg, "rollout.noise") is not False:
+        return None
+    name = _select(cfg, "rollout.engine._target_")
+    return f"algo.sampling.noise: {name} has no noise on attention: write rollout=native, or algo.sampling.noise=null"
+
+
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     """Check that a trained vision tower goes with one update: visual embeddings are made once per step."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
@@ -160,8 +168,8 @@ _TAKEN = """
     groups_without_signal temporal_pass_rate accuracy_clips accuracy_shuffled loss grad_norm skipped_updates
     learning_rate entropy nll ratio clip_fraction clamped_ratios kl clamped_kl attention_divergence
     attention_distillation token_distillation pair_accuracy margin explored_divergence group_attention pulled
-    attention_jsd attention_entropy attention_visual_share attention_evidence_share log_prob_gap
-    moved_share policy_version
+    attention_jsd attention_entropy attention_visual_share attention_evidence_share engine_log_prob_gap
+    engine_kl engine_masked moved_share policy_version
 """
 TAKEN = frozenset(_TAKEN.split())
 """Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
@@ -216,6 +224,7 @@ RULES: tuple[Rule, ...] = (
     pairs_have_two_responses,
     responses_have_one_origin,
     given_responses_make_the_groups,
+    engine_makes_the_noise,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,

@@ -107,9 +107,16 @@ class Hardware:
 
 @dataclass
 class Rollout:
-    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy."""
+    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy.
+
+    noise: whether it can put noise on attention. gaps: what diagnostics.max_log_prob_gap=null stands for with it, by
+    the precision of the arithmetic; null: those of an engine that shares the trainer's code. urls: of servers.
+    """
 
     engine: Node
+    noise: bool = True
+    gaps: dict[str, float] | None = None
+    urls: list[str] | None = None
 
 
 @dataclass

@@ -173,6 +173,19 @@ def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
             yield f"{key}: {node['_target_']} is called with {', '.join(handed)} and the keywords of {key}: {error}"
 
 
+def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Check that what the engine's samples are corrected to is the policy at rollout, and that the cap is one."""
+    for term in terms:
+        kind, cap = term.keyword("correction", "off"), term.keyword("correction_cap", 1.0)
+        if kind == "off":
+            continue
+        if term.against != "old":
+            ways = f"{term.key}.against=old, or {term.key}.correction=off"
+            yield f"{term.key}.correction={kind} leads to the old policy, not to {term.against}: write {ways}"
+        if cap <= 0:
+            yield f"{term.key}.correction_cap={cap} leaves nothing of any sample: write more than 0, such as 2.0"
+
+
 TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
 """What is wrong with the terms of a configuration, a line each."""
 TERM_RULES: tuple[TermRule, ...] = (
@@ -181,6 +194,7 @@ TERM_RULES: tuple[TermRule, ...] = (
     groups_can_be_compared,
     updates_move_away_from_the_anchor,
     averages_move,
+    corrections_are_of_the_policy,
     some_term_counts,
     functions_can_be_called,
 )

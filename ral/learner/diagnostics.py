@@ -11,6 +11,7 @@ from torch import Tensor
 from ral.learner.experience import Experience
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, row_entropy, share_on
+from ral.ops.correction import sampler_kl
 from ral.ops.divergence import jsd
 from ral.ops.objectives import attention_policy
 from ral.ops.objectives import token as token_loss
@@ -65,7 +66,7 @@ class Diagnostics:
 
     def check(self, means: Mapping[str, float]) -> None:
         """Raise UserError where sampler and training disagree on the policy."""
-        gap = means.get("train/log_prob_gap", 0.0)
+        gap = means.get("train/engine_log_prob_gap", 0.0)
         if self.max_log_prob_gap is not None and not gap <= self.max_log_prob_gap:
             raise UserError(
                 f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "
@@ -115,12 +116,13 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
     return next((name for name, term in terms.items() if getattr(term, "func", term) is function), "")
 
 
-def log_prob_gap(part: Experience, log_probs: Tensor) -> Metrics:
+def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
     """Return how far the first update's log-probs [N C] are from the sampler's, which noise is meant to part."""
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:
         return {}
-    return {"log_prob_gap": (masked_sum((log_probs.detach() - sampled).abs(), mask), mask.sum())}
+    gap, kl = sampler_kl(log_probs, sampled, mask)
+    return {"engine_log_prob_gap": (gap, mask.sum()), "engine_kl": (kl, mask.sum())}
 
 
 @torch.no_grad()

@@ -70,9 +70,14 @@ class Responding:
         """Return responses to the prompts, and the companion's: functions of seed, step and prompt alone."""
         seed = hash_seed(self.seed, progress.step)
         with self.engine.session():
-            rollout = self.source(prepared, seed=seed)
-            together(lambda: check_version(rollout, progress.version, self.engine.max_lag))
+            rollout = together(lambda: self.sampled(prepared, seed, progress.version))
             return rollout, self.companion.roll_out(policy, self.engine, prompts, seed)
+
+    def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
+        """Return the rollout. UserError where this rank's engine fails, or has weights of another version."""
+        rollout = self.source(prepared, seed=seed)
+        check_version(rollout, version, self.engine.max_lag)
+        return rollout
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ral.learner.diagnostics import Diagnostics, TermGradients, log_prob_gap
+from ral.learner.diagnostics import Diagnostics, TermGradients, engine_gap
 from ral.learner.experience import Experience, remember
 from ral.learner.gradients import average_over_ranks, through_all
 from ral.learner.guard import Guard
@@ -141,7 +141,7 @@ class Update:
 
     def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
         """Return what to log of a micro-batch beside its losses."""
-        gap = log_prob_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
+        gap = engine_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
         return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]
 

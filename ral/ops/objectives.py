@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, renormalise
+from ral.ops.correction import Correction, corrected
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
@@ -46,11 +47,14 @@ def token(
     advantages: Float[Tensor, " N"],
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
+    sampler_log_probs: Float[Tensor, "N C"] | None = None,
     *,
     coef: float = 1.0,
     against: str = "old",
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    correction: Correction = "off",
+    correction_cap: float = 2.0,
 ) -> Loss:
     """Return the clipped policy loss: -min(r A, clip(r, 1 - clip_low, 1 + clip_high) A), r = pi / pi_old.
 
@@ -59,7 +63,7 @@ def token(
     MAX_LOG_RATIO r goes on straight, which is not in a paper.
 
     against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
-    on the attention.
+    on the attention. correction: of samples by an engine that is not quite pi_old (`ral.ops.correction`).
     """
     log_ratio = log_probs - anchor_log_probs
     ratio = exp_then_straight(log_ratio, MAX_LOG_RATIO)
@@ -72,6 +76,9 @@ def token(
         "ratio": _mean(ratio, mask),
         "clamped_ratios": _mean(log_ratio.abs() > MAX_LOG_RATIO, mask),
     }
+    if correction != "off":
+        factor, cut = corrected(anchor_log_probs, sampler_log_probs, mask, correction, correction_cap)
+        surrogate, metrics["engine_masked"] = surrogate * factor, _mean(cut, mask)
     return Loss(_weighted(-surrogate, weights, mask, coef), metrics)
 
 

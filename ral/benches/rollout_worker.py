@@ -1,0 +1,120 @@
+"""One engine's side of the rollout bench: every step answers prompts with new pictures, all responses of full length.
+
+    python -m ral.benches.rollout_worker '{"engine": "native", "model": ..., ...}'
+
+Pictures go through the vision tower within the step, on every side. End tokens are impossible on every side.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ral.benches.work import QUESTION, TOKEN_SIDE
+from ral.benches.worker import Line
+from ral.models.attention.interface import NAME
+from ral.models.mllm import MLLM
+from ral.rollout.engine import Sampling
+from ral.rollout.native import NativeEngine
+from ral.rollout.vllm.arguments import banned_tokens, head_rows
+from ral.rollout.vllm.engine import VLLMEngine
+from ral.types import Example, Media, Pixels, PromptBatch
+
+Step = Callable[[PromptBatch, int], int]
+"""Answers prompts; the number of sampled tokens."""
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
+    """Return prompts with pictures that were not seen before, of `prompt_tokens` visual tokens each."""
+    rows = next(n for n in range(math.isqrt(spec["prompt_tokens"]), 0, -1) if spec["prompt_tokens"] % n == 0)
+    sides = (rows * TOKEN_SIDE, spec["prompt_tokens"] // rows * TOKEN_SIDE)
+    generator = torch.Generator().manual_seed(step)
+    media, examples = [], []
+    for number in range(spec["prompts"]):
+        frames = torch.randint(0, 256, (1, *sides, 3), generator=generator, dtype=torch.uint8)
+        media.append([Pixels("image", frames, 0.0)])
+        examples.append(Example(f"{step}-{number}", QUESTION, "?", "free-form", (Media("image", Path("made")),)))
+    return policy.processor.batch(examples, [QUESTION] * len(examples), media)
+
+
+def by_engine(policy: MLLM, engine: Any, spec: dict[str, Any]) -> Step:
+    """Return the step of an engine of this project."""
+    sampling = Sampling(spec["temperature"], spec["response_tokens"])
+    engine.update_weights(policy, 0)
+
+    def step(prompts: PromptBatch, seed: int) -> int:
+        with torch.no_grad():
+            prepared = policy.prepare(prompts)
+        return int(engine.generate(prepared, spec["group_size"], sampling, seed).valid.sum())
+
+    return step
+
+
+def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
+    """Return the step of Transformers' own generate, with its attention."""
+    network: Any = policy.network
+    network.set_attn_implementation({"text_config": "sdpa", "vision_config": "sdpa"})
+    banned = banned_tokens(policy.processor, head_rows(network.config))
+    assert network.config.get_text_config()._attn_implementation != NAME
+    length = spec["response_tokens"]
+
+    def step(prompts: PromptBatch, seed: int) -> int:
+        torch.manual_seed(seed)
+        here = prompts.to(policy.device)
+        with torch.no_grad(), policy.arithmetic():
+            out = network.generate(
+                input_ids=here.token_ids,
+                attention_mask=here.valid.long(),
+                mm_token_type_ids=here.visual.int(),
+                **{name: here.media[name] for name in ("pixel_values", "image_grid_thw")},
+                **{"max_new_tokens": length, "min_new_tokens": length, "do_sample": True, "top_k": 0, "top_p": 1.0},
+                temperature=spec["temperature"],
+                num_return_sequences=spec["group_size"],
+                suppress_tokens=banned,
+            )
+        return int(out[:, here.token_ids.shape[1] :].numel())
+
+    return step
+
+
+def processor_seconds(engine: Any) -> float:
+    """Return the processor time of an engine's own process; 0 where it has none."""
+    process = getattr(engine, "process", None)
+    if process is None:
+        return 0.0
+    fields = Path(f"/proc/{process.process.popen.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Answer steps until the end of input."""
+    torch.set_num_threads(spec["threads"])
+    line = Line()
+    policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=False).to(spec["device"])
+    policy.processor.banned[list(policy.processor.end_ids)] = True
+    makes: dict[str, Callable[[MLLM], Any]] = {
+        "native": NativeEngine,
+        "vllm": lambda policy: VLLMEngine(policy, cache_gb=spec["cache_gb"]),
+    }
+    engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None
+    step = by_hf(policy, spec) if engine is None else by_engine(policy, engine, spec)
+    number, before = 0, 0.0
+    prompts = prompts_of(policy, spec, 0)
+    line.next_step()
+    while True:
+        tokens = step(prompts, number)
+        now = processor_seconds(engine)
+        number, spent, before, prompts = number + 1, now - before, now, prompts_of(policy, spec, number + 1)
+        line.next_step(tokens=tokens, engine_cpu_seconds=spent)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

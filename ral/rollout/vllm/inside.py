@@ -1,0 +1,131 @@
+"""Parts that vLLM loads by name into its own processes: banned tokens, new weights, and prompts as it takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import safe_open
+from torch import Tensor
+from vllm import SamplingParams
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.sample.logits_processor import LogitsProcessor
+
+from ral.rollout.vllm.positions import use_own_positions
+from ral.rollout.vllm.wire import Message
+
+
+class Banned(LogitsProcessor):
+    """Takes the probability of every token that no response may hold: vllm_config.additional_config["banned"]."""
+
+    def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
+        self.ids = torch.tensor(vllm_config.additional_config["banned"], dtype=torch.long, device=device)
+
+    def is_argmax_invariant(self) -> bool:
+        """Say that greedy answers change too."""
+        return False
+
+    def update_state(self, batch_update: Any) -> None:
+        """Hold nothing of requests: the tokens are the same for all."""
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Return logits [n V] with -inf for banned tokens."""
+        return logits.index_fill_(-1, self.ids, -torch.inf)
+
+
+class Weights:
+    """Mixed into each of vLLM's workers: loads what the trainer has written."""
+
+    def take_weights(self, files: list[str]) -> None:
+        """Load new weights from safetensors files, one tensor at a time, and what was made of the old ones anew."""
+        self.reload_weights(weights_iterator=tensors_of(files))  # type: ignore[attr-defined]
+        model = self.model_runner.get_model()  # type: ignore[attr-defined]
+        renew_packed_head(model)
+        use_own_positions(model)
+
+
+def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the named tensors of safetensors files."""
+    for file in files:
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118, it is no dict
+                yield name, opened.get_tensor(name)
+
+
+def renew_packed_head(model: Any) -> None:
+    """Pack the head again: on a CPU it multiplies by a packed copy, which a reload of a tied one leaves as it was."""
+    head = model.get_language_model().lm_head
+    if head.weight.device.type == "cpu":
+        head.quant_method.process_weights_after_loading(head)
+
+
+def parameters_of(message: Message) -> list[SamplingParams]:
+    """Return the sampling parameters of each prompt of a question; they differ in their seeds."""
+    shared = {**message.head["parameters"], "output_kind": RequestOutputKind.FINAL_ONLY}
+    return [SamplingParams(**shared, seed=prompt["seed"]) for prompt in message.head["prompts"]]
+
+
+def prompts_of(message: Message) -> list[dict[str, Any]]:
+    """Return the prompts of a question as vLLM takes them."""
+    found = []
+    for b, prompt in enumerate(message.head["prompts"]):
+        tensors = {name: message.tensors[f"{b}.{name}"] for name in prompt["media"]}
+        made: dict[str, Any] = {"prompt_token_ids": prompt["ids"]}
+        if tensors:
+            embedded = any(name.endswith(".embeds") for name in tensors)
+            made["multi_modal_data"] = embeddings(tensors) if embedded else frames(tensors)
+        if tensors and not embedded:
+            made["mm_processor_kwargs"] = {"do_resize": False}
+        found.append(made)
+    return found
+
+
+def embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return a prompt's media as visual embeddings with their patch grids."""
+    found: dict[str, Any] = {}
+    for kind in ("image", "video"):
+        if f"{kind}.embeds" in tensors:
+            found[kind] = {f"{kind}_embeds": tensors[f"{kind}.embeds"], f"{kind}_grid_thw": tensors[f"{kind}.grid"]}
+    if "video.seconds" in tensors:
+        found["video"]["second_per_grid_ts"] = tensors["video.seconds"]
+    return found
+
+
+def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return a prompt's media as pictures and as clips with their times."""
+    found: dict[str, Any] = {"image": [], "video": []}
+    for name in sorted(name for name in tensors if ".frames." in name):
+        kind, _, number = name.split(".")
+        values = tensors[name].numpy()
+        if kind == "image":
+            found[kind].append(Image.fromarray(values[0]))
+        else:
+            found[kind].append((values, times(len(values), float(tensors[f"video.every.{number}"]))))
+    return {kind: items for kind, items in found.items() if items}
+
+
+def times(count: int, every: float) -> dict[str, Any]:
+    """Return what vLLM wants to know of a clip of `count` frames, one in `every` seconds: none is left out."""
+    known = {"total_num_frames": count, "frames_indices": list(range(count)), "do_sample_frames": False}
+    return {**known, "fps": 1 / every, "duration": count * every, "video_backend": "given"}
+
+
+def answer_of(output: Any) -> dict[str, Any]:
+    """Return what vLLM made of a prompt as plain values: ids that it read, and its responses."""
+    responses = [
+        {
+            "ids": list(each.token_ids),
+            "log_probs": [found[i].logprob for i, found in zip(each.token_ids, each.logprobs, strict=True)],
+            "stopped": each.finish_reason == "stop",
+        }
+        for each in output.outputs
+    ]
+    return {"read": list(output.prompt_token_ids), "responses": responses}
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else 'without a message'}"

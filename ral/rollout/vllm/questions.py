@@ -1,0 +1,147 @@
+"""Prompts as questions to vLLM: token ids with one placeholder a medium, and each medium's embeddings or pixels.
+
+vLLM puts as many placeholders for one as the medium has visual tokens; what it then reads has to be the prompt's ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ral.models.processor import Processor
+from ral.rollout.engine import Sampling
+from ral.rollout.vllm.pixels import frames_of
+from ral.rollout.vllm.wire import Message
+from ral.types import Prepared, UserError
+
+SERVED: dict[str, tuple[str, ...]] = {
+    "qwen2_5_vl": ("image", "video"),
+    "qwen2_vl": ("image", "video"),
+    "qwen3_vl": ("image",),
+}
+"""Families, and the media of which vLLM reads the same ids as this project. Qwen3-VL's clips have other runs there."""
+MOST_SEED = 2**62 - 1
+"""Seeds go up to here: vLLM adds a response's number to its prompt's seed, and the sum has to stay below 2^63."""
+
+Kind = Literal["embeddings", "pixels"]
+"""What is sent of media: the trainer's own visual embeddings, or pixels that the engine's vision tower reads."""
+
+
+def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, Any]:
+    """Return vLLM's sampling parameters, alike for all prompts. UserError for noise on attention.
+
+    The likeliest token has temperature 0 there, and one response stands for all.
+    """
+    if sampling.noise is not None:
+        raise UserError("algo.sampling.noise: vLLM has no noise on attention: write rollout=native")
+    return {
+        "n": 1 if sampling.greedy else count,
+        "temperature": 0.0 if sampling.greedy else sampling.temperature,
+        "top_p": 1.0,
+        "top_k": -1,
+        "max_tokens": sampling.max_new_tokens,
+        "logprobs": 0,
+        "stop_token_ids": list(processor.end_ids),
+        "ignore_eos": True,
+        "detokenize": False,
+    }
+
+
+def ask(
+    processor: Processor, prepared: Prepared, parameters: dict[str, Any], seeds: Sequence[int], kind: Kind
+) -> Message:
+    """Return the question that asks an engine about prompts. seeds: one a prompt."""
+    check_media(processor, prepared)
+    media = media_of(processor, prepared) if kind == "embeddings" else pixels_of(processor, prepared)
+    prompts: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for b, (own, seed) in enumerate(zip(media, seeds, strict=True)):
+        ids = collapsed(prompt_ids(prepared, b), (processor.image_id, processor.video_id))
+        prompts.append({"ids": ids, "seed": seed & MOST_SEED, "media": sorted(own)})
+        tensors |= {f"{b}.{name}": value for name, value in own.items()}
+    return Message({"do": "ask", "parameters": parameters, "prompts": prompts}, tensors)
+
+
+def check_family(processor: Processor) -> None:
+    """Raise UserError for a family that vLLM reads as other tokens."""
+    if processor.family.model_type not in SERVED:
+        raise UserError(
+            f"rollout: vLLM is known to read this project's tokens for {', '.join(SERVED)}, not for"
+            f" {processor.family.model_type}: write rollout=native"
+        )
+
+
+def check_media(processor: Processor, prepared: Prepared) -> None:
+    """Raise UserError for media that vLLM reads as other tokens."""
+    family = processor.family.model_type
+    there = {m.kind for example in prepared.prompts.examples for m in example.media}
+    if other := sorted(there - set(SERVED[family])):
+        raise UserError(f"rollout: vLLM reads a {other[0]} of {family} as other tokens: write rollout=native")
+
+
+def prompt_ids(prepared: Prepared, index: int) -> list[int]:
+    """Return a prompt's ids without padding."""
+    prompts = prepared.prompts
+    return [int(i) for i in prompts.token_ids[index][prompts.valid[index]]]
+
+
+def collapsed(ids: Sequence[int], placeholders: Collection[int]) -> list[int]:
+    """Return ids with one of each run of the same placeholder."""
+    return [i for n, i in enumerate(ids) if i not in placeholders or n == 0 or ids[n - 1] != i]
+
+
+def media_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
+    """Return for each prompt the visual embeddings [M D] of its pictures and of its clips, with their patch grids.
+
+    Embeddings for the first decoder layers (deepstack) stand beside the others, [M (1 + J) * D].
+    """
+    merge, seconds = processor.patches.merge_size, clip_seconds(prepared)
+    states = torch.cat([prepared.seen.states, *prepared.seen.deepstack.unbind(0)], dim=-1)
+    found = []
+    for b, example in enumerate(prepared.prompts.examples):
+        own: dict[str, Tensor] = {}
+        for kind, placeholder in (("image", processor.image_id), ("video", processor.video_id)):
+            pairs = zip(prepared.prompts.grids[b], example.media, strict=True)
+            grids = [(t, h * merge, w * merge) for (t, h, w), medium in pairs if medium.kind == kind]
+            if grids:
+                own[f"{kind}.embeds"] = states[b][(prepared.token_ids[b] == placeholder) & prepared.valid[b]]
+                own[f"{kind}.grid"] = torch.tensor(grids)
+            if grids and kind == "video":
+                own["video.seconds"] = torch.tensor([next(seconds) for _ in grids])
+        found.append(own)
+    return found
+
+
+def clip_seconds(prepared: Prepared) -> Iterator[float]:
+    """Yield the seconds that a temporal slot of each clip spans. UserError where a part of a batch does not say it."""
+    prompts = prepared.prompts
+    clips = sum(medium.kind == "video" for example in prompts.examples for medium in example.media)
+    seconds = prompts.media.get("second_per_grid_ts", torch.zeros(0)).tolist()
+    if len(seconds) != clips:
+        raise UserError(
+            "rollout: the times of clips are known of whole batches of first turns alone: write rollout=native"
+        )
+    yield from seconds
+
+
+def pixels_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
+    """Return for each prompt the frames of its pictures and clips, uint8 [F H W 3], and seconds between a clip's."""
+    media, patches = prepared.prompts.media, processor.patches
+    wanted = sum(len(example.media) for example in prepared.prompts.examples)
+    frames = {kind: iter(frames_of(media, kind, patches)) for kind in ("image", "video")}
+    if wanted != sum(len(media.get(f"{kind}_grid_thw", ())) for kind in frames):
+        raise UserError(
+            "rollout.engine.media=pixels: later turns have no pixels: write rollout.engine.media=embeddings"
+        )
+    seconds, found = clip_seconds(prepared), []
+    for example in prepared.prompts.examples:
+        own: dict[str, Tensor] = {}
+        for n, medium in enumerate(example.media):
+            own[f"{medium.kind}.frames.{n:04d}"] = next(frames[medium.kind])
+            if medium.kind == "video":
+                own[f"video.every.{n:04d}"] = torch.tensor(next(seconds) / patches.temporal_patch_size)
+        found.append(own)
+    return found

@@ -1,0 +1,116 @@
+"""Offers a trainer what it needs of a vLLM server, beside the server's own interface: an ASGI middleware.
+
+POST /ral/ask: a question (ral.rollout.vllm.wire), with the tag of the weights it is to be answered by; 409 where they
+are others. POST /ral/bucket/NAME: a safetensors file. POST /ral/push: load the files sent, as the weights of a tag.
+GET /ral/facts: of which model. Where VLLM_API_KEY is set, requests have to bring it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from ral.rollout.vllm.clip_times import keep_clip_times
+from ral.rollout.vllm.facts import facts_of
+from ral.rollout.vllm.inside import answer_of, one_line, parameters_of, prompts_of
+from ral.rollout.vllm.weights import MEMORY
+from ral.rollout.vllm.wire import Message, unpacked
+
+OK, REFUSED, FORBIDDEN, OTHER_WEIGHTS = 200, 400, 401, 409
+"""HTTP's numbers: done; refused for what the body says; no key; weights are not those asked for."""
+
+keep_clip_times()
+
+
+class Served:
+    """The middleware. pushed: the tag of the weights that the engine has; None before the first push."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app, self.pushed, self.lock = app, None, asyncio.Lock()
+        base = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+        self.folder = base / f"ral-served-{uuid.uuid4().hex}"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer what is for the trainer; hand everything else on."""
+        if scope["type"] != "http" or not scope["path"].startswith("/ral/"):
+            await self.app(scope, receive, send)
+            return
+        key, headers = os.environ.get("VLLM_API_KEY"), dict(scope["headers"])
+        try:
+            if key and headers.get(b"authorization") != f"Bearer {key}".encode():
+                status, answer = FORBIDDEN, {"error": "the key is not VLLM_API_KEY of the server"}
+            else:
+                status, answer = await self.answer(
+                    scope["path"].split("/")[2:], scope["app"].state.engine_client, receive
+                )
+        except Exception as error:
+            status, answer = REFUSED, {"error": one_line(error)}
+        content = json.dumps(answer).encode()
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
+        )
+        await send({"type": "http.response.body", "body": content})
+
+    async def answer(self, path: list[str], engine: Any, receive: Any) -> tuple[int, dict[str, Any]]:
+        """Do what a request asks for; its status and answer."""
+        if path == ["facts"]:
+            config = engine.vllm_config
+            dtype = str(config.model_config.dtype).removeprefix("torch.")
+            return OK, facts_of(config.model_config.hf_config, dtype, config.additional_config.get("banned"))
+        if path[0] == "bucket":
+            await self.keep(Path(path[1]).name, receive)
+            return OK, {}
+        message = unpacked(b"".join([part async for part in body(receive)]))
+        if path == ["push"]:
+            return await self.push(engine, message)
+        if message.head["weights"] != self.pushed:
+            return OTHER_WEIGHTS, {"error": "other weights"}
+        asked = zip(prompts_of(message), parameters_of(message), strict=True)
+        return OK, {"answers": await asyncio.gather(*[one(engine, *each) for each in asked])}
+
+    async def keep(self, name: str, receive: Any) -> None:
+        """Write a file as it comes, to a folder that the push removes."""
+        self.folder.mkdir(exist_ok=True)
+        with (self.folder / name).open("wb") as file:
+            async for part in body(receive):
+                file.write(part)
+
+    async def push(self, engine: Any, message: Message) -> tuple[int, dict[str, Any]]:
+        """Load the files that were sent, forget what old weights made, and remove the files."""
+        async with self.lock:
+            if self.pushed == message.head["weights"]:
+                return OK, {}
+            self.pushed = None
+            files = [str(self.folder / name) for name in message.head["files"]]
+            await engine.collective_rpc("take_weights", args=(files,))
+            await engine.reset_encoder_cache()
+            await engine.reset_mm_cache()
+            if not await engine.reset_prefix_cache():
+                raise RuntimeError("the prefix cache could not be reset: others ask this server too")
+            shutil.rmtree(self.folder)
+            self.pushed = message.head["weights"]
+        return OK, {}
+
+
+async def body(receive: Any) -> Any:
+    """Yield the parts of a request's body."""
+    more = True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ConnectionError("the trainer is gone")
+        more = event.get("more_body", False)
+        yield event.get("body", b"")
+
+
+async def one(engine: Any, prompt: Any, parameters: Any) -> dict[str, Any]:
+    """Return the answer to one prompt."""
+    outputs = [output async for output in engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}")]
+    return answer_of(outputs[-1])
