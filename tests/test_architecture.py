@@ -84,6 +84,7 @@ WIDE = {
     "ral/report/records.py:RunFiles": 10,
     "ral/report/summary.py:Row": 9,
     "ral/worlds/visual_search.py:Settings": 9,
+    "ral/worlds/visual_path/entries.py:Settings": 12,
 }
 """Dataclasses that are flat because what they mirror is, with the number of their fields."""
 

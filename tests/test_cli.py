@@ -389,4 +389,6 @@ def test_train_py_answers_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, str(REPOSITORY / "train.py"), "algo.group_size=true"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert only_line(done.stderr) == "error: algo.group_size=True has the wrong type: int expected"
+    assert only_line(done.stderr) == (
+        "error: algo.group_size=True has the wrong type: int expected; write 1 or more, such as algo.group_size=8"
+    )

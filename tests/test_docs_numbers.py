@@ -23,7 +23,7 @@ SOURCE = re.compile(
 """Command, commit, seeds and machine; or a link to a section that has them."""
 NOT_MEASURED = {
     "benchmarks.md": ("Benchmarks",),
-    "data.md": ("Files", "Media", "The disk cache"),
+    "data.md": ("Files", "Media", "The disk cache", "visual_path"),
     "evaluation.md": ("How answers are read", "What an evaluation leaves"),
     "method.md": ("Decisions and deviations", "T-GRPO", "The terms", "What the estimates of KL pull to"),
     "results.md": ("An earlier look: six runs by hand",),

@@ -322,7 +322,7 @@ def test_a_step_encodes_and_prefills_each_prompt_once(run, small, monkeypatch) -
             MLLM, name, lambda self, *a, _m=method, _n=name, **k: (seen.append(_n), _m(self, *a, **k))[1]
         )
     run("algo=ral_distill", *small, "max_steps=1", "eval.before=false", "eval.every=0", "eval.prompts=4")
-    evaluation = ["_see", "prefill", "states"]
+    evaluation = ["_see", "prefill", "states", "states"]  # its looks by producing rows, then by the answer's own
     step = seen[: len(seen) - len(evaluation)]
     assert step.count("_see") == 2  # the policy's (which is the reference's too) and the teacher's
     assert step.count("prefill") == 1

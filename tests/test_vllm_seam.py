@@ -72,7 +72,7 @@ def test_a_question_holds_each_medium_once_and_its_own_embeddings(policy: MLLM) 
     assert [sorted(media) for media in own] == [p["media"] for p in prompts]
     for b, kind, placeholder in ((0, "image", policy.processor.image_id), (3, "video", policy.processor.video_id)):
         places = (prepared.token_ids[b] == placeholder) & prepared.valid[b]
-        assert torch.equal(message.tensors[f"{b}.{kind}.embeds"], prepared.visual_states[b][places])
+        assert torch.equal(message.tensors[f"{b}.{kind}.embeds"], prepared.seen.states[b][places])
     assert own[3]["image.grid"].prod(1).sum() // 4 == (prepared.token_ids[3] == policy.processor.image_id).sum()
     assert own[1]["video.seconds"].tolist() == [1.0] and own[3]["video.seconds"].tolist() == [1.0]
 

@@ -83,6 +83,7 @@ TERMS: dict[str, Range] = {
     "algo.*.coef": COEF,
     "algo.*.clip_low": Range(0, 1, 0.2),
     "algo.*.clip_high": Range(0, FACTOR, 0.2),
+    "algo.*.correction_cap": Range(0, FACTOR, 2.0, ends="(]"),
     "algo.*.centring": Range(0, FACTOR, 0.01),
     "algo.*.beta": Range(0, 1, 0.5, ends="()"),
     "algo.*.chunk": Range(1, MOST, 512, whole=True),
@@ -120,6 +121,12 @@ LOOP: dict[str, Range] = {
 }
 """Numbers of the loop and of its rollouts."""
 RUN: dict[str, Range] = {
+    "rollout.gaps.*": Range(0, FACTOR, 1e-4, endless=True, ends="(]"),
+    "rollout.engine.max_length": Range(1, MOST, 8192, whole=True),
+    "rollout.engine.cache_gb": Range(0, 1e5, 1.0, ends="(]"),
+    "rollout.engine.device": Range(0, 1023, 1, whole=True),
+    "rollout.engine.timeout_s": SECONDS,
+    "rollout.engine.patience_s": Range(0, 86400, 300.0),
     "seed": SEED,
     "max_steps": Range(1, MOST, 100, whole=True),
     "model.learning_rates.*": RATE,
@@ -171,7 +178,11 @@ DATA: dict[str, Range] = {
     "*.source.grid": Range(2, 64, 4, whole=True),
     "*.source.clip_grid": Range(3, 64, 3, whole=True),
     "*.source.frames": Range(8, 1000, 8, whole=True),
-    "*.source.distractors": Range(0, 1000, 3, whole=True),
+    "*.source.distractors": Range(0, 1000, 3),
+    "*.source.zoom": Range(1, 64, 1, whole=True),
+    "*.source.shortest": Range(1, 1000, 3, whole=True),
+    "*.source.longest": Range(1, 1000, 3, whole=True),
+    "*.source.misread": Range(0, 1, 0.7),
     "*.source.*_share": Range(0, 1, 0.25),
     "*media.fps": Range(0, 1000, 1.0, ends="(]"),
     "*media.max_frames": Range(2, MOST, 128, whole=True),

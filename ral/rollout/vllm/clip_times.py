@@ -17,7 +17,7 @@ SECONDS = "second_per_grid_ts"
 
 
 def keep_clip_times() -> None:
-    """Have vLLM's reader of Qwen-VL's media count the times of embedded clips among what they are, in this process."""
+    """Make vLLM's reader of Qwen-VL's media count the times of embedded clips among what they are, in this process."""
     parser: Any = qwen2_vl.Qwen2VLMultiModalDataParser
     usual: Callable[..., Any] = parser._parse_video_data
 

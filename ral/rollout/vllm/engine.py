@@ -32,7 +32,7 @@ def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
 
 
 def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Any:
-    """Ask whoever answers messages about prompts; what it answers."""
+    """Return the answer to a message about prompts; asked: who answers messages."""
     parameters = numbers(policy.processor, count, sampling)
     uids = [example.uid for example in prompts.prompts.examples]
     return asked(ask(policy.processor, prompts, parameters, prompt_seeds(uids, seed), kind))

@@ -80,13 +80,13 @@ class Servers:
         return dict(zip(self.urls, self.each(lambda url: request(url, "facts", None, self.timeout)), strict=True))
 
     def push(self, files: Sequence[Path], tag: str, sends: bool) -> None:
-        """Send weights to every server and have it load them. sends: whether this rank does."""
+        """Write weights to every server and make it load them. sends: whether this rank does."""
         self.files, self.tag = files, tag
         if sends:
             self.each(self.give)
 
     def give(self, url: str) -> None:
-        """Send the weights to one server."""
+        """Write the weights to one server."""
         for file in self.files:
             request(url, f"bucket/{file.name}", file, self.timeout)
         head = {"weights": self.tag, "files": [file.name for file in self.files]}
@@ -102,7 +102,7 @@ class Servers:
         return [found[n] for n in range(count)]
 
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
-        """Ask one server about some of the prompts; one that was started anew gets the weights first."""
+        """Return one server's answers to some of the prompts; one that was started anew gets the weights first."""
         data = packed(part(message, chosen, self.tag))
         try:
             return list(request(url, "ask", data, self.timeout)["answers"])
@@ -137,7 +137,7 @@ class Servers:
             time.sleep(min(PAUSE, self.patience))
 
     def close(self) -> None:
-        """Leave the servers as they are."""
+        """Keep the servers as they are."""
 
 
 def part(message: Message, chosen: Sequence[int], tag: str) -> Message:

@@ -24,11 +24,11 @@ class Banned(LogitsProcessor):
         self.ids = torch.tensor(vllm_config.additional_config["banned"], dtype=torch.long, device=device)
 
     def is_argmax_invariant(self) -> bool:
-        """Say that greedy answers change too."""
+        """Return that greedy answers change too."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """Hold nothing of requests: the tokens are the same for all."""
+        """Keep nothing of requests: the tokens are the same for all."""
 
     def apply(self, logits: Tensor) -> Tensor:
         """Return logits [n V] with -inf for banned tokens."""
@@ -39,7 +39,7 @@ class Weights:
     """Mixed into each of vLLM's workers: loads what the trainer has written."""
 
     def take_weights(self, files: list[str]) -> None:
-        """Load new weights from safetensors files, one tensor at a time, and what was made of the old ones anew."""
+        """Read new weights from safetensors files, one tensor at a time, and what was made of the old ones anew."""
         self.reload_weights(weights_iterator=tensors_of(files))  # type: ignore[attr-defined]
         model = self.model_runner.get_model()  # type: ignore[attr-defined]
         renew_packed_head(model)
@@ -55,7 +55,7 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def renew_packed_head(model: Any) -> None:
-    """Pack the head again: on a CPU it multiplies by a packed copy, which a reload of a tied one leaves as it was."""
+    """Make the packed copy of a tied head anew, by which a CPU multiplies and which a reload leaves as it was."""
     head = model.get_language_model().lm_head
     if head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)

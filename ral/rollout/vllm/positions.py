@@ -20,7 +20,7 @@ from ral.models.states import TokenRows
 
 
 def use_own_positions(model: Any) -> None:
-    """Have a model of vLLM ask the family for positions."""
+    """Make a model of vLLM ask the family for positions."""
     kind = MODEL_MAPPING[type(model.config)]
     rule = kind.__new__(kind)  # of the network its rule of positions alone, without weights
     nn.Module.__init__(rule)

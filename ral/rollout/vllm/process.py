@@ -83,7 +83,7 @@ class Process:
         self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
 
     def exchange(self, message: Message) -> Message:
-        """Send a message, return the reply. Ended where the process is gone; UserError for what it refuses."""
+        """Return the reply to a message. Ended where the process is gone; UserError for what it refuses."""
         try:
             self.pipe.send_bytes(packed(message))
             reply = unpacked(self.pipe.recv_bytes())
@@ -94,7 +94,7 @@ class Process:
         return reply
 
     def how(self) -> str:
-        """Say how the process ended: by which signal, or with which last line."""
+        """Tell how the process ended: by which signal, or with which last line."""
         try:
             code = self.popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -140,12 +140,12 @@ class OwnProcess:
         return list(self.exchange(message).head["answers"])
 
     def push(self, files: Sequence[Path], version: int) -> None:
-        """Load weights, and forget what the old ones made."""
+        """Read weights, and drop what the old ones made."""
         self.files = [str(file) for file in files]
         self.exchange(Message({"do": "push", "files": self.files}))
 
     def exchange(self, message: Message) -> Message:
-        """Send a message, to a new process where the old one is gone. UserError where that one ends too."""
+        """Return the reply to a message, of a new process where the old one is gone. UserError where that ends, too."""
         try:
             return self.process.exchange(message)
         except Ended as ended:

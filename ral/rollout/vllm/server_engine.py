@@ -62,7 +62,7 @@ class VLLMServers:
         return nullcontext()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Send the weights to every server, once; the first call checks that they are of this model."""
+        """Write the weights to every server, once; the first call checks that they are of this model."""
         self.policy, rank = policy, dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
         self.folder = self.folder or make_folder(self.root)
         files, error = write_weights(policy, self.dtype, self.folder, writes=first_of_node()), None

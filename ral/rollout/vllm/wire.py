@@ -15,7 +15,9 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class Message:
-    """head: plain values, as JSON has them; tensors: by name."""
+    """A message between trainer and engine.
+
+    head: plain values, as JSON has them; tensors: by name."""
 
     head: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict)

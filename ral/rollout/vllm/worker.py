@@ -18,7 +18,7 @@ from ral.rollout.vllm.wire import Message, packed, unpacked
 
 
 def drop_caches(llm: Any) -> None:
-    """Forget all that old weights made: visual embeddings, processed media, keys and values of prompts."""
+    """Remove all that old weights made: visual embeddings, processed media, keys and values of prompts."""
     llm.llm_engine.reset_encoder_cache()
     llm.reset_mm_cache()
     if not llm.reset_prefix_cache():
@@ -53,7 +53,7 @@ def serve(pipe: Connection, start: Message) -> None:
 
 
 def main() -> None:
-    """Serve the trainer; where it is gone, remove the weights that it left."""
+    """Answer the trainer; where it is gone, remove the weights that it left."""
     pipe = Connection(int(sys.argv[1]))
     start = unpacked(pipe.recv_bytes())
     try:
