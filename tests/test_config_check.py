@@ -549,20 +549,30 @@ def real() -> Iterator[Real]:
         yield lambda *overrides: compose("train", [*PATHS, *overrides])
 
 
-@pytest.mark.parametrize("algo", [pytest.param(a, marks=() if a == "ral" else pytest.mark.slow) for a in AXES["algo"]])
+@pytest.mark.parametrize("algo", AXES["algo"])
+@pytest.mark.slow
 def test_every_composition_fits_the_schema_the_rules_and_the_signatures(algo: str, real: Real) -> None:
-    """Every choice of the five axes composes and resolves; what was bound already is not bound again."""
-    bound: set[str] = set()
+    """Every choice of the five axes composes and resolves."""
     others = [[f"{name}={option}" for option in AXES[name]] for name in AXES if name != "algo"]
-    for chosen in itertools.product(*others):
-        tree = config.plain(real(f"algo={algo}", *chosen))
+    all_fit(config.plain(real(f"algo={algo}", *chosen)) for chosen in itertools.product(*others))
+
+
+def test_every_choice_of_an_axis_fits_beside_the_defaults(real: Real) -> None:
+    all_fit(config.plain(real(f"{name}={option}")) for name, options in AXES.items() for option in options)
+
+
+def all_fit(trees: Iterable[Mapping[str, Any]]) -> None:
+    """Check configurations by the schema, the rules and the signatures; what was bound already is not bound again."""
+    bound: set[str] = set()
+    for tree in trees:
         config.check_schema(tree, config.Train)
         assert list(rules(tree)) == []
         for key, node in walk(tree):
             if is_target(node) and (call := f"{key} {node}") not in bound:
                 bind(node, key)
                 bound.add(call)
-    assert list(wrong_terms(tree)) == [] and len(bound) > 10
+        assert list(wrong_terms(tree)) == []
+    assert len(bound) > 10
 
 
 def test_k1_in_the_loss_is_refused_with_the_reason(real: Real) -> None:

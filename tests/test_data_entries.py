@@ -353,7 +353,7 @@ def test_what_an_entry_says_of_reading_its_clip(folder: Path) -> None:
     "fields, words",
     [
         ({"video_start": -1}, "field 'video_start': -1 is too small"),
-        ({"video_start": "2.0"}, "field 'video_start': '2.0' is not a number"),
+        ({"video_start": "2.0 s"}, "field 'video_start': '2.0 s' is not a number"),
         ({"video_end": True}, "field 'video_end': true is not a number"),
         ({"video_start": 3, "video_end": 3}, "field 'video_end': 3 is not after 3"),
         ({"video_end": float("inf")}, "field 'video_end': Infinity is not a number"),

@@ -158,7 +158,7 @@ def test_exported_model_answers_as_recorded_in_plain_transformers(command: list[
         assert tokenizer.decode([i for i in answer if i not in ends]) == record["response"]
 
 
-@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("family", ["qwen2_vl", pytest.param("qwen2_5_vl", marks=pytest.mark.slow)])
 def test_your_own_folder_and_json_file(family: str, tmp_path: Path, model_folder: Callable[..., Path]) -> None:
     """The command of the README: a checkpoint folder, and a file that mixes a picture, two pictures and plain text."""
     for i in range(3):

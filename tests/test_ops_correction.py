@@ -120,7 +120,7 @@ def test_an_engine_without_log_probs_and_an_unknown_correction_are_one_line() ->
             ["algo.token.correction=sequence_mask", "+algo.token.against=sampler"],
             r"not to sampler: write algo.token.against",
         ),
-        (["algo.token.correction=token_truncate", "algo.token.correction_cap=0"], r"correction_cap=0 leaves nothing"),
+        (["algo.token.correction=token_truncate", "algo.token.correction_cap=0"], r"correction_cap=0 is too small"),
         (["algo.token.correction=mask"], r"algo.token.correction.*mask"),
         (
             ["algo=ral_explore", "rollout=vllm"],

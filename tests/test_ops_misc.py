@@ -319,7 +319,7 @@ def test_schedule_rises_then_falls_within_its_bounds(length, warmup, final):
 
 
 def test_signals_are_the_parameters_before_the_star():
-    expected = ["log_probs", "old_log_probs", "advantages", "mask", "weights"]
+    expected = ["log_probs", "old_log_probs", "advantages", "mask", "weights", "sampler_log_probs"]
     assert list(signal_names(objectives.token).values()) == expected
     assert signal_names(objectives.nll) == {"log_probs": "log_probs", "mask": "mask", "weights": "weights"}
     bound = partial(objectives.kl, coef=0.1, estimator="k1")

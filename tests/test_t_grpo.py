@@ -321,8 +321,9 @@ slow = pytest.mark.slow
 
 @pytest.mark.parametrize(
     "hardware, other",
-    [("ddp", "text"), pytest.param("fsdp", "text", marks=slow), pytest.param("fsdp", "pictures", marks=slow)],
+    [("ddp", "text"), ("fsdp", "text"), ("fsdp", "pictures")],
 )
+@slow
 def test_a_rank_without_clips_beside_one_with_clips(
     hardware: str, other: str, run: Callable[..., Path], tmp_path: Path, model_folder: Callable[..., Path]
 ) -> None:

@@ -36,6 +36,7 @@ def header(run: Path) -> dict[str, Any]:
     return next(record["run"] for record in read_back(run) if record["type"] == "run")
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_are_a_group_and_a_resumed_run_is_the_same_one(command: list[str], tmp_path: Path) -> None:
     online = [c for c in command if c != "logger=jsonl"]
     sweep = tmp_path / "my_sweep"

@@ -176,14 +176,12 @@ def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     """Check that what the engine's samples are corrected to is the policy at rollout, and that the cap is one."""
     for term in terms:
-        kind, cap = term.keyword("correction", "off"), term.keyword("correction_cap", 1.0)
+        kind = term.keyword("correction", "off")
         if kind == "off":
             continue
         if term.against != "old":
             ways = f"{term.key}.against=old, or {term.key}.correction=off"
             yield f"{term.key}.correction={kind} leads to the old policy, not to {term.against}: write {ways}"
-        if cap <= 0:
-            yield f"{term.key}.correction_cap={cap} leaves nothing of any sample: write more than 0, such as 2.0"
 
 
 TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
