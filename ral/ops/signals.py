@@ -32,7 +32,8 @@ class Signal:
 
 
 LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
-"""Origins of signals. The last belongs to reward models, whose passes give no log-probs."""
+PLACED = "passes that know places"
+"""Origins of signals. SCORED belongs to reward models, whose passes give no log-probs, PLACED to `algo=ral_oracle`."""
 MODELS = {
     "old": "the policy before any update on the rollout",
     "reference": "the frozen initial policy",
@@ -70,9 +71,10 @@ SIGNALS: Mapping[str, Signal] = {
         if model != "old"
     },
     "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
+    "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
 """Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
-OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin != SCORED)
+OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin not in (SCORED, PLACED))
 """Signals that a policy's passes give (ral.learner.experience.Forward)."""
 
 
