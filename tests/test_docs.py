@@ -70,7 +70,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
             "t_grpo": [*rl, "algo.prompts_per_step=16"],
         }
         chosen |= {"ral_explore": rl, "ral_group": [*rl, REWARD_FOR_LENGTH], "reward_model": pairs}
-        chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"]}
+        chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"], "ral_look": rl}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 

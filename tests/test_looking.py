@@ -1,4 +1,4 @@
-"""The oracle of visual_path: places that a response names, the term that pulls rows there, and the passes between."""
+"""Terms on single looks: the oracle of visual_path with its places and passes, and the score function of noise."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from ral.data.prompts import render, target
 from ral.learner.experience import Experience
 from ral.models.opening import load
 from ral.ops.aggregate import counts, sequence_mean
-from ral.ops.attention import AttentionSpec
-from ral.ops.looking import named_place, outside
+from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
+from ral.ops.divergence import jsd
+from ral.ops.looking import explored_score, mean_scores, named_place, outside
 from ral.rollout.given import written
 from ral.types import Example, Step, UserError
 from ral.worlds.visual_path import named_cells, source
@@ -145,6 +146,122 @@ def test_padding_and_tokens_without_a_place_change_nothing(padding: float) -> No
     none = named_place(captured, torch.zeros_like(where), captured.mask, weights)
     assert none.value == 0 and int(none.metrics["named_place"][1]) == 0
     assert not any(bool(g.any()) for g in gradients(none.value, leaves(captured)))
+
+
+# ------------------------------------------------------------------------------------------------ the score function
+
+
+def noise_on(captured: CapturedAttention, seed: int) -> Tensor:
+    """Noise on the keys that each row may see, [L N C K]; none for one token."""
+    rows = captured.rows()
+    drawn = torch.randn(rows.shape, generator=torch.Generator().manual_seed(seed), dtype=rows.dtype)
+    drawn[:, 0, 0] = 0.0
+    return drawn * (rows > 0)
+
+
+@QUICK
+@given(SEEDS)
+def test_explored_score_loop_equals_vectorised(seed: int) -> None:
+    captured = copied(capture(seed, layers=2, heads=2))
+    noise, weights, slow, size, seen = noise_on(captured, seed), weights_of(captured.mask), 0.0, 0.0, 0
+    advantages = torch.randn(4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    prompt = captured.prompt_valid.shape[1]
+    for n, t in captured.mask.nonzero().tolist():
+        b, g = divmod(n, 2)
+        tried = [(at, k) for at in range(2) for k in range(noise.shape[-1]) if noise[at, n, t, k]]
+        for at, k in tried:
+            layer = captured.layers[at]
+            heads = [(h, r) for h in range(layer.query.shape[1]) for r in range(layer.query.shape[2])]
+            logit = 0.0
+            for h, r in heads:
+                key = layer.prompt_keys[b, h, k] if k < prompt else layer.response_keys[b, h, g, k - prompt]
+                logit += captured.scaling * float((layer.query[b, h, r, g, t] @ key).detach()) / len(heads)
+            slow -= float(weights[n, t] * advantages[n]) * float(noise[at, n, t, k]) * logit / 0.7**2
+            size += float(noise[at, n, t, k]) ** 2 / 0.7**2
+        seen += bool(tried)
+    loss = explored_score(captured, noise, advantages, captured.mask, weights, coef=3.0, sigma=0.7)
+    assert loss.value.item() == pytest.approx(3.0 * slow, rel=1e-9, abs=1e-12)
+    total, count = loss.metrics["explored_noise"]
+    assert float(total) == pytest.approx(size, rel=1e-5) and int(count) == seen
+
+
+def test_the_score_has_the_gradient_of_finite_differences() -> None:
+    captured = copied(capture(2, layers=2, heads=2))
+    noise, weights = noise_on(captured, 2), weights_of(captured.mask)
+    advantages = torch.tensor([1.0, -0.5, 0.3, -0.8], dtype=torch.float64)
+
+    def value(*tensors: Tensor) -> Tensor:
+        moved = with_leaves(captured, tensors)
+        return explored_score(moved, noise, advantages, captured.mask, weights, sigma=0.7).value
+
+    assert torch.autograd.gradcheck(value, tuple(leaves(captured)))
+
+
+@pytest.mark.parametrize("padding", [math.nan, math.inf, 1e30])
+def test_padding_does_not_change_the_score(padding: float) -> None:
+    captured = copied(capture(5, layers=2, heads=2))
+    noise, weights = noise_on(captured, 5), weights_of(captured.mask)
+    advantages = torch.tensor([1.0, -0.5, 0.3, -0.8], dtype=torch.float64)
+    clean = explored_score(captured, noise, advantages, captured.mask, weights)
+    spoilt = copied(captured, padding)
+    anchor = noise.masked_fill(~captured.mask[None, :, :, None], padding)
+    dirty = explored_score(spoilt, anchor, advantages, captured.mask, weights)
+    assert torch.equal(clean.value, dirty.value) and clean.value != 0
+    pairs = zip(gradients(clean.value, leaves(captured)), gradients(dirty.value, leaves(spoilt)), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def one_row(phi: Tensor, offsets: Tensor, count: int) -> CapturedAttention:
+    """`count` responses of one token, whose heads have the logits phi + offset on the prompt's keys, all visual."""
+    keys = len(phi)
+    query = (phi + offsets)[None, :, None, None, None].expand(1, len(offsets), 1, count, 1, keys)
+    prompt = torch.eye(keys, dtype=phi.dtype).expand(1, len(offsets), keys, keys)
+    own = torch.zeros(1, len(offsets), count, 1, keys, dtype=phi.dtype)
+    whole, mask = torch.ones(1, keys, dtype=torch.bool), torch.ones(count, 1, dtype=torch.bool)
+    return CapturedAttention((QueriesAndKeys(query, prompt, own),), whole, whole, mask, 1.0, AttentionSpec())
+
+
+@pytest.mark.parametrize("baseline", [0.0, 0.7])
+def test_on_a_bandit_the_score_is_the_gradient_of_the_expected_reward_whatever_the_baseline(baseline: float) -> None:
+    """Two heads, five keys, three answers, noise of one logit: far beyond first order, and no bias is left.
+
+    The truth is the gradient through the noise (the same 200,000 pairs of opposite ones); answers are summed exactly.
+    """
+    generator = torch.Generator().manual_seed(0)
+    phi = torch.randn(5, generator=generator, dtype=torch.float64).requires_grad_()
+    offsets = torch.randn(2, 5, generator=generator, dtype=torch.float64)
+    odds = torch.softmax(2 * torch.randn(5, 3, generator=generator, dtype=torch.float64), -1)
+    rewards, sigma = torch.tensor([1.0, 0.0, 0.4], dtype=torch.float64), 1.0
+    half = sigma * torch.randn(200_000, 5, generator=generator, dtype=torch.float64)
+    noise = torch.cat([half, -half])
+    tried = torch.softmax(phi + offsets[:, None] + noise, -1).mean(0)  # [N K]: attention, mean over heads
+    expected = tried @ odds @ rewards  # summed over the answers
+    (true,) = torch.autograd.grad(expected.mean(), [phi])
+    captured, count = one_row(phi, offsets, len(noise)), len(noise)
+    recorded = torch.nn.functional.pad(noise, (0, 1))[None, :, None]  # [1 N 1 K + 1], none on the own token
+    weights = torch.full((count, 1), 1 / count, dtype=torch.float64)
+    advantages = expected.detach() - baseline
+    loss = explored_score(captured, recorded, advantages, captured.mask, weights, sigma=sigma)
+    (found,) = torch.autograd.grad(loss.value, [phi])
+    assert (-found - true).norm() < 0.02 * true.norm()
+    ones = torch.ones(count, dtype=torch.float64)
+    (bias,) = torch.autograd.grad(
+        explored_score(one_row(phi, offsets, count), recorded, ones, captured.mask, weights, sigma=sigma).value, [phi]
+    )
+    assert bias.norm() < 1e-9  # opposite noises cancel exactly; a divergence leaves its own
+    p = torch.softmax(phi + offsets, -1).mean(0)
+    apart = jsd(p.expand_as(tried), tried.detach())
+    signal, own_bias = (
+        torch.autograd.grad((a * apart).mean(), [phi], retain_graph=True)[0] for a in (advantages, ones)
+    )
+    assert own_bias.norm() > 0.1 * signal.norm()
+
+
+def test_directions_by_hand() -> None:
+    captured = one_row(torch.tensor([1.0, 2.0]), torch.tensor([[0.0, 0.0], [1.0, -1.0]]), 1)
+    d = torch.tensor([3.0, 5.0, 0.0])[None, None, None]
+    found = mean_scores(captured, d, captured.mask)  # mean logits 1.5 and 1.5
+    torch.testing.assert_close(found, torch.tensor([[[12.0]]]))
 
 
 # ---------------------------------------------------------------------------------------------------- the passes

@@ -60,6 +60,7 @@ SIGNALS: Mapping[str, Signal] = {
     "group_size": Signal("", "responses to each prompt", ROLLOUT),
     "sampler_log_probs": Signal("N C", "log-probs as the sampler saw them, under its noise", ROLLOUT),
     "sampler_rows": Signal("L N C K", "attention rows under the sampler's noise; only where it makes noise", ROLLOUT),
+    "sampler_noise": Signal("L N C K", "the sampler's noise on attention logits; only where it is recorded", ROLLOUT),
     **{
         f"{model}_{kind}": Signal(shape, f"{words} {whose}", LIVE if model == "old" else FROZEN)
         for model, whose in MODELS.items()

@@ -2,14 +2,16 @@
 
 While responses are decoded, the logits e of the chosen layers become e + sigma * eps, eps ~ N(0, 1) for each head and
 key of every response token that is fed; prompts are left alone. What is recorded is Eq. 2 (ral.ops.attention) of the
-disturbed weights, so that it can be compared with rows of a training pass. The noise of a prompt depends on the
-rollout's seed, the prompt, the layer and the token, not on the batch or on what else is still running.
+disturbed weights, so that it can be compared with rows of a training pass; or, where the noise is shared by the heads,
+sigma * eps itself, for its log-density. The noise of a prompt depends on the rollout's seed, the prompt, the layer and
+the token, not on the batch or on what else is still running.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -27,17 +29,30 @@ class Noise:
     """Strength and place of the noise.
 
     sigma: standard deviation in logits. attention: the attention that the objective compares; its layers and heads are
-    disturbed, and its rows (query, keys) recorded.
+    disturbed, and its rows (query, keys) recorded. keys: those that are disturbed, all or the prompt's visual ones.
+    shared: one number for all chosen heads, so that a look moves as a whole; else one for each. fresh: drawn anew for
+    each token, or once a response. record: the rows under the noise, or the noise itself.
     """
 
     sigma: float
     attention: AttentionSpec
+    keys: Literal["all", "visual"] = "all"
+    shared: bool = False
+    fresh: Literal["token", "response"] = "token"
+    record: Literal["rows", "noise"] = "rows"
 
     def __post_init__(self) -> None:
+        name = "algo.sampling.noise"
         if self.sigma <= 0:
-            raise ValueError(
-                f"algo.sampling.noise.sigma is {self.sigma}: write more than 0, or algo.sampling.noise=null"
-            )
+            raise ValueError(f"{name}.sigma is {self.sigma}: write more than 0, or {name}=null")
+        choices = {"keys": ("all", "visual"), "fresh": ("token", "response"), "record": ("rows", "noise")}
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise ValueError(f"{name}.{key} is {getattr(self, key)!r}: write {' or '.join(known)}")
+        if self.fresh == "response" and self.keys == "all":
+            raise ValueError(f"{name}.fresh=response is for keys that all tokens see: write {name}.keys=visual")
+        if self.record == "noise" and not self.shared:
+            raise ValueError(f"{name}.record=noise is for one number that all heads get: write {name}.shared=true")
 
 
 @dataclass
@@ -73,24 +88,40 @@ class Exploration:
         """
         heads = scores.shape[1] * scores.shape[3]
         own = scores.shape[-1] - self.valid.shape[1]
-        noise = self._draw(layer, heads, own).view(scores.shape[0], scores.shape[2], *scores.shape[1:4:2], -1)
+        drawn = self._draw(layer, heads, own)
+        noise = drawn.view(scores.shape[0], scores.shape[2], *scores.shape[1:4:2], -1)
         weights = torch.softmax(scores.float() + self.noise.sigma * noise.transpose(1, 2), dim=-1)
-        flat = weights.transpose(1, 2).reshape(self.grid.numel(), heads, -1)
-        self.records[layer].append((self.grid.flatten(), self._rows(flat, own)))
+        if self.noise.record == "noise":
+            found = self.noise.sigma * drawn[:, :, self._chosen(heads)[0]].flatten(0, 1)
+        else:
+            found = self._rows(weights.transpose(1, 2).reshape(self.grid.numel(), heads, -1), own)
+        self.records[layer].append((self.grid.flatten(), found))
         return weights
 
+    def _chosen(self, heads: int) -> list[int]:
+        """Return the indices of the heads that are disturbed."""
+        chosen = self.noise.attention.heads
+        return list(range(heads)) if isinstance(chosen, str) else list(chosen)
+
     def _draw(self, layer: int, heads: int, own: int) -> Tensor:
-        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding and for heads that are not chosen."""
-        device, width = self.valid.device, self.valid.shape[1] + own
+        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding, and for heads and keys not chosen."""
+        device, width, prompt_width = self.valid.device, self.valid.shape[1] + own, self.valid.shape[1]
+        once = self.noise.fresh == "response"
+        end = prompt_width if once else width
         out = torch.zeros(len(self.prompts), self.group_size, heads, width, device=device)
         for n, prompt in enumerate(self.prompts):
-            generator = torch.Generator(device).manual_seed(hash_seed(self.seeds[prompt], layer, own))
-            length = self.lengths[prompt] + own
-            shape = (self.group_size, heads, length)  # drawn whole: filling a view would give other numbers
-            out[n, ..., width - length :] = torch.randn(shape, generator=generator, device=device)
-        if not isinstance(self.noise.attention.heads, str):
-            others = [h for h in range(heads) if h not in self.noise.attention.heads]
-            out[:, :, others] = 0.0
+            seed = hash_seed(self.seeds[prompt], layer, *(() if once else (own,)))
+            generator = torch.Generator(device).manual_seed(seed)
+            start = prompt_width - self.lengths[prompt]
+            shape = (self.group_size, 1 if self.noise.shared else heads, end - start)
+            out[n, ..., start:end] = torch.randn(
+                shape, generator=generator, device=device
+            )  # whole: a view would differ
+        others = [h for h in range(heads) if h not in self._chosen(heads)]
+        out[:, :, others] = 0.0
+        if self.noise.keys == "visual":
+            out[..., prompt_width:] = 0.0
+            out[..., :prompt_width] *= self.visual[self.prompts][:, None, None]
         slots = self.grid % self.group_size
         return out[torch.arange(len(out), device=device)[:, None], slots]
 
@@ -106,7 +137,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return the recorded attention policy of responses with mask [N C], once; zero rows for tokens never fed.
+        """Return what was recorded of responses with mask [N C], once; zero rows for tokens never fed.
 
         Those are a response's last token, or with query=previous its first, whose row is the prompt's.
         """
