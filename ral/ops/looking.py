@@ -75,7 +75,7 @@ def explored_score(
     coef: float = 1.0,
     sigma: float = 1.0,
 ) -> Loss:
-    """Reinforce the look that was tried: -A times (its noise / sigma^2) . e, with e the attention logits.
+    """Weight the look that was tried by the advantage: -A times (its noise / sigma^2) . e, with e the attention logits.
 
     The score function of REINFORCE (Williams, "Simple statistical gradient-following algorithms", 1992) for the
     Gaussian policy N(e, sigma^2) over logits that the sampler's noise makes: the gradient of its log-density at the
