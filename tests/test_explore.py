@@ -15,7 +15,7 @@ from ral.models.plain import PlainMLLM
 from ral.models.registry import FAMILIES
 from ral.ops.attention import AttentionSpec
 from ral.rollout.native import EXPLORING, explore
-from ral.rollout.noise import Exploration, Noise
+from ral.rollout.noise import Exploration, Noise, smooth, waves
 from ral.rollout.seeds import hash_seed, prompt_seeds
 from ral.types import Prepared, Rollout, UserError
 
@@ -212,6 +212,40 @@ def test_both_paths_record_the_same_noise(model_folder) -> None:
     assert torch.equal(*rows) and bool(rows[0].any())
 
 
+def test_smooth_noise_is_a_projection_on_few_waves_of_each_medium() -> None:
+    grids, white = [(1, 4, 5), (2, 3, 3)], torch.randn(2000, 38, generator=torch.Generator().manual_seed(0))
+    flat = smooth(white, grids, 1)
+    torch.testing.assert_close(flat[:, :20], white[:, :20].mean(1, keepdim=True).expand(-1, 20))
+    torch.testing.assert_close(flat[:, 20:], white[:, 20:].mean(1, keepdim=True).expand(-1, 18))
+    torch.testing.assert_close(smooth(white, grids, 5), white)  # as many waves as places: nothing is lost
+    few = smooth(white, grids, 2)
+    torch.testing.assert_close(smooth(few, grids, 2), few)
+    assert (
+        torch.linalg.matrix_rank(few[:, :20], rtol=1e-4) == 4 and torch.linalg.matrix_rank(few[:, 20:], rtol=1e-4) == 8
+    )
+    coefficients = torch.linalg.svdvals(few[:, :20])[:4] / 2000**0.5  # standard normal in orthonormal waves
+    assert bool(((coefficients - 1).abs() < 0.1).all())
+    columns = waves(5, 3)
+    torch.testing.assert_close(columns.T @ columns, torch.eye(3, dtype=torch.float64))
+
+
+def test_a_rollout_with_smooth_noise_records_waves_of_its_pictures(load) -> None:
+    model = load()
+    prepared = model.prepare(make_prompts(model, MIXED))
+    noise = Noise(2.0, AttentionSpec(query="previous"), **LOOK, fresh="response", modes=2)
+    found = native(3, temperature=0.9, max_new_tokens=7, noise=noise)(model, prepared, 1).attention_rows
+    assert found is not None
+    for n, grids in enumerate(prepared.prompts.grids):
+        own = found[0, 3 * n : 3 * n + 3, :, : prepared.visual.shape[1]][..., prepared.visual[n]]
+        torch.testing.assert_close(smooth(own, grids, 2) if grids else own, own)
+        told = own.flatten(0, 1)[own.flatten(0, 1).any(-1)]
+        assert bool(len(told)) == bool(grids)
+        part = prepared.take([n])
+        alone = native(3, temperature=0.9, max_new_tokens=7, noise=noise)(model, part, 1).attention_rows
+        shown = alone[0, :, :, : part.visual.shape[1]][..., part.visual[0]]
+        torch.testing.assert_close(shown, own[:, : shown.shape[1]])
+
+
 def test_recorded_noise_of_a_prompt_does_not_depend_on_its_batch(load) -> None:
     model = load()
     prepared = model.prepare(make_prompts(model, MIXED))
@@ -232,6 +266,8 @@ def test_recorded_noise_of_a_prompt_does_not_depend_on_its_batch(load) -> None:
         ({"fresh": "step"}, "fresh is 'step': write token or response"),
         ({"record": "eps"}, "record is 'eps': write rows or noise"),
         ({"fresh": "response"}, "fresh=response is for keys that all tokens see: write .*keys=visual"),
+        ({"modes": 0, "keys": "visual"}, "modes is 0: write 1 or more, or null"),
+        ({"modes": 2}, "modes is of pictures and clips: write .*keys=visual"),
         ({"record": "noise"}, "record=noise is for one number that all heads get: write .*shared=true"),
     ],
 )

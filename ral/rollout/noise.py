@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ral.ops.attention import AttentionSpec, renormalise
 from ral.rollout.seeds import hash_seed
+from ral.types import Grid
 
 Record = tuple[Tensor, Tensor]
 """Responses n [N'] and their rows [N' P+t] at one decoding step."""
@@ -31,7 +32,9 @@ class Noise:
     sigma: standard deviation in logits. attention: the attention that the objective compares; its layers and heads are
     disturbed, and its rows (query, keys) recorded. keys: those that are disturbed, all or the prompt's visual ones.
     shared: one number for all chosen heads, so that a look moves as a whole; else one for each. fresh: drawn anew for
-    each token, or once a response. record: the rows under the noise, or the noise itself.
+    each token, or once a response. modes: of each axis of a picture or clip, the cosine waves that noise on visual keys
+    is made of, from the longest on, so that it is smooth and has few dimensions; None for one number a key. record: the
+    rows under the noise, or the noise itself.
     """
 
     sigma: float
@@ -40,6 +43,7 @@ class Noise:
     shared: bool = False
     fresh: Literal["token", "response"] = "token"
     record: Literal["rows", "noise"] = "rows"
+    modes: int | None = None
 
     def __post_init__(self) -> None:
         name = "algo.sampling.noise"
@@ -51,6 +55,10 @@ class Noise:
                 raise ValueError(f"{name}.{key} is {getattr(self, key)!r}: write {' or '.join(known)}")
         if self.fresh == "response" and self.keys == "all":
             raise ValueError(f"{name}.fresh=response is for keys that all tokens see: write {name}.keys=visual")
+        if self.modes is not None and self.modes < 1:
+            raise ValueError(f"{name}.modes is {self.modes}: write 1 or more, or null for one number a key")
+        if self.modes is not None and self.keys == "all":
+            raise ValueError(f"{name}.modes is of pictures and clips: write {name}.keys=visual")
         if self.record == "noise" and not self.shared:
             raise ValueError(f"{name}.record=noise is for one number that all heads get: write {name}.shared=true")
 
@@ -59,7 +67,8 @@ class Noise:
 class Exploration:
     """The noise of one decoding batch of B prompts with group_size responses each, and the rows recorded so far.
 
-    seeds: one a prompt. grid [B' G']: the responses (0..N-1) that the batch still holds, and prompts their prompts.
+    seeds: one a prompt. grids: (T, H, W) of each prompt's media, in the order of their visual tokens. grid [B' G']: the
+    responses (0..N-1) that the batch still holds, and prompts their prompts.
     """
 
     noise: Noise
@@ -68,6 +77,7 @@ class Exploration:
     valid: Tensor
     visual: Tensor
     group_size: int
+    grids: Sequence[Sequence[Grid]] = ()
 
     def __post_init__(self) -> None:
         batch = len(self.valid)
@@ -154,3 +164,24 @@ class Exploration:
         else:
             fed[:, :-1] = mask[:, 1:]
         return out.masked_fill_(~fed[None, ..., None], 0.0)
+
+
+def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) -> Float[Tensor, "*rows V"]:
+    """Keep of numbers on visual tokens the longest cosine waves of each axis of each medium, `modes` an axis.
+
+    A projection: of standard normal numbers remain standard normal coefficients of orthonormal waves, so that the
+    score function of what remains has the form of that of one number a key. grids: (T, H, W) of each medium.
+    """
+    parts = []
+    for part, grid in zip(values.split([t * h * w for t, h, w in grids], -1), grids, strict=True):
+        t, h, w = (waves(n, modes).to(part) for n in grid)
+        kept = torch.einsum("...thw,tx,hy,wz->...xyz", part.unflatten(-1, grid), t, h, w)
+        parts.append(torch.einsum("...xyz,tx,hy,wz->...thw", kept, t, h, w).flatten(-3))
+    return torch.cat(parts, -1)
+
+
+def waves(count: int, modes: int) -> Float[Tensor, "n modes"]:
+    """Return the longest orthonormal cosine waves on `count` places, one a column: those of the DCT-II."""
+    at, wave = torch.arange(count, dtype=torch.float64) + 0.5, torch.arange(min(modes, count), dtype=torch.float64)
+    columns = torch.cos(torch.pi * at[:, None] * wave / count)
+    return columns / columns.norm(dim=0)
