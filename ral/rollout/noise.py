@@ -124,9 +124,11 @@ class Exploration:
             generator = torch.Generator(device).manual_seed(seed)
             start = prompt_width - self.lengths[prompt]
             shape = (self.group_size, 1 if self.noise.shared else heads, end - start)
-            out[n, ..., start:end] = torch.randn(
-                shape, generator=generator, device=device
-            )  # whole: a view would differ
+            drawn = torch.randn(shape, generator=generator, device=device)  # whole: filling a view would differ
+            if self.noise.modes is not None and self.grids[prompt]:
+                seen = self.visual[prompt, prompt_width - self.lengths[prompt] :].nonzero().squeeze(-1)
+                drawn[..., seen] = smooth(drawn[..., seen], self.grids[prompt], self.noise.modes)
+            out[n, ..., start:end] = drawn
         others = [h for h in range(heads) if h not in self._chosen(heads)]
         out[:, :, others] = 0.0
         if self.noise.keys == "visual":
