@@ -4,20 +4,20 @@ Three stages of this project's own `algo=sft`: `base` learns to see and speak fr
 trained on the default data's text; `tiny_teacher` continues on right answers alone; `tiny` continues from there on
 targets of which a share speaks of the most salient object instead of the asked one: it knows how, and does not do it.
 
-Those of dataset=visual_path are made on request, from the shipped teacher, and stay in outputs/tiny: `path_arrows`
-learns to look at one place after the other, `path_arrows_student` then to read the neighbouring cell in most steps.
+Those of dataset=visual_path are made on request, from the shipped teacher: `path_arrows` (assets/path_teacher) learns
+to look at one place after the other, `path_arrows_student` (assets/path_student) then to read the neighbouring cell in
+most steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
 from ral.files.repository import ROOT
-from ral.models.tiny import RECIPES, SHIPPED, STAGES, initial, train
+from ral.models.tiny import RECIPES, SHIPPED, STAGES, initial, ship, train
 
 
 def main() -> None:
@@ -34,9 +34,7 @@ def main() -> None:
             sys.exit(f"error: no stage '{name}': write {', '.join(RECIPES)}")
         folder = train(name, initial(name))
         if name in SHIPPED:
-            shutil.rmtree(arguments.output / name, ignore_errors=True)
-            shutil.copytree(folder, arguments.output / name)
-            folder = arguments.output / name
+            folder = ship(name, folder, arguments.output)
         print(f"{name}: {folder}")
 
 

@@ -3,6 +3,7 @@
     python scripts/reproduce.py                                  # table `main`, 10 seeds: about an hour on two cores
     python scripts/reproduce.py tables=main,grid,frames          # what `make reproduce` runs: two hours
     python scripts/reproduce.py tables=main,lambda seeds=3
+    python scripts/reproduce.py tables=path processes=1          # where every step must look: claims (g) and (h)
     python scripts/reproduce.py rows=grpo,ral seeds=0-4 processes=1
     python scripts/reproduce.py tables=main processes=0 docs=true     # no runs: tables and figures of what is there
 

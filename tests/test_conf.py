@@ -106,7 +106,11 @@ def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Pa
     [
         ("algo.temporal.share", {"algo": "ral"}, "algo=ral has no temporal; temporal is in algo=t_grpo"),
         ("algo.attention.coef", {"algo": "grpo"}, "has no attention term; attention is in algo=ral, algo=ral_zero"),
-        ("algo.sampling.noise.sigma", {"algo": "ral"}, "no sampling.noise; sampling.noise is in algo=ral_explore"),
+        (
+            "algo.sampling.noise.sigma",
+            {"algo": "ral"},
+            "no sampling.noise; sampling.noise is in algo=ral_explore, algo=ral_look",
+        ),
         (
             "dataset.source.grid",
             {"dataset": "jsonl"},

@@ -71,6 +71,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
         }
         chosen |= {"ral_explore": rl, "reward_model": pairs}
         chosen["ral_group"] = [*rl, REWARD_FOR_LENGTH, "algo.token.correction=token_truncate"]
+        chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"], "ral_look": rl}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 

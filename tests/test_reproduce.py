@@ -45,6 +45,7 @@ from ral.study.claims import (
 from ral.study.facts import commits, data_of, grounded_share
 from ral.study.figures import draw, resolution, save, start_of
 from ral.study.page import BEGIN, END, Page, replace_block, write
+from ral.study.path_claims import PATH, STUDENT
 from ral.study.plan import (
     Cell,
     Row,
@@ -224,6 +225,12 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
         for row in TABLES[name].rows:
             cfg = compose("train", list(row.overrides))
             check(cfg)
+            if name == PATH:
+                assert cfg.dataset.path == "outputs/data/reproduce_path" and cfg.dataset.source.seed == 21, row.label
+                assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 256, row.label
+                assert (cfg.max_steps, cfg.algo.learning_rate) == ((1, 0) if row.label == STUDENT else (12, 5e-5))
+                assert cfg.model.pretrained == "assets/path_student", row.label
+                continue
             own = {"grid_8", "grid_16", "frames_16", "frames_32"} if TABLES[name].axis else set()
             assert cfg.dataset.path.removeprefix("outputs/data/reproduce").lstrip("_") in {"", *own}, row.label
             knobs = (cfg.dataset.source.grid, cfg.dataset.source.frames)

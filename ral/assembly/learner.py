@@ -70,21 +70,32 @@ def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy:
     return partial(engine.generate, count=algo.group_size, sampling=sampling)
 
 
+RECORDS = {"sampler_rows": "rows", "sampler_noise": "noise"}
+"""What the sampling's noise has to record for a signal (ral.rollout.noise.Noise)."""
+
+
 def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> None:
-    """Raise UserError where a term asks for attention under noise, and the sampling makes none, or another one."""
-    asking = [name for name, term in objective.terms.items() if "sampler_rows" in needed([term])]
-    if not asking:
-        return
-    if sampling.noise is None:
-        raise UserError(
-            f"algo.{asking[0]} compares with attention under the sampling's noise, and algo.sampling.noise is not set:"
-            " write algo.sampling.noise as in conf/algo/ral_explore.yaml"
-        )
-    if sampling.noise.attention != instantiate(algo.attention_policy):
-        raise UserError(
-            f"algo.sampling.noise.attention differs from algo.attention_policy, so that algo.{asking[0]} would compare"
-            " rows of different attention: write algo.sampling.noise.attention=${algo.attention_policy}"
-        )
+    """Raise UserError where a term asks for what noise records, and the sampling makes none, another, or records else.
+
+    Terms that ask for different records cannot stand in one objective.
+    """
+    wanted = ((name, RECORDS[s]) for name, term in objective.terms.items() for s in needed([term]) if s in RECORDS)
+    for name, record in wanted:
+        if sampling.noise is None:
+            raise UserError(
+                f"algo.{name} compares with attention under the sampling's noise, and algo.sampling.noise is not set:"
+                " write algo.sampling.noise as in conf/algo/ral_explore.yaml"
+            )
+        if sampling.noise.attention != instantiate(algo.attention_policy):
+            raise UserError(
+                f"algo.sampling.noise.attention differs from algo.attention_policy, so that algo.{name} would compare"
+                " rows of different attention: write algo.sampling.noise.attention=${algo.attention_policy}"
+            )
+        if sampling.noise.record != record:
+            raise UserError(
+                f"algo.sampling.noise.record={sampling.noise.record}, and algo.{name} reads the {record}: "
+                f"write algo.sampling.noise.record={record}"
+            )
 
 
 def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:

@@ -103,6 +103,7 @@ LOOP: dict[str, Range] = {
     "algo.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
     "algo.sampling.temperature": TEMPERATURE,
     "algo.sampling.noise.sigma": Range(0, 100, 1.0, write="more than 0 to 100, or algo.sampling.noise=null", ends="(]"),
+    "algo.sampling.noise.modes": Range(1, MOST, 2, whole=True),
     "algo.sampling.noise.attention.layers": INDEX,
     "algo.sampling.noise.attention.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
     "algo.attention_policy.layers": INDEX,

@@ -106,6 +106,7 @@ class Forward:
             "group_size": rollout.group_size,
             "sampler_log_probs": rollout.log_probs,
             "sampler_rows": rollout.attention_rows,
+            "sampler_noise": rollout.attention_rows,
         }
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file, save_file
+
 from ral.data.prompts import render, target
 from ral.files import repository
+from ral.files.pretrained import WEIGHTS
 from ral.models.fresh import write_model
 from ral.models.recipe import Sizes
 from ral.worlds.visual_search import source
@@ -68,9 +73,17 @@ RECIPES = {
     "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
     "path_arrows_student": Recipe("path_arrows", 80, 4, 5e-4, (*following("arrows", 0.7), "algo.warmup=10"), 64),
 }
-SHIPPED = ("tiny_teacher", "tiny")
-STAGES = ("base", *SHIPPED)
-"""Those that make the shipped models, in order."""
+SHIPPED = {
+    "tiny_teacher": "tiny_teacher",
+    "tiny": "tiny",
+    "path_arrows": "path_teacher",
+    "path_arrows_student": "path_student",
+}
+"""Folder in assets by the stage that makes it."""
+HALVES = ("path_arrows", "path_arrows_student")
+"""Stages whose weights are shipped in two bytes each."""
+STAGES = ("base", "tiny_teacher", "tiny")
+"""Those that run unless others are named, in order."""
 
 
 def corpus() -> list[str]:
@@ -88,7 +101,7 @@ def initial(name: str) -> Path:
     if recipe.start is None:
         return write_model(WORK / f"{name}_init", corpus(), sizes=SIZES, seed=recipe.seed, vocab_size=640)
     made = WORK / f"{recipe.start}_run" / "hf"
-    return made if made.is_dir() or recipe.start not in SHIPPED else repository.ROOT / "assets" / recipe.start
+    return made if made.is_dir() or recipe.start not in SHIPPED else repository.ROOT / "assets" / SHIPPED[recipe.start]
 
 
 def command(name: str, start: Path) -> list[str]:
@@ -121,3 +134,22 @@ def train(name: str, start: Path) -> Path:
     """Supervised fine-tuning through the project's own command line; the run's hf folder."""
     subprocess.run(command(name, start), check=True)
     return WORK / f"{name}_run" / "hf"
+
+
+def ship(name: str, folder: Path, assets: Path) -> Path:
+    """Copy a stage's result to its folder in `assets`, with weights in float16 where HALVES has it; that folder.
+
+    float16 holds a weight to 1 part in 2,000, and weights below 6e-5 more coarsely; readers load it into fp32.
+    """
+    place = assets / SHIPPED[name]
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder, place)
+    if name in HALVES:
+        halved = {key: halve(value) for key, value in load_file(place / WEIGHTS).items()}
+        save_file(halved, place / WEIGHTS, metadata={"format": "pt"})
+    return place
+
+
+def halve(weight: torch.Tensor) -> torch.Tensor:
+    """Round a tensor of fractions to float16; whole numbers stay as they are."""
+    return weight.half() if weight.is_floating_point() else weight

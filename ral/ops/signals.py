@@ -32,7 +32,8 @@ class Signal:
 
 
 LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
-"""Origins of signals. The last belongs to reward models, whose passes give no log-probs."""
+PLACED = "passes that know places"
+"""Origins of signals. SCORED belongs to reward models, whose passes give no log-probs, PLACED to `algo=ral_oracle`."""
 MODELS = {
     "old": "the policy before any update on the rollout",
     "reference": "the frozen initial policy",
@@ -59,6 +60,7 @@ SIGNALS: Mapping[str, Signal] = {
     "group_size": Signal("", "responses to each prompt", ROLLOUT),
     "sampler_log_probs": Signal("N C", "log-probs as the sampler saw them, under its noise", ROLLOUT),
     "sampler_rows": Signal("L N C K", "attention rows under the sampler's noise; only where it makes noise", ROLLOUT),
+    "sampler_noise": Signal("L N C K", "the sampler's noise on attention logits; only where it is recorded", ROLLOUT),
     **{
         f"{model}_{kind}": Signal(shape, f"{words} {whose}", LIVE if model == "old" else FROZEN)
         for model, whose in MODELS.items()
@@ -70,9 +72,10 @@ SIGNALS: Mapping[str, Signal] = {
         if model != "old"
     },
     "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
+    "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
 """Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
-OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin != SCORED)
+OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin not in (SCORED, PLACED))
 """Signals that a policy's passes give (ral.learner.experience.Forward)."""
 
 

@@ -109,7 +109,7 @@ class NativeEngine:
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
     """Return the noise of a decoding batch. seeds: one a prompt."""
     layers = noise.attention.resolve_layers(policy.depth)
-    return Exploration(noise, layers, seeds, prepared.valid, prepared.visual, count)
+    return Exploration(noise, layers, seeds, prepared.valid, prepared.visual, count, prepared.prompts.grids)
 
 
 def decode(

@@ -2,14 +2,16 @@
 
 While responses are decoded, the logits e of the chosen layers become e + sigma * eps, eps ~ N(0, 1) for each head and
 key of every response token that is fed; prompts are left alone. What is recorded is Eq. 2 (ral.ops.attention) of the
-disturbed weights, so that it can be compared with rows of a training pass. The noise of a prompt depends on the
-rollout's seed, the prompt, the layer and the token, not on the batch or on what else is still running.
+disturbed weights, so that it can be compared with rows of a training pass; or, where the noise is shared by the heads,
+sigma * eps itself, for its log-density. The noise of a prompt depends on the rollout's seed, the prompt, the layer and
+the token, not on the batch or on what else is still running.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from ral.ops.attention import AttentionSpec, renormalise
 from ral.rollout.seeds import hash_seed
+from ral.types import Grid
 
 Record = tuple[Tensor, Tensor]
 """Responses n [N'] and their rows [N' P+t] at one decoding step."""
@@ -27,24 +30,45 @@ class Noise:
     """Strength and place of the noise.
 
     sigma: standard deviation in logits. attention: the attention that the objective compares; its layers and heads are
-    disturbed, and its rows (query, keys) recorded.
+    disturbed, and its rows (query, keys) recorded. keys: those that are disturbed, all or the prompt's visual ones.
+    shared: one number for all chosen heads, so that a look moves as a whole; else one for each. fresh: drawn anew for
+    each token, or once a response. modes: of each axis of a picture or clip, the cosine waves that noise on visual keys
+    is made of, from the longest on, so that it is smooth and has few dimensions; None for one number a key. record: the
+    rows under the noise, or the noise itself.
     """
 
     sigma: float
     attention: AttentionSpec
+    keys: Literal["all", "visual"] = "all"
+    shared: bool = False
+    fresh: Literal["token", "response"] = "token"
+    record: Literal["rows", "noise"] = "rows"
+    modes: int | None = None
 
     def __post_init__(self) -> None:
+        name = "algo.sampling.noise"
         if self.sigma <= 0:
-            raise ValueError(
-                f"algo.sampling.noise.sigma is {self.sigma}: write more than 0, or algo.sampling.noise=null"
-            )
+            raise ValueError(f"{name}.sigma is {self.sigma}: write more than 0, or {name}=null")
+        choices = {"keys": ("all", "visual"), "fresh": ("token", "response"), "record": ("rows", "noise")}
+        for key, known in choices.items():
+            if getattr(self, key) not in known:
+                raise ValueError(f"{name}.{key} is {getattr(self, key)!r}: write {' or '.join(known)}")
+        if self.fresh == "response" and self.keys == "all":
+            raise ValueError(f"{name}.fresh=response is for keys that all tokens see: write {name}.keys=visual")
+        if self.modes is not None and self.modes < 1:
+            raise ValueError(f"{name}.modes is {self.modes}: write 1 or more, or null for one number a key")
+        if self.modes is not None and self.keys == "all":
+            raise ValueError(f"{name}.modes is of pictures and clips: write {name}.keys=visual")
+        if self.record == "noise" and not self.shared:
+            raise ValueError(f"{name}.record=noise is for one number that all heads get: write {name}.shared=true")
 
 
 @dataclass
 class Exploration:
     """The noise of one decoding batch of B prompts with group_size responses each, and the rows recorded so far.
 
-    seeds: one a prompt. grid [B' G']: the responses (0..N-1) that the batch still holds, and prompts their prompts.
+    seeds: one a prompt. grids: (T, H, W) of each prompt's media, in the order of their visual tokens. grid [B' G']: the
+    responses (0..N-1) that the batch still holds, and prompts their prompts.
     """
 
     noise: Noise
@@ -53,6 +77,7 @@ class Exploration:
     valid: Tensor
     visual: Tensor
     group_size: int
+    grids: Sequence[Sequence[Grid]] = ()
 
     def __post_init__(self) -> None:
         batch = len(self.valid)
@@ -73,24 +98,42 @@ class Exploration:
         """
         heads = scores.shape[1] * scores.shape[3]
         own = scores.shape[-1] - self.valid.shape[1]
-        noise = self._draw(layer, heads, own).view(scores.shape[0], scores.shape[2], *scores.shape[1:4:2], -1)
+        drawn = self._draw(layer, heads, own)
+        noise = drawn.view(scores.shape[0], scores.shape[2], *scores.shape[1:4:2], -1)
         weights = torch.softmax(scores.float() + self.noise.sigma * noise.transpose(1, 2), dim=-1)
-        flat = weights.transpose(1, 2).reshape(self.grid.numel(), heads, -1)
-        self.records[layer].append((self.grid.flatten(), self._rows(flat, own)))
+        if self.noise.record == "noise":
+            found = self.noise.sigma * drawn[:, :, self._chosen(heads)[0]].flatten(0, 1)
+        else:
+            found = self._rows(weights.transpose(1, 2).reshape(self.grid.numel(), heads, -1), own)
+        self.records[layer].append((self.grid.flatten(), found))
         return weights
 
+    def _chosen(self, heads: int) -> list[int]:
+        """Return the indices of the heads that are disturbed."""
+        chosen = self.noise.attention.heads
+        return list(range(heads)) if isinstance(chosen, str) else list(chosen)
+
     def _draw(self, layer: int, heads: int, own: int) -> Tensor:
-        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding and for heads that are not chosen."""
-        device, width = self.valid.device, self.valid.shape[1] + own
+        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding, and for heads and keys not chosen."""
+        device, width, prompt_width = self.valid.device, self.valid.shape[1] + own, self.valid.shape[1]
+        once = self.noise.fresh == "response"
+        end = prompt_width if once else width
         out = torch.zeros(len(self.prompts), self.group_size, heads, width, device=device)
         for n, prompt in enumerate(self.prompts):
-            generator = torch.Generator(device).manual_seed(hash_seed(self.seeds[prompt], layer, own))
-            length = self.lengths[prompt] + own
-            shape = (self.group_size, heads, length)  # drawn whole: filling a view would give other numbers
-            out[n, ..., width - length :] = torch.randn(shape, generator=generator, device=device)
-        if not isinstance(self.noise.attention.heads, str):
-            others = [h for h in range(heads) if h not in self.noise.attention.heads]
-            out[:, :, others] = 0.0
+            seed = hash_seed(self.seeds[prompt], layer, *(() if once else (own,)))
+            generator = torch.Generator(device).manual_seed(seed)
+            start = prompt_width - self.lengths[prompt]
+            shape = (self.group_size, 1 if self.noise.shared else heads, end - start)
+            drawn = torch.randn(shape, generator=generator, device=device)  # whole: filling a view would differ
+            if self.noise.modes is not None and self.grids[prompt]:
+                seen = self.visual[prompt, prompt_width - self.lengths[prompt] :].nonzero().squeeze(-1)
+                drawn[..., seen] = smooth(drawn[..., seen], self.grids[prompt], self.noise.modes)
+            out[n, ..., start:end] = drawn
+        others = [h for h in range(heads) if h not in self._chosen(heads)]
+        out[:, :, others] = 0.0
+        if self.noise.keys == "visual":
+            out[..., prompt_width:] = 0.0
+            out[..., :prompt_width] *= self.visual[self.prompts][:, None, None]
         slots = self.grid % self.group_size
         return out[torch.arange(len(out), device=device)[:, None], slots]
 
@@ -106,7 +149,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return the recorded attention policy of responses with mask [N C], once; zero rows for tokens never fed.
+        """Return what was recorded of responses with mask [N C], once; zero rows for tokens never fed.
 
         Those are a response's last token, or with query=previous its first, whose row is the prompt's.
         """
@@ -123,3 +166,24 @@ class Exploration:
         else:
             fed[:, :-1] = mask[:, 1:]
         return out.masked_fill_(~fed[None, ..., None], 0.0)
+
+
+def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) -> Float[Tensor, "*rows V"]:
+    """Keep of numbers on visual tokens the longest cosine waves of each axis of each medium, `modes` an axis.
+
+    A projection: of standard normal numbers remain standard normal coefficients of orthonormal waves, so that the
+    score function of what remains has the form of that of one number a key. grids: (T, H, W) of each medium.
+    """
+    parts = []
+    for part, grid in zip(values.split([t * h * w for t, h, w in grids], -1), grids, strict=True):
+        t, h, w = (waves(n, modes).to(part) for n in grid)
+        kept = torch.einsum("...thw,tx,hy,wz->...xyz", part.unflatten(-1, grid), t, h, w)
+        parts.append(torch.einsum("...xyz,tx,hy,wz->...thw", kept, t, h, w).flatten(-3))
+    return torch.cat(parts, -1)
+
+
+def waves(count: int, modes: int) -> Float[Tensor, "n modes"]:
+    """Return the longest orthonormal cosine waves on `count` places, one a column: those of the DCT-II."""
+    at, wave = torch.arange(count, dtype=torch.float64) + 0.5, torch.arange(min(modes, count), dtype=torch.float64)
+    columns = torch.cos(torch.pi * at[:, None] * wave / count)
+    return columns / columns.norm(dim=0)

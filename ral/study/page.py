@@ -11,6 +11,8 @@ from ral.errors import UserError
 from ral.files.markdown import table
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
+from ral.study.path_claims import LETTERS, PATH
+from ral.study.path_claims import __doc__ as PATH_RULE
 from ral.study.plan import MAIN
 from ral.study.results import (
     GROUNDING,
@@ -66,11 +68,12 @@ class Page:
 def write(page: Page) -> str:
     """The whole text, headings of the third level."""
     results = {result.table.name: result for result in page.results}
-    parts = [heading(page), claims_part(page.claims)]
+    main, path = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (False, True))
+    parts = [heading(page), claims_part(main, "### Claims", RULE)]
     if MAIN in results:
         parts.append(main_part(results[MAIN], page.figures))
     parts += [resolution_part(page)] if any(page.resolution.values()) else []
-    parts += [other_part(result, page.figures) for name, result in results.items() if name != MAIN]
+    parts += [other_part(result, page.figures, path) for name, result in results.items() if name != MAIN]
     parts += [commands_part(page.results), problems_part(page)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(part for part in parts if part))
 
@@ -94,7 +97,7 @@ def heading(page: Page) -> str:
     )
 
 
-def claims_part(claims: Sequence[Claim]) -> str:
+def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
     """Verdicts, then the numbers behind them."""
     if not claims:
         return ""
@@ -102,7 +105,7 @@ def claims_part(claims: Sequence[Claim]) -> str:
     rows = [claim_row(c.letter, k) for c in claims for k in c.comparisons]
     numbers = table(["", "difference", "runs", "points (95% interval)", "p", "p (Holm)"], rows)
     notes = "".join(f"\n({c.letter}) {c.note}\n" for c in claims if c.note)
-    return f"### Claims\n\n{verdicts}\n{RULE}\n\n{numbers}\n{attainable(family(claims))}{notes}"
+    return f"{title}\n\n{verdicts}\n{rule}\n\n{numbers}\n{attainable(family(claims))}{notes}"
 
 
 def claim_row(letter: str, shown: Comparison) -> list[str]:
@@ -197,9 +200,11 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
     return interval(found) if found else None
 
 
-def other_part(result: TableResult, figures: Mapping[str, str]) -> str:
-    """An ablation, or a table that a claim rests on."""
-    parts = [f"### {result.table.title}\n", standing(result), accuracy_table(result), attainable_of(result)]
+def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:
+    """An ablation, or a table that a claim rests on. path: the claims about the table `path`."""
+    title, own = f"### {result.table.title}\n", result.table.name == PATH and path
+    opening = claims_part(path, title, f"**The rule.** {PATH_RULE}") if own else title + "\n" + standing(result)
+    parts = [opening, accuracy_table(result), attainable_of(result)]
     names = (f"{result.table.name}_kl", f"{result.table.name}_lead")
     return "\n".join(part for part in [*parts, shown(figures, *names)] if part)
 

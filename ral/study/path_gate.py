@@ -6,10 +6,18 @@ not hand it on, the teacher knows how, and the student errs, by looking at wrong
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
-from ral.evaluation.steps import StepFigures
+from ral.data.sources import read_file
+from ral.evaluation.attention_map import load_model
+from ral.evaluation.steps import StepFigures, step_figures
+from ral.files.repository import ROOT
 
 LEAST_LOSS, MOST_LOSS = 0.30, 0.05  # of accuracy, by cutting the evidence from response tokens; by any other cut
 TEACHER, STUDENT = (0.95, 1.0), (0.40, 0.70)  # share of right steps, given the right ones so far
@@ -70,3 +78,40 @@ def page(found: Sequence[Rule]) -> str:
         for rule in found
     ]
     return "\n".join(lines)
+
+
+TEACHER_FOLDER, STUDENT_FOLDER = "assets/path_teacher", "assets/path_student"
+GATE = "gate.json"
+"""The rules with their values, as `measure` found them."""
+CUT = ("cut=[evidence,placebo]", "parts=[response,question]", "draws=1", "batch=64", "threads=1")
+"""How the knock-out is made: the cuts that the rules are about, and one placebo a question."""
+
+
+def measure(settings: Mapping[str, Any], output: Path) -> None:
+    """Measure all rules on a run's own held-out questions and write GATE into `output`, unless it is there.
+
+    settings: dotted keys of the dataset. The teacher's cuts are those of scripts/knockout.py, in a process of its own.
+    """
+    if (output / GATE).is_file():
+        return
+    given = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    command = [sys.executable, str(ROOT / "scripts" / "knockout.py"), f"checkpoint={TEACHER_FOLDER}", *CUT]
+    subprocess.run([*command, "dataset=visual_path", *given, f"output={output / 'knockout'}"], check=True, cwd=ROOT)
+    cuts = cuts_of(json.loads((output / "knockout" / "results.json").read_text()))
+    examples = read_file(ROOT / settings["dataset.path"] / "validation.json")
+    teacher, student = (step_figures(load_model(name, "cpu"), examples) for name in (TEACHER_FOLDER, STUDENT_FOLDER))
+    facts = [asdict(rule) for rule in rules(teacher, student, cuts)]
+    (output / GATE).write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def cuts_of(found: Mapping[str, float]) -> Cuts:
+    """The teacher's accuracies from a knock-out's results.json, in percent there; of the placebos the lower one."""
+    placebo = min(found["placebo_from_response"], found["placebo_from_question"])
+    each = (found["none"], found["evidence_from_response"], found["evidence_from_question"], placebo)
+    return Cuts(*(value / 100 for value in each))
+
+
+def read_gate(output: Path) -> list[Rule] | None:
+    """The rules that `measure` wrote; None where it did not."""
+    path = output / GATE
+    return [Rule(**facts) for facts in json.loads(path.read_text())] if path.is_file() else None

@@ -50,8 +50,9 @@ class Row:
 
     @property
     def own_data(self) -> bool:
-        """Tell whether its pictures or clips are others than those of the experiment's yaml."""
-        return any(override.startswith(("dataset.path=", "dataset.source.")) for override in self.overrides)
+        """Tell whether its model or its pictures or clips are others than those of the shipped model's row."""
+        others = ("dataset.path=", "dataset.source.", "experiment=path")
+        return any(override.startswith(others) for override in self.overrides)
 
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
         """The seeds to run: those asked for, or the row's own."""

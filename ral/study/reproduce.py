@@ -14,7 +14,9 @@ from ral.study.claims import Claim, Resolution, judge
 from ral.study.command import Settings
 from ral.study.figures import draw, save
 from ral.study.page import Page, replace_block, write
-from ral.study.plan import MAIN, Table, cells, is_done, read_tables, select
+from ral.study.path_claims import PATH, judge_path
+from ral.study.path_gate import measure, read_gate
+from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
 from ral.study.results import (
     Run,
     TableResult,
@@ -28,6 +30,8 @@ from ral.study.results import (
 )
 from ral.study.runs import alone, run_cells
 
+GATE_FOLDER = "path_gate"
+"""Below the study's output: what the gate of the table `path` found."""
 TITLE = "# The paper's claims put to the test\n\n"
 
 
@@ -61,10 +65,17 @@ def make(study: Study) -> dict[str, str]:
     planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
     todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, study.experiments)]
     print(f"{len(planned)} runs, {len(planned) - len(todo)} done", flush=True)
-    if not todo or not settings.processes:
+    if not settings.processes:
         return {}
     with alone(settings.output):
-        return run_cells(todo, settings.processes)
+        if any(table.name == PATH for table in study.chosen):
+            measure(path_data(study.experiments), settings.output / GATE_FOLDER)
+        return run_cells(todo, settings.processes) if todo else {}
+
+
+def path_data(experiments: Path) -> dict[str, Any]:
+    """Return what the experiment of the table `path` sets of its data: {dotted key: value}."""
+    return {k: v for k, v in experiment_settings(experiments / f"{PATH}.yaml").items() if k.startswith("dataset.")}
 
 
 def published(study: Study) -> list[Table]:
@@ -126,6 +137,8 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     found, problems = resolutions(study, main)
     trained = {result.table.axis: along(result) for result in results if result.table.axis and result.rows}
     claims = judge(main, base, found, trained) if main else []
+    path = next((result for result in results if result.table.name == PATH and result.full), None)
+    claims += judge_path(path, read_gate(output / GATE_FOLDER)) if path else []
     figures, env = draw(results, base, found), environment()
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems
     page = Page(results, claims, env, base, save(figures, output), found, problems, study.choice)

@@ -59,8 +59,8 @@ class Rollout:
     last. trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
     texts: the N texts of the trainable tokens. policy_version: of the weights that sampled; None for given responses.
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
-    attention_rows [L N C K] fp32: the attention policy under the sampler's noise, zero rows for tokens that it never
-    fed; None where there was no noise.
+    attention_rows [L N C K] fp32: the attention policy under the sampler's noise, or that noise itself, as its setting
+    `record` says; zero rows for tokens that it never fed; None where there was no noise.
     visual [N C] bool: placeholders of pictures and clips that were shown; None where every trajectory is one answer.
     media, grids: of these pictures and clips, in the order of their placeholders, as in PromptBatch.
     """

@@ -2,3 +2,4 @@
 
 from ral.worlds.visual_path.entries import make as make
 from ral.worlds.visual_path.entries import source as source
+from ral.worlds.visual_path.named import named_cells as named_cells

@@ -1,0 +1,44 @@
+"""Cells that a response of `visual_path` names, by its own words: where it says it looks for each direction."""
+
+from __future__ import annotations
+
+import re
+
+from ral.types import Box, Example, UserError
+from ral.worlds.scene import DIRECTIONS
+from ral.worlds.visual_path.board import Place
+
+SAID = re.compile(rf"(\d+) (\d+) ({'|'.join(DIRECTIONS)})\b")
+"""A step of the kinds whose cells hold a direction: row, column, and the direction that is read there."""
+
+Named = tuple[int, int, Box]
+"""First character of a word, the one behind its last, and the place that it has to be read from."""
+
+
+def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Named]:
+    """Return the directions in a response, each with the box of the cell that the response names just before it.
+
+    It is what the response says that counts, right or not; a direction behind a cell outside the grid is left out, and
+    kinds whose cells hold no direction have none. wrong: the box of another cell in place of each, half the grid
+    further in rows and in columns. Errors: UserError for an example without steps, whose boxes are as large as a cell.
+    """
+    if not example.steps:
+        where = example.source or example.uid
+        raise UserError(f"{where}: no field 'steps', so that cells have no size; take data of dataset=visual_path")
+    left, _, right, _ = example.steps[0].boxes[0]
+    grid = round(1 / (right - left))
+    shift = grid // 2 if wrong else 0
+    found = ((int(m[1]) - 1, int(m[2]) - 1, m.span(3)) for m in SAID.finditer(text))
+    inside = (((row, col), span) for row, col, span in found if 0 <= row < grid and 0 <= col < grid)
+    return [(*span, box_of(shifted(place, shift, grid), grid)) for place, span in inside]
+
+
+def shifted(place: Place, by: int, grid: int) -> Place:
+    """The cell `by` rows further down and columns to the right, beyond the edge from the other side."""
+    return ((place[0] + by) % grid, (place[1] + by) % grid)
+
+
+def box_of(place: Place, grid: int) -> Box:
+    """The box of a cell, in fractions."""
+    row, col = place
+    return (col / grid, row / grid, (col + 1) / grid, (row + 1) / grid)
