@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from ral.config import check as config
 from ral.config import cli
-from ral.config.numbers import ANY, MOST, RANGES, leaves, range_of, wrong_number, wrong_numbers
+from ral.config.number_table import ANY, MOST, RANGES
+from ral.config.numbers import leaves, range_of, wrong_number, wrong_numbers
 from ral.config.signature import is_target, locate, walk
 from ral.errors import UserError
 
@@ -65,7 +67,7 @@ def free(key: str) -> bool:
 def test_every_numeric_key_states_its_range(numbers: dict[str, float]) -> None:
     assert len(numbers) > 120
     missing = [key for key in numbers if not free(key) and range_of(key) is None]
-    assert missing == [], "add them to RANGES of ral/config/numbers.py, or to ANY with a reason"
+    assert missing == [], "add them to RANGES of ral/config/number_table.py, or to ANY with a reason"
 
 
 def test_shipped_values_lie_in_their_ranges(trees: list[Mapping[str, Any]]) -> None:
@@ -82,7 +84,8 @@ def test_keywords_that_yaml_leaves_out_state_their_ranges_too(trees: list[Mappin
             continue
         seen.add(path)
         target = locate(path, key)
-        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        made = inspect.isclass(target) and not is_dataclass(target)
+        hints = typing.get_type_hints(target.__init__ if made else target)
         for name, parameter in inspect.signature(target).parameters.items():
             hint = hints.get(name)
             union = typing.get_origin(hint) in (typing.Union, types.UnionType)

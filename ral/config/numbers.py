@@ -1,4 +1,4 @@
-"""The ranges of numbers: what each numeric key of conf/ may be, and the rule that refuses what lies outside.
+"""The rule that refuses numbers outside of their ranges.
 
 The ranges are those of this package's own functions and of torch's: what is wrong below a `_target_` from outside its
 own code has to say. Rules on pairs of values stand in ral.config.ranges.
@@ -9,220 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 
+from ral.config.number_table import MOST, OURS, RANGES, Range, plain
 from ral.config.schema import Node
 from ral.config.signature import AT_RUN_TIME, select, walk
-
-MOST = 2**31 - 1
-"""Counts beyond it overflow the 32-bit integers of some kernels."""
-MAX_SEED = 2**42 - 1
-"""Beyond it the generators of data order and rollouts would get more than 64 bits."""
-FACTOR = 1000.0
-"""The largest weight of a part in a sum: beyond it the others round away in fp32."""
-OURS = ("ral.", "torch.")
-"""Targets whose numbers these ranges are of."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers from `least` to `most` that a key may have, and `such_as`, one of them that is often right.
-
-    whole: integers alone. ends: a round bracket where `least` itself is too small, or `most` too large. endless:
-    infinity takes the bound away that the key is. words: texts that may stand there instead. write: advice in place
-    of the range, for a number that is too small.
-    """
-
-    least: float
-    most: float
-    such_as: float
-    whole: bool = False
-    ends: Literal["[]", "(]", "[)", "()"] = "[]"
-    endless: bool = False
-    words: tuple[str, ...] = ()
-    write: str = ""
-
-    def holds(self, value: float) -> bool:
-        """Tell whether a number lies in the range."""
-        if self.endless and value == math.inf:
-            return True
-        low = value > self.least if self.ends[0] == "(" else value >= self.least
-        return low and (value < self.most if self.ends[1] == ")" else value <= self.most)
-
-    def __str__(self) -> str:
-        """Return the range in words."""
-        low = f"more than {_plain(self.least)}" if self.ends[0] == "(" else _plain(self.least)
-        if self.most == MOST:
-            return f"{low} or more"
-        if self.ends[1] == ")":
-            return f"{low} to less than {_plain(self.most)}"
-        return f"{low} to {_plain(self.most)}"
-
-
-def _plain(value: float) -> str:
-    """Return a number as it is typed."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"
-
-
-COUNT = Range(1, MOST, 1, whole=True)
-INTERVAL = Range(0, MOST, 10, whole=True)
-SHARE = Range(0, 1, 0.5)
-RATE = Range(0, 1, 1e-5)
-COEF = Range(0, FACTOR, 1.0)
-WEIGHT = Range(-FACTOR, FACTOR, 0.5)
-GIGABYTES = Range(0, 1e6, 2.0)
-SECONDS = Range(0, 86400, 60.0, ends="(]")
-TEMPERATURE = Range(0.001, 100, 0.9)
-PIXELS = Range(1, MOST, 100352, whole=True)
-INDEX = Range(-1000, 1000, -1, whole=True)
-SEED = Range(0, MAX_SEED, 0, whole=True)
-
-TERMS: dict[str, Range] = {
-    "algo.*.coef": COEF,
-    "algo.*.clip_low": Range(0, 1, 0.2),
-    "algo.*.clip_high": Range(0, FACTOR, 0.2),
-    "algo.*.correction_cap": Range(0, FACTOR, 2.0, ends="(]"),
-    "algo.*.centring": Range(0, FACTOR, 0.01),
-    "algo.*.beta": Range(0, 1, 0.5, ends="()"),
-    "algo.*.chunk": Range(1, MOST, 512, whole=True),
-    "algo.advantage.epsilon": Range(1e-12, 1, 1e-4),
-    "algo.aggregate.length": Range(1, MOST, 768, whole=True),
-}
-"""Numbers of the objective and what it is made of."""
-LOOP: dict[str, Range] = {
-    "algo.group_size": Range(1, MOST, 8, whole=True),
-    "algo.prompts_per_step": Range(1, MOST, 8, whole=True),
-    "algo.updates_per_rollout": Range(1, MOST, 4, whole=True),
-    "algo.ema_decay": Range(0, 1, 0.99),
-    "algo.temperature": TEMPERATURE,
-    "algo.learning_rate": RATE,
-    "algo.final_learning_rate": Range(0, 1, 0.1),
-    "algo.warmup": Range(0, MOST, 0, whole=True),
-    "algo.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
-    "algo.sampling.temperature": TEMPERATURE,
-    "algo.sampling.noise.sigma": Range(0, 100, 1.0, write="more than 0 to 100, or algo.sampling.noise=null", ends="(]"),
-    "algo.sampling.noise.modes": Range(1, MOST, 2, whole=True),
-    "algo.sampling.noise.attention.layers": INDEX,
-    "algo.sampling.noise.attention.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
-    "algo.attention_policy.layers": INDEX,
-    "algo.attention_policy.heads": Range(0, 10000, 0, whole=True, words=("mean",)),
-    "algo.temporal.accuracy.weight": WEIGHT,
-    "algo.temporal.group_size": Range(1, MOST, 8, whole=True),
-    "algo.temporal.sampling.max_new_tokens": Range(1, MOST, 768, whole=True),
-    "algo.temporal.sampling.temperature": TEMPERATURE,
-    "algo.temporal.share": Range(0, 1, 0.5, ends="(]"),
-    "algo.temporal.*.bonus": Range(0, FACTOR, 0.3),
-    "algo.temporal.*.least_accuracy": Range(0, 1, 0.1, ends="[)"),
-    "algo.temporal.order.ratio": Range(0, FACTOR, 0.8),
-    "algo.temporal.length.least_right": Range(1, MOST, 2, whole=True),
-    "algo.temporal.length.longest": Range(0, MOST, 512, whole=True),
-    "algo.temporal.length.shortest": Range(0, MOST, 320, whole=True),
-}
-"""Numbers of the loop and of its rollouts."""
-RUN: dict[str, Range] = {
-    "rollout.gaps.*": Range(0, FACTOR, 1e-4, endless=True, ends="(]"),
-    "rollout.engine.max_length": Range(1, MOST, 8192, whole=True),
-    "rollout.engine.cache_gb": Range(0, 1e5, 1.0, ends="(]"),
-    "rollout.engine.device": Range(0, 1023, 1, whole=True),
-    "rollout.engine.timeout_s": SECONDS,
-    "rollout.engine.patience_s": Range(0, 86400, 300.0),
-    "seed": SEED,
-    "max_steps": Range(1, MOST, 100, whole=True),
-    "model.learning_rates.*": RATE,
-    "lora.rank": Range(0, MOST, 16, whole=True, write="0 (no adapters) or a rank such as 16"),
-    "lora.alpha": Range(0, 1e6, 32),
-    "eval.every": INTERVAL,
-    "eval.prompts": Range(
-        1,
-        MOST,
-        256,
-        whole=True,
-        write="1 or more (eval.prompts=1 eval.every=0 eval.before=false evaluates one prompt, after the last step)",
-    ),
-    "eval.batch": Range(1, MOST, 64, whole=True),
-    "checkpoint.every": INTERVAL,
-    "checkpoint.keep": Range(1, MOST, 2, whole=True),
-    "diagnostics.every": INTERVAL,
-    "diagnostics.max_log_prob_gap": Range(0, FACTOR, 0.02, endless=True, ends="(]"),
-    "guard.max_skipped": INTERVAL,
-    "optim.max_grad_norm": Range(0, 1e6, 1.0, endless=True, ends="(]"),
-    "optim.optimizer.lr": RATE,
-    "optim.optimizer.betas": Range(0, 1, 0.9, ends="[)"),
-    "optim.optimizer.eps": Range(1e-30, 1, 1e-8),
-    "optim.optimizer.weight_decay": Range(0, 100, 0.01),
-    "optim.optimizer.smallest": Range(0, MOST, 4096, whole=True),
-    "optim.schedule.final": Range(0, 1, 0.1),
-    "optim.schedule.warmup": Range(0, MOST, 0, whole=True),
-    "hardware.devices": COUNT,
-    "hardware.num_nodes": COUNT,
-    "hardware.micro_batch_prompts": COUNT,
-    "hardware.num_workers": Range(0, 1024, 4, whole=True),
-    "hardware.threads": Range(1, 1024, 4, whole=True),
-    "hardware.strategy.devices": COUNT,
-    "hardware.strategy.num_nodes": COUNT,
-    "logger.*.first_step": INTERVAL,
-}
-"""Numbers of a run beside its objective, data and reward."""
-DATA: dict[str, Range] = {
-    "dataset.limit": Range(1, MOST, 1000, whole=True, write="1 or more, or null for all entries"),
-    "dataset.source.limit": Range(1, MOST, 1000, whole=True, write="1 or more, or null for all entries"),
-    "dataset.max_new_tokens": Range(1, MOST, 768, whole=True),
-    "dataset.answer_only_share": Range(0, 1, 0.1),
-    "dataset.max_bad_share": Range(0, 1, 0.05),
-    "dataset.cache_gb": GIGABYTES,
-    "dataset.disk_cache_gb": GIGABYTES,
-    "dataset.source.validation_size": Range(1, MOST, 256, whole=True),
-    "*.source.sizes.*": Range(1, MOST, 256, whole=True),
-    "*.source.seed": SEED,
-    "*.source.grid": Range(2, 64, 4, whole=True),
-    "*.source.clip_grid": Range(3, 64, 3, whole=True),
-    "*.source.frames": Range(8, 1000, 8, whole=True),
-    "*.source.distractors": Range(0, 1000, 3),
-    "*.source.zoom": Range(1, 64, 1, whole=True),
-    "*.source.shortest": Range(1, 1000, 3, whole=True),
-    "*.source.longest": Range(1, 1000, 3, whole=True),
-    "*.source.misread": Range(0, 1, 0.7),
-    "*.source.*_share": Range(0, 1, 0.25),
-    "*media.fps": Range(0, 1000, 1.0, ends="(]"),
-    "*media.max_frames": Range(2, MOST, 128, whole=True),
-    "*media.*_pixels": PIXELS,
-    "*media.factor": Range(1, MOST, 28, whole=True),
-    "*media.timeout_s": SECONDS,
-}
-"""Numbers of data and media, of runs and of benchmarks."""
-REWARD: dict[str, Range] = {
-    "reward.parts.*.weight": WEIGHT,
-    "reward.*.function.least_accuracy": Range(0, 1, 0.1, ends="[)"),
-    "reward.*.function.longest": Range(0, MOST, 512, whole=True),
-    "reward.*.function.shortest": Range(0, MOST, 320, whole=True),
-    "reward.*.function.n": Range(1, MOST, 4, whole=True),
-    "reward.*.function.batch": Range(1, MOST, 8, whole=True),
-    "reward.*.requests.timeout_s": SECONDS,
-    "reward.*.requests.retries": Range(0, 1000, 4, whole=True),
-    "reward.*.requests.backoff_s": Range(0, 86400, 1.0),
-    "reward.*.requests.max_concurrency": Range(1, 10000, 8, whole=True),
-    "reward.*.options.temperature": Range(0, 100, 0.0),
-    "reward.*.options.max_tokens": Range(1, MOST, 512, whole=True),
-}
-"""Numbers of the reward. A weight may be negative: such a part is a penalty."""
-EVALUATION: dict[str, Range] = {
-    "limit": Range(1, MOST, 100, whole=True, write="1 or more, or null for all items"),
-    "batch": Range(1, MOST, 16, whole=True),
-    "max_new_tokens": Range(1, MOST, 1024, whole=True),
-    "temperature": Range(0.001, 100, 1.0, write="0.001 to 100, or greedy=true"),
-    "threads": Range(1, 1024, 4, whole=True),
-    "cache_gb": GIGABYTES,
-    "disk_cache_gb": GIGABYTES,
-    "workers": Range(1, 1024, 4, whole=True),
-    "benchmark.tasks.*.max_new_tokens": Range(1, MOST, 1024, whole=True),
-}
-"""Numbers of conf/evaluate.yaml and conf/check.yaml."""
-RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATION}
-"""Range by dotted key without list indices; * stands for any letters, and the first that fits counts."""
-ANY = {"benchmark.tasks.*.paper.*": "a row of the paper's table, which is printed and nothing else"}
-"""Keys of which every finite number is right, with the reason."""
 
 
 def range_of(key: str) -> Range | None:
@@ -260,7 +52,7 @@ def wrong_number(key: str, value: Any) -> str | None:
     found = range_of(key)
     if found is None or value is None or value == AT_RUN_TIME or value in found.words:
         return None
-    write = f"write {found}, such as {key}={_plain(found.such_as)}"
+    write = f"write {found}, such as {key}={plain(found.such_as)}"
     if not _is_kind(value, found):
         return f"{key}={value!r} has the wrong type: {'int' if found.whole else 'float'} expected; {write}"
     if not math.isfinite(value) and not found.holds(value):

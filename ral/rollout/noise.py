@@ -169,7 +169,7 @@ class Exploration:
 
 
 def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) -> Float[Tensor, "*rows V"]:
-    """Keep of numbers on visual tokens the longest cosine waves of each axis of each medium, `modes` an axis.
+    """Return numbers on visual tokens with the longest cosine waves of each medium alone, `modes` an axis.
 
     A projection: of standard normal numbers remain standard normal coefficients of orthonormal waves, so that the
     score function of what remains has the form of that of one number a key. grids: (T, H, W) of each medium.
