@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from test_rewards_phrases import pairs, phrases, score
 
 from ral.data.bad import BadSample
 from ral.data.sources import jsonl
@@ -87,22 +88,6 @@ It must not be B|My guess is neither A nor B
 A is wrong, so I cannot tell whether B|B b A
 A is wrong, and B is wrong|I thought A or B, but it is C
 """
-
-
-def pairs(table: str) -> list[tuple[str, str]]:
-    """The rows of a table as (gold, answer)."""
-    rows = [row.split("⇐") for line in table.strip().splitlines() for row in line.split("⏐")]
-    return [(gold.strip(), answer.strip()) for gold, answer in rows]
-
-
-def phrases(block: str) -> list[str]:
-    """The phrases of a block."""
-    return [phrase for line in block.split("\n") for phrase in line.split("|") if phrase]
-
-
-def score(gold: str, answer: str) -> float:
-    """The accuracy of one answer to a question for a number."""
-    return accuracy(Example("1", "?", gold, "numerical", source="t.json entry 1"), f"<answer>{answer}</answer>")
 
 
 @pytest.mark.parametrize(("gold", "answer"), pairs(SAME))

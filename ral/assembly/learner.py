@@ -71,7 +71,7 @@ def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy:
 
 
 RECORDS = {"sampler_rows": "rows", "sampler_noise": "noise"}
-"""What the sampling's noise has to record for a signal (ral.rollout.noise.Noise)."""
+"""Signal -> the value that `record` of the sampling's noise must have for it (ral.rollout.noise.Noise)."""
 
 
 def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> None:

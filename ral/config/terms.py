@@ -153,7 +153,7 @@ def averages_move(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 CALLED_WITH = {"algo.advantage": ("rewards",), "algo.aggregate": ("mask", "total")}
-"""What an update hands to the functions of these keys, by position."""
+"""Key of a function -> names of the arguments that an update passes to it, in their order."""
 
 
 def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:

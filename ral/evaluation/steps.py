@@ -29,7 +29,7 @@ from ral.types import Evidence, Example, PromptBatch, Step, UserError
 
 @dataclass(frozen=True)
 class StepFigures:
-    """Of `steps` steps the share that is said right, and whose row has its maximum on a wrong place, in [0, 1].
+    """Shares of a number of steps, in [0, 1]: said right; said wrong or right with the row's maximum on a wrong place.
 
     wrong_looks: among the steps that are said wrong; right_looks: among those said right. None where there are none.
     """

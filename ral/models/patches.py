@@ -15,7 +15,7 @@ from ral.models.family import IMAGE, VIDEO, PatchSettings
 from ral.types import Grid, Pixels, Sequences
 
 CHANNELS = 3
-"""Of a picture: red, green, blue."""
+"""Colour channels of a picture: red, green, blue."""
 
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:

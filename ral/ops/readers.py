@@ -14,7 +14,7 @@ from ral.ops.divergence import Divergence
 from ral.ops.pieces import Piece, Pieces
 
 Place = tuple[int | slice, ...]
-"""Where a piece's values stand in those of the batch."""
+"""Index of a piece's values in the tensor of the whole batch."""
 
 
 @runtime_checkable

@@ -27,7 +27,7 @@ MOST_SEED = 2**62 - 1
 """Seeds go up to here: vLLM adds a response's number to its prompt's seed, and the sum has to stay below 2^63."""
 
 Kind = Literal["embeddings", "pixels"]
-"""What is sent of media: the trainer's own visual embeddings, or pixels that the engine's vision tower reads."""
+"""Form in which media are sent: the trainer's own visual embeddings, or pixels that the engine's vision tower reads."""
 
 
 def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, Any]:

@@ -17,7 +17,7 @@ Kind = Literal["arrows", "digits", "looks", "handed"]
 KINDS: tuple[Kind, ...] = ("arrows", "digits", "looks", "handed")
 DIRECTED = ("arrows", "handed")  # kinds whose cells hold a direction; those of the others name a place
 Signs = Mapping[Place, str]
-"""What stands on the cells that hold something: a direction, "row column" from 1, or a look such as "red star"."""
+"""Cell -> what it holds: a direction, "row column" from 1, or a look such as "red star"."""
 
 
 @dataclass(frozen=True)
