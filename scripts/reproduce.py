@@ -12,7 +12,8 @@ rows=...            labels of rows, separated by commas (of labels that hold one
 seeds=...           how many (10), a range (0-4) or a list (0,3); default: the table's own
 processes=2         runs at once, one thread each; 0 = only read what is there
 output=outputs/reproduce     folder of the runs (runs/), results.md, results.json and figures
-docs=false          true: results go to docs/results.md and docs/figures too; they then cover all tables and rows that
+docs=false          true: results go to docs/results.md (table path), docs/results_visual_search.md (the others) and
+                    docs/figures too; they then cover all tables and rows that
                     have runs in the output folder, whatever is run now
 resolution=false    true: kept weights are evaluated at 4, 9, 16 visual tokens and 2, 4, 8 frames as well
 

@@ -26,7 +26,7 @@ NOT_MEASURED = {
     "data.md": ("Files", "Media", "The disk cache", "visual_path"),
     "evaluation.md": ("How answers are read", "What an evaluation leaves"),
     "method.md": ("Decisions and deviations", "T-GRPO", "The terms", "What the estimates of KL pull to"),
-    "results.md": ("An earlier look: six runs by hand",),
+    "results_visual_search.md": ("An earlier look: six runs by hand",),
     "metrics.md": ("The updates",),
     "rewards.md": ("How answers are read",),
     "scaling.md": ("From one core to many machines",),

@@ -17,9 +17,10 @@ from ral.study import path_gate
 from ral.study.claims import CONTRADICTED, INCONCLUSIVE, NOT_APPLICABLE, SUPPORTED
 from ral.study.page import Page, write
 from ral.study.path_claims import PATH, STEPS, STUDENT, WAYS, correlations, judge_path
+from ral.study.path_figures import CUTS, path_figures
 from ral.study.path_gate import Cuts, Rule, cuts_of, measure, read_gate, rules
 from ral.study.plan import read_tables
-from ral.study.reproduce import path_data
+from ral.study.reproduce import MAIN_PAGE, PATH_PAGE, pages, path_data
 from ral.study.results import RowResult, Run, TableResult
 from ral.study.statistics import interval
 
@@ -150,3 +151,33 @@ def test_the_gate_is_measured_once_on_the_runs_own_questions(tmp_path: Path, mon
         given
     )
     assert read_gate(tmp_path) == rules(teacher, student, Cuts(0.99, 0.20, 0.98, 0.96))
+
+
+# --------------------------------------------------------------------------------------------- figures and pages
+
+
+def test_the_figures_show_each_run_and_each_cut(tmp_path: Path) -> None:
+    """A dot a run beside its step's attention on the right place; a bar a cut, in the order of CUTS."""
+    found = result({"grpo": 0.5, "oracle": 0.7}, {"grpo": 0.3, "oracle": 0.4})
+    share = dict.fromkeys(CUTS, 50.0) | {"evidence_from_response": 14.0}
+    facts = share | {"n": 256, "intervals": {name: [value - 5, value + 5] for name, value in share.items()}}
+    (tmp_path / "results.json").write_text(json.dumps(facts))
+    figures = path_figures(found, tmp_path / "results.json")
+    assert set(figures) == {"path_finals", "path_looks", "path_cuts"}
+    lines = {line.get_label(): line.get_xydata() for line in figures["path_looks"].axes[0].lines}
+    assert set(lines) == {"grpo", "oracle"} and {len(dots) for dots in lines.values()} == {SEEDS}
+    assert lines["oracle"][:, 0] == pytest.approx([40 + 0.1 * seed for seed in range(SEEDS)])
+    bars = figures["path_cuts"].axes[0].patches
+    assert [round(bar.get_width()) for bar in bars] == [50, 14, 50, 50, 50]
+    assert set(path_figures(found, tmp_path / "none.json")) == {"path_finals", "path_looks"}
+
+
+def test_the_table_has_a_page_of_its_own_in_docs() -> None:
+    """Only pages with runs are written, each with its own claims."""
+    found = result({"grpo": 0.5, "oracle": 0.7})
+    claims = judge_path(found, None)
+    empty = TableResult(TABLE, ())
+    page = Page([found], claims, {}, None, {}, choice="how the difficulty was chosen")
+    split = pages(page)
+    assert list(split) == [PATH_PAGE] and split[PATH_PAGE].claims == claims and not split[PATH_PAGE].choice
+    assert not pages(Page([empty], [], {}, None, {})) and MAIN_PAGE != PATH_PAGE

@@ -27,6 +27,7 @@ from ral.errors import UserError
 from ral.study import command
 from ral.study import resolution as resolutions
 from ral.study import runs as runs_of_cells
+from ral.study.block import BEGIN, END, replace_block
 from ral.study.claims import (
     CONTRADICTED,
     INCONCLUSIVE,
@@ -44,7 +45,7 @@ from ral.study.claims import (
 )
 from ral.study.facts import commits, data_of, grounded_share
 from ral.study.figures import draw, resolution, save, start_of
-from ral.study.page import BEGIN, END, Page, replace_block, write
+from ral.study.page import Page, write
 from ral.study.path_claims import PATH, STUDENT
 from ral.study.plan import (
     Cell,
@@ -59,6 +60,7 @@ from ral.study.plan import (
     run_folder,
     select,
 )
+from ral.study.reproduce import MAIN_PAGE, PATH_PAGE
 from ral.study.results import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
 from ral.study.statistics import Interval, least_p, sign_flip_p
 from ral.study.words import attainable
@@ -636,15 +638,16 @@ def test_a_gain_that_comes_from_not_thinking_is_not_rals(tmp_path: Path) -> None
 
 def test_only_the_block_between_the_marks_is_replaced() -> None:
     page = f"# Title\n\n{BEGIN}\nold\n{END}\n\n## Below\n"
-    assert replace_block(page, "new\n") == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\n## Below\n"
-    assert replace_block(replace_block(page, "x"), "new") == replace_block(page, "new")
+    assert replace_block(page, "new\n", "x.md") == f"# Title\n\n{BEGIN}\n\nnew\n\n{END}\n\n## Below\n"
+    assert replace_block(replace_block(page, "x", "x.md"), "new", "x.md") == replace_block(page, "new", "x.md")
     for wrong in ("# Title", f"{END}\n{BEGIN}"):
-        with pytest.raises(UserError, match="has no"):
-            replace_block(wrong, "new")
+        with pytest.raises(UserError, match=r"docs/x\.md: has no"):
+            replace_block(wrong, "new", "x.md")
 
 
-def test_the_page_of_results_has_its_marks() -> None:
-    assert replace_block((ROOT / "docs" / "results.md").read_text(), "new").count("new") >= 1
+@pytest.mark.parametrize("name", [PATH_PAGE, MAIN_PAGE])
+def test_the_pages_of_results_have_their_marks(name: str) -> None:
+    assert replace_block((ROOT / "docs" / name).read_text(), "a new block", name).count("a new block") == 1
 
 
 def test_the_command_reads_what_is_there_and_writes_everything(
@@ -654,14 +657,14 @@ def test_the_command_reads_what_is_there_and_writes_everything(
         made(tmp_path / "out", "experiment=grpo", seed, {2: 0.3, 60: 0.5}, **{"eval/accuracy_ocr": 0.1})
     docs = tmp_path / "docs"
     docs.mkdir()
-    (docs / "results.md").write_text(f"{BEGIN}\n{END}\n")
+    (docs / MAIN_PAGE).write_text(f"{BEGIN}\n{END}\n")
     monkeypatch.setattr(script, "DOCS", docs)
     arguments = ["rows=grpo,ral", "seeds=2", "processes=0", f"output={tmp_path / 'out'}", "docs=true"]
     assert script.main(arguments) == 0
     facts = json.loads((tmp_path / "out" / "results.json").read_text())
     assert [row["mean"]["n"] for row in facts["tables"][0]["rows"] if row["mean"]] == [2]
     assert [c["verdict"] for c in facts["claims"]] == [INCONCLUSIVE] * 7
-    text = (docs / "results.md").read_text()
+    text = (docs / MAIN_PAGE).read_text()
     assert "(figures/reproduce_curves.png)" in text and (docs / "figures" / "reproduce_curves.png").is_file()
     assert "(curves.png)" in (tmp_path / "out" / "results.md").read_text()
 
@@ -676,11 +679,11 @@ def test_docs_are_never_made_of_less_than_there_is(
         made(output, "experiment=ral", seed, {60: 0.6})
     made(output, "experiment=ral algo.attention.coef=5 algo.learning_rate=2e-4 eval.every=0", 0, {60: 0.5})
     docs.mkdir()
-    (docs / "results.md").write_text(f"{BEGIN}\n{END}\n")
+    (docs / MAIN_PAGE).write_text(f"{BEGIN}\n{END}\n")
     monkeypatch.setattr(script, "DOCS", docs)
     arguments = ["tables=gamma", "rows=distill", "seeds=1", "processes=0", f"output={output}"]
     assert script.main([*arguments, "docs=true"]) == 0
-    text = (docs / "results.md").read_text()
+    text = (docs / MAIN_PAGE).read_text()
     assert "| grpo | 11 |" in text and "| lambda 5 | 1 of 10 |" not in text and "| lambda 5 | 1 of 5 |" in text
     assert text.count("Indicative, runs a row: 0; no claim") == 1 and "Indicative, runs a row: 1; no claim" in text
     assert "lambda_attn" in text and "gamma_attn" in text and "updates" not in text.split("### Commands")[0]

@@ -1,4 +1,4 @@
-"""results.md of `scripts/reproduce.py`, and the block of docs/results.md that it replaces."""
+"""results.md of `scripts/reproduce.py` and the pages of docs/: one text for both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ral.errors import UserError
 from ral.files.markdown import table
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
@@ -28,7 +27,14 @@ from ral.study.results import (
 from ral.study.statistics import Interval, interval
 from ral.study.words import attainable, machine_text, number, p_value, percent, short
 
-BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
+KINDS = {
+    "cuts": "Right answers of the teacher, with attention cut",
+    "finals": "Accuracy of each run at the end, mean and 95% interval",
+    "looks": "Attention of a step on its own place against accuracy, a dot a run",
+    "kl": "Accuracy against KL to the shipped model",
+    "lead": "RAL less GRPO, runs of their own at each number",
+}
+"""Figures of a table other than `main`, TABLE_KIND: their titles."""
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
@@ -205,7 +211,7 @@ def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[C
     title, own = f"### {result.table.title}\n", result.table.name == PATH and path
     opening = claims_part(path, title, f"**The rule.** {PATH_RULE}") if own else title + "\n" + standing(result)
     parts = [opening, accuracy_table(result), attainable_of(result)]
-    names = (f"{result.table.name}_kl", f"{result.table.name}_lead")
+    names = [f"{result.table.name}_{kind}" for kind in KINDS]
     return "\n".join(part for part in [*parts, shown(figures, *names)] if part)
 
 
@@ -249,12 +255,8 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
         "layers": "Grounding by decoder layer against accuracy, a dot a run",
         "resolution": "RAL less GRPO over visual tokens and frames",
     }
-    kinds = {
-        "kl": "Accuracy against KL to the shipped model",
-        "lead": "RAL less GRPO, runs of their own at each number",
-    }
     found = [
-        f"![{titles.get(name) or kinds[name.rpartition('_')[2]]}]({figures[name]})" for name in names if name in figures
+        f"![{titles.get(name) or KINDS[name.rpartition('_')[2]]}]({figures[name]})" for name in names if name in figures
     ]
     return "\n" + "\n\n".join(found) + "\n" if found else ""
 
@@ -289,12 +291,3 @@ def commit_lines(page: Page) -> list[str]:
         other = f"{len(commands)} runs were made at commit {short(commit)}, not at that of most"
         lines.append(f"{other}; the first: `{commands[0]}`")
     return lines
-
-
-def replace_block(text: str, new: str) -> str:
-    """A page with what stands between the two marks replaced. UserError where they are not there, in this order."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"docs/results.md: has no {BEGIN} followed by {END}")
-    return f"{before}{BEGIN}\n\n{new.strip()}\n\n{END}{after}"

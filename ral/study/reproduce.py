@@ -10,11 +10,13 @@ from typing import Any
 
 from ral.report.environment import environment
 from ral.study import resolution
+from ral.study.block import replace_block
 from ral.study.claims import Claim, Resolution, judge
 from ral.study.command import Settings
 from ral.study.figures import draw, save
-from ral.study.page import Page, replace_block, write
-from ral.study.path_claims import PATH, judge_path
+from ral.study.page import Page, write
+from ral.study.path_claims import LETTERS, PATH, judge_path
+from ral.study.path_figures import path_figures
 from ral.study.path_gate import measure, read_gate
 from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
 from ral.study.results import (
@@ -32,6 +34,8 @@ from ral.study.runs import alone, run_cells
 
 GATE_FOLDER = "path_gate"
 """Below the study's output: what the gate of the table `path` found."""
+PATH_PAGE, MAIN_PAGE = "results.md", "results_visual_search.md"
+"""Pages of docs/: of the table `path`, and of all other tables."""
 TITLE = "# The paper's claims put to the test\n\n"
 
 
@@ -140,6 +144,7 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     path = next((result for result in results if result.table.name == PATH and result.full), None)
     claims += judge_path(path, read_gate(output / GATE_FOLDER)) if path else []
     figures, env = draw(results, base, found), environment()
+    figures |= path_figures(path, output / GATE_FOLDER / "knockout" / "results.json") if path else {}
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems
     page = Page(results, claims, env, base, save(figures, output), found, problems, study.choice)
     (output / "results.md").write_text(TITLE + write(page))
@@ -151,8 +156,20 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
 
 
 def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
-    """Replace the block of docs/results.md and its figures."""
+    """Replace the blocks of the pages in docs/ that have runs, and their figures."""
     names = {k: f"figures/{v}" for k, v in save(figures, docs / "figures", "reproduce_").items()}
-    text = write(replace(page, figures=names))
-    (docs / "results.md").write_text(replace_block((docs / "results.md").read_text(), text))
-    print(f"docs: {docs / 'results.md'}")
+    for name, part in pages(replace(page, figures=names)).items():
+        text = write(part)
+        (docs / name).write_text(replace_block((docs / name).read_text(), text, name))
+        print(f"docs: {docs / name}")
+
+
+def pages(page: Page) -> dict[str, Page]:
+    """Return {file in docs/: its part}: the table `path` with its claims, and the rest; only what has runs."""
+    path, rest = ([r for r in page.results if (r.table.name == PATH) == own] for own in (True, False))
+    claims, others = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (True, False))
+    found = {
+        PATH_PAGE: replace(page, results=path, claims=claims, resolution={}, choice=""),
+        MAIN_PAGE: replace(page, results=rest, claims=others),
+    }
+    return {name: part for name, part in found.items() if any(result.full for result in part.results)}

@@ -1,0 +1,19 @@
+"""Block of a page of docs/ that `scripts/reproduce.py` replaces."""
+
+from __future__ import annotations
+
+from ral.errors import UserError
+
+BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
+
+
+def replace_block(text: str, new: str, name: str) -> str:
+    """A page with what stands between the two marks replaced. UserError where they are not there, in this order.
+
+    name: of the page, for the message.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise UserError(f"docs/{name}: has no {BEGIN} followed by {END}")
+    return f"{before}{BEGIN}\n\n{new.strip()}\n\n{END}{after}"
