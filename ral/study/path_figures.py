@@ -51,7 +51,7 @@ def cuts(found: Mapping[str, Any]) -> Figure:
 
 
 def looks(result: TableResult) -> Figure:
-    """Draw attention of steps on their own place (last layer) against accuracy: a dot a run, a cross for the student."""
+    """Draw steps' attention on their own place, last layer, against accuracy: a dot a run, a cross for the student."""
     figure = new(7.4, 4.2)
     axes = figure.subplots()
     for n, row in enumerate(result.full):
