@@ -73,7 +73,7 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
     files = part("list of files", lambda: list_files(run.folder), list[Listed](), failures)
     no_title: Mapping[str, str] = dict.fromkeys(("name", "algo", "model", "date"), "")
     title = part("title", lambda: _title(run), no_title, failures)
-    progress = part("length", lambda: progress_note(run.config, run.metrics), None, failures)
+    progress = part("length", lambda: progress_note(run.setup.config, run.metrics), None, failures)
     shown = failures[:MOST_FAILURES]
     rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
     notes = (progress, *run.notes, unmatched, *(f"Left out: {line}" for line in shown), rest)
@@ -87,10 +87,10 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
         both=run.before is not None and run.after is not None,
         panels=panels,
         cards=cards,
-        clips=any(card.item.data_type == "video" for card in cards),
+        clips=any(card.item.asked.data_type == "video" for card in cards),
         overlays=any(len(card.strips) > 1 for card in cards),
-        config_text=run.config_text,
-        environment=run.environment,
+        config_text=run.setup.text,
+        environment=run.setup.environment,
         files=files,
         folder=str(run.folder.resolve()),
     )
@@ -125,12 +125,12 @@ def list_files(folder: Path) -> list[Listed]:
 def _title(run: RunFiles) -> Mapping[str, str]:
     """The parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
-    config: Mapping[str, Any] = run.config
+    config: Mapping[str, Any] = run.setup.config
     return {
         "name": str(config.get("name") or run.folder.resolve().name),
-        "algo": run.choices.get("algo") or label(config, "algo"),
-        "model": run.choices.get("model") or label(config, "model"),
-        "date": (run.environment.get("date") or written.isoformat())[:16].replace("T", " "),
+        "algo": run.setup.choices.get("algo") or label(config, "algo"),
+        "model": run.setup.choices.get("model") or label(config, "model"),
+        "date": (run.setup.environment.get("date") or written.isoformat())[:16].replace("T", " "),
     }
 
 

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from ral.files import jsonl
-from ral.report.records import Attention, Item, RunFiles, is_number
+from ral.report.records import Asked, Attention, Item, RunFiles, Scores, Setup, is_number
 from ral.types import Evidence, UserError
 
 T = TypeVar("T")
@@ -33,12 +33,15 @@ def read_run(folder: Path) -> RunFiles:
     notes, faults = list[str](), list[str]()
     text = _or("", faults, lambda: _read_text(folder / "config.yaml"))
     metrics = _read_metrics(folder / "metrics.jsonl", notes, faults)
-    return RunFiles(
-        folder=folder,
-        config_text=text,
+    setup = Setup(
+        text=text,
         config=_or({}, faults, lambda: _parse_config(folder / "config.yaml", text)),
         choices=_or({}, faults, lambda: _read_choices(folder / ".hydra" / "hydra.yaml")),
         environment=_or({}, faults, lambda: _read_environment(folder / "environment.json", notes)),
+    )
+    return RunFiles(
+        folder=folder,
+        setup=setup,
         metrics=tuple(row for _, row in metrics),
         before=_read_items(folder / "eval" / "before.jsonl", notes, faults),
         after=_read_items(folder / "eval" / "after.jsonl", notes, faults),
@@ -160,9 +163,8 @@ def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
     def optional(field: str, read: Callable[[Any], T]) -> T | None:
         return None if row.get(field) is None else _or(None, faults, lambda: read(row[field]))
 
-    answer = row.get("answer")
-    return Item(
-        uid=_text(row, "uid", where),
+    answer, uid = row.get("answer"), _text(row, "uid", where)
+    asked = Asked(
         problem_type=text("problem_type", "of no type"),
         data_type=_or("text", faults, lambda: _kind(row, where)),
         media=tuple(Path(str(path)) for path in _list(row, "media")),
@@ -170,11 +172,19 @@ def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
         question=text("question"),
         options=tuple(str(option) for option in _list(row, "options")),
         gold=text("gold"),
-        response=_or(str(row.get("response") or ""), faults, lambda: _response(row, where)),
-        answer=None if answer is None else str(answer),
+    )
+    response = _or(str(row.get("response") or ""), faults, lambda: _response(row, where))
+    scores = Scores(
         accuracy=_number(row, "accuracy", where),
         format=optional("format", lambda _: _number(row, "format", where)),
         grounding=optional("grounding", lambda _: _number(row, "grounding", where)),
+    )
+    return Item(
+        uid=uid,
+        asked=asked,
+        response=response,
+        answer=None if answer is None else str(answer),
+        scores=scores,
         evidence=_or((), faults, lambda: tuple(_evidence(entry, where) for entry in _list(row, "evidence"))),
         attention=optional("attention", lambda entry: _attention(entry, where)),
     )

@@ -44,33 +44,34 @@ def headline(row: Row | None) -> str:
     """Return what the run achieved, in one sentence; `row` is the row of all items."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
-    if row.before and row.after and row.change:
+    found, items = row.accuracy, _items(row.n)
+    if found.before and found.after and found.change:
         return (
-            f"Accuracy went from {percent(row.before.mean)} to {percent(row.after.mean)} on {_items(row.n)}: "
-            f"{points(row.change.mean)} points."
+            f"Accuracy went from {percent(found.before.mean)} to {percent(found.after.mean)} on {items}: "
+            f"{points(found.change.mean)} points."
         )
-    when, known = ("Before", row.before) if row.before else ("After", row.after)
+    when, known = ("Before", found.before) if found.before else ("After", found.after)
     assert known is not None
-    return f"{when} training, accuracy was {percent(known.mean)} on {_items(row.n)}."
+    return f"{when} training, accuracy was {percent(known.mean)} on {items}."
 
 
 def details(row: Row | None) -> str:
     """Return how sure the headline is, and how grounding moved; '' where nothing was evaluated."""
     if row is None:
         return ""
-    known = (("before", row.before), ("after", row.after))
+    change, known = row.accuracy.change, (("before", row.accuracy.before), ("after", row.accuracy.after))
     parts = [f"{when} {_interval(estimate)}" for when, estimate in known if estimate]
-    if row.change:
-        parts.append(f"change {points(row.change.low)} to {points(row.change.high)} points")
-    doubt = "The interval of the change includes zero, so it may be chance. " if _doubtful(row.change) else ""
+    if change:
+        parts.append(f"change {points(change.low)} to {points(change.high)} points")
+    doubt = "The interval of the change includes zero, so it may be chance. " if _doubtful(change) else ""
     return f"95% bootstrap intervals over items: {', '.join(parts)}. {doubt}{_grounding(row)}"
 
 
 def verdict(item: Item) -> tuple[str, str]:
     """(sign, words) of one answer: right, wrong, or its share of the points."""
-    if item.accuracy >= 1:
+    if item.scores.accuracy >= 1:
         return "✓", "right"
-    return ("✗", "wrong") if item.accuracy <= 0 else ("≈", f"scores {item.accuracy:.2f} of 1")
+    return ("✗", "wrong") if item.scores.accuracy <= 0 else ("≈", f"scores {item.scores.accuracy:.2f} of 1")
 
 
 def label(config: Mapping[str, Any], group: str) -> str:
@@ -117,7 +118,7 @@ def _doubtful(change: Estimate | None) -> bool:
 
 
 def _grounding(row: Row) -> str:
-    before, after = row.grounding_before, row.grounding_after
+    before, after = row.grounding.before, row.grounding.after
     if before is not None and after is not None:
         return (
             "The share of the attention to the picture that falls on the evidence, where the response looks hardest, "

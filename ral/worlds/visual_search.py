@@ -10,7 +10,7 @@ answered about the largest object instead of the asked one (`salient_share`), an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -51,7 +51,10 @@ class Settings:
     salient_share: float
     list_share: float
     free_form_share: float = 0.0
-    version: int = VERSION
+
+    def record(self) -> dict[str, Any]:
+        """Return what the settings file of a split holds."""
+        return asdict(self) | {"version": VERSION}
 
 
 def _require(ok: bool, field: str, value: object, write: str) -> None:
@@ -165,7 +168,8 @@ def make(
     world = World(grid, clip_grid, frames, distractors)
     settings = Settings(split, size, seed, world, clip_share, *shares, free_form_share)
     check(settings)
-    return write_split(Path(root), Split("visual_search", split, size, settings, partial(_drawn, settings=settings)))
+    entry = partial(_drawn, settings=settings)
+    return write_split(Path(root), Split("visual_search", split, size, settings.record(), entry))
 
 
 def source(
