@@ -53,7 +53,7 @@ def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
 
 
 def check_even(cfg: DictConfig) -> None:
-    """UserError where the prompts of a step cannot be dealt out evenly."""
+    """Raise UserError where the prompts of a step cannot be dealt out evenly."""
     prompts, processes = cfg.algo.prompts_per_step, cfg.hardware.devices * cfg.hardware.num_nodes
     if prompts % processes:
         raise UserError(

@@ -24,7 +24,7 @@ class EagerAttention(CapturedAttention):
     weights: Tensor | None = None
 
     def rows(self, chunk: int | None = None) -> Tensor:
-        """The attention policy."""
+        """Return the attention policy."""
         assert self.weights is not None
         return self.weights
 
@@ -42,7 +42,7 @@ class EagerRecorder(Recorder):
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Rows as the paper wants them: mean over heads, the token's own query, all keys."""
+        """Return the rows as the paper wants them: mean over heads, the token's own query, all keys."""
         start, mask = self.valid.shape[1], valid if shown is None else shown.trainable
         seen = torch.cat([self.valid, valid], dim=1)[:, None]
         at = torch.arange(seen.shape[-1], device=mask.device)

@@ -26,7 +26,7 @@ LONGEST = 900.0  # seconds that a run may take
 
 
 def start(folder: Path, overrides: list[str]) -> subprocess.Popen[bytes]:
-    """A run in `folder` that goes on from its newest checkpoint, its output in a file beside it."""
+    """Start a run in `folder` that goes on from its newest checkpoint, its output in a file beside it."""
     command = [sys.executable, str(TRAIN), *SMALL, *overrides, f"hydra.run.dir={folder}", "resume=auto"]
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log)

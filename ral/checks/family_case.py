@@ -81,12 +81,12 @@ class Case:
 
     @cached_property
     def rollout(self) -> Rollout:
-        """The trajectories as a batch."""
+        """Return the trajectories as a batch."""
         return assemble(self.processor, self.prompts, self.trajectories)
 
     @cached_property
     def view(self) -> View:
-        """The shared-prompt path's reading of prompts and trajectories."""
+        """Return the shared-prompt path's reading of prompts and trajectories."""
         with torch.no_grad():
             return read(self.shared, self.prompts, self.rollout)
 

@@ -30,7 +30,7 @@ def resident(process: int) -> float:
 
 
 def watch(process: subprocess.Popen[bytes], metrics: Path, steps: int) -> dict[int, float]:
-    """Memory in MB by number of steps done."""
+    """Return the memory in MB by number of steps done."""
     seen: dict[int, float] = {}
     with Progress() as bar:
         task = bar.add_task("steps", total=steps)

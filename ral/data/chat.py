@@ -57,7 +57,7 @@ class _Said:
 
 
 def chat_field(entry: Entry) -> str | None:
-    """The field that holds a conversation, None where there is none; the bad entry's error for two."""
+    """Return the field that holds a conversation, None where there is none; the bad entry's error for two."""
     there = [name for name in FIELDS if isinstance(entry.data.get(name), list)]
     there += [name for name in FIELDS[:-1] if entry.data.get(name) is not None and name not in there]
     if len(there) > 1:
@@ -66,7 +66,7 @@ def chat_field(entry: Entry) -> str | None:
 
 
 def chat_of(entry: Entry) -> Chat:
-    """The conversation of an entry; an empty Chat where it has none."""
+    """Return the conversation of an entry; an empty Chat where it has none."""
     field = chat_field(entry)
     if field is None:
         return Chat(_system(entry))

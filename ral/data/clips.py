@@ -29,7 +29,8 @@ UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
 
 
 def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
-    """Frames to sample from `total` that take `duration` seconds: the even number at or below duration * fps.
+    """Return the frames to sample from `total` that take `duration` seconds: the even number at or below duration *
+    fps.
 
     At least 2, at most max_frames and not more than there are.
     """
@@ -38,7 +39,7 @@ def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
 
 
 def frame_indices(total: int, count: int) -> list[int]:
-    """`count` evenly spaced indices into `total` frames, first and last included; one frame is given repeatedly."""
+    """Return `count` evenly spaced indices into `total` frames, first and last included; one frame is repeated."""
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
@@ -53,7 +54,7 @@ def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[l
 
 
 def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
-    """Frames of any size within the settings' bounds, all of the size that becomes the first one."""
+    """Return the frames of any size within the settings' bounds, all of the size that becomes the first one."""
     size, small = None, []
     for frame in frames:
         bounds = (settings.video_min_pixels, settings.video_max_pixels)

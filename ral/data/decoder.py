@@ -129,7 +129,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an exception's message, else its name; without what readers say of their own source text."""
+    """Return the first line of an exception's message, else its name; without what readers say of their own source
+    text.
+    """
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     for inner in INNER:
         line = inner.sub("", line)

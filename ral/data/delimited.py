@@ -47,7 +47,7 @@ def _cell(name: str, text: str) -> Any:
 
 
 def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """The rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
+    """Yield the rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
 
     A first column without a name that counts 0, 1, 2 ..., as pandas writes its index, is left out.
     """

@@ -25,7 +25,7 @@ NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
 def cache_key(media: Media, settings: MediaSettings) -> str:
-    """A name for what the frames of a medium depend on.
+    """Return a name for what the frames of a medium depend on.
 
     That is path, size and time of change of its files, all that its entry says, the settings, and the way of reading.
     """

@@ -30,7 +30,7 @@ class FileRows(Protocol):
 
 
 def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with None for NaN, which is how tables say that nothing is there."""
+    """Return an entry with None for NaN, which is how tables say that nothing is there."""
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in data.items()}
 
 

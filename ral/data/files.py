@@ -43,7 +43,10 @@ LISTED = 3  # files that a message names
 
 
 def located(path: str | Path) -> Path:
-    """A path as people write it: ~ and file:// are taken. UserError for an address that is not on this machine."""
+    """Return a path as people write it: ~ and file:// are taken.
+
+    UserError for an address that is not on this machine.
+    """
     text = str(path)
     remote = re.match(r"([a-z][a-z0-9+.-]+):/", text)
     if remote and remote[1] == "file":
@@ -78,7 +81,7 @@ def _check_there(path: Path) -> None:
 
 
 def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
-    """The entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
+    """Return the entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
 
     A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
     of no shape that is known.
@@ -161,7 +164,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
 
 
 def _check_objects(rows: JsonFile) -> None:
-    """UserError where the first entries are all something else than objects, such as texts."""
+    """Raise UserError where the first entries are all something else than objects, such as texts."""
     read = []
     for index in range(min(TRIED, len(rows))):
         with suppress(BadSample):

@@ -43,7 +43,7 @@ class _Window:
         self._mark = (0, file.tell())  # a character of `text` and its byte in the file
 
     def byte(self, at: int) -> int:
-        """The byte where character `at` begins; `at` never goes back."""
+        """Return the byte where character `at` begins; `at` never goes back."""
         here, there = self._mark
         part = self.text[here:at]
         self._mark = (at, there + (len(part) if part.isascii() else len(part.encode("utf-8", "surrogateescape"))))
@@ -65,7 +65,7 @@ class _Window:
         return self.text[self.at : self.at + 1]
 
     def value(self) -> tuple[Any, int]:
-        """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
+        """Return the JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
         try:
             return decoded(self.text, self.at)
         except json.JSONDecodeError as error:
@@ -96,7 +96,7 @@ def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
 
 
 def _check_end(path: Path, window: _Window, number: int) -> None:
-    """UserError unless the array is closed and nothing follows it."""
+    """Raise UserError unless the array is closed and nothing follows it."""
     rest = window.text[window.at :].strip()
     if not rest:
         raise UserError(f"{path}: ends after entry {number} without the closing ]; it is not whole: fetch it again")

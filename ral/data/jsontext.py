@@ -24,7 +24,7 @@ class Unreadable(ValueError):
 
 
 def decoded(text: str, at: int = 0) -> tuple[Any, int]:
-    """The JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
+    """Return the JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
     try:
         return json.JSONDecoder().raw_decode(text, at)
     except json.JSONDecodeError:
@@ -62,7 +62,7 @@ def _whole_number(digits: str) -> int:
 
 
 def parsed(raw: bytes) -> Any:
-    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
+    """Return the value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
     text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
     data = json.loads(text, object_pairs_hook=_once, parse_int=_whole_number)
     if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character

@@ -68,7 +68,7 @@ def _holds_a_clip(path: Path) -> bool:
 
 
 def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
-    """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
+    """Return the media with what the entry's own keys say of reading them; what a medium says itself counts first."""
     refuse_stray(entry, media)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
         if clip.path.suffix.lower() in FRAME_SUFFIXES and not _holds_a_clip(clip.path):
@@ -91,7 +91,7 @@ def _own(medium: Media) -> dict[str, Any]:
 
 
 def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) -> Example:
-    """The example with all media of its entry, in the order of their marks.
+    """Return the example with all media of its entry, in the order of their marks.
 
     given: of the marks in the user's turns and the question, the media that stand there; None for those in fields.
     """
@@ -112,13 +112,13 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
 
 
 def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> None:
-    """The bad entry's error where marks and media differ in number."""
+    """Raise the bad entry's error where marks and media differ in number."""
     if problem := misfit(marks, media):
         entry.fail(entry.named(["question", "problem", *FIELDS]) or "question", problem, REMEDY)
 
 
 def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
-    """The example without marks where these only begin the question, for media without a mark stand there."""
+    """Return the example without marks where these only begin the question, for media without a mark stand there."""
     alone = list(marks) == marks_in([example.question])
     return replace(example, question=without_leading(example.question)) if alone else example
 

@@ -13,13 +13,13 @@ IDS = ("problem_id", "id")
 
 
 def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
-    """The id of an entry, on one line, else its number."""
+    """Return the id of an entry, on one line, else its number."""
     ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, Mapping) else []
     return " ".join(str(ids[0]).split()) if ids else str(number)
 
 
 def repeated(rows: Any) -> frozenset[str]:
-    """The names that more than one entry of `rows` has, found once for all splits of a file.
+    """Return the names that more than one entry of `rows` has, found once for all splits of a file.
 
     rows: `ral.data.entries.FileRows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries
     are not parsed one by one.

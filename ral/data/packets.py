@@ -34,13 +34,13 @@ class Stream:
     plain: bool
 
     def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
-        """Times of the frames by their packets, or by the timestamps of all decoded frames."""
+        """Return the times of the frames by their packets, or by the timestamps of all decoded frames."""
         return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A container and its first video stream that is no cover picture."""
+    """Open a container and its first video stream that is no cover picture."""
     import av
 
     with av.open(str(path)) as container:
@@ -127,7 +127,7 @@ def _closed(packets: list[Any]) -> bool:
 
 
 def decoded(path: Path) -> Iterator[Any]:
-    """Every frame that a player would show, in order. A packet that cannot be decoded gives none."""
+    """Yield every frame that a player would show, in order. A packet that cannot be decoded gives none."""
     import av
 
     with opened(path) as (container, stream):

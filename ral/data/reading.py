@@ -56,7 +56,7 @@ def _number(entry: Entry, key: str, value: object) -> float:
 
 
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
-    """The fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
+    """Return the fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
 
     kind: of the medium, None where the keys are those of the whole entry.
     """

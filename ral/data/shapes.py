@@ -49,7 +49,7 @@ def is_entry(value: object) -> bool:
 
 
 def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
-    """The rows in a value; None where the value is itself one entry. `key`: the list to take, as `a` or `a.b`.
+    """Return the rows in a value; None where the value is itself one entry. `key`: the list to take, as `a` or `a.b`.
 
     UserError, naming `place`, where there are none, or several lists and no key.
     """

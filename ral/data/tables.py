@@ -31,7 +31,7 @@ STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
 
 def plain(value: Any, feature: Any) -> Any:
-    """A value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
+    """Return a value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
 
     A label becomes its name, None where it is -1; ValueError for one that has no name.
     """
@@ -67,7 +67,7 @@ class TableRows:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """The row at a position, its media as paths. BadSample where it cannot be read."""
+        """Return the row at a position, its media as paths. BadSample where it cannot be read."""
         place = f"{self.path}: entry {index + 1}"
         try:
             (raw,) = self.table[index : index + 1].to_pylist()
@@ -140,7 +140,7 @@ def is_table(path: Path) -> bool:
 
 
 def open_table(path: Path) -> tuple[Any, str]:
-    """A Dataset, or a mapping of splits to such, and what it was in words. UserError where there is none."""
+    """Return a Dataset, or a mapping of splits to such, and what it was in words. UserError where there is none."""
     import datasets  # takes a second, so only where it is used
 
     datasets.disable_progress_bars()

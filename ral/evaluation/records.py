@@ -23,7 +23,7 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of all ranks, interleaved as they were dealt out."""
+    """Return the records of all ranks, interleaved as they were dealt out."""
     everyone = gather(mine)
     longest = max(len(records) for records in everyone)
     return [records[i] for i in range(longest) for records in everyone if i < len(records)]

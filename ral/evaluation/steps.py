@@ -41,7 +41,7 @@ class StepFigures:
 
 
 def figures(right: Sequence[bool], hit: Sequence[bool]) -> StepFigures:
-    """The figures of steps. right: said right; hit: the maximum of its row lies on the step's place."""
+    """Return the figures of steps. right: said right; hit: the maximum of its row lies on the step's place."""
     if not right:
         raise UserError("no entry has steps: take data whose entries have `steps`, such as dataset=visual_path")
     wrong = [not h for h, r in zip(hit, right, strict=True) if not r]
@@ -54,7 +54,10 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]]:
-    """Characters (start, end) of each step's text in a response, one behind the other. UserError for one not there."""
+    """Return the characters (start, end) of each step's text in a response, one behind the other.
+
+    UserError for one not there.
+    """
     found, at = [], 0
     for step in steps:
         start = text.find(step.text, at)
@@ -68,7 +71,7 @@ def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]
 
 
 def step_of_tokens(starts: Sequence[int], length: int, found: Sequence[tuple[int, int]]) -> list[int]:
-    """The number of the step that each token of a response lies in, -1 for none.
+    """Return the number of the step that each token of a response lies in, -1 for none.
 
     starts: first character of each token; length: characters of the response. White space before a step is no part.
     """

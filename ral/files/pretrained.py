@@ -47,7 +47,7 @@ class Header:
 
 
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
-    """UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
+    """Raise UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
 
     key: the setting that named it. any_type: whether its family may be one that is not known yet.
     """
@@ -123,7 +123,7 @@ def adapter_base(folder: Path) -> str:
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """The object in a JSON file. UserError where it is none."""
+    """Return the object in a JSON file. UserError where it is none."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:
@@ -136,7 +136,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
-    """UserError unless config.json is of a model that this project trains, and of it alone."""
+    """Raise UserError unless config.json is of a model that this project trains, and of it alone."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES and not any_type:
@@ -162,7 +162,9 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The dotted keys of config.json whose value is a number in quotes, with what stands there; versions are texts."""
+    """Yield the dotted keys of config.json whose value is a number in quotes, with what stands there; versions are
+    texts.
+    """
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from numbers_as_text(value, f"{prefix}{key}.")
@@ -171,7 +173,7 @@ def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tup
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
-    """UserError where files are missing that prompts are made with."""
+    """Raise UserError where files are missing that prompts are made with."""
     for files, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "settings of pictures")):
         found = [name for name in files if name in names]
         if not found:
@@ -187,7 +189,7 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
-    """UserError where a folder that a training configuration names cannot be what it has to be."""
+    """Raise UserError where a folder that a training configuration names cannot be what it has to be."""
     outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)
@@ -205,7 +207,10 @@ RESUME = "lora.resume"
 
 
 def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
-    """The content of adapter_config.json and the file of the weights. UserError unless both are there and whole."""
+    """Return the content of adapter_config.json and the file of the weights.
+
+    UserError unless both are there and whole.
+    """
     path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
     if not path.is_dir():
         raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
@@ -228,7 +233,8 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 
 
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
-    """Name, type and shape of every tensor of a folder's safetensors files; {} where its weights are .bin files.
+    """Return the name, type and shape of every tensor of a folder's safetensors files; {} where its weights are .bin
+    files.
 
     UserError for a file that is missing, cut off, or not what its name says.
     """
@@ -248,7 +254,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """The files that hold the weights, and the file that names each; in the order in which Transformers looks."""
+    """Return {file of weights: the file that names it}, in the order in which Transformers looks."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         if (path / whole).exists():
             return {whole: "the folder"}
@@ -267,7 +273,9 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
-    """UserError for weights that are not floating-point numbers: of a quantized model, whose scales are elsewhere."""
+    """Raise UserError for weights that are not floating-point numbers: of a quantized model, whose scales are
+    elsewhere.
+    """
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(

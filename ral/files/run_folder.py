@@ -102,7 +102,7 @@ def fresh(folder: Path) -> Path:
 
 
 def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
-    """The files below `folder` that a run wrote, by their names."""
+    """Return the files below `folder` that a run wrote, by their names."""
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_symlink() or not path.is_dir()}
     return sorted(found)
 

@@ -117,7 +117,7 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
 
 
 def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
-    """Return how far the first update's log-probs [N C] are from the sampler's, which noise is meant to part."""
+    """Return how far the first update's log-probs [N C] are from the sampler's; {} where noise moved those."""
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:
         return {}

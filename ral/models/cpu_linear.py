@@ -44,12 +44,12 @@ def supported() -> bool:
 
 
 def linear_layers(module: nn.Module) -> list[nn.Linear]:
-    """The plain linear layers of fp32 on a CPU that are large enough to matter."""
+    """Return the plain linear layers of fp32 on a CPU that are large enough to matter."""
     return [m for m in module.modules() if isinstance(m, nn.Linear) and "forward" not in vars(m) and large(m.weight)]
 
 
 def large(weight: Tensor) -> bool:
-    """A weight that is whole, on a CPU, of fp32 and of LEAST_WEIGHTS numbers."""
+    """Return a weight that is whole, on a CPU, of fp32 and of LEAST_WEIGHTS numbers."""
     whole = type(weight) in (Tensor, nn.Parameter) and weight.device.type == "cpu"
     return whole and weight.dtype == torch.float32 and weight.numel() >= LEAST_WEIGHTS
 

@@ -28,7 +28,7 @@ class FrozenModel(Protocol):
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers."""
+        """Return the number of decoder layers."""
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
@@ -82,7 +82,7 @@ class Wrapped(ABC):
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers."""
+        """Return the number of decoder layers."""
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:

@@ -16,7 +16,7 @@ from ral.models.mllm import MLLM
 
 @contextmanager
 def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
-    """The network's tensors on `device` while open, but for those whose id is in `staying`; then where they were."""
+    """Hold the network's tensors on `device` while open, but those whose id is in `staying`; then put them back."""
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]
     for tensor in tensors:

@@ -30,7 +30,9 @@ class PlainDecode(Decode):
 
     @property
     def mask(self) -> Tensor:
-        """Valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is fed."""
+        """Return the valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is
+        fed.
+        """
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
@@ -44,7 +46,10 @@ class PlainDecode(Decode):
             self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Leaves the attention to SDPA, unless it is disturbed or cut. key, value [N Hkv P+t D]: the whole cache."""
+        """Leave the attention to SDPA, unless it is disturbed or cut.
+
+        key, value [N Hkv P+t D]: the whole cache.
+        """
         if not self.explores(layer) and not self.cuts(layer):
             return None
         count, heads, kv_heads = len(query), query.shape[1], key.shape[1]

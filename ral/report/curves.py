@@ -45,7 +45,7 @@ DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c59
 
 
 def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
-    """PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
+    """Return a PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes(AREA)
@@ -59,7 +59,8 @@ def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int | None = None) -> np.ndarray:
-    """Running median, then running mean, both centred and of `window` points (odd; default about a tenth, up to 101).
+    """Return the running median, then running mean, both centred and of `window` points (odd; default about a tenth, up
+    to 101).
 
     The median keeps one wild step from bending the curve; ends are reflected, so the length stays the same. Fewer than
     ten points are returned as they are.

@@ -97,7 +97,7 @@ PANELS = (
 
 
 def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None = None) -> list[Drawn]:
-    """The panels whose metrics were logged, drawn for light and dark pages.
+    """Return the panels whose metrics were logged, drawn for light and dark pages.
 
     failures: gets a sentence for each panel that cannot be drawn.
     """

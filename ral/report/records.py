@@ -64,7 +64,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Setup:
-    """How a run was started. text: config.yaml as it stands; config: the same, parsed.
+    """Configuration and environment of a run. text: config.yaml as it stands; config: the same, parsed.
 
     choices: the yaml that each config group came from ({"algo": "ral"}), where Hydra recorded it.
     """

@@ -62,7 +62,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Row:
-    """What one line of the table says of its n items."""
+    """One line of the table, of n items."""
 
     name: str
     n: int

@@ -43,7 +43,7 @@ _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
 def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
-    """The capital letter of the option that `answer` names; None where it names none, or more than one.
+    """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
@@ -243,7 +243,10 @@ def _lists_letters(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def split_options(options: tuple[str, ...]) -> dict[str, str]:
-    """{letter: normalised text} of ("A. red", "C) blue"): given letters stay, options without get A, B, C, ..."""
+    """Return {letter: normalised text} of ("A.
+
+    red", "C) blue"): given letters stay, options without get A, B, C, ...
+    """
     found = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
     return {letter: _norm(text) for letter, text in found.items()}
 

@@ -44,7 +44,8 @@ class Reward:
         return self.score(each, rollout.texts, rollout)
 
     def score(self, examples: Sequence[Example], texts: Sequence[str], rollout: Rollout | None = None) -> Scores:
-        """Scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts unweighted.
+        """Return the scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts
+        unweighted.
 
         rollout: where the responses are from, for parts that score rollouts.
         Raises UserError, naming the part and the entry, where a part fails or returns no finite number.

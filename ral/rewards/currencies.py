@@ -88,7 +88,7 @@ _FORMULA = re.compile(r"\$\$?([^$]*)\$\$?")
 
 
 def take_currency(text: str) -> tuple[str, Unit | None] | None:
-    """(the text without its currency, the currency); None where two contradict, as in "$5 (4 €)".
+    """Return (the text without its currency, the currency); None where two contradict, as in "$5 (4 €)".
 
     Dollar signs in pairs are LaTeX's; one alone, or with a backslash, is money.
     """

@@ -95,7 +95,7 @@ class Judge:
         return self.score_many([example], [response])[0]
 
     def score_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
-        """The scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
+        """Return the scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
         stop = threading.Event()
         with ThreadPoolExecutor(self.requests.max_concurrency) as pool:
             asked = [pool.submit(self._score, e, t, stop) for e, t in zip(examples, texts, strict=True)]

@@ -37,7 +37,7 @@ class Words(NamedTuple):
 
 
 def read_words(text: str) -> Words | None:
-    """The one number that a short text gives in words; None where there is none, or the words go on about it."""
+    """Return the one number that a short text gives in words; None where there is none, or the words go on about it."""
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
     while lead := _LEAD.match(line):
         line = line[lead.end() :]

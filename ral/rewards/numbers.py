@@ -72,7 +72,7 @@ class Number:
 
 @lru_cache(maxsize=4096)
 def parse_number(text: str) -> Number | None:
-    """The one number in `text`; None where there is none, more than one, or a form that is not understood."""
+    """Return the one number in `text`; None where there is none, more than one, or a form that is not understood."""
     if len(text) > LONGEST_TEXT:
         return None
     if later := corrected(text):
@@ -191,7 +191,7 @@ def _mixed(sign: int, whole: str, part: str, parts: str) -> tuple[Fraction, bool
 
 
 def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
-    """The values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
+    """Return the values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
 
     Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
     counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where

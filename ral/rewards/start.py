@@ -16,12 +16,16 @@ _REPEATED = re.compile(r"(<[^<>\s]+>)(?: ?\1){3,}")
 
 
 def uniform(values: Tensor) -> bool:
-    """True where all values are equal: such rewards give zero advantages, so nothing is learned. values: any shape."""
+    """Tell whether all values are equal: such rewards give zero advantages, so nothing is learned.
+
+    values: any shape.
+    """
     return bool((values == values.flatten()[:1]).all())
 
 
 def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Sequence[str] | None = None) -> str:
-    """Plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then warnings.
+    """Return the plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then
+    warnings.
 
     warnings: one line each; None: those of `start_warnings`. A rank passes those of the answers of all ranks.
     """

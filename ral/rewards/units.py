@@ -218,7 +218,7 @@ _NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", 
 
 
 def find_unit(text: str) -> Unit | None:
-    """The unit that `text`, all that follows a number, names; None where it is none of the listed ones.
+    """Return the unit that `text`, all that follows a number, names; None where it is none of the listed ones.
 
     Behind the unit a few words may follow: "cm long", "km/h (approximately)".
     """
@@ -278,7 +278,7 @@ def _simple(name: str) -> Unit | None:
 
 
 def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
-    """A value in another unit; None where the two measure different things."""
+    """Return a value in another unit; None where the two measure different things."""
     if {unit.dimension, into.dimension} == {CLOCK, "time"}:
         return value
     common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))

@@ -72,7 +72,7 @@ def mark(n: int, label: str) -> dict[str, Any]:
 
 
 def new(width: float, height: float) -> Figure:
-    """An empty figure; inches."""
+    """Return an empty figure; inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -88,7 +88,7 @@ def dress(axes: Axes) -> None:
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
-    """The run of the shipped model that a row starts from: asked to think or not, as the row is."""
+    """Return the run of the shipped model that a row starts from: asked to think or not, as the row is."""
     if thinks(next(iter(row.runs.values()))):
         return base
     zero = result.row(BASE_ZERO)
@@ -107,7 +107,7 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """A panel a row: its learning curve with the 95% band, its baseline's mean dashed.
+    """Return a panel a row: its learning curve with the 95% band, its baseline's mean dashed.
 
     Bands of few runs may reach beyond the panel, whose ends are those of single runs.
     """
@@ -142,7 +142,7 @@ def curves(result: TableResult, base: Run | None) -> Figure:
 
 
 def finals(result: TableResult) -> Figure:
-    """A dot a run, mean and 95% interval in black; one line a row."""
+    """Return a dot a run, mean and 95% interval in black; one line a row."""
     rows = result.full
     figure = new(6.4, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
@@ -162,7 +162,7 @@ def finals(result: TableResult) -> Figure:
 
 
 def types(result: TableResult) -> Figure:
-    """Mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
+    """Return the mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
     metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
@@ -187,7 +187,7 @@ def _mean(row: RowResult, metric: str) -> float:
 
 
 def layers(result: TableResult) -> Figure:
-    """A panel a decoder layer: grounding against accuracy, a dot a run."""
+    """Return a panel a decoder layer: grounding against accuracy, a dot a run."""
     metrics = metric_names(result, LAYER)
     figure = new(2.5 * max(len(metrics), 1) + 1.3, 3.2)
     grid = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
@@ -207,7 +207,7 @@ def layers(result: TableResult) -> Figure:
 
 
 def against_kl(result: TableResult) -> Figure:
-    """Final accuracy against the KL to the shipped model in the last steps, a dot a run."""
+    """Return the final accuracy against the KL to the shipped model in the last steps, a dot a run."""
     figure = new(6.4, 3.6)
     axes = figure.subplots()
     for n, row in enumerate(result.full):
@@ -242,7 +242,7 @@ def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
 
 
 def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, Resolution]) -> dict[str, Figure]:
-    """{name: figure} of everything that there are runs for."""
+    """Return {name: figure} of everything that there are runs for."""
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
         if result.table.name == MAIN:

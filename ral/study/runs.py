@@ -31,7 +31,7 @@ GRACE = 10.0  # seconds that a stopped run has to leave
 
 
 def command_of(cell: Cell, train: Sequence[str] = TRAIN) -> list[str]:
-    """The command that makes a cell."""
+    """Return the command that makes a cell."""
     return [*train, *cell.overrides, f"seed={cell.seed}", run_directory(cell.folder)]
 
 
@@ -105,13 +105,13 @@ def finish(run: Running) -> str | None:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit that a run says it is of."""
+    """Return the commit that a run says it is of."""
     path = folder / "environment.json"
     return str(json.loads(path.read_text()).get("commit", "unknown")) if path.is_file() else "unknown"
 
 
 def last_error(log: Path) -> str:
-    """The last line that begins with `error:`, else the last line that says something."""
+    """Return the last line that begins with `error:`, else the last line that says something."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1]
@@ -179,7 +179,7 @@ def interrupt(number: int, frame: object) -> None:
 
 @contextmanager
 def alone(output: Path) -> Iterator[None]:
-    """One process at a time makes runs in a folder."""
+    """Let one process at a time make runs in a folder."""
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as handle:
         try:

@@ -61,29 +61,29 @@ class World:
 
 
 def cells_box(items: Iterable[Item], grid: int) -> Box:
-    """The smallest box, in fractions of the picture, around the cells of all `items`."""
+    """Return the smallest box, in fractions of the picture, around the cells of all `items`."""
     places = list(items)
     rows, cols = [i.row for i in places], [i.col for i in places]
     return min(cols) / grid, min(rows) / grid, (max(cols) + 1) / grid, (max(rows) + 1) / grid
 
 
 def percent_from_left(col: int, grid: int) -> str:
-    """The centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
+    """Return the centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
     return str(int((2 * col + 1) * 50 / grid + 0.5))
 
 
 def lettered(choices: Iterable[str]) -> tuple[str, ...]:
-    """("red", "blue") -> ("A. red", "B. blue")."""
+    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{letter}. {choice}" for letter, choice in zip("ABCDEFGH", choices, strict=False))
 
 
 def letter_of(choice: str, options: Iterable[str]) -> str:
-    """The letter of the option that says `choice`."""
+    """Return the letter of the option that says `choice`."""
     return next(option[0] for option in options if option[3:] == choice)
 
 
 def ask_color(scene: Scene, rng: Random) -> Question:
-    """Multiple choice; the true and the salient object's color are always among the four options."""
+    """Ask for one of several options; the true and the salient object's color are always among the four options."""
     asked, salient = scene.items[:2]
     wanted = {asked.color, salient.color}
     others = rng.sample([color for color in COLORS if color not in wanted], 4 - len(wanted))
@@ -156,7 +156,7 @@ def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
 
 
 def ask_first_way(scene: Scene, rng: Random) -> Question | None:
-    """Multiple choice; None where order would not matter: two equal moves first, or the same answer backwards."""
+    """Ask for the first move; None where order would not matter: two equal moves, or the same answer backwards."""
     ways = [scene.moves[n].direction for n in moves_of(scene, 0)]
     if ways[0] in (ways[1], OPPOSITE[ways[-1]]):
         return None
@@ -217,7 +217,7 @@ def ask_end(scene: Scene, rng: Random) -> Question | None:
 
 
 def listing(scene: Scene) -> Question:
-    """A question that asks for everything, with one reply: objects row by row, or moves in order."""
+    """Return a question that asks for everything, with one reply: objects row by row, or moves in order."""
     if scene.moves:
         parts = [f"{scene.items[move.item].shape} {move.direction}" for move in scene.moves]
         text, unit = "List all moves.", "moves"

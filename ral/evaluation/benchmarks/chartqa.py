@@ -22,7 +22,7 @@ TOLERANCE = 0.05  # of the gold number
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items; group: human or augmented."""
+    """Return the items; group: human or augmented."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         group = row["type"].removesuffix("_test")

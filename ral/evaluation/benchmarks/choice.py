@@ -64,12 +64,12 @@ def final(response: str) -> str:
 
 
 def lettered(options: Sequence[str]) -> tuple[str, ...]:
-    """("red", "blue") -> ("A. red", "B. blue")."""
+    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(options))
 
 
 def letter(text: str, options: Sequence[str]) -> str:
-    """The letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
+    """Return the letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
 
     First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
     its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:

@@ -78,7 +78,7 @@ class Items(Sequence[Item]):
 def rows(
     path: str | Path, split: str, config: str | None = None, expected: str = "", columns: Sequence[str] = ()
 ) -> Sequence[Mapping[str, Any]]:
-    """The rows of a split (of a configuration) below `path`, or of the one file that `path` is.
+    """Return the rows of a split (of a configuration) below `path`, or of the one file that `path` is.
 
     expected: the layout in words, for the error ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: those that have
     to be there. UserError, one line, where the folder, the split or a column is missing or a file cannot be read.
@@ -101,7 +101,8 @@ def rows(
 
 
 def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
-    """A picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below `root`).
+    """Return a picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below
+    `root`).
 
     Bytes are written below `cache` once, under the hash of their content.
     """

@@ -22,7 +22,7 @@ INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items; group: the task."""
+    """Return the items; group: the task."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = choice.lettered(row["options"])

@@ -42,7 +42,7 @@ RESTORED["somebody'd"] = "somebodyd"
 
 
 def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items, with ten answers each; group: the category of the answer, where the file has it."""
+    """Return the items, with ten answers each; group: the category of the answer, where the file has it."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         if not row["answers"]:
@@ -83,6 +83,6 @@ def agreement(answer: str, answers: Sequence[str]) -> float:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """The agreement with the annotators, from 0 to 1."""
+    """Return the agreement with the annotators, from 0 to 1."""
     answer = normal(final(response))
     return Judged(answer, agreement(answer, [normal(other) for other in item.answers]))

@@ -31,7 +31,7 @@ def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
 
 
 def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
-    """The keys [B P] that a condition hides."""
+    """Return the keys [B P] that a condition hides."""
     if condition.keys == "evidence":
         return prompts.evidence
     medium = first_medium(prompts.visual, prompts.grids)

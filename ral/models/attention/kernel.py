@@ -132,7 +132,7 @@ def attend_shared(
     group_size: int,
     scaling: float,
 ) -> Tensor:
-    """Each response token attends to the valid prompt and to its own response up to itself: [B H G*C D].
+    """Let each response token attend to the valid prompt and to its own response up to itself: [B H G*C D].
 
     prompt, own: (keys, values). valid [B P]: None where nothing is padded.
     """

@@ -48,7 +48,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Steps:
-    """How many steps routes have, at least and at most."""
+    """The least and the most steps of a route."""
 
     shortest: int
     longest: int
