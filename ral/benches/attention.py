@@ -37,7 +37,7 @@ def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """Return what every side is to do."""
+    """Return the order to every side."""
     return {
         "model": str(model.absolute()),
         "prompt_tokens": size,

@@ -118,7 +118,7 @@ def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """Return what the figures were taken on."""
+    """Return the machine and versions behind the figures."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}

@@ -63,7 +63,7 @@ class NaiveMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states."""
+        """Do as MLLM.states."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers

@@ -25,7 +25,7 @@ BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
-    """Return what a worker is to do."""
+    """Return the order to a worker."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3)
     folder = given.output / f"step_{given.model}"

@@ -53,7 +53,7 @@ def trl_python(folder: Path) -> Path:
 
 
 def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[str, Any]:
-    """Return what both sides are to do."""
+    """Return the order to both sides."""
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),
@@ -124,7 +124,7 @@ def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return what was run, on what, and a row for each size."""
+    """Return a page: settings, machine, and a row for each size."""
     columns = (
         "visual tokens",
         "TRL, s a step",

@@ -61,7 +61,7 @@ def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: in
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Return what must be the same in a run that was killed and resumed."""
+    """Return the files and values that must equal those of a run without interruption."""
     lines = jsonl.read(folder / "metrics.jsonl")
     metrics = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return {"metrics": metrics, **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}}

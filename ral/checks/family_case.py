@@ -156,7 +156,7 @@ def read_row(network: Any, case: Case, n: int) -> Theirs:
 
 
 def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[str, Tensor]:
-    """Return what Transformers' model takes beside the ids of a row [1 T]."""
+    """Return the inputs of Transformers' model beside the ids of a row [1 T]."""
     tensors, _ = processor.family.pixels.tensors(media, processor.patches)
     tensors["mm_token_type_ids"] = kinds(processor, TokenRows(row, torch.ones_like(row), {}))
     taken = processor.family.facts.inputs

@@ -135,7 +135,7 @@ class Batches:
             yield prompts
 
     def collate(self) -> Collate:
-        """Return what words the questions."""
+        """Return the object that words the questions."""
         templates = self.cfg.dataset.templates
         return Collate(
             self.policy.processor,

@@ -99,7 +99,7 @@ def note(error: str | None) -> None:
 
 
 def worst() -> float | None:
-    """Return what a failed run counts for in a search: less than any other, or more, where the least is sought."""
+    """Return the value of a failed run in a search: the worst there is, by the direction of the search."""
     if not in_sweep():
         return None
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf

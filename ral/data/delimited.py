@@ -20,7 +20,7 @@ STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 
 
 def delimiter_of(path: Path) -> str:
-    """Return what separates the cells of the first line: the one of DELIMITERS that it has most of; "" for none."""
+    """Return the delimiter of the first line: the one of DELIMITERS that it has most of; "" for none."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = file.readline()
     best = max(DELIMITERS, key=line.count)

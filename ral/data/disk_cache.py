@@ -57,7 +57,7 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return what is kept under a key, which thereby counts as used now."""
+        """Return the value under a key, which thereby counts as used now."""
         path = self._path(key)
         try:
             with path.open("rb") as file:

@@ -176,7 +176,7 @@ def _check_objects(rows: JsonFile) -> None:
 
 
 def _delimiter(path: Path, text: Path) -> str:
-    """Return what separates the cells of a table of text; "" for what is none."""
+    """Return the delimiter of a table of text; "" for any other file."""
     found = delimited.delimiter_of(text)
     suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""

@@ -69,7 +69,7 @@ class JsonFile:
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
     def contents(self, part: range) -> Iterator[bytes]:
-        """Return what the entries at some positions are, letter by letter."""
+        """Return the bytes of the entries at some positions."""
         with self.text.open("rb") as file:
             for start, stop in self.spans[part.start : part.stop].tolist():
                 file.seek(start)

@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def look(path: Path) -> Stream:
-    """Read all packets of a clip. ValueError where there are none, or many that the index names are not there."""
+    """Read all packets of a clip. ValueError where there are none, or many that the index names are missing."""
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
         packets = [p for p in everything if p.stream_index == stream.index]

@@ -64,7 +64,7 @@ class MappedAnswer:
 
     @property
     def lines(self) -> list[str]:
-        """Return what the terminal shows of it."""
+        """Return the lines that the terminal shows."""
         of = "answer block" if self.block else "whole response (it has no answer block)"
         found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
         return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]

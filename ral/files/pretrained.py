@@ -76,7 +76,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def a_file(path: Path) -> str:
-    """Return what to say of a path that is a file."""
+    """Return the error for a path that is a file."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -85,7 +85,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return what a folder without config.json is, and what to write instead."""
+    """Return the error for a folder without config.json: what it is, and what to write instead."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -118,7 +118,7 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return what an adapter's file says it is of."""
+    """Return the base model that an adapter's file names."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
@@ -285,7 +285,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """Return what a safetensors file says it holds. UserError unless the file is as long as that."""
+    """Return the header of a safetensors file. UserError unless the file is as long as that."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(LENGTH_BYTES), "little")

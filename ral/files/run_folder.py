@@ -89,7 +89,7 @@ def remember(folder: Path) -> None:
 
 
 def fresh(folder: Path) -> Path:
-    """Make `folder`, or where that is there already the first of folder-2, folder-3, ... that is not."""
+    """Make `folder`; where it exists, the first of folder-2, folder-3, ... that does not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     number, chosen = 1, folder
     while True:
@@ -192,7 +192,7 @@ def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
 
 
 def _summary(claimed: Claim) -> str:
-    """Return what lies there, by its topmost names."""
+    """Return the topmost names in the folder."""
     return ", ".join(sorted({path.relative_to(claimed.folder).parts[0] for path in claimed.found}))
 
 

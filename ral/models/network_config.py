@@ -53,7 +53,7 @@ def check_rotation(pretrained: str, text: Any) -> None:
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """Return what each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
+    """Return the kind of each decoder layer, by Transformers' names; one kind for all where the network names none.
 
     A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
     """

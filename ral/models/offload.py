@@ -46,7 +46,7 @@ class Offloaded(Wrapped):
         return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """As MLLM.head, from weights on the device of the states."""
+        """Do as MLLM.head, from weights on the device of the states."""
         last, device = self.model.network.lm_head, hidden.device
         if device not in self.head_weights:
             self.head_weights[device] = {name: w.detach().to(device) for name, w in last.named_parameters()}

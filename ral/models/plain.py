@@ -76,7 +76,7 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states, over one row for each response."""
+        """Do as MLLM.states, over one row for each response."""
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
@@ -86,7 +86,7 @@ class PlainMLLM(MLLM):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
+        """Do as MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
         past = DynamicCache(config=self.network.config.get_text_config())

@@ -117,7 +117,7 @@ class LearnedReward:
         raise UserError("a learned reward scores rollouts, not texts")
 
     def check(self, policy: MLLM) -> None:
-        """Raise UserError unless the policy's tokens and visual tokens are its own."""
+        """Raise UserError unless policy and reward model share their tokens and visual tokens."""
         roles, use = ("policy", "reward model"), "reward=learned hands over tokens as sampled and"
         same_tokens(policy.processor, self.model.processor, roles=roles, use=use)
 

@@ -115,7 +115,7 @@ def check_media(processor: Processor, network: PreTrainedModel) -> None:
 
 
 def _written(processor: Processor, kind: str, what: str) -> str:
-    """Return what the chat template makes of a medium with a question; UserError where it fails."""
+    """Return the prompt that the chat template makes of a medium with a question; UserError where it fails."""
     content = [{"type": kind, kind: "file"}, {"type": "text", "text": QUESTION}]
     try:
         text = processor.tokenizer.apply_chat_template(

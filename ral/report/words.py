@@ -41,7 +41,7 @@ def points(change: float) -> str:
 
 
 def headline(row: Row | None) -> str:
-    """Return what the run achieved, in one sentence; `row` is the row of all items."""
+    """Return the result of the run in one sentence; `row` is the row of all items."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
     found, items = row.accuracy, _items(row.n)

@@ -68,7 +68,7 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
 
 
 def _text_behind(text: str) -> str:
-    """Return what stands behind the letter and mark that a text begins with; "" for no letter, or a long text."""
+    """Return the text behind the letter and mark that a text begins with; "" for no letter, or a long text."""
     found = _LETTER.match(text)
     mark = _STRONG.match(text, found.end()) if found else None
     return text[mark.end() :] if mark and len(text) <= LONGEST else ""

@@ -39,7 +39,7 @@ Points = Mapping[tuple[str, int], Estimate]
 
 
 def settings_of(axis: str, value: int) -> list[str]:
-    """Return what one value sets."""
+    """Return the settings of one value."""
     if axis == "frames":
         return [f"media.max_frames={value}"]
     most = value * TOKEN_PIXELS

@@ -79,7 +79,7 @@ def write(page: Page) -> str:
 
 
 def heading(page: Page) -> str:
-    """Return what it was made with."""
+    """Return the paragraph that says how the runs were made."""
     runs = all_runs(page.results)
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
@@ -210,7 +210,7 @@ def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[C
 
 
 def standing(result: TableResult) -> str:
-    """Return what a table other than `main` is good for."""
+    """Return the purpose of a table other than `main`."""
     if result.table.axis:
         return "A claim rests on its first and last rows; the rows between are indicative.\n"
     counts = sorted({len(row.runs) for row in result.full}) or [0]
@@ -219,7 +219,7 @@ def standing(result: TableResult) -> str:
 
 
 def attainable_of(result: TableResult) -> str:
-    """Return what p a table's comparisons with baselines can reach."""
+    """Return the least p that a table's comparisons with baselines can reach."""
     return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
@@ -269,7 +269,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """Return what is missing, and runs of other commits."""
+    """Return the lines that name missing runs and runs of other commits."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"

@@ -107,7 +107,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """Return what is done of an axis."""
+    """Return the finished evaluations of an axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

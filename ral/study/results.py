@@ -194,7 +194,7 @@ class Along:
 
 
 def along(result: TableResult) -> Along:
-    """Return what a table with an axis says."""
+    """Return the text of a table with an axis."""
     accuracies: dict[str, dict[int, dict[int, float]]] = {}
     places = {row.row.label: row.row.place for row in result.rows}
     for row in result.full:

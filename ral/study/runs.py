@@ -46,7 +46,7 @@ class Running:
 
 
 def log_of(cell: Cell) -> Path:
-    """Return what the run says; stays where it failed."""
+    """Return the file of a run's output, which stays where the run failed."""
     return cell.folder.with_suffix(".log")
 
 

@@ -79,7 +79,7 @@ def states(scene: Scene) -> list[tuple[Item, ...]]:
 
 
 def scene_key(scene: Scene) -> str:
-    """Return what makes two scenes the same: layout, looks, moves; not the jitter, the tint or who is asked about."""
+    """Return the key by which scenes are told apart: layout, looks, moves; not jitter, tint or the asked object."""
     items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
     moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
     return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"

@@ -53,7 +53,7 @@ class Settings:
     free_form_share: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """Return what the settings file of a split holds."""
+        """Return the content of the settings file of a split."""
         return asdict(self) | {"version": VERSION}
 
 
@@ -137,7 +137,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """Return what draws entry `index`, and its JSON entry."""
+    """Return the function that draws entry `index`, and its JSON entry."""
     scene, entry = entry_of(index, settings)
     return partial(write_clip if scene.moves else write_picture, scene), entry
 

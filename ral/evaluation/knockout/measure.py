@@ -42,12 +42,12 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """Return what it is found by."""
+        """Return the key of the question."""
         return self.condition, self.layers, self.draw, self.uid
 
 
 def key_of(condition: Condition, uid: str) -> Key:
-    """Return what an answer is found by."""
+    """Return the key of an answer."""
     return condition.name, condition.where, condition.draw, uid
 
 

@@ -48,7 +48,7 @@ class Read:
 
 
 def name_of(board: Board, place: Place) -> str:
-    """Return what a cell is called: its look, or row and column from 1."""
+    """Return the name of a cell: its look, or row and column from 1."""
     return board.looks[place] if board.looks else f"{place[0] + 1} {place[1] + 1}"
 
 

@@ -67,7 +67,7 @@ class Settings:
     misread: float
 
     def record(self) -> dict[str, Any]:
-        """Return what the settings file of a split holds: every knob by its own name."""
+        """Return the content of the settings file of a split: every knob by its own name."""
         knobs = asdict(self)
         return knobs.pop("cells") | knobs.pop("steps") | knobs | {"version": VERSION}
 
@@ -134,7 +134,7 @@ def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
 
 
 def board_key(board: Board) -> str:
-    """Return what makes two boards the same: their signs and looks; not colour and tint, or where a question starts."""
+    """Return the key by which boards are told apart: signs and looks; not colour, tint, or where a question starts."""
     return f"{board.kind} {board.grid} {[sorted(slot.items()) for slot in board.slots]} {sorted(board.looks.items())}"
 
 
@@ -147,7 +147,7 @@ def question_of(board: Board, start: Place, length: int) -> str:
 
 
 def said(board: Board, step: Read) -> str:
-    """Return what a response says in one step: where it stands and the direction there, or the cell that is named."""
+    """Return a response's words in one step: where it stands and the direction there, or the cell that is named."""
     return f"{name_of(board, step.at)} {step.sign}" if board.kind in DIRECTED else step.sign
 
 
@@ -192,7 +192,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """Return what draws entry `index`, and its JSON entry."""
+    """Return the function that draws entry `index`, and its JSON entry."""
     board, entry = entry_of(index, settings)
     return partial(write, board, settings.cells.zoom), entry
 
