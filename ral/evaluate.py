@@ -253,7 +253,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Tells a folder's weights from others by their sizes and ends; None for a hub id."""
+    """Tell a folder's weights from others by their sizes and ends; None for a hub id."""
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

@@ -78,7 +78,7 @@ def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
 
 
 def write_facts(cfg: DictConfig, folder: Path) -> None:
-    """config.yaml and environment.json."""
+    """Write config.yaml and environment.json."""
     OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
     write_environment(folder)
 

@@ -85,7 +85,7 @@ def run_sides(
 
 
 def naive_repeats(given: argparse.Namespace) -> int:
-    """Updates of the naive side that count; it keeps the weights of every layer, so nothing of it can be recomputed."""
+    """Return how many updates of the naive side count; none with checkpointing, as it keeps all weights."""
     if given.checkpointing:
         return 0
     return int(given.repeats if given.naive_repeats is None else given.naive_repeats)

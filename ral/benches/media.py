@@ -37,7 +37,7 @@ Found = dict[str, dict[str, dict[str, float]]]
 
 
 def texture(sides: tuple[int, int], seed: int) -> Image.Image:
-    """Smooth noise in colours: neither flat nor incompressible."""
+    """Return smooth noise in colours: neither flat nor incompressible."""
     noise = np.random.default_rng(seed).integers(0, 256, (sides[1] // 4, sides[0] // 4, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize(sides).filter(ImageFilter.GaussianBlur(2))
 
@@ -56,7 +56,7 @@ def make(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def ours(kind: str, timeout_s: float | None) -> Side:
-    """This project's path to patches. timeout_s None: clips are decoded in this process."""
+    """Return this project's path to patches. timeout_s None: clips are decoded in this process."""
     values = {name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__}
     reader = MediaReader(MediaSettings(**values | {"timeout_s": timeout_s}))
     return lambda path: patchify(reader.read(Media(kind, path)), PATCHES)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ def plain_decord(path: Path) -> np.ndarray:
 
 
 def transformers_video() -> Side | None:
-    """decord and Transformers' video processor; None where torchvision cannot be imported."""
+    """Return decord and Transformers' video processor; None where torchvision cannot be imported."""
     if find_spec("torchvision") is None:
         return None
     operators = name_missing_operators()  # hold it: they go with it
@@ -90,7 +90,7 @@ def transformers_video() -> Side | None:
 
 
 def transformers_picture() -> Side:
-    """pillow and Transformers' picture processor."""
+    """Return pillow and Transformers' picture processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     bounds = {"shortest_edge": SETTINGS.image_min_pixels, "longest_edge": SETTINGS.image_max_pixels}

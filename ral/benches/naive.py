@@ -29,7 +29,7 @@ class EagerAttention(CapturedAttention):
         return self.weights
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Tensor:
-        """measure(rows, anchor), averaged over layers, [N C]."""
+        """Compute measure(rows, anchor), averaged over layers, [N C]."""
         return measure(self.rows(), anchor).mean(0)
 
 

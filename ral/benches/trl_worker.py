@@ -38,7 +38,7 @@ class Turns(TrainerCallback):
         LINE.next_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After the last update on a generation, answer with what the step did."""
+        """Answer with the facts of a step, after the last update on its generation."""
         if state.global_step % args.num_iterations:
             return
         batch = self.trainer._buffered_inputs[0]

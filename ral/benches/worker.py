@@ -49,7 +49,7 @@ class Line:
 
 
 def clocks() -> tuple[float, float]:
-    """Wall time and this process's processor time, in seconds; the second leaves out waiting for a busy machine."""
+    """Return wall time and this process's processor time in seconds; the second leaves out waiting."""
     return time.perf_counter(), time.process_time()
 
 

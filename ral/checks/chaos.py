@@ -41,7 +41,7 @@ def finish(folder: Path, overrides: list[str]) -> float:
 
 
 def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """SIGKILL, unless the run ends before."""
+    """Kill the run by SIGKILL, unless the run ends before."""
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -50,7 +50,7 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
-    """SIGKILL once the `number`-th checkpoint of the run is being written."""
+    """Kill the run by SIGKILL once the `number`-th checkpoint of the run is being written."""
     seen: set[str] = set()
     while process.poll() is None:
         seen |= {p.name for p in (folder / "checkpoints").glob(f"{PARTIAL}*")}

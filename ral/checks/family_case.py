@@ -92,7 +92,7 @@ class Case:
 
     @cached_property
     def theirs(self) -> list[Theirs]:
-        """Transformers' reading of each row by itself."""
+        """Return Transformers' reading of each row by itself."""
         network = AutoModelForImageTextToText.from_pretrained(self.folder, attn_implementation="eager").eval()
         with torch.no_grad():
             return [read_row(network, self, n) for n in range(len(self.trajectories))]

@@ -21,7 +21,7 @@ POLL = 0.2  # seconds between readings
 
 
 def resident(process: int) -> float:
-    """Resident memory of a process in MB; 0 once it is gone."""
+    """Return the resident memory of a process in MB; 0 once it is gone."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except OSError:

@@ -63,7 +63,10 @@ def _given(media: Media, name: str) -> bool:
 
 
 def _bounded(media: Media, settings: MediaSettings, kind: str) -> MediaSettings:
-    """The settings with the entry's bounds of the area. One bound of the entry moves the dataset's other one along."""
+    """Return the settings with the entry's bounds of the area.
+
+    One bound of the entry moves the dataset's other one along.
+    """
     low, high = getattr(settings, f"{kind}_min_pixels"), getattr(settings, f"{kind}_max_pixels")
     least, most = media.min_pixels, media.max_pixels
     for name, value in (("min_pixels", least), ("max_pixels", most)):

@@ -64,7 +64,7 @@ def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
 
 
 def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
-    """The frames at `indices`, as many at once as UNSIZED_BYTES allows."""
+    """Yield the frames at `indices`, as many at once as UNSIZED_BYTES allows."""
     first: Frames = reader.get_batch(indices[:1]).asnumpy()
     yield first[0]
     at_once = max(1, UNSIZED_BYTES // first.nbytes)
@@ -116,7 +116,9 @@ def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream)
 
 
 def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Iterator[Frames]:
-    """The decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to `seen`."""
+    """Yield the decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to
+    `seen`.
+    """
     for number, frame in enumerate(decoded(path)):
         seen.append(frame.pts)
         pixels = _upright(frame) if number in indices else None
@@ -143,7 +145,7 @@ def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
 
 
 def _upright(frame: Any) -> Frames:
-    """A frame as the camera was held; decord does that by itself."""
+    """Return a frame as the camera was held; decord does that by itself."""
     pixels: Frames = frame.to_ndarray(format="rgb24")
     return np.rot90(pixels, frame.rotation // 90).copy() if frame.rotation else pixels
 

@@ -73,7 +73,7 @@ class Decoder:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """The process, a new one after CLIPS_OF_A_PROCESS clips."""
+        """Return the process, a new one after CLIPS_OF_A_PROCESS clips."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
             _stop(self._process)

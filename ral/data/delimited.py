@@ -34,7 +34,7 @@ def names_fields(path: Path, delimiter: str) -> bool:
 
 
 def _cell(name: str, text: str) -> Any:
-    """A cell as a JSON entry would have it: None where it is empty."""
+    """Return a cell as a JSON entry would have it: None where it is empty."""
     if not text.strip():
         return None
     if name in STRUCTURED and text.lstrip()[0] in "[{":

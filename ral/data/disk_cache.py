@@ -109,7 +109,7 @@ class DiskCache:
             file.write(str(total[0]))
 
     def _files(self) -> list[tuple[float, int, str]]:
-        """(time of last use, bytes, path) of every file, the longest unused first."""
+        """Return (time of last use, bytes, path) of every file, the longest unused first."""
         with os.scandir(self.folder) as found:
             return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
 

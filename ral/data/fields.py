@@ -208,7 +208,7 @@ def kind_of(entry: Entry, field: str, path: str) -> Kind:
 
 
 def _numbers(value: object, count: int, ok: Callable[[list[float]], bool]) -> tuple[float, ...] | None:
-    """`count` numbers that pass `ok`, else None."""
+    """Return `count` numbers that pass `ok`, else None."""
     if not isinstance(value, list | tuple) or len(value) != count:
         return None
     if not all(map(is_number, value)):
@@ -222,7 +222,7 @@ def _box_works(box: list[float]) -> bool:
 
 
 def _box(entry: Entry, field: str, value: object) -> Box:
-    """One box."""
+    """Return one box."""
     box = _numbers(value, 4, _box_works)
     if box is None:
         problem = f"box {shown(value)} does not work"
@@ -231,7 +231,7 @@ def _box(entry: Entry, field: str, value: object) -> Box:
 
 
 def _piece(entry: Entry, value: object) -> Evidence:
-    """One evidence object: {"box": [...], "span": [...] or null}."""
+    """Return one evidence object: {"box": [...], "span": [...] or null}."""
     if not isinstance(value, dict):
         entry.fail("evidence", f"{shown(value)} is not an object", '{"box": [0, 0, 0.5, 0.5], "span": null}')
     box = _box(entry, "evidence", value.get("box"))
@@ -267,7 +267,7 @@ def steps_of(entry: Entry) -> tuple[Step, ...]:
 
 
 def _step(entry: Entry, value: object) -> Step:
-    """One step object."""
+    """Return one step object."""
     text, boxes = (value.get("text"), value.get("boxes")) if isinstance(value, dict) else (None, None)
     if not isinstance(text, str) or not text.strip() or not isinstance(boxes, list) or not boxes:
         entry.fail("steps", f"{shown(value)} is no step", STEP)

@@ -57,7 +57,7 @@ def located(path: str | Path) -> Path:
 
 
 def _keyed(path: Path) -> tuple[Path, str | None]:
-    """The file that a path names, and the key behind it, if any."""
+    """Return the file that a path names, and the key behind it, if any."""
     name, separator, key = str(path).rpartition(KEY)
     return (path, None) if not separator or path.exists() else (Path(name), key)
 
@@ -104,7 +104,7 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """All columns of a table, under their own names."""
+    """Return all columns of a table, under their own names."""
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
@@ -114,7 +114,7 @@ def _table(path: Path, folder: Path) -> TableRows:
 
 
 def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
-    """A file of UTF-8 with what a file holds, and what it took to get it, in words."""
+    """Return a file of UTF-8 with what a file holds, and what it took to get it, in words."""
     text, how = path, ""
     while packed := (kind := _kind(text, path)).packed:
         text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
@@ -142,7 +142,7 @@ def _begins_as_json(text: Path) -> bool:
 
 
 def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> FileRows:
-    """The entries of a text in UTF-8."""
+    """Return the entries of a text in UTF-8."""
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
         shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
@@ -183,7 +183,7 @@ def _delimiter(path: Path, text: Path) -> str:
 
 
 def _wrapped(path: Path, text: Path) -> Any:
-    """The value of a large file that is one object around its entries; None for a small one, and for another."""
+    """Return the value of a large file that is one object around its entries; None for a small one, and for another."""
     size = text.stat().st_size
     if size <= HELD:
         return None
@@ -202,7 +202,7 @@ def _wrapped(path: Path, text: Path) -> Any:
 
 
 def _whole(path: Path, text: Path) -> Any:
-    """All of a file as one value. UserError where it is too large, or not JSON."""
+    """Return all of a file as one value. UserError where it is too large, or not JSON."""
     size = text.stat().st_size
     if size > LARGEST_WHOLE:
         large = f"{size / 2**30:.1f} GB, and only up to {LARGEST_WHOLE / 2**30:.1f} are read that way"

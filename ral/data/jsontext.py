@@ -44,7 +44,7 @@ def is_object(line: str) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless a key stands in it with two values."""
+    """Return an object, unless a key stands in it with two values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         for key, value in pairs:
@@ -54,7 +54,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int:
-    """A whole number. Unreadable where it is too long."""
+    """Return a whole number. Unreadable where it is too long."""
     if len(digits.lstrip("-")) > LONGEST_NUMBER:
         reason = f"a number of {len(digits.lstrip('-'))} digits is too long to be read as a number"
         raise Unreadable(reason, "write it as text, in quotes")

@@ -30,7 +30,7 @@ def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
 
 
 def _counted(number: int, name: str) -> str:
-    """A number with the name of what is counted: "1 clip", "3 places <image>"."""
+    """Return a number with the name of what is counted: "1 clip", "3 places <image>"."""
     first, *rest = name.split()
     return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
 

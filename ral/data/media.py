@@ -58,7 +58,9 @@ def read_clip(
 
 
 def _name(media: Media) -> Media:
-    """A medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be held."""
+    """Return a medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be
+    held.
+    """
     return media if media.data is None else replace(media, data=hashlib.sha256(media.data).digest())
 
 
@@ -96,7 +98,7 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Frames and seconds from the disk cache, else decoded and put there."""
+        """Return the frames and seconds from the disk cache, else decoded and put there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", "check the dataset's path and media_root")

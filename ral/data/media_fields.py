@@ -19,7 +19,7 @@ MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "
 
 
 def _columns(entry: Entry) -> list[Media]:
-    """Media under image(s), video(s) and path, in this order; the same ones under two names count once."""
+    """Return the media under image(s), video(s) and path, in this order; the same ones under two names count once."""
     found: list[Media] = []
     for name, kind in MEDIA.items():
         if entry.data.get(name) is None:
@@ -34,7 +34,7 @@ def _columns(entry: Entry) -> list[Media]:
 
 
 def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
-    """The media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
+    """Return the media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
@@ -124,7 +124,7 @@ def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
 
 
 def _in_front(example: Example, media: Sequence[Media]) -> tuple[Example, list[str]]:
-    """The media of a conversation without marks: in front of the first thing that the user says."""
+    """Return the media of a conversation without marks: in front of the first thing that the user says."""
     marks = [IMAGE_MARK if medium.kind == "image" else VIDEO_MARK for medium in media]
     first = next(n for n, turn in enumerate(example.turns) if turn.role == "user")
     turn = example.turns[first]

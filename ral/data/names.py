@@ -32,7 +32,7 @@ def repeated(rows: Any) -> frozenset[str]:
 
 
 def _read(rows: Any) -> Iterable[object]:
-    """The entries one by one; None for one that cannot be read."""
+    """Yield the entries one by one; None for one that cannot be read."""
     for index in range(len(rows)):
         try:
             yield rows.row(index)
@@ -41,6 +41,6 @@ def _read(rows: Any) -> Iterable[object]:
 
 
 def _twice(entries: Iterable[object]) -> frozenset[str]:
-    """Names that occur more than once."""
+    """Return the names that occur more than once."""
     names = Counter(entry_name(data, number) for number, data in enumerate(entries, start=1))
     return frozenset(name for name, count in names.items() if count > 1)

@@ -81,7 +81,9 @@ def _complete(container: Any, stream: Any, found: int) -> None:
 
 
 def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
-    """Seconds at which the header says that the clip ends, None where it does not; whether of its pictures alone."""
+    """Return the seconds at which the header says that the clip ends, None where it does not; whether of its pictures
+    alone.
+    """
     formats = set(container.format.name.split(","))
     if "avi" in formats:  # its length, too, is one of the index, which ends where the file was cut
         return (float(stream.frames * stream.time_base) if stream.frames else None), True

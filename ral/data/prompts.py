@@ -81,7 +81,7 @@ def _words(text: str) -> list[dict[str, Any]]:
 
 
 def _parts(text: str, media: Iterator[Media]) -> list[dict[str, Any]]:
-    """A turn's text with the next of `media` at each mark; at least one part."""
+    """Return a turn's text with the next of `media` at each mark; at least one part."""
     parts = [_part(next(media)) if part in KINDS else _words(part)[0] for part in split(text)]
     return parts or _words("")
 

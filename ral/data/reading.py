@@ -42,7 +42,7 @@ MEANT = {
 
 
 def _number(entry: Entry, key: str, value: object) -> float:
-    """A value that works under `key`; the bad entry's error for any other."""
+    """Return a value that works under `key`; the bad entry's error for any other."""
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
     if isinstance(value, str) and PLAIN.fullmatch(value.strip()):  # a cell of a table is text
         value = float(value)

@@ -95,6 +95,6 @@ def _check_foreign(path: Path, head: bytes) -> None:
 
 
 def _encoding(head: bytes) -> str:
-    """The encoding of a text: by its byte order mark, else by the zero bytes of its first characters."""
+    """Return the encoding of a text: by its byte order mark, else by the zero bytes of its first characters."""
     marked = [encoding for mark, encoding in MARKS.items() if head.startswith(mark)]
     return marked[0] if marked else UNMARKED.get(tuple(byte == 0 for byte in head[:4]), "utf-8")

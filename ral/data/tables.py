@@ -87,7 +87,10 @@ class TableRows:
             yield from ({f: row[column] for f, column in columns.items()} for row in batch.to_pylist())
 
     def _paths(self, value: Any) -> Any:
-        """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
+        """Return the media as the parser wants them: paths.
+
+        What is neither bytes nor a path is left for it to complain of.
+        """
         if isinstance(value, list):
             return [self._paths(item) for item in value]
         if isinstance(value, bytes):
@@ -108,7 +111,7 @@ def _words(name: str) -> set[str]:
 
 
 def _split_of(file: Path) -> set[str]:
-    """The split that a file's path below the dataset's folder names: one; none; several where that is not clear."""
+    """Return the splits that a file's path below the dataset's folder names: one, none, or several if unclear."""
     shard = SHARD.match(file.name)
     if shard and _words(shard[1]):
         return {shard[1]}
@@ -116,7 +119,10 @@ def _split_of(file: Path) -> set[str]:
 
 
 def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
-    """The parquet files of each split; of one called "" where no name holds one. UserError where it is not clear."""
+    """Return the parquet files of each split; of one called "" where no name holds one.
+
+    UserError where it is not clear.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
         names = _split_of(file.relative_to(path)) if path.is_dir() else set()
@@ -161,7 +167,7 @@ def open_table(path: Path) -> tuple[Any, str]:
 
 
 def _arrow(path: Path) -> Any:
-    """An arrow file of the kind with an index at its end (feather), mapped into memory."""
+    """Return an arrow file of the kind with an index at its end (feather), mapped into memory."""
     import datasets
     import pyarrow
 

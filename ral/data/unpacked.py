@@ -65,7 +65,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _reader(path: Path, packed: str) -> Any:
-    """A compressed file, opened for its content."""
+    """Return a compressed file, opened for its content."""
     openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
     if packed in openers:
         return openers[packed](path)

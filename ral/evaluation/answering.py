@@ -70,7 +70,7 @@ class Answering:
     judge: ItemJudge
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
-        """The answers to the items at some positions, a batch at a time."""
+        """Yield the answers to the items at some positions, a batch at a time."""
         with ThreadPoolExecutor(1) as pool:
             waiting = None
             for batch in batches:

@@ -101,14 +101,14 @@ def judged(
 
 
 def _steps_of(processor: Processor, ids: Sequence[int], example: Example) -> Tensor:
-    """The step of each token of the right response to an example."""
+    """Return the step of each token of the right response to an example."""
     text = processor.decode(ids)
     found = spans(text, example.steps, example.source or example.uid)
     return torch.tensor(step_of_tokens(processor.char_starts(ids), len(text), found))
 
 
 def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
-    """The visual tokens of each step [S V], of a clip in all slots."""
+    """Return the visual tokens of each step [S V], of a clip in all slots."""
     boxes = [[Evidence(box) for box in step.boxes] for step in example.steps]
     return torch.stack([evidence_tokens(evidence, grid, 0.0).flatten() for evidence in boxes])
 

@@ -127,7 +127,7 @@ def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
 
 
 def _locked(folder: Path, key: str) -> int | None:
-    """The lock's file descriptor; None, with a warning, where the file system has no locks."""
+    """Return the lock's file descriptor; None, with a warning, where the file system has no locks."""
     path = folder / LOCK
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -215,7 +215,7 @@ def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
+    """Note that training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
 
     Files that this run has written over by now stay too.
     """

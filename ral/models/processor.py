@@ -288,7 +288,7 @@ def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
 
 
 def _file(folder: str, name: str) -> str | None:
-    """Text of a file of a model folder, or of a hub id that Transformers can find; None where there is none."""
+    """Return the text of a file of a model folder or hub id; None where there is none."""
     from transformers.utils import cached_file
 
     path = cached_file(folder, name, _raise_exceptions_for_missing_entries=False)

@@ -59,7 +59,7 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
 
 
 def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None) -> str:
-    """The HTML of a run. read: how media become pixels (default: ral.data.media).
+    """Return the HTML of a run. read: how media become pixels (default: ral.data.media).
 
     failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
     """
@@ -97,7 +97,7 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
 
 
 def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) -> list[Card]:
-    """The sampled answers, each drawn by itself."""
+    """Return the sampled answers, each drawn by itself."""
     chosen = select(pairs, SAMPLES)
     if not chosen:
         return []
@@ -107,7 +107,7 @@ def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) 
 
 
 def list_files(folder: Path) -> list[Listed]:
-    """The entries of a run's folder by name; folders are summed up, not listed."""
+    """Return the entries of a run's folder by name; folders are summed up, not listed."""
     listed = []
     for entry in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
         if entry.name.startswith(".") or entry.name == FILE_NAME:
@@ -123,7 +123,7 @@ def list_files(folder: Path) -> list[Listed]:
 
 
 def _title(run: RunFiles) -> Mapping[str, str]:
-    """The parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
+    """Return the parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config
     return {

@@ -62,7 +62,7 @@ def _or(default: T, faults: list[str], read: Callable[[], T]) -> T:
 
 
 def _read_metrics(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """The lines of metrics.jsonl."""
+    """Return the lines of metrics.jsonl."""
     if not path.is_file():
         notes.append("metrics.jsonl is missing, so there are no curves.")
         return []
@@ -97,7 +97,7 @@ def _parse_config(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _read_choices(path: Path) -> Mapping[str, str]:
-    """The config groups' choices as Hydra records them beside a run; {} where it did not."""
+    """Return the config groups' choices as Hydra records them beside a run; {} where it did not."""
     if not path.is_file():
         return {}
     found = _parse_config(path, _read_text(path)).get("hydra") or {}
@@ -119,7 +119,10 @@ def _read_environment(path: Path, notes: list[str]) -> Mapping[str, str]:
 
 
 def _read_lines(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, object) of a JSON-lines file. A last line that was cut off is noted; other bad lines are faults."""
+    """Return (line number, object) of a JSON-lines file.
+
+    A last line that was cut off is noted; other bad lines are faults.
+    """
     rows: list[tuple[int, dict[str, Any]]] = []
     for line in jsonl.parse(_or(b"", faults, lambda: _read_bytes(path))):
         if line.value is not None:
@@ -132,7 +135,7 @@ def _read_lines(path: Path, notes: list[str], faults: list[str]) -> list[tuple[i
 
 
 def _read_items(path: Path, notes: list[str], faults: list[str]) -> tuple[Item, ...] | None:
-    """The records of an evaluation; those that share a uid are told apart by their order."""
+    """Return the records of an evaluation; those that share a uid are told apart by their order."""
     if not path.is_file():
         notes.append(f"eval/{path.name} is missing: the model was not evaluated {path.stem} training.")
         return None
@@ -155,7 +158,10 @@ def _read_items(path: Path, notes: list[str], faults: list[str]) -> tuple[Item, 
 
 
 def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
-    """One line of an evaluation file. UserError without uid or accuracy; other fields that do not fit are left out."""
+    """Return one line of an evaluation file.
+
+    UserError without uid or accuracy; other fields that do not fit are left out.
+    """
 
     def text(field: str, default: str = "") -> str:
         return _or(default, faults, lambda: _text(row, field, where))
@@ -198,13 +204,13 @@ def _kind(row: Mapping[str, Any], where: str) -> str:
 
 
 def _list(row: Mapping[str, Any], field: str) -> Sequence[Any]:
-    """A list; one value alone counts as a list of one, null as none."""
+    """Return a list; one value alone counts as a list of one, null as none."""
     value = row.get(field)
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _response(row: Mapping[str, Any], where: str) -> str:
-    """The response; of a pair that a reward model ranked, both with their scores."""
+    """Return the response; of a pair that a reward model ranked, both with their scores."""
     response = _text(row, "response", where)
     if "rejected" not in row:
         return response

@@ -90,8 +90,10 @@ class RunFiles:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one metric, by step. A step logged twice (after a resume) keeps its last value; values that
-    are not finite numbers are left out."""
+    """Return the steps and values of one metric, by step.
+
+    A step logged twice (after a resume) keeps its last value; values that are not finite numbers are left out.
+    """
     found = {
         int(row["step"]): float(row[key])
         for row in metrics

@@ -59,7 +59,7 @@ class Card:
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
-    """Everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
+    """Return everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
     strips: tuple[Strip, ...] = ()
     note = ""
     if pair.item.asked.media and pair.item.asked.data_type != "text":
@@ -76,7 +76,7 @@ def make_card(pair: Pair, read: ReadPixels) -> Card:
 
 
 def slots(attention: Attention | None, frame_count: int, seconds_per_frame: float) -> list[Slot]:
-    """(slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
+    """Return (slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
 
     With an attention map a slot is one of its T time steps and the frame is the one nearest the slot's middle; without
     one, every frame is a slot.
@@ -99,7 +99,7 @@ def _medium(item: Item) -> Media:
 
 
 def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
-    """The picture or clip plain with its evidence, then attention before and after on one scale of heat."""
+    """Return the picture or clip plain with its evidence, then attention before and after on one scale of heat."""
     frames = np.asarray(pixels.frames)
     sides = [(name, side.attention) for name, side in _sides(pair) if side.attention is not None]
     first = sides[0][1] if sides else None
@@ -137,7 +137,7 @@ def _heat_strip(
 
 
 def _boxes(item: Item, start: float, end: float) -> list[tuple[float, float, float, float]]:
-    """Evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
+    """Return the evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
     return [e.box for e in item.evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
 
 

@@ -28,7 +28,7 @@ class Pair:
 
     @property
     def item(self) -> Item:
-        """Whichever side exists: question, media and gold answer are the same on both."""
+        """Return whichever side exists: question, media and gold answer are the same on both."""
         found = self.after if self.after is not None else self.before
         assert found is not None
         return found
@@ -72,7 +72,9 @@ class Row:
 
 
 def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
-    """Pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left out)."""
+    """Return the pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left
+    out).
+    """
     if before is None or after is None:
         items = sorted(before or after or (), key=lambda item: item.uid)
         return tuple(Pair(item, None) if after is None else Pair(None, item) for item in items), None
@@ -101,7 +103,9 @@ def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[
 
 
 def table(pairs: Sequence[Pair]) -> list[Row]:
-    """All items first, then each problem type that occurs, then pictures, clips and text where more than one occurs."""
+    """Return all items first, then each problem type that occurs, then pictures, clips and text where more than one
+    occurs.
+    """
     if not pairs:
         return []
     types = _occurring(pairs, lambda item: item.asked.problem_type, PROBLEM_TYPES)
@@ -122,7 +126,7 @@ def category(pair: Pair) -> str:
 
 
 def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
-    """`count` informative pairs, chosen by rule, never by chance.
+    """Return `count` informative pairs, chosen by rule, never by chance.
 
     Categories take turns (fixed, broken, wrong, right); within one, the pair whose medium kind and problem type were
     chosen least often wins, then one with an attention map, then the first uid.
@@ -149,7 +153,7 @@ def _novelty(chosen: Sequence[Pair]) -> Callable[[Pair], tuple[int, int, bool]]:
 
 
 def _occurring(pairs: Sequence[Pair], field: Callable[[Item], str], known: Sequence[str]) -> list[str]:
-    """The values of a field that occur: known ones in their usual order, then others by name."""
+    """Return the values of a field that occur: known ones in their usual order, then others by name."""
     found = {field(pair.item) for pair in pairs}
     return [name for name in known if name in found] + sorted(found - set(known))
 
@@ -177,6 +181,6 @@ def _compared(pairs: Sequence[Pair]) -> Compared:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Mean of what is known; None where nothing is."""
+    """Return the mean of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -68,7 +68,7 @@ def details(row: Row | None) -> str:
 
 
 def verdict(item: Item) -> tuple[str, str]:
-    """(sign, words) of one answer: right, wrong, or its share of the points."""
+    """Return (sign, words) of one answer: right, wrong, or its share of the points."""
     if item.scores.accuracy >= 1:
         return "✓", "right"
     return ("✗", "wrong") if item.scores.accuracy <= 0 else ("≈", f"scores {item.scores.accuracy:.2f} of 1")
@@ -83,7 +83,7 @@ def label(config: Mapping[str, Any], group: str) -> str:
 
 
 def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
-    """A sentence where the run stopped before its last step; None where it did not, or where the end is unknown."""
+    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown."""
     wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
     if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
         return None
@@ -91,7 +91,7 @@ def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], .
 
 
 def size(count: int) -> str:
-    """Bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
+    """Return the bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:

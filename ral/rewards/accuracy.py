@@ -56,7 +56,7 @@ def check_gold(example: Example) -> None:
 
 
 def _judge(example: Example) -> Scorer:
-    """The function from an answer to its score, its gold answer already read."""
+    """Return the function from an answer to its score, its gold answer already read."""
     match example.problem_type:
         case "multiple choice":
             return _choice_judge(example)
@@ -87,7 +87,7 @@ def _choice_judge(example: Example) -> Scorer:
 
 
 def _answered(gold: Number, answer: str) -> Number | None:
-    """The number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
+    """Return the number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
     number = parse_number(answer)
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 

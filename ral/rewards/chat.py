@@ -53,7 +53,7 @@ def ask(url: str, body: Mapping[str, Any], *, key: str | None, timeout_s: float)
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The body, up to LONGEST_REPLY bytes; TimeoutError past the deadline, however the server trickles."""
+    """Return the body, up to LONGEST_REPLY bytes; TimeoutError past the deadline, however the server trickles."""
     parts: list[bytes] = []
     while sum(map(len, parts)) < LONGEST_REPLY and (part := response.read1(65536)):
         parts.append(part)
@@ -89,6 +89,6 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ChatError:
 
 
 def _clean(text: str, key: str | None) -> str:
-    """One line of at most LONGEST_SHOWN characters in which the key, should the server echo it, is not readable."""
+    """Return one line of at most LONGEST_SHOWN characters, in which a key that the server echoes is hidden."""
     line = " ".join((text.replace(key, "***") if key else text).split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}..."

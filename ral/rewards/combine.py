@@ -36,7 +36,7 @@ class Reward:
         self.parts = dict(parts)
 
     def __call__(self, rollout: Rollout) -> Scores:
-        """Scores of the N responses of a rollout; response n belongs to example n // group_size."""
+        """Return the scores of the N responses of a rollout; response n belongs to example n // group_size."""
         examples = rollout.prompts.examples
         if len(rollout.texts) != len(examples) * rollout.group_size:
             raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
@@ -67,7 +67,9 @@ def _values(
     texts: Sequence[str],
     rollout: Rollout | None,
 ) -> list[float]:
-    """One part's finite values; from one call of function.score_rollout or score_many where there is such a method."""
+    """Return one part's finite values; from one call of function.score_rollout or score_many where there is such a
+    method.
+    """
     whole = getattr(function, "score_rollout", None)
     if whole is not None:
         if rollout is None:
@@ -86,7 +88,7 @@ def _values(
 def _checked(
     name: str, call: Callable[..., Sequence[float]], examples: Sequence[Example], texts: Sequence[str]
 ) -> list[float]:
-    """The values of one call, one finite number a response; UserError otherwise."""
+    """Return the values of one call, one finite number a response; UserError otherwise."""
     where = _entry(examples[0])
     if len(examples) > 1:
         where = f"{len(examples)} responses, {where} to {_entry(examples[-1])}"

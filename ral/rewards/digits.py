@@ -37,7 +37,7 @@ def last_place(digits: str) -> Fraction:
 
 
 def _plain(digits: str) -> str:
-    """The digits with nothing but a decimal point between them; empty where they form no number."""
+    """Return the digits with nothing but a decimal point between them; empty where they form no number."""
     digits = digits.rstrip(".,'")
     if len(digits) > LONGEST_NUMBER:
         return ""

@@ -75,7 +75,7 @@ def _signed(sign: str | None, value: Fraction) -> Fraction:
 
 
 def _value(numeral: str) -> Fraction:
-    """The value of a run of digits and numerals."""
+    """Return the value of a run of digits and numerals."""
     numeral, _, decimals = numeral.partition("点")
     total, section, number = Fraction(0), Fraction(0), None
     for token in _TOKEN.findall(numeral):
@@ -101,5 +101,5 @@ def _digits(token: str) -> Fraction:
 
 
 def _decimal(value: Fraction) -> str:
-    """A value whose denominator is a power of ten, in digits."""
+    """Return a value whose denominator is a power of ten, in digits."""
     return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"

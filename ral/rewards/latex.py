@@ -179,7 +179,7 @@ def _math_verify() -> Any:
 
 
 def _real(expression: Any) -> Fraction | None:
-    """The value of a sympy expression as a fraction; None unless it is a finite real number."""
+    """Return the value of a sympy expression as a fraction; None unless it is a finite real number."""
     if getattr(expression, "is_Rational", False):
         return Fraction(int(expression.p), int(expression.q))
     try:

@@ -81,7 +81,7 @@ def _jiwer() -> Any:
 
 @cache
 def _scorer(published: bool) -> Any:
-    """A ROUGE scorer, kept: building its stemmer for every response would cost more than the scoring."""
+    """Return a ROUGE scorer, kept: building its stemmer for every response would cost more than the scoring."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 

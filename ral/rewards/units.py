@@ -170,7 +170,7 @@ def _of_bits() -> dict[str, Unit]:
 
 
 def _ambiguous() -> dict[str, Unit]:
-    """{name in lower case: unit} of the symbols with a prefix, for answers written in another case.
+    """Return {name in lower case: unit} of the symbols with a prefix, for answers written in another case.
 
     Where capitals alone tell two apart ("mw" may be mW or MW) the unit meets nothing but itself.
     """
@@ -240,7 +240,7 @@ def _spelled(text: str) -> str:
 
 
 def _unit(name: str) -> Unit | None:
-    """The unit of exactly that name; "A/B" of two units is one."""
+    """Return the unit of exactly that name; "A/B" of two units is one."""
     if simple := _simple(name):
         return simple
     top, slash, bottom = name.partition("/")
@@ -254,13 +254,13 @@ def _unit(name: str) -> Unit | None:
 
 
 def _per(name: str) -> Unit | None:
-    """The unit below a slash; "s^2" counts there."""
+    """Return the unit below a slash; "s^2" counts there."""
     root = re.fullmatch(r"(s|sec|second|h|min)\^?2", name)
     return Unit("time^2", UNITS[root[1]].size ** 2) if root else _simple(name)
 
 
 def _simple(name: str) -> Unit | None:
-    """A unit that is no quotient."""
+    """Return a unit that is no quotient."""
     if found := SYMBOLS.get(name):
         return found
     small = name.lower()

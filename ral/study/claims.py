@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """By the rule that it is under."""
+        """Judge by the rule that it is under."""
         return verdict(self.found) if self.margin is None else not_below(self.found, self.margin)
 
 
@@ -78,7 +78,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """By the rule: any contradiction contradicts; every deciding comparison must support."""
+        """Judge by the rule: any contradiction contradicts; every deciding comparison must support."""
         if not self.applies:
             return NOT_APPLICABLE
         each = [c.verdict for c in self.comparisons if c.decides]
@@ -153,7 +153,7 @@ def _runs(main: TableResult, label: str) -> Mapping[int, Run]:
 
 
 def _pair(main: TableResult, one: str, other: str, metric: str = "eval/accuracy", decides: bool = True) -> Comparison:
-    """A row less another over common seeds."""
+    """Return a row less another over common seeds."""
     found = compared(paired(values(_runs(main, one), metric), values(_runs(main, other), metric)))
     return Comparison(f"{one} - {other}{_of(metric)}", found, decides)
 
@@ -161,7 +161,7 @@ def _pair(main: TableResult, one: str, other: str, metric: str = "eval/accuracy"
 def _from(
     main: TableResult, label: str, run: Run | None, name: str, metric: str = "eval/accuracy", decides: bool = True
 ) -> Comparison:
-    """A row less a run without randomness."""
+    """Return a row less a run without randomness."""
     name = f"{label} - {name}{_of(metric)}"
     if run is None or metric not in run.last:
         return Comparison(name, None, decides)

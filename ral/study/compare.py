@@ -158,7 +158,7 @@ def cells(row: Row, scale: float) -> list[str]:
 
 
 def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str, scale: float) -> str:
-    """compare.md."""
+    """Return compare.md."""
     head = [column.format(f"`{rows[0].name}`") for column in COLUMNS]
     table = markdown.table(head, [cells(row, scale) for row in rows], left=len(head))
     unit = ", in %" if scale > 1 else ""
@@ -185,7 +185,7 @@ def figure(rows: Sequence[Row], metric: str, scale: float, file: Path) -> None:
 
 
 def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str, Any]:
-    """compare.json; values in the metric's own unit."""
+    """Return compare.json; values in the metric's own unit."""
 
     def plain(value: float) -> float | None:
         return None if math.isnan(value) else value

@@ -28,7 +28,7 @@ def config_of(run: Run) -> dict[str, Any]:
 
 
 def data_of(run: Run) -> str:
-    """Name of the dataset in words, with what the run set of its seed and distractors."""
+    """Return the name of the dataset in words, with what the run set of its seed and distractors."""
     source = config_of(run).get("dataset", {}).get("source", {})
     name = str(source.get("_target_", "unknown.source")).split(".")[-2]
     return ", ".join([f"`{name}`", *(f"{key} {source[key]}" for key in ("seed", "distractors") if key in source)])
@@ -46,7 +46,7 @@ def environment_of(run: Run) -> dict[str, str]:
 
 
 def machine(env: Mapping[str, str]) -> str:
-    """Processor and versions, whatever the number of threads; "" where the environment is not known."""
+    """Return processor and versions, whatever the number of threads; "" where the environment is not known."""
     if not env:
         return ""
     processor, comma, last = env.get("cpu", "unknown").rpartition(", ")

@@ -53,12 +53,12 @@ SPREAD = 0.28  # of the dots of a row, in rows
 
 
 def colour(n: int) -> str:
-    """Of row n."""
+    """Return the colour of row n."""
     return COLOURS[n % len(COLOURS)]
 
 
 def mark(n: int, label: str) -> dict[str, Any]:
-    """Of row n in a cloud of dots: hollow where attention is trained, so that a dot beneath still shows."""
+    """Return the dot of row n: hollow where attention is trained, so that one beneath still shows."""
     face = "none" if label.startswith("ral") else colour(n)
     return {
         "marker": MARKS[n % len(MARKS)],
@@ -79,7 +79,7 @@ def new(width: float, height: float) -> Figure:
 
 
 def dress(axes: Axes) -> None:
-    """Thin lines, quiet ink."""
+    """Set thin lines, quiet ink."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(color=LIGHT.grid, lw=0.7)
@@ -96,7 +96,7 @@ def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | Non
 
 
 def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
-    """Steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
+    """Return steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
     steps = sorted(set.intersection(*(set(run.evaluations) for run in row.runs.values())))
     found = [interval([100 * run.evaluations[step][ACCURACY] for run in row.runs.values()]) for step in steps]
     lines = np.array([[f.mean for f in found], [f.low for f in found], [f.high for f in found]])
@@ -221,7 +221,10 @@ def against_kl(result: TableResult) -> Figure:
 
 
 def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
-    """RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top. how: what the numbers are."""
+    """Draw RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top.
+
+    how: words behind the name of an axis.
+    """
     figure = new(3.2 * len(found), 2.7)
     grid = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, (axis, rows) in zip(grid, found.items(), strict=True):

@@ -41,7 +41,7 @@ class SomeWay(Claim):
 
     @property
     def verdict(self) -> str:
-        """By the rule of (g)."""
+        """Judge by the rule of (g)."""
         if not self.applies:
             return NOT_APPLICABLE
         each = [comparison.verdict for comparison in self.comparisons]

@@ -61,7 +61,7 @@ def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list
 
 
 def _of_cuts(cuts: Cuts) -> Sequence[Rule]:
-    """The rules about accuracy that is lost, rounded to a thousandth so that a bound may be met exactly."""
+    """Return the rules about accuracy that is lost, rounded to a thousandth so that a bound may be met exactly."""
     lost = {name: round(cuts.whole - getattr(cuts, name), 3) for name in ("response", "question", "placebo")}
     return (
         Rule("lost without the evidence for response tokens", lost["response"], LEAST_LOSS, 1.0),

@@ -88,7 +88,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For people: overrides and seed."""
+        """Return the name for people: overrides and seed."""
         return f"{' '.join(self.overrides)} seed={self.seed}"
 
 

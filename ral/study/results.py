@@ -126,12 +126,12 @@ def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
 
 
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """one - other over common seeds."""
+    """Return one - other over common seeds."""
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
 def less(one: Mapping[int, float], constant: float) -> dict[int, float]:
-    """one - constant."""
+    """Return one - constant."""
     return {seed: value - constant for seed, value in one.items()}
 
 
@@ -218,7 +218,7 @@ def by_type(found: TableResult) -> dict[str, str]:
 
 
 def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:
-    """results.json's tables; NaN becomes null."""
+    """Return results.json's tables; NaN becomes null."""
     return [
         {
             "name": result.table.name,
@@ -251,7 +251,7 @@ def evaluation(run: Run) -> dict[str, float]:
 
 
 def plain(value: float) -> float | None:
-    """NaN as null."""
+    """Return a number, or None for NaN."""
     return None if math.isnan(value) else value
 
 

@@ -134,7 +134,7 @@ class Bar:
         self.task = self.bar.add_task("", total=total)
 
     def left(self) -> str:
-        """Time left in words."""
+        """Return the time left in words."""
         seconds = sum(self.ended) / len(self.ended) * (self.total - len(self.ended)) / self.processes
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
@@ -173,7 +173,7 @@ def run_cells(
 
 
 def interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends as Ctrl-C does."""
+    """Let SIGTERM end as Ctrl-C does."""
     raise KeyboardInterrupt
 
 

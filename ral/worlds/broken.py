@@ -275,7 +275,7 @@ def _entries(
     odd: dict[str, Path],
     broken: dict[str, list[Path]],
 ) -> Iterator[str]:
-    """Every entry as JSON; its file is linked below media/."""
+    """Yield every entry as JSON; its file is linked below media/."""
     for number in range(entries):
         kind = kinds.get(number, "")
         files = [odd[kind]] if kind in odd else broken.get(kind, good)

@@ -42,7 +42,7 @@ def _cross() -> list[Point]:
 
 
 def _arrow(turns: int) -> list[Point]:
-    """An arrow upwards, turned right by so many quarters."""
+    """Return an arrow upwards, turned right by so many quarters."""
     points: list[Point] = [(0.5, 0), (1, 0.5), (0.68, 0.5), (0.68, 1), (0.32, 1), (0.32, 0.5), (0, 0.5)]
     for _ in range(turns):
         points = [(1 - y, x) for x, y in points]

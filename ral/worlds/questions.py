@@ -149,7 +149,7 @@ def moves_of(scene: Scene, number: int) -> list[int]:
 
 
 def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
-    """A reply about one move: its two cells, and the slots before and after it."""
+    """Return a reply about one move: its two cells, and the slots before and after it."""
     number = scene.moves[move].item
     box = cells_box([items[number] for items in states(scene)[move : move + 2]], scene.grid)
     return Reply(answer, thought, box, (move * SECONDS_PER_SLOT, (move + 2) * SECONDS_PER_SLOT))

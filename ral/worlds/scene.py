@@ -103,7 +103,7 @@ def background_of(rng: Random) -> tuple[int, int, int]:
 
 
 def _jittered(rng: Random, item: Item) -> Item:
-    """The item shifted by at most 4 pixels each way, so that it stays inside its cell."""
+    """Return the item shifted by at most 4 pixels each way, so that it stays inside its cell."""
     reach = min(4, (CELL - item.size) // 2)
     return replace(item, dx=rng.randint(-reach, reach), dy=rng.randint(-reach, reach))
 
@@ -113,7 +113,7 @@ def _cells(rng: Random, grid: int, count: int) -> list[tuple[int, int]]:
 
 
 def _count(rng: Random, distractors: int) -> int:
-    """Items of a picture: the asked, the salient and about `distractors` others."""
+    """Return the items of a picture: the asked, the salient and about `distractors` others."""
     return rng.randint(max(2, distractors), distractors + 2)
 
 

@@ -82,7 +82,10 @@ def is_clip(index: int, clip_share: float) -> bool:
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """One try at entry `index`; types take turns, but for the free-form share. None where the scene does not suit."""
+    """Return one try at entry `index`; types take turns, but for the free-form share.
+
+    None where the scene does not suit.
+    """
     clips = int(index * settings.clip_share)
     free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
     if is_clip(index, settings.clip_share):
@@ -98,7 +101,7 @@ def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question]
 
 
 def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
-    """Scene, question and the reply that is written down, for entry `index` (from 0)."""
+    """Return the scene, question and the reply that is written down, for entry `index` (from 0)."""
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{settings.seed}/{settings.split}/{index}/{attempt}")
         made = _draw(index, settings, rng)
@@ -117,7 +120,7 @@ def _evidence(reply: Reply) -> list[dict[str, Any]]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
-    """The scene and the JSON entry number `index` of a split."""
+    """Return the scene and the JSON entry number `index` of a split."""
     scene, question, reply = compose(index, settings)
     suffix = "mp4" if scene.moves else "png"
     entry: dict[str, Any] = {
@@ -188,7 +191,7 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """The examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
 
     Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
     """

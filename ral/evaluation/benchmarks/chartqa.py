@@ -34,7 +34,7 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def _number(text: str) -> float | None:
-    """A number, percent as a fraction; None for other text."""
+    """Return a number, percent as a fraction; None for other text."""
     try:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:

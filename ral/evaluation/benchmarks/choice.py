@@ -96,7 +96,7 @@ def letter(text: str, options: Sequence[str]) -> str:
 
 
 def _certain(text: str, texts: dict[str, str]) -> str:
-    """A text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
+    """Return a text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
     offered = any(UNSURE.search(option) for option in texts.values())  # "cannot be determined" may be an option
 
     def kept(part: str) -> bool:
@@ -114,7 +114,7 @@ def _compares(line: str) -> bool:
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """The letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
+    """Return the letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):

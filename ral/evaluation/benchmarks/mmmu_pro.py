@@ -50,7 +50,7 @@ def load(path: str | Path, subsets: Sequence[str] = (STANDARD, VISION), cache: s
 
 
 def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
-    """The options of a row, published as the text of a Python list."""
+    """Return the options of a row, published as the text of a Python list."""
     try:
         return [str(option) for option in ast.literal_eval(row["options"])]
     except (ValueError, SyntaxError, TypeError) as error:

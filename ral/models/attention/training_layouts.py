@@ -110,7 +110,7 @@ class Packed(Recorder):
         return sdpa(query, key, value, mask, scaling)
 
     def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
-        """Responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
+        """Return the responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
         if self._prompt_mask is None:
             return attend_shared(query, before, own, None, self.group_size, scaling)
         if not apart(query, before[0].shape[2]):

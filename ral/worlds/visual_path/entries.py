@@ -106,7 +106,9 @@ def _check_grids(s: Settings) -> None:
 
 
 def _longest(s: Settings) -> int:
-    """Steps of a route that are found on every grid: half of the cells, or all but one where signs name any cell."""
+    """Return the steps of a route that are found on every grid: half of the cells, or all but one where signs name any
+    cell.
+    """
     cells = {kind: s.cells.a_side(kind) ** 2 for kind in s.kinds}
     return min(count // 2 if kind in DIRECTED else count - 1 for kind, count in cells.items())
 
@@ -122,7 +124,7 @@ def _check_looks(s: Settings) -> None:
 
 
 def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
-    """Board, start and number of steps of entry `index` (from 0); kinds take turns."""
+    """Return the board, start and number of steps of entry `index` (from 0); kinds take turns."""
     kind = settings.kinds[index % len(settings.kinds)]
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/{attempt}")
@@ -139,7 +141,7 @@ def board_key(board: Board) -> str:
 
 
 def question_of(board: Board, start: Place, length: int) -> str:
-    """The question, in words of the shipped models' vocabulary."""
+    """Return the question, in words of the shipped models' vocabulary."""
     name = f"the {name_of(board, start)}" if board.looks else name_of(board, start)
     if board.kind == "handed":
         return f"It is at {name} first and moves {length} times."
@@ -152,7 +154,7 @@ def said(board: Board, step: Read) -> str:
 
 
 def box_of(board: Board, place: Place) -> list[float]:
-    """The box of a cell, in fractions."""
+    """Return the box of a cell, in fractions."""
     row, col = place
     return [round(x / board.grid, 6) for x in (col, row, col + 1, row + 1)]
 
@@ -170,7 +172,7 @@ def misread_of(index: int, length: int, settings: Settings) -> tuple[bool, ...]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
-    """The board and the JSON entry number `index` of a split."""
+    """Return the board and the JSON entry number `index` of a split."""
     board, start, length = compose(index, settings)
     right = follow(board, start, length)
     told = follow(board, start, length, misread_of(index, length, settings))
@@ -223,7 +225,7 @@ def source(
     misread: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """The examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
 
     kinds take turns; grid, clip_grid: cells a side; zoom: visual tokens a side of a cell; shortest, longest: steps;
     distractors: share of the cells beside the route that hold something; misread: share of the steps of SFT entries
