@@ -191,7 +191,7 @@ def _text(parts: Sequence[ContentPart]) -> str:
 
 
 def _joined(said: Sequence[_Said]) -> list[_Said]:
-    """Turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
+    """Return turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
     found: list[_Said] = []
     for turn in said:
         if found and found[-1].role == turn.role != "assistant":
@@ -202,7 +202,7 @@ def _joined(said: Sequence[_Said]) -> list[_Said]:
 
 
 def _check_order(entry: Entry, field: str, said: Sequence[_Said]) -> None:
-    """The bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
+    """Raise the bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
     roles = [turn.role for turn in said]
     if "user" not in roles:
         entry.fail(field, "no turn of the user", FORM)

@@ -107,7 +107,7 @@ def _possible(rate: float) -> float:
 
 
 def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
-    """Ascending timestamps, missing ones laid between their neighbours; None where too little is known.
+    """Return the ascending timestamps, missing ones laid between their neighbours; None where too little is known.
 
     Timestamps that all differ, but in another order than the frames, are those of decoding: they are sorted.
     """

@@ -44,7 +44,7 @@ def frame_indices(total: int, count: int) -> list[int]:
 
 
 def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[list[int], float]:
-    """Numbers of the frames that stand for a part of a clip, and its seconds. BadRequest where it is not to be had."""
+    """Return the frames that stand for a part of a clip, and its seconds. BadRequest where there are none."""
     chosen = span(shown, part)
     count = frame_count(chosen.total, chosen.seconds, settings) if part.count is None else part.count
     if part.count is not None and count > max(chosen.total, 2):
@@ -73,7 +73,7 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
 
 
 def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Through decord; by PyAV's decoder where decord would count other frames than a player shows."""
+    """Read through decord; by PyAV's decoder where decord would count other frames than a player shows."""
     stream = look(path)
     if not stream.plain:
         return _decoded(path, settings, part, stream)
@@ -99,7 +99,7 @@ def _agrees(reader: Any, shown: Timeline) -> bool:
 
 
 def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Through PyAV."""
+    """Read through PyAV."""
     return _decoded(path, settings, part, look(path))
 
 
@@ -130,7 +130,7 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 
 
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
-    """Timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
+    """Return the timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
 
     Those before it lack what they were encoded from, where a clip was cut without being encoded anew.
     """

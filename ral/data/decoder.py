@@ -101,7 +101,7 @@ def _await(answers: IO[bytes], settings: MediaSettings) -> None:
 
 
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
-    """Why a process gave no answer; waits for its end."""
+    """Return why a process gave no answer; waits for its end."""
     _close(process)
     try:
         code = process.wait(END_S)

@@ -96,7 +96,7 @@ class DiskCache:
 
     @contextmanager
     def _total(self) -> Iterator[list[int]]:
-        """The bytes in the folder as a list of one number, to be changed; one process at a time."""
+        """Return the bytes in the folder as a list of one number, to be changed; one process at a time."""
         with (self.folder / "size").open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:

@@ -195,7 +195,7 @@ def uid_of(entry: Entry, names: Sequence[str]) -> str:
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:
-    """Picture or clip: by `data_type` where present, else by the file's suffix."""
+    """Return the kind, picture or clip: by `data_type` where present, else by the file's suffix."""
     given = entry.data.get("data_type")
     if given == "image" or given == "video":
         return "image" if given == "image" else "video"

@@ -63,7 +63,7 @@ def _keyed(path: Path) -> tuple[Path, str | None]:
 
 
 def _check_there(path: Path) -> None:
-    """UserError, with what was perhaps meant, unless something can be read at a path."""
+    """Raise UserError, with what was perhaps meant, unless something can be read at a path."""
     if path.is_file() or (path.is_dir() and is_table(path)):
         return
     if path.is_dir():

@@ -73,7 +73,7 @@ def look(path: Path) -> Stream:
 
 
 def _complete(container: Any, stream: Any, found: int) -> None:
-    """ValueError where many frames that the container's index (or header) names are not there."""
+    """Raise ValueError where many frames that the container's index (or header) names are not there."""
     indexed = {"mov", "avi"} & set(container.format.name.split(","))
     named = len(stream.index_entries) if indexed else stream.frames
     if found < (1 - MOST_MISSING) * named:
@@ -96,7 +96,7 @@ def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
 
 
 def _until_the_end(declared: float | None, alone: bool, packets: list[Any], everything: list[Any]) -> None:
-    """ValueError where the packets end long before the declared end. alone: it is that of `packets`, the pictures.
+    """Raise ValueError where the packets end long before the declared end. alone: it is that of the pictures.
 
     The last picture may stay as long as any other. One picture alone may stay for any time.
     """

@@ -84,7 +84,7 @@ def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: S
 
 
 def _check(entry: Entry, found: Mapping[str, float]) -> None:
-    """The bad entry's error where values contradict each other."""
+    """Raise the bad entry's error where values contradict each other."""
     if "end" in found and found["end"] <= found.get("start", 0.0):
         entry.fail("video_end", f"{found['end']:g} is not after {found.get('start', 0):g}", "a time after video_start")
     if "fps" in found and "frame_count" in found:

@@ -158,7 +158,7 @@ def _columns(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
-    """Columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
+    """Return columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
     first = next(iter(value.values()))
     if NAMES.intersection(first):
         return None

@@ -106,7 +106,7 @@ class TableRows:
 
 
 def _words(name: str) -> set[str]:
-    """Those of the words in a name that are names of splits."""
+    """Return those of the words in a name that are names of splits."""
     return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
 
 

@@ -92,7 +92,7 @@ def buckets(shared: Shared) -> list[list[int]]:
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
-    """Of some heads, the tails as given tokens, with fillers up to the largest number of questions."""
+    """Return the tails of some heads as given tokens, with fillers up to the largest number of questions."""
     group = max(map(len, tails))
     rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
     asked = [n < len(questions) for questions in tails for n in range(group)]

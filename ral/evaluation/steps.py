@@ -115,7 +115,7 @@ def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
 
 @torch.no_grad()
 def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[list[bool], list[bool]]:
-    """Tell of each step of the right response to each prompt whether it is said right, and looks right (`judged`).
+    """Judge each step of the right response to each prompt: whether it is said right, and looks right (`judged`).
 
     Steps of all prompts stand in one list. prompts: whose examples have steps, and a thought that says them.
     Attention: mean over heads of one decoder layer.

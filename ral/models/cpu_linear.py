@@ -20,7 +20,7 @@ LEAST_WEIGHTS = 2**16  # of a layer; smaller ones are in a cache anyway
 
 @contextmanager
 def packed_weights(modules: Iterable[nn.Module], rows: int, steps: int) -> Iterator[None]:
-    """While open, the large fp32 linear layers in these modules, where on a CPU, use packed copies of their weights.
+    """Let large fp32 linear layers of these modules on a CPU use packed copies of their weights while open.
 
     rows and steps: of the decoding to come; nothing is packed where it would not pay. For inference alone, of weights
     that do not change meanwhile.
@@ -55,5 +55,5 @@ def large(weight: Tensor) -> bool:
 
 
 def product(rows: Tensor, *, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """rows [.. D_in] @ weight.T + bias, for a packed weight."""
+    """Compute rows [.. D_in] @ weight.T + bias, for a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")

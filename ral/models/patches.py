@@ -77,7 +77,7 @@ def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
 
 
 def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
-    """Per kind the visual embeddings [M D] of all its tokens in order, then those for the first layers (deepstack)."""
+    """Return by kind the visual embeddings [M D] of its tokens, then those for the first layers (deepstack)."""
     found: dict[int, list[Tensor]] = {}
     for kind, encode, values, grid in (
         (IMAGE, model.get_image_features, "pixel_values", "image_grid_thw"),
@@ -100,7 +100,7 @@ IN_CONFIG = {
 
 
 def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """From preprocessor_config.json (`raw`) of a model that takes patches."""
+    """Read settings from preprocessor_config.json (`raw`) of a model that takes patches."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=raw.get("patch_size", known.patch_size),

@@ -144,7 +144,7 @@ class Processor:
     def batch(
         self, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]
     ) -> PromptBatch:
-        """B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
+        """Collate B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
         flat = [pixels for group in media for pixels in group]
         tensors, flat_grids = self.family.pixels.tensors(flat, self.patches)
         rest = iter(flat_grids)
@@ -235,7 +235,7 @@ class Processor:
             raise BadSample(example.source or example.uid, problem, f"write {write}")
 
     def _runs(self, pixels: Pixels) -> int:
-        """Runs of visual tokens that a medium becomes."""
+        """Return the runs of visual tokens that a medium becomes."""
         return len(self._placeholder.findall(self.family.pixels.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:

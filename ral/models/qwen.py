@@ -27,7 +27,7 @@ def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
 
 
 def patch_files(sizes: Sizes, pixels: tuple[int, int], patch_size: int = 14) -> dict[str, dict[str, Any]]:
-    """Processor files of towers that take patches."""
+    """Return processor files of towers that take patches."""
     common = {
         "patch_size": patch_size,
         "merge_size": 2,

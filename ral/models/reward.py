@@ -113,7 +113,7 @@ class LearnedReward:
         self.batch = batch
 
     def __call__(self, example: Example, response: str) -> float:
-        """Not from a text: the model reads tokens, pictures and clips."""
+        """Refuse to score a text alone: the model reads tokens, pictures and clips."""
         raise UserError("a learned reward scores rollouts, not texts")
 
     def check(self, policy: MLLM) -> None:

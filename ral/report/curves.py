@@ -86,7 +86,7 @@ def _draw(axes: Axes, line: Series, colour: str) -> None:
 
 
 def _limit(axes: Axes, lines: Sequence[Series]) -> None:
-    """Vertical limits that a few wild values cannot stretch: they run off the panel instead of flattening the rest."""
+    """Return vertical limits that a few wild values cannot stretch; those run off the panel."""
     raw = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
     kept = np.concatenate([np.asarray(line.values) if line.dots else smooth(line.values) for line in lines])
     low, high = np.percentile(raw, (1, 99))

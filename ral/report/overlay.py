@@ -66,7 +66,7 @@ def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def _spread(weights: np.ndarray, peak: float | None, size: tuple[int, int]) -> np.ndarray:
-    """Weights [h, w] as heat in [0, 1] at `size` (width, height), one flat cell a visual token."""
+    """Return weights [h, w] as heat in [0, 1] at `size` (width, height), one flat cell a visual token."""
     weights = np.asarray(weights, dtype=np.float32)
     top = float(weights.max()) if peak is None else peak
     share = np.clip(weights / top, 0, 1) if top > 0 else np.zeros_like(weights)

@@ -145,7 +145,7 @@ def _media_reader() -> ReadPixels:
 
 
 def _templates() -> Environment:
-    """Jinja with escaping always on: file endings such as .j2 do not switch it on by themselves."""
+    """Return a Jinja environment with escaping always on: file endings such as .j2 do not switch it on."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

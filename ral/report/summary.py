@@ -118,7 +118,7 @@ def table(pairs: Sequence[Pair]) -> list[Row]:
 
 
 def category(pair: Pair) -> str:
-    """fixed, broken, right or wrong (the last two: on both sides, or on the only side there is)."""
+    """Return "fixed", "broken", "right" or "wrong" (the last two: on both sides, or on the only side there is)."""
     before, after = ((side or pair.item).scores.accuracy >= RIGHT for side in (pair.before, pair.after))
     if before == after:
         return "right" if after else "wrong"

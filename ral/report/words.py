@@ -30,12 +30,12 @@ FILE_NOTES = {
 
 
 def percent(share: float) -> str:
-    """0.4167 -> 41.7%."""
+    """Write 0.4167 as 41.7%."""
     return f"{100 * share:.1f}%"
 
 
 def points(change: float) -> str:
-    """0.3667 -> +36.7, with a real minus sign for a loss and no sign for zero."""
+    """Write 0.3667 as +36.7, with a real minus sign for a loss and no sign for zero."""
     text = f"{100 * change:+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
 
@@ -75,7 +75,7 @@ def verdict(item: Item) -> tuple[str, str]:
 
 
 def label(config: Mapping[str, Any], group: str) -> str:
-    """Short name of a config group: a plain string, its `name`, or the last part of its `pretrained` folder."""
+    """Return the short name of a config group: a string, its `name`, or the end of its `pretrained` folder."""
     value = config.get(group)
     if isinstance(value, Mapping):
         value = value.get("name") or Path(str(value.get("pretrained") or "")).name
@@ -101,7 +101,7 @@ def size(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """1.0 -> 1, 0.25 -> 0.25: seconds without idle zeros."""
+    """Write seconds without idle zeros: 1.0 as 1, 0.25 as 0.25."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 

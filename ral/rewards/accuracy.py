@@ -93,7 +93,7 @@ def _answered(gold: Number, answer: str) -> Number | None:
 
 
 def _numerical(gold: Number, answer: Number | None) -> float:
-    """1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
+    """Return 1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
 
     The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". A rounded
     conversion may lie off by `rounding` in either case.
@@ -110,7 +110,7 @@ def _numerical(gold: Number, answer: Number | None) -> float:
 
 
 def _regression(gold: Number, answer: Number | None) -> float:
-    """1 - relative error, clipped to [0, 1]; gold 0 is met by 0 alone."""
+    """Return 1 - relative error, clipped to [0, 1]; gold 0 is met by 0 alone."""
     values = [] if answer is None else in_terms_of(gold, answer)
     if not gold.value:
         return float(0 in values)

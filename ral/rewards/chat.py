@@ -63,7 +63,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 
 
 def _content(body: bytes) -> str:
-    """choices[0].message.content of a completion."""
+    """Return choices[0].message.content of a completion."""
     try:
         choice = json.loads(body)["choices"][0]
         content = choice["message"]["content"]

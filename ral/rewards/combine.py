@@ -27,7 +27,7 @@ class Reward:
     """r = sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
 
     def __init__(self, parts: Mapping[str, Part], *, checkpoint: str | None = None) -> None:
-        """checkpoint: where a yaml names it once, for the parts that load it."""
+        """Take the parts. checkpoint: where a yaml names it once, for the parts that load it."""
         if not parts:
             raise UserError("reward.parts is empty; name at least one part, such as accuracy")
         for name, part in parts.items():

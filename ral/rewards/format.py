@@ -10,7 +10,7 @@ TAGS = (THINK_OPEN, THINK_CLOSE, OPEN, CLOSE)
 
 
 def response_format(example: Example, response: str, *, thinking: bool) -> float:
-    """1.0 where the whole response is in form, else 0.0 (paper: `<think>...</think><answer>...</answer>`).
+    """Return 1.0 where the whole response is in form, else 0.0 (paper: `<think>...</think><answer>...</answer>`).
 
     thinking=True: a think block, optional white space, an answer block, with exactly one of each of the four tags.
     thinking=False (RAL-zero): one answer block alone, and no think tag anywhere.

@@ -169,7 +169,7 @@ def _formula(text: str) -> str:
 
 @cache
 def _math_verify() -> Any:
-    """math-verify's LaTeX parser, imported when the first formula comes (sympy takes most of a second)."""
+    """Return math-verify's LaTeX parser, imported when the first formula comes (sympy takes most of a second)."""
     import logging
 
     from math_verify import LatexExtractionConfig, parse

@@ -146,7 +146,7 @@ _ANGLES = {
 
 
 def _symbols() -> dict[str, Unit]:
-    """Units whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
+    """Return {symbol: unit} of those whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
     found = {"C": UNITS["°c"], "F": UNITS["°f"], "K": UNITS["kelvin"]}
     for (prefix, power), (symbol, (dimension, _, size)) in itertools.product(_SIZES.items(), _SI.items()):
         found[prefix + symbol] = Unit(dimension, Fraction(f"1e{power}") * size)
@@ -158,7 +158,7 @@ def _symbols() -> dict[str, Unit]:
 
 
 def _of_bits() -> dict[str, Unit]:
-    """Bits and bytes with their prefixes, and as many in a second."""
+    """Return bits and bytes with their prefixes, and as many in a second."""
     found: dict[str, Unit] = {"bps": Unit(RATE, Fraction(1)), "kbps": Unit(RATE, Fraction(1000))}
     for (prefix, power), (symbol, bits) in itertools.product(_BINARY.items(), _BITS.items()):
         found[prefix + symbol] = Unit("bits", Fraction(bits * 10**power))
@@ -184,7 +184,7 @@ def _ambiguous() -> dict[str, Unit]:
 
 
 def _words() -> dict[str, Unit]:
-    """Units whose case does not count."""
+    """Return units whose case does not count."""
     found = {
         name: Unit(dimension, Fraction(size))
         for dimension, sizes in _NAMES.items()

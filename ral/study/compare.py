@@ -105,7 +105,7 @@ def named(runs: Sequence[Run]) -> list[Run]:
 
 
 def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
-    """Keep, of runs with the same settings, the one that wrote last; return {folder: reason} of the others too."""
+    """Keep the last written of runs with the same settings; return {folder: reason} of the others too."""
     kept: dict[tuple[tuple[str, ...], int], Run] = {}
     lost: dict[str, str] = {}
     for run in sorted(runs, key=lambda run: (run.folder / "metrics.jsonl").stat().st_mtime):

@@ -182,7 +182,7 @@ def odd_media(folder: Path) -> dict[str, Path]:
 
 
 def good_media(folder: Path) -> list[Path]:
-    """PLAIN pictures and PLAIN clips."""
+    """Make PLAIN pictures and PLAIN clips."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures, clips = ([folder / f"{n}.{suffix}" for n in range(PLAIN)] for suffix in ("png", "mp4"))
     for number, path in enumerate(pictures):

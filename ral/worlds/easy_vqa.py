@@ -97,7 +97,7 @@ def read_questions(data: Path, half: str, first: int) -> list[Question]:
 
 
 def _question(path: Path, half: str, index: int, row: Any, first: int, pictures: set[str]) -> Question:
-    """Row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
+    """Return row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
     where = f"{path} entry {index}"
     match row:
         case [str(text), str(answer), int(number)]:
@@ -131,7 +131,7 @@ def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
 
 
 def thought_of(question: Question, known: dict[str, str]) -> str:
-    """Short reasoning, true by the package's own answers: what is in the picture, what is asked, which option that is.
+    """Return a short reasoning, true by the package's answers: what is seen, what is asked, which option it is.
 
     "The picture shows a blue circle. The question asks whether a red shape is missing. It is. That is yes, option B."
     """

@@ -98,7 +98,7 @@ def ask_color(scene: Scene, rng: Random) -> Question:
 
 
 def ask_looks(scene: Scene, rng: Random) -> Question:
-    """Free-form: color and shape."""
+    """Ask for a free form: color and shape."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -109,7 +109,7 @@ def ask_looks(scene: Scene, rng: Random) -> Question:
 
 
 def ask_count(scene: Scene, rng: Random) -> Question:
-    """Numerical: objects of the asked one's color, itself included."""
+    """Ask for a number: objects of the asked one's color, itself included."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -122,7 +122,7 @@ def ask_count(scene: Scene, rng: Random) -> Question:
 
 
 def ask_column(scene: Scene, rng: Random) -> Question:
-    """Regression: the centre of the asked one's column."""
+    """Ask for a place: the centre of the asked one's column."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -134,7 +134,7 @@ def ask_column(scene: Scene, rng: Random) -> Question:
 
 
 def ask_text(scene: Scene, rng: Random) -> Question:
-    """OCR: the letter and digit of a sign."""
+    """Ask to read: the letter and digit of a sign."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -173,7 +173,7 @@ def ask_first_way(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_move_count(scene: Scene, rng: Random) -> Question | None:
-    """Numerical: moves of the asked one; every cell it visits is evidence, all the time."""
+    """Ask for a number: moves of the asked one; every cell it visits is evidence, all the time."""
     if not moves_of(scene, 0) and rng.random() > KEPT:
         return None
 
@@ -186,7 +186,7 @@ def ask_move_count(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
-    """Free-form; None where the salient object moves last, or where the last mover is also the first."""
+    """Ask for a free form; None where the salient object moves last, or where the last mover is also the first."""
     last = len(scene.moves) - 1
     if scene.moves[last].item in (1, scene.moves[0].item):
         return None
@@ -200,7 +200,7 @@ def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_end(scene: Scene, rng: Random) -> Question | None:
-    """Regression: the column of the asked one's last cell; None where it ends in the column where it began."""
+    """Ask for a place: the column of the asked one's last cell; None where it ends in the column where it began."""
     ends = states(scene)[-1]
     at_edge = ends[0].col in (0, scene.grid - 1)
     if ends[0].col == scene.items[0].col or (not at_edge and rng.random() > KEPT):

@@ -50,6 +50,6 @@ def relaxed(answer: str, gold: str) -> bool:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 where `relaxed`, else 0."""
+    """Return 1 where `relaxed`, else 0."""
     answer = final(response)
     return Judged(answer, float(relaxed(answer, item.example.answer)))

@@ -132,7 +132,7 @@ def _occurs(option: str, line: str) -> bool:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
+    """Return 1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
     options = item.example.options
     named = letter(final(response), options)
     return Judged(named, float(named != "" and named == letter(item.example.answer, options)))

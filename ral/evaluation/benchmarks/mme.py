@@ -49,7 +49,7 @@ def said(text: str) -> str:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 for the gold word, else 0."""
+    """Return 1 for the gold word, else 0."""
     word = said(final(response))
     return Judged(word, float(word == item.example.answer.lower().strip().replace(".", "")))
 

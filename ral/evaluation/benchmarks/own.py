@@ -79,7 +79,7 @@ def visual_search(
 
 
 def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
-    """Video-R1's evaluation files: one, or all `eval_*.json` of a folder. Groups are their names less "eval_"."""
+    """Read Video-R1's evaluation files: one, or all `eval_*.json` in a folder. Groups are their names less "eval_"."""
     path = Path(path).expanduser()
     files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))
     if not files:

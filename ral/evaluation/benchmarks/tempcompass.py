@@ -55,7 +55,7 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequen
 
 
 def judge(item: Item, response: str) -> Judged:
-    """By the item's task: a letter; yes or no at the start; the sentence meant."""
+    """Score by the item's task: a letter; yes or no at the start; the sentence meant."""
     task, text = item.facts["task"], final(response)
     if task == "multi-choice":
         return choice.judge(item, response)

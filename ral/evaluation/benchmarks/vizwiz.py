@@ -60,7 +60,7 @@ def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Seq
 
 
 def normal(text: str) -> str:
-    """Normal form of the VQA evaluation: lower case; no commas, question marks and articles; numbers to ten in digits.
+    """Return the normal form of the VQA evaluation: lower case, no commas, question marks, articles; digits up to ten.
 
     A mark that touches a blank anywhere in the text goes; elsewhere it becomes a blank, so that "t-shirt" is two words.
     A point goes unless a digit follows. "dont" becomes "don't".
@@ -77,7 +77,7 @@ def normal(text: str) -> str:
 
 
 def agreement(answer: str, answers: Sequence[str]) -> float:
-    """VQA accuracy of an answer, all in normal form."""
+    """Return the VQA accuracy of an answer, all in normal form."""
     same = [other == answer for other in answers]
     return mean([min(1.0, (sum(same) - own) / ENOUGH) for own in same])
 

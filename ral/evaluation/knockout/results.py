@@ -59,7 +59,7 @@ def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
 
 
 def content(results: Results, n: int) -> dict[str, Any]:
-    """results.json: accuracies in percent of a cut in all layers, then intervals, then the other sets of layers."""
+    """Return results.json: accuracies in percent of a cut in all layers, intervals, the other sets of layers."""
     whole = {name: round(share.mean, 2) for name, share in results[ALL].items()}
     if "placebo_from_both" in whole:
         whole["placebo"] = whole["placebo_from_both"]

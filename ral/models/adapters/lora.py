@@ -36,7 +36,7 @@ class Adapters:
     targets: Sequence[str]
 
     def config(self) -> LoraConfig:
-        """As peft has it."""
+        """Return the same as a configuration of peft."""
         return LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(self.targets), lora_dropout=0.0)
 
 

@@ -34,7 +34,7 @@ def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: T
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
+    """Compute fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
     grouped = query.shape[1] != key.shape[1]
     if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
@@ -71,7 +71,7 @@ def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
 
 
 def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
-    """Mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and to its own response up to itself."""
+    """Return mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and its own response so far."""
     owner = torch.arange(group_size, device=valid.device).repeat_interleave(length)
     at = torch.arange(length, device=valid.device).repeat(group_size)
     own = (owner[:, None] == owner[None]) & (at[None] <= at[:, None])

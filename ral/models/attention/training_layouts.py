@@ -40,7 +40,7 @@ class Recorder:
     cut: Cut | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Records, and leaves the attention to SDPA where nothing of it is cut."""
+        """Record, and leave the attention to SDPA where nothing of it is cut."""
         self.record(layer, query, key, scaling)
         if self.cut is None or not self.cut.hides(layer, prompt=True, response=True):
             return None

@@ -71,7 +71,7 @@ def encode_tiles(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tens
 
 
 def tile_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """From config.json and preprocessor_config.json (`raw`) of a model that takes tiles."""
+    """Read settings from config.json and preprocessor_config.json (`raw`) of a model that takes tiles."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=config.vision_config.patch_size[0],
@@ -92,7 +92,7 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
+    """Return processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
     common = {
         "size": {"height": TILE, "width": TILE},
         "image_mean": [0.485, 0.456, 0.406],
