@@ -162,9 +162,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the dotted keys of config.json whose value is a number in quotes, with what stands there; versions are
-    texts.
-    """
+    """Yield (dotted key, value) of config.json where a number stands in quotes; versions are texts."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from numbers_as_text(value, f"{prefix}{key}.")
@@ -207,10 +205,7 @@ RESUME = "lora.resume"
 
 
 def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
-    """Return the content of adapter_config.json and the file of the weights.
-
-    UserError unless both are there and whole.
-    """
+    """Return the content of adapter_config.json and the file of weights. UserError unless both are whole."""
     path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
     if not path.is_dir():
         raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
@@ -233,8 +228,7 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 
 
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
-    """Return the name, type and shape of every tensor of a folder's safetensors files; {} where its weights are .bin
-    files.
+    """Return name, type and shape of every tensor in a folder's safetensors files; {} for weights in .bin files.
 
     UserError for a file that is missing, cut off, or not what its name says.
     """
@@ -273,9 +267,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
-    """Raise UserError for weights that are not floating-point numbers: of a quantized model, whose scales are
-    elsewhere.
-    """
+    """Raise UserError for weights that are no floating-point numbers, as those of a quantized model."""
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(

@@ -292,10 +292,7 @@ def commit_lines(page: Page) -> list[str]:
 
 
 def replace_block(text: str, new: str) -> str:
-    """Return a page with what stands between the two marks replaced.
-
-    UserError where they are not there, in this order.
-    """
+    """Replace what stands between the two marks of a page. UserError unless they are there in this order."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
