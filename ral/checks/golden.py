@@ -70,7 +70,7 @@ def difference(a: float, b: float) -> float:
 
 
 def compare(before: Path, after: Path, tolerance: float) -> int:
-    """Print the largest difference of each run that both folders hold; the number of runs beyond the tolerance."""
+    """Print the largest difference of each run that both folders hold; return how many exceed the tolerance."""
     wrong = 0
     names = sorted(
         {p.parent.name for p in before.glob("*/metrics.jsonl")} & {p.parent.name for p in after.glob("*/metrics.jsonl")}

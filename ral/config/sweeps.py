@@ -25,7 +25,7 @@ REFUSED = "refused.txt"
 
 
 class Sweeps(Callback):
-    """Hydra calls this in the process that launches. begun: folder of the sweep and when it was started."""
+    """Observer of sweeps, which Hydra calls in the process that launches. begun: folder of the sweep and when it was started."""
 
     begun: ClassVar[tuple[Path, float] | None] = None
 

@@ -134,7 +134,7 @@ def command(name: str, start: Path) -> list[str]:
 
 
 def train(name: str, start: Path) -> Path:
-    """Run supervised fine-tuning through the project's own command line; the run's hf folder."""
+    """Run supervised fine-tuning through the project's own command line; return the run's hf folder."""
     subprocess.run(command(name, start), check=True)
     return WORK / f"{name}_run" / "hf"
 

@@ -39,7 +39,7 @@ class Listed:
 
 
 def build(run_dir: Path, output: Path | None = None) -> Path:
-    """Write the page of the run in `run_dir` to `output` (default: report.html in the run's folder); its path.
+    """Write the page of the run in `run_dir` to `output` (default: report.html there) and return its path.
 
     Raises UserError when the folder is not a run's or when the page cannot be written. What is missing or cannot be
     drawn becomes a note on the page, and what is damaged a warning too.

@@ -264,7 +264,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
 
 
 def save(figures: Mapping[str, Figure], folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write PNGs; {name: file name}."""
+    """Write PNGs; return {name: file name}."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {name: f"{prefix}{name}.png" for name in figures}
     for name, figure in figures.items():

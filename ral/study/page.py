@@ -109,7 +109,7 @@ def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
 
 
 def claim_row(letter: str, shown: Comparison) -> list[str]:
-    """Return one comparison. Those that do not decide by p have no corrected one."""
+    """Return the row of a comparison. Those that do not decide by p have no corrected one."""
     found = shown.found
     if found is None:
         return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
@@ -154,7 +154,7 @@ def accuracy_table(result: TableResult) -> str:
 
 
 def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
-    """Return one row of a table."""
+    """Return a row of the table of accuracies."""
     pair, runs = row.paired, list(row.runs.values())
     grounding, kl = list(values(row.runs, GROUNDING).values()), [r.kl for r in runs if not math.isnan(r.kl)]
     less = percent(pair.mean, "+") if pair else "-"

@@ -151,7 +151,7 @@ class Bar:
 def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
-    """Run cells, `processes` at once; {cell: why} of those that failed. The runs are stopped before an interruption."""
+    """Run cells, `processes` at once; return {cell: why} of those that failed. An interruption stops them first."""
     waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)
     bar = Bar(len(todo), processes, console or Console(stderr=True))

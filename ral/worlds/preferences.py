@@ -84,7 +84,7 @@ def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
 
 
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write JSON lines; how many."""
+    """Write JSON lines; return how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
     path.write_text("".join(texts), encoding="utf-8")
