@@ -25,7 +25,7 @@ REFUSED = "refused.txt"
 
 
 class Sweeps(Callback):
-    """Observer of sweeps, which Hydra calls in the process that launches. begun: folder of the sweep and when it was started."""
+    """Observer of sweeps, called by Hydra in the launching process. begun: folder of the sweep and its start."""
 
     begun: ClassVar[tuple[Path, float] | None] = None
 

@@ -146,7 +146,7 @@ def is_table(path: Path) -> bool:
 
 
 def open_table(path: Path) -> tuple[Any, str]:
-    """Open a folder or file as a Dataset, or {split: Dataset}; return it and its format in words. UserError for none."""
+    """Open a folder or file as Dataset or {split: Dataset}; return it and its format in words. UserError for none."""
     import datasets  # takes a second, so only where it is used
 
     datasets.disable_progress_bars()
