@@ -35,14 +35,14 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
 
 
 def original(error: BaseException) -> BaseException:
-    """The exception that ended a run: Lightning's teardown may raise another on top of it."""
+    """Return the exception that ended a run: Lightning's teardown may raise another on top of it."""
     if "combined_loader" in str(error) and error.__context__ is not None:
         return error.__context__
     return error
 
 
 def named_cause(error: BaseException) -> BaseException:
-    """The error, or a line that says what to do where the machine is its cause."""
+    """Return the error, or a line that says what to do where the machine is its cause."""
     text = str(error)
     if isinstance(error, UserError):
         return error
@@ -83,7 +83,7 @@ def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder:
 
 
 def check_finite(state: Mapping[str, Tensor], folder: Path) -> None:
-    """UserError where a weight holds NaN or infinity; integers and what is no tensor have none."""
+    """Raise UserError where a weight holds NaN or infinity; integers and what is no tensor have none."""
     bad = [name for name, value in state.items() if isinstance(value, Tensor) and not finite(value.detach())]
     if bad:
         raise UserError(

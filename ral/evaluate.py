@@ -73,7 +73,7 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
 
 
 def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path) -> Result:
-    """One benchmark, from where its folder says it was left; its files are written."""
+    """Evaluate one benchmark, from where its folder says it was left; its files are written."""
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
 
 
 def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
-    """The first `count` items, those in the file as they are, the others answered and added to it.
+    """Return the first `count` items, those in the file as they are, the others answered and added to it.
 
     A batch that was cut is answered again as a whole, so that its responses are those of an uninterrupted evaluation.
     """
@@ -142,7 +142,10 @@ def summarise(
     whole: int,
     paper: Mapping[str, float],
 ) -> tuple[Result, dict[str, Any]]:
-    """The row of the table, and the content of summary.json. Nothing here depends on when an item was answered."""
+    """Return the row of the table, and the content of summary.json.
+
+    Nothing here depends on when an item was answered.
+    """
     (estimate,) = bootstrap(np.array([[item.score] for item in answered]), RESAMPLES)
     metrics = summary([item.record() for item in answered])
     figure = reported(metrics)
@@ -180,13 +183,13 @@ def path_of(cfg: DictConfig, name: str) -> str:
 
 
 def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
-    """A benchmark's items. UserError, one line, where its layout is not there."""
+    """Return a benchmark's items. UserError, one line, where its layout is not there."""
     items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
     return items
 
 
 def template_of(cfg: DictConfig, task: DictConfig) -> str:
-    """The wording that counts for a benchmark."""
+    """Return the wording that counts for a benchmark."""
     return str(cfg.template or task.get("template") or AS_ASKED)
 
 
@@ -198,7 +201,7 @@ def wording(template: str, bare: bool) -> Callable[[Example], str]:
 
 
 def load_policy(cfg: DictConfig) -> MLLM:
-    """The model to evaluate, on its device."""
+    """Return the model to evaluate, on its device."""
     name, device = find(cfg.checkpoint), device_of(cfg)
     register_named(cfg.family, "family")
     with named("checkpoint"):
@@ -206,7 +209,7 @@ def load_policy(cfg: DictConfig) -> MLLM:
 
 
 def device_of(cfg: DictConfig) -> torch.device:
-    """The device that is named, or that device=auto stands for. UserError where it is not there."""
+    """Return the device that is named, or that device=auto stands for. UserError where it is not there."""
     there = torch.cuda.device_count()
     try:
         device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if there else "cpu")
@@ -218,12 +221,12 @@ def device_of(cfg: DictConfig) -> torch.device:
 
 
 def dtype_of(cfg: DictConfig) -> str:
-    """The weights' type that is named, or that dtype=auto stands for."""
+    """Return the weights' type that is named, or that dtype=auto stands for."""
     return str(cfg.dtype) if cfg.dtype != "auto" else "bfloat16" if device_of(cfg).type == "cuda" else "float32"
 
 
 def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
-    """Everything that decides a benchmark's scores, as plain values."""
+    """Return everything that decides a benchmark's scores, as plain values."""
     task: Any = OmegaConf.to_container(cfg.benchmark.tasks[name], resolve=True)
     media: Any = OmegaConf.to_container(cfg.media, resolve=True)
     rollout: Any = OmegaConf.to_container(cfg.rollout, resolve=True)
@@ -250,7 +253,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Tells a folder's weights from others by their sizes and ends; None for a hub id."""
+    """Tell a folder's weights from others by their sizes and ends; None for a hub id."""
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

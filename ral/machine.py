@@ -13,14 +13,16 @@ ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
 
 
 def srun_tasks(env: Mapping[str, str]) -> int:
-    """Processes that srun started this one among; 0 where it was not srun, whatever else a SLURM job has set."""
+    """Return the processes that srun started this one among; 0 where it was not srun, whatever else a SLURM job has
+    set.
+    """
     if env.get("SLURM_STEP_ID") in (None, "", INTERACTIVE_STEP, "interactive"):
         return 0
     return number(env, "SLURM_STEP_NUM_TASKS") or number(env, "SLURM_NTASKS") or 1
 
 
 def number(env: Mapping[str, str], name: str) -> int:
-    """A variable as a whole number; 0 where it is not set or none."""
+    """Return a variable as a whole number; 0 where it is not set or none."""
     text = env.get(name, "")
     return int(text) if text.isdecimal() else 0
 
@@ -49,7 +51,9 @@ def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> 
 
 
 def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None:
-    """UserError where torchrun (or another launcher that sets RANK) started other processes than hardware asks for."""
+    """Raise UserError where torchrun (or another launcher that sets RANK) started other processes than hardware asks
+    for.
+    """
     if not {"RANK", "WORLD_SIZE"} <= env.keys() or srun_tasks(env):
         return
     started, here, asked = number(env, "WORLD_SIZE"), number(env, "LOCAL_WORLD_SIZE"), devices * num_nodes
@@ -65,7 +69,7 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
 
 
 def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> None:
-    """UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
+    """Raise UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
     if accelerator == "cpu":
         return
     several = devices * num_nodes > 1

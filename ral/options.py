@@ -30,13 +30,16 @@ _FOREIGN = re.compile(rf"\W*([{''.join(_LOOK_ALIKES)}{''.join(_ALPHABETS)}])\s*(
 
 
 def foreign_letter(text: str) -> str | None:
-    """The Cyrillic or Greek letter that a text begins with as with an option's letter: "С" of "С. red"; else None."""
+    """Return the Cyrillic or Greek letter that a text begins with as with an option's letter: "С" of "С.
+
+    red"; else None.
+    """
     found = _FOREIGN.match(text)
     return None if found is None or found[1].isascii() else found[1]
 
 
 def foreign_name(letter: str) -> str:
-    """A Cyrillic or Greek letter in words: "the Cyrillic letter С, which looks like the Latin C"."""
+    """Return a Cyrillic or Greek letter in words: "the Cyrillic letter С, which looks like the Latin C"."""
     alike = f", which looks like the Latin {_LOOK_ALIKES[letter]}" if letter in _LOOK_ALIKES else ""
     return f"the {unicodedata.name(letter).split()[0].title()} letter {letter}{alike}"
 

@@ -34,7 +34,7 @@ FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 
 
 def run_folder() -> Path:
-    """The run's folder, the same for every rank. UserError where it cannot be written.
+    """Return the run's folder, the same for every rank. UserError where it cannot be written.
 
     Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
     """
@@ -78,13 +78,13 @@ def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
 
 
 def write_facts(cfg: DictConfig, folder: Path) -> None:
-    """config.yaml and environment.json."""
+    """Write config.yaml and environment.json."""
     OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
     write_environment(folder)
 
 
 def check_machine(cfg: DictConfig) -> None:
-    """UserError where the machine, or whatever started this process, has not what the configuration asks for."""
+    """Raise UserError where the machine, or whatever started this process, has not what the configuration asks for."""
     hardware = cfg.hardware
     check_slurm(os.environ, hardware.devices, hardware.num_nodes)
     check_torchrun(os.environ, hardware.devices, hardware.num_nodes)
@@ -92,7 +92,7 @@ def check_machine(cfg: DictConfig) -> None:
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
-    """The checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
+    """Return the checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
     if resume is None:
         return None
     if resume != "auto":
@@ -106,7 +106,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
-    """UserError where the configuration is not that of the run that the checkpoint is of; says what else changes."""
+    """Raise UserError where the configuration is not that of the checkpoint's run; print what else changes."""
     file = checkpoint.absolute().parents[1] / "config.yaml"
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
     if not file.is_file():
@@ -128,7 +128,7 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """A run's config.yaml. UserError where it cannot be read."""
+    """Return a run's config.yaml. UserError where it cannot be read."""
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

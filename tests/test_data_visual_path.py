@@ -21,12 +21,12 @@ from ral.worlds.scene import COLORS, DIRECTIONS, SHAPES
 from ral.worlds.visual_path import make, source
 from ral.worlds.visual_path.board import KINDS, Board, follow, neighbour_of
 from ral.worlds.visual_path.draw import render
-from ral.worlds.visual_path.entries import Settings, board_key, compose, entry_of, misread_of
+from ral.worlds.visual_path.entries import Cells, Settings, Steps, board_key, compose, entry_of, misread_of
 
 CELL = 28
 SIZES = {"sft": 80, "train": 80, "validation": 16, "test": 16}
 READER = MediaReader(MediaSettings(image_min_pixels=CELL**2, video_min_pixels=CELL**2, video_max_pixels=1024 * CELL**2))
-SETTINGS = Settings("train", 80, 3, KINDS, 4, 3, 1, 3, 3, 1.0, 0.0)
+SETTINGS = Settings("train", 80, 3, KINDS, Cells(4, 3, 1, 1.0), Steps(3, 3), 0.0)
 Pixels = NDArray[np.float64]
 
 
@@ -195,8 +195,9 @@ def test_signs_beside_the_route_change_nothing() -> None:
 
 @pytest.mark.parametrize("share, filled", [(0.0, 4), (0.5, 10), (1.0, 16)])
 def test_distractors_fill_that_share_of_the_other_cells(share: float, filled: int) -> None:
+    settings = replace(SETTINGS, kinds=("arrows", "digits", "looks"), cells=Cells(4, 3, 1, share))
     for index in range(12):
-        board, _, _ = compose(index, replace(SETTINGS, kinds=("arrows", "digits", "looks"), distractors=share))
+        board, _, _ = compose(index, settings)
         assert len(board.slots[0]) == filled
 
 
@@ -248,7 +249,7 @@ def test_entries_and_pixels_are_those_of_the_first_version() -> None:
     """Golden: whoever changes what a seed gives raises VERSION, and the shipped models have to be trained anew."""
     entries, pixels = hashlib.sha256(), hashlib.sha256()
     for index in range(40):
-        board, entry = entry_of(index, replace(SETTINGS, split="sft", misread=0.7, shortest=2))
+        board, entry = entry_of(index, replace(SETTINGS, split="sft", misread=0.7, steps=Steps(2, 3)))
         entries.update(json.dumps(entry, sort_keys=True).encode())
         if board.kind != "digits":  # a font is drawn by the libraries of the machine
             pixels.update(b"".join(picture.tobytes() for picture in render(board, 1)))
@@ -261,7 +262,7 @@ def test_smaller_split_is_the_beginning_of_a_larger(root: Path, train: list[Exam
 
 
 def test_no_board_is_in_two_splits_even_of_different_seeds() -> None:
-    tight = replace(SETTINGS, size=60, kinds=("arrows",), grid=4, shortest=1, longest=1, distractors=0.0)
+    tight = replace(SETTINGS, size=60, kinds=("arrows",), cells=Cells(4, 3, 1, 0.0), steps=Steps(1, 1))
     made = {
         split: {board_key(compose(n, replace(tight, split=split, seed=seed))[0]) for n in range(60)}
         for split, seed in zip(SIZES, (0, 0, 0, 1), strict=True)

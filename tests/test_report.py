@@ -25,7 +25,7 @@ from ral.report.curves import DARK, LIGHT, Series, panel, smooth
 from ral.report.overlay import enlarge, outline, overlay
 from ral.report.page import build
 from ral.report.reading import read_run
-from ral.report.records import Attention, Item, series
+from ral.report.records import Asked, Attention, Item, Scores, series
 from ral.report.samples import make_card, slots
 from ral.report.summary import Estimate, Pair, bootstrap, category, match, select, table
 from ral.report.words import details, headline, points, progress_note, size
@@ -117,7 +117,8 @@ def loads(html: str) -> Iterator[str]:
 
 
 def item(uid: str, accuracy: float, problem_type: str = "OCR", data_type: str = "image") -> Item:
-    return Item(uid, problem_type, data_type, (), "q", (), "gold", "r", "a", accuracy, 1.0, None, (), None)
+    asked = Asked(problem_type, data_type, (), "q", (), "gold")
+    return Item(uid, asked, "r", "a", Scores(accuracy, 1.0, None), (), None)
 
 
 def pair(uid: str, before: float, after: float, problem_type: str = "OCR", data_type: str = "image") -> Pair:
@@ -365,8 +366,8 @@ def test_bootstrap_agrees_with_the_normal_interval() -> None:
 def test_the_change_is_compared_item_by_item() -> None:
     pairs = [pair(str(i), float(i % 2), float(i % 2)) for i in range(10)]
     whole = table(pairs)[0]
-    assert whole.change == Estimate(0.0, 0.0, 0.0)
-    assert whole.before is not None and whole.before.low < 0.5 < whole.before.high
+    assert whole.accuracy.change == Estimate(0.0, 0.0, 0.0)
+    assert (before := whole.accuracy.before) is not None and before.low < 0.5 < before.high
 
 
 def test_table_rows_split_by_type_then_kind() -> None:
@@ -375,7 +376,7 @@ def test_table_rows_split_by_type_then_kind() -> None:
     assert [(r.name, r.n) for r in rows] == [
         ("all items", 3), ("numerical", 1), ("OCR", 1), ("own type", 1), ("pictures", 2), ("clips", 1),
     ]  # fmt: skip
-    assert rows[1].change == Estimate(0, 0, 0) and rows[2].change == Estimate(1, 1, 1)
+    assert rows[1].accuracy.change == Estimate(0, 0, 0) and rows[2].accuracy.change == Estimate(1, 1, 1)
     assert table([]) == []
 
 
@@ -394,8 +395,8 @@ def test_selection_is_mixed_and_does_not_depend_on_order() -> None:
     chosen = select(pairs)
     assert chosen == select(pairs[::-1]) and len(chosen) == 8
     assert [category(p) for p in chosen] == [c for c in ("fixed", "broken", "wrong", "right") for _ in range(2)]
-    assert {p.item.problem_type for p in chosen} == set(PROBLEM_TYPES)
-    assert sum(p.item.data_type == "video" for p in chosen) == 4
+    assert {p.item.asked.problem_type for p in chosen} == set(PROBLEM_TYPES)
+    assert sum(p.item.asked.data_type == "video" for p in chosen) == 4
 
 
 def test_selection_fills_up_when_a_category_is_empty() -> None:
@@ -472,9 +473,10 @@ def test_a_clip_outlines_the_evidence_only_while_it_holds(tmp_path: Path) -> Non
     (tmp_path / "clip.mp4").touch()
     weights = np.zeros((4, 2, 2))
     weights[1, 0, 0] = 1.0
+    plain = item("a", 1.0, data_type="video")
     side = replace(
-        item("a", 1.0, data_type="video"),
-        media=(tmp_path / "clip.mp4",),
+        plain,
+        asked=replace(plain.asked, media=(tmp_path / "clip.mp4",)),
         evidence=(Evidence((0.0, 0.0, 0.5, 0.5), (2.0, 4.0)),),
         attention=Attention((4, 2, 2), tuple(weights.ravel()), 2.0),
     )
@@ -495,7 +497,8 @@ def test_a_reader_is_asked_for_the_right_medium(tmp_path: Path) -> None:
         asked.append(medium)
         return Pixels("image", torch.zeros(1, 28, 28, 3, dtype=torch.uint8))
 
-    side = replace(item("a", 0.5), media=(tmp_path / "p.png", tmp_path / "q.png"))
+    plain = item("a", 0.5)
+    side = replace(plain, asked=replace(plain.asked, media=(tmp_path / "p.png", tmp_path / "q.png")))
     card = make_card(Pair(side, side), read)
     assert asked == [Media("image", tmp_path / "p.png")]
     assert len(card.strips) == 1 and "first of 2 media" in card.note

@@ -162,7 +162,7 @@ def plain_pass(network: Any, model: MLLM, case: Case, rollout: Rollout, spec: At
     )
     chosen = logits.log_softmax(-1).gather(-1, rollout.token_ids.flatten()[:, None]).view(count, length)
     prompt = (case.prompts.valid, case.prompts.visual)
-    parts = ((), *prompt, rollout.trainable, 1.0, spec, rollout.valid, rollout.visual)
+    parts = ((), *prompt, rollout.trainable, 1.0, spec, rollout.valid, rollout.shown.visual)
     attention = PlainAttention(*parts, all_rows=torch.stack(rows, 1))
     return Plain(states, chosen.masked_fill(~rollout.trainable, 0.0), attention)
 
@@ -207,7 +207,7 @@ def test_turns_with_pictures_equal_a_plain_pass(family: str, model_folder: Calla
         model = kind.load(str(folder), freeze_vision=False)
         case = a_case(model)
         rollout = assemble(model.processor, case.prompts, case.trajectories)
-        assert {len(t.segments) for t in case.trajectories} == {1, 3, 5} and int(rollout.visual.sum()) > 0
+        assert {len(t.segments) for t in case.trajectories} == {1, 3, 5} and int(rollout.shown.visual.sum()) > 0
         for spec in (AttentionSpec(layers=(0, -1)), AttentionSpec(layers=(-1,), query="previous", keys="visual")):
             compare_with_plain(model, network, case, rollout, spec)
 
@@ -375,7 +375,7 @@ def test_segments_keep_their_order_and_their_log_probs(load: Callable[..., MLLM]
     silent = [replace(case.trajectories[0], segments=(replace(case.trajectories[0].segments[0], log_probs=()),))] * 2
     assert assemble(model.processor, case.prompts, silent).log_probs is None
     part = rollout.take(case.prompts.take([1]), [1])
-    assert part.grids == rollout.grids[2:] and part.media == {} and len(part.texts) == 2
+    assert part.shown.grids == rollout.shown.grids[2:] and part.shown.media == {} and len(part.texts) == 2
 
 
 @pytest.mark.parametrize("algo", ["grpo", "ral"])
@@ -389,9 +389,9 @@ def test_an_environment_of_two_turns_trains(algo: str, run: Callable[..., Path],
     for rollout in LookAgain.made:
         shown = rollout.valid & ~rollout.trainable
         turns = (rollout.trainable[:, 1:] & ~rollout.trainable[:, :-1]).sum(1) + 1
-        assert turns.tolist() == [2] * len(rollout.texts) and rollout.visual is not None
-        assert rollout.visual.any(1).tolist() == [n % 2 == 1 for n in range(len(rollout.texts))]
-        assert bool((rollout.visual <= shown).all())
+        assert turns.tolist() == [2] * len(rollout.texts) and rollout.shown is not None
+        assert rollout.shown.visual.any(1).tolist() == [n % 2 == 1 for n in range(len(rollout.texts))]
+        assert bool((rollout.shown.visual <= shown).all())
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "train/grad_norm" in line]
     assert len(steps) == 2

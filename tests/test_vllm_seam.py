@@ -22,6 +22,7 @@ from ral.models.patches import patch_media
 from ral.ops.attention import AttentionSpec
 from ral.rollout.engine import Sampling
 from ral.rollout.noise import Noise
+from ral.rollout.requests import requests
 from ral.rollout.seeds import prompt_seeds
 from ral.rollout.vllm import process
 from ral.rollout.vllm.answers import rollout_of
@@ -29,7 +30,7 @@ from ral.rollout.vllm.arguments import engine_arguments
 from ral.rollout.vllm.engine import VLLMEngine, engine_dtype
 from ral.rollout.vllm.pixels import frames_of
 from ral.rollout.vllm.process import environment
-from ral.rollout.vllm.questions import MOST_SEED, ask, check_family, collapsed, media_of, numbers, prompt_ids
+from ral.rollout.vllm.questions import MOST_SEED, ask, check_family, media_of, numbers, prompt_ids
 from ral.rollout.vllm.weights import buckets, named_weights, on_all_ranks, write_weights
 from ral.rollout.vllm.wire import Message, packed, unpacked
 from ral.types import Prepared, UserError
@@ -55,10 +56,6 @@ def test_a_message_comes_back_as_it_was_sent() -> None:
     assert unpacked(packed(Message({}))) == Message({})
 
 
-def test_one_placeholder_stands_for_each_medium() -> None:
-    assert collapsed([1, 7, 7, 2, 7, 8, 8, 9, 9], (7, 8)) == [1, 7, 2, 7, 8, 9, 9]
-
-
 def test_a_question_holds_each_medium_once_and_its_own_embeddings(policy: MLLM) -> None:
     prepared = policy.prepare(make_prompts(policy, MIXED))
     seeds = [3, 2**63 - 1, 5, 6]
@@ -68,7 +65,11 @@ def test_a_question_holds_each_medium_once_and_its_own_embeddings(policy: MLLM) 
     images = [p["ids"].count(policy.processor.image_id) for p in prompts]
     clips = [p["ids"].count(policy.processor.video_id) for p in prompts]
     assert images == [1, 0, 0, 2] and clips == [0, 1, 0, 1]
-    own = media_of(policy.processor, prepared)
+    pads = (policy.processor.image_id, policy.processor.video_id)
+    for b, prompt in enumerate(prompts):  # each run of placeholders as one, and nothing else
+        ids = prompt_ids(prepared, b)
+        assert prompt["ids"] == [i for n, i in enumerate(ids) if i not in pads or ids[n - 1] != i]
+    own = media_of(policy.processor, prepared, requests(prepared))
     assert [sorted(media) for media in own] == [p["media"] for p in prompts]
     for b, kind, placeholder in ((0, "image", policy.processor.image_id), (3, "video", policy.processor.video_id)):
         places = (prepared.token_ids[b] == placeholder) & prepared.valid[b]

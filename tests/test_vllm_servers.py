@@ -25,9 +25,10 @@ from ral.config.check import check
 from ral.errors import UserWarned
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
+from ral.rollout.requests import requests
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
 from ral.rollout.vllm.facts import difference, facts_of
-from ral.rollout.vllm.questions import collapsed, prompt_ids
+from ral.rollout.vllm.questions import prompt_ids
 from ral.rollout.vllm.server_engine import VLLMServers
 from ral.rollout.vllm.wire import unpacked
 from ral.types import Prepared, Rollout, UserError
@@ -122,11 +123,9 @@ def servers(policy: MLLM) -> Iterator[Callable[..., FakeServer]]:
 
     def start(port: int = 0) -> FakeServer:
         made.append(FakeServer(policy, port))
-        pads = (policy.processor.image_id, policy.processor.video_id)
         prepared = asked(policy)
-        for b in range(len(prepared)):
-            ids = prompt_ids(prepared, b)
-            made[-1].full[tuple(collapsed(ids, pads))] = ids
+        for b, request in enumerate(requests(prepared)):
+            made[-1].full[request.token_ids] = prompt_ids(prepared, b)
         return made[-1]
 
     yield start

@@ -21,7 +21,7 @@ RULES = "ral.rewards.accuracy.accuracy"
 
 
 def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
-    """Return what reads pictures and clips."""
+    """Return the reader of pictures and clips."""
     dataset = cfg.dataset
     return media_reader(
         instantiate(dataset.media, factor=processor.patches.factor),
@@ -32,7 +32,7 @@ def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
 
 
 def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
-    """Return what makes batches of prompts."""
+    """Return the collate function of prompts."""
     algo, dataset = cfg.algo, cfg.dataset
     preferences = algo.preferences
     return Collate(
@@ -48,12 +48,12 @@ def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
 
 
 def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
-    """Return what counts bad entries; rank 0 lists them in the run's folder."""
+    """Return the counter of bad entries; rank 0 lists them in the run's folder."""
     return Ledger(folder / "bad_samples.jsonl" if first_rank() else None, cfg.dataset.max_bad_share, record)
 
 
 def check_even(cfg: DictConfig) -> None:
-    """UserError where the prompts of a step cannot be dealt out evenly."""
+    """Raise UserError where the prompts of a step cannot be dealt out evenly."""
     prompts, processes = cfg.algo.prompts_per_step, cfg.hardware.devices * cfg.hardware.num_nodes
     if prompts % processes:
         raise UserError(
@@ -62,7 +62,7 @@ def check_even(cfg: DictConfig) -> None:
 
 
 def scorable(reward: DictConfig) -> Callable[[Example], object]:
-    """Return what finds the entries whose gold answer the reward's rules cannot read."""
+    """Return a check that refuses entries whose gold answer the reward's rules cannot read."""
     functions = [part.function for part in reward.get("parts", {}).values()]
     strict = any(f.get("_target_") == RULES and f.get("rules", "fixed") == "fixed" for f in functions)
     return Checked(check_gold) if strict else any_use

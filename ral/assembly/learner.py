@@ -61,7 +61,7 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
 
 
 def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
-    """Return what responses to a step's prompts come from: the engine, or what algo.given names."""
+    """Return the origin of responses to a step's prompts: the engine, or the function that algo.given names."""
     given = instantiate(algo.given)
     if given is not None:
         return given(policy.processor)
@@ -99,7 +99,7 @@ def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> N
 
 
 def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
-    """Return what the network is trained to be: the algorithm's task, or that of a policy."""
+    """Return the task that the network is trained for: the algorithm's own, or that of a policy."""
     given: Task | None = instantiate(cfg.algo.task)
     sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     passes: Any = objective.passes

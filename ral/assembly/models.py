@@ -94,7 +94,7 @@ def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) 
 
 
 def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:
-    """UserError where a network lacks the layers and heads whose attention is the policy, or is measured."""
+    """Raise UserError where a network lacks the layers and heads whose attention is the policy, or is measured."""
     check_spec(instantiate(cfg.algo.attention_policy), [policy, *frozen.values()])
     others = {kind for kind in layer_types(policy.network.config) if kind != "full_attention"}
     if others and cfg.eval.layers == "all":

@@ -32,12 +32,12 @@ NAIVE_SHARE = 0.7
 
 
 def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
-    """Memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
+    """Return the memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
     return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """Return what every side is to do."""
+    """Return the order to every side."""
     return {
         "model": str(model.absolute()),
         "prompt_tokens": size,
@@ -52,7 +52,7 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
 
 
 def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
-    """`other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
+    """Return `other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
     sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
     replies: dict[str, Any] = {}
     for names in sides:
@@ -71,7 +71,7 @@ def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: i
 def run_sides(
     given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
 ) -> dict[str, Any]:
-    """The answers of these sides' workers, in turn."""
+    """Return the answers of these sides' workers, in turn."""
     workers: dict[str, Worker] = {}
     try:
         for name in names:
@@ -85,14 +85,14 @@ def run_sides(
 
 
 def naive_repeats(given: argparse.Namespace) -> int:
-    """Updates of the naive side that count; it keeps the weights of every layer, so nothing of it can be recomputed."""
+    """Return how many updates of the naive side count; none with checkpointing, as it keeps all weights."""
     if given.checkpointing:
         return 0
     return int(given.repeats if given.naive_repeats is None else given.naive_repeats)
 
 
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Both pairs at one size; naive is None, with the reason, where it cannot run."""
+    """Measure both pairs at one size; naive is None, with the reason, where it cannot run."""
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
@@ -112,7 +112,7 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
 
 
 def memory_gb(device: str) -> float:
-    """Memory of the device, in GB."""
+    """Return the memory of the device, in GB."""
     if device == "cuda":
         import torch
 
@@ -121,7 +121,7 @@ def memory_gb(device: str) -> float:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """The ratios of one size, each {min, median, max} or None; cpu_time: of processor time."""
+    """Return the ratios of one size, each {min, median, max} or None; cpu_time: of processor time."""
     return {
         f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
         for name in ("ral", "naive")
@@ -130,7 +130,7 @@ def ratios(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(sizes: dict[int, dict[str, Any]]) -> str:
-    """A row for each size."""
+    """Return a row for each size."""
     columns = ["visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory"]
     columns += ["naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB"]
     rows = []

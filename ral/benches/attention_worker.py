@@ -34,7 +34,7 @@ MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
 
 def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
-    """A prompt with one picture and its responses, all random; visual embeddings stand for the vision tower."""
+    """Return a prompt with one picture and its responses, all random; visual embeddings stand for the vision tower."""
     generator = torch.Generator().manual_seed(0)
     side = model.processor.patches.factor
     picture = Pixels("image", torch.zeros(1, side * 32, side * (spec["prompt_tokens"] // 32), 3, dtype=torch.uint8))
@@ -53,7 +53,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
 
 
 def by_response(whole: Experience) -> list[Experience]:
-    """The same as one micro-batch for each response: all that eager attention leaves room for."""
+    """Return the same as one micro-batch for each response: all that eager attention leaves room for."""
     group = whole.rollout.group_size
     rows = whole.prepared.repeat(group)
     r = whole.rollout
@@ -62,7 +62,7 @@ def by_response(whole: Experience) -> list[Experience]:
 
 
 def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
-    """The micro-batch with frozen signals: the model's own, the reference a little off."""
+    """Return the micro-batch with frozen signals: the model's own, the reference a little off."""
     with torch.no_grad():
         part = remember(part, passes.live(model, part, needs), needs)
     part.signals["reference_log_probs"] = part.signals["old_log_probs"] + 0.01
@@ -72,7 +72,7 @@ def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]
 def update(
     passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
 ) -> None:
-    """One update as `ral.learner.update` makes it, without its bookkeeping."""
+    """Make one update as `ral.learner.update` makes it, without its bookkeeping."""
     needs = needed(objective.values())
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}

@@ -56,7 +56,7 @@ class Worker:
             )
 
     def ask(self, request: str) -> Reply:
-        """The answer to one line; UserError with the worker's last words where it has ended."""
+        """Return the answer to one line; UserError with the worker's last words where it has ended."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(request + "\n")
@@ -78,7 +78,8 @@ class Worker:
 def in_turn(
     workers: Mapping[str, Worker], warmup: int, repeats: int, progress: Callable[[], object]
 ) -> dict[str, list[Reply]]:
-    """`repeats` answers to "step" of each worker, one after the other, who is first alternating, after warm-up steps.
+    """Return `repeats` answers to "step" of each worker, one after the other, who is first alternating, after warm-up
+    steps.
 
     The peak of memory counts from the end of the warm-up. progress: called after each step.
     """
@@ -101,7 +102,7 @@ def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
 
 
 def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
-    """Their seconds over ours pair by pair, also of processor time; both sides' figures; our peak over theirs."""
+    """Return their seconds over ours pair by pair (processor time too), both sides' figures, our peak over theirs."""
 
     def side(replies: Sequence[Reply]) -> dict[str, Any]:
         times = {key: spread([r[key] for r in replies]) for key in ("seconds", "cpu_seconds")}
@@ -117,14 +118,14 @@ def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """Return what the figures were taken on."""
+    """Return the machine and versions behind the figures."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
 
 
 def range_text(values: Mapping[str, float], digits: int = 2) -> str:
-    """median (min to max)."""
+    """Return the median (min to max)."""
     median, low, high = (f"{values[k]:.{digits}f}" for k in ("median", "min", "max"))
     return f"{median} ({low} to {high})"
 
@@ -135,7 +136,7 @@ def out_of_memory(error: UserError) -> bool:
 
 
 def progress_bar() -> Progress:
-    """A bar of steps on stderr, with the time gone and left."""
+    """Return a bar of steps on stderr, with the time gone and left."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
 

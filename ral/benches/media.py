@@ -37,13 +37,13 @@ Found = dict[str, dict[str, dict[str, float]]]
 
 
 def texture(sides: tuple[int, int], seed: int) -> Image.Image:
-    """Smooth noise in colours: neither flat nor incompressible."""
+    """Return smooth noise in colours: neither flat nor incompressible."""
     noise = np.random.default_rng(seed).integers(0, 256, (sides[1] // 4, sides[0] // 4, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize(sides).filter(ImageFilter.GaussianBlur(2))
 
 
 def make(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Clips whose picture wanders, and pictures."""
+    """Return the clips whose picture wanders, and pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = CLIP_SIDES
     for number in range(MADE):
@@ -56,14 +56,14 @@ def make(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def ours(kind: str, timeout_s: float | None) -> Side:
-    """This project's path to patches. timeout_s None: clips are decoded in this process."""
+    """Return this project's path to patches. timeout_s None: clips are decoded in this process."""
     values = {name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__}
     reader = MediaReader(MediaSettings(**values | {"timeout_s": timeout_s}))
     return lambda path: patchify(reader.read(Media(kind, path)), PATCHES)  # type: ignore[arg-type]
 
 
 def plain_decord(path: Path) -> np.ndarray:
-    """The same frames of the file's own size, and nothing else."""
+    """Return the same frames of the file's own size, and nothing else."""
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
@@ -73,7 +73,7 @@ def plain_decord(path: Path) -> np.ndarray:
 
 
 def transformers_video() -> Side | None:
-    """decord and Transformers' video processor; None where torchvision cannot be imported."""
+    """Return decord and Transformers' video processor; None where torchvision cannot be imported."""
     if find_spec("torchvision") is None:
         return None
     operators = name_missing_operators()  # hold it: they go with it
@@ -90,7 +90,7 @@ def transformers_video() -> Side | None:
 
 
 def transformers_picture() -> Side:
-    """pillow and Transformers' picture processor."""
+    """Return pillow and Transformers' picture processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     bounds = {"shortest_edge": SETTINGS.image_min_pixels, "longest_edge": SETTINGS.image_max_pixels}
@@ -99,7 +99,9 @@ def transformers_picture() -> Side:
 
 
 def clocks() -> np.ndarray:
-    """Seconds of wall time, and of processor time of this process and its living children, where /proc tells."""
+    """Return the seconds of wall time, and of processor time of this process and its living children, where /proc
+    tells.
+    """
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     children = listed.read_text().split() if listed.exists() else []
     fields = [Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split() for number in children]
@@ -108,7 +110,9 @@ def clocks() -> np.ndarray:
 
 
 def measure(sides: dict[str, Side], files: list[Path], repeats: int, progress: Callable[[], object]) -> Found:
-    """Files a second of each side, over `repeats` rounds after one to warm up, and its ratio to the last, by rounds."""
+    """Return the files a second of each side, over `repeats` rounds after one to warm up, and its ratio to the last, by
+    rounds.
+    """
     rates: dict[str, list[np.ndarray]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
         seconds = {name: np.zeros(2) for name in sides}
@@ -129,7 +133,7 @@ def measure(sides: dict[str, Side], files: list[Path], repeats: int, progress: C
 
 
 def markdown(found: dict[str, Found]) -> str:
-    """A table for each kind of media."""
+    """Return a table for each kind of media."""
     parts = []
     for kind, sides in found.items():
         keys = ("a_second", "a_cpu_second", "cpu_ratio")
@@ -143,7 +147,9 @@ def markdown(found: dict[str, Found]) -> str:
 
 
 def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[str, list[Path]]:
-    """Clips and pictures to read, made below `output` where no folder is given; UserError for one that has none."""
+    """Return the clips and pictures to read, made below `output` where no folder is given; UserError for one that has
+    none.
+    """
     output.mkdir(parents=True, exist_ok=True)
     made = make(output / "media") if not (clips and pictures) else ([], [])
     files = {}

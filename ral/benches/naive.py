@@ -24,12 +24,12 @@ class EagerAttention(CapturedAttention):
     weights: Tensor | None = None
 
     def rows(self, chunk: int | None = None) -> Tensor:
-        """The attention policy."""
+        """Return the attention policy."""
         assert self.weights is not None
         return self.weights
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Tensor:
-        """measure(rows, anchor), averaged over layers, [N C]."""
+        """Compute measure(rows, anchor), averaged over layers, [N C]."""
         return measure(self.rows(), anchor).mean(0)
 
 
@@ -42,7 +42,7 @@ class EagerRecorder(Recorder):
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Rows as the paper wants them: mean over heads, the token's own query, all keys."""
+        """Return the rows as the paper wants them: mean over heads, the token's own query, all keys."""
         start, mask = self.valid.shape[1], valid if shown is None else shown.trainable
         seen = torch.cat([self.valid, valid], dim=1)[:, None]
         at = torch.arange(seen.shape[-1], device=mask.device)
@@ -63,7 +63,7 @@ class NaiveMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states."""
+        """Do as MLLM.states."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers

@@ -30,7 +30,7 @@ class Turns(L.Callback):
         self.group_size = group_size
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        """All is loaded: ban the end tokens, wait for the first step."""
+        """Ban the end tokens, wait for the first step."""
         processor = module.policy.processor
         processor.banned[list(processor.end_ids)] = True
         LINE.next_step()
@@ -47,7 +47,9 @@ class Turns(L.Callback):
 
 
 def overrides(spec: dict[str, Any]) -> list[str]:
-    """The command line of a run that does what `spec` says, with evaluation, checkpoints, measurements and logs off."""
+    """Return the command line of a run that does what `spec` says, with evaluation, checkpoints, measurements and logs
+    off.
+    """
     settings = {
         "model.pretrained": spec["model"],
         "model.learning_rates.rl": spec["learning_rate"],

@@ -36,7 +36,7 @@ def engines_of(text: str | None) -> list[str]:
 
 
 def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) -> dict[str, Any]:
-    """Return what a worker is to do."""
+    """Return the order to a worker."""
     folder = given.output / f"rollout_{given.model}"
     model = write_bench_model(folder, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu"))
     kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb")

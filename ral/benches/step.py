@@ -25,7 +25,7 @@ BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
-    """Return what a worker is to do."""
+    """Return the order to a worker."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3)
     folder = given.output / f"step_{given.model}"
@@ -51,7 +51,7 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
 
 
 def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str], progress: Any) -> dict[str, Any]:
-    """Answers of every variant's worker to `repeats` steps."""
+    """Return the answers of every variant's worker to `repeats` steps."""
     spec, workers = specification(given, work), {}
     try:
         for name in variants:
@@ -66,19 +66,19 @@ def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str]
 
 
 def against_all(found: dict[str, Any]) -> dict[str, Any]:
-    """Every variant against `all`."""
+    """Measure every variant against `all`."""
     return {name: compare(found["all"], answers) for name, answers in found.items() if name != "all"}
 
 
 def exponent(points: dict[int, float]) -> float:
-    """Slope of a least-squares line through (ln size, ln seconds)."""
+    """Return the slope of a least-squares line through (ln size, ln seconds)."""
     xs, ys = [math.log(x) for x in points], [math.log(y) for y in points.values()]
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
 
 
 def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], str]:
-    """Median seconds of a step over each axis, and the exponents."""
+    """Return the median seconds of a step over each axis, and the exponents."""
     result: dict[str, Any] = {}
     rows = []
     for axis, values in GROWTH.items():
@@ -96,7 +96,7 @@ def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], st
 
 
 def against_itself(given: argparse.Namespace, sizes: list[int], progress: Any) -> tuple[dict[str, Any], str]:
-    """Every variant against `all`, at every size."""
+    """Measure every variant against `all`, at every size."""
     variants, result, rows = given.variants.split(","), {}, []
     for size in sizes:
         work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}

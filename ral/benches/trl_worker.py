@@ -34,11 +34,11 @@ class Turns(TrainerCallback):
     trainer: GRPOTrainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """All is loaded: wait for the first step."""
+        """Wait for the first step."""
         LINE.next_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """After the last update on a generation, answer with what the step did."""
+        """Answer with the facts of a step, after the last update on its generation."""
         if state.global_step % args.num_iterations:
             return
         batch = self.trainer._buffered_inputs[0]
@@ -51,12 +51,12 @@ class Turns(TrainerCallback):
 
 
 def rewards(completions: list[Any], **columns: Any) -> list[float]:
-    """The same reward as on the other side."""
+    """Return the same reward as on the other side."""
     return [reward(None, turns[0]["content"]) for turns in completions]
 
 
 def pictures(folder: Path) -> Dataset:
-    """The questions with their pictures, decoded from the files when a step asks for them."""
+    """Return the questions with their pictures, decoded from the files when a step asks for them."""
     entries = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     rows = [
         {"prompt": [{"role": "user", "content": e["question"]}], "image": str(folder / e["image"])} for e in entries
@@ -65,7 +65,7 @@ def pictures(folder: Path) -> Dataset:
 
 
 def settings(spec: dict[str, Any]) -> GRPOConfig:
-    """The specification in TRL's words."""
+    """Return the specification in TRL's words."""
     return GRPOConfig(
         output_dir=spec["run"],
         use_cpu=True,

@@ -34,7 +34,7 @@ class VariantMLLM(PlainMLLM):
     batch: PromptBatch
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """As MLLM.prepare; keeps the pixels for the passes that run the tower again."""
+        """Do as MLLM.prepare; keeps the pixels for the passes that run the tower again."""
         type(self).batch = prompts.to(self.device)  # of the class: the frozen copies see it too
         return super().prepare(prompts)
 
@@ -52,7 +52,7 @@ class VariantMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states, packed or plain."""
+        """Do as MLLM.states, packed or plain."""
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
         return base.states(self, prepared, token_ids, valid, spec, shown)
@@ -62,14 +62,14 @@ class VariantMLLM(PlainMLLM):
         return base._training_layout(self, prepared, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """As MLLM.prefill, shared or plain."""
+        """Do as MLLM.prefill, shared or plain."""
         self.encode_again(group_size)
         base = MLLM if "prefill" in self.savings else PlainMLLM
         return base.prefill(self, prepared, group_size, openings)
 
 
 def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """As Forward.log_probs, with the logits [N C V] of all response tokens at once, kept for the backward pass."""
+    """Do as Forward.log_probs, with the logits [N C V] of all response tokens at once, kept for the backward pass."""
     banned = model.processor.banned.to(rollout.token_ids.device)
     flat = states.hidden.flatten(0, 1)
     logits = policy_logits(flat, model.head, temperature=self.temperature, banned=banned)

@@ -29,7 +29,7 @@ SAME = (
 
 
 def trl_python(folder: Path) -> Path:
-    """The interpreter of TRL's environment, made at first use; UserError where that fails."""
+    """Return the interpreter of TRL's environment, made at first use; UserError where that fails."""
     stamp, python = folder / ".ready", folder / "bin" / "python"
     wanted = f"{TRL} {TORCHVISION}\n{(ROOT / 'constraints.txt').read_text()}"
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -53,7 +53,7 @@ def trl_python(folder: Path) -> Path:
 
 
 def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[str, Any]:
-    """Return what both sides are to do."""
+    """Return the order to both sides."""
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),
@@ -72,7 +72,7 @@ def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[st
 
 
 def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """UserError unless both sides did the same work, and the work asked for, up to the last step."""
+    """Raise UserError unless both sides did the same work, and the work asked for, up to the last step."""
     asked = {
         "response_tokens": spec["prompts"] * spec["group_size"] * spec["response_tokens"],
         "updates": spec["steps"] * spec["updates"],
@@ -84,7 +84,7 @@ def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any
 
 
 def measure(given: argparse.Namespace, python: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Both sides on prompts of `size` visual tokens."""
+    """Measure both sides on prompts of `size` visual tokens."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(size), size, (steps + 2) * given.prompts + 1)
     spec = specification(given, write_bench_model(given.output / "model"), data)
@@ -111,7 +111,7 @@ def measure(given: argparse.Namespace, python: Path, size: int, progress: Progre
 
 
 def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """The JSON object: the last size's figures on top, every size's below."""
+    """Return the JSON object: the last size's figures on top, every size's below."""
     last = found[list(found)[-1]]
     same = last["same"]
     settings = ("prompts", "group_size", "response_tokens", "updates", "repeats")
@@ -124,7 +124,7 @@ def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return what was run, on what, and a row for each size."""
+    """Return a page: settings, machine, and a row for each size."""
     columns = (
         "visual tokens",
         "TRL, s a step",

@@ -28,7 +28,7 @@ QUESTION = "What do you see in the picture? Describe every shape, its color and 
 
 
 def sizes_of(text: str) -> list[int]:
-    """The list of sizes; UserError where it is none."""
+    """Return the list of sizes; UserError where it is none."""
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
@@ -41,7 +41,7 @@ def sizes_of(text: str) -> list[int]:
 def write_bench_model(
     folder: Path, sizes: Sizes = SIZES, vocabulary: int = VOCABULARY, device: str = "cpu", dtype: str = "float32"
 ) -> Path:
-    """A random Qwen2.5-VL, once; its weights are drawn on `device` and written in `dtype`."""
+    """Return a random Qwen2.5-VL, once; its weights are drawn on `device` and written in `dtype`."""
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)
         words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
@@ -57,12 +57,12 @@ def write_bench_model(
 
 
 def drawn(on_gpu: bool) -> tuple[str, str]:
-    """Device and dtype for write_bench_model: on a GPU billions of weights take a second."""
+    """Return the device and dtype for write_bench_model: on a GPU billions of weights take a second."""
     return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 
 def write_data(folder: Path, visual_tokens: int, entries: int) -> Path:
-    """Different PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2."""
+    """Write PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2."""
     rows = next(n for n in range(math.isqrt(visual_tokens), 0, -1) if visual_tokens % n == 0)
     side = (visual_tokens // rows * TOKEN_SIDE, rows * TOKEN_SIDE)
     folder.mkdir(parents=True, exist_ok=True)

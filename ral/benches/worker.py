@@ -29,7 +29,7 @@ class Line:
         self.started: tuple[float, float] | None = None
 
     def answer(self, **values: Any) -> None:
-        """One JSON line."""
+        """Write one JSON line."""
         self.answers.write(json.dumps(values) + "\n")
 
     def next_step(self, **facts: Any) -> None:
@@ -49,7 +49,7 @@ class Line:
 
 
 def clocks() -> tuple[float, float]:
-    """Wall time and this process's processor time, in seconds; the second leaves out waiting for a busy machine."""
+    """Return wall time and this process's processor time in seconds; the second leaves out waiting."""
     return time.perf_counter(), time.process_time()
 
 
@@ -72,7 +72,7 @@ def reset_peak() -> bool:
 
 
 def peak_gb() -> float:
-    """Most memory since the last reset (or ever), in GB of 1e9 bytes: of the GPU if one is used, else resident."""
+    """Return the most memory since the last reset (or ever) in GB (1e9 bytes): of a GPU in use, else resident."""
     if on_gpu():
         return float(sys.modules["torch"].cuda.max_memory_allocated()) / 1e9
     try:
@@ -84,7 +84,7 @@ def peak_gb() -> float:
 
 
 def reward(example: object, text: str) -> float:
-    """Reward in [0, 1) in constant time, whatever the question; texts differ, so every group has a signal."""
+    """Return a reward in [0, 1) that depends on the text alone: texts differ, so every group has a signal."""
     return zlib.crc32(text.encode()) / 2**32
 
 

@@ -26,7 +26,7 @@ LONGEST = 900.0  # seconds that a run may take
 
 
 def start(folder: Path, overrides: list[str]) -> subprocess.Popen[bytes]:
-    """A run in `folder` that goes on from its newest checkpoint, its output in a file beside it."""
+    """Start a run in `folder` that goes on from its newest checkpoint, its output in a file beside it."""
     command = [sys.executable, str(TRAIN), *SMALL, *overrides, f"hydra.run.dir={folder}", "resume=auto"]
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log)
@@ -41,7 +41,7 @@ def finish(folder: Path, overrides: list[str]) -> float:
 
 
 def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """SIGKILL, unless the run ends before."""
+    """Kill the run by SIGKILL, unless the run ends before."""
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -50,7 +50,7 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
-    """SIGKILL once the `number`-th checkpoint of the run is being written."""
+    """Kill the run by SIGKILL once the `number`-th checkpoint of the run is being written."""
     seen: set[str] = set()
     while process.poll() is None:
         seen |= {p.name for p in (folder / "checkpoints").glob(f"{PARTIAL}*")}
@@ -61,7 +61,7 @@ def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: in
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Return what must be the same in a run that was killed and resumed."""
+    """Return the files and values that must equal those of a run without interruption."""
     lines = jsonl.read(folder / "metrics.jsonl")
     metrics = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return {"metrics": metrics, **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}}

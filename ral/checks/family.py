@@ -145,7 +145,7 @@ CHECKS = {
 
 
 def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
-    """Return what a function returns, or None and its error in one line."""
+    """Return a function's result and "", or None and its error in one line."""
     try:
         return function(), ""
     except Exception as error:  # whatever a family's functions raise is a finding

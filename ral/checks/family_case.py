@@ -81,18 +81,18 @@ class Case:
 
     @cached_property
     def rollout(self) -> Rollout:
-        """The trajectories as a batch."""
+        """Return the trajectories as a batch."""
         return assemble(self.processor, self.prompts, self.trajectories)
 
     @cached_property
     def view(self) -> View:
-        """The shared-prompt path's reading of prompts and trajectories."""
+        """Return the shared-prompt path's reading of prompts and trajectories."""
         with torch.no_grad():
             return read(self.shared, self.prompts, self.rollout)
 
     @cached_property
     def theirs(self) -> list[Theirs]:
-        """Transformers' reading of each row by itself."""
+        """Return Transformers' reading of each row by itself."""
         network = AutoModelForImageTextToText.from_pretrained(self.folder, attn_implementation="eager").eval()
         with torch.no_grad():
             return [read_row(network, self, n) for n in range(len(self.trajectories))]
@@ -156,7 +156,7 @@ def read_row(network: Any, case: Case, n: int) -> Theirs:
 
 
 def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[str, Tensor]:
-    """Return what Transformers' model takes beside the ids of a row [1 T]."""
+    """Return the inputs of Transformers' model beside the ids of a row [1 T]."""
     tensors, _ = processor.family.pixels.tensors(media, processor.patches)
     tensors["mm_token_type_ids"] = kinds(processor, TokenRows(row, torch.ones_like(row), {}))
     taken = processor.family.facts.inputs

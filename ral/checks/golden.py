@@ -29,7 +29,7 @@ UNSTEADY = ("time/", "data/bytes", "memory/")
 
 
 def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: Path, pairs: Path) -> list[str]:
-    """The command line of one run."""
+    """Return the command line of one run."""
     data = ["dataset=jsonl", f"dataset.path={pairs}"] if algorithm == "reward_model" else []
     run = [f"algo={algorithm}", f"seed={seed}", f"hydra.run.dir={folder}"]
     return [sys.executable, str(checkout / "train.py"), *run, *SMALL, *PROCESSES[processes], *data]
@@ -65,12 +65,12 @@ def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
 
 
 def difference(a: float, b: float) -> float:
-    """Relative to the larger, 0 where both are equal or not a number."""
+    """Return the difference relative to the larger, 0 where both are equal or not a number."""
     return 0.0 if a == b or (a != a and b != b) else abs(a - b) / max(abs(a), abs(b), 1e-12)
 
 
 def compare(before: Path, after: Path, tolerance: float) -> int:
-    """Print the largest difference of each run that both folders hold; the number of runs beyond the tolerance."""
+    """Print the largest difference of each run that both folders hold; return how many exceed the tolerance."""
     wrong = 0
     names = sorted(
         {p.parent.name for p in before.glob("*/metrics.jsonl")} & {p.parent.name for p in after.glob("*/metrics.jsonl")}

@@ -27,7 +27,7 @@ POLL = 0.5  # seconds between readings of the GPU's memory
 
 
 def gpu_memory_mb() -> float | None:
-    """Memory in use on the first GPU; None without one."""
+    """Return the memory in use on the first GPU; None without one."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -58,7 +58,7 @@ def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]
 
 
 def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
-    """The exit code; STOPPED where it took longer and was ended."""
+    """Return the exit code; STOPPED where it took longer and was ended."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -72,7 +72,7 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
 
 
 def of_run(folder: Path) -> dict[str, Any]:
-    """Accuracies and the median seconds of a step, without the first, from a run's metrics."""
+    """Return the accuracies and the median seconds of a step, without the first, from a run's metrics."""
     lines = jsonl.read(folder / "metrics.jsonl")
     times = [line["time/step_s"] for line in lines if "time/step_s" in line]
     accuracies = [line["eval/accuracy"] for line in lines if "eval/accuracy" in line]
@@ -80,7 +80,7 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, Any]:
-    """A run of train.py and what it measured."""
+    """Run train.py and return what it measured."""
     folder = given.output / name
     common = [f"hardware={given.hardware}", "logger=jsonl", f"hydra.run.dir={folder}"]
     facts = timed(given, given.output / f"{name}.log", "train.py", *common, *overrides) | of_run(folder)
@@ -90,18 +90,18 @@ def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, An
 
 
 def tests(given: argparse.Namespace) -> dict[str, Any]:
-    """The tests of the same computation on CPU and GPU, and of whole runs on one."""
+    """Run the tests of the same computation on CPU and GPU, and of whole runs on one."""
     command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
     return {"all": timed(given, given.output / "tests.log", *command)}
 
 
 def tiny(given: argparse.Namespace) -> dict[str, Any]:
-    """The default run."""
+    """Run the default training."""
     return {"ral": train(given, "tiny", f"max_steps={given.steps}")}
 
 
 def large(given: argparse.Namespace) -> dict[str, Any]:
-    """Steps of a random model of a large shape, with LoRA and without."""
+    """Time the steps of a random model of a large shape, with LoRA and without."""
     folder = given.output / "models" / given.shape
     model = write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
     data = write_data(given.output / "data", given.prompt_tokens, 16)
@@ -135,7 +135,7 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Cost of the attention term at both shapes; at 7B one side after the other, as both do not fit."""
+    """Measure the cost of the attention term at both shapes; at 7B one side after the other, as both do not fit."""
     sides = {
         "3b_4096": ["3b", "4096"],
         "3b_16384": ["3b", "16384", "--checkpointing"],
@@ -149,7 +149,7 @@ def attention(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def step(given: argparse.Namespace) -> dict[str, Any]:
-    """A whole step, plain against shared, at both shapes, in bf16 with LoRA."""
+    """Time a whole step, plain against shared, at both shapes, in bf16 with LoRA."""
     common = ["--hardware", "single_gpu", "--variants", "plain,all", "--updates", "2"]
     common += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
     return {
@@ -165,7 +165,7 @@ def sized(model: str, tokens: str, *more: str) -> list[str]:
 
 
 def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
-    """One benchmark in a folder of its own, whose JSON file is read back."""
+    """Return one benchmark in a folder of its own, whose JSON file is read back."""
     folder = given.output / name
     facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
     results = [json.loads(path.read_text()) for path in folder.glob("*.json")]

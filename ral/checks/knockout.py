@@ -66,7 +66,7 @@ def knock_out(cfg: DictConfig) -> None:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Everything that decides the answers, as plain values."""
+    """Return everything that decides the answers, as plain values."""
     own: Any = OmegaConf.to_container(cfg, resolve=True)
     own.pop("hydra", None)
     kept = {name: value for name, value in own.items() if name not in FREE}
@@ -74,14 +74,17 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 
 
 def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:
-    """The types of questions and media that are asked; None for all."""
+    """Return the types of questions and media that are asked; None for all."""
     made = HydraConfig.get().runtime.choices["dataset"] == MADE
     chosen = {name: cfg[name] if cfg[name] is not None else own if made else None for name, own in TAUGHT.items()}
     return {name: None if value is None else list(value) for name, value in chosen.items()}
 
 
 def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
-    """Positions of the entries that are asked, bad ones included. UserError where there are none, and why."""
+    """Return the positions of the entries that are asked, bad ones included.
+
+    UserError where there are none, and why.
+    """
     types, there = wanted(cfg), Counter[str]()
     found = []
     for at in range(len(examples)):
@@ -132,7 +135,7 @@ class Batches:
             yield prompts
 
     def collate(self) -> Collate:
-        """Return what words the questions."""
+        """Return the object that words the questions."""
         templates = self.cfg.dataset.templates
         return Collate(
             self.policy.processor,
@@ -161,7 +164,7 @@ class Batches:
 
 
 def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> list[Answer]:
-    """All answers, under a progress bar. UserError where no entry could be used."""
+    """Return all answers, under a progress bar. UserError where no entry could be used."""
     columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("answers", total=questions * len(knockout.conditions))

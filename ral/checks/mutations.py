@@ -87,7 +87,7 @@ def survives(folder: Path, mutation: Mutation) -> bool:
 
 
 def check(words: Sequence[str]) -> int:
-    """Run the mutations that match; the number of survivors."""
+    """Run the mutations that match; return the number of survivors."""
     chosen, survivors = mutations(words), 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

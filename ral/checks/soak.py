@@ -21,7 +21,7 @@ POLL = 0.2  # seconds between readings
 
 
 def resident(process: int) -> float:
-    """Resident memory of a process in MB; 0 once it is gone."""
+    """Return the resident memory of a process in MB; 0 once it is gone."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except OSError:
@@ -30,7 +30,7 @@ def resident(process: int) -> float:
 
 
 def watch(process: subprocess.Popen[bytes], metrics: Path, steps: int) -> dict[int, float]:
-    """Memory in MB by number of steps done."""
+    """Return the memory in MB by number of steps done."""
     seen: dict[int, float] = {}
     with Progress() as bar:
         task = bar.add_task("steps", total=steps)

@@ -164,7 +164,7 @@ def _give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> Non
 
 @contextmanager
 def _relaunchable(script: str) -> Iterator[None]:
-    """In a job of a multirun, pretend to Lightning and Hydra that `script` had been started for it.
+    """Pretend, in a job of a multirun, to Lightning and Hydra that `script` had been started for it.
 
     Lightning starts the other ranks with this process's module and arguments; without this every rank would start the
     whole sweep again, or the launcher's own worker. In a single run nothing has to change.

@@ -122,7 +122,7 @@ def _missing_config(error: MissingConfigException) -> str:
 
 
 def _own_folders(group: str, option: str) -> list[str]:
-    """Say of each folder on the typed hydra.searchpath that it is not there, or lacks the option too."""
+    """Name each folder on the typed hydra.searchpath, as missing or as lacking the option too."""
     given = [o for o in typed() if o.lstrip("+").startswith("hydra.searchpath=")]
     names = OverridesParser.create().parse_override(given[-1]).value() if given else []
     folders = [str(name).removeprefix("file://") for name in names] if isinstance(names, list) else []

@@ -45,7 +45,7 @@ def _is_kind(value: Any, found: Range) -> bool:
 
 
 def wrong_number(key: str, value: Any) -> str | None:
-    """Return what is wrong with the value of a key as one line; None where nothing is or it has no range.
+    """Return the fault of a key's value as one line; None for a value in range, or a key without range.
 
     An integer written as 8.0 is left to the schema, which knows where that will do.
     """

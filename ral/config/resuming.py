@@ -134,7 +134,7 @@ def complete_term(node: Any) -> Any:
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return what a run that goes on has changed of its experiment, less what only follows another changed key.
+    """Return the keys that a resumed run changes, without those that change only because they refer to another.
 
     old, new: resolved configurations; raw: the new one before resolution.
     """

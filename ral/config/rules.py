@@ -117,7 +117,7 @@ def pairs_have_two_responses(cfg: Node) -> str | None:
 
 
 def responses_have_one_origin(cfg: Node) -> str | None:
-    """Sampled responses need numbers to sample by, given ones a source."""
+    """Check that sampled responses have numbers to sample by, and given ones a source."""
     rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"

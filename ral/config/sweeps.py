@@ -25,7 +25,7 @@ REFUSED = "refused.txt"
 
 
 class Sweeps(Callback):
-    """Hydra calls this in the process that launches. begun: folder of the sweep and when it was started."""
+    """Observer of sweeps, called by Hydra in the launching process. begun: folder of the sweep and its start."""
 
     begun: ClassVar[tuple[Path, float] | None] = None
 
@@ -99,7 +99,7 @@ def note(error: str | None) -> None:
 
 
 def worst() -> float | None:
-    """Return what a failed run counts for in a search: less than any other, or more, where the least is sought."""
+    """Return the value of a failed run in a search: the worst there is, by the direction of the search."""
     if not in_sweep():
         return None
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf

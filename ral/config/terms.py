@@ -69,7 +69,7 @@ def found_terms(tree: Node) -> list[FoundTerm]:
 
 
 def function_at(tree: Node, *keys: str) -> Any:
-    """Return what a node's `_target_` names; None without such a node."""
+    """Return the object that a node's `_target_` names; None without such a node."""
     value: Any = tree
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None

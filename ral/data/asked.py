@@ -14,7 +14,10 @@ PICTURES_A_SECOND = 2.0  # of a clip given as pictures, where the entry does not
 
 
 def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt]:
-    """The settings with what the entry asks in their place, and the part of the clip. BadRequest where it cannot be."""
+    """Return the settings with what the entry asks in their place, and the part of the clip.
+
+    BadRequest where it cannot be.
+    """
     _numbers(media)
     if media.kind == "image":
         return _bounded(media, settings, "image"), Excerpt()
@@ -24,7 +27,9 @@ def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt
 
 
 def even(count: int | None) -> int | None:
-    """The even number nearest to a number of frames; between two, the one that four divides, as in qwen-vl-utils."""
+    """Return the even number nearest to a number of frames; between two, the one that four divides, as in
+    qwen-vl-utils.
+    """
     if count is None:
         return None
     frames = 2 * round(count / 2)
@@ -34,7 +39,7 @@ def even(count: int | None) -> int | None:
 
 
 def _numbers(media: Media) -> None:
-    """BadRequest for numbers that say nothing, or contradict each other."""
+    """Raise BadRequest for numbers that say nothing, or contradict each other."""
     times = {"start": media.start, "end": media.end, "fps": media.fps}
     for name, value in times.items():
         if value is not None and not (math.isfinite(value) and value >= 0):
@@ -58,7 +63,10 @@ def _given(media: Media, name: str) -> bool:
 
 
 def _bounded(media: Media, settings: MediaSettings, kind: str) -> MediaSettings:
-    """The settings with the entry's bounds of the area. One bound of the entry moves the dataset's other one along."""
+    """Return the settings with the entry's bounds of the area.
+
+    One bound of the entry moves the dataset's other one along.
+    """
     low, high = getattr(settings, f"{kind}_min_pixels"), getattr(settings, f"{kind}_max_pixels")
     least, most = media.min_pixels, media.max_pixels
     for name, value in (("min_pixels", least), ("max_pixels", most)):

@@ -28,7 +28,7 @@ class BadSample(UserError):
 
 
 def any_use(example: Example) -> None:
-    """A check that every example passes."""
+    """Accept every example."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Checked:
     check: Callable[[Example], object]
 
     def __call__(self, example: Example) -> None:
-        """BadSample where the check complains."""
+        """Raise BadSample where the check complains."""
         try:
             self.check(example)
         except UserError as error:
@@ -62,7 +62,7 @@ class Bad:
     message: str
 
     def record(self) -> dict[str, Any]:
-        """The fields that are written."""
+        """Return the fields that are written."""
         return {"index": self.index, "problem_id": self.problem_id, "path": self.path, "reason": self.reason}
 
 
@@ -105,7 +105,7 @@ class Ledger:
 
     @property
     def skipped(self) -> int:
-        """Different bad entries met so far: the lines of the file."""
+        """Return the different bad entries met so far: the lines of the file."""
         return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:
@@ -133,7 +133,7 @@ class Ledger:
 
 
 def write_bad(path: Path, bad: Sequence[Bad]) -> None:
-    """A bad_samples.jsonl of its own."""
+    """Write a bad_samples.jsonl of its own."""
     path.write_text("".join(_line(b.record()) for b in bad), encoding="utf-8")
 
 

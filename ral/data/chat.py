@@ -57,7 +57,7 @@ class _Said:
 
 
 def chat_field(entry: Entry) -> str | None:
-    """The field that holds a conversation, None where there is none; the bad entry's error for two."""
+    """Return the field that holds a conversation, None where there is none; the bad entry's error for two."""
     there = [name for name in FIELDS if isinstance(entry.data.get(name), list)]
     there += [name for name in FIELDS[:-1] if entry.data.get(name) is not None and name not in there]
     if len(there) > 1:
@@ -66,7 +66,7 @@ def chat_field(entry: Entry) -> str | None:
 
 
 def chat_of(entry: Entry) -> Chat:
-    """The conversation of an entry; an empty Chat where it has none."""
+    """Return the conversation of an entry; an empty Chat where it has none."""
     field = chat_field(entry)
     if field is None:
         return Chat(_system(entry))
@@ -89,14 +89,14 @@ def _with_clips(entry: Entry, said: list[_Said]) -> list[_Said]:
 
 
 def _system(entry: Entry) -> tuple[Turn, ...]:
-    """The system turn of an entry without a conversation; () for none."""
+    """Return the system turn of an entry without a conversation; () for none."""
     content = entry.data.get("system")
     turn = _turn(entry, "system", {"role": "system", "content": content}) if content else None
     return (Turn("system", turn.text),) if turn is not None and turn.text else ()
 
 
 def _turns(entry: Entry, field: str) -> list[dict[str, Any]]:
-    """The turns of a field, with the system turn and the completion that stand in fields of their own."""
+    """Return the turns of a field, with the system turn and the completion that stand in fields of their own."""
     turns = _listed(entry, field)
     system, completion = entry.data.get("system"), entry.data.get("completion")
     if isinstance(system, str) and system.strip():
@@ -118,7 +118,7 @@ def _listed(entry: Entry, field: str) -> list[dict[str, Any]]:
 
 
 def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
-    """One turn with its role in our words, its text with marks, and its media."""
+    """Return one turn with its role in our words, its text with marks, and its media."""
     name = turn.get("role", turn.get("from"))
     role = _ROLES.get(name.strip().lower()) if isinstance(name, str) else None
     if role is None:
@@ -138,7 +138,7 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
 
 
 def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
-    """A turn's content as a list of parts; a string is one text part."""
+    """Return a turn's content as a list of parts; a string is one text part."""
     if isinstance(content, str | dict):
         return [content]
     if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
@@ -147,7 +147,7 @@ def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
 
 
 def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
-    """One part: text, or a medium {"type": "image", "image": path} with or without its file."""
+    """Return one part: text, or a medium {"type": "image", "image": path} with or without its file."""
     if isinstance(part, str):
         return part
     known = (TEXTS[0], *PARTS)
@@ -163,14 +163,14 @@ def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
 
 
 def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media | None:
-    """The file of a part, None where it names none."""
+    """Return the file of a part, None where it names none."""
     said = {key: value for key, value in part.items() if key not in ("type", "text") and value is not None}
     holders = (*PARTS, "url", "path", "bytes")
     return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
 
 
 def _split(part: ContentPart) -> list[ContentPart]:
-    """A text cut at its marks, which are places of media named elsewhere."""
+    """Return a text cut at its marks, which are places of media named elsewhere."""
     if not isinstance(part, str):
         return [part]
     kinds: dict[str, Kind] = {mark: kind for kind, mark in MARKS.items()}
@@ -182,7 +182,7 @@ def _split(part: ContentPart) -> list[ContentPart]:
 
 
 def _text(parts: Sequence[ContentPart]) -> str:
-    """The text of a turn with marks where its media stand; texts without one between them are lines."""
+    """Return the text of a turn with marks where its media stand; texts without one between them are lines."""
     found = ""
     for before, part in zip((None, *parts), parts, strict=False):
         line = "\n" if isinstance(before, str) and isinstance(part, str) else ""
@@ -191,7 +191,7 @@ def _text(parts: Sequence[ContentPart]) -> str:
 
 
 def _joined(said: Sequence[_Said]) -> list[_Said]:
-    """Turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
+    """Return turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
     found: list[_Said] = []
     for turn in said:
         if found and found[-1].role == turn.role != "assistant":
@@ -202,7 +202,7 @@ def _joined(said: Sequence[_Said]) -> list[_Said]:
 
 
 def _check_order(entry: Entry, field: str, said: Sequence[_Said]) -> None:
-    """The bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
+    """Raise the bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
     roles = [turn.role for turn in said]
     if "user" not in roles:
         entry.fail(field, "no turn of the user", FORM)

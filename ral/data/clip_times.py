@@ -67,7 +67,8 @@ class Span:
 
 
 def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
-    """Seconds that the last frame stays: `held`, its own duration, where that is not about the mean gap but possible.
+    """Return the seconds that the last frame stays: `held`, its own duration, where that is not about the mean gap but
+    possible.
 
     gaps [T - 1]: seconds between the frames, at least one. None, a duration that is one of a nominal rate and much
     shorter than any other, or one far longer than any other: the mean gap.
@@ -79,7 +80,7 @@ def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
 
 
 def timeline(ticks: Sequence[int | None], base: float, held: int | None, rate: float) -> Timeline:
-    """The timeline of frames in the order in which they are shown.
+    """Return the timeline of frames in the order in which they are shown.
 
     ticks: their timestamps in units of `base` seconds; None where there is none. held: duration of the last one, in the
     same units. rate: frames a second, for those without times. ValueError where nothing says how long the clip takes.
@@ -106,7 +107,7 @@ def _possible(rate: float) -> float:
 
 
 def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
-    """Ascending timestamps, missing ones laid between their neighbours; None where too little is known.
+    """Return the ascending timestamps, missing ones laid between their neighbours; None where too little is known.
 
     Timestamps that all differ, but in another order than the frames, are those of decoding: they are sorted.
     """
@@ -128,7 +129,7 @@ def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
 
 
 def span(shown: Timeline, part: Excerpt) -> Span:
-    """The frames shown during a part. BadRequest where the part is not in the clip."""
+    """Return the frames shown during a part. BadRequest where the part is not in the clip."""
     begin, end = part.start or 0.0, shown.seconds if part.end is None else part.end
     if begin >= shown.seconds - ROUNDED and begin > 0:
         raise BadRequest(f"asks for a part from {begin:g} s on, but the clip takes {shown.seconds:.6g} s", _PART)
@@ -144,7 +145,7 @@ _PART = "write a start and an end within the clip"
 
 
 def frames_at(shown: Timeline, part: Span, count: int) -> list[int]:
-    """The frames for `count` moments of a span, the first and last frame's and evenly in time between them.
+    """Return the frames for `count` moments of a span, the first and last frame's and evenly in time between them.
 
     Of each moment it is the frame that begins nearest to it, where one does so at most SOON and half the way to the
     next moment later, else the one that is shown. So frames of one rate are those of evenly spaced, rounded numbers.

@@ -29,7 +29,8 @@ UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
 
 
 def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
-    """Frames to sample from `total` that take `duration` seconds: the even number at or below duration * fps.
+    """Return the frames to sample from `total` that take `duration` seconds: the even number at or below duration *
+    fps.
 
     At least 2, at most max_frames and not more than there are.
     """
@@ -38,12 +39,12 @@ def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
 
 
 def frame_indices(total: int, count: int) -> list[int]:
-    """`count` evenly spaced indices into `total` frames, first and last included; one frame is given repeatedly."""
+    """Return `count` evenly spaced indices into `total` frames, first and last included; one frame is repeated."""
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
 def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[list[int], float]:
-    """Numbers of the frames that stand for a part of a clip, and its seconds. BadRequest where it is not to be had."""
+    """Return the frames that stand for a part of a clip, and its seconds. BadRequest where there are none."""
     chosen = span(shown, part)
     count = frame_count(chosen.total, chosen.seconds, settings) if part.count is None else part.count
     if part.count is not None and count > max(chosen.total, 2):
@@ -53,7 +54,7 @@ def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[l
 
 
 def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
-    """Frames of any size within the settings' bounds, all of the size that becomes the first one."""
+    """Return the frames of any size within the settings' bounds, all of the size that becomes the first one."""
     size, small = None, []
     for frame in frames:
         bounds = (settings.video_min_pixels, settings.video_max_pixels)
@@ -63,7 +64,7 @@ def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
 
 
 def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
-    """The frames at `indices`, as many at once as UNSIZED_BYTES allows."""
+    """Yield the frames at `indices`, as many at once as UNSIZED_BYTES allows."""
     first: Frames = reader.get_batch(indices[:1]).asnumpy()
     yield first[0]
     at_once = max(1, UNSIZED_BYTES // first.nbytes)
@@ -72,7 +73,7 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
 
 
 def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Through decord; by PyAV's decoder where decord would count other frames than a player shows."""
+    """Read through decord; by PyAV's decoder where decord would count other frames than a player shows."""
     stream = look(path)
     if not stream.plain:
         return _decoded(path, settings, part, stream)
@@ -98,7 +99,7 @@ def _agrees(reader: Any, shown: Timeline) -> bool:
 
 
 def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Through PyAV."""
+    """Read through PyAV."""
     return _decoded(path, settings, part, look(path))
 
 
@@ -115,7 +116,9 @@ def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream)
 
 
 def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Iterator[Frames]:
-    """The decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to `seen`."""
+    """Yield the decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to
+    `seen`.
+    """
     for number, frame in enumerate(decoded(path)):
         seen.append(frame.pts)
         pixels = _upright(frame) if number in indices else None
@@ -127,7 +130,7 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 
 
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
-    """Timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
+    """Return the timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
 
     Those before it lack what they were encoded from, where a clip was cut without being encoded anew.
     """
@@ -142,7 +145,7 @@ def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
 
 
 def _upright(frame: Any) -> Frames:
-    """A frame as the camera was held; decord does that by itself."""
+    """Return a frame as the camera was held; decord does that by itself."""
     pixels: Frames = frame.to_ndarray(format="rgb24")
     return np.rot90(pixels, frame.rotation // 90).copy() if frame.rotation else pixels
 

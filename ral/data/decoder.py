@@ -73,7 +73,7 @@ class Decoder:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """The process, a new one after CLIPS_OF_A_PROCESS clips."""
+        """Return the process, a new one after CLIPS_OF_A_PROCESS clips."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
             _stop(self._process)
@@ -101,7 +101,7 @@ def _await(answers: IO[bytes], settings: MediaSettings) -> None:
 
 
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
-    """Why a process gave no answer; waits for its end."""
+    """Return why a process gave no answer; waits for its end."""
     _close(process)
     try:
         code = process.wait(END_S)
@@ -129,7 +129,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of an exception's message, else its name; without what readers say of their own source text."""
+    """Return the first line of an exception's message, else its name; without what readers say of their own source
+    text.
+    """
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     for inner in INNER:
         line = inner.sub("", line)

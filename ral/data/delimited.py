@@ -20,7 +20,7 @@ STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 
 
 def delimiter_of(path: Path) -> str:
-    """Return what separates the cells of the first line: the one of DELIMITERS that it has most of; "" for none."""
+    """Return the delimiter of the first line: the one of DELIMITERS that it has most of; "" for none."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = file.readline()
     best = max(DELIMITERS, key=line.count)
@@ -34,7 +34,7 @@ def names_fields(path: Path, delimiter: str) -> bool:
 
 
 def _cell(name: str, text: str) -> Any:
-    """A cell as a JSON entry would have it: None where it is empty."""
+    """Return a cell as a JSON entry would have it: None where it is empty."""
     if not text.strip():
         return None
     if name in STRUCTURED and text.lstrip()[0] in "[{":
@@ -47,7 +47,7 @@ def _cell(name: str, text: str) -> Any:
 
 
 def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """The rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
+    """Yield the rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
 
     A first column without a name that counts 0, 1, 2 ..., as pandas writes its index, is left out.
     """

@@ -25,7 +25,7 @@ NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
 def cache_key(media: Media, settings: MediaSettings) -> str:
-    """A name for what the frames of a medium depend on.
+    """Return a name for what the frames of a medium depend on.
 
     That is path, size and time of change of its files, all that its entry says, the settings, and the way of reading.
     """
@@ -57,7 +57,7 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return what is kept under a key, which thereby counts as used now."""
+        """Return the value under a key, which thereby counts as used now."""
         path = self._path(key)
         try:
             with path.open("rb") as file:
@@ -96,7 +96,7 @@ class DiskCache:
 
     @contextmanager
     def _total(self) -> Iterator[list[int]]:
-        """The bytes in the folder as a list of one number, to be changed; one process at a time."""
+        """Return the bytes in the folder as a list of one number, to be changed; one process at a time."""
         with (self.folder / "size").open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
@@ -109,7 +109,7 @@ class DiskCache:
             file.write(str(total[0]))
 
     def _files(self) -> list[tuple[float, int, str]]:
-        """(time of last use, bytes, path) of every file, the longest unused first."""
+        """Return (time of last use, bytes, path) of every file, the longest unused first."""
         with os.scandir(self.folder) as found:
             return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
 

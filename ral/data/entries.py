@@ -30,7 +30,7 @@ class FileRows(Protocol):
 
 
 def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with None for NaN, which is how tables say that nothing is there."""
+    """Return an entry with None for NaN, which is how tables say that nothing is there."""
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in data.items()}
 
 
@@ -54,7 +54,7 @@ class Entries(Sequence[Example]):
     def __getitem__(self, at: slice) -> Entries: ...
 
     def __getitem__(self, at: int | slice) -> Example | Entries:
-        """One Example, or the Entries of a slice."""
+        """Return one Example, or the Entries of a slice."""
         if isinstance(at, slice):
             return Entries(self.rows, self.media_root, self.parse, self.part[at], self.name)
         entry = self.entry(at)
@@ -100,5 +100,5 @@ def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
 
 
 def _message(error: BadSample, place: str) -> str:
-    """The message of an error, naming the entry also where it is about a file."""
+    """Return the message of an error, naming the entry also where it is about a file."""
     return str(error) if error.place == place else f"{place}: {error}"

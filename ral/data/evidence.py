@@ -13,7 +13,7 @@ from ral.types import Evidence, Pixels, PromptBatch
 
 
 def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frames_per_slot: int) -> Tensor:
-    """[B P] bool, over the first medium of each prompt; all False where an example has no evidence.
+    """Return [B P] bool, over the first medium of each prompt; all False where an example has no evidence.
 
     media: the decoded media of each prompt; frames_per_slot: frames that one temporal slot of visual tokens spans.
     """
@@ -28,7 +28,9 @@ def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frame
 
 
 def since(evidence: Evidence, start: float) -> Evidence:
-    """Evidence whose span, given in the clip's own time, counts from `start`: the part of the clip that is read."""
+    """Return the evidence whose span, given in the clip's own time, counts from `start`: the part of the clip that is
+    read.
+    """
     if evidence.span is None:
         return evidence
     begin, end = evidence.span

@@ -47,12 +47,12 @@ class Entry:
         raise BadSample(self.place, f"field '{field}': {problem}", f"write {write}", file)
 
     def named(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that this entry has a value for."""
+        """Return the first of `names` that this entry has a value for."""
         return next((name for name in names if self.data.get(name) is not None), None)
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: short, on one line; numbers and truth values as JSON has them."""
+    """Return a value as an error shows it: short, on one line; numbers and truth values as JSON has them."""
     text = json.dumps(value) if isinstance(value, bool | float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -68,7 +68,10 @@ def refuse_other_than_text(entry: Entry, name: str, value: object, example: str)
 
 
 def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
-    """The text under the first name present, stripped; None where no name is present. numbers: they count as text."""
+    """Return the text under the first name present, stripped; None where no name is present.
+
+    numbers: they count as text.
+    """
     name = entry.named(names)
     if name is None:
         return None
@@ -79,7 +82,7 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
 
 
 def is_number(value: object) -> bool:
-    """True for finite numbers that a float can hold; truth values are none."""
+    """Tell whether a value is a finite number that a float can hold; truth values are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -89,7 +92,9 @@ def is_number(value: object) -> bool:
 
 
 def clean(entry: Entry, field: str, text: str) -> str:
-    """A text without white space and invisible characters at its ends; the error where it holds what no text can."""
+    """Return a text without white space and invisible characters at its ends; the error where it holds what no text
+    can.
+    """
     if "\0" in text:
         entry.fail(field, f"{shown(text)} holds the control character U+0000", "the text without it")
     if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -106,7 +111,7 @@ def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
-    """`value`, unless it is missing or empty."""
+    """Return `value`, unless it is missing or empty."""
     if not value:
         here = entry.named(names)
         if here is None and (other := _alike(entry, names)):
@@ -144,7 +149,7 @@ def untagged(tag: str, text: str) -> str:
 
 
 def without(tag: str, text: str) -> str:
-    """`text` without its <tag>...</tag> blocks."""
+    """Return `text` without its <tag>...</tag> blocks."""
     return re.sub(rf"<{tag}>.*?</{tag}>", "", text, flags=re.DOTALL).strip()
 
 
@@ -162,7 +167,7 @@ TYPES = {
 
 
 def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> str:
-    """The problem type, one of PROBLEM_TYPES, from any spelling in SPELLINGS; `default` where it is missing.
+    """Return the problem type, one of PROBLEM_TYPES, from any spelling in SPELLINGS; `default` where it is missing.
 
     default None: it has to be there; null: whether a null counts as missing.
     """
@@ -181,14 +186,16 @@ def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> 
 
 
 def uid_of(entry: Entry, names: Sequence[str]) -> str:
-    """The file's name with the entry's id, else with its number; with both where the id occurs again in the file."""
+    """Return the file's name with the entry's id, else with its number; with both where the id occurs again in the
+    file.
+    """
     own = entry_name(entry.data, entry.number, names)
     prefix = entry.name or entry.file.stem
     return f"{prefix}-{own}#{entry.number}" if own in entry.repeated else f"{prefix}-{own}"
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:
-    """Picture or clip: by `data_type` where present, else by the file's suffix."""
+    """Return the kind, picture or clip: by `data_type` where present, else by the file's suffix."""
     given = entry.data.get("data_type")
     if given == "image" or given == "video":
         return "image" if given == "image" else "video"
@@ -201,7 +208,7 @@ def kind_of(entry: Entry, field: str, path: str) -> Kind:
 
 
 def _numbers(value: object, count: int, ok: Callable[[list[float]], bool]) -> tuple[float, ...] | None:
-    """`count` numbers that pass `ok`, else None."""
+    """Return `count` numbers that pass `ok`, else None."""
     if not isinstance(value, list | tuple) or len(value) != count:
         return None
     if not all(map(is_number, value)):
@@ -215,7 +222,7 @@ def _box_works(box: list[float]) -> bool:
 
 
 def _box(entry: Entry, field: str, value: object) -> Box:
-    """One box."""
+    """Return one box."""
     box = _numbers(value, 4, _box_works)
     if box is None:
         problem = f"box {shown(value)} does not work"
@@ -224,7 +231,7 @@ def _box(entry: Entry, field: str, value: object) -> Box:
 
 
 def _piece(entry: Entry, value: object) -> Evidence:
-    """One evidence object: {"box": [...], "span": [...] or null}."""
+    """Return one evidence object: {"box": [...], "span": [...] or null}."""
     if not isinstance(value, dict):
         entry.fail("evidence", f"{shown(value)} is not an object", '{"box": [0, 0, 0.5, 0.5], "span": null}')
     box = _box(entry, "evidence", value.get("box"))
@@ -237,7 +244,7 @@ def _piece(entry: Entry, value: object) -> Evidence:
 
 
 def evidence_of(entry: Entry) -> tuple[Evidence, ...]:
-    """All evidence of an entry; () where it has none."""
+    """Return all evidence of an entry; () where it has none."""
     value = entry.data.get("evidence")
     if value is None:
         return ()
@@ -260,7 +267,7 @@ def steps_of(entry: Entry) -> tuple[Step, ...]:
 
 
 def _step(entry: Entry, value: object) -> Step:
-    """One step object."""
+    """Return one step object."""
     text, boxes = (value.get("text"), value.get("boxes")) if isinstance(value, dict) else (None, None)
     if not isinstance(text, str) or not text.strip() or not isinstance(boxes, list) or not boxes:
         entry.fail("steps", f"{shown(value)} is no step", STEP)

@@ -43,7 +43,10 @@ LISTED = 3  # files that a message names
 
 
 def located(path: str | Path) -> Path:
-    """A path as people write it: ~ and file:// are taken. UserError for an address that is not on this machine."""
+    """Return a path as people write it: ~ and file:// are taken.
+
+    UserError for an address that is not on this machine.
+    """
     text = str(path)
     remote = re.match(r"([a-z][a-z0-9+.-]+):/", text)
     if remote and remote[1] == "file":
@@ -54,13 +57,13 @@ def located(path: str | Path) -> Path:
 
 
 def _keyed(path: Path) -> tuple[Path, str | None]:
-    """The file that a path names, and the key behind it, if any."""
+    """Return the file that a path names, and the key behind it, if any."""
     name, separator, key = str(path).rpartition(KEY)
     return (path, None) if not separator or path.exists() else (Path(name), key)
 
 
 def _check_there(path: Path) -> None:
-    """UserError, with what was perhaps meant, unless something can be read at a path."""
+    """Raise UserError, with what was perhaps meant, unless something can be read at a path."""
     if path.is_file() or (path.is_dir() and is_table(path)):
         return
     if path.is_dir():
@@ -78,7 +81,7 @@ def _check_there(path: Path) -> None:
 
 
 def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
-    """The entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
+    """Return the entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
 
     A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
     of no shape that is known.
@@ -101,7 +104,7 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """All columns of a table, under their own names."""
+    """Return all columns of a table, under their own names."""
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
@@ -111,7 +114,7 @@ def _table(path: Path, folder: Path) -> TableRows:
 
 
 def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
-    """A file of UTF-8 with what a file holds, and what it took to get it, in words."""
+    """Return a file of UTF-8 with what a file holds, and what it took to get it, in words."""
     text, how = path, ""
     while packed := (kind := _kind(text, path)).packed:
         text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
@@ -139,7 +142,7 @@ def _begins_as_json(text: Path) -> bool:
 
 
 def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> FileRows:
-    """The entries of a text in UTF-8."""
+    """Return the entries of a text in UTF-8."""
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
         shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
@@ -161,7 +164,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
 
 
 def _check_objects(rows: JsonFile) -> None:
-    """UserError where the first entries are all something else than objects, such as texts."""
+    """Raise UserError where the first entries are all something else than objects, such as texts."""
     read = []
     for index in range(min(TRIED, len(rows))):
         with suppress(BadSample):
@@ -173,14 +176,14 @@ def _check_objects(rows: JsonFile) -> None:
 
 
 def _delimiter(path: Path, text: Path) -> str:
-    """Return what separates the cells of a table of text; "" for what is none."""
+    """Return the delimiter of a table of text; "" for any other file."""
     found = delimited.delimiter_of(text)
     suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""
 
 
 def _wrapped(path: Path, text: Path) -> Any:
-    """The value of a large file that is one object around its entries; None for a small one, and for another."""
+    """Return the value of a large file that is one object around its entries; None for a small one, and for another."""
     size = text.stat().st_size
     if size <= HELD:
         return None
@@ -199,7 +202,7 @@ def _wrapped(path: Path, text: Path) -> Any:
 
 
 def _whole(path: Path, text: Path) -> Any:
-    """All of a file as one value. UserError where it is too large, or not JSON."""
+    """Return all of a file as one value. UserError where it is too large, or not JSON."""
     size = text.stat().st_size
     if size > LARGEST_WHOLE:
         large = f"{size / 2**30:.1f} GB, and only up to {LARGEST_WHOLE / 2**30:.1f} are read that way"

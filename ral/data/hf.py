@@ -27,7 +27,7 @@ def _holds_media(feature: Any) -> bool:
 
 
 def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, Any]) -> None:
-    """UserError for a column that is asked for and not there, unless it is of the field's own name and may be."""
+    """Raise UserError for a column that is asked for and not there, unless it is of the field's own name and may be."""
     for field, column in columns.items():
         if column in there or (field == column and (field not in STAND_INS or there.keys() & STAND_INS[field])):
             continue
@@ -36,7 +36,9 @@ def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, A
 
 
 def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str, Any]) -> dict[str, str]:
-    """Field -> column, for the columns that are `there` with their types. UserError where one is missing or left out.
+    """Return {field: column} for the columns that are `there` with their types.
+
+    UserError where one is missing or left out.
 
     Columns that `columns` does not speak of keep their names, but for turns beside a question from another column,
     and for `path` beside other media.
@@ -70,7 +72,7 @@ def hf(
     validation_size: int = 256,
     limit: int | None = None,
 ) -> Entries:
-    """A split of a Hugging Face dataset on disk.
+    """Return a split of a Hugging Face dataset on disk.
 
     columns: field (as in `jsonl`) -> column, None for a field that is not read; a column of the field's own name may
     be missing (for question, answer and image where another column stands in), and what is not named here keeps its

@@ -43,7 +43,7 @@ class _Window:
         self._mark = (0, file.tell())  # a character of `text` and its byte in the file
 
     def byte(self, at: int) -> int:
-        """The byte where character `at` begins; `at` never goes back."""
+        """Return the byte where character `at` begins; `at` never goes back."""
         here, there = self._mark
         part = self.text[here:at]
         self._mark = (at, there + (len(part) if part.isascii() else len(part.encode("utf-8", "surrogateescape"))))
@@ -65,7 +65,7 @@ class _Window:
         return self.text[self.at : self.at + 1]
 
     def value(self) -> tuple[Any, int]:
-        """The JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
+        """Return the JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
         try:
             return decoded(self.text, self.at)
         except json.JSONDecodeError as error:
@@ -76,7 +76,7 @@ class _Window:
 
 
 def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
-    """The entries of an array, from behind its opening bracket, or objects one after another."""
+    """Yield the entries of an array, from behind its opening bracket, or objects one after another."""
     number, known = 0, set[Keys]()
     while True:
         next_one = window.skip()
@@ -96,7 +96,7 @@ def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
 
 
 def _check_end(path: Path, window: _Window, number: int) -> None:
-    """UserError unless the array is closed and nothing follows it."""
+    """Raise UserError unless the array is closed and nothing follows it."""
     rest = window.text[window.at :].strip()
     if not rest:
         raise UserError(f"{path}: ends after entry {number} without the closing ]; it is not whole: fetch it again")
@@ -105,7 +105,9 @@ def _check_end(path: Path, window: _Window, number: int) -> None:
 
 
 def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Keys]]:
-    """The objects that may be entries from `at` on, none within another, with their keys: () where one is not JSON."""
+    """Yield the objects that may be entries from `at` on, none within another, with their keys: () where one is not
+    JSON.
+    """
     while found := NEXT[form].search(text, at):
         try:
             value, at = decoded(text, found.end())
@@ -120,7 +122,7 @@ def _alike(keys: Keys, others: Keys) -> bool:
 
 
 def _guessed(window: _Window, form: str) -> set[Keys]:
-    """The keys of entries where the first one is not JSON: those that most of the next objects are like."""
+    """Return the keys of entries where the first one is not JSON: those that most of the next objects are like."""
     seen = [keys for _, keys in islice(_objects(window.text, window.at + 1, form), TRIED) if keys]
     return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
 
@@ -141,7 +143,7 @@ def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: st
 
 
 def _lines(file: BinaryIO) -> Iterator[Span]:
-    """The lines that have something on them."""
+    """Yield the lines that have something on them."""
     start = file.tell()
     for line in file:
         if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):

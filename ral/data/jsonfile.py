@@ -36,7 +36,7 @@ class JsonFile:
         return len(self.spans)
 
     def raw(self, index: int) -> bytes:
-        """The bytes of the entry at a position. UserError where the file has changed."""
+        """Return the bytes of the entry at a position. UserError where the file has changed."""
         start, stop = self.spans[index].tolist()
         with self.text.open("rb") as file:
             if stamp(self.path) != self.stamp:
@@ -45,7 +45,10 @@ class JsonFile:
             return file.read(stop - start)
 
     def row(self, index: int) -> Any:
-        """The entry at a position, from 0. BadSample where it is not JSON, UserError where the file has changed."""
+        """Return the entry at a position, from 0.
+
+        BadSample where it is not JSON, UserError where the file has changed.
+        """
         raw, write = self.raw(index), "mend the entry"
         try:
             return parsed(raw)
@@ -66,14 +69,14 @@ class JsonFile:
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
     def contents(self, part: range) -> Iterator[bytes]:
-        """Return what the entries at some positions are, letter by letter."""
+        """Return the bytes of the entries at some positions."""
         with self.text.open("rb") as file:
             for start, stop in self.spans[part.start : part.stop].tolist():
                 file.seek(start)
                 yield file.read(stop - start).strip(b" \t\r\n,")
 
     def first(self) -> Any:
-        """The first entry that is JSON; None where the first TRIED are none."""
+        """Return the first entry that is JSON; None where the first TRIED are none."""
         for index in range(min(TRIED, len(self))):
             try:
                 return self.row(index)
@@ -92,7 +95,7 @@ class JsonFile:
         return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
     def ids(self) -> Iterator[Any]:
-        """All entries in order, None for one that is not JSON; the file is read once."""
+        """Yield all entries in order, None for one that is not JSON; the file is read once."""
         with self.text.open("rb") as file:
             for start, stop in self.spans.tolist():
                 file.seek(start)
@@ -103,7 +106,7 @@ class JsonFile:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in nanoseconds."""
+    """Return the size in bytes and time of change in nanoseconds."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
@@ -126,7 +129,7 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
 
 
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:
-    """A JSON array, JSON lines or objects one after another, in UTF-8.
+    """Return a JSON array, JSON lines or objects one after another, in UTF-8.
 
     text: the file to read, where `path` is only its name in messages; shape: how the entries of `path` stand, then.
     UserError for a missing, empty or cut file, and for one that holds no JSON.

@@ -24,7 +24,7 @@ class Unreadable(ValueError):
 
 
 def decoded(text: str, at: int = 0) -> tuple[Any, int]:
-    """The JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
+    """Return the JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
     try:
         return json.JSONDecoder().raw_decode(text, at)
     except json.JSONDecodeError:
@@ -44,7 +44,7 @@ def is_object(line: str) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, unless a key stands in it with two values."""
+    """Return an object, unless a key stands in it with two values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         for key, value in pairs:
@@ -54,7 +54,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int:
-    """A whole number. Unreadable where it is too long."""
+    """Return a whole number. Unreadable where it is too long."""
     if len(digits.lstrip("-")) > LONGEST_NUMBER:
         reason = f"a number of {len(digits.lstrip('-'))} digits is too long to be read as a number"
         raise Unreadable(reason, "write it as text, in quotes")
@@ -62,7 +62,7 @@ def _whole_number(digits: str) -> int:
 
 
 def parsed(raw: bytes) -> Any:
-    """The value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
+    """Return the value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
     text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
     data = json.loads(text, object_pairs_hook=_once, parse_int=_whole_number)
     if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character

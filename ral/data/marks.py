@@ -14,7 +14,7 @@ _LEADING = re.compile(rf"(?:\s*(?:{MARK.pattern}))*\s*")
 
 
 def marks_in(texts: Iterable[str]) -> list[str]:
-    """All marks of some texts, in order."""
+    """Return all marks of some texts, in order."""
     return [mark for text in texts for mark in MARK.findall(text)]
 
 
@@ -30,7 +30,7 @@ def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
 
 
 def _counted(number: int, name: str) -> str:
-    """A number with the name of what is counted: "1 clip", "3 places <image>"."""
+    """Return a number with the name of what is counted: "1 clip", "3 places <image>"."""
     first, *rest = name.split()
     return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
 
@@ -39,7 +39,8 @@ REMEDY = f"one {IMAGE_MARK} for each picture and one {VIDEO_MARK} for each clip,
 
 
 def placed(marks: Sequence[str], given: Sequence[Media | None], rest: Sequence[Media]) -> tuple[Media, ...]:
-    """The media in the order of their marks, which they fit: given where a mark has its own, else the next of `rest`.
+    """Return the media in the order of their marks, which they fit: given where a mark has its own, else the next of
+    `rest`.
 
     given: one a mark, None where the mark has no medium of its own.
     """
@@ -48,16 +49,16 @@ def placed(marks: Sequence[str], given: Sequence[Media | None], rest: Sequence[M
 
 
 def without_leading(text: str) -> str:
-    """A text without the marks that it begins with; as it is where others follow: in front is where media stand."""
+    """Return a text without the marks that it begins with; unchanged where other marks follow them."""
     rest = text[_LEADING.match(text).end() :]  # type: ignore[union-attr]
     return text if MARK.search(rest) else rest
 
 
 def split(text: str) -> Iterator[str]:
-    """The marks of a text and what stands between them, in order, nothing empty."""
+    """Yield the marks of a text and what stands between them, in order, nothing empty."""
     return (part for part in re.split(f"({MARK.pattern})", text) if part)
 
 
 def user_texts(example: Example, text: str) -> list[str]:
-    """The texts in which marks count: of the user's earlier turns, and `text`, which asks the question."""
+    """Return the texts in which marks count: of the user's earlier turns, and `text`, which asks the question."""
     return [*(turn.text for turn in example.turns if turn.role == "user"), text]

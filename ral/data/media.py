@@ -39,7 +39,7 @@ def _here(reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Fram
 def read_clip(
     path: Path, settings: MediaSettings, decode: Decode = _here, part: Excerpt = WHOLE
 ) -> tuple[Frames, float]:
-    """A clip as frames [T H W 3], T even, and the seconds of the part. BadMedia where no reader can give them.
+    """Return a clip as frames [T H W 3], T even, and the seconds of the part. BadMedia where no reader can give them.
 
     decode: how a reader is called. BadRequest where the clip has no such part.
     """
@@ -58,7 +58,9 @@ def read_clip(
 
 
 def _name(media: Media) -> Media:
-    """A medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be held."""
+    """Return a medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be
+    held.
+    """
     return media if media.data is None else replace(media, data=hashlib.sha256(media.data).digest())
 
 
@@ -77,7 +79,7 @@ class MediaReader:
         self._decoder = Decoder()
 
     def read(self, media: Media) -> Pixels:
-        """The pixels of one picture or clip. Errors: BadMedia naming the file."""
+        """Return the pixels of one picture or clip. Errors: BadMedia naming the file."""
         name = _name(media)
         times, reason, write = self._bad.get(name, (0, "", ""))
         if times == MOST_TRIES:
@@ -96,7 +98,7 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Frames and seconds from the disk cache, else decoded and put there."""
+        """Return the frames and seconds from the disk cache, else decoded and put there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", "check the dataset's path and media_root")
@@ -134,6 +136,9 @@ class MediaReader:
 def media_reader(
     settings: MediaSettings, *, cache_gb: float = 0.0, disk_cache: str | None = None, disk_cache_gb: float = 0.0
 ) -> MediaReader:
-    """A MediaReader with its caches, sizes in 2**30 bytes. UserError where the cache's folder cannot be written."""
+    """Return a MediaReader with its caches, sizes in 2**30 bytes.
+
+    UserError where the cache's folder cannot be written.
+    """
     disk = DiskCache(Path(disk_cache), int(disk_cache_gb * 2**30)) if disk_cache else None
     return MediaReader(settings, int(cache_gb * 2**30), disk)

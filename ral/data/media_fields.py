@@ -19,7 +19,7 @@ MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "
 
 
 def _columns(entry: Entry) -> list[Media]:
-    """Media under image(s), video(s) and path, in this order; the same ones under two names count once."""
+    """Return the media under image(s), video(s) and path, in this order; the same ones under two names count once."""
     found: list[Media] = []
     for name, kind in MEDIA.items():
         if entry.data.get(name) is None:
@@ -34,7 +34,7 @@ def _columns(entry: Entry) -> list[Media]:
 
 
 def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
-    """The media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
+    """Return the media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
@@ -68,7 +68,7 @@ def _holds_a_clip(path: Path) -> bool:
 
 
 def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
-    """Media with what the entry's own keys say of reading them; what a medium says itself counts first."""
+    """Return the media with what the entry's own keys say of reading them; what a medium says itself counts first."""
     refuse_stray(entry, media)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
         if clip.path.suffix.lower() in FRAME_SUFFIXES and not _holds_a_clip(clip.path):
@@ -91,7 +91,7 @@ def _own(medium: Media) -> dict[str, Any]:
 
 
 def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) -> Example:
-    """The example with all media of its entry, in the order of their marks.
+    """Return the example with all media of its entry, in the order of their marks.
 
     given: of the marks in the user's turns and the question, the media that stand there; None for those in fields.
     """
@@ -112,19 +112,19 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
 
 
 def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> None:
-    """The bad entry's error where marks and media differ in number."""
+    """Raise the bad entry's error where marks and media differ in number."""
     if problem := misfit(marks, media):
         entry.fail(entry.named(["question", "problem", *FIELDS]) or "question", problem, REMEDY)
 
 
 def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
-    """The example without marks where these only begin the question, for media without a mark stand there."""
+    """Return the example without marks where these only begin the question, for media without a mark stand there."""
     alone = list(marks) == marks_in([example.question])
     return replace(example, question=without_leading(example.question)) if alone else example
 
 
 def _in_front(example: Example, media: Sequence[Media]) -> tuple[Example, list[str]]:
-    """The media of a conversation without marks: in front of the first thing that the user says."""
+    """Return the media of a conversation without marks: in front of the first thing that the user says."""
     marks = [IMAGE_MARK if medium.kind == "image" else VIDEO_MARK for medium in media]
     first = next(n for n, turn in enumerate(example.turns) if turn.role == "user")
     turn = example.turns[first]

@@ -13,13 +13,13 @@ IDS = ("problem_id", "id")
 
 
 def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
-    """The id of an entry, on one line, else its number."""
+    """Return the id of an entry, on one line, else its number."""
     ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, Mapping) else []
     return " ".join(str(ids[0]).split()) if ids else str(number)
 
 
 def repeated(rows: Any) -> frozenset[str]:
-    """The names that more than one entry of `rows` has, found once for all splits of a file.
+    """Return the names that more than one entry of `rows` has, found once for all splits of a file.
 
     rows: `ral.data.entries.FileRows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries
     are not parsed one by one.
@@ -32,7 +32,7 @@ def repeated(rows: Any) -> frozenset[str]:
 
 
 def _read(rows: Any) -> Iterable[object]:
-    """The entries one by one; None for one that cannot be read."""
+    """Yield the entries one by one; None for one that cannot be read."""
     for index in range(len(rows)):
         try:
             yield rows.row(index)
@@ -41,6 +41,6 @@ def _read(rows: Any) -> Iterable[object]:
 
 
 def _twice(entries: Iterable[object]) -> frozenset[str]:
-    """Names that occur more than once."""
+    """Return the names that occur more than once."""
     names = Counter(entry_name(data, number) for number, data in enumerate(entries, start=1))
     return frozenset(name for name, count in names.items() if count > 1)

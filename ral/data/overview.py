@@ -28,13 +28,15 @@ class Noted(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a field, as of any dict."""
+        """Return the value of a field, as of any dict."""
         self.asked.add(name)
         return super().get(name, default)
 
 
 def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], list[str]]:
-    """Names of fields with a value in the first `count` entries: those that are read, and those that nothing reads."""
+    """Return the names of fields with a value in the first `count` entries: those that are read, and those that nothing
+    reads.
+    """
     there: dict[str, bool] = {}
     for at in range(min(count, len(entries))):
         try:

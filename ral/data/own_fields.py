@@ -25,7 +25,7 @@ def fields_of(example: Example) -> dict[str, Any]:
 
 
 def _asked(example: Example) -> dict[str, Any]:
-    """The question, or the conversation that it ends."""
+    """Return the question, or the conversation that it ends."""
     if not example.turns:
         return {"question": example.question}
     marked = marks_in([*user_texts(example, example.question), *example.options])
@@ -35,7 +35,7 @@ def _asked(example: Example) -> dict[str, Any]:
 
 
 def _media(example: Example) -> dict[str, Any]:
-    """The field of all media: by their kind where they have one."""
+    """Return the field of all media: by their kind where they have one."""
     kinds = {medium.kind for medium in example.media}
     if len(kinds) == 1:
         return {f"{kinds.pop()}s": [_medium(medium) for medium in example.media]}
@@ -45,7 +45,7 @@ def _media(example: Example) -> dict[str, Any]:
 
 
 def _medium(medium: Media) -> Any:
-    """A path, or an object where the entry says more."""
+    """Return a path, or an object where the entry says more."""
     said = _reading(medium)
     return {medium.kind: _file(medium), **said} if said else _file(medium)
 

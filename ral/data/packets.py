@@ -34,13 +34,13 @@ class Stream:
     plain: bool
 
     def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
-        """Times of the frames by their packets, or by the timestamps of all decoded frames."""
+        """Return the times of the frames by their packets, or by the timestamps of all decoded frames."""
         return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """A container and its first video stream that is no cover picture."""
+    """Open a container and its first video stream that is no cover picture."""
     import av
 
     with av.open(str(path)) as container:
@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def look(path: Path) -> Stream:
-    """Read all packets of a clip. ValueError where there are none, or many that the index names are not there."""
+    """Read all packets of a clip. ValueError where there are none, or many that the index names are missing."""
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
         packets = [p for p in everything if p.stream_index == stream.index]
@@ -73,7 +73,7 @@ def look(path: Path) -> Stream:
 
 
 def _complete(container: Any, stream: Any, found: int) -> None:
-    """ValueError where many frames that the container's index (or header) names are not there."""
+    """Raise ValueError where many frames that the container's index (or header) names are not there."""
     indexed = {"mov", "avi"} & set(container.format.name.split(","))
     named = len(stream.index_entries) if indexed else stream.frames
     if found < (1 - MOST_MISSING) * named:
@@ -81,7 +81,9 @@ def _complete(container: Any, stream: Any, found: int) -> None:
 
 
 def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
-    """Seconds at which the header says that the clip ends, None where it does not; whether of its pictures alone."""
+    """Return the seconds at which the header says that the clip ends, None where it does not; whether of its pictures
+    alone.
+    """
     formats = set(container.format.name.split(","))
     if "avi" in formats:  # its length, too, is one of the index, which ends where the file was cut
         return (float(stream.frames * stream.time_base) if stream.frames else None), True
@@ -94,7 +96,7 @@ def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
 
 
 def _until_the_end(declared: float | None, alone: bool, packets: list[Any], everything: list[Any]) -> None:
-    """ValueError where the packets end long before the declared end. alone: it is that of `packets`, the pictures.
+    """Raise ValueError where the packets end long before the declared end. alone: it is that of the pictures.
 
     The last picture may stay as long as any other. One picture alone may stay for any time.
     """
@@ -127,7 +129,7 @@ def _closed(packets: list[Any]) -> bool:
 
 
 def decoded(path: Path) -> Iterator[Any]:
-    """Every frame that a player would show, in order. A packet that cannot be decoded gives none."""
+    """Yield every frame that a player would show, in order. A packet that cannot be decoded gives none."""
     import av
 
     with opened(path) as (container, stream):

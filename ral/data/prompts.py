@@ -24,7 +24,7 @@ BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
 
 @lru_cache
 def load_template(template: str) -> Template:
-    """A shipped template by name, or a .j2 file by path; UserError where there is none or it is not Jinja."""
+    """Return a shipped template by name, or a .j2 file by path; UserError where there is none or it is not Jinja."""
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     if not path.is_file():
         names = ", ".join(BUILTIN)
@@ -37,7 +37,7 @@ def load_template(template: str) -> Template:
 
 
 def render(example: Example, template: str) -> str:
-    """The text of the user's turn, beside the media."""
+    """Return the text of the user's turn, beside the media."""
     try:
         return (
             load_template(template)
@@ -50,13 +50,14 @@ def render(example: Example, template: str) -> str:
 
 
 def check_places(example: Example, text: str) -> None:
-    """BadSample where the marks of an example's turns and of `text`, the user's last, do not fit its media."""
+    """Raise BadSample where the marks of an example's turns and of `text`, the user's last, do not fit its media."""
     if problem := misfit(marks_in(user_texts(example, text)), example.media):
         raise BadSample(example.source or example.uid, f"the prompt has {problem}", f"write {REMEDY}")
 
 
 def conversation(example: Example, text: str) -> list[dict[str, Any]]:
-    """The turns of a prompt as chat templates take them, the last one `text`; media at their marks, else in front.
+    """Return the turns of a prompt as chat templates take them, the last one `text`; media at their marks, else in
+    front.
 
     BadSample where marks and media differ in number.
     """
@@ -80,13 +81,13 @@ def _words(text: str) -> list[dict[str, Any]]:
 
 
 def _parts(text: str, media: Iterator[Media]) -> list[dict[str, Any]]:
-    """A turn's text with the next of `media` at each mark; at least one part."""
+    """Return a turn's text with the next of `media` at each mark; at least one part."""
     parts = [_part(next(media)) if part in KINDS else _words(part)[0] for part in split(text)]
     return parts or _words("")
 
 
 def target(example: Example, thinking: bool) -> str:
-    """The response that SFT trains on: a think block and an answer block, or the answer block alone."""
+    """Return the response that SFT trains on: a think block and an answer block, or the answer block alone."""
     answer = f"<answer>{example.answer}</answer>"
     if not thinking:
         return answer

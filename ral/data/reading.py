@@ -42,7 +42,7 @@ MEANT = {
 
 
 def _number(entry: Entry, key: str, value: object) -> float:
-    """A value that works under `key`; the bad entry's error for any other."""
+    """Return a value that works under `key`; the bad entry's error for any other."""
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
     if isinstance(value, str) and PLAIN.fullmatch(value.strip()):  # a cell of a table is text
         value = float(value)
@@ -56,7 +56,7 @@ def _number(entry: Entry, key: str, value: object) -> float:
 
 
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
-    """The fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
+    """Return the fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
 
     kind: of the medium, None where the keys are those of the whole entry.
     """
@@ -84,7 +84,7 @@ def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: S
 
 
 def _check(entry: Entry, found: Mapping[str, float]) -> None:
-    """The bad entry's error where values contradict each other."""
+    """Raise the bad entry's error where values contradict each other."""
     if "end" in found and found["end"] <= found.get("start", 0.0):
         entry.fail("video_end", f"{found['end']:g} is not after {found.get('start', 0):g}", "a time after video_start")
     if "fps" in found and "frame_count" in found:

@@ -22,7 +22,7 @@ class Sample:
 
 
 def any_length(sample: Sample) -> None:
-    """A check that every sample passes."""
+    """Accept every sample."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,10 @@ class Samples(Dataset[Drawn]):
             return Drawn(None, (), f"dataset: {error}; see to the disk that it names, then resume")
 
     def draw(self, position: int) -> Drawn:
-        """The first usable candidate of a position. UserError, OSError: what is wrong with more than an entry."""
+        """Return the first usable candidate of a position.
+
+        UserError, OSError: what is wrong with more than an entry.
+        """
         bad: list[Bad] = []
         for at in self.candidates(position):
             try:
@@ -74,7 +77,7 @@ class Samples(Dataset[Drawn]):
         return Drawn(None, tuple(bad))
 
     def read(self, at: int) -> Sample:
-        """The entry at a position of the split. BadSample where it cannot be used."""
+        """Return the entry at a position of the split. BadSample where it cannot be used."""
         example = self.examples[at]
         self.check(example)
         sample = Sample(example, tuple(self.reader.read(m) for m in example.media))

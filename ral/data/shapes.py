@@ -49,7 +49,7 @@ def is_entry(value: object) -> bool:
 
 
 def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
-    """The rows in a value; None where the value is itself one entry. `key`: the list to take, as `a` or `a.b`.
+    """Return the rows in a value; None where the value is itself one entry. `key`: the list to take, as `a` or `a.b`.
 
     UserError, naming `place`, where there are none, or several lists and no key.
     """
@@ -79,7 +79,7 @@ def described(value: object) -> str:
 
 
 def _named(value: Any, key: str) -> Shaped:
-    """The rows under a key."""
+    """Return the rows under a key."""
     held = value
     for name in key.split("."):
         if not isinstance(held, dict) or name not in held:
@@ -92,7 +92,7 @@ def _named(value: Any, key: str) -> Shaped:
 
 
 def _rows(value: Any, depth: int = 0) -> Shaped | None:
-    """The rows in a list or an object; None where there are none."""
+    """Return the rows in a list or an object; None where there are none."""
     if isinstance(value, list):
         return _of_list(value)
     if not isinstance(value, dict) or depth > DEEPEST:
@@ -101,7 +101,7 @@ def _rows(value: Any, depth: int = 0) -> Shaped | None:
 
 
 def _of_list(value: list[Any]) -> Shaped | None:
-    """A list of objects, of rows below a header, of conversations, or of lists of objects."""
+    """Return a list of objects, of rows below a header, of conversations, or of lists of objects."""
     if value and all(isinstance(row, dict) for row in value):
         return Shaped(value, "a list of objects")
     if not value or not all(isinstance(row, list) and row for row in value):
@@ -117,7 +117,7 @@ def _of_list(value: list[Any]) -> Shaped | None:
 
 
 def _below_header(header: Sequence[str], rows: Sequence[Any]) -> Shaped:
-    """Rows of cells, the first of which holds the names."""
+    """Return the rows of cells, the first of which holds the names."""
     check_header(header)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
@@ -136,7 +136,9 @@ def check_header(header: Sequence[str]) -> None:
 
 
 def _columns(value: Mapping[str, Any]) -> Shaped | None:
-    """{"question": [...], "answer": [...]}, or the same with a mapping of row names to cells instead of each list."""
+    """Return {"question": [...], "answer": [...]}, or the same with a mapping of row names to cells instead of each
+    list.
+    """
     known = [name for name in value if name in NAMES and isinstance(value[name], list | dict)]
     if not any(name in NAMES for name in TEXTS if name in known) and not {*CHATS, "reward_model"}.intersection(known):
         return None
@@ -156,7 +158,7 @@ def _columns(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
-    """Columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
+    """Return columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
     first = next(iter(value.values()))
     if NAMES.intersection(first):
         return None
@@ -167,7 +169,7 @@ def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
 
 
 def _frame(value: Mapping[str, Any]) -> Shaped | None:
-    """{"columns": [...], "data": [[...], ...]}, as pandas writes it with orient="split"."""
+    """Return {"columns": [...], "data": [[...], ...]}, as pandas writes it with orient="split"."""
     header, rows = value.get("columns"), value.get("data")
     if not isinstance(header, list) or not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
@@ -175,7 +177,7 @@ def _frame(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _by_id(value: Mapping[str, Any]) -> Shaped | None:
-    """{"id": {entry}, ...}; the key names an entry that has no id of its own."""
+    """Return {"id": {entry}, ...}; the key names an entry that has no id of its own."""
     if not value or NAMES.intersection(value) or not all(map(is_entry, value.values())):
         return None
     rows = [entry if entry.keys() & {"id", "problem_id"} else {"id": name, **entry} for name, entry in value.items()]
@@ -183,7 +185,7 @@ def _by_id(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
-    """The one list below the keys of an object. Raises where there are several."""
+    """Return the one list below the keys of an object. Raises where there are several."""
     found = {key: rows for key, held in value.items() if (rows := _below(held, depth + 1)) is not None}
     certain = {key: rows for key, rows in found.items() if all(map(is_entry, rows.rows))}
     if len(certain) == 1:
@@ -200,7 +202,7 @@ def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
 
 
 def _below(held: Any, depth: int) -> Shaped | None:
-    """The rows in a value of an object, as far as they could be entries."""
+    """Return the rows in a value of an object, as far as they could be entries."""
     if isinstance(held, list) and is_turns(held):
         return None
     return _rows(held, depth)

@@ -44,7 +44,7 @@ class MediaSettings:
 
 
 def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """(height, width) nearest to the given ones: multiples of `factor`, area within bounds, aspect ratio kept.
+    """Return (height, width) nearest to the given ones: multiples of `factor`, area within bounds, aspect ratio kept.
 
     The same results as `smart_resize` of transformers.models.qwen2_vl. Raises ValueError for an aspect ratio over 200.
     """
@@ -62,5 +62,5 @@ def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixe
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Frames:
-    """uint8 [H W 3] of size (height, width), resized bicubically as Transformers does."""
+    """Return uint8 [H W 3] of size (height, width), resized bicubically as Transformers does."""
     return np.array(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))

@@ -81,7 +81,7 @@ def kind_of_file(path: Path, named: Path | None = None) -> Kind:
 
 
 def _check_foreign(path: Path, head: bytes) -> None:
-    """UserError for the first bytes of something that is no file of entries."""
+    """Raise UserError for the first bytes of something that is no file of entries."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     found = [what for mark, what in FOREIGN.items() if text.startswith(mark)]
     found += [(what, "write the file of entries") for at, mark, what in PLACED if head[at:].startswith(mark)]
@@ -95,6 +95,6 @@ def _check_foreign(path: Path, head: bytes) -> None:
 
 
 def _encoding(head: bytes) -> str:
-    """The encoding of a text: by its byte order mark, else by the zero bytes of its first characters."""
+    """Return the encoding of a text: by its byte order mark, else by the zero bytes of its first characters."""
     marked = [encoding for mark, encoding in MARKS.items() if head.startswith(mark)]
     return marked[0] if marked else UNMARKED.get(tuple(byte == 0 for byte in head[:4]), "utf-8")

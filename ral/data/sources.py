@@ -29,7 +29,10 @@ def read_file(
     unpacked: Path = UNPACKED,
     name: str | None = None,
 ) -> Entries:
-    """All entries of one file, or the first `limit`. name: what their uids begin with, None for the file's own."""
+    """Return all entries of one file, or the first `limit`.
+
+    name: what their uids begin with, None for the file's own.
+    """
     _check_limit(path, limit)
     path = located(path)
     rows = open_rows(path, unpacked)
@@ -60,7 +63,9 @@ def _check_numbers(path: Path, split: str, validation_size: int, limit: int | No
 
 
 def parts(path: Path, split: str, total: int, validation_size: int, limit: int | None) -> range:
-    """Positions of a split in a file of `total` entries: its last ones are for validation, the rest is for training."""
+    """Return the positions of a split in a file of `total` entries: its last ones are for validation, the rest is for
+    training.
+    """
     _check_numbers(path, split, validation_size, limit)
     if total < 2:
         raise UserError(f"{path}: one entry cannot be both trained on and held out; write two, or validation_path")
@@ -112,7 +117,7 @@ def video_r1(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """A split of a Video-R1 file (an array of objects; fields problem, solution, path, problem_type, ...).
+    """Return a split of a Video-R1 file (an array of objects; fields problem, solution, path, problem_type, ...).
 
     media_root: where `path` starts; the file's folder by default. Without `validation_path`, the last
     `validation_size` entries (at most a fifth of the file) are the validation split and the rest is for training;
@@ -136,7 +141,9 @@ def jsonl(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """A split of a user's own file: JSON, JSON lines, CSV or parquet (`open_rows`). Splits and parameters: `video_r1`.
+    """Return a split of a user's own file: JSON, JSON lines, CSV or parquet (`open_rows`).
+
+    Splits and parameters: `video_r1`.
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path; options; problem_type ("multiple choice"
     where there are options, else "free-form"); thought | process; evidence; steps; or a conversation under messages |

@@ -31,7 +31,7 @@ STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
 
 def plain(value: Any, feature: Any) -> Any:
-    """A value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
+    """Return a value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
 
     A label becomes its name, None where it is -1; ValueError for one that has no name.
     """
@@ -67,7 +67,7 @@ class TableRows:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """The row at a position, its media as paths. BadSample where it cannot be read."""
+        """Return the row at a position, its media as paths. BadSample where it cannot be read."""
         place = f"{self.path}: entry {index + 1}"
         try:
             (raw,) = self.table[index : index + 1].to_pylist()
@@ -87,7 +87,10 @@ class TableRows:
             yield from ({f: row[column] for f, column in columns.items()} for row in batch.to_pylist())
 
     def _paths(self, value: Any) -> Any:
-        """Media as the parser wants them: paths. What is neither bytes nor a path is left for it to complain of."""
+        """Return the media as the parser wants them: paths.
+
+        What is neither bytes nor a path is left for it to complain of.
+        """
         if isinstance(value, list):
             return [self._paths(item) for item in value]
         if isinstance(value, bytes):
@@ -103,12 +106,12 @@ class TableRows:
 
 
 def _words(name: str) -> set[str]:
-    """Those of the words in a name that are names of splits."""
+    """Return those of the words in a name that are names of splits."""
     return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split_of(file: Path) -> set[str]:
-    """The split that a file's path below the dataset's folder names: one; none; several where that is not clear."""
+    """Return the splits that a file's path below the dataset's folder names: one, none, or several if unclear."""
     shard = SHARD.match(file.name)
     if shard and _words(shard[1]):
         return {shard[1]}
@@ -116,7 +119,10 @@ def _split_of(file: Path) -> set[str]:
 
 
 def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
-    """The parquet files of each split; of one called "" where no name holds one. UserError where it is not clear."""
+    """Return the parquet files of each split; of one called "" where no name holds one.
+
+    UserError where it is not clear.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
         names = _split_of(file.relative_to(path)) if path.is_dir() else set()
@@ -140,7 +146,7 @@ def is_table(path: Path) -> bool:
 
 
 def open_table(path: Path) -> tuple[Any, str]:
-    """A Dataset, or a mapping of splits to such, and what it was in words. UserError where there is none."""
+    """Open a folder or file as Dataset or {split: Dataset}; return it and its format in words. UserError for none."""
     import datasets  # takes a second, so only where it is used
 
     datasets.disable_progress_bars()
@@ -161,7 +167,7 @@ def open_table(path: Path) -> tuple[Any, str]:
 
 
 def _arrow(path: Path) -> Any:
-    """An arrow file of the kind with an index at its end (feather), mapped into memory."""
+    """Return an arrow file of the kind with an index at its end (feather), mapped into memory."""
     import datasets
     import pyarrow
 

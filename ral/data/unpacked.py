@@ -25,7 +25,7 @@ BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError)
 
 
 def kept(folder: Path, path: Path, form: str, write: Callable[[BinaryIO], object]) -> Path:
-    """The copy of `path` in a form, below `folder`: written by `write` unless it is there.
+    """Return the copy of `path` in a form, below `folder`: written by `write` unless it is there.
 
     Its name follows from the path, size and time of change of `path`. It is written aside and renamed, by one process
     at a time. UserError where it cannot be written; what `write` raises leaves no copy.
@@ -65,7 +65,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _reader(path: Path, packed: str) -> Any:
-    """A compressed file, opened for its content."""
+    """Return a compressed file, opened for its content."""
     openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
     if packed in openers:
         return openers[packed](path)
@@ -75,7 +75,7 @@ def _reader(path: Path, packed: str) -> Any:
 
 
 def decompressed(folder: Path, path: Path, packed: str) -> Path:
-    """A copy without compression. UserError for a file that is damaged or cut off."""
+    """Return a copy without compression. UserError for a file that is damaged or cut off."""
 
     def write(file: BinaryIO) -> None:
         try:
@@ -93,7 +93,7 @@ def decompressed(folder: Path, path: Path, packed: str) -> Path:
 
 
 def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
-    """A copy of `text` in UTF-8; `path` is its name in messages. UserError where it is not of that encoding."""
+    """Return a copy of `text` in UTF-8; `path` is its name in messages. UserError where it is not of that encoding."""
 
     def write(file: BinaryIO) -> None:
         with text.open("rb") as source:
@@ -110,7 +110,7 @@ def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
 
 
 def as_lines(folder: Path, path: Path, text: Path, form: str, rows: Iterable[Any]) -> Path:
-    """A copy of `text` as JSON lines, one for each of `rows`."""
+    """Return a copy of `text` as JSON lines, one for each of `rows`."""
 
     def write(file: BinaryIO) -> None:
         file.writelines(json.dumps(row).encode() + b"\n" for row in rows)

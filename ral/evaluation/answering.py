@@ -70,7 +70,7 @@ class Answering:
     judge: ItemJudge
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
-        """The answers to the items at some positions, a batch at a time."""
+        """Yield the answers to the items at some positions, a batch at a time."""
         with ThreadPoolExecutor(1) as pool:
             waiting = None
             for batch in batches:
@@ -91,7 +91,7 @@ class Answering:
         return Asked(questions, share(self.asking.policy.processor, examples, texts, media, self.asking.joins))
 
     def question(self, index: int) -> Question:
-        """One item, worded and with its media; an item that cannot be asked says why."""
+        """Return one item, worded and with its media; an item that cannot be asked says why."""
         item, processor = None, self.asking.policy.processor
         try:
             item = self.items[index]
@@ -121,7 +121,7 @@ class Answering:
         return [self.judged(q, *next(said), seconds) if q.error is None else self.failed(q) for q in asked.questions]
 
     def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
-        """The record of a response."""
+        """Return the record of a response."""
         item, (response, finished) = question.item, answer
         assert item is not None
         verdict = self.judge(item, response)
@@ -141,7 +141,7 @@ class Answering:
         )
 
     def failed(self, question: Question) -> Answered:
-        """The record of an item that could not be asked: score 0."""
+        """Return the record of an item that could not be asked: score 0."""
         item = question.item
         uid, group = (item.example.uid, item.group) if item else (f"{self.name}-{question.index + 1}", "")
         gold = (list(item.answers) or item.example.answer) if item else ""

@@ -58,13 +58,13 @@ class MappedAnswer:
 
     @property
     def caption(self) -> str:
-        """The line above its picture."""
+        """Return the line above its picture."""
         share = "" if self.grounding is None else f"  grounding {100 * self.grounding:.1f}%"
         return f"{self.name}{share}: {' '.join(self.text.split())}"
 
     @property
     def lines(self) -> list[str]:
-        """Return what the terminal shows of it."""
+        """Return the lines that the terminal shows."""
         of = "answer block" if self.block else "whole response (it has no answer block)"
         found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
         return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]
@@ -83,7 +83,7 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def number(settings: Mapping[str, str], key: str) -> int:
-    """A whole number. UserError for anything else."""
+    """Return a whole number. UserError for anything else."""
     try:
         return int(settings[key])
     except ValueError as error:
@@ -91,7 +91,7 @@ def number(settings: Mapping[str, str], key: str) -> int:
 
 
 def example_of(settings: Mapping[str, str]) -> Example:
-    """The question as an Example. UserError for evidence that is no box."""
+    """Return the question as an Example. UserError for evidence that is no box."""
     kind = "image" if settings["image"] else "video"
     evidence: tuple[Evidence, ...] = ()
     if settings["evidence"]:
@@ -107,14 +107,14 @@ def example_of(settings: Mapping[str, str]) -> Example:
 
 
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
-    """The medium's pixels, as a model with patches of that factor sees them."""
+    """Return the medium's pixels, as a model with patches of that factor sees them."""
     low, high = number(settings, "min_pixels"), number(settings, "max_pixels")
     media = MediaSettings(1.0, max(number(settings, "max_frames"), 2), low, high, low, high, factor=factor)
     return MediaReader(media).read(example.media[0])
 
 
 def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:
-    """The model's greedy answer and where its tokens look."""
+    """Return the model's greedy answer and where its tokens look."""
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
         raise UserError(f"layer={layer}: {name} has {policy.depth} decoder layers, 0 to {policy.depth - 1}")
@@ -133,7 +133,7 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
 
 
 def load_model(checkpoint: str, device: str) -> MLLM:
-    """A folder, one of this repository's, or a hub id; on a device."""
+    """Return a folder, one of this repository's, or a hub id; on a device."""
     disable_progress_bar()  # of loading weights
     try:
         return load(find(checkpoint)).to(device)

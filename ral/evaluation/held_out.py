@@ -65,12 +65,12 @@ def evaluate_prompts(
 
 
 def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
-    """The same pass, some of its captured layers alone."""
+    """Return the same pass, some of its captured layers alone."""
     return replace(attention, layers=tuple(attention.layers[n] for n in chosen))
 
 
 def prompt_rows(attention: CapturedAttention) -> Tensor:
-    """The attention policy over the prompt's positions [N C P], mean over the layers, on the CPU."""
+    """Return the attention policy over the prompt's positions [N C P], mean over the layers, on the CPU."""
     return attention.rows().mean(0)[..., : attention.prompt_valid.shape[1]].cpu()
 
 
@@ -91,7 +91,7 @@ def with_layers(
 
 
 def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dict[str, Any]:
-    """The record with one more field, right after `key`."""
+    """Return the record with one more field, right after `key`."""
     names = list(record)
     place = names.index(key) + 1
     return {**{k: record[k] for k in names[:place]}, name: value, **{k: record[k] for k in names[place:]}}
@@ -100,7 +100,7 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
 def record(
     processor: Processor, rollout: Rollout, scores: Scores, rows: tuple[Tensor, Tensor], n: int
 ) -> dict[str, Any]:
-    """The record of response n; rows [C P] over the prompt's positions: of producing positions, and of the spec."""
+    """Return the record of response n; rows [C P] over the prompt's positions: of producing ones, and of the spec."""
     example, text = rollout.prompts.examples[n], rollout.texts[n]
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     looks = looks_of(processor, rollout, rows[0], n)

@@ -78,7 +78,9 @@ def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: 
 
 
 def seen_of(rollout: Rollout, rows: Tensor, n: int) -> Tensor | None:
-    """Attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium; None without one."""
+    """Return the attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium; None
+    without one.
+    """
     grids = rollout.prompts.grids[n]
     if not grids or not bool(rollout.trainable[n].any()):
         return None
@@ -88,7 +90,8 @@ def seen_of(rollout: Rollout, rows: Tensor, n: int) -> Tensor | None:
 
 
 def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
-    """Mean attention of the tokens of response n that are `inside` on the first medium's visual tokens, renormalised.
+    """Return the mean attention of the tokens of response n that are `inside` on the first medium's visual tokens,
+    renormalised.
 
     None without a medium or such a token.
     """
@@ -102,7 +105,7 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence
 
 
 def slot_seconds(prompts: PromptBatch, n: int) -> float:
-    """Seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
+    """Return the seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
     if prompts.examples[n].media[0].kind != "video":
         return 0.0
     before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
@@ -110,12 +113,12 @@ def slot_seconds(prompts: PromptBatch, n: int) -> float:
 
 
 def grounding(example: Example, look: dict[str, Any]) -> float | None:
-    """Share of a map of attention that falls inside the evidence of an example; None without evidence."""
+    """Return the share of a map of attention that falls inside the evidence of an example; None without evidence."""
     return grounding_in(example.evidence, look)
 
 
 def grounding_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Share of a map of attention that falls inside some evidence; None without any."""
+    """Return the share of a map of attention that falls inside some evidence; None without any."""
     if not evidence:
         return None
     inside = evidence_tokens(evidence, tuple(look["grid"]), look["seconds_per_slot"])

@@ -15,7 +15,7 @@ MEANS = ("reward", "accuracy", "format", *MEASURES, "grounding_answer", "tokens"
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """JSON lines, under their name once they are whole."""
+    """Write JSON lines, under their name once they are whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".partial")
     aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
@@ -23,14 +23,14 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The records of all ranks, interleaved as they were dealt out."""
+    """Return the records of all ranks, interleaved as they were dealt out."""
     everyone = gather(mine)
     longest = max(len(records) for records in everyone)
     return [records[i] for i in range(longest) for records in everyone if i < len(records)]
 
 
 def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """eval/* values: means over records, of accuracy also by problem type and by medium, and how many records."""
+    """Return eval/* values: means over records, of accuracy also by type and medium, and how many records."""
 
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
         values = [float(r[key]) for r in chosen if r.get(key) is not None]

@@ -44,7 +44,10 @@ def share(
     media: Sequence[Sequence[Pixels]],
     join: bool = True,
 ) -> Shared:
-    """Prompts of examples, those on the same files in front joined, unless join=False. texts: of the user's turns."""
+    """Return the prompts of examples, those on the same files in front joined, unless join=False.
+
+    texts: of the user's turns.
+    """
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
         in_front = join and not marks_in(user_texts(example, texts[n]))
@@ -73,7 +76,7 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Heads that are decoded together: of similar length, and with few places left empty."""
+    """Return the heads that are decoded together: of similar length, and with few places left empty."""
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
     for bucket in length_buckets(lengths):
@@ -89,7 +92,7 @@ def buckets(shared: Shared) -> list[list[int]]:
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
-    """Of some heads, the tails as given tokens, with fillers up to the largest number of questions."""
+    """Return the tails of some heads as given tokens, with fillers up to the largest number of questions."""
     group = max(map(len, tails))
     rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
     asked = [n < len(questions) for questions in tails for n in range(group)]

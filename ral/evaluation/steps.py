@@ -41,7 +41,7 @@ class StepFigures:
 
 
 def figures(right: Sequence[bool], hit: Sequence[bool]) -> StepFigures:
-    """The figures of steps. right: said right; hit: the maximum of its row lies on the step's place."""
+    """Return the figures of steps. right: said right; hit: the maximum of its row lies on the step's place."""
     if not right:
         raise UserError("no entry has steps: take data whose entries have `steps`, such as dataset=visual_path")
     wrong = [not h for h, r in zip(hit, right, strict=True) if not r]
@@ -54,7 +54,10 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]]:
-    """Characters (start, end) of each step's text in a response, one behind the other. UserError for one not there."""
+    """Return the characters (start, end) of each step's text in a response, one behind the other.
+
+    UserError for one not there.
+    """
     found, at = [], 0
     for step in steps:
         start = text.find(step.text, at)
@@ -68,7 +71,7 @@ def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]
 
 
 def step_of_tokens(starts: Sequence[int], length: int, found: Sequence[tuple[int, int]]) -> list[int]:
-    """The number of the step that each token of a response lies in, -1 for none.
+    """Return the number of the step that each token of a response lies in, -1 for none.
 
     starts: first character of each token; length: characters of the response. White space before a step is no part.
     """
@@ -98,21 +101,21 @@ def judged(
 
 
 def _steps_of(processor: Processor, ids: Sequence[int], example: Example) -> Tensor:
-    """The step of each token of the right response to an example."""
+    """Return the step of each token of the right response to an example."""
     text = processor.decode(ids)
     found = spans(text, example.steps, example.source or example.uid)
     return torch.tensor(step_of_tokens(processor.char_starts(ids), len(text), found))
 
 
 def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
-    """The visual tokens of each step [S V], of a clip in all slots."""
+    """Return the visual tokens of each step [S V], of a clip in all slots."""
     boxes = [[Evidence(box) for box in step.boxes] for step in example.steps]
     return torch.stack([evidence_tokens(evidence, grid, 0.0).flatten() for evidence in boxes])
 
 
 @torch.no_grad()
 def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[list[bool], list[bool]]:
-    """Tell of each step of the right response to each prompt whether it is said right, and looks right (`judged`).
+    """Judge each step of the right response to each prompt: whether it is said right, and looks right (`judged`).
 
     Steps of all prompts stand in one list. prompts: whose examples have steps, and a thought that says them.
     Attention: mean over heads of one decoder layer.

@@ -47,7 +47,7 @@ class Header:
 
 
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
-    """UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
+    """Raise UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
 
     key: the setting that named it. any_type: whether its family may be one that is not known yet.
     """
@@ -76,7 +76,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def a_file(path: Path) -> str:
-    """Return what to say of a path that is a file."""
+    """Return the error for a path that is a file."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -85,7 +85,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return what a folder without config.json is, and what to write instead."""
+    """Return the error for a folder without config.json: what it is, and what to write instead."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -118,12 +118,12 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return what an adapter's file says it is of."""
+    """Return the base model that an adapter's file names."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """The object in a JSON file. UserError where it is none."""
+    """Return the object in a JSON file. UserError where it is none."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:
@@ -136,7 +136,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
-    """UserError unless config.json is of a model that this project trains, and of it alone."""
+    """Raise UserError unless config.json is of a model that this project trains, and of it alone."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES and not any_type:
@@ -162,7 +162,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The dotted keys of config.json whose value is a number in quotes, with what stands there; versions are texts."""
+    """Yield (dotted key, value) of config.json where a number stands in quotes; versions are texts."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from numbers_as_text(value, f"{prefix}{key}.")
@@ -171,7 +171,7 @@ def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tup
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
-    """UserError where files are missing that prompts are made with."""
+    """Raise UserError where files are missing that prompts are made with."""
     for files, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "settings of pictures")):
         found = [name for name in files if name in names]
         if not found:
@@ -187,7 +187,7 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
-    """UserError where a folder that a training configuration names cannot be what it has to be."""
+    """Raise UserError where a folder that a training configuration names cannot be what it has to be."""
     outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)
@@ -205,7 +205,7 @@ RESUME = "lora.resume"
 
 
 def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
-    """The content of adapter_config.json and the file of the weights. UserError unless both are there and whole."""
+    """Return the content of adapter_config.json and the file of weights. UserError unless both are whole."""
     path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
     if not path.is_dir():
         raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
@@ -228,7 +228,7 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 
 
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
-    """Name, type and shape of every tensor of a folder's safetensors files; {} where its weights are .bin files.
+    """Return name, type and shape of every tensor in a folder's safetensors files; {} for weights in .bin files.
 
     UserError for a file that is missing, cut off, or not what its name says.
     """
@@ -248,7 +248,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """The files that hold the weights, and the file that names each; in the order in which Transformers looks."""
+    """Return {file of weights: the file that names it}, in the order in which Transformers looks."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         if (path / whole).exists():
             return {whole: "the folder"}
@@ -267,7 +267,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
-    """UserError for weights that are not floating-point numbers: of a quantized model, whose scales are elsewhere."""
+    """Raise UserError for weights that are no floating-point numbers, as those of a quantized model."""
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(
@@ -277,7 +277,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """Return what a safetensors file says it holds. UserError unless the file is as long as that."""
+    """Return the header of a safetensors file. UserError unless the file is as long as that."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(LENGTH_BYTES), "little")

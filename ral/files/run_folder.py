@@ -89,7 +89,7 @@ def remember(folder: Path) -> None:
 
 
 def fresh(folder: Path) -> Path:
-    """Make `folder`, or where that is there already the first of folder-2, folder-3, ... that is not."""
+    """Make `folder`; where it exists, the first of folder-2, folder-3, ... that does not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     number, chosen = 1, folder
     while True:
@@ -102,7 +102,7 @@ def fresh(folder: Path) -> Path:
 
 
 def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
-    """The files below `folder` that a run wrote, by their names."""
+    """Return the files below `folder` that a run wrote, by their names."""
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_symlink() or not path.is_dir()}
     return sorted(found)
 
@@ -127,7 +127,7 @@ def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
 
 
 def _locked(folder: Path, key: str) -> int | None:
-    """The lock's file descriptor; None, with a warning, where the file system has no locks."""
+    """Return the lock's file descriptor; None, with a warning, where the file system has no locks."""
     path = folder / LOCK
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -192,7 +192,7 @@ def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
 
 
 def _summary(claimed: Claim) -> str:
-    """Return what lies there, by its topmost names."""
+    """Return the topmost names in the folder."""
     return ", ".join(sorted({path.relative_to(claimed.folder).parts[0] for path in claimed.found}))
 
 
@@ -215,7 +215,7 @@ def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
+    """Note that training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
 
     Files that this run has written over by now stay too.
     """

@@ -117,7 +117,7 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
 
 
 def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
-    """Return how far the first update's log-probs [N C] are from the sampler's, which noise is meant to part."""
+    """Return how far the first update's log-probs [N C] are from the sampler's; {} where noise moved those."""
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:
         return {}
@@ -134,7 +134,8 @@ def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))
-    shown = part.rollout.visual
+    shown = part.rollout.shown
+    everything = visual if shown is None else torch.cat([visual, shown.visual], dim=1)
     columns: dict[str, list[Tensor]] = {"entropy": [], "visual_share": [], "evidence_share": []}
     columns |= {"jsd": []} if "old_rows" in part.signals else {}
     for at, rows in attention.pieces():
@@ -142,7 +143,7 @@ def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics
         if "jsd" in columns:
             columns["jsd"].append(jsd(rows, part.signals["old_rows"][:, :, at]).mean(0))
         columns["entropy"].append(row_entropy(rows).mean(0))
-        columns["visual_share"].append(seen if shown is None else share_on(rows, torch.cat([visual, shown], dim=1)))
+        columns["visual_share"].append(seen if shown is None else share_on(rows, everything))
         columns["evidence_share"].append(found / seen.clamp_min(torch.finfo(seen.dtype).tiny))
     over = dict.fromkeys(columns, mask) | {"evidence_share": mask & evidence.any(1, keepdim=True)}
     return {

@@ -63,7 +63,7 @@ class Guard:
 
 
 def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what an update was made of: tensors and plain values, which torch.load(weights_only=True) reads."""
+    """Return the inputs of an update as tensors and plain values, which torch.load(weights_only=True) reads."""
     rollout = part.rollout
     return {
         "uids": [example.uid for example in rollout.prompts.examples],

@@ -50,7 +50,7 @@ def total(losses: Mapping[str, Loss]) -> Tensor:
 
 
 def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
-    """Return what to log of one micro-batch's losses.
+    """Return the metrics of one micro-batch's losses.
 
     A loss is a sum over micro-batches and ranks, so that it counts 0 here; `counted_once` counts each update.
     """

@@ -120,7 +120,7 @@ def kl_explosion(history: History) -> str | None:
 
 
 def length_explosion(history: History) -> str | None:
-    """Return a remedy where most responses are cut by the length limit, which few were at first."""
+    """Return a remedy where the length limit cuts most responses, and cut few at first."""
     cut = history["truncated"]
     if not cut.recent(2 * WINDOW) or mean(cut.first) > FEW_CUT or mean(cut.recent()) < 0.5:
         return None
@@ -169,7 +169,7 @@ class Signs:
     told: set[str] = field(default_factory=set)
 
     def look(self, metrics: Mapping[str, float]) -> Iterator[str]:
-        """Add a step's metrics; yield what is told of it, each sign once a run."""
+        """Add a step's metrics; yield a line for each warning sign that it shows first in this run."""
         self.history.add(metrics)
         for name, sign in SIGNS.items():
             if name not in self.told and (found := sign(self.history)):

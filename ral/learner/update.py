@@ -140,7 +140,7 @@ class Update:
         return self.objective.needs | (more & self.objective.passes.offers)
 
     def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
-        """Return what to log of a micro-batch beside its losses."""
+        """Return the metrics of a micro-batch beside its losses."""
         gap = engine_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
         return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]

@@ -14,7 +14,7 @@ from ral.types import UserError
 def same_tokens(
     ours: Processor, theirs: Processor, *, roles: tuple[str, str] = ("student", "teacher"), use: str = "distillation"
 ) -> None:
-    """UserError unless both models read the same ids: `use` hands those of one to the other.
+    """Raise UserError unless both models read the same ids: `use` hands those of one to the other.
 
     roles: what the two are called in the message.
     """

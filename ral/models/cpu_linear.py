@@ -20,7 +20,7 @@ LEAST_WEIGHTS = 2**16  # of a layer; smaller ones are in a cache anyway
 
 @contextmanager
 def packed_weights(modules: Iterable[nn.Module], rows: int, steps: int) -> Iterator[None]:
-    """While open, the large fp32 linear layers in these modules, where on a CPU, use packed copies of their weights.
+    """Let large fp32 linear layers of these modules on a CPU use packed copies of their weights while open.
 
     rows and steps: of the decoding to come; nothing is packed where it would not pay. For inference alone, of weights
     that do not change meanwhile.
@@ -44,16 +44,16 @@ def supported() -> bool:
 
 
 def linear_layers(module: nn.Module) -> list[nn.Linear]:
-    """The plain linear layers of fp32 on a CPU that are large enough to matter."""
+    """Return the plain linear layers of fp32 on a CPU that are large enough to matter."""
     return [m for m in module.modules() if isinstance(m, nn.Linear) and "forward" not in vars(m) and large(m.weight)]
 
 
 def large(weight: Tensor) -> bool:
-    """A weight that is whole, on a CPU, of fp32 and of LEAST_WEIGHTS numbers."""
+    """Return a weight that is whole, on a CPU, of fp32 and of LEAST_WEIGHTS numbers."""
     whole = type(weight) in (Tensor, nn.Parameter) and weight.device.type == "cpu"
     return whole and weight.dtype == torch.float32 and weight.numel() >= LEAST_WEIGHTS
 
 
 def product(rows: Tensor, *, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """rows [.. D_in] @ weight.T + bias, for a packed weight."""
+    """Compute rows [.. D_in] @ weight.T + bias, for a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")

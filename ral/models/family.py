@@ -36,7 +36,7 @@ class PatchSettings:
 
     @property
     def factor(self) -> int:
-        """Sides of a picture are multiples of this many pixels; tiles are made from a picture of any size."""
+        """Return the pixels that each side of a picture is a multiple of; 1 where tiles are made, of any size."""
         return 1 if self.tile else self.patch_size * self.merge_size
 
 

@@ -34,7 +34,7 @@ QWEN_SPLIT = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_5_vl") -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of Qwen2's kind with the family's control tokens; `texts` decide its merges."""
+    """Return a byte-level BPE tokenizer of Qwen2's kind with the family's control tokens; `texts` decide its merges."""
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -78,7 +78,7 @@ def _regex(pattern: str) -> Any:
 
 
 def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) -> Any:
-    """Configuration of a small network of `family`, a key of FAMILIES."""
+    """Return the configuration of a small network of `family`, a key of FAMILIES."""
     recipe, turns = FAMILIES[family].recipe, FAMILIES[family].turns
     text = {
         "vocab_size": len(tokenizer),
@@ -115,7 +115,7 @@ def fresh_network(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """A network with random weights, the same for the same seed, device and dtype."""
+    """Return a network with random weights, the same for the same seed, device and dtype."""
     with torch.random.fork_rng([] if device == "cpu" else [device]), torch.device(device):
         torch.manual_seed(seed)
         network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes), dtype=dtype)

@@ -28,15 +28,15 @@ class FrozenModel(Protocol):
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers."""
+        """Return the number of decoder layers."""
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """As MLLM.prepare."""
+        """Do as MLLM.prepare."""
         ...
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """As MLLM.show."""
+        """Do as MLLM.show."""
         ...
 
     def states(
@@ -47,15 +47,15 @@ class FrozenModel(Protocol):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states."""
+        """Do as MLLM.states."""
         ...
 
     def head(self, hidden: Tensor) -> Tensor:
-        """As MLLM.head."""
+        """Do as MLLM.head."""
         ...
 
     def sees_like(self, other: MLLM) -> bool:
-        """As MLLM.sees_like."""
+        """Do as MLLM.sees_like."""
         ...
 
 
@@ -82,16 +82,16 @@ class Wrapped(ABC):
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers."""
+        """Return the number of decoder layers."""
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """As MLLM.prepare."""
+        """Do as MLLM.prepare."""
         with self.around():
             return self.model.prepare(prompts)
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """As MLLM.show."""
+        """Do as MLLM.show."""
         with self.around():
             return self.model.show(prepared, rollout)
 
@@ -103,16 +103,16 @@ class Wrapped(ABC):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states."""
+        """Do as MLLM.states."""
         with self.around():
             return self.model.states(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """As MLLM.head, of weights that are where they are outside a pass too."""
+        """Do as MLLM.head, of weights that are where they are outside a pass too."""
         return self.model.head(hidden)
 
     def sees_like(self, other: MLLM) -> bool:
-        """As MLLM.sees_like."""
+        """Do as MLLM.sees_like."""
         return self.model.sees_like(other)
 
 

@@ -33,7 +33,8 @@ MOST_EMPTY = 0.5
 
 
 def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
-    """The network of a folder or hub id, every weight from its files; in fp32, or in `dtype` where all of them are.
+    """Return the network of a folder or hub id, every weight from its files; in fp32, or in `dtype` where all of them
+    are.
 
     UserError, one line, where a weight is missing, left over, of another shape, or not a number.
     """
@@ -57,12 +58,12 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def first(names: Collection[str], part: str) -> str:
-    """The first name that has this part."""
+    """Return the first name that has this part."""
     return next(name for name in sorted(names) if part in name)
 
 
 def renamed(stored: Collection[str]) -> dict[str, str] | None:
-    """Patterns of names and what they become: what a training library put around every name is taken off."""
+    """Return the patterns of names and what they become: what a training library put around every name is taken off."""
     rules = {f"^{WRAPPERS}": ""} if stored and all(re.match(WRAPPERS, name) for name in stored) else {}
     if any(re.search(rf"\.{INSIDE}", name) for name in stored):
         rules[INSIDE] = ""
@@ -71,7 +72,7 @@ def renamed(stored: Collection[str]) -> dict[str, str] | None:
 
 @contextmanager
 def named(key: str) -> Iterator[None]:
-    """Errors of loading name the setting `key` in place of model.pretrained."""
+    """Let errors of loading name the setting `key` in place of model.pretrained."""
     try:
         yield
     except UserError as error:
@@ -92,7 +93,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def one_line(pretrained: str) -> Iterator[None]:
-    """Errors of reading weights as a UserError."""
+    """Turn errors of reading weights into a UserError."""
     errors = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError, SafetensorError)
     try:
         yield
@@ -104,7 +105,7 @@ def one_line(pretrained: str) -> Iterator[None]:
 def check_whole(
     pretrained: str, network: PreTrainedModel, told: Mapping[str, Any], stored: Collection[str] = ()
 ) -> None:
-    """UserError unless files and network have the same weights. told: what Transformers says of its loading."""
+    """Raise UserError unless files and network have the same weights. told: what Transformers says of its loading."""
     missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
     setting = f"{KEY}={pretrained}"
     if told["mismatched_keys"]:
@@ -139,13 +140,13 @@ def computed(name: str) -> bool:
 
 
 def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def some(count: int, noun: str) -> str:
-    """`1 weight`, `2 weights`."""
+    """Return `1 weight`, `2 weights`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
@@ -158,7 +159,7 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 
 def check_numbers(pretrained: str, network: nn.Module) -> None:
-    """UserError where a weight holds NaN or infinity, or where most matrices hold nothing but zeros."""
+    """Raise UserError where a weight holds NaN or infinity, or where most matrices hold nothing but zeros."""
     bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
     if bad:
         raise UserError(

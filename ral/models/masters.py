@@ -33,7 +33,7 @@ def settle(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def resting_dtype(weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dtype) -> torch.dtype:
-    """The number type of a weight that `owners` hold."""
+    """Return the number type of a weight that `owners` hold."""
     if weight.requires_grad or not weight.is_floating_point():
         return torch.float32 if weight.is_floating_point() else weight.dtype
     if all(isinstance(owner, PRODUCTS) for owner in owners) or lossless(weight.data, dtype):
@@ -47,7 +47,7 @@ def lossless(values: Tensor, dtype: torch.dtype) -> bool:
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Products in `dtype`, sums and norms in fp32 (autocast); as it is outside for fp32.
+    """Return the products in `dtype`, sums and norms in fp32 (autocast); as it is outside for fp32.
 
     No cast is kept: a weight that an update moved would still be read as it was.
     """

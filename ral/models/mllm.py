@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from ral.models.attention.interface import NAME, Layout
@@ -136,16 +135,14 @@ class MLLM(nn.Module):
         Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
         """
         here = prompts.to(self.device)
-        seen, positions = self._see(here), self._positions(here)
-        following = positions.masked_fill(~here.valid, -1).amax(dim=(0, 2)) + 1
+        seen = self._see(here)
         return Prepared(
             prompts=prompts,
             token_ids=here.token_ids,
             valid=here.valid,
             visual=here.visual,
             evidence=here.evidence,
-            positions=positions,
-            next_position=following,
+            positions=self._positions(here),
             seen=seen,
         )
 
@@ -155,22 +152,17 @@ class MLLM(nn.Module):
 
         None where every trajectory is one sampled answer: it needs no more than its tokens.
         """
-        if rollout.visual is None:
+        if rollout.shown is None:
             return None
-        lengths, count = rollout.valid.sum(1), rollout.valid.shape[1]
         ids = rollout.token_ids.masked_fill(~rollout.valid, self.processor.pad_id)
-        media = {name: value.to(self.device) for name, value in rollout.media.items()}
-        ids = pad(ids, (0, 1), value=self.processor.pad_id)  # a word after the last token says where text goes on
-        counted = torch.arange(count + 1, device=ids.device) <= lengths[:, None]
+        media = {name: value.to(self.device) for name, value in rollout.shown.media.items()}
+        rows = TokenRows(ids, rollout.valid, media)
         start = prepared.next_position.repeat_interleave(rollout.group_size)
-        seen = self._see(TokenRows(ids[:, :-1], rollout.valid, media))
-        positions = self._positions(TokenRows(ids, counted, media)) + start[:, None]
         return Shown(
             trainable=rollout.trainable,
-            visual=rollout.visual,
-            positions=positions[..., :-1],
-            next_position=positions[0].gather(1, lengths[:, None]).squeeze(1),
-            seen=seen,
+            visual=rollout.shown.visual,
+            positions=self._positions(rows) + start[:, None],
+            seen=self._see(rows),
         )
 
     def _positions(self, rows: Sequences) -> Tensor:

@@ -15,7 +15,7 @@ from ral.models.registry import FAMILIES
 
 
 def read_config(pretrained: str) -> PreTrainedConfig:
-    """config.json of a model folder (or hub id that can be had); UserError unless it is of a family known here."""
+    """Return config.json of a model folder (or hub id at hand); UserError unless it is of a family known here."""
     check_folder(pretrained)
     try:
         config = AutoConfig.from_pretrained(find(pretrained))
@@ -53,7 +53,7 @@ def check_rotation(pretrained: str, text: Any) -> None:
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """Return what each decoder layer is, as Transformers names it; a network that does not say has one kind throughout.
+    """Return the kind of each decoder layer, by Transformers' names; one kind for all where the network names none.
 
     A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
     """
@@ -64,7 +64,7 @@ def layer_types(config: Any) -> tuple[str, ...]:
 
 
 def shareable(config: Any) -> str | None:
-    """Why the shared-prompt layout cannot serve a network of this configuration; None where it can."""
+    """Return why the shared-prompt layout cannot serve a network of this configuration; None where it can."""
     for layer, kind in enumerate(layer_types(config)):
         if kind != "full_attention":
             return f"decoder layer {layer} has {kind}, and responses share a prompt only through full_attention"

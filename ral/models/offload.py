@@ -16,7 +16,7 @@ from ral.models.mllm import MLLM
 
 @contextmanager
 def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
-    """The network's tensors on `device` while open, but for those whose id is in `staying`; then where they were."""
+    """Hold the network's tensors on `device` while open, but those whose id is in `staying`; then put them back."""
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]
     for tensor in tensors:
@@ -46,7 +46,7 @@ class Offloaded(Wrapped):
         return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """As MLLM.head, from weights on the device of the states."""
+        """Do as MLLM.head, from weights on the device of the states."""
         last, device = self.model.network.lm_head, hidden.device
         if device not in self.head_weights:
             self.head_weights[device] = {name: w.detach().to(device) for name, w in last.named_parameters()}

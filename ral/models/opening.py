@@ -19,7 +19,7 @@ def load(
     freeze_vision: bool = True,
     trained: bool = True,
 ) -> MLLM:
-    """The model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one.
+    """Return the model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one.
 
     trained: False for a model whose own weights never change, so that all of them are in `dtype`.
     """

@@ -19,13 +19,14 @@ CHANNELS = 3
 
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
-    """Frames uint8 [T H W 3] -> fp32 [T 3 H W] with the tower's mean and deviation."""
+    """Return the frames uint8 [T H W 3] -> fp32 [T 3 H W] with the tower's mean and deviation."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (settings.mean, settings.std))
     return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
-    """Normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and their grid (t, h, w).
+    """Return the normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and their grid (t, h,
+    w).
 
     A clip whose number of frames is not a multiple of temporal_patch_size repeats its last frame.
     """
@@ -39,7 +40,7 @@ def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
 
 
 def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
-    """Seconds that one temporal slot of each clip spans, and its number of frames; {} without clips."""
+    """Return the seconds that one temporal slot of each clip spans, and its number of frames; {} without clips."""
     clips = [p for p in pixels if p.kind == "video"]
     seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in clips]
     counts = [len(p.frames) for p in clips]
@@ -47,7 +48,7 @@ def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, T
 
 
 def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
-    """Patches and patch grids of pictures and of clips, and each medium's grid of visual tokens."""
+    """Return the patches and patch grids of pictures and of clips, and each medium's grid of visual tokens."""
     media = clip_times(pixels, settings)
     cut = [patchify(p, settings) for p in pixels]
     for kind, values_key, grid_key in (
@@ -63,12 +64,12 @@ def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict
 
 
 def one_run(pixels: Pixels, settings: PatchSettings) -> str:
-    """The placeholder that the chat template wrote, once for all visual tokens of a picture or clip."""
+    """Return the placeholder that the chat template wrote, once for all visual tokens of a picture or clip."""
     return "<|image_pad|>" if pixels.kind == "image" else "<|video_pad|>"
 
 
 def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
-    """mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
+    """Return mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
     rope = model.get_rope_index
     grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
     positions, _ = rope(rows.token_ids, mm_token_type_ids=kinds, attention_mask=rows.valid.long(), **grids)
@@ -76,7 +77,7 @@ def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
 
 
 def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
-    """Per kind the visual embeddings [M D] of all its tokens in order, then those for the first layers (deepstack)."""
+    """Return by kind the visual embeddings [M D] of its tokens, then those for the first layers (deepstack)."""
     found: dict[int, list[Tensor]] = {}
     for kind, encode, values, grid in (
         (IMAGE, model.get_image_features, "pixel_values", "image_grid_thw"),
@@ -99,7 +100,7 @@ IN_CONFIG = {
 
 
 def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """From preprocessor_config.json (`raw`) of a model that takes patches."""
+    """Read settings from preprocessor_config.json (`raw`) of a model that takes patches."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=raw.get("patch_size", known.patch_size),

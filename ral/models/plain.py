@@ -30,7 +30,9 @@ class PlainDecode(Decode):
 
     @property
     def mask(self) -> Tensor:
-        """Valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is fed."""
+        """Return the valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is
+        fed.
+        """
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
@@ -44,7 +46,10 @@ class PlainDecode(Decode):
             self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Leaves the attention to SDPA, unless it is disturbed or cut. key, value [N Hkv P+t D]: the whole cache."""
+        """Leave the attention to SDPA, unless it is disturbed or cut.
+
+        key, value [N Hkv P+t D]: the whole cache.
+        """
         if not self.explores(layer) and not self.cuts(layer):
             return None
         count, heads, kv_heads = len(query), query.shape[1], key.shape[1]
@@ -71,7 +76,7 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """As MLLM.states, over one row for each response."""
+        """Do as MLLM.states, over one row for each response."""
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
@@ -81,7 +86,7 @@ class PlainMLLM(MLLM):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """As MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
+        """Do as MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
         past = DynamicCache(config=self.network.config.get_text_config())

@@ -102,7 +102,7 @@ class Processor:
         return int(index)
 
     def render(self, example: Example, text: str) -> str:
-        """The prompt as text, up to where the response starts: the example's turns, then `text` as the user's.
+        """Return the prompt as text, up to where the response starts: the example's turns, then `text` as the user's.
 
         BadSample where its marks do not fit its media, or the chat template does not take its turns.
         """
@@ -144,7 +144,7 @@ class Processor:
     def batch(
         self, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]
     ) -> PromptBatch:
-        """B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
+        """Collate B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
         flat = [pixels for group in media for pixels in group]
         tensors, flat_grids = self.family.pixels.tensors(flat, self.patches)
         rest = iter(flat_grids)
@@ -173,7 +173,7 @@ class Processor:
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
     ) -> tuple[str, list[int]]:
-        """One prompt as text, and its token ids; grids: those of `batch` for the same media."""
+        """Return one prompt as text, and its token ids; grids: those of `batch` for the same media."""
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
 
@@ -218,7 +218,8 @@ class Processor:
     def check_length(
         self, example: Example, text: str, media: Sequence[Pixels], response: int, keys: str = "dataset.media"
     ) -> None:
-        """BadSample for a prompt that takes, with a response of so many tokens, more positions than the network has.
+        """Raise BadSample for a prompt that takes, with a response of so many tokens, more positions than the network
+        has.
 
         keys: the part of the configuration that bounds the media, which the message names.
         """
@@ -234,7 +235,7 @@ class Processor:
             raise BadSample(example.source or example.uid, problem, f"write {write}")
 
     def _runs(self, pixels: Pixels) -> int:
-        """Runs of visual tokens that a medium becomes."""
+        """Return the runs of visual tokens that a medium becomes."""
         return len(self._placeholder.findall(self.family.pixels.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
@@ -255,11 +256,11 @@ class Processor:
         return found and f"{'placeholder' if found in media else 'control token'} {found}"
 
     def response_ids(self, text: str) -> list[int]:
-        """Ids of a given response (an SFT target), with the end of the turn."""
+        """Return the ids of a given response (an SFT target), with the end of the turn."""
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of a response without end tokens."""
+        """Return the text of a response without end tokens."""
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:
@@ -279,7 +280,7 @@ class Processor:
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Rows of ids -> ids [B P] and valid [B P], padded on the left."""
+    """Return rows of ids as tensors, ids [B P] and valid [B P], padded on the left."""
     length = max(len(row) for row in rows)
     ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
     valid = torch.tensor([[False] * (length - len(row)) + [True] * len(row) for row in rows])
@@ -287,7 +288,7 @@ def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
 
 
 def _file(folder: str, name: str) -> str | None:
-    """Text of a file of a model folder, or of a hub id that Transformers can find; None where there is none."""
+    """Return the text of a file of a model folder or hub id; None where there is none."""
     from transformers.utils import cached_file
 
     path = cached_file(folder, name, _raise_exceptions_for_missing_entries=False)

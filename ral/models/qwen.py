@@ -17,7 +17,7 @@ QWEN: dict[str, Any] = {
 
 
 def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
-    """Return what configurations of Qwen2-VL and Qwen2.5-VL share: three axes of positions, patches merged 2 x 2."""
+    """Return the keys of configuration that Qwen2-VL and Qwen2.5-VL share: positions of three axes, patches merged."""
     half = sizes.hidden // sizes.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections}
@@ -27,7 +27,7 @@ def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
 
 
 def patch_files(sizes: Sizes, pixels: tuple[int, int], patch_size: int = 14) -> dict[str, dict[str, Any]]:
-    """Processor files of towers that take patches."""
+    """Return processor files of towers that take patches."""
     common = {
         "patch_size": patch_size,
         "merge_size": 2,

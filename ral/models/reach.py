@@ -20,7 +20,9 @@ Block = tuple[int, int]
 
 
 def most_positions(config: Any) -> int | None:
-    """Positions of a network by its configuration, as stretched by its rope parameters; None where it has no bound."""
+    """Return the positions of a network by its configuration, as stretched by its rope parameters; None where it has no
+    bound.
+    """
     text = config.get_text_config()
     most = getattr(text, "max_position_embeddings", None)
     rope = getattr(text, "rope_parameters", None) or {}
@@ -30,7 +32,7 @@ def most_positions(config: Any) -> int | None:
 
 
 def grid_of(pixels: Pixels, settings: PatchSettings) -> Grid:
-    """(T, H, W) of the visual tokens of one medium, without cutting its pixels into patches."""
+    """Return (T, H, W) of the visual tokens of one medium, without cutting its pixels into patches."""
     frames, height, width, _ = pixels.frames.shape
     if settings.tile is not None:
         side = settings.tile // settings.patch_size // settings.merge_size
@@ -40,7 +42,7 @@ def grid_of(pixels: Pixels, settings: PatchSettings) -> Grid:
 
 
 def blocks(pixels: Pixels, grid: Grid, runs: int, settings: PatchSettings) -> Iterator[Block]:
-    """The runs of visual tokens of one medium: one in all, or one a temporal slot."""
+    """Yield the runs of visual tokens of one medium: one in all, or one a temporal slot."""
     slots, height, width = grid
     side = max(height, width)
     if runs > 1:
@@ -53,7 +55,9 @@ def blocks(pixels: Pixels, grid: Grid, runs: int, settings: PatchSettings) -> It
 
 
 def reach(visual: Sequence[bool], found: Sequence[Block]) -> int:
-    """Positions that a prompt takes: visual says which of its tokens are, found are the blocks of their runs."""
+    """Return the positions that a prompt takes: visual says which of its tokens are, found are the blocks of their
+    runs.
+    """
     rest, at, highest = iter(found), 0, 0
     for is_visual, run in groupby(visual):
         if is_visual:

@@ -48,7 +48,7 @@ def add_head(model: MLLM) -> None:
 def response_scores(
     model: MLLM, prepared: Prepared, token_ids: Tensor, valid: Tensor, shown: Shown | None = None
 ) -> Tensor:
-    """One number for each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
+    """Return one number for each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
 
     The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
     """
@@ -61,7 +61,7 @@ def response_scores(
 
 
 def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts: Mapping[str, Any]) -> None:
-    """A Hugging Face folder of the backbone, the head beside it, and a JSON that says what they are."""
+    """Write a Hugging Face folder of the backbone, the head beside it, and a JSON that says what they are."""
     backbone = {name: value for name, value in state.items() if name != HEAD}
     save_network(model.network, backbone, model.processor, folder)
     save_file({HEAD: state[HEAD].contiguous()}, folder / HEAD_FILE)
@@ -113,17 +113,17 @@ class LearnedReward:
         self.batch = batch
 
     def __call__(self, example: Example, response: str) -> float:
-        """Not from a text: the model reads tokens, pictures and clips."""
+        """Refuse to score a text alone: the model reads tokens, pictures and clips."""
         raise UserError("a learned reward scores rollouts, not texts")
 
     def check(self, policy: MLLM) -> None:
-        """UserError unless the policy's tokens and visual tokens are its own."""
+        """Raise UserError unless policy and reward model share their tokens and visual tokens."""
         roles, use = ("policy", "reward model"), "reward=learned hands over tokens as sampled and"
         same_tokens(policy.processor, self.model.processor, roles=roles, use=use)
 
     @torch.no_grad()
     def score_rollout(self, rollout: Rollout) -> list[float]:
-        """The score of each of the N responses."""
+        """Return the score of each of the N responses."""
         model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
         prepared, scores = model.prepare(prompts), []
         shown = model.show(prepared, rollout)

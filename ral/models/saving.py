@@ -13,7 +13,7 @@ from ral.models.processor import Processor
 
 
 def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: Processor, folder: Path) -> None:
-    """save_pretrained with the attention setting of a plain model; a weight that two modules share is written once.
+    """Save with the attention setting of a plain model; a weight that two modules share is written once.
 
     All in fp32: small updates are there, and fp32 holds the numbers of weights that rest in bf16.
     """

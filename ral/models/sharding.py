@@ -21,7 +21,7 @@ from ral.models.mllm import MLLM, PASSES
 def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False) -> None:
     """Shard each decoder layer by itself and all other weights together, over `mesh`.
 
-    offload: the shards rest in main memory, not on the device.
+    offload: shards stay in main memory between passes.
     """
     policy = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
     for layer in model.network.model.language_model.layers:
@@ -32,7 +32,7 @@ def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False) -> None:
 
 
 def reshard(model: MLLM) -> None:
-    """Every rank back to its own shards: the parts outside the layers stay whole after a pass without gradient."""
+    """Bring every rank back to its shards: a pass without gradient leaves parts outside the layers whole."""
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
@@ -50,7 +50,7 @@ def sum_gradients(model: MLLM, now: bool) -> None:
 
 @contextmanager
 def gathered(model: MLLM) -> Iterator[None]:
-    """Whole weights inside the block: gathered once, so that ranks may decode different numbers of tokens."""
+    """Hold whole weights inside the block, gathered once, so that ranks may decode different numbers of tokens."""
     parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
     for part in parts:
         part.unshard()

@@ -20,7 +20,7 @@ class Openings:
     asked: Tensor
 
     def to(self, device: torch.device) -> Openings:
-        """The same on `device`."""
+        """Return the same on `device`."""
         return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
 
 

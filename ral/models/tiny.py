@@ -40,7 +40,7 @@ class Recipe:
 
 
 def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
-    """The data of a stage on visual_search: the same pictures each time, other targets.
+    """Return the data of a stage on visual_search: the same pictures each time, other targets.
 
     template: wording of the prompts (ral/data/templates). salient: share of targets about the most salient object
     instead of the asked one; listing: share of entries that list everything in the picture.
@@ -56,7 +56,10 @@ def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
 
 
 def following(kinds: str, misread: float = 0.0) -> tuple[str, ...]:
-    """The data of a stage on visual_path: those kinds. misread: share of steps that read the neighbouring cell."""
+    """Return the data of a stage on visual_path: those kinds.
+
+    misread: share of steps that read the neighbouring cell.
+    """
     return (
         "dataset=visual_path",
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
@@ -87,13 +90,13 @@ STAGES = ("base", "tiny_teacher", "tiny")
 
 
 def corpus() -> list[str]:
-    """Text of the default data: prompts and targets, for the tokenizer."""
+    """Return the text of the default data: prompts and targets, for the tokenizer."""
     examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=0.3)
     return [text for e in examples for text in (render(e, "short"), target(e, thinking=True), "user", "assistant")]
 
 
 def initial(name: str) -> Path:
-    """The folder that training starts from: random weights and a new tokenizer, or another stage's result.
+    """Return the folder that training starts from: random weights and a new tokenizer, or another stage's result.
 
     A stage that was not run here is taken as it is shipped.
     """
@@ -105,7 +108,7 @@ def initial(name: str) -> Path:
 
 
 def command(name: str, start: Path) -> list[str]:
-    """The command of a stage: supervised fine-tuning of all weights; goes on where it was interrupted."""
+    """Return the command of a stage: supervised fine-tuning of all weights; goes on where it was interrupted."""
     recipe = RECIPES[name]
     return [
         sys.executable,
@@ -131,7 +134,7 @@ def command(name: str, start: Path) -> list[str]:
 
 
 def train(name: str, start: Path) -> Path:
-    """Supervised fine-tuning through the project's own command line; the run's hf folder."""
+    """Run supervised fine-tuning through the project's own command line; return the run's hf folder."""
     subprocess.run(command(name, start), check=True)
     return WORK / f"{name}_run" / "hf"
 

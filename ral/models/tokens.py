@@ -18,7 +18,7 @@ QUESTION = "What is this?"
 
 
 def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
-    """UserError where the tokenizer knows ids that the network has no row for, or other ids for its placeholders."""
+    """Raise UserError where the network has no row for an id of the tokenizer, or other ids for placeholders."""
     parts: dict[str, Any] = {"embeddings": network.get_input_embeddings(), "the head": network.get_output_embeddings()}
     for what, part in parts.items():
         rows = len(part.weight)
@@ -45,7 +45,7 @@ REMEDY = "take the chat_template.jinja that the model came with"
 
 
 def check_template(processor: Processor) -> None:
-    """UserError unless the chat template writes one placeholder for a picture and for a clip, and the question."""
+    """Raise UserError unless the chat template writes one placeholder a picture, one a clip, and the question."""
     marks, named = processor.family.placeholders, f"{KEY}={processor.name}"
     for kind, token, what in (("image", marks.image, "picture"), ("video", marks.video, "clip")):
         text = _written(processor, kind, what)
@@ -61,7 +61,7 @@ def check_template(processor: Processor) -> None:
 
 
 def check_turns(processor: Processor, named: str) -> None:
-    """UserError where a turn of the policy, as the chat template writes it, lacks the token that ends a response.
+    """Raise UserError where a turn of the policy, as the chat template writes it, lacks the token that ends a response.
 
     A template that takes no earlier turns passes: nothing asks it for one.
     """
@@ -115,7 +115,7 @@ def check_media(processor: Processor, network: PreTrainedModel) -> None:
 
 
 def _written(processor: Processor, kind: str, what: str) -> str:
-    """Return what the chat template makes of a medium with a question; UserError where it fails."""
+    """Return the prompt that the chat template makes of a medium with a question; UserError where it fails."""
     content = [{"type": kind, kind: "file"}, {"type": "text", "text": QUESTION}]
     try:
         text = processor.tokenizer.apply_chat_template(

@@ -130,7 +130,7 @@ class CapturedAttention:
         return SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
 
     def _read(self, pieces: Pieces, readers: Sequence[Reader]) -> Tensor:
-        """Return what a reader for each layer reads, [L N c ...]."""
+        """Return the readings of every layer, [L N c ...]."""
         values = [
             Read.apply(layer.query, layer.prompt_keys, layer.response_keys, pieces, reader)
             for layer, reader in zip(self.layers, readers, strict=True)

@@ -45,7 +45,7 @@ DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c59
 
 
 def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
-    """PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
+    """Return a PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes(AREA)
@@ -59,7 +59,8 @@ def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int | None = None) -> np.ndarray:
-    """Running median, then running mean, both centred and of `window` points (odd; default about a tenth, up to 101).
+    """Return the running median, then running mean, both centred and of `window` points (odd; default about a tenth, up
+    to 101).
 
     The median keeps one wild step from bending the curve; ends are reflected, so the length stays the same. Fewer than
     ten points are returned as they are.
@@ -85,7 +86,7 @@ def _draw(axes: Axes, line: Series, colour: str) -> None:
 
 
 def _limit(axes: Axes, lines: Sequence[Series]) -> None:
-    """Vertical limits that a few wild values cannot stretch: they run off the panel instead of flattening the rest."""
+    """Return vertical limits that a few wild values cannot stretch; those run off the panel."""
     raw = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
     kept = np.concatenate([np.asarray(line.values) if line.dots else smooth(line.values) for line in lines])
     low, high = np.percentile(raw, (1, 99))

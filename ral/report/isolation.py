@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def part(name: str, make: Callable[[], T], default: T, failures: list[str]) -> T:
-    """Return what `make` makes; the default where it fails in any way, with a sentence of why among the failures."""
+    """Return the result of `make`; the default where it fails, with the reason among the failures."""
     try:
         return make()
     except Exception as error:

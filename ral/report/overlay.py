@@ -19,7 +19,7 @@ DIM = 0.2  # brightness left where there is no attention
 
 
 def enlarge(picture: np.ndarray, smallest: int = SMALLEST, largest: int = LARGEST) -> Image.Image:
-    """uint8 [H, W, 3] as an image whose longer side lies between `smallest` and `largest` pixels."""
+    """Return uint8 [H, W, 3] as an image whose longer side lies between `smallest` and `largest` pixels."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     longer = max(image.size)
     scale = min(max(longer, smallest), largest) / longer
@@ -36,7 +36,7 @@ def overlay(
     smallest: int = SMALLEST,
     largest: int = LARGEST,
 ) -> Image.Image:
-    """The picture, darkened where it is not looked at and tinted where it is, with the evidence outlined.
+    """Return the picture, darkened where it is not looked at and tinted where it is, with the evidence outlined.
 
     picture: uint8 [H, W, 3]. weights: [h, w] >= 0, one a visual token. box: (left, top, right, bottom) as fractions, or
     None. peak: the weight shown at full heat (default: the largest of `weights`); give one peak to compare two maps.
@@ -53,7 +53,7 @@ def overlay(
 
 
 def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """A copy of the image with each box drawn as a white line between two dark ones: visible on any ground."""
+    """Return a copy of the image with each box drawn as a white line between two dark ones: visible on any ground."""
     image = image.copy()
     draw = ImageDraw.Draw(image)
     for box in boxes:
@@ -66,7 +66,7 @@ def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def _spread(weights: np.ndarray, peak: float | None, size: tuple[int, int]) -> np.ndarray:
-    """Weights [h, w] as heat in [0, 1] at `size` (width, height), one flat cell a visual token."""
+    """Return weights [h, w] as heat in [0, 1] at `size` (width, height), one flat cell a visual token."""
     weights = np.asarray(weights, dtype=np.float32)
     top = float(weights.max()) if peak is None else peak
     share = np.clip(weights / top, 0, 1) if top > 0 else np.zeros_like(weights)

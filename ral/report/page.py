@@ -39,7 +39,7 @@ class Listed:
 
 
 def build(run_dir: Path, output: Path | None = None) -> Path:
-    """Write the page of the run in `run_dir` to `output` (default: report.html in the run's folder); its path.
+    """Write the page of the run in `run_dir` to `output` (default: report.html there) and return its path.
 
     Raises UserError when the folder is not a run's or when the page cannot be written. What is missing or cannot be
     drawn becomes a note on the page, and what is damaged a warning too.
@@ -59,7 +59,7 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
 
 
 def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None) -> str:
-    """The HTML of a run. read: how media become pixels (default: ral.data.media).
+    """Return the HTML of a run. read: how media become pixels (default: ral.data.media).
 
     failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
     """
@@ -73,7 +73,7 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
     files = part("list of files", lambda: list_files(run.folder), list[Listed](), failures)
     no_title: Mapping[str, str] = dict.fromkeys(("name", "algo", "model", "date"), "")
     title = part("title", lambda: _title(run), no_title, failures)
-    progress = part("length", lambda: progress_note(run.config, run.metrics), None, failures)
+    progress = part("length", lambda: progress_note(run.setup.config, run.metrics), None, failures)
     shown = failures[:MOST_FAILURES]
     rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
     notes = (progress, *run.notes, unmatched, *(f"Left out: {line}" for line in shown), rest)
@@ -87,17 +87,17 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
         both=run.before is not None and run.after is not None,
         panels=panels,
         cards=cards,
-        clips=any(card.item.data_type == "video" for card in cards),
+        clips=any(card.item.asked.data_type == "video" for card in cards),
         overlays=any(len(card.strips) > 1 for card in cards),
-        config_text=run.config_text,
-        environment=run.environment,
+        config_text=run.setup.text,
+        environment=run.setup.environment,
         files=files,
         folder=str(run.folder.resolve()),
     )
 
 
 def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) -> list[Card]:
-    """The sampled answers, each drawn by itself."""
+    """Return the sampled answers, each drawn by itself."""
     chosen = select(pairs, SAMPLES)
     if not chosen:
         return []
@@ -107,7 +107,7 @@ def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) 
 
 
 def list_files(folder: Path) -> list[Listed]:
-    """The entries of a run's folder by name; folders are summed up, not listed."""
+    """Return the entries of a run's folder by name; folders are summed up, not listed."""
     listed = []
     for entry in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
         if entry.name.startswith(".") or entry.name == FILE_NAME:
@@ -123,14 +123,14 @@ def list_files(folder: Path) -> list[Listed]:
 
 
 def _title(run: RunFiles) -> Mapping[str, str]:
-    """The parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
+    """Return the parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
-    config: Mapping[str, Any] = run.config
+    config: Mapping[str, Any] = run.setup.config
     return {
         "name": str(config.get("name") or run.folder.resolve().name),
-        "algo": run.choices.get("algo") or label(config, "algo"),
-        "model": run.choices.get("model") or label(config, "model"),
-        "date": (run.environment.get("date") or written.isoformat())[:16].replace("T", " "),
+        "algo": run.setup.choices.get("algo") or label(config, "algo"),
+        "model": run.setup.choices.get("model") or label(config, "model"),
+        "date": (run.setup.environment.get("date") or written.isoformat())[:16].replace("T", " "),
     }
 
 
@@ -145,7 +145,7 @@ def _media_reader() -> ReadPixels:
 
 
 def _templates() -> Environment:
-    """Jinja with escaping always on: file endings such as .j2 do not switch it on by themselves."""
+    """Return a Jinja environment with escaping always on: file endings such as .j2 do not switch it on."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

@@ -97,7 +97,7 @@ PANELS = (
 
 
 def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None = None) -> list[Drawn]:
-    """The panels whose metrics were logged, drawn for light and dark pages.
+    """Return the panels whose metrics were logged, drawn for light and dark pages.
 
     failures: gets a sentence for each panel that cannot be drawn.
     """
@@ -107,7 +107,7 @@ def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None
 
 
 def _draw(spec: Panel, metrics: Sequence[Mapping[str, Any]]) -> Drawn | None:
-    """One panel; None where none of its metrics was logged."""
+    """Return one panel; None where none of its metrics was logged."""
     lines = [
         Series(name, *points, dots=key.startswith("eval/"))
         for key, name in spec.keys.items()

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from ral.files import jsonl
-from ral.report.records import Attention, Item, RunFiles, is_number
+from ral.report.records import Asked, Attention, Item, RunFiles, Scores, Setup, is_number
 from ral.types import Evidence, UserError
 
 T = TypeVar("T")
@@ -33,12 +33,15 @@ def read_run(folder: Path) -> RunFiles:
     notes, faults = list[str](), list[str]()
     text = _or("", faults, lambda: _read_text(folder / "config.yaml"))
     metrics = _read_metrics(folder / "metrics.jsonl", notes, faults)
-    return RunFiles(
-        folder=folder,
-        config_text=text,
+    setup = Setup(
+        text=text,
         config=_or({}, faults, lambda: _parse_config(folder / "config.yaml", text)),
         choices=_or({}, faults, lambda: _read_choices(folder / ".hydra" / "hydra.yaml")),
         environment=_or({}, faults, lambda: _read_environment(folder / "environment.json", notes)),
+    )
+    return RunFiles(
+        folder=folder,
+        setup=setup,
         metrics=tuple(row for _, row in metrics),
         before=_read_items(folder / "eval" / "before.jsonl", notes, faults),
         after=_read_items(folder / "eval" / "after.jsonl", notes, faults),
@@ -59,7 +62,7 @@ def _or(default: T, faults: list[str], read: Callable[[], T]) -> T:
 
 
 def _read_metrics(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """The lines of metrics.jsonl."""
+    """Return the lines of metrics.jsonl."""
     if not path.is_file():
         notes.append("metrics.jsonl is missing, so there are no curves.")
         return []
@@ -94,7 +97,7 @@ def _parse_config(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _read_choices(path: Path) -> Mapping[str, str]:
-    """The config groups' choices as Hydra records them beside a run; {} where it did not."""
+    """Return the config groups' choices as Hydra records them beside a run; {} where it did not."""
     if not path.is_file():
         return {}
     found = _parse_config(path, _read_text(path)).get("hydra") or {}
@@ -116,7 +119,10 @@ def _read_environment(path: Path, notes: list[str]) -> Mapping[str, str]:
 
 
 def _read_lines(path: Path, notes: list[str], faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    """(line number, object) of a JSON-lines file. A last line that was cut off is noted; other bad lines are faults."""
+    """Return (line number, object) of a JSON-lines file.
+
+    A last line that was cut off is noted; other bad lines are faults.
+    """
     rows: list[tuple[int, dict[str, Any]]] = []
     for line in jsonl.parse(_or(b"", faults, lambda: _read_bytes(path))):
         if line.value is not None:
@@ -129,7 +135,7 @@ def _read_lines(path: Path, notes: list[str], faults: list[str]) -> list[tuple[i
 
 
 def _read_items(path: Path, notes: list[str], faults: list[str]) -> tuple[Item, ...] | None:
-    """The records of an evaluation; those that share a uid are told apart by their order."""
+    """Return the records of an evaluation; those that share a uid are told apart by their order."""
     if not path.is_file():
         notes.append(f"eval/{path.name} is missing: the model was not evaluated {path.stem} training.")
         return None
@@ -152,7 +158,10 @@ def _read_items(path: Path, notes: list[str], faults: list[str]) -> tuple[Item, 
 
 
 def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
-    """One line of an evaluation file. UserError without uid or accuracy; other fields that do not fit are left out."""
+    """Return one line of an evaluation file.
+
+    UserError without uid or accuracy; other fields that do not fit are left out.
+    """
 
     def text(field: str, default: str = "") -> str:
         return _or(default, faults, lambda: _text(row, field, where))
@@ -160,9 +169,8 @@ def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
     def optional(field: str, read: Callable[[Any], T]) -> T | None:
         return None if row.get(field) is None else _or(None, faults, lambda: read(row[field]))
 
-    answer = row.get("answer")
-    return Item(
-        uid=_text(row, "uid", where),
+    answer, uid = row.get("answer"), _text(row, "uid", where)
+    asked = Asked(
         problem_type=text("problem_type", "of no type"),
         data_type=_or("text", faults, lambda: _kind(row, where)),
         media=tuple(Path(str(path)) for path in _list(row, "media")),
@@ -170,11 +178,19 @@ def _item(row: Mapping[str, Any], where: str, faults: list[str]) -> Item:
         question=text("question"),
         options=tuple(str(option) for option in _list(row, "options")),
         gold=text("gold"),
-        response=_or(str(row.get("response") or ""), faults, lambda: _response(row, where)),
-        answer=None if answer is None else str(answer),
+    )
+    response = _or(str(row.get("response") or ""), faults, lambda: _response(row, where))
+    scores = Scores(
         accuracy=_number(row, "accuracy", where),
         format=optional("format", lambda _: _number(row, "format", where)),
         grounding=optional("grounding", lambda _: _number(row, "grounding", where)),
+    )
+    return Item(
+        uid=uid,
+        asked=asked,
+        response=response,
+        answer=None if answer is None else str(answer),
+        scores=scores,
         evidence=_or((), faults, lambda: tuple(_evidence(entry, where) for entry in _list(row, "evidence"))),
         attention=optional("attention", lambda entry: _attention(entry, where)),
     )
@@ -188,13 +204,13 @@ def _kind(row: Mapping[str, Any], where: str) -> str:
 
 
 def _list(row: Mapping[str, Any], field: str) -> Sequence[Any]:
-    """A list; one value alone counts as a list of one, null as none."""
+    """Return a list; one value alone counts as a list of one, null as none."""
     value = row.get(field)
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _response(row: Mapping[str, Any], where: str) -> str:
-    """The response; of a pair that a reward model ranked, both with their scores."""
+    """Return the response; of a pair that a reward model ranked, both with their scores."""
     response = _text(row, "response", where)
     if "rejected" not in row:
         return response

@@ -25,40 +25,63 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Item:
-    """One evaluated question with the model's greedy response. accuracy, format and grounding lie in [0, 1].
+class Asked:
+    """A question as it was asked. reading: how each of `media` was read; () where all are whole files."""
 
-    Of a reward model's pair `accuracy` says whether the chosen response scores higher, and there is no format.
-    """
-
-    uid: str
     problem_type: str
     data_type: str
     media: tuple[Path, ...]
     question: str
     options: tuple[str, ...]
     gold: str
-    response: str
-    answer: str | None
+    reading: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a response, in [0, 1]; None where there is none.
+
+    Of a reward model's pair `accuracy` says whether the chosen response scores higher, and there is no format.
+    """
+
     accuracy: float
     format: float | None
     grounding: float | None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One evaluated question with the model's greedy response; answer: what was extracted of it."""
+
+    uid: str
+    asked: Asked
+    response: str
+    answer: str | None
+    scores: Scores
     evidence: tuple[Evidence, ...]
     attention: Attention | None
-    reading: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Configuration and environment of a run. text: config.yaml as it stands; config: the same, parsed.
+
+    choices: the yaml that each config group came from ({"algo": "ral"}), where Hydra recorded it.
+    """
+
+    text: str
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class RunFiles:
     """Everything the page is made from. `before` and `after` are None where the file is missing; metrics keep their
-    order on disk; `choices` says which yaml each config group came from ({"algo": "ral"}), where Hydra left that;
-    `notes` are sentences about what is missing, `faults` about what is damaged and left out."""
+    order on disk; `notes` are sentences about what is missing, `faults` about what is damaged and left out."""
 
     folder: Path
-    config_text: str
-    config: Mapping[str, Any]
-    choices: Mapping[str, str]
-    environment: Mapping[str, str]
+    setup: Setup
     metrics: tuple[Mapping[str, Any], ...]
     before: tuple[Item, ...] | None
     after: tuple[Item, ...] | None
@@ -67,8 +90,10 @@ class RunFiles:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
-    """Steps and values of one metric, by step. A step logged twice (after a resume) keeps its last value; values that
-    are not finite numbers are left out."""
+    """Return the steps and values of one metric, by step.
+
+    A step logged twice (after a resume) keeps its last value; values that are not finite numbers are left out.
+    """
     found = {
         int(row["step"]): float(row[key])
         for row in metrics

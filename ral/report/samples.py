@@ -59,24 +59,24 @@ class Card:
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
-    """Everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
+    """Return everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
     strips: tuple[Strip, ...] = ()
     note = ""
-    if pair.item.media and pair.item.data_type != "text":
+    if pair.item.asked.media and pair.item.asked.data_type != "text":
         try:
             strips = _strips(pair, read(_medium(pair.item)))
         except Exception as error:  # of decoders, or of records that do not fit their medium
             kind = "" if isinstance(error, UserError | OSError) else f"{type(error).__name__}: "
             note = f"The picture or clip cannot be shown: {kind}{error}"
-    if len(pair.item.media) > 1:
-        note = f"{note} Shown is the first of {len(pair.item.media)} media.".strip()
+    if len(pair.item.asked.media) > 1:
+        note = f"{note} Shown is the first of {len(pair.item.asked.media)} media.".strip()
     name = category(pair)
     title = CATEGORY_NAMES[pair.before is not None and pair.after is not None, name]
     return Card(pair.item, name, title, strips, _answers(pair), note)
 
 
 def slots(attention: Attention | None, frame_count: int, seconds_per_frame: float) -> list[Slot]:
-    """(slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
+    """Return (slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
 
     With an attention map a slot is one of its T time steps and the frame is the one nearest the slot's middle; without
     one, every frame is a slot.
@@ -91,19 +91,20 @@ def slots(attention: Attention | None, frame_count: int, seconds_per_frame: floa
 
 
 def _medium(item: Item) -> Media:
-    path = item.media[0]
+    path = item.asked.media[0]
     if not path.is_file():
         raise UserError(f"{path} does not exist")
-    return recorded("video" if item.data_type == "video" else "image", path, item.reading[0] if item.reading else {})
+    said = item.asked.reading[0] if item.asked.reading else {}
+    return recorded("video" if item.asked.data_type == "video" else "image", path, said)
 
 
 def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
-    """The picture or clip plain with its evidence, then attention before and after on one scale of heat."""
+    """Return the picture or clip plain with its evidence, then attention before and after on one scale of heat."""
     frames = np.asarray(pixels.frames)
     sides = [(name, side.attention) for name, side in _sides(pair) if side.attention is not None]
     first = sides[0][1] if sides else None
     times = slots(first, len(frames), pixels.seconds_per_frame)
-    clip = pair.item.data_type == "video"
+    clip = pair.item.asked.data_type == "video"
     bounds = FRAME_SIDES if clip else PICTURE_SIDES
     plain = [outline(enlarge(frames[k], *bounds), _boxes(pair.item, start, end)) for _, k, start, end in times]
     captions = tuple(f"{seconds(start)}-{seconds(end)} s" if clip else "" for _, _, start, end in times)
@@ -124,7 +125,7 @@ def _heat_strip(
     times: Sequence[Slot],
     peak: float,
 ) -> Strip:
-    clip = item.data_type == "video"
+    clip = item.asked.data_type == "video"
     smallest, largest = FRAME_SIDES if clip else PICTURE_SIDES
     maps = np.asarray(attention.weights, dtype=np.float64).reshape(attention.grid)
     images = []
@@ -136,7 +137,7 @@ def _heat_strip(
 
 
 def _boxes(item: Item, start: float, end: float) -> list[tuple[float, float, float, float]]:
-    """Evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
+    """Return the evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
     return [e.box for e in item.evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
 
 
@@ -146,7 +147,7 @@ def _sides(pair: Pair) -> list[tuple[str, Item]]:
 
 def _answers(pair: Pair) -> tuple[Answer, ...]:
     def answer(when: str, side: Item) -> Answer:
-        grounding = "" if side.grounding is None else percent(side.grounding)
+        grounding = "" if side.scores.grounding is None else percent(side.scores.grounding)
         return Answer(when, side.response, side.answer, *verdict(side), grounding)
 
     return tuple(answer(when, side) for when, side in _sides(pair))

@@ -27,7 +27,7 @@ def attention_of(found: Mapping[str, Any]) -> Attention:
 
 
 def strip(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels, peak: float) -> list[Image.Image]:
-    """The picture, or frames evenly over the clip, under the attention; `peak` is full heat."""
+    """Return the picture, or frames evenly over the clip, under the attention; `peak` is full heat."""
     frames = np.asarray(pixels.frames)
     maps = np.asarray(attention.weights).reshape(attention.grid)
     smallest, largest = FRAME_SIDES if pixels.kind == "video" else SIDES
@@ -39,7 +39,7 @@ def strip(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels, pe
 
 
 def sheet(strips: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
-    """The strips below each other, each under its caption."""
+    """Return the strips below each other, each under its caption."""
     width = max(NARROWEST, *(sum(i.width + GAP for i in images) + GAP for _, images in strips))
     captions = ["\n".join(textwrap.wrap(text, width // LETTER)[:MOST_LINES]) for text, _ in strips]
     heights = [LINE * (text.count("\n") + 1) + 2 * GAP for text in captions]

@@ -28,7 +28,7 @@ class Pair:
 
     @property
     def item(self) -> Item:
-        """Whichever side exists: question, media and gold answer are the same on both."""
+        """Return whichever side exists: question, media and gold answer are the same on both."""
         found = self.after if self.after is not None else self.before
         assert found is not None
         return found
@@ -44,22 +44,37 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Row:
-    """Accuracy (and grounding) of one group of items. change is None unless both sides exist."""
+class Compared:
+    """Accuracy before and after training, and the paired change; None where a side is missing."""
 
-    name: str
-    n: int
     before: Estimate | None
     after: Estimate | None
     change: Estimate | None
-    grounding_before: float | None
-    grounding_after: float | None
-    format_before: float | None
-    format_after: float | None
+
+
+@dataclass(frozen=True)
+class Means:
+    """A mean in [0, 1] before and after training; None where no item has the value."""
+
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, of n items."""
+
+    name: str
+    n: int
+    accuracy: Compared
+    grounding: Means
+    format: Means
 
 
 def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
-    """Pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left out)."""
+    """Return the pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left
+    out).
+    """
     if before is None or after is None:
         items = sorted(before or after or (), key=lambda item: item.uid)
         return tuple(Pair(item, None) if after is None else Pair(None, item) for item in items), None
@@ -88,28 +103,30 @@ def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[
 
 
 def table(pairs: Sequence[Pair]) -> list[Row]:
-    """All items first, then each problem type that occurs, then pictures, clips and text where more than one occurs."""
+    """Return all items first, then each problem type that occurs, then pictures, clips and text where more than one
+    occurs.
+    """
     if not pairs:
         return []
-    types = _occurring(pairs, lambda item: item.problem_type, PROBLEM_TYPES)
-    kinds = _occurring(pairs, lambda item: item.data_type, tuple(KIND_NAMES))
+    types = _occurring(pairs, lambda item: item.asked.problem_type, PROBLEM_TYPES)
+    kinds = _occurring(pairs, lambda item: item.asked.data_type, tuple(KIND_NAMES))
     rows = [_row("all items", pairs)]
-    rows += [_row(name, [p for p in pairs if p.item.problem_type == name]) for name in types]
+    rows += [_row(name, [p for p in pairs if p.item.asked.problem_type == name]) for name in types]
     if len(kinds) > 1:
-        rows += [_row(KIND_NAMES[kind], [p for p in pairs if p.item.data_type == kind]) for kind in kinds]
+        rows += [_row(KIND_NAMES[kind], [p for p in pairs if p.item.asked.data_type == kind]) for kind in kinds]
     return rows
 
 
 def category(pair: Pair) -> str:
-    """fixed, broken, right or wrong (the last two: on both sides, or on the only side there is)."""
-    before, after = ((side or pair.item).accuracy >= RIGHT for side in (pair.before, pair.after))
+    """Return "fixed", "broken", "right" or "wrong" (the last two: on both sides, or on the only side there is)."""
+    before, after = ((side or pair.item).scores.accuracy >= RIGHT for side in (pair.before, pair.after))
     if before == after:
         return "right" if after else "wrong"
     return "fixed" if after else "broken"
 
 
 def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
-    """`count` informative pairs, chosen by rule, never by chance.
+    """Return `count` informative pairs, chosen by rule, never by chance.
 
     Categories take turns (fixed, broken, wrong, right); within one, the pair whose medium kind and problem type were
     chosen least often wins, then one with an attention map, then the first uid.
@@ -125,43 +142,45 @@ def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
 
 
 def _novelty(chosen: Sequence[Pair]) -> Callable[[Pair], tuple[int, int, bool]]:
-    types = Counter(pair.item.problem_type for pair in chosen)
-    kinds = Counter(pair.item.data_type for pair in chosen)
-    return lambda pair: (types[pair.item.problem_type], kinds[pair.item.data_type], pair.item.attention is None)
+    types = Counter(pair.item.asked.problem_type for pair in chosen)
+    kinds = Counter(pair.item.asked.data_type for pair in chosen)
+
+    def chosen_before(pair: Pair) -> tuple[int, int, bool]:
+        asked = pair.item.asked
+        return types[asked.problem_type], kinds[asked.data_type], pair.item.attention is None
+
+    return chosen_before
 
 
 def _occurring(pairs: Sequence[Pair], field: Callable[[Item], str], known: Sequence[str]) -> list[str]:
-    """The values of a field that occur: known ones in their usual order, then others by name."""
+    """Return the values of a field that occur: known ones in their usual order, then others by name."""
     found = {field(pair.item) for pair in pairs}
     return [name for name in known if name in found] + sorted(found - set(known))
 
 
 def _row(name: str, pairs: Sequence[Pair]) -> Row:
-    both = [(p.before.accuracy, p.after.accuracy) for p in pairs if p.before is not None and p.after is not None]
-    before: Estimate | None = None
-    after: Estimate | None = None
-    change: Estimate | None = None
-    if both:
-        values = np.array(both)
-        before, after, change = bootstrap(np.column_stack([values, values[:, 1] - values[:, 0]]))
-    else:
-        (alone,) = bootstrap(np.array([[pair.item.accuracy] for pair in pairs]))
-        before, after = (alone, None) if pairs[0].after is None else (None, alone)
-    lefts, rights = [p.before for p in pairs if p.before], [p.after for p in pairs if p.after]
+    sides = [p.before for p in pairs if p.before], [p.after for p in pairs if p.after]
     return Row(
         name=name,
         n=len(pairs),
-        before=before,
-        after=after,
-        change=change,
-        grounding_before=_mean(item.grounding for item in lefts),
-        grounding_after=_mean(item.grounding for item in rights),
-        format_before=_mean(item.format for item in lefts),
-        format_after=_mean(item.format for item in rights),
+        accuracy=_compared(pairs),
+        grounding=Means(*(_mean(item.scores.grounding for item in side) for side in sides)),
+        format=Means(*(_mean(item.scores.format for item in side) for side in sides)),
     )
 
 
+def _compared(pairs: Sequence[Pair]) -> Compared:
+    """Compare the accuracy of pairs that have both sides, or of the one side that there is."""
+    sides = [(p.before.scores, p.after.scores) for p in pairs if p.before is not None and p.after is not None]
+    both = [(before.accuracy, after.accuracy) for before, after in sides]
+    if both:
+        values = np.array(both)
+        return Compared(*bootstrap(np.column_stack([values, values[:, 1] - values[:, 0]])))
+    (alone,) = bootstrap(np.array([[pair.item.scores.accuracy] for pair in pairs]))
+    return Compared(alone, None, None) if pairs[0].after is None else Compared(None, alone, None)
+
+
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Mean of what is known; None where nothing is."""
+    """Return the mean of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

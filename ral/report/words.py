@@ -30,51 +30,52 @@ FILE_NOTES = {
 
 
 def percent(share: float) -> str:
-    """0.4167 -> 41.7%."""
+    """Write 0.4167 as 41.7%."""
     return f"{100 * share:.1f}%"
 
 
 def points(change: float) -> str:
-    """0.3667 -> +36.7, with a real minus sign for a loss and no sign for zero."""
+    """Write 0.3667 as +36.7, with a real minus sign for a loss and no sign for zero."""
     text = f"{100 * change:+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
 
 
 def headline(row: Row | None) -> str:
-    """Return what the run achieved, in one sentence; `row` is the row of all items."""
+    """Return the result of the run in one sentence; `row` is the row of all items."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
-    if row.before and row.after and row.change:
+    found, items = row.accuracy, _items(row.n)
+    if found.before and found.after and found.change:
         return (
-            f"Accuracy went from {percent(row.before.mean)} to {percent(row.after.mean)} on {_items(row.n)}: "
-            f"{points(row.change.mean)} points."
+            f"Accuracy went from {percent(found.before.mean)} to {percent(found.after.mean)} on {items}: "
+            f"{points(found.change.mean)} points."
         )
-    when, known = ("Before", row.before) if row.before else ("After", row.after)
+    when, known = ("Before", found.before) if found.before else ("After", found.after)
     assert known is not None
-    return f"{when} training, accuracy was {percent(known.mean)} on {_items(row.n)}."
+    return f"{when} training, accuracy was {percent(known.mean)} on {items}."
 
 
 def details(row: Row | None) -> str:
     """Return how sure the headline is, and how grounding moved; '' where nothing was evaluated."""
     if row is None:
         return ""
-    known = (("before", row.before), ("after", row.after))
+    change, known = row.accuracy.change, (("before", row.accuracy.before), ("after", row.accuracy.after))
     parts = [f"{when} {_interval(estimate)}" for when, estimate in known if estimate]
-    if row.change:
-        parts.append(f"change {points(row.change.low)} to {points(row.change.high)} points")
-    doubt = "The interval of the change includes zero, so it may be chance. " if _doubtful(row.change) else ""
+    if change:
+        parts.append(f"change {points(change.low)} to {points(change.high)} points")
+    doubt = "The interval of the change includes zero, so it may be chance. " if _doubtful(change) else ""
     return f"95% bootstrap intervals over items: {', '.join(parts)}. {doubt}{_grounding(row)}"
 
 
 def verdict(item: Item) -> tuple[str, str]:
-    """(sign, words) of one answer: right, wrong, or its share of the points."""
-    if item.accuracy >= 1:
+    """Return (sign, words) of one answer: right, wrong, or its share of the points."""
+    if item.scores.accuracy >= 1:
         return "✓", "right"
-    return ("✗", "wrong") if item.accuracy <= 0 else ("≈", f"scores {item.accuracy:.2f} of 1")
+    return ("✗", "wrong") if item.scores.accuracy <= 0 else ("≈", f"scores {item.scores.accuracy:.2f} of 1")
 
 
 def label(config: Mapping[str, Any], group: str) -> str:
-    """Short name of a config group: a plain string, its `name`, or the last part of its `pretrained` folder."""
+    """Return the short name of a config group: a string, its `name`, or the end of its `pretrained` folder."""
     value = config.get(group)
     if isinstance(value, Mapping):
         value = value.get("name") or Path(str(value.get("pretrained") or "")).name
@@ -82,7 +83,7 @@ def label(config: Mapping[str, Any], group: str) -> str:
 
 
 def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
-    """A sentence where the run stopped before its last step; None where it did not, or where the end is unknown."""
+    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown."""
     wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
     if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
         return None
@@ -90,7 +91,7 @@ def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], .
 
 
 def size(count: int) -> str:
-    """Bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
+    """Return the bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:
@@ -100,7 +101,7 @@ def size(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """1.0 -> 1, 0.25 -> 0.25: seconds without idle zeros."""
+    """Write seconds without idle zeros: 1.0 as 1, 0.25 as 0.25."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
@@ -117,7 +118,7 @@ def _doubtful(change: Estimate | None) -> bool:
 
 
 def _grounding(row: Row) -> str:
-    before, after = row.grounding_before, row.grounding_after
+    before, after = row.grounding.before, row.grounding.after
     if before is not None and after is not None:
         return (
             "The share of the attention to the picture that falls on the evidence, where the response looks hardest, "

@@ -56,7 +56,7 @@ def check_gold(example: Example) -> None:
 
 
 def _judge(example: Example) -> Scorer:
-    """The function from an answer to its score, its gold answer already read."""
+    """Return the function from an answer to its score, its gold answer already read."""
     match example.problem_type:
         case "multiple choice":
             return _choice_judge(example)
@@ -87,13 +87,13 @@ def _choice_judge(example: Example) -> Scorer:
 
 
 def _answered(gold: Number, answer: str) -> Number | None:
-    """The number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
+    """Return the number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
     number = parse_number(answer)
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 
 def _numerical(gold: Number, answer: Number | None) -> float:
-    """1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
+    """Return 1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
 
     The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". A rounded
     conversion may lie off by `rounding` in either case.
@@ -110,7 +110,7 @@ def _numerical(gold: Number, answer: Number | None) -> float:
 
 
 def _regression(gold: Number, answer: Number | None) -> float:
-    """1 - relative error, clipped to [0, 1]; gold 0 is met by 0 alone."""
+    """Return 1 - relative error, clipped to [0, 1]; gold 0 is met by 0 alone."""
     values = [] if answer is None else in_terms_of(gold, answer)
     if not gold.value:
         return float(0 in values)

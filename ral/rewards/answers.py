@@ -57,7 +57,7 @@ def answer_span(text: str) -> Span | None:
 
 
 def _first_block(tags: list[re.Match[str]]) -> Span | None:
-    """The first block before any thought begins."""
+    """Return the first block before any thought begins."""
     start: int | None = None
     for tag in tags:
         if tag[0] == THINK_OPEN:
@@ -70,7 +70,7 @@ def _first_block(tags: list[re.Match[str]]) -> Span | None:
 
 
 def _ending_block(tags: list[re.Match[str]], text: str) -> Span | None:
-    """The block that a text ends with, whatever stands before it."""
+    """Return the block that a text ends with, whatever stands before it."""
     pair = tags[-2:]
     if [tag[0] for tag in pair] != [OPEN, CLOSE] or not _END.fullmatch(text, pair[1].end()):
         return None

@@ -35,7 +35,7 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def ask(url: str, body: Mapping[str, Any], *, key: str | None, timeout_s: float) -> str:
-    """The text of the first choice of a chat completion. Raises ChatError, whose message never holds the key."""
+    """Return the text of the first choice of a chat completion. Raises ChatError, whose message never holds the key."""
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
     deadline = time.monotonic() + timeout_s
@@ -53,7 +53,7 @@ def ask(url: str, body: Mapping[str, Any], *, key: str | None, timeout_s: float)
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    """The body, up to LONGEST_REPLY bytes; TimeoutError past the deadline, however the server trickles."""
+    """Return the body, up to LONGEST_REPLY bytes; TimeoutError past the deadline, however the server trickles."""
     parts: list[bytes] = []
     while sum(map(len, parts)) < LONGEST_REPLY and (part := response.read1(65536)):
         parts.append(part)
@@ -63,7 +63,7 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
 
 
 def _content(body: bytes) -> str:
-    """choices[0].message.content of a completion."""
+    """Return choices[0].message.content of a completion."""
     try:
         choice = json.loads(body)["choices"][0]
         content = choice["message"]["content"]
@@ -89,6 +89,6 @@ def _refusal(error: urllib.error.HTTPError, key: str | None) -> ChatError:
 
 
 def _clean(text: str, key: str | None) -> str:
-    """One line of at most LONGEST_SHOWN characters in which the key, should the server echo it, is not readable."""
+    """Return one line of at most LONGEST_SHOWN characters, in which a key that the server echoes is hidden."""
     line = " ".join((text.replace(key, "***") if key else text).split())
     return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}..."

@@ -43,7 +43,7 @@ _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
 def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
-    """The capital letter of the option that `answer` names; None where it names none, or more than one.
+    """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
@@ -68,21 +68,21 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
 
 
 def _text_behind(text: str) -> str:
-    """Return what stands behind the letter and mark that a text begins with; "" for no letter, or a long text."""
+    """Return the text behind the letter and mark that a text begins with; "" for no letter, or a long text."""
     found = _LETTER.match(text)
     mark = _STRONG.match(text, found.end()) if found else None
     return text[mark.end() :] if mark and len(text) <= LONGEST else ""
 
 
 def _first_value(answer: str, options: Sequence[str]) -> str | None:
-    """The letter of the option whose value a short answer has, perhaps behind a claim such as "It is"."""
+    """Return the letter of the option whose value a short answer has, perhaps behind a claim such as "It is"."""
     if len(answer) > LONGEST:
         return None
     return next(filter(None, (option_of_value(form, options) for form in _forms(visible(answer)))), None)
 
 
 def _read(answer: str, texts: dict[str, str]) -> str | None:
-    """The letter that an answer names from its beginning."""
+    """Return the letter that an answer names from its beginning."""
     plain = undress(answer)
     forms = _forms(plain)
     if sure := SURE_LAST.search(plain[-LONGEST:]):
@@ -95,7 +95,7 @@ def _read(answer: str, texts: dict[str, str]) -> str | None:
 
 
 def _instead(text: str, texts: dict[str, str]) -> str | None:
-    """The letter B of "not A but B", each by its letter or text; None where the two are one, or either is none."""
+    """Return the letter B of "not A but B", each by its letter or text; None where both are one or either none."""
     found = INSTEAD.match(text[:LONGEST]) if len(text) <= LONGEST else None
     if found is None:
         return None
@@ -110,7 +110,7 @@ def _begins_with_letter(text: str) -> bool:
 
 
 def _forms(text: str) -> list[str]:
-    """A text, and the same without one claim after the other."""
+    """Return a text, and the same without one claim after the other."""
     forms = [text]
     for _ in range(MOST_CLAIMS):
         head = forms[-1][:LONGEST]
@@ -123,7 +123,7 @@ def _forms(text: str) -> list[str]:
 
 
 def _bare(text: str, texts: dict[str, str]) -> str | None:
-    """The letter of a text that is nothing but a letter in its dress."""
+    """Return the letter of a text that is nothing but a letter in its dress."""
     found = _LETTER.match(text)
     if (again := _REPEATED.fullmatch(text[:LONGEST])) and len(text) <= LONGEST:
         return again[1].upper() if _known(again[1].upper(), texts) else None
@@ -133,7 +133,7 @@ def _bare(text: str, texts: dict[str, str]) -> str | None:
 
 
 def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
-    """The one option whose text, or letter and text, an answer is word for word."""
+    """Return the one option whose text, or letter and text, an answer is word for word."""
     said = {_norm(text) for text in dressed}
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
@@ -147,7 +147,7 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
 
 
 def _with_text(text: str, texts: dict[str, str]) -> str | None:
-    """The letter that a text begins with; None where what follows contradicts it or may belong to a sentence."""
+    """Return the letter that a text begins with; None where what follows contradicts it or may belong to a sentence."""
     found = _LETTER.match(text)
     if found is None or not _known(found[2].upper(), texts):
         return None
@@ -214,7 +214,9 @@ def _marked_with(letter: str, words: str, text: str) -> bool:
 
 
 def _stated_last(text: str, texts: dict[str, str]) -> str | None:
-    """The letter of "..., so the answer is B" at the end of a text; None where the sentence negates or doubts it."""
+    """Return the letter of "..., so the answer is B" at the end of a text; None where the sentence negates or doubts
+    it.
+    """
     line = " ".join(text[-LONGEST:].split())
     found = STATED.search(line)
     if found is None:
@@ -234,7 +236,7 @@ def _known(letter: str, texts: dict[str, str]) -> bool:
 
 
 def _lists_letters(text: str) -> bool:
-    """True for "C", "C. D." or "or C": more letters, and nothing else."""
+    """Return True for "C", "C. D." or "or C": more letters, and nothing else."""
     words = re.findall(r"\w+", text[:LONGEST].casefold())
     return bool(words) and all(
         (len(word) == 1 and word.isascii() and word.isalpha()) or word in ("or", "and") for word in words
@@ -243,13 +245,18 @@ def _lists_letters(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def split_options(options: tuple[str, ...]) -> dict[str, str]:
-    """{letter: normalised text} of ("A. red", "C) blue"): given letters stay, options without get A, B, C, ..."""
+    """Return {letter: normalised text} of ("A.
+
+    red", "C) blue"): given letters stay, options without get A, B, C, ...
+    """
     found = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
     return {letter: _norm(text) for letter, text in found.items()}
 
 
 def _norm(text: str) -> str:
-    """Text as options are compared: one case, one width, single blanks, no marks at its ends or after the letter."""
+    """Return the text as options are compared: one case, one width, single blanks, no marks at its ends or after the
+    letter.
+    """
     text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", visible(text))
     line = " ".join(unmarked(text).casefold().split())
     return line.strip(_ENDS) or line

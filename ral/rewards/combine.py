@@ -27,7 +27,7 @@ class Reward:
     """r = sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
 
     def __init__(self, parts: Mapping[str, Part], *, checkpoint: str | None = None) -> None:
-        """checkpoint: where a yaml names it once, for the parts that load it."""
+        """Take the parts. checkpoint: where a yaml names it once, for the parts that load it."""
         if not parts:
             raise UserError("reward.parts is empty; name at least one part, such as accuracy")
         for name, part in parts.items():
@@ -36,7 +36,7 @@ class Reward:
         self.parts = dict(parts)
 
     def __call__(self, rollout: Rollout) -> Scores:
-        """Scores of the N responses of a rollout; response n belongs to example n // group_size."""
+        """Return the scores of the N responses of a rollout; response n belongs to example n // group_size."""
         examples = rollout.prompts.examples
         if len(rollout.texts) != len(examples) * rollout.group_size:
             raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
@@ -44,7 +44,8 @@ class Reward:
         return self.score(each, rollout.texts, rollout)
 
     def score(self, examples: Sequence[Example], texts: Sequence[str], rollout: Rollout | None = None) -> Scores:
-        """Scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts unweighted.
+        """Return the scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts
+        unweighted.
 
         rollout: where the responses are from, for parts that score rollouts.
         Raises UserError, naming the part and the entry, where a part fails or returns no finite number.
@@ -66,7 +67,9 @@ def _values(
     texts: Sequence[str],
     rollout: Rollout | None,
 ) -> list[float]:
-    """One part's finite values; from one call of function.score_rollout or score_many where there is such a method."""
+    """Return one part's finite values; from one call of function.score_rollout or score_many where there is such a
+    method.
+    """
     whole = getattr(function, "score_rollout", None)
     if whole is not None:
         if rollout is None:
@@ -85,7 +88,7 @@ def _values(
 def _checked(
     name: str, call: Callable[..., Sequence[float]], examples: Sequence[Example], texts: Sequence[str]
 ) -> list[float]:
-    """The values of one call, one finite number a response; UserError otherwise."""
+    """Return the values of one call, one finite number a response; UserError otherwise."""
     where = _entry(examples[0])
     if len(examples) > 1:
         where = f"{len(examples)} responses, {where} to {_entry(examples[-1])}"

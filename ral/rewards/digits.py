@@ -15,13 +15,13 @@ _PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
 def join_groups(text: str) -> str:
-    """Thousands set apart by blanks or underscores put together: "1 234 567" -> "1234567"."""
+    """Return the thousands set apart by blanks or underscores put together: "1 234 567" -> "1234567"."""
     joined = _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
     return _UNDERSCORED.sub(lambda match: match.group().replace("_", ""), joined)
 
 
 def read_digits(digits: str) -> tuple[Fraction, bool] | None:
-    """(value, written without decimals) of digits with separators; None for "1.2.3" and the like.
+    """Return (value, written without decimals) of digits with separators; None for "1.2.3" and the like.
 
     A comma or apostrophe before groups of three digits (or India's 2-2-3) parts thousands, otherwise a single comma is
     a decimal comma: "1,234" is 1234, "3,14" is 3.14, "1.234,5" is 1234.5.
@@ -37,7 +37,7 @@ def last_place(digits: str) -> Fraction:
 
 
 def _plain(digits: str) -> str:
-    """The digits with nothing but a decimal point between them; empty where they form no number."""
+    """Return the digits with nothing but a decimal point between them; empty where they form no number."""
     digits = digits.rstrip(".,'")
     if len(digits) > LONGEST_NUMBER:
         return ""

@@ -27,22 +27,22 @@ _LONE_QUOTE = re.compile(r"(?<!\w)'+|'+(?!\w)")  # but not the one of "it's"
 
 
 def shown(text: str) -> str:
-    """Text without invisible characters."""
+    """Return the text without invisible characters."""
     return _INVISIBLE.sub("", text)
 
 
 def visible(text: str) -> str:
-    """Text in one width (NFKC), without invisible characters and with plain letters for those of emoji."""
+    """Return the text in one width (NFKC), without invisible characters and with plain letters for those of emoji."""
     return unicodedata.normalize("NFKC", shown(text).translate(_ENCLOSED))
 
 
 def unmarked(text: str) -> str:
-    """Text without quotes and Markdown's marks; an apostrophe inside a word stays."""
+    """Return the text without quotes and Markdown's marks; an apostrophe inside a word stays."""
     return _LONE_QUOTE.sub(" ", _QUOTES.sub("'", _MARKS.sub(" ", text)))
 
 
 def undress(text: str) -> str:
-    """The text of an answer without LaTeX, HTML, Markdown and quotes."""
+    """Return the text of an answer without LaTeX, HTML, Markdown and quotes."""
     text = _LATEX_LETTER.sub(r"\1", visible(text))
     for _ in range(_NESTED):
         text = _LATEX.sub(r"\1", text)

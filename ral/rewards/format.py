@@ -10,7 +10,7 @@ TAGS = (THINK_OPEN, THINK_CLOSE, OPEN, CLOSE)
 
 
 def response_format(example: Example, response: str, *, thinking: bool) -> float:
-    """1.0 where the whole response is in form, else 0.0 (paper: `<think>...</think><answer>...</answer>`).
+    """Return 1.0 where the whole response is in form, else 0.0 (paper: `<think>...</think><answer>...</answer>`).
 
     thinking=True: a think block, optional white space, an answer block, with exactly one of each of the four tags.
     thinking=False (RAL-zero): one answer block alone, and no think tag anywhere.
@@ -22,7 +22,9 @@ def response_format(example: Example, response: str, *, thinking: bool) -> float
 
 
 def _without_thought(response: str) -> str | None:
-    """The response after its leading think block and white space; None where it does not begin with such a block."""
+    """Return the response after its leading think block and white space; None where it does not begin with such a
+    block.
+    """
     if not response.startswith(THINK_OPEN):
         return None
     thought, closed, rest = response[len(THINK_OPEN) :].partition(THINK_CLOSE)
@@ -32,7 +34,7 @@ def _without_thought(response: str) -> str | None:
 
 
 def _is_answer_block(text: str) -> bool:
-    """True for `<answer>...</answer>` and nothing else, no tag inside."""
+    """Return True for `<answer>...</answer>` and nothing else, no tag inside."""
     if not (text.startswith(OPEN) and text.endswith(CLOSE)):
         return False
     inside = text[len(OPEN) : -len(CLOSE)]

@@ -46,12 +46,12 @@ class Han(NamedTuple):
 
 
 def join_han(text: str) -> tuple[str, bool]:
-    """(the text with "3万5千" written 35000, whether there was one): digits with numerals of scale behind them."""
+    """Return (the text with "3万5千" written 35000, whether there was one): digits before numerals of scale."""
     return _MIXED.sub(lambda match: _decimal(_value(match[0])), text), _MIXED.search(text) is not None
 
 
 def read_han(text: str) -> Han | None:
-    """The number of a text that is one in Chinese numerals, perhaps with 答案是 before it and a unit behind it."""
+    """Return the number of a text that is one in Chinese numerals, perhaps with 答案是 before and a unit behind."""
     if found := _PERCENT.fullmatch(text):
         return Han(_signed(found[1], _value(found[2])), True, True, "")
     if found := _TENTHS.fullmatch(text):
@@ -75,7 +75,7 @@ def _signed(sign: str | None, value: Fraction) -> Fraction:
 
 
 def _value(numeral: str) -> Fraction:
-    """The value of a run of digits and numerals."""
+    """Return the value of a run of digits and numerals."""
     numeral, _, decimals = numeral.partition("点")
     total, section, number = Fraction(0), Fraction(0), None
     for token in _TOKEN.findall(numeral):
@@ -101,5 +101,5 @@ def _digits(token: str) -> Fraction:
 
 
 def _decimal(value: Fraction) -> str:
-    """A value whose denominator is a power of ten, in digits."""
+    """Return a value whose denominator is a power of ten, in digits."""
     return f"{Decimal(value.numerator) / Decimal(value.denominator):f}"

@@ -91,11 +91,11 @@ class Judge:
         self._key()
 
     def __call__(self, example: Example, response: str) -> float:
-        """The score of one response."""
+        """Return the score of one response."""
         return self.score_many([example], [response])[0]
 
     def score_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
-        """The scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
+        """Return the scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
         stop = threading.Event()
         with ThreadPoolExecutor(self.requests.max_concurrency) as pool:
             asked = [pool.submit(self._score, e, t, stop) for e, t in zip(examples, texts, strict=True)]
@@ -107,7 +107,7 @@ class Judge:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _score(self, example: Example, response: str, stop: threading.Event) -> float:
-        """One score, with retries; `stop` ends the waiting between them."""
+        """Return one score, with retries; `stop` ends the waiting between them."""
         body = {"model": self.model, "messages": [{"role": "user", "content": self._prompt(example, response)}]}
         for number in range(self.requests.retries + 1):
             try:
@@ -139,7 +139,7 @@ class Judge:
             raise UserError(f"judge: template: {error}; it may use {known}") from error
 
     def _key(self) -> str | None:
-        """The key, read when needed and kept nowhere."""
+        """Return the key, read when needed and kept nowhere."""
         if self.key_variable is None:
             return None
         key = os.environ.get(self.key_variable, "").strip()
@@ -150,7 +150,7 @@ class Judge:
 
 
 def _load(path: Path) -> Template:
-    """A template from its file; UserError where there is none or it is not Jinja."""
+    """Return a template from its file; UserError where there is none or it is not Jinja."""
     if not path.is_file():
         raise UserError(f"judge: template {path}: no such file; write the path of a .j2 file, or null")
     try:
@@ -161,7 +161,7 @@ def _load(path: Path) -> Template:
 
 
 def _place(url: str) -> str:
-    """An address without what may be secret in it: user, password and query."""
+    """Return an address without what may be secret in it: user, password and query."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

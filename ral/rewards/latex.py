@@ -100,7 +100,9 @@ _BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{
 
 
 def plain_text(text: str) -> str:
-    """`text` with its LaTeX and Unicode notation of numbers written in ASCII; what is not understood stays as it is."""
+    """Return `text` with its LaTeX and Unicode notation of numbers written in ASCII; what is not understood stays as it
+    is.
+    """
     if boxed := BOXED.search(text):
         text = boxed.group(1)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
@@ -139,7 +141,7 @@ def is_argument(ahead: str, behind: str) -> bool:
 
 
 def latex_value(text: str) -> Fraction | None:
-    r"""The real number that a formula such as "\sqrt{16}" or "x = 2\pi" stands for; None where it stands for none.
+    r"""Return the number that a formula such as "\sqrt{16}" or "x = 2\pi" stands for; None where it stands for none.
 
     Only formulas of digits, roots, fractions, powers, pi and the four operations are evaluated; they are short and
     their powers below 100, because evaluation has no time limit of its own (signals work in the main thread alone).
@@ -167,7 +169,7 @@ def _formula(text: str) -> str:
 
 @cache
 def _math_verify() -> Any:
-    """math-verify's LaTeX parser, imported when the first formula comes (sympy takes most of a second)."""
+    """Return math-verify's LaTeX parser, imported when the first formula comes (sympy takes most of a second)."""
     import logging
 
     from math_verify import LatexExtractionConfig, parse
@@ -177,7 +179,7 @@ def _math_verify() -> Any:
 
 
 def _real(expression: Any) -> Fraction | None:
-    """The value of a sympy expression as a fraction; None unless it is a finite real number."""
+    """Return the value of a sympy expression as a fraction; None unless it is a finite real number."""
     if getattr(expression, "is_Rational", False):
         return Fraction(int(expression.p), int(expression.q))
     try:

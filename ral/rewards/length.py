@@ -17,7 +17,7 @@ def length_bonus(
     least_accuracy: float = 0.1,
     rules: Literal["fixed", "compat"] = "fixed",
 ) -> float:
-    """1.0 for a response of `shortest` to `longest` words whose accuracy is above `least_accuracy`, else 0.0.
+    """Return 1.0 for a response of `shortest` to `longest` words whose accuracy is above `least_accuracy`, else 0.0.
 
     Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5, adds 0.2 for this; here the weight of the part says how much it
     counts. Two deviations: lengths are words between white space, not tokens, because a reward sees text alone; and
@@ -31,7 +31,7 @@ def length_bonus(
 
 
 def repetition_penalty(example: Example, response: str, *, n: int = 4) -> float:
-    """Minus the share of repeated n-grams: 0.0 where every run of n words is new, near -1.0 for one endless loop.
+    """Return minus the share of repeated n-grams: 0.0 where every run of n words is new, near -1.0 for a loop.
 
     Yeo et al. (arXiv 2502.03373), appendix C.2, penalise repeated n-grams; this share is not in a paper: with u
     different runs of n words among all m of them the penalty is u / m - 1; responses shorter than n words have none.

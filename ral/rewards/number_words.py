@@ -37,7 +37,7 @@ class Words(NamedTuple):
 
 
 def read_words(text: str) -> Words | None:
-    """The one number that a short text gives in words; None where there is none, or the words go on about it."""
+    """Return the one number that a short text gives in words; None where there is none, or the words go on about it."""
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
     while lead := _LEAD.match(line):
         line = line[lead.end() :]
@@ -54,7 +54,7 @@ def read_words(text: str) -> Words | None:
 
 
 def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
-    """(value, what follows it) of words that begin with a number."""
+    """Return (value, what follows it) of words that begin with a number."""
     if words[:1] in (["a"], ["an"]):
         if len(words) < 2 or not (words[1] in _PARTS or words[1] in ("hundred", *_LARGE, *_DOZEN)):
             return None
@@ -69,7 +69,7 @@ def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
 
 
 def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] | None:
-    """The fraction behind a number: "two | thirds", "one | and a half", "one half | a million"."""
+    """Return the fraction behind a number: "two | thirds", "one | and a half", "one half | a million"."""
     if rest[:1] and rest[0] in _PARTS:
         value, rest = value / _PARTS[rest[0]], rest[1:]
         after = rest[1:] if rest[:1] in (["a"], ["of"]) and len(rest) > 1 else rest
@@ -88,7 +88,7 @@ def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] |
 
 
 def _cardinal(words: list[str]) -> tuple[Fraction, list[str]] | None:
-    """(value, rest) of "two million three hundred and five ..."; None where no number word comes first."""
+    """Return (value, rest) of "two million three hundred and five ..."; None where no number word comes first."""
     total, section, place, last = 0, 0, 0, 10**15
     while place < len(words):
         word = words[place]

@@ -72,7 +72,7 @@ class Number:
 
 @lru_cache(maxsize=4096)
 def parse_number(text: str) -> Number | None:
-    """The one number in `text`; None where there is none, more than one, or a form that is not understood."""
+    """Return the one number in `text`; None where there is none, more than one, or a form that is not understood."""
     if len(text) > LONGEST_TEXT:
         return None
     if later := corrected(text):
@@ -82,7 +82,7 @@ def parse_number(text: str) -> Number | None:
 
 
 def _parsed(text: str) -> Number | None:
-    """The one number in a text that corrects none."""
+    """Return the one number in a text that corrects none."""
     taken = take_currency(join_money(html.unescape(_HTML.sub(" ", shown(text)))))
     if taken is None:
         return None
@@ -111,7 +111,7 @@ def _without_unit(formula: str) -> tuple[str, Unit | None]:
 
 
 def _in_digits(plain: str, currency: Unit | None) -> Number | None:
-    """The number of a text with digits."""
+    """Return the number of a text with digits."""
     line, scaled = join_han(join_halves(join_groups(without_alternatives(plain, _DIGITS))))
     tokens = list(_TOKEN.finditer(line))
     if len(tokens) > 1 and (worked := _WORKED.fullmatch(line)):
@@ -123,7 +123,7 @@ def _in_digits(plain: str, currency: Unit | None) -> Number | None:
 
 
 def _in_words(plain: str, currency: Unit | None) -> Number | None:
-    """The number of a text without digits: English words or Chinese numerals."""
+    """Return the number of a text without digits: English words or Chinese numerals."""
     if re.search(r"\d", plain) or says_none(plain):
         return None
     plain = join_halves(plain)
@@ -144,7 +144,7 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
 
 
 def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
-    """The number a token stands for, with the percent sign, scale word and unit that follow it."""
+    """Return the number a token stands for, with the percent sign, scale word and unit that follow it."""
     read, head, rest = _token_value(token), token.string[: token.start()], token.string[token.end() :]
     tail = token[0][len(token[0].rstrip(".,'")) :] + rest  # digits take a comma behind them along
     ahead = head + (token["sign"] or "")
@@ -163,7 +163,7 @@ def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:
 
 
 def _token_value(token: re.Match[str]) -> tuple[Fraction, bool] | None:
-    """(value, written as an integer) of a token; None for a denominator of zero or digits that form no number."""
+    """Return (value, written as an integer) of a token; None for denominator zero or digits that are no number."""
     sign = -1 if (token["sign"] or "").startswith("-") else 1
     if token["whole"]:
         return _mixed(sign, token["whole"], token["part"], token["parts"])
@@ -183,7 +183,7 @@ def _step(token: re.Match[str]) -> Fraction:
 
 
 def _mixed(sign: int, whole: str, part: str, parts: str) -> tuple[Fraction, bool] | None:
-    """An integer and a fraction, as in "2 1/2"."""
+    """Return an integer and a fraction, as in "2 1/2"."""
     if max(len(whole), len(part), len(parts)) > LONGEST_NUMBER or not int(parts):
         return None
     value = sign * (int(whole) + Fraction(int(part), int(parts)))
@@ -191,7 +191,7 @@ def _mixed(sign: int, whole: str, part: str, parts: str) -> tuple[Fraction, bool
 
 
 def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
-    """The values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
+    """Return the values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
 
     Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
     counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where

@@ -22,7 +22,7 @@ EPSILON = 1e-9  # of the published relative error
 
 
 def published_accuracy(example: Example, response: str) -> float:
-    """Accuracy in [0, 1] by Video-R1's published rules."""
+    """Return the accuracy in [0, 1] by Video-R1's published rules."""
     gold, answer = example.answer.strip(), first_answer(response) or ""
     match example.problem_type:
         case "multiple choice":

@@ -33,7 +33,7 @@ _LETTER_OF_MONEY = re.compile(r" ?(k|mm|m|b|t)(?![^\W\d_])", re.IGNORECASE)
 
 
 def take_scale(rest: str, *, money: bool) -> tuple[int, str, bool]:
-    """(factor, what is left, exact) of what follows a number; (1, rest, True) where no scale word does.
+    """Return (factor, what is left, exact) of what follows a number; (1, rest, True) where no scale word does.
 
     A letter counts where it is joined to the digits ("5k", "2.5M"); of money also "m", "b", "t" and with a blank.
     """

@@ -31,5 +31,5 @@ _PATTERNS = tuple((re.compile(rf"\s*{pattern}", re.IGNORECASE), share) for patte
 
 
 def find_share(text: str) -> Share | None:
-    """The share that `text`, all that follows a number, begins with; None where it begins with none."""
+    """Return the share that `text`, all that follows a number, begins with; None where it begins with none."""
     return next((share for pattern, share in _PATTERNS if pattern.match(text)), None)

@@ -16,12 +16,16 @@ _REPEATED = re.compile(r"(<[^<>\s]+>)(?: ?\1){3,}")
 
 
 def uniform(values: Tensor) -> bool:
-    """True where all values are equal: such rewards give zero advantages, so nothing is learned. values: any shape."""
+    """Tell whether all values are equal: such rewards give zero advantages, so nothing is learned.
+
+    values: any shape.
+    """
     return bool((values == values.flatten()[:1]).all())
 
 
 def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Sequence[str] | None = None) -> str:
-    """Plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then warnings.
+    """Return the plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then
+    warnings.
 
     warnings: one line each; None: those of `start_warnings`. A rank passes those of the answers of all ranks.
     """
@@ -69,7 +73,7 @@ def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Runs of one special token written as token x count, then cut in the middle to LONGEST_SHOWN characters."""
+    """Show runs of one special token written as token x count, then cut in the middle to LONGEST_SHOWN characters."""
     text = _REPEATED.sub(lambda match: f"{match[1]} x {match[0].count(match[1])}", text)
     half = LONGEST_SHOWN // 2
     return text if len(text) <= LONGEST_SHOWN else f"{text[:half]} [...] {text[-half:]}"

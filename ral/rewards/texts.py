@@ -37,7 +37,7 @@ def rouge(gold: str, answer: str, *, published: bool = False) -> float:
 
 
 def one_line(text: str) -> str:
-    """Text with composed characters, one case and single blanks: what OCR answers are compared on."""
+    """Return the text with composed characters, one case and single blanks: what OCR answers are compared on."""
     return " ".join(unicodedata.normalize("NFC", text).casefold().split())
 
 
@@ -54,7 +54,7 @@ def same_text(one: str, other: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Words of letters, digits and the symbols that carry meaning, of any script, in one case and width.
+    """Return the words of letters, digits and the symbols that carry meaning, of any script, in one case and width.
 
     Accents of Latin letters do not count.
     """
@@ -81,7 +81,7 @@ def _jiwer() -> Any:
 
 @cache
 def _scorer(published: bool) -> Any:
-    """A ROUGE scorer, kept: building its stemmer for every response would cost more than the scoring."""
+    """Return a ROUGE scorer, kept: building its stemmer for every response would cost more than the scoring."""
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
@@ -91,7 +91,7 @@ def _scorer(published: bool) -> Any:
         """rouge-score's stemming, of ASCII words, behind `words`."""
 
         def tokenize(self, text: str) -> list[str]:
-            """The words of a text."""
+            """Return the words of a text."""
             return [
                 stem
                 for word in words(text)

@@ -146,7 +146,7 @@ _ANGLES = {
 
 
 def _symbols() -> dict[str, Unit]:
-    """Units whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
+    """Return {symbol: unit} of those whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
     found = {"C": UNITS["°c"], "F": UNITS["°f"], "K": UNITS["kelvin"]}
     for (prefix, power), (symbol, (dimension, _, size)) in itertools.product(_SIZES.items(), _SI.items()):
         found[prefix + symbol] = Unit(dimension, Fraction(f"1e{power}") * size)
@@ -158,7 +158,7 @@ def _symbols() -> dict[str, Unit]:
 
 
 def _of_bits() -> dict[str, Unit]:
-    """Bits and bytes with their prefixes, and as many in a second."""
+    """Return bits and bytes with their prefixes, and as many in a second."""
     found: dict[str, Unit] = {"bps": Unit(RATE, Fraction(1)), "kbps": Unit(RATE, Fraction(1000))}
     for (prefix, power), (symbol, bits) in itertools.product(_BINARY.items(), _BITS.items()):
         found[prefix + symbol] = Unit("bits", Fraction(bits * 10**power))
@@ -170,7 +170,7 @@ def _of_bits() -> dict[str, Unit]:
 
 
 def _ambiguous() -> dict[str, Unit]:
-    """{name in lower case: unit} of the symbols with a prefix, for answers written in another case.
+    """Return {name in lower case: unit} of the symbols with a prefix, for answers written in another case.
 
     Where capitals alone tell two apart ("mw" may be mW or MW) the unit meets nothing but itself.
     """
@@ -184,7 +184,7 @@ def _ambiguous() -> dict[str, Unit]:
 
 
 def _words() -> dict[str, Unit]:
-    """Units whose case does not count."""
+    """Return units whose case does not count."""
     found = {
         name: Unit(dimension, Fraction(size))
         for dimension, sizes in _NAMES.items()
@@ -218,7 +218,7 @@ _NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", 
 
 
 def find_unit(text: str) -> Unit | None:
-    """The unit that `text`, all that follows a number, names; None where it is none of the listed ones.
+    """Return the unit that `text`, all that follows a number, names; None where it is none of the listed ones.
 
     Behind the unit a few words may follow: "cm long", "km/h (approximately)".
     """
@@ -240,7 +240,7 @@ def _spelled(text: str) -> str:
 
 
 def _unit(name: str) -> Unit | None:
-    """The unit of exactly that name; "A/B" of two units is one."""
+    """Return the unit of exactly that name; "A/B" of two units is one."""
     if simple := _simple(name):
         return simple
     top, slash, bottom = name.partition("/")
@@ -254,13 +254,13 @@ def _unit(name: str) -> Unit | None:
 
 
 def _per(name: str) -> Unit | None:
-    """The unit below a slash; "s^2" counts there."""
+    """Return the unit below a slash; "s^2" counts there."""
     root = re.fullmatch(r"(s|sec|second|h|min)\^?2", name)
     return Unit("time^2", UNITS[root[1]].size ** 2) if root else _simple(name)
 
 
 def _simple(name: str) -> Unit | None:
-    """A unit that is no quotient."""
+    """Return a unit that is no quotient."""
     if found := SYMBOLS.get(name):
         return found
     small = name.lower()
@@ -278,7 +278,7 @@ def _simple(name: str) -> Unit | None:
 
 
 def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
-    """A value in another unit; None where the two measure different things."""
+    """Return a value in another unit; None where the two measure different things."""
     if {unit.dimension, into.dimension} == {CLOCK, "time"}:
         return value
     common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))

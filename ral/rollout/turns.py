@@ -11,7 +11,18 @@ from torch import Tensor
 from ral.models.mllm import MLLM
 from ral.models.processor import Processor
 from ral.models.states import joined_deepstack
-from ral.types import Prepared, PromptBatch, Rollout, Segment, Shown, Trajectory, UserError, VisualStates, Wording
+from ral.types import (
+    Prepared,
+    PromptBatch,
+    Rollout,
+    Segment,
+    Shown,
+    ShownMedia,
+    Trajectory,
+    UserError,
+    VisualStates,
+    Wording,
+)
 
 
 def assemble(
@@ -45,9 +56,11 @@ def assemble(
         group_size=group,
         log_probs=None if log_probs is None else log_probs.to(device),
         policy_version=oldest([trajectory.policy_version for trajectory in trajectories]),
-        visual=processor.visual(token_ids, valid & ~trainable).to(device),
-        media=media,
-        grids=tuple(tuple(next(grids) for s in row for _ in s.media) for row in rows),
+        shown=ShownMedia(
+            visual=processor.visual(token_ids, valid & ~trainable).to(device),
+            media=media,
+            grids=tuple(tuple(next(grids) for s in row for _ in s.media) for row in rows),
+        ),
     )
 
 
@@ -118,7 +131,6 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
         visual=moved(rows.visual, shown.visual),
         evidence=moved(rows.evidence, torch.zeros_like(rollout.valid)),
         positions=torch.stack([moved(*pair) for pair in zip(rows.positions, shown.positions, strict=True)]),
-        next_position=shown.next_position,
         seen=VisualStates(states, deepstack),
     )
     return replace(longer, prompts=collated(longer, rollout))
@@ -147,11 +159,12 @@ def continued_wording(processor: Processor, prompt: Wording, trajectory: Traject
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
     """Make the collated side of prompts that end in trajectories so far, without pixels, worded as before."""
     prompts = prepared.prompts
+    assert rollout.shown is not None
     return replace(
         prompts,
         token_ids=prepared.token_ids.cpu(),
         valid=prepared.valid.cpu(),
         visual=prepared.visual.cpu(),
         evidence=prepared.evidence.cpu(),
-        grids=tuple(a + b for a, b in zip(prompts.grids, rollout.grids, strict=True)),
+        grids=tuple(a + b for a, b in zip(prompts.grids, rollout.shown.grids, strict=True)),
     )

@@ -39,7 +39,7 @@ Points = Mapping[tuple[str, int], Estimate]
 
 
 def settings_of(axis: str, value: int) -> list[str]:
-    """Return what one value sets."""
+    """Return the settings of one value."""
     if axis == "frames":
         return [f"media.max_frames={value}"]
     most = value * TOKEN_PIXELS
@@ -47,7 +47,10 @@ def settings_of(axis: str, value: int) -> list[str]:
 
 
 def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarray:
-    """Scores [n] of one evaluation, made or finished first. UserError with its own message where it fails."""
+    """Return the scores [n] of one evaluation, made or finished first.
+
+    UserError with its own message where it fails.
+    """
     command = [sys.executable, str(repository.EVALUATE), f"checkpoint={checkpoint}", f"output={output}", *settings]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True)
     if done.returncode:
@@ -58,7 +61,7 @@ def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarr
 
 
 def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, Estimate]]:
-    """Accuracy by (name, value), and by value the second checkpoint's accuracy less the first's."""
+    """Return the accuracy by (name, value), and by value the second checkpoint's accuracy less the first's."""
     points: dict[tuple[str, int], Estimate] = {}
     changes: dict[int, Estimate] = {}
     for value in asked.values:
@@ -74,7 +77,7 @@ def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, E
 
 
 def table(asked: Asked, names: Sequence[str], points: Points, changes: Mapping[int, Estimate]) -> str:
-    """A markdown table: a row for each checkpoint, a column for each value."""
+    """Return a markdown table: a row for each checkpoint, a column for each value."""
     rows = [[name, *(_figure(points[name, v]) for v in asked.values)] for name in names]
     if changes:
         rows.append([f"{names[1]} - {names[0]}", *(_figure(changes[v]) for v in asked.values)])
@@ -86,7 +89,7 @@ def _figure(estimate: Estimate) -> str:
 
 
 def draw(path: Path, asked: Asked, names: Sequence[str], points: Points) -> None:
-    """Accuracy over the values, a line for each checkpoint, with its intervals."""
+    """Draw accuracy over the values, a line for each checkpoint, with its intervals."""
     figure = Figure(figsize=(5, 3.2), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -8,7 +8,7 @@ BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
 
 
 def replace_block(text: str, new: str, name: str) -> str:
-    """A page with what stands between the two marks replaced. UserError where they are not there, in this order.
+    """Replace what stands between the two marks of a page. UserError unless they are there in this order.
 
     name: of the page, for the message.
     """

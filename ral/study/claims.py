@@ -62,7 +62,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """By the rule that it is under."""
+        """Judge by the rule that it is under."""
         return verdict(self.found) if self.margin is None else not_below(self.found, self.margin)
 
 
@@ -78,7 +78,7 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """By the rule: any contradiction contradicts; every deciding comparison must support."""
+        """Judge by the rule: any contradiction contradicts; every deciding comparison must support."""
         if not self.applies:
             return NOT_APPLICABLE
         each = [c.verdict for c in self.comparisons if c.decides]
@@ -88,7 +88,7 @@ class Claim:
 
 
 def verdict(found: Compared | None) -> str:
-    """The rule for one comparison."""
+    """Return the rule for one comparison."""
     if found is None or not found.corrected < ALPHA:
         return INCONCLUSIVE
     if found.mean.low > 0:
@@ -97,7 +97,7 @@ def verdict(found: Compared | None) -> str:
 
 
 def not_below(found: Compared | None, margin: float) -> str:
-    """The rule for a comparison that asks for no loss: by the interval alone."""
+    """Return the rule for a comparison that asks for no loss: by the interval alone."""
     if found is None:
         return INCONCLUSIVE
     if found.mean.high < 0:
@@ -108,8 +108,10 @@ def not_below(found: Compared | None, margin: float) -> str:
 def judge(
     main: TableResult, base: Run | None, reduced: Mapping[str, Resolution], trained: Mapping[str, Along]
 ) -> list[Claim]:
-    """All claims, Holm's correction done. main: the table `main`. Of grpo and ral by "tokens" and "frames": reduced,
-    the same questions at fewer of them than in training; trained, runs of their own at each number.
+    """Return all claims, Holm's correction done.
+
+    main: the table `main`. Of grpo and ral by "tokens" and "frames": reduced, the same questions at fewer of them
+    than in training; trained, runs of their own at each number.
     """
     claims = [
         Claim("a", "RAL is more accurate than GRPO", (_pair(main, "ral", "grpo"),)),
@@ -128,7 +130,7 @@ def judge(
 
 
 def corrected(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims with Holm's correction over all comparisons whose p decides one."""
+    """Return the claims with Holm's correction over all comparisons whose p decides one."""
     deciding = family(claims)
     found = iter(with_holm(deciding, len(deciding)))
     return [
@@ -141,7 +143,7 @@ def corrected(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def family(claims: Sequence[Claim]) -> list[Compared | None]:
-    """The comparisons that Holm's correction is over."""
+    """Return the comparisons that Holm's correction is over."""
     return [c.found for claim in claims for c in claim.comparisons if c.tested]
 
 
@@ -151,7 +153,7 @@ def _runs(main: TableResult, label: str) -> Mapping[int, Run]:
 
 
 def _pair(main: TableResult, one: str, other: str, metric: str = "eval/accuracy", decides: bool = True) -> Comparison:
-    """A row less another over common seeds."""
+    """Return a row less another over common seeds."""
     found = compared(paired(values(_runs(main, one), metric), values(_runs(main, other), metric)))
     return Comparison(f"{one} - {other}{_of(metric)}", found, decides)
 
@@ -159,7 +161,7 @@ def _pair(main: TableResult, one: str, other: str, metric: str = "eval/accuracy"
 def _from(
     main: TableResult, label: str, run: Run | None, name: str, metric: str = "eval/accuracy", decides: bool = True
 ) -> Comparison:
-    """A row less a run without randomness."""
+    """Return a row less a run without randomness."""
     name = f"{label} - {name}{_of(metric)}"
     if run is None or metric not in run.last:
         return Comparison(name, None, decides)
@@ -172,7 +174,7 @@ def _of(metric: str) -> str:
 
 
 def never_below(main: TableResult, base: Run | None) -> Claim:
-    """(b): in the types of question where GRPO is below the shipped model by its interval, RAL is not."""
+    """Return claim (b): in the types of question where GRPO is below the shipped model by its interval, RAL is not."""
     text = "RAL is not below the shipped model where GRPO is, by type of question"
     metrics = [metric for metric in by_type(main) if metric.removeprefix(TYPE) not in MEDIA]
     grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
@@ -194,7 +196,7 @@ def _of_type(main: TableResult, label: str, base: Run | None, metric: str) -> Co
 
 
 def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], trained: Mapping[str, Along]) -> Claim:
-    """(c), (c'): decided by runs of their own at few and many; that of fewer in evaluation alone is shown.
+    """Return claims (c), (c'): runs of their own at few and many decide; fewer in evaluation alone is shown.
 
     The second is of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
     """
@@ -208,7 +210,7 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
 
 
 def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
-    """(c): (RAL - GRPO) at the larger of two values less that at the smaller, by seed.
+    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller, by seed.
 
     between: the two, whatever there are runs of; None: the smallest and the largest of all seeds.
     """
@@ -224,7 +226,7 @@ def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) 
 
 
 def without_thinking(main: TableResult, base: Run | None) -> Claim:
-    """(d): RAL-zero against the shipped model decides, as that thinks and as it does not; against RAL is shown.
+    """Return claim (d): RAL-zero against the shipped model, thinking and not, decides; against RAL is shown.
 
     Not thinking alone may change the accuracy, so a gain over base alone would not be RAL's.
     """
@@ -241,7 +243,7 @@ def without_thinking(main: TableResult, base: Run | None) -> Claim:
 
 
 def to_the_evidence(main: TableResult, base: Run | None) -> Claim:
-    """(f): grounding in the chosen layer."""
+    """Return claim (f): grounding in the chosen layer."""
     comparisons = (
         _pair(main, "ral", "grpo", GROUNDING),
         _from(main, "ral", base, "base", GROUNDING, decides=False),

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def last(self) -> float:
-        """The value of the last evaluation."""
+        """Return the value of the last evaluation."""
         return self.values[max(self.values)]
 
 
@@ -61,7 +61,7 @@ class Row:
 
 
 def read_run(folder: Path, metric: str) -> Run | str:
-    """A run, or why it cannot be compared."""
+    """Return a run, or why it cannot be compared."""
     overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
     config = yaml.safe_load((folder / "config.yaml").read_text()) if (folder / "config.yaml").is_file() else {}
@@ -79,7 +79,10 @@ def read_run(folder: Path, metric: str) -> Run | str:
 
 
 def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
-    """The runs below a folder, and {folder: reason} of those that cannot be compared. UserError where there is none."""
+    """Return the runs below a folder, and {folder: reason} of those that cannot be compared.
+
+    UserError where there is none.
+    """
     begun = {path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")}
     folders = sorted(begun | {path.parent for path in folder.glob("*/metrics.jsonl")})
     if not folders:
@@ -95,14 +98,14 @@ def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
 
 
 def named(runs: Sequence[Run]) -> list[Run]:
-    """The runs with the names of their rows."""
+    """Return the runs with the names of their rows."""
     kinds = {run.own for run in runs}
     common = set.intersection(*map(set, kinds)) if len(kinds) > 1 else set()
     return [replace(run, name=" ".join(o for o in run.own if o not in common) or UNTITLED) for run in runs]
 
 
 def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
-    """Keep, of runs with the same settings, the one that wrote last; return {folder: reason} of the others too."""
+    """Keep the last written of runs with the same settings; return {folder: reason} of the others too."""
     kept: dict[tuple[tuple[str, ...], int], Run] = {}
     lost: dict[str, str] = {}
     for run in sorted(runs, key=lambda run: (run.folder / "metrics.jsonl").stat().st_mtime):
@@ -113,7 +116,7 @@ def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
 
 
 def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
-    """A row for each composition, the baseline first: the one that `baseline` occurs in, or the first."""
+    """Return a row for each composition, the baseline first: the one that `baseline` occurs in, or the first."""
     names = list(dict.fromkeys(run.name for run in runs))
     fitting = {run.name for run in runs if baseline is None or baseline in (*run.own, run.name)}
     chosen = [name for name in names if name in fitting]
@@ -139,7 +142,7 @@ def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
 
 
 def cells(row: Row, scale: float) -> list[str]:
-    """A row as text."""
+    """Return a row as text."""
 
     def number(value: float, sign: str = "") -> str:
         return "-" if math.isnan(value) else f"{scale * value:{sign}.{1 if scale > 1 else 4}f}"
@@ -155,7 +158,7 @@ def cells(row: Row, scale: float) -> list[str]:
 
 
 def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str, scale: float) -> str:
-    """compare.md."""
+    """Return compare.md."""
     head = [column.format(f"`{rows[0].name}`") for column in COLUMNS]
     table = markdown.table(head, [cells(row, scale) for row in rows], left=len(head))
     unit = ", in %" if scale > 1 else ""
@@ -165,7 +168,7 @@ def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str, scale: float
 
 
 def figure(rows: Sequence[Row], metric: str, scale: float, file: Path) -> None:
-    """Learning curves: mean over seeds, with a band of the 95% interval where there are two seeds or more."""
+    """Draw learning curves: mean over seeds, with a band of the 95% interval where there are two seeds or more."""
     drawing = Figure(figsize=(8, 4.5), layout="constrained")
     axes = drawing.subplots()
     for row in rows:
@@ -182,7 +185,7 @@ def figure(rows: Sequence[Row], metric: str, scale: float, file: Path) -> None:
 
 
 def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str, Any]:
-    """compare.json; values in the metric's own unit."""
+    """Return compare.json; values in the metric's own unit."""
 
     def plain(value: float) -> float | None:
         return None if math.isnan(value) else value

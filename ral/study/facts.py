@@ -17,18 +17,18 @@ PACKAGES = ("python", "torch", "transformers", "lightning", "numpy")
 
 
 def all_runs(results: Sequence[TableResult]) -> list[Run]:
-    """Every run once."""
+    """Return every run once."""
     found = {str(run.folder): run for result in results for row in result.rows for run in row.runs.values()}
     return list(found.values())
 
 
 def config_of(run: Run) -> dict[str, Any]:
-    """The run's config.yaml."""
+    """Return the run's config.yaml."""
     return dict(yaml.safe_load((run.folder / "config.yaml").read_text()))
 
 
 def data_of(run: Run) -> str:
-    """Name of the dataset in words, with what the run set of its seed and distractors."""
+    """Return the name of the dataset in words, with what the run set of its seed and distractors."""
     source = config_of(run).get("dataset", {}).get("source", {})
     name = str(source.get("_target_", "unknown.source")).split(".")[-2]
     return ", ".join([f"`{name}`", *(f"{key} {source[key]}" for key in ("seed", "distractors") if key in source)])
@@ -40,13 +40,13 @@ def thinks(run: Run) -> bool:
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """The run's environment.json; empty where it has none."""
+    """Return the run's environment.json; empty where it has none."""
     path = run.folder / "environment.json"
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def machine(env: Mapping[str, str]) -> str:
-    """Processor and versions, whatever the number of threads; "" where the environment is not known."""
+    """Return processor and versions, whatever the number of threads; "" where the environment is not known."""
     if not env:
         return ""
     processor, comma, last = env.get("cpu", "unknown").rpartition(", ")
@@ -55,18 +55,18 @@ def machine(env: Mapping[str, str]) -> str:
 
 
 def machines(found: Sequence[Mapping[str, str]]) -> dict[str, int]:
-    """{machine: runs} of environments, the commonest first; runs that do not tell are left out."""
+    """Return {machine: runs} of environments, the commonest first; runs that do not tell are left out."""
     return dict(Counter(name for env in found if (name := machine(env))).most_common())
 
 
 def days(found: Sequence[Mapping[str, str]]) -> str:
-    """The first and last day of environments; one where they agree, "" where none tells."""
+    """Return the first and last day of environments; one where they agree, "" where none tells."""
     dates = sorted({env["date"][:10] for env in found if env.get("date")})
     return " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else ""
 
 
 def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
-    """{commit: commands of the runs made at it}, the commonest first."""
+    """Return {commit: commands of the runs made at it}, the commonest first."""
     found: dict[str, list[str]] = {}
     for run in all_runs(results):
         found.setdefault(run.commit, []).append(run.command)
@@ -74,17 +74,18 @@ def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
 
 
 def records(run: Run) -> list[dict[str, Any]]:
-    """The run's last evaluation, question by question; empty where there is no file."""
+    """Return the run's last evaluation, question by question; empty where there is no file."""
     return jsonl.read(run.folder / "eval" / "after.jsonl")
 
 
 def question_counts(run: Run) -> dict[str, int]:
-    """{problem type: questions} of the run's last evaluation, the types named as in metrics."""
+    """Return {problem type: questions} of the run's last evaluation, the types named as in metrics."""
     return dict(Counter(str(r["problem_type"]).replace(" ", "_").replace("-", "_").lower() for r in records(run)))
 
 
 def grounded_share(runs: Iterable[Run]) -> float | None:
-    """The share of questions that a grounding is known of, over the runs whose records are there; None without any.
+    """Return the share of questions that a grounding is known of, over the runs whose records are there; None without
+    any.
 
     An entry without evidence has none.
     """

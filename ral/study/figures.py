@@ -53,12 +53,12 @@ SPREAD = 0.28  # of the dots of a row, in rows
 
 
 def colour(n: int) -> str:
-    """Of row n."""
+    """Return the colour of row n."""
     return COLOURS[n % len(COLOURS)]
 
 
 def mark(n: int, label: str) -> dict[str, Any]:
-    """Of row n in a cloud of dots: hollow where attention is trained, so that a dot beneath still shows."""
+    """Return the dot of row n: hollow where attention is trained, so that one beneath still shows."""
     face = "none" if label.startswith("ral") else colour(n)
     return {
         "marker": MARKS[n % len(MARKS)],
@@ -72,14 +72,14 @@ def mark(n: int, label: str) -> dict[str, Any]:
 
 
 def new(width: float, height: float) -> Figure:
-    """An empty figure; inches."""
+    """Return an empty figure; inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def dress(axes: Axes) -> None:
-    """Thin lines, quiet ink."""
+    """Set thin lines, quiet ink."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(color=LIGHT.grid, lw=0.7)
@@ -88,7 +88,7 @@ def dress(axes: Axes) -> None:
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
-    """The run of the shipped model that a row starts from: asked to think or not, as the row is."""
+    """Return the run of the shipped model that a row starts from: asked to think or not, as the row is."""
     if thinks(next(iter(row.runs.values()))):
         return base
     zero = result.row(BASE_ZERO)
@@ -96,7 +96,7 @@ def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | Non
 
 
 def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
-    """Steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
+    """Return steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
     steps = sorted(set.intersection(*(set(run.evaluations) for run in row.runs.values())))
     found = [interval([100 * run.evaluations[step][ACCURACY] for run in row.runs.values()]) for step in steps]
     lines = np.array([[f.mean for f in found], [f.low for f in found], [f.high for f in found]])
@@ -107,7 +107,7 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """A panel a row: its learning curve with the 95% band, its baseline's mean dashed.
+    """Return a panel a row: its learning curve with the 95% band, its baseline's mean dashed.
 
     Bands of few runs may reach beyond the panel, whose ends are those of single runs.
     """
@@ -142,7 +142,7 @@ def curves(result: TableResult, base: Run | None) -> Figure:
 
 
 def finals(result: TableResult) -> Figure:
-    """A dot a run, mean and 95% interval in black; one line a row."""
+    """Return a dot a run, mean and 95% interval in black; one line a row."""
     rows = result.full
     figure = new(6.4, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
@@ -162,7 +162,7 @@ def finals(result: TableResult) -> Figure:
 
 
 def types(result: TableResult) -> Figure:
-    """Mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
+    """Return the mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
     metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
@@ -187,7 +187,7 @@ def _mean(row: RowResult, metric: str) -> float:
 
 
 def layers(result: TableResult) -> Figure:
-    """A panel a decoder layer: grounding against accuracy, a dot a run."""
+    """Return a panel a decoder layer: grounding against accuracy, a dot a run."""
     metrics = metric_names(result, LAYER)
     figure = new(2.5 * max(len(metrics), 1) + 1.3, 3.2)
     grid = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
@@ -207,7 +207,7 @@ def layers(result: TableResult) -> Figure:
 
 
 def against_kl(result: TableResult) -> Figure:
-    """Final accuracy against the KL to the shipped model in the last steps, a dot a run."""
+    """Return the final accuracy against the KL to the shipped model in the last steps, a dot a run."""
     figure = new(6.4, 3.6)
     axes = figure.subplots()
     for n, row in enumerate(result.full):
@@ -221,7 +221,10 @@ def against_kl(result: TableResult) -> Figure:
 
 
 def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
-    """RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top. how: what the numbers are."""
+    """Draw RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top.
+
+    how: words behind the name of an axis.
+    """
     figure = new(3.2 * len(found), 2.7)
     grid = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, (axis, rows) in zip(grid, found.items(), strict=True):
@@ -242,7 +245,7 @@ def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
 
 
 def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, Resolution]) -> dict[str, Figure]:
-    """{name: figure} of everything that there are runs for."""
+    """Return {name: figure} of everything that there are runs for."""
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
         if result.table.name == MAIN:
@@ -261,7 +264,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
 
 
 def save(figures: Mapping[str, Figure], folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write PNGs; {name: file name}."""
+    """Write PNGs; return {name: file name}."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {name: f"{prefix}{name}.png" for name in figures}
     for name, figure in figures.items():

@@ -72,7 +72,7 @@ class Page:
 
 
 def write(page: Page) -> str:
-    """The whole text, headings of the third level."""
+    """Return the whole text, headings of the third level."""
     results = {result.table.name: result for result in page.results}
     main, path = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (False, True))
     parts = [heading(page), claims_part(main, "### Claims", RULE)]
@@ -85,7 +85,7 @@ def write(page: Page) -> str:
 
 
 def heading(page: Page) -> str:
-    """Return what it was made with."""
+    """Return the paragraph that says how the runs were made."""
     runs = all_runs(page.results)
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
@@ -104,7 +104,7 @@ def heading(page: Page) -> str:
 
 
 def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
-    """Verdicts, then the numbers behind them."""
+    """Return the verdicts, then the numbers behind them."""
     if not claims:
         return ""
     verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
@@ -115,7 +115,7 @@ def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
 
 
 def claim_row(letter: str, shown: Comparison) -> list[str]:
-    """One comparison. Those that do not decide by p have no corrected one."""
+    """Return the row of a comparison. Those that do not decide by p have no corrected one."""
     found = shown.found
     if found is None:
         return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
@@ -125,7 +125,7 @@ def claim_row(letter: str, shown: Comparison) -> list[str]:
 
 
 def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
-    """Accuracy, by type, grounding."""
+    """Return the accuracy, by type, grounding."""
     parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
     parts += [shown(figures, "curves", "finals")]
     parts += [
@@ -140,7 +140,7 @@ def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
 
 
 def accuracy_table(result: TableResult) -> str:
-    """Rows with mean, difference to the baseline and to the shipped model."""
+    """Return the rows with mean, difference to the baseline and to the shipped model."""
     against = sorted({row.row.baseline for row in result.full if row.row.baseline})
     name = f"less {against[0]}" if len(against) == 1 else "less its baseline"
     head = [
@@ -160,7 +160,7 @@ def accuracy_table(result: TableResult) -> str:
 
 
 def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
-    """One row of a table."""
+    """Return a row of the table of accuracies."""
     pair, runs = row.paired, list(row.runs.values())
     grounding, kl = list(values(row.runs, GROUNDING).values()), [r.kl for r in runs if not math.isnan(r.kl)]
     less = percent(pair.mean, "+") if pair else "-"
@@ -180,13 +180,13 @@ def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
 
 
 def share_text(row: RowResult) -> str:
-    """The share of questions that the row's grounding is of."""
+    """Return the share of questions that the row's grounding is of."""
     share = grounded_share(row.runs.values())
     return "not known" if share is None else number(100 * share)
 
 
 def types_table(result: TableResult) -> str:
-    """A column for each type of question, with how many there are, and for each medium."""
+    """Return a column for each type of question, with how many there are, and for each medium."""
     names = by_type(result)
     counts = question_counts(next(iter(result.full[0].runs.values()))) if names else {}
     kinds = {metric: metric.removeprefix(TYPE) for metric in names}
@@ -196,7 +196,7 @@ def types_table(result: TableResult) -> str:
 
 
 def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
-    """A column for each metric, {metric: head}: means over runs with intervals."""
+    """Return a column for each metric, {metric: head}: means over runs with intervals."""
     rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in names)] for row in result.full]
     return table(["", *names.values()], rows) if names else ""
 
@@ -207,7 +207,7 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 
 def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:
-    """An ablation, or a table that a claim rests on. path: the claims about the table `path`."""
+    """Return an ablation, or a table that a claim rests on. path: the claims about the table `path`."""
     title, own = f"### {result.table.title}\n", result.table.name == PATH and path
     opening = claims_part(path, title, f"**The rule.** {PATH_RULE}") if own else title + "\n" + standing(result)
     parts = [opening, accuracy_table(result), attainable_of(result)]
@@ -216,7 +216,7 @@ def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[C
 
 
 def standing(result: TableResult) -> str:
-    """Return what a table other than `main` is good for."""
+    """Return the purpose of a table other than `main`."""
     if result.table.axis:
         return "A claim rests on its first and last rows; the rows between are indicative.\n"
     counts = sorted({len(row.runs) for row in result.full}) or [0]
@@ -225,12 +225,12 @@ def standing(result: TableResult) -> str:
 
 
 def attainable_of(result: TableResult) -> str:
-    """Return what p a table's comparisons with baselines can reach."""
+    """Return the least p that a table's comparisons with baselines can reach."""
     return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
 def resolution_part(page: Page) -> str:
-    """Accuracy of GRPO and RAL at few and many tokens and frames."""
+    """Return the accuracy of GRPO and RAL at few and many tokens and frames."""
     text = "### Resolution and frames\n\nPercent of the same questions; mean over runs with 95% interval.\n"
     for axis, found in page.resolution.items():
         at = sorted({value for runs in found.values() for own in runs.values() for value in own})
@@ -247,7 +247,7 @@ def _at(found: Sequence[float]) -> Interval | None:
 
 
 def shown(figures: Mapping[str, str], *names: str) -> str:
-    """The named figures that exist."""
+    """Return the named figures that exist."""
     titles = {
         "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, baseline dashed",
         "finals": "Accuracy of each run at the end, mean and 95% interval",
@@ -262,7 +262,7 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
 
 
 def commands_part(results: Sequence[TableResult]) -> str:
-    """A command for each row, once."""
+    """Return a command for each row, once."""
     lines = {row.row.overrides: next(iter(row.runs.values())).command for result in results for row in result.full}
     if not lines:
         return ""
@@ -271,7 +271,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """Return what is missing, and runs of other commits."""
+    """Return the lines that name missing runs and runs of other commits."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"

@@ -41,7 +41,7 @@ class SomeWay(Claim):
 
     @property
     def verdict(self) -> str:
-        """By the rule of (g)."""
+        """Judge by the rule of (g)."""
         if not self.applies:
             return NOT_APPLICABLE
         each = [comparison.verdict for comparison in self.comparisons]
@@ -53,7 +53,7 @@ class SomeWay(Claim):
 
 
 def judge_path(result: TableResult, gate: Sequence[Rule] | None) -> list[Claim]:
-    """(g) and (h), Holm's correction done. gate: the rules with their values; None: not measured."""
+    """Return claims (g) and (h), Holm's correction done. gate: the rules with their values; None: not measured."""
     note, passed = gate_text(gate), gate is not None and all(rule.kept for rule in gate)
     text = (
         "Some attention term without teacher or evidence beats GRPO and its placebo, and gets half of the oracle's gain"
@@ -73,7 +73,7 @@ def judge_path(result: TableResult, gate: Sequence[Rule] | None) -> list[Claim]:
 
 
 def gate_text(gate: Sequence[Rule] | None) -> str:
-    """The gate in words."""
+    """Return the gate in words."""
     if gate is None:
         return "The gate was not measured: without it no claim on these data is made."
     broken = [f"{rule.text} ({100 * rule.value:.1f}%)" for rule in gate if not rule.kept]
@@ -82,18 +82,18 @@ def gate_text(gate: Sequence[Rule] | None) -> str:
 
 
 def of(result: TableResult, label: str, metric: str = ACCURACY) -> Mapping[int, float]:
-    """A row's last value by seed."""
+    """Return a row's last value by seed."""
     row = result.row(label)
     return {} if row is None else values(row.runs, metric)
 
 
 def less(result: TableResult, one: str, other: str) -> Comparison:
-    """A row less another over common seeds."""
+    """Return a row less another over common seeds."""
     return Comparison(f"{one} - {other}", compared(paired(of(result, one), of(result, other))))
 
 
 def half(result: TableResult, label: str) -> Comparison:
-    """A row less the middle of GRPO and the oracle."""
+    """Return a row less the middle of GRPO and the oracle."""
     grpo, oracle = of(result, GRPO), of(result, ORACLE)
     middle = {seed: (grpo[seed] + oracle[seed]) / 2 for seed in grpo.keys() & oracle.keys()}
     name = f"{label} - ({GRPO} + {ORACLE}) / 2"
@@ -101,7 +101,7 @@ def half(result: TableResult, label: str) -> Comparison:
 
 
 def correlations(result: TableResult) -> dict[int, float]:
-    """Spearman's rank correlation of accuracy and grounding over the trained rows of each seed, {seed: -1 to 1}.
+    """Return Spearman's rank correlation of accuracy and grounding over the trained rows of each seed, {seed: -1 to 1}.
 
     Seeds with fewer than LEAST_ROWS rows, or with rows that are all alike, are left out.
     """

@@ -50,7 +50,7 @@ class Rule:
 
 
 def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list[Rule]:
-    """All rules with their values; those about cuts where these are known."""
+    """Return all rules with their values; those about cuts where these are known."""
     looks = student.wrong_looks if student.wrong_looks is not None else 0.0
     steps = [
         Rule("the teacher's next step is right", teacher.right, *TEACHER),
@@ -61,7 +61,7 @@ def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list
 
 
 def _of_cuts(cuts: Cuts) -> Sequence[Rule]:
-    """The rules about accuracy that is lost, rounded to a thousandth so that a bound may be met exactly."""
+    """Return the rules about accuracy that is lost, rounded to a thousandth so that a bound may be met exactly."""
     lost = {name: round(cuts.whole - getattr(cuts, name), 3) for name in ("response", "question", "placebo")}
     return (
         Rule("lost without the evidence for response tokens", lost["response"], LEAST_LOSS, 1.0),
@@ -71,7 +71,7 @@ def _of_cuts(cuts: Cuts) -> Sequence[Rule]:
 
 
 def page(found: Sequence[Rule]) -> str:
-    """The rules as lines: value and bounds in percent, and whether each is kept."""
+    """Return the rules as lines: value and bounds in percent, and whether each is kept."""
     lines = [
         f"{'kept' if rule.kept else 'BROKEN':7}{100 * rule.value:6.1f}%  {rule.text} "
         f"({100 * rule.low:.0f} to {100 * rule.high:.0f}%)"
@@ -105,13 +105,13 @@ def measure(settings: Mapping[str, Any], output: Path) -> None:
 
 
 def cuts_of(found: Mapping[str, float]) -> Cuts:
-    """The teacher's accuracies from a knock-out's results.json, in percent there; of the placebos the lower one."""
+    """Return the teacher's accuracies, in percent, from a knock-out's results.json; of placebos the lower one."""
     placebo = min(found["placebo_from_response"], found["placebo_from_question"])
     each = (found["none"], found["evidence_from_response"], found["evidence_from_question"], placebo)
     return Cuts(*(value / 100 for value in each))
 
 
 def read_gate(output: Path) -> list[Rule] | None:
-    """The rules that `measure` wrote; None where it did not."""
+    """Return the rules that `measure` wrote; None where it did not."""
     path = output / GATE
     return [Rule(**facts) for facts in json.loads(path.read_text())] if path.is_file() else None

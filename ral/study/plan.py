@@ -44,7 +44,7 @@ class Row:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Method and value of a row of a table with an axis, from its label."""
+        """Return the method and value of a row of a table with an axis, from its label."""
         method, value = self.label.split(", ")
         return method, int(value)
 
@@ -55,7 +55,7 @@ class Row:
         return any(override.startswith(others) for override in self.overrides)
 
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
-        """The seeds to run: those asked for, or the row's own."""
+        """Return the seeds to run: those asked for, or the row's own."""
         return tuple(asked) if self.own_seeds is None else tuple(range(self.own_seeds))
 
 
@@ -73,7 +73,7 @@ class Table:
     axis: str = ""
 
     def row(self, label: str) -> Row | None:
-        """The row of a label."""
+        """Return the row of a label."""
         return next((row for row in self.rows if row.label == label), None)
 
 
@@ -88,12 +88,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For people: overrides and seed."""
+        """Return the name for people: overrides and seed."""
         return f"{' '.join(self.overrides)} seed={self.seed}"
 
 
 def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
-    """The tables of conf/reproduce.yaml. UserError names what does not fit."""
+    """Return the tables of conf/reproduce.yaml. UserError names what does not fit."""
     tables = {}
     for name, node in raw["tables"].items():
         rows = tuple(_row(str(label), value, node.get("baseline")) for label, value in node["rows"].items())
@@ -124,12 +124,14 @@ def _row(label: str, value: str | Mapping[str, Any], baseline: str | None) -> Ro
 
 
 def in_order(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Overrides sorted, the experiment first."""
+    """Return the overrides sorted, the experiment first."""
     return tuple(sorted(overrides, key=lambda o: (not o.startswith("experiment="), o)))
 
 
 def cell_name(overrides: Sequence[str]) -> str:
-    """A folder's name for overrides, whatever their order: experiment=grpo is `grpo`, more than that ends in a hash."""
+    """Return a folder's name for overrides, whatever their order: experiment=grpo is `grpo`, more than that ends in a
+    hash.
+    """
     ordered = in_order(overrides)
     slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
     if len(ordered) == 1 and ordered[0].startswith("experiment="):
@@ -143,20 +145,22 @@ def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
 
 
 def run_directory(folder: Path) -> str:
-    """The override that puts a run into a folder."""
+    """Return the override that puts a run into a folder."""
     text = str(folder)
     plain = all(c.isalnum() or c in "/._-+" for c in text)
     return f"hydra.run.dir={text if plain else repr(text)}"
 
 
 def command_line(overrides: Sequence[str], seed: int, folder: Path | None = None) -> str:
-    """The command of a cell as one types it into a shell in the repository's root; folder: of the run, None: any."""
+    """Return the command of a cell as one types it into a shell in the repository's root; folder: of the run, None:
+    any.
+    """
     given = [*overrides, f"seed={seed}", *([] if folder is None else [run_directory(folder)])]
     return f"OMP_NUM_THREADS={THREADS} {shlex.join(['python', 'train.py', *given])}"
 
 
 def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[str] | None) -> list[Table]:
-    """The named tables, with the named rows (None: all). UserError names the possible ones."""
+    """Return the named tables, with the named rows (None: all). UserError names the possible ones."""
     for name in names:
         if name not in tables:
             raise UserError(f"tables={name}: no such table; write some of {', '.join(tables)}")
@@ -171,12 +175,12 @@ def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[s
 
 
 def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The seeds of a table's rows."""
+    """Return the seeds of a table's rows."""
     return tuple(range(table.seeds)) if asked is None else tuple(asked)
 
 
 def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:
-    """Every cell once, seed by seed over all rows, so that an interruption leaves whole low seeds.
+    """Return every cell once, seed by seed over all rows, so that an interruption leaves whole low seeds.
 
     keep: labels of rows of the table `main` whose weights stay.
     """
@@ -205,7 +209,7 @@ def evaluated(folder: Path) -> bool:
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{dotted key: value} of what is no mapping."""
+    """Return {dotted key: value} of what is no mapping."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         name = f"{prefix}{key}"

@@ -64,7 +64,7 @@ def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) ->
 
 
 def make(study: Study) -> dict[str, str]:
-    """Run what is not done; {cell: why} of what failed."""
+    """Run what is not done; return {cell: why} of what failed."""
     settings = study.settings
     planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
     todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, study.experiments)]
@@ -107,7 +107,7 @@ def results_of(study: Study, base: Run | None) -> list[TableResult]:
 
 
 def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resolution], list[str]]:
-    """Evaluate kept weights at other resolutions where that is asked for; what is known of each axis, and problems."""
+    """Evaluate kept weights at other resolutions if asked for; return what is known of each axis, and problems."""
     settings = study.settings
     kept = {row.row.label: row.runs for row in main.full} if main else {}
     points = resolution.points(kept, settings.output)

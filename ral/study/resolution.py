@@ -41,7 +41,7 @@ class Point:
 
 
 def questions(run: Path) -> list[str]:
-    """Settings of evaluate.py that ask what a run evaluated itself on, worded and decoded as in training."""
+    """Return the settings of evaluate.py that ask what a run evaluated itself on, worded and decoded as in training."""
     config = yaml.safe_load((run / "config.yaml").read_text())
     data, source = config["dataset"], config["dataset"]["source"]
     sizes = ", ".join(f"{split}: {source['sizes'][split]}" for split in ("validation", "test"))
@@ -51,7 +51,7 @@ def questions(run: Path) -> list[str]:
 
 
 def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
-    """Every evaluation of the runs whose weights were kept."""
+    """Return every evaluation of the runs whose weights were kept."""
     return [
         Point(row, run, axis, value, output / "resolution" / f"{row}_seed_{seed}" / f"{axis}_{value}")
         for row in ROWS
@@ -68,7 +68,7 @@ def fresh(point: Point) -> bool:
 
 
 def make(point: Point) -> str | None:
-    """One evaluation, from the beginning; what went wrong, if anything."""
+    """Make one evaluation from the beginning; return what went wrong, if anything."""
     shutil.rmtree(point.folder, ignore_errors=True)
     settings = [*settings_of(point.axis, point.value), *questions(point.run.folder)]
     try:
@@ -79,7 +79,7 @@ def make(point: Point) -> str | None:
 
 
 def missing(wanted: Sequence[Point]) -> list[str]:
-    """A line for each run with evaluations that are not there, and why."""
+    """Return a line for each run with evaluations that are not there, and why."""
     absent: dict[tuple[str, int, bool], list[str]] = {}
     for point in (p for p in wanted if not fresh(p)):
         key = (point.row, point.run.seed, has_weights(point))
@@ -96,7 +96,7 @@ def has_weights(point: Point) -> bool:
 
 
 def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
-    """The evaluations that are not there, `processes` at once; what went wrong."""
+    """Make the missing evaluations, `processes` at once; return what went wrong."""
     todo = [p for p in wanted if not fresh(p) and has_weights(p)]
     print(f"{len(wanted)} evaluations at other resolutions, {len(wanted) - len(todo)} done", flush=True)
     pool = ThreadPoolExecutor(processes)
@@ -107,7 +107,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """Return what is done of an axis."""
+    """Return the finished evaluations of an axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

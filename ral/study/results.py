@@ -47,7 +47,7 @@ class Run:
 
     @property
     def last(self) -> Mapping[str, float]:
-        """The last evaluation."""
+        """Return the last evaluation."""
         return self.evaluations[max(self.evaluations)]
 
 
@@ -81,17 +81,17 @@ class TableResult:
     rows: tuple[RowResult, ...]
 
     def row(self, label: str) -> RowResult | None:
-        """The row of a label, if it has a run."""
+        """Return the row of a label, if it has a run."""
         return next((r for r in self.rows if r.row.label == label and r.runs), None)
 
     @property
     def full(self) -> list[RowResult]:
-        """The rows that have a run."""
+        """Return the rows that have a run."""
         return [row for row in self.rows if row.runs]
 
 
 def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
-    """A done cell; its command puts the run where it likes."""
+    """Return a done cell; its command puts the run where it likes."""
     lines = metrics(folder)
     evaluations = {int(line["step"]): line for line in lines if ACCURACY in line}
     kls = [float(line[KL]) for line in lines if KL in line][-KL_STEPS:]
@@ -101,42 +101,42 @@ def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
 
 
 def read_row(row: Row, seeds: Sequence[int], output: Path, experiments: Path) -> dict[int, Run]:
-    """The row's done runs by seed."""
+    """Return the row's done runs by seed."""
     folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
     done = {seed: folder for seed, folder in folders.items() if is_done(folder, row.overrides, experiments)}
     return {seed: read_run(folder, row.overrides, seed) for seed, folder in done.items()}
 
 
 def done_seeds(row: Row, output: Path, experiments: Path) -> set[int]:
-    """The seeds of all done runs of a row in the folder, whatever is asked for."""
+    """Return the seeds of all done runs of a row in the folder, whatever is asked for."""
     folders = run_folder(output, row.overrides, 0).parent.glob("seed_*")
     found = {folder: folder.name.removeprefix("seed_") for folder in folders}
     return {int(seed) for at, seed in found.items() if seed.isdecimal() and is_done(at, row.overrides, experiments)}
 
 
 def all_seeds(table: Table, asked: Sequence[int] | None, output: Path, experiments: Path) -> tuple[int, ...]:
-    """The table's own seeds, those asked for, and those of which every row that has runs has one."""
+    """Return the table's own seeds, those asked for, and those of which every row that has runs has one."""
     each = [done for row in table.rows if row.own_seeds is None and (done := done_seeds(row, output, experiments))]
     return tuple(sorted({*range(table.seeds), *(asked or ()), *(set.intersection(*each) if each else ())}))
 
 
 def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
-    """The last evaluation's metric by seed, where a run has it."""
+    """Return the last evaluation's metric by seed, where a run has it."""
     return {seed: float(run.last[metric]) for seed, run in runs.items() if metric in run.last}
 
 
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """one - other over common seeds."""
+    """Return one - other over common seeds."""
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
 def less(one: Mapping[int, float], constant: float) -> dict[int, float]:
-    """one - constant."""
+    """Return one - constant."""
     return {seed: value - constant for seed, value in one.items()}
 
 
 def compared(differences: Mapping[int, float]) -> Compared | None:
-    """Differences with interval and p; None for fewer than LEAST_PAIRS."""
+    """Return the differences with interval and p; None for fewer than LEAST_PAIRS."""
     found = list(differences.values())
     if len(found) < LEAST_PAIRS:
         return None
@@ -144,14 +144,14 @@ def compared(differences: Mapping[int, float]) -> Compared | None:
 
 
 def with_holm(found: Sequence[Compared | None], family: int = 0) -> list[Compared | None]:
-    """The same with Holm's correction over those that exist, or over `family`, whose others count as p = 1."""
+    """Return the same with Holm's correction over those that exist, or over `family`, whose others count as p = 1."""
     tested = [c.p for c in found if c is not None]
     corrected = iter(holm([*tested, *[1.0] * (family - len(tested))]))
     return [None if c is None else Compared(c.values, c.mean, c.p, next(corrected)) for c in found]
 
 
 def base_run(output: Path, experiments: Path) -> Run | None:
-    """The shipped model's run; it has no randomness, so one stands for all."""
+    """Return the shipped model's run; it has no randomness, so one stands for all."""
     folder = run_folder(output, BASE, 0)
     return read_run(folder, BASE, 0) if is_done(folder, BASE, experiments) else None
 
@@ -159,7 +159,7 @@ def base_run(output: Path, experiments: Path) -> Run | None:
 def analyse(
     table: Table, asked: Sequence[int] | None, output: Path, experiments: Path, base: Run | None
 ) -> TableResult:
-    """The rows of a table from what is done below `output`; Holm over the table's comparisons with baselines.
+    """Return the rows of a table from what is done below `output`; Holm over the table's comparisons with baselines.
 
     experiments: folder of the yamls of experiments, which say whether a run is done.
     """
@@ -194,7 +194,7 @@ class Along:
 
 
 def along(result: TableResult) -> Along:
-    """Return what a table with an axis says."""
+    """Return the text of a table with an axis."""
     accuracies: dict[str, dict[int, dict[int, float]]] = {}
     places = {row.row.label: row.row.place for row in result.rows}
     for row in result.full:
@@ -206,19 +206,19 @@ def along(result: TableResult) -> Along:
 
 
 def metric_names(found: TableResult, prefix: str) -> list[str]:
-    """The metrics of last evaluations that begin with a prefix, sorted."""
+    """Return the metrics of last evaluations that begin with a prefix, sorted."""
     return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
 
 
 def by_type(found: TableResult) -> dict[str, str]:
-    """{metric: what it is of} of accuracies by type of question, then by medium."""
+    """Return {metric: what it is of} of accuracies by type of question, then by medium."""
     names = {metric: metric.removeprefix(TYPE) for metric in metric_names(found, TYPE)}
     ordered = sorted(names, key=lambda metric: (names[metric] in MEDIA, metric))
     return {m: f"on {names[m]}" if names[m] in MEDIA else names[m].replace("_", " ") for m in ordered}
 
 
 def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:
-    """results.json's tables; NaN becomes null."""
+    """Return results.json's tables; NaN becomes null."""
     return [
         {
             "name": result.table.name,
@@ -246,22 +246,22 @@ def _row_facts(row: RowResult) -> dict[str, Any]:
 
 
 def evaluation(run: Run) -> dict[str, float]:
-    """The last evaluation's own metrics."""
+    """Return the last evaluation's own metrics."""
     return {k: v for k, v in run.last.items() if k.startswith("eval/")}
 
 
 def plain(value: float) -> float | None:
-    """NaN as null."""
+    """Return a number, or None for NaN."""
     return None if math.isnan(value) else value
 
 
 def ends(found: Interval | None) -> dict[str, Any] | None:
-    """An interval for json."""
+    """Return an interval for json."""
     return None if found is None else {k: plain(v) for k, v in vars(found).items()}
 
 
 def compared_facts(found: Compared | None) -> dict[str, Any] | None:
-    """A comparison for json."""
+    """Return a comparison for json."""
     if found is None:
         return None
     by_seed = {str(seed): value for seed, value in found.values.items()}

@@ -31,7 +31,7 @@ GRACE = 10.0  # seconds that a stopped run has to leave
 
 
 def command_of(cell: Cell, train: Sequence[str] = TRAIN) -> list[str]:
-    """The command that makes a cell."""
+    """Return the command that makes a cell."""
     return [*train, *cell.overrides, f"seed={cell.seed}", run_directory(cell.folder)]
 
 
@@ -46,7 +46,7 @@ class Running:
 
 
 def log_of(cell: Cell) -> Path:
-    """Return what the run says; stays where it failed."""
+    """Return the file of a run's output, which stays where the run failed."""
     return cell.folder.with_suffix(".log")
 
 
@@ -105,13 +105,13 @@ def finish(run: Running) -> str | None:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit that a run says it is of."""
+    """Return the commit that a run says it is of."""
     path = folder / "environment.json"
     return str(json.loads(path.read_text()).get("commit", "unknown")) if path.is_file() else "unknown"
 
 
 def last_error(log: Path) -> str:
-    """The last line that begins with `error:`, else the last line that says something."""
+    """Return the last line that begins with `error:`, else the last line that says something."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1]
@@ -134,7 +134,7 @@ class Bar:
         self.task = self.bar.add_task("", total=total)
 
     def left(self) -> str:
-        """Time left in words."""
+        """Return the time left in words."""
         seconds = sum(self.ended) / len(self.ended) * (self.total - len(self.ended)) / self.processes
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
@@ -151,7 +151,7 @@ class Bar:
 def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
-    """Run cells, `processes` at once; {cell: why} of those that failed. The runs are stopped before an interruption."""
+    """Run cells, `processes` at once; return {cell: why} of those that failed. An interruption stops them first."""
     waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)
     bar = Bar(len(todo), processes, console or Console(stderr=True))
@@ -173,13 +173,13 @@ def run_cells(
 
 
 def interrupt(number: int, frame: object) -> None:
-    """SIGTERM ends as Ctrl-C does."""
+    """Let SIGTERM end as Ctrl-C does."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def alone(output: Path) -> Iterator[None]:
-    """One process at a time makes runs in a folder."""
+    """Let one process at a time make runs in a folder."""
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as handle:
         try:

@@ -19,7 +19,7 @@ Scores = Mapping[str, np.ndarray]
 
 
 def read(folder: Path) -> tuple[Scores, dict[str, object]]:
-    """{type: scores [n]} of an evaluation, with "all" first, and the settings that must agree."""
+    """Return {type: scores [n]} of an evaluation, with "all" first, and the settings that must agree."""
     try:
         summary = json.loads((folder / "summary.json").read_text())
     except FileNotFoundError as error:
@@ -33,7 +33,7 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
-    """Mean and interval in percent, of one evaluation over its items, of several over runs."""
+    """Return the mean and interval in percent, of one evaluation over its items, of several over runs."""
     if len(runs) == 1:
         (found,) = bootstrap(runs[0][:, None], RESAMPLES)
         mean, low, high = found.mean, found.low, found.high
@@ -44,7 +44,7 @@ def cell(runs: Sequence[np.ndarray]) -> str:
 
 
 def table(rows: Mapping[str, Sequence[Path]]) -> str:
-    """The markdown table. UserError where evaluations do not compare."""
+    """Return the markdown table. UserError where evaluations do not compare."""
     found = {name: [read(folder) for folder in folders] for name, folders in rows.items()}
     (first, settings), *_ = next(iter(found.values()))
     for name, runs in found.items():

@@ -16,14 +16,14 @@ PANELS = {
 
 
 def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
-    """[steps updates] of `train/<name>_update_<k>`; steps that were not measured are left out."""
+    """Return [steps updates] of `train/<name>_update_<k>`; steps that were not measured are left out."""
     pattern = re.compile(rf"train/{name}_update_(\d+)")
     rows = [{int(m[1]): v for k, v in line.items() if (m := pattern.fullmatch(k))} for line in lines]
     return np.array([[row[k] for k in sorted(row)] for row in rows if row])
 
 
 def draw(tables: dict[str, np.ndarray], path: Path) -> None:
-    """One panel for each table."""
+    """Draw one panel for each table."""
     figure = Figure(figsize=(4.2 * len(tables), 3.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     for number, (name, values) in enumerate(tables.items(), start=1):

@@ -12,12 +12,12 @@ from ral.study.statistics import Interval, least_p
 
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
-    """A number, or - for NaN."""
+    """Return a number, or - for NaN."""
     return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
-    """Mean and interval in percent (or points)."""
+    """Return the mean and interval in percent (or points)."""
     if found is None:
         return "-"
     if math.isnan(found.low):
@@ -27,12 +27,12 @@ def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
 
 
 def p_value(p: float) -> str:
-    """Three digits."""
+    """Return three digits."""
     return "-" if math.isnan(p) else f"{p:.3f}"
 
 
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
-    """The runs' machine and days, and that of the analysis where it is another."""
+    """Return the runs' machine and days, and that of the analysis where it is another."""
     told = [environment_of(run) for run in runs]
     found = machines(told)
     if not found:
@@ -43,12 +43,12 @@ def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
 
 
 def short(commit: str) -> str:
-    """A commit in few digits, with what is appended to it."""
+    """Return a commit in few digits, with what is appended to it."""
     return f"`{commit[:7]}{commit[40:]}`"
 
 
 def attainable(found: Sequence[Compared | None]) -> str:
-    """The smallest p that Holm's correction over the comparisons can leave, with the pairs that are there."""
+    """Return the smallest p that Holm's correction over the comparisons can leave, with the pairs that are there."""
     size, pairs = len(found), max((len(c.values) for c in found if c is not None), default=0)
     if not pairs:
         return "Too few runs for a test.\n"

@@ -33,7 +33,7 @@ from ral.types.examples import (
 from ral.types.loss import Loss, Metrics
 from ral.types.prompts import Cut, Grid, Prepared, PromptBatch, Sequences, VisualStates, Wording
 from ral.types.scores import Scores
-from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, Trajectory, finish_reasons
+from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, ShownMedia, Trajectory, finish_reasons
 
 __all__ = [
     "IMAGE_MARK",
@@ -57,6 +57,7 @@ __all__ = [
     "Segment",
     "Sequences",
     "Shown",
+    "ShownMedia",
     "Step",
     "Trajectory",
     "Turn",

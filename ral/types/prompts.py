@@ -181,7 +181,7 @@ class Prepared:
     """B prompts as a network reads them, on its device. prompts: the same as collated.
 
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
-    positions [3 B P] int64 (time, row, column), next_position [B]: that of the first token after the prompt;
+    positions [3 B P] int64 (time, row, column);
     seen: visual embeddings [B P D].
     cut: what passes over these prompts leave out of the attention; None for nothing.
     """
@@ -192,12 +192,16 @@ class Prepared:
     visual: Tensor
     evidence: Tensor
     positions: Tensor
-    next_position: Tensor
     seen: VisualStates
     cut: Cut | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    @property
+    def next_position(self) -> Tensor:
+        """Return the position [B] of the first token after each prompt, alike on all axes."""
+        return self.positions.masked_fill(~self.valid, -1).amax(dim=(0, 2)) + 1
 
     def take(self, chosen: Sequence[int]) -> Prepared:
         """Return the chosen prompts in this order, without their pixels and without shared padding."""
@@ -210,7 +214,6 @@ class Prepared:
             visual=self.visual[rows, columns],
             evidence=self.evidence[rows, columns],
             positions=self.positions[:, rows, columns],
-            next_position=self.next_position[rows],
             seen=self.seen.take(rows, columns),
             cut=None if self.cut is None else self.cut.take(rows, start),
         )
@@ -228,7 +231,6 @@ class Prepared:
             visual=each(self.visual),
             evidence=each(self.evidence),
             positions=each(self.positions, 1),
-            next_position=each(self.next_position),
             seen=self.seen.repeat(count),
             cut=None if self.cut is None else self.cut.repeat(count),
         )

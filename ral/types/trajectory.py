@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -52,6 +52,22 @@ class Trajectory:
 
 
 @dataclass(frozen=True)
+class ShownMedia:
+    """Pictures and clips that N continuations show.
+
+    visual [N C] bool: their placeholders. media, grids: in the order of the placeholders, as in PromptBatch.
+    """
+
+    visual: Tensor
+    media: dict[str, Tensor]
+    grids: tuple[tuple[Grid, ...], ...]
+
+    def take(self, rows: Sequence[int], length: int) -> ShownMedia:
+        """Return the first `length` tokens of some continuations, without pixels."""
+        return ShownMedia(self.visual[rows, :length], {}, tuple(self.grids[n] for n in rows))
+
+
+@dataclass(frozen=True)
 class Rollout:
     """N trajectories of B prompts, right-padded to the longest continuation; group_size of each prompt.
 
@@ -61,8 +77,7 @@ class Rollout:
     log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
     attention_rows [L N C K] fp32: the attention policy under the sampler's noise, or that noise itself, as its setting
     `record` says; zero rows for tokens that it never fed; None where there was no noise.
-    visual [N C] bool: placeholders of pictures and clips that were shown; None where every trajectory is one answer.
-    media, grids: of these pictures and clips, in the order of their placeholders, as in PromptBatch.
+    shown: media of shown segments; None where every trajectory is one answer.
     """
 
     prompts: PromptBatch
@@ -75,9 +90,7 @@ class Rollout:
     log_probs: Tensor | None = None
     attention_rows: Tensor | None = None
     policy_version: int | None = None
-    visual: Tensor | None = None
-    media: dict[str, Tensor] = field(default_factory=dict)
-    grids: tuple[tuple[Grid, ...], ...] = ()
+    shown: ShownMedia | None = None
 
     @property
     def finished(self) -> Tensor:
@@ -103,8 +116,7 @@ class Rollout:
             log_probs=None if self.log_probs is None else self.log_probs[rows, :length],
             attention_rows=None if looks is None else looks[:, rows, :length, keys],
             policy_version=self.policy_version,
-            visual=None if self.visual is None else self.visual[rows, :length],
-            grids=tuple(self.grids[n] for n in rows) if self.grids else (),
+            shown=None if self.shown is None else self.shown.take(rows, length),
         )
 
     def rows(self, chosen: Sequence[int]) -> list[int]:
@@ -117,14 +129,13 @@ class Shown:
     """N continuations that hold more than one sampled answer, as a network reads them, on its device.
 
     trainable, visual [N C] bool: those of the rollout;
-    positions [3 N C] int64, next_position [N]: that of the first token after the continuation;
+    positions [3 N C] int64;
     seen: visual embeddings [N C D], as in Prepared.
     """
 
     trainable: Tensor
     visual: Tensor
     positions: Tensor
-    next_position: Tensor
     seen: VisualStates
 
     def take(self, rows: Sequence[int], length: int) -> Shown:
@@ -133,7 +144,6 @@ class Shown:
             trainable=self.trainable[rows, :length],
             visual=self.visual[rows, :length],
             positions=self.positions[:, rows, :length],
-            next_position=self.next_position[rows],
             seen=self.seen.take(rows, slice(length)),
         )
 
@@ -143,6 +153,5 @@ class Shown:
             trainable=pad(self.trainable, (0, 1)),
             visual=pad(self.visual, (0, 1)),
             positions=pad(self.positions, (0, 1)),
-            next_position=self.next_position,
             seen=self.seen.padded(),
         )

@@ -27,19 +27,19 @@ A_FOLDER = 1000  # files
 
 
 def picture(number: int, size: tuple[int, int] = (84, 56)) -> Image.Image:
-    """A picture whose left half and right half have two colours of their own."""
+    """Return a picture whose left half and right half have two colours of their own."""
     image = Image.new("RGB", size, (number * 37 % 256, 60, 200))
     image.paste((250, number * 53 % 256, 20), (size[0] // 2, 0, *size))
     return image
 
 
 def clip(path: Path, frames: int = 8, fps: int = 1, number: int = 0) -> None:
-    """A clip whose frame n has a brightness of about 10 + 10 n."""
+    """Write a clip whose frame n has a brightness of about 10 + 10 n."""
     write_frames([Image.new("RGB", (56, 56), (min(10 + 10 * n + number, 255),) * 3) for n in range(frames)], path, fps)
 
 
 def faststart(source: Path, target: Path) -> None:
-    """The same clip with its index before its frames, as files for the web have it."""
+    """Write the same clip with its index before its frames, as files for the web have it."""
     with av.open(str(source)) as clip_in, av.open(str(target), "w", options={"movflags": "faststart"}) as clip_out:
         stream = clip_in.streams.video[0]
         copy = clip_out.add_stream_from_template(stream)
@@ -53,13 +53,13 @@ def faststart(source: Path, target: Path) -> None:
 
 
 def cut(source: Path, target: Path, share: float) -> None:
-    """The first part of a file."""
+    """Write the first part of a file."""
     content = source.read_bytes()
     target.write_bytes(content[: int(len(content) * share)])
 
 
 def claim(source: Path, target: Path, seconds: int) -> None:
-    """An MP4 whose headers claim a length; its frames keep their times."""
+    """Write an MP4 whose headers claim a length; its frames keep their times."""
     content = bytearray(source.read_bytes())
     for name, units, duration in (("mvhd", 16, 20), ("mdhd", 16, 20), ("tkhd", None, 24)):
         at = content.find(name.encode())
@@ -69,7 +69,7 @@ def claim(source: Path, target: Path, seconds: int) -> None:
 
 
 def without_times(source: Path, target: Path) -> None:
-    """An MP4 whose frames all lie at time 0 and whose headers claim no length."""
+    """Write an MP4 whose frames all lie at time 0 and whose headers claim no length."""
     claim(source, target, 0)
     content = bytearray(target.read_bytes())
     at = content.find(b"stts")
@@ -79,7 +79,7 @@ def without_times(source: Path, target: Path) -> None:
 
 
 def empty_clip(path: Path) -> None:
-    """An MP4 with a header and no frame."""
+    """Write an MP4 with a header and no frame."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=1)
         stream.width = stream.height = 56
@@ -88,7 +88,7 @@ def empty_clip(path: Path) -> None:
 
 
 def audio_only(path: Path) -> None:
-    """An MP4 with half a second of silence."""
+    """Write an MP4 with half a second of silence."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         stream.layout = "mono"
@@ -100,7 +100,10 @@ def audio_only(path: Path) -> None:
 
 
 def broken_media(folder: Path) -> dict[str, list[Path]]:
-    """Files by kind of damage. The first three kinds say so in their name; their suffix is that of a good file."""
+    """Return the files by kind of damage.
+
+    The first three kinds say so in their name; their suffix is that of a good file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     clip(folder / "whole.mp4")
     faststart(folder / "whole.mp4", folder / "fast.mp4")
@@ -171,7 +174,7 @@ ODD: dict[str, tuple[str, Callable[[Path], Any]]] = {
 
 
 def odd_media(folder: Path) -> dict[str, Path]:
-    """One file of each odd kind."""
+    """Return one file of each odd kind."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in ODD.values():
         write(folder / name)
@@ -179,7 +182,7 @@ def odd_media(folder: Path) -> dict[str, Path]:
 
 
 def good_media(folder: Path) -> list[Path]:
-    """PLAIN pictures and PLAIN clips."""
+    """Make PLAIN pictures and PLAIN clips."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures, clips = ([folder / f"{n}.{suffix}" for n in range(PLAIN)] for suffix in ("png", "mp4"))
     for number, path in enumerate(pictures):
@@ -218,7 +221,7 @@ QUESTIONS: tuple[dict[str, Any], ...] = (
 
 
 def entry(number: int, path: str, kind: str) -> dict[str, Any]:
-    """A good entry in Video-R1's format."""
+    """Return a good entry in Video-R1's format."""
     question = f"Question {number}: what is seen on the left, and how long? Say what you see first, and why. é"
     base = {"problem_id": 100000 + number, "problem": question, "data_type": kind}
     return base | QUESTIONS[number % len(QUESTIONS)] | {"path": path, "data_source": "made"}
@@ -230,7 +233,7 @@ def is_clip(path: Path) -> bool:
 
 
 def plan(entries: int, share: float, seed: int) -> dict[int, str]:
-    """{position: broken or odd kind}: each broken kind as often as the others, each odd one ODD_ENTRIES times."""
+    """Return {position: kind}: all broken kinds equally often, each odd one ODD_ENTRIES times."""
     rng, broken = random.Random(seed), [*BROKEN]
     count, odd = round(entries * share), [kind for kind in ODD for _ in range(ODD_ENTRIES)]
     kinds = [broken[n % len(broken)] for n in range(count)] + odd[: max(0, (entries - count) // 4)]
@@ -272,7 +275,7 @@ def _entries(
     odd: dict[str, Path],
     broken: dict[str, list[Path]],
 ) -> Iterator[str]:
-    """Every entry as JSON; its file is linked below media/."""
+    """Yield every entry as JSON; its file is linked below media/."""
     for number in range(entries):
         kind = kinds.get(number, "")
         files = [odd[kind]] if kind in odd else broken.get(kind, good)

@@ -42,7 +42,7 @@ def _cross() -> list[Point]:
 
 
 def _arrow(turns: int) -> list[Point]:
-    """An arrow upwards, turned right by so many quarters."""
+    """Return an arrow upwards, turned right by so many quarters."""
     points: list[Point] = [(0.5, 0), (1, 0.5), (0.68, 0.5), (0.68, 1), (0.32, 1), (0.32, 0.5), (0, 0.5)]
     for _ in range(turns):
         points = [(1 - y, x) for x, y in points]
@@ -64,7 +64,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {  # corners in the unit square
 
 
 def silhouette(shape: str, size: int) -> Image.Image:
-    """The shape as a smooth mask of size x size pixels, mode L."""
+    """Return the shape as a smooth mask of size x size pixels, mode L."""
     side = size * SMOOTH
     mask = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(mask)
@@ -77,7 +77,7 @@ def silhouette(shape: str, size: int) -> Image.Image:
 
 @lru_cache(maxsize=4096)
 def sprite_of(shape: str, color: str, size: int, text: str) -> Image.Image:
-    """One item as RGBA of size x size pixels."""
+    """Return one item as RGBA of size x size pixels."""
     sprite = Image.new("RGBA", (size, size), RGB[color])
     if text:
         ink = (0, 0, 0) if color in DARK_TEXT else (255, 255, 255)
@@ -88,7 +88,7 @@ def sprite_of(shape: str, color: str, size: int, text: str) -> Image.Image:
 
 
 def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -> Image.Image:
-    """Items on their cells: an RGB picture of grid * 28 pixels a side."""
+    """Return the items on their cells: an RGB picture of grid * 28 pixels a side."""
     canvas = Image.new("RGB", (grid * CELL, grid * CELL), background)
     for item in items:
         margin = (CELL - item.size) // 2
@@ -99,7 +99,7 @@ def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -
 
 
 def frames_of(scene: Scene) -> list[Image.Image]:
-    """Every frame of a clip, in order: each slot twice."""
+    """Return every frame of a clip, in order: each slot twice."""
     slots = [render(items, scene.grid, scene.background) for items in states(scene)]
     return [slot for slot in slots for _ in range(SLOT_FRAMES)]
 

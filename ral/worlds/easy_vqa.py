@@ -54,12 +54,12 @@ class Question:
 
     @property
     def negated(self) -> bool:
-        """ "is there not a red shape?" """
+        """Return "is there not a red shape?" """
         return bool(NEGATED.search(self.text))
 
     @property
     def named(self) -> str | None:
-        """The shape or color that the question itself names, or None."""
+        """Return the shape or color that the question itself names, or None."""
         match = NAMED.search(self.text)
         return match.group() if match else None
 
@@ -73,7 +73,7 @@ class Question:
 
 
 def find_data(source: Path) -> Path:
-    """The folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it."""
+    """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it."""
     for folder in (source, source / "data", source / "easy_vqa" / "data"):
         if all((folder / half / "questions.json").is_file() for half in ("train", "test")):
             return folder
@@ -84,7 +84,7 @@ def find_data(source: Path) -> Path:
 
 
 def read_questions(data: Path, half: str, first: int) -> list[Question]:
-    """All questions of one half ("train", "test"), numbered from `first` on, each checked against its picture."""
+    """Return all questions of a half ("train", "test"), numbered from `first` on and checked against their pictures."""
     path = data / half / "questions.json"
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +97,7 @@ def read_questions(data: Path, half: str, first: int) -> list[Question]:
 
 
 def _question(path: Path, half: str, index: int, row: Any, first: int, pictures: set[str]) -> Question:
-    """Row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
+    """Return row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
     where = f"{path} entry {index}"
     match row:
         case [str(text), str(answer), int(number)]:
@@ -114,7 +114,7 @@ def _question(path: Path, half: str, index: int, row: Any, first: int, pictures:
 
 
 def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
-    """{picture: {"color": ..., "shape": ...}} as far as the questions about a picture and their answers tell.
+    """Return {picture: {"color": ..., "shape": ...}} as far as the questions about a picture and their answers tell.
 
     An answer that is a color or a shape tells it, so does the thing named in "what color is the circle?", and so does
     "is there a red shape?" with yes. Each picture holds exactly one shape.
@@ -131,7 +131,7 @@ def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
 
 
 def thought_of(question: Question, known: dict[str, str]) -> str:
-    """Short reasoning, true by the package's own answers: what is in the picture, what is asked, which option that is.
+    """Return a short reasoning, true by the package's answers: what is seen, what is asked, which option it is.
 
     "The picture shows a blue circle. The question asks whether a red shape is missing. It is. That is yes, option B."
     """
@@ -151,7 +151,7 @@ def thought_of(question: Question, known: dict[str, str]) -> str:
 
 
 def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
-    """A question as an entry of a Video-R1 file; with `process` where a thought is given."""
+    """Return a question as an entry of a Video-R1 file; with `process` where a thought is given."""
     entry = {
         "problem_id": question.number,
         "problem": question.text,
@@ -168,7 +168,7 @@ def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
 def split_by_picture(
     questions: list[Question], share: float, rng: random.Random
 ) -> tuple[list[Question], list[Question]]:
-    """Two shuffled lists without a common picture; the first has `share` of the pictures, at least one, not all."""
+    """Return two shuffled lists without a common picture; the first has `share` of the pictures, never none or all."""
     pictures = sorted({question.picture for question in questions})
     if len(pictures) < 2:
         raise UserError(f"{questions[0].picture} is the only picture of its half; two are needed to split them")
@@ -179,7 +179,7 @@ def split_by_picture(
 
 
 def make_splits(data: Path, asked: Conversion) -> dict[str, list[dict[str, Any]]]:
-    """{file name without .json: its entries}, limited and in the order of the seed."""
+    """Return {file name without .json: its entries}, limited and in the order of the seed."""
     train = read_questions(data, "train", 0)
     test = read_questions(data, "test", len(train))
     rng = random.Random(asked.seed)

@@ -22,7 +22,9 @@ TRIES = 20  # entries drawn from a pool before the next pool is asked
 
 
 def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: random.Random) -> str | None:
-    """The response to an entry of the first pool in which a few draws find another answer; None where none has one."""
+    """Return the response to an entry of the first pool in which a few draws find another answer; None where none has
+    one.
+    """
     for pool in pools:
         for other in rng.choices(pool, k=TRIES):
             if other.answer.lower() != example.answer.lower() and bool(other.thought) == bool(example.thought):
@@ -31,7 +33,7 @@ def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: ra
 
 
 def other_option(example: Example, rng: random.Random) -> str | None:
-    """The response with a wrong option in place of the right one; None where there is none."""
+    """Return the response with a wrong option in place of the right one; None where there is none."""
     letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
     answer = LETTER.match(f"{example.answer}.")
     right = next((text for letter, text in letters if answer and letter == answer[1]), None)
@@ -46,7 +48,7 @@ def other_option(example: Example, rng: random.Random) -> str | None:
 
 
 def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
-    """(entry, chosen, rejected); a function of entries and seed."""
+    """Yield (entry, chosen, rejected); a function of entries and seed."""
     rng = random.Random(seed)
     same: dict[object, list[Example]] = defaultdict(list)
     for example in examples:
@@ -60,18 +62,18 @@ def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str
 
 
 def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
-    """A line of the output; media by their absolute paths."""
+    """Return a line of the output; media by their absolute paths."""
     return {**fields_of(example), "chosen": chosen, "rejected": rejected}
 
 
 def visual_search(size: int) -> Path:
-    """The file of that many entries with reasoning, like those of dataset=visual_search; media beside it."""
+    """Return the file of that many entries with reasoning, like those of dataset=visual_search; media beside it."""
     root = Path("outputs/data/visual_search_pairs")
     return make(root, "sft", size=size, seed=1, distractors=3, free_form_share=0.4)
 
 
 def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
-    """The entries that can be used, and what is wrong with the others."""
+    """Return the entries that can be used, and what is wrong with the others."""
     good, bad = [], []
     for at in range(len(entries)):
         try:
@@ -82,7 +84,7 @@ def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
 
 
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write JSON lines; how many."""
+    """Write JSON lines; return how many."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
     path.write_text("".join(texts), encoding="utf-8")

@@ -61,29 +61,29 @@ class World:
 
 
 def cells_box(items: Iterable[Item], grid: int) -> Box:
-    """The smallest box, in fractions of the picture, around the cells of all `items`."""
+    """Return the smallest box, in fractions of the picture, around the cells of all `items`."""
     places = list(items)
     rows, cols = [i.row for i in places], [i.col for i in places]
     return min(cols) / grid, min(rows) / grid, (max(cols) + 1) / grid, (max(rows) + 1) / grid
 
 
 def percent_from_left(col: int, grid: int) -> str:
-    """The centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
+    """Return the centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
     return str(int((2 * col + 1) * 50 / grid + 0.5))
 
 
 def lettered(choices: Iterable[str]) -> tuple[str, ...]:
-    """("red", "blue") -> ("A. red", "B. blue")."""
+    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{letter}. {choice}" for letter, choice in zip("ABCDEFGH", choices, strict=False))
 
 
 def letter_of(choice: str, options: Iterable[str]) -> str:
-    """The letter of the option that says `choice`."""
+    """Return the letter of the option that says `choice`."""
     return next(option[0] for option in options if option[3:] == choice)
 
 
 def ask_color(scene: Scene, rng: Random) -> Question:
-    """Multiple choice; the true and the salient object's color are always among the four options."""
+    """Ask for one of several options; the true and the salient object's color are always among the four options."""
     asked, salient = scene.items[:2]
     wanted = {asked.color, salient.color}
     others = rng.sample([color for color in COLORS if color not in wanted], 4 - len(wanted))
@@ -98,7 +98,7 @@ def ask_color(scene: Scene, rng: Random) -> Question:
 
 
 def ask_looks(scene: Scene, rng: Random) -> Question:
-    """Free-form: color and shape."""
+    """Ask for a free form: color and shape."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -109,7 +109,7 @@ def ask_looks(scene: Scene, rng: Random) -> Question:
 
 
 def ask_count(scene: Scene, rng: Random) -> Question:
-    """Numerical: objects of the asked one's color, itself included."""
+    """Ask for a number: objects of the asked one's color, itself included."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -122,7 +122,7 @@ def ask_count(scene: Scene, rng: Random) -> Question:
 
 
 def ask_column(scene: Scene, rng: Random) -> Question:
-    """Regression: the centre of the asked one's column."""
+    """Ask for a place: the centre of the asked one's column."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -134,7 +134,7 @@ def ask_column(scene: Scene, rng: Random) -> Question:
 
 
 def ask_text(scene: Scene, rng: Random) -> Question:
-    """OCR: the letter and digit of a sign."""
+    """Ask to read: the letter and digit of a sign."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -149,14 +149,14 @@ def moves_of(scene: Scene, number: int) -> list[int]:
 
 
 def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
-    """A reply about one move: its two cells, and the slots before and after it."""
+    """Return a reply about one move: its two cells, and the slots before and after it."""
     number = scene.moves[move].item
     box = cells_box([items[number] for items in states(scene)[move : move + 2]], scene.grid)
     return Reply(answer, thought, box, (move * SECONDS_PER_SLOT, (move + 2) * SECONDS_PER_SLOT))
 
 
 def ask_first_way(scene: Scene, rng: Random) -> Question | None:
-    """Multiple choice; None where order would not matter: two equal moves first, or the same answer backwards."""
+    """Ask for the first move; None where order would not matter: two equal moves, or the same answer backwards."""
     ways = [scene.moves[n].direction for n in moves_of(scene, 0)]
     if ways[0] in (ways[1], OPPOSITE[ways[-1]]):
         return None
@@ -173,7 +173,7 @@ def ask_first_way(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_move_count(scene: Scene, rng: Random) -> Question | None:
-    """Numerical: moves of the asked one; every cell it visits is evidence, all the time."""
+    """Ask for a number: moves of the asked one; every cell it visits is evidence, all the time."""
     if not moves_of(scene, 0) and rng.random() > KEPT:
         return None
 
@@ -186,7 +186,7 @@ def ask_move_count(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
-    """Free-form; None where the salient object moves last, or where the last mover is also the first."""
+    """Ask for a free form; None where the salient object moves last, or where the last mover is also the first."""
     last = len(scene.moves) - 1
     if scene.moves[last].item in (1, scene.moves[0].item):
         return None
@@ -200,7 +200,7 @@ def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_end(scene: Scene, rng: Random) -> Question | None:
-    """Regression: the column of the asked one's last cell; None where it ends in the column where it began."""
+    """Ask for a place: the column of the asked one's last cell; None where it ends in the column where it began."""
     ends = states(scene)[-1]
     at_edge = ends[0].col in (0, scene.grid - 1)
     if ends[0].col == scene.items[0].col or (not at_edge and rng.random() > KEPT):
@@ -217,7 +217,7 @@ def ask_end(scene: Scene, rng: Random) -> Question | None:
 
 
 def listing(scene: Scene) -> Question:
-    """A question that asks for everything, with one reply: objects row by row, or moves in order."""
+    """Return a question that asks for everything, with one reply: objects row by row, or moves in order."""
     if scene.moves:
         parts = [f"{scene.items[move.item].shape} {move.direction}" for move in scene.moves]
         text, unit = "List all moves.", "moves"

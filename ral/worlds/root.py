@@ -16,7 +16,7 @@ MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.js
 
 
 def check_root(root: Path, world: str) -> None:
-    """UserError where making the data `world` in `root` would spoil something, or is surely not meant.
+    """Raise UserError where making the data `world` in `root` would spoil something, or is surely not meant.
 
     Good are a folder that holds such data, an empty one, and a new one: below the folder where the command is given, or
     in a folder that exists and is not the root of the disk.

@@ -60,18 +60,18 @@ class Scene:
 
 
 def moved(item: Item, direction: str) -> Item:
-    """The same item one cell further in `direction`."""
+    """Return the same item one cell further in `direction`."""
     rows, cols = DIRECTIONS[direction]
     return replace(item, row=item.row + rows, col=item.col + cols)
 
 
 def apply_move(items: Sequence[Item], move: Move) -> tuple[Item, ...]:
-    """All items after one move."""
+    """Return all items after one move."""
     return tuple(moved(item, move.direction) if n == move.item else item for n, item in enumerate(items))
 
 
 def states(scene: Scene) -> list[tuple[Item, ...]]:
-    """The items in each slot: one more state than there are moves."""
+    """Return the items in each slot: one more state than there are moves."""
     result = [scene.items]
     for move in scene.moves:
         result.append(apply_move(result[-1], move))
@@ -79,19 +79,19 @@ def states(scene: Scene) -> list[tuple[Item, ...]]:
 
 
 def scene_key(scene: Scene) -> str:
-    """Return what makes two scenes the same: layout, looks, moves; not the jitter, the tint or who is asked about."""
+    """Return the key by which scenes are told apart: layout, looks, moves; not jitter, tint or the asked object."""
     items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
     moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
     return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"
 
 
 def split_of(scene: Scene) -> str:
-    """The one split that may hold this scene."""
+    """Return the one split that may hold this scene."""
     return split_of_key(scene_key(scene))
 
 
 def split_of_key(key: str) -> str:
-    """The one split that may hold what is told from others by `key`."""
+    """Return the one split that may hold what is told from others by `key`."""
     bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
     return next(split for split, buckets in SPLIT_BUCKETS.items() if bucket in buckets)
 
@@ -103,7 +103,7 @@ def background_of(rng: Random) -> tuple[int, int, int]:
 
 
 def _jittered(rng: Random, item: Item) -> Item:
-    """The item shifted by at most 4 pixels each way, so that it stays inside its cell."""
+    """Return the item shifted by at most 4 pixels each way, so that it stays inside its cell."""
     reach = min(4, (CELL - item.size) // 2)
     return replace(item, dx=rng.randint(-reach, reach), dy=rng.randint(-reach, reach))
 
@@ -113,12 +113,12 @@ def _cells(rng: Random, grid: int, count: int) -> list[tuple[int, int]]:
 
 
 def _count(rng: Random, distractors: int) -> int:
-    """Items of a picture: the asked, the salient and about `distractors` others."""
+    """Return the items of a picture: the asked, the salient and about `distractors` others."""
     return rng.randint(max(2, distractors), distractors + 2)
 
 
 def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS) -> Scene:
-    """`count` objects of different shapes; colors come from `palette` and may repeat."""
+    """Return `count` objects of different shapes; colors come from `palette` and may repeat."""
     shapes = rng.sample(SHAPES, count)
     sizes = [SALIENT_PIXELS if n == 1 else rng.randint(*SMALL_PIXELS) for n in range(count)]
     items = tuple(
@@ -129,17 +129,17 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
-    """A picture of objects in any colors."""
+    """Return a picture of objects in any colors."""
     return objects(rng, grid, _count(rng, distractors))
 
 
 def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
-    """A picture of objects in at most three colors, so that counting a color is not always 1."""
+    """Return a picture of objects in at most three colors, so that counting a color is not always 1."""
     return objects(rng, grid, _count(rng, distractors), rng.sample(COLORS, 3))
 
 
 def signs(rng: Random, grid: int, distractors: int) -> Scene:
-    """A picture of signs: squares of different colors, each with a letter and a digit on it."""
+    """Return a picture of signs: squares of different colors, each with a letter and a digit on it."""
     count = _count(rng, distractors)
     texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]
     sizes = [SALIENT_SIGN_PIXELS if n == 1 else SMALL_SIGN_PIXELS for n in range(count)]
@@ -162,7 +162,7 @@ def movers(rng: Random, count: int, asked_least: int) -> list[int]:
 
 
 def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
-    """Directions in which item `mover` finds an empty cell inside the grid."""
+    """Return the directions in which item `mover` finds an empty cell inside the grid."""
     taken = {(item.row, item.col) for item in items}
     ahead = {name: moved(items[mover], name) for name in DIRECTIONS}
     return [
@@ -173,7 +173,7 @@ def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
 
 
 def clip(rng: Random, grid: int, frames: int, asked_least: int) -> Scene | None:
-    """Three objects, frames / 2 slots, one move between two slots. None where an object has no way to go."""
+    """Return three objects, frames / 2 slots, one move between two slots. None where an object has no way to go."""
     scene = objects(rng, grid, CLIP_ITEMS)
     items, moves = scene.items, []
     for mover in movers(rng, frames // SLOT_FRAMES - 1, asked_least):

@@ -9,9 +9,9 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ Draw = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Split:
-    """A split to be made. world: the name of the data, for messages. settings: a dataclass of all that decides bytes.
+    """A split to be made. world: the name of the data, for messages. settings: all that decides bytes, as JSON.
 
     entry: number (from 0) -> what draws its medium to a path, and its JSON object, whose `path` is that path.
     """
@@ -35,7 +35,7 @@ class Split:
     world: str
     name: str
     size: int
-    settings: Any
+    settings: Mapping[str, Any]
     entry: Callable[[int], tuple[Draw, dict[str, Any]]]
 
 
@@ -43,7 +43,7 @@ def write_split(root: Path, split: Split) -> Path:
     """Make a split below `root` unless it lies there as wanted; return its JSON file. UserError where it cannot be."""
     check_root(root, split.world)
     target, stamp = root / f"{split.name}.json", root / f"{split.name}.settings.json"
-    wanted = json.dumps(asdict(split.settings), indent=2, sort_keys=True) + "\n"
+    wanted = json.dumps(split.settings, indent=2, sort_keys=True) + "\n"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{split.name}.lock"):

@@ -10,7 +10,7 @@ answered about the largest object instead of the asked one (`salient_share`), an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -51,7 +51,10 @@ class Settings:
     salient_share: float
     list_share: float
     free_form_share: float = 0.0
-    version: int = VERSION
+
+    def record(self) -> dict[str, Any]:
+        """Return the content of the settings file of a split."""
+        return asdict(self) | {"version": VERSION}
 
 
 def _require(ok: bool, field: str, value: object, write: str) -> None:
@@ -79,7 +82,10 @@ def is_clip(index: int, clip_share: float) -> bool:
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """One try at entry `index`; types take turns, but for the free-form share. None where the scene does not suit."""
+    """Return one try at entry `index`; types take turns, but for the free-form share.
+
+    None where the scene does not suit.
+    """
     clips = int(index * settings.clip_share)
     free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
     if is_clip(index, settings.clip_share):
@@ -95,7 +101,7 @@ def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question]
 
 
 def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
-    """Scene, question and the reply that is written down, for entry `index` (from 0)."""
+    """Return the scene, question and the reply that is written down, for entry `index` (from 0)."""
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{settings.seed}/{settings.split}/{index}/{attempt}")
         made = _draw(index, settings, rng)
@@ -114,7 +120,7 @@ def _evidence(reply: Reply) -> list[dict[str, Any]]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
-    """The scene and the JSON entry number `index` of a split."""
+    """Return the scene and the JSON entry number `index` of a split."""
     scene, question, reply = compose(index, settings)
     suffix = "mp4" if scene.moves else "png"
     entry: dict[str, Any] = {
@@ -134,7 +140,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """Return what draws entry `index`, and its JSON entry."""
+    """Return the function that draws entry `index`, and its JSON entry."""
     scene, entry = entry_of(index, settings)
     return partial(write_clip if scene.moves else write_picture, scene), entry
 
@@ -165,7 +171,8 @@ def make(
     world = World(grid, clip_grid, frames, distractors)
     settings = Settings(split, size, seed, world, clip_share, *shares, free_form_share)
     check(settings)
-    return write_split(Path(root), Split("visual_search", split, size, settings, partial(_drawn, settings=settings)))
+    entry = partial(_drawn, settings=settings)
+    return write_split(Path(root), Split("visual_search", split, size, settings.record(), entry))
 
 
 def source(
@@ -184,7 +191,7 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """The examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
 
     Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
     """

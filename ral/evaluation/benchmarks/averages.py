@@ -9,7 +9,7 @@ from ral.evaluation.benchmarks.items import ScoredItem, mean
 
 
 def means(records: Sequence[ScoredItem], key: Callable[[ScoredItem], str]) -> dict[str, float]:
-    """{key: mean score of the records that have it}, in the order of their first record."""
+    """Return {key: mean score of the records that have it}, in the order of their first record."""
     found: dict[str, list[float]] = defaultdict(list)
     for record in records:
         found[key(record)].append(record.score)

@@ -44,7 +44,7 @@ def instruction(count: int) -> str:
 
 
 def load(path: str | Path, subtasks: Sequence[str] = SUBTASKS, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items, subtask by subtask; group: the subtask."""
+    """Return the items, subtask by subtask; group: the subtask."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(row["choices"])
@@ -62,6 +62,6 @@ def load(path: str | Path, subtasks: Sequence[str] = SUBTASKS, cache: str | Path
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy: the mean over subtasks, as the authors and lmms-eval average; overall: over all questions."""
+    """Return the accuracy, the mean over subtasks (as the authors and lmms-eval), and `overall`, over all questions."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), "overall": mean([r.score for r in records])}

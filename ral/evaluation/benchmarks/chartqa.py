@@ -22,7 +22,7 @@ TOLERANCE = 0.05  # of the gold number
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items; group: human or augmented."""
+    """Return the items; group: human or augmented."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         group = row["type"].removesuffix("_test")
@@ -34,7 +34,7 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def _number(text: str) -> float | None:
-    """A number, percent as a fraction; None for other text."""
+    """Return a number, percent as a fraction; None for other text."""
     try:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
@@ -50,6 +50,6 @@ def relaxed(answer: str, gold: str) -> bool:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 where `relaxed`, else 0."""
+    """Return 1 where `relaxed`, else 0."""
     answer = final(response)
     return Judged(answer, float(relaxed(answer, item.example.answer)))

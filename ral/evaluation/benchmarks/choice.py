@@ -64,12 +64,12 @@ def final(response: str) -> str:
 
 
 def lettered(options: Sequence[str]) -> tuple[str, ...]:
-    """("red", "blue") -> ("A. red", "B. blue")."""
+    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(options))
 
 
 def letter(text: str, options: Sequence[str]) -> str:
-    """The letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
+    """Return the letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
 
     First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
     its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:
@@ -96,7 +96,7 @@ def letter(text: str, options: Sequence[str]) -> str:
 
 
 def _certain(text: str, texts: dict[str, str]) -> str:
-    """A text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
+    """Return a text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
     offered = any(UNSURE.search(option) for option in texts.values())  # "cannot be determined" may be an option
 
     def kept(part: str) -> bool:
@@ -114,7 +114,7 @@ def _compares(line: str) -> bool:
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """The letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
+    """Return the letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):
@@ -132,7 +132,7 @@ def _occurs(option: str, line: str) -> bool:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
+    """Return 1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
     options = item.example.options
     named = letter(final(response), options)
     return Judged(named, float(named != "" and named == letter(item.example.answer, options)))

@@ -78,7 +78,7 @@ class Items(Sequence[Item]):
 def rows(
     path: str | Path, split: str, config: str | None = None, expected: str = "", columns: Sequence[str] = ()
 ) -> Sequence[Mapping[str, Any]]:
-    """The rows of a split (of a configuration) below `path`, or of the one file that `path` is.
+    """Return the rows of a split (of a configuration) below `path`, or of the one file that `path` is.
 
     expected: the layout in words, for the error ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: those that have
     to be there. UserError, one line, where the folder, the split or a column is missing or a file cannot be read.
@@ -101,7 +101,8 @@ def rows(
 
 
 def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
-    """A picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below `root`).
+    """Return a picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below
+    `root`).
 
     Bytes are written below `cache` once, under the hash of their content.
     """
@@ -116,13 +117,15 @@ def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Me
 
 
 def _written(content: bytes, cache: Path) -> Path:
-    """The absolute path of a file with this content, written unless it is there."""
+    """Return the absolute path of a file with this content, written unless it is there."""
     suffix = next((s for magic, s in MAGIC.items() if content.startswith(magic)), "")
     return store(cache, content, suffix, spread=True)
 
 
 def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
-    """The split of a folder written by `save_to_disk`, the configuration being a folder in it or the folder itself."""
+    """Return the split of a folder written by `save_to_disk`, the configuration being a folder in it or the folder
+    itself.
+    """
     folder = path / config if config and (path / config).is_dir() else path
     below = folder / split if not (folder / "state.json").exists() else folder
     if not (below / "state.json").exists():
@@ -133,7 +136,7 @@ def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
 
 
 def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, Any]] | None:
-    """The rows of all files of the first kind that holds the split."""
+    """Return the rows of all files of the first kind that holds the split."""
     if path.is_file():
         return _table([path])
     for suffix in SUFFIXES:
@@ -144,7 +147,7 @@ def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, 
 
 
 def _holds(file: Path, split: str, config: str | None) -> bool:
-    """True where folder or name say that a file belongs to the split and the configuration."""
+    """Return True where folder or name say that a file belongs to the split and the configuration."""
     folders = [part.casefold() for part in file.parts[:-1]]
     words = re.split(r"[^a-z0-9]+", file.stem.casefold())
     here = config is None or config.casefold() in folders or config.casefold() in words

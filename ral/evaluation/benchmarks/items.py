@@ -56,10 +56,10 @@ Summary = Callable[[Sequence[ScoredItem]], dict[str, float]]
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean of at least one value."""
+    """Return the mean of at least one value."""
     return sum(values) / len(values)
 
 
 def accuracy(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Mean score over all items."""
+    """Return the mean score over all items."""
     return {"accuracy": mean([r.score for r in records])}

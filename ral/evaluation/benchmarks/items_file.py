@@ -47,7 +47,9 @@ NAMES = [f.name for f in fields(Answered)]
 
 
 def read(path: Path) -> list[Answered]:
-    """The items answered so far, by index. A torn last line is left out, and so are items with an error: tried again.
+    """Return the items answered so far, by index.
+
+    A torn last line is left out, and so are items with an error: tried again.
 
     UserError for a file that is none of ours.
     """
@@ -65,7 +67,7 @@ def read(path: Path) -> list[Answered]:
 
 
 def rewrite(path: Path, items: Iterable[Answered]) -> None:
-    """The file with these items alone."""
+    """Write the file anew with these items alone."""
     draft = path.with_suffix(".tmp")
     draft.write_text("".join(map(_line, items)), encoding="utf-8")
     draft.replace(path)
@@ -78,7 +80,7 @@ def append(path: Path, items: Iterable[Answered]) -> None:
 
 
 def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
-    """{group: {accuracy, n}}, groups in alphabetical order."""
+    """Return {group: {accuracy, n}}, groups in alphabetical order."""
     groups: dict[str, list[float]] = defaultdict(list)
     for item in items:
         groups[item.group].append(item.score)

@@ -27,7 +27,7 @@ FILE = "lvb_val.json"
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """The items; group: the group of durations in seconds (15, 60, 600, 3600); facts: the question's category."""
+    """Return the items; group: durations up to 15, 60, 600 or 3600 seconds; facts: the question's category."""
     folder = Path(path).expanduser()
     table = rows(folder / FILE if (folder / FILE).is_file() else path, "validation", None, EXPECTED, ("id", "question"))
     clips = Clips(path, EXPECTED)
@@ -48,7 +48,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def options_of(row: Mapping[str, Any]) -> list[str]:
-    """The options: columns option0 to option4 of the parquet file, a list `candidates` in the authors' JSON."""
+    """Return the options: columns option0 to option4 of the parquet file, a list `candidates` in the authors' JSON."""
     if "candidates" in row:
         return [str(option) for option in row["candidates"]]
     found = [row.get(f"option{n}") for n in range(MOST_OPTIONS)]
@@ -56,5 +56,5 @@ def options_of(row: Mapping[str, Any]) -> list[str]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy over all questions, and by group of durations."""
+    """Return the accuracy over all questions, and by group of durations."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: f"{r.group} s")}

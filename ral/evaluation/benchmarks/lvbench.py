@@ -23,7 +23,7 @@ _SHOWN = re.compile(r"^\s*\(([A-H])\)\s*(.+?)\s*$", re.MULTILINE)
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """The items; group: the first of the question's types; facts: all of them."""
+    """Return the items; group: the first of the question's types; facts: all of them."""
     table, clips = rows(path, "train", None, EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -44,7 +44,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy over all questions, and by type: a question counts for each of its types."""
+    """Return the accuracy over all questions, and by type: a question counts for each of its types."""
     kinds = sorted({kind for r in records for kind in r.facts["types"]})
     by_type = {kind: mean([r.score for r in records if kind in r.facts["types"]]) for kind in kinds}
     return {"accuracy": mean([r.score for r in records]), **by_type}

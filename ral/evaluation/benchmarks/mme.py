@@ -24,7 +24,7 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items; group: the subtask; facts: the picture that pairs two questions."""
+    """Return the items; group: the subtask; facts: the picture that pairs two questions."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         example = Example(
@@ -40,20 +40,25 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def said(text: str) -> str:
-    """ "yes", "no" or "": y, n, or the word within the first four characters, as the authors' evaluation reads it."""
+    """Return "yes", "no" or "": y, n, or the word within the first four characters, as the authors' evaluation reads
+    it.
+    """
     text = text.lower().strip().replace(".", "")
     head = {"y": "yes", "n": "no"}.get(text, text[:4])
     return "yes" if "yes" in head else "no" if "no" in head else ""
 
 
 def judge(item: Item, response: str) -> Judged:
-    """1 for the gold word, else 0."""
+    """Return 1 for the gold word, else 0."""
     word = said(final(response))
     return Judged(word, float(word == item.example.answer.lower().strip().replace(".", "")))
 
 
 def points(records: Sequence[ScoredItem]) -> float:
-    """Points of one subtask. A picture of which one question was asked (a limit cut it) adds accuracy alone."""
+    """Return the points of one subtask.
+
+    A picture of which one question was asked (a limit cut it) adds accuracy alone.
+    """
     pictures: dict[str, list[float]] = defaultdict(list)
     for record in records:
         pictures[str(record.facts["picture"])].append(record.score)

@@ -26,7 +26,7 @@ INSTRUCTION = "Answer with the option letter from the given choices directly."
 
 
 def load(path: str | Path, subsets: Sequence[str] = (STANDARD, VISION), cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items of all subsets, one subset after another; group: the subject; facts: the subset."""
+    """Return the items of all subsets, one subset after another; group: the subject; facts: the subset."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(_options(path, row))
@@ -50,7 +50,7 @@ def load(path: str | Path, subsets: Sequence[str] = (STANDARD, VISION), cache: s
 
 
 def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
-    """The options of a row, published as the text of a Python list."""
+    """Return the options of a row, published as the text of a Python list."""
     try:
         return [str(option) for option in ast.literal_eval(row["options"])]
     except (ValueError, SyntaxError, TypeError) as error:
@@ -59,6 +59,6 @@ def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy: the mean of standard and vision (of those there are), as the authors' overall score."""
+    """Return the accuracy: the mean of standard and vision (of those there are), as the authors' overall score."""
     parts = means(records, lambda r: str(r.facts["subset"]))
     return {"accuracy": mean(list(parts.values())), **parts}

@@ -22,7 +22,7 @@ INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items; group: the task."""
+    """Return the items; group: the task."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = choice.lettered(row["options"])
@@ -40,7 +40,7 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def judge(item: Item, response: str, strict: bool = True) -> Judged:
-    """1 for the gold letter, else 0. strict: only "B", "b" or "B. ..." counts, as in lmms-eval; else prose is read."""
+    """Return 1 for the gold letter, else 0. strict: only "B", "b" or "B. ..." counts (lmms-eval); else also prose."""
     if not strict:
         return choice.judge(item, response)
     text = choice.final(response)

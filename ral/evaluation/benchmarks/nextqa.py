@@ -23,7 +23,7 @@ KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}  # by the first let
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """The items; group: causal, temporal or descriptive; facts: the published type."""
+    """Return the items; group: causal, temporal or descriptive; facts: the published type."""
     table, clips = rows(path, "test", "MC", EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -42,5 +42,5 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy over all questions, and by kind."""
+    """Return the accuracy over all questions, and by kind."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: r.group)}

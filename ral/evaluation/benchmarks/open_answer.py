@@ -22,7 +22,7 @@ DECIMALS = 2  # that numbers are compared to
 
 
 def key_phrases(response: str) -> list[str]:
-    """The key phrase of each sentence that has one, in small letters; else the whole response."""
+    """Return the key phrase of each sentence that has one, in small letters; else the whole response."""
     sentences = _SENTENCES.split(response.strip().strip(".").lower())
     found = []
     for place, words in enumerate(sentences):
@@ -35,7 +35,7 @@ def key_phrases(response: str) -> list[str]:
 
 
 def normal(text: str) -> list[str | float]:
-    """A number rounded; else the words in small letters, a single character with a space on either side."""
+    """Return a number rounded; else the words in small letters, a single character with a space on either side."""
     text = text.strip()
     try:
         return [round(float(text.replace(",", "")), DECIMALS)]

@@ -62,7 +62,7 @@ def visual_search(
     clip_share: float,
     free_form_share: float,
 ) -> OwnItems:
-    """A split of the default data below `path`, made first if need be (`ral.worlds.visual_search.source`)."""
+    """Return a split of the default data below `path`, made first if need be (`ral.worlds.visual_search.source`)."""
     examples = made.source(
         split,
         root=path,
@@ -79,7 +79,7 @@ def visual_search(
 
 
 def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
-    """Video-R1's evaluation files: one, or all `eval_*.json` of a folder. Groups are their names less "eval_"."""
+    """Read Video-R1's evaluation files: one, or all `eval_*.json` in a folder. Groups are their names less "eval_"."""
     path = Path(path).expanduser()
     files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))
     if not files:
@@ -90,10 +90,10 @@ def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnIt
 
 
 def judge(item: Item, response: str) -> Judged:
-    """The reward's accuracy of the answer block, rules "fixed"."""
+    """Return the reward's accuracy of the answer block, rules "fixed"."""
     return Judged(extract_answer(response) or "", accuracy(item.example, response))
 
 
 def bare_words(example: Example) -> Example:
-    """An example whose question holds its options, a line each."""
+    """Return an example whose question holds its options, a line each."""
     return replace(example, question="\n".join((example.question, *example.options)), options=())

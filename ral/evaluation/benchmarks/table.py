@@ -27,13 +27,13 @@ class Result:
 
 
 def reported(metrics: Mapping[str, float]) -> float:
-    """The authors' figure, the first of a summary: an accuracy in percent, anything else as it is."""
+    """Return the authors' figure, the first of a summary: an accuracy in percent, anything else as it is."""
     name, value = next(iter(metrics.items()))
     return 100 * value if name == "accuracy" else value
 
 
 def table(results: Sequence[Result], label: str) -> str:
-    """A row for this model, one for each of the paper's, a column for each benchmark; then intervals and sizes."""
+    """Return a row for this model and one for each of the paper's, a column a benchmark; then intervals and sizes."""
     names = list(dict.fromkeys(row for r in results for row in r.paper))
     rows = [[label, *(f"{r.reported:.1f}" for r in results)]]
     rows += [[f"{row} (paper)", *(_cell(r.paper.get(row)) for r in results)] for row in names]

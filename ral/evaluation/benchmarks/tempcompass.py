@@ -32,7 +32,7 @@ _NAMED = re.compile(r"^(?:Sentence|Option|Caption) (\w+): ?(.*)$", re.MULTILINE)
 
 
 def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequence[Item]:
-    """The items, task by task; group: the aspect (action, speed, ...); facts: the task."""
+    """Return the items, task by task; group: the aspect (action, speed, ...); facts: the task."""
     parts = [
         [{**row, "task": task, "number": n} for n, row in enumerate(rows(path, "test", task, EXPECTED, COLUMNS))]
         for task in tasks
@@ -55,7 +55,7 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequen
 
 
 def judge(item: Item, response: str) -> Judged:
-    """By the item's task: a letter; yes or no at the start; the sentence meant."""
+    """Score by the item's task: a letter; yes or no at the start; the sentence meant."""
     task, text = item.facts["task"], final(response)
     if task == "multi-choice":
         return choice.judge(item, response)
@@ -67,7 +67,7 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def sentence(question: str, text: str) -> str:
-    """The name of the sentence ("A", "1") that a text gives: by its line, its own text or its name; "" for none."""
+    """Return the name ("A", "1") of the sentence that a text gives by line, own text or name; "" for none."""
     line = " ".join(text.split()).strip().rstrip(".")
     for name, own in _NAMED.findall(question):
         own = " ".join(own.split()).rstrip(".")
@@ -79,6 +79,6 @@ def sentence(question: str, text: str) -> str:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy over all questions, that of each task, and that of each aspect."""
+    """Return the accuracy over all questions, that of each task, and that of each aspect."""
     by_task = means(records, lambda r: str(r.facts["task"]))
     return {"accuracy": mean([r.score for r in records]), **by_task, **means(records, lambda r: r.group)}

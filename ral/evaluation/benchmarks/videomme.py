@@ -26,7 +26,7 @@ INSTRUCTION = "\nAnswer with the option's letter from the given choices directly
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """The items; group: short, medium or long; facts: domain and task."""
+    """Return the items; group: short, medium or long; facts: domain and task."""
     table, clips = rows(path, "test", None, EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -45,5 +45,5 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy over all questions, and by duration."""
+    """Return the accuracy over all questions, and by duration."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: r.group)}

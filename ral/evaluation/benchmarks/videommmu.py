@@ -34,7 +34,7 @@ OPEN = "open"
 
 
 def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
-    """The items, track by track; group: the track; facts: track and subject."""
+    """Return the items, track by track; group: the track; facts: track and subject."""
     parts = [[{**row, "track": t} for row in rows(path, "test", t, EXPECTED, COLUMNS)] for t in tracks]
     clips = Clips(path, EXPECTED)
 
@@ -61,14 +61,14 @@ def is_open(row: Mapping[str, Any]) -> bool:
 
 
 def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The options with letters; some are published with them."""
+    """Return the options with letters; some are published with them."""
     given = [str(option) for option in row["options"] or ()]
     have = all(option.startswith(f"{letter}.") for letter, option in zip("ABCDEFGHIJ", given, strict=False))
     return tuple(given) if have else lettered(given)
 
 
 def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
-    """The user's turn."""
+    """Return the user's turn."""
     question = "\n".join((row["question"], *options))
     if row["track"] != "Adaptation":
         return question + IGNORE
@@ -76,7 +76,7 @@ def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """A letter; of an open question whether one of the gold answers is given."""
+    """Return a letter; of an open question whether one of the gold answers is given."""
     if item.example.options:
         return choice.judge(item, response)
     text = final(response)
@@ -84,6 +84,6 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Accuracy: the mean over tracks, which are equally large; and that of each track."""
+    """Return the accuracy: the mean over tracks, which are equally large; and that of each track."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

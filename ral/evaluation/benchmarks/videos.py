@@ -29,12 +29,14 @@ class Clips:
             raise UserError(f"{self.root}: no clip in it or below; expected {expected}; unpack the archives there")
 
     def named(self, name: str) -> Media:
-        """The clip of that file name or stem, in whatever folder."""
+        """Return the clip of that file name or stem, in whatever folder."""
         bare = Path(name)
         stem = bare.stem if bare.suffix.lower() in VIDEO_SUFFIXES else bare.name
         return Media("video", self.by_stem.get(stem, self.root / f"{stem}.mp4"))
 
     def at(self, name: str, folders: Sequence[str]) -> Media:
-        """The clip of that path below the first of the folders that has it: names of clips repeat in other folders."""
+        """Return the clip of that path below the first of the folders that has it: names of clips repeat in other
+        folders.
+        """
         places = [self.root / folder / name for folder in folders]
         return Media("video", next((place for place in places if place.is_file()), places[0]))

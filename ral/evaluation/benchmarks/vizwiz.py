@@ -42,7 +42,7 @@ RESTORED["somebody'd"] = "somebodyd"
 
 
 def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Sequence[Item]:
-    """The items, with ten answers each; group: the category of the answer, where the file has it."""
+    """Return the items, with ten answers each; group: the category of the answer, where the file has it."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         if not row["answers"]:
@@ -60,7 +60,7 @@ def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Seq
 
 
 def normal(text: str) -> str:
-    """Normal form of the VQA evaluation: lower case; no commas, question marks and articles; numbers to ten in digits.
+    """Return the normal form of the VQA evaluation: lower case, no commas, question marks, articles; digits up to ten.
 
     A mark that touches a blank anywhere in the text goes; elsewhere it becomes a blank, so that "t-shirt" is two words.
     A point goes unless a digit follows. "dont" becomes "don't".
@@ -77,12 +77,12 @@ def normal(text: str) -> str:
 
 
 def agreement(answer: str, answers: Sequence[str]) -> float:
-    """VQA accuracy of an answer, all in normal form."""
+    """Return the VQA accuracy of an answer, all in normal form."""
     same = [other == answer for other in answers]
     return mean([min(1.0, (sum(same) - own) / ENOUGH) for own in same])
 
 
 def judge(item: Item, response: str) -> Judged:
-    """The agreement with the annotators, from 0 to 1."""
+    """Return the agreement with the annotators, from 0 to 1."""
     answer = normal(final(response))
     return Judged(answer, agreement(answer, [normal(other) for other in item.answers]))

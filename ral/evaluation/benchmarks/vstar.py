@@ -22,7 +22,7 @@ INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """The 191 items; group: direct_attributes or relative_position."""
+    """Return the 191 items; group: direct_attributes or relative_position."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         text = row["text"].strip().removesuffix(INSTRUCTION)

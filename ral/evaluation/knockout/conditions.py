@@ -29,12 +29,12 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """The key of its results, such as evidence_from_response."""
+        """Return the key of its results, such as evidence_from_response."""
         return "none" if self.keys is None else f"{self.keys}_from_{self.part}"
 
     @property
     def where(self) -> str:
-        """The label of its layers."""
+        """Return the label of its layers."""
         return ALL if self.layers is None else label(self.layers)
 
 

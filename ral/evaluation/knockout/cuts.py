@@ -14,7 +14,7 @@ from ral.types import Cut, Grid, PromptBatch
 
 
 def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
-    """Return what a condition cuts; None for nothing.
+    """Return the cut of a condition; None where it cuts nothing.
 
     The tokens of the question are the prompt's valid ones that are not visual: with causal attention those behind the
     medium, of which the last one, of the answer's header, decides the first token of the response.
@@ -31,7 +31,7 @@ def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
 
 
 def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
-    """The keys [B P] that a condition hides."""
+    """Return the keys [B P] that a condition hides."""
     if condition.keys == "evidence":
         return prompts.evidence
     medium = first_medium(prompts.visual, prompts.grids)

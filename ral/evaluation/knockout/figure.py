@@ -36,7 +36,7 @@ def draw(path: Path, results: Results) -> None:
 
 
 def _bars(axes: Axes, results: Results) -> None:
-    """All layers: a group for each part, a bar for each kind of keys."""
+    """Draw all layers: a group for each part, a bar for each kind of keys."""
     whole = results[ALL]
     for shift, key in enumerate(KEYS):
         there = [(n, whole[f"{key}_from_{part}"]) for n, part in enumerate(PARTS) if f"{key}_from_{part}" in whole]
@@ -52,7 +52,7 @@ def _bars(axes: Axes, results: Results) -> None:
 
 
 def _lines(axes: Axes, results: Results, sets: list[str]) -> None:
-    """A line for each cut over the sets of layers."""
+    """Draw a line for each cut over the sets of layers."""
     for name in results[sets[0]]:
         key, _, part = name.partition("_from_")
         shares = [results[where][name] for where in sets]
@@ -63,7 +63,7 @@ def _lines(axes: Axes, results: Results, sets: list[str]) -> None:
 
 
 def _ends(shares: list[Share]) -> np.ndarray:
-    """Lengths of the intervals below and above, [2 n]; rounding may leave one a hair below zero."""
+    """Return the lengths of the intervals below and above, [2 n]; rounding may leave one a hair below zero."""
     return np.array([[s.mean - s.low for s in shares], [s.high - s.mean for s in shares]]).clip(min=0)
 
 

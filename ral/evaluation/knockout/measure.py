@@ -42,17 +42,17 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """Return what it is found by."""
+        """Return the key of the question."""
         return self.condition, self.layers, self.draw, self.uid
 
 
 def key_of(condition: Condition, uid: str) -> Key:
-    """Return what an answer is found by."""
+    """Return the key of an answer."""
     return condition.name, condition.where, condition.draw, uid
 
 
 def read(path: Path) -> dict[Key, Answer]:
-    """The answers so far. UserError for a file that is none of ours."""
+    """Return the answers so far. UserError for a file that is none of ours."""
     try:
         found = [Answer(**line) for line in jsonl.read(path)]
     except TypeError as error:
@@ -61,7 +61,7 @@ def read(path: Path) -> dict[Key, Answer]:
 
 
 def line_of(answer: Answer) -> str:
-    """The line of an answer."""
+    """Return the line of an answer."""
     return json.dumps(asdict(answer), ensure_ascii=False) + "\n"
 
 
@@ -76,7 +76,7 @@ class Knockout:
 
     @torch.no_grad()
     def answers(self, prompts: PromptBatch, done: dict[Key, Answer]) -> Iterator[list[Answer]]:
-        """The answers to a batch, a condition at a time; the vision tower runs once, and not where all is done."""
+        """Yield the answers to a batch, a condition at a time; the vision tower runs at most once."""
         prepared = None
         uids = [example.uid for example in prompts.examples]
         for condition in self.conditions:
@@ -89,7 +89,7 @@ class Knockout:
             yield self.answer(replace(prepared, cut=None if cut is None else cut.to(self.policy.device)), condition)
 
     def answer(self, prepared: Prepared, condition: Condition) -> list[Answer]:
-        """The greedy answers of a batch under one condition."""
+        """Return the greedy answers of a batch under one condition."""
         rollout = NativeEngine(self.policy).generate(prepared, 1, self.sampling, self.seed)
         where = condition.name, condition.where, condition.draw
         pairs = zip(prepared.prompts.examples, rollout.texts, strict=True)
@@ -99,7 +99,10 @@ class Knockout:
 def measure(
     knockout: Knockout, batches: Iterable[PromptBatch], path: Path, advance: Callable[[int], None]
 ) -> list[Answer]:
-    """All answers; new ones are added to the file at `path` as they come. advance(answers): told of each batch."""
+    """Return all answers; new ones are added to the file at `path` as they come.
+
+    advance(answers): told of each batch.
+    """
     done, found = read(path), []
     draft = path.with_suffix(".tmp")
     draft.write_text("".join(map(line_of, done.values())), encoding="utf-8")  # without a line that was cut off

@@ -24,7 +24,7 @@ class Share:
     high: float
 
     def text(self) -> str:
-        """The figure with its interval."""
+        """Return the figure with its interval."""
         return f"{self.mean:.1f} ({self.low:.1f} to {self.high:.1f})"
 
 
@@ -36,7 +36,9 @@ Results = Mapping[str, Mapping[str, Share]]
 
 
 def wilson(right: float, n: int) -> Share:
-    """Share of `right` of n questions in percent; of a mean over draws, the interval is that of a single draw."""
+    """Return the share of `right` of n questions in percent; of a mean over draws, the interval is that of a single
+    draw.
+    """
     share = right / n
     centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     low, high = ((centre + side * spread) / (1 + Z**2 / n) for side in (-1, 1))
@@ -44,7 +46,7 @@ def wilson(right: float, n: int) -> Share:
 
 
 def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
-    """Accuracies by layers and condition; a placebo is the mean of its draws, question by question."""
+    """Return the accuracies by layers and condition; a placebo is the mean of its draws, question by question."""
     groups: dict[tuple[str, str], list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[answer.layers, answer.condition].append(answer)
@@ -57,7 +59,7 @@ def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
 
 
 def content(results: Results, n: int) -> dict[str, Any]:
-    """results.json: accuracies in percent of a cut in all layers, then intervals, then the other sets of layers."""
+    """Return results.json: accuracies in percent of a cut in all layers, intervals, the other sets of layers."""
     whole = {name: round(share.mean, 2) for name, share in results[ALL].items()}
     if "placebo_from_both" in whole:
         whole["placebo"] = whole["placebo_from_both"]
@@ -77,7 +79,7 @@ def content(results: Results, n: int) -> dict[str, Any]:
 
 
 def rows_of(results: Results) -> list[list[str]]:
-    """Rows of the table: layers, what is cut, from what, accuracy with its interval."""
+    """Return the rows of the table: layers, what is cut, from what, accuracy with its interval."""
     found = []
     for where, own in results.items():
         for name, share in own.items():

@@ -23,7 +23,7 @@ class ProgressBar(L.Callback):
         self.first = 0
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Start where the run starts (a resumed one is part done)."""
+        """Start the bar at the run's first step: that of a resumed run is not 0."""
         self.started, self.first = time.perf_counter(), module.state.progress.step
         if trainer.is_global_zero and self.console.is_terminal:
             text = TextColumn("{task.description}")

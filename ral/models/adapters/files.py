@@ -66,7 +66,7 @@ class Resumed:
 
 
 def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
-    """The adapters of a folder, for this model. rank: that of lora.rank, which has to agree; 0 for any.
+    """Return the adapters of a folder, for this model. rank: that of lora.rank, which has to agree; 0 for any.
 
     UserError names the field or tensor that does not fit. A base of another name is said, not refused.
     """
@@ -85,7 +85,7 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
 
 
 def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
-    """UserError unless adapter_config.json is of plain LoRA, of this rank."""
+    """Raise UserError unless adapter_config.json is of plain LoRA, of this rank."""
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":
         raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA can be continued")
@@ -102,7 +102,7 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
 
 
 def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
-    """The factors in fp32. UserError where they cannot be read or are not finite."""
+    """Return the factors in fp32. UserError where they cannot be read or are not finite."""
     try:
         raw = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         weights = {name: value.float() for name, value in raw.items()}
@@ -115,7 +115,7 @@ def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
 
 
 def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str) -> None:
-    """UserError unless every factor is a matrix whose inner side is the rank that adapter_config.json says."""
+    """Raise UserError unless every factor is a matrix whose inner side is the rank that adapter_config.json says."""
     for name, value in weights.items():
         inner = value.shape[0 if name.endswith(SIDES[0]) else -1] if value.ndim == 2 else None
         if inner != rank:
@@ -126,7 +126,7 @@ def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str
 
 
 def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
-    """The factors by their names inside the decoder, whatever the release of Transformers put before `layers.`."""
+    """Return the factors by their names inside the decoder, without what stands before `layers.`."""
     others = [n for n in weights if not n.endswith(SIDES) or ".layers." not in n or "visual." in n or "vision" in n]
     if others:
         raise UserError(
@@ -137,7 +137,9 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
 
 
 def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ...]:
-    """Targets that mean these layers: last names where all layers of those names are meant, else whole names."""
+    """Return the targets that mean these layers: last names where all layers of those names are meant, else whole
+    names.
+    """
     decoder: nn.Module = model.network.model.language_model
     linear = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
     unknown = sorted(set(layers) - set(linear))

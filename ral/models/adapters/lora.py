@@ -36,7 +36,7 @@ class Adapters:
     targets: Sequence[str]
 
     def config(self) -> LoraConfig:
-        """As peft has it."""
+        """Return the same as a configuration of peft."""
         return LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(self.targets), lora_dropout=0.0)
 
 
@@ -68,13 +68,13 @@ def check_targets(decoder: nn.Module, targets: Sequence[str]) -> None:
 
 
 def adapted(network: nn.Module) -> dict[str, LoraLayer]:
-    """The layers with an adapter, by name."""
+    """Return the layers with an adapter, by name."""
     return {name: m for name, m in network.named_modules() if isinstance(m, LoraLayer)}
 
 
 @contextmanager
 def adapters_off(network: nn.Module) -> Iterator[None]:
-    """The network without its adapters while open."""
+    """Switch the network's adapters off while open."""
     layers = adapted(network).values()
     for layer in layers:
         layer._disable_adapters = True
@@ -95,7 +95,9 @@ class WithoutAdapters(Wrapped):
 
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A, in fp32."""
+    """Return a state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A, in
+    fp32.
+    """
     layers = adapted(network)
     result: dict[str, Tensor] = {}
     for key, value in state.items():

@@ -37,7 +37,7 @@ class Layout(Protocol):
     def past(self) -> Cache | None: ...
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
+        """Return the attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
         ...
 
 
@@ -52,7 +52,7 @@ def shared_attention(
     layout: Layout | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """The registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none.
+    """Return the registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none.
 
     UserError for what neither would honour, so that it is not left out unseen.
     """

@@ -28,7 +28,7 @@ def _flash(query: Tensor) -> bool:
 
 
 def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Any:
-    """Output [B H S D], log-sum-exp [B H S], and what the backward pass wants. bias: added to the scores."""
+    """Compute output [B H S D], log-sum-exp [B H S], and what the backward pass wants. bias: added to the scores."""
     if query.device.type == "cpu":
         out, lse = aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
@@ -44,7 +44,7 @@ def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cau
 
 
 def _backward(grad: Tensor, part: Saved, out: Tensor, lse: Tensor, causal: bool, scale: float) -> tuple[Tensor, ...]:
-    """Gradients of query, key and value; out and lse are those of the joint softmax."""
+    """Return the gradients of query, key and value; out and lse are those of the joint softmax."""
     query, key, value, bias, rest = part
     if query.device.type == "cpu":
         return aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -116,7 +116,7 @@ def _views(query: Tensor, prompt_key: Tensor, group: int) -> tuple[Any, Any, Any
 
 
 def summed(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
-    """scale * left @ right [.. M N] in fp32: half-precision products added up in fp32, as fast kernels do."""
+    """Compute scale * left @ right [.. M N] in fp32: half-precision products added up in fp32, as fast kernels do."""
     with torch.autocast(left.device.type, enabled=False):
         if left.dtype == torch.float32 or not left.is_cuda:
             return left.float() * scale @ right.float()
@@ -132,7 +132,7 @@ def attend_shared(
     group_size: int,
     scaling: float,
 ) -> Tensor:
-    """Each response token attends to the valid prompt and to its own response up to itself: [B H G*C D].
+    """Let each response token attend to the valid prompt and to its own response up to itself: [B H G*C D].
 
     prompt, own: (keys, values). valid [B P]: None where nothing is padded.
     """

@@ -23,7 +23,7 @@ def starts(valid: Tensor) -> list[int]:
 
 
 def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Causal attention [B P H D] of prompts; zero where nothing is valid, if they go one by one."""
+    """Return the causal attention [B P H D] of prompts; zero where nothing is valid, if they go one by one."""
     if mask is None or not apart(query, query.shape[2]):
         return sdpa(query, key, value, mask, scaling)
     rows = []
@@ -34,7 +34,7 @@ def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: T
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
+    """Compute fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
     grouped = query.shape[1] != key.shape[1]
     if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
@@ -46,7 +46,7 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling
 
 
 def prompt_mask(valid: Tensor) -> Tensor | None:
-    """Causal mask [B 1 P P] of left-padded prompts; None (plain causal) where nothing is padded.
+    """Return the causal mask [B 1 P P] of left-padded prompts; None (plain causal) where nothing is padded.
 
     A padded position attends to itself, so that no softmax is empty; no valid position attends to it.
     """
@@ -59,7 +59,9 @@ def prompt_mask(valid: Tensor) -> Tensor | None:
 
 
 def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
-    """Causal mask [B 1 S S] of rows [prompt | response] (or of prompts alone) without what is cut; valid [B S]."""
+    """Return the causal mask [B 1 S S] of rows [prompt | response] (or of prompts alone) without what is cut; valid [B
+    S].
+    """
     length, after = valid.shape[1], valid.shape[1] - cut.keys.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
     itself = torch.eye(length, dtype=torch.bool, device=valid.device)
@@ -69,7 +71,7 @@ def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
 
 
 def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
-    """Mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and to its own response up to itself."""
+    """Return mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and its own response so far."""
     owner = torch.arange(group_size, device=valid.device).repeat_interleave(length)
     at = torch.arange(length, device=valid.device).repeat(group_size)
     own = (owner[:, None] == owner[None]) & (at[None] <= at[:, None])

@@ -40,7 +40,7 @@ class Recorder:
     cut: Cut | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Records, and leaves the attention to SDPA where nothing of it is cut."""
+        """Record, and leave the attention to SDPA where nothing of it is cut."""
         self.record(layer, query, key, scaling)
         if self.cut is None or not self.cut.hides(layer, prompt=True, response=True):
             return None
@@ -54,7 +54,7 @@ class Recorder:
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """The recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
+        """Return the recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
         layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]
         if shown is None:
@@ -87,7 +87,7 @@ class Packed(Recorder):
         self._prompt_mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+        """Attend in two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
@@ -99,7 +99,9 @@ class Packed(Recorder):
         return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling, cut)], dim=1)
 
     def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float, cut: Tensor | None = None) -> Tensor:
-        """Responses on everything they may see, [B G*C H D]; cut [B P]: keys of the prompt that they do not see."""
+        """Let responses attend to everything they may see, [B G*C H D]; cut [B P]: keys of the prompt that they do not
+        see.
+        """
         if query.device.type in KERNELS and cut is None:
             return self._on_shared(query, before, own, scaling).transpose(1, 2)
         seen = self.valid if cut is None else self.valid & ~cut
@@ -108,7 +110,7 @@ class Packed(Recorder):
         return sdpa(query, key, value, mask, scaling)
 
     def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
-        """Responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
+        """Return the responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
         if self._prompt_mask is None:
             return attend_shared(query, before, own, None, self.group_size, scaling)
         if not apart(query, before[0].shape[2]):

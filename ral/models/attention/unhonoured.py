@@ -14,7 +14,7 @@ biases of positions.
 
 
 def refuse_unhonoured(module: Any, given: Mapping[str, object], *, causal: bool, whole: bool) -> None:
-    """UserError where a layer asks for attention that is not what would be computed.
+    """Raise UserError where a layer asks for attention that is not what would be computed.
 
     causal: a layout computes, or records, causal attention without dropout; whole: over all earlier tokens.
     """

@@ -34,7 +34,7 @@ TEMPLATE = CHAT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", 
 
 
 def tiles(pixels: Pixels, settings: PatchSettings) -> Tensor:
-    """Every frame as one normalised square [T 3 tile tile] fp32, resized bicubically as torchvision does."""
+    """Return every frame as one normalised square [T 3 tile tile] fp32, resized bicubically as torchvision does."""
     assert settings.tile is not None
     size = (settings.tile, settings.tile)
     frames = interpolate(pixels.frames.permute(0, 3, 1, 2), size, mode="bicubic", antialias=True)
@@ -42,7 +42,7 @@ def tiles(pixels: Pixels, settings: PatchSettings) -> Tensor:
 
 
 def tile_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
-    """Tiles of all media in their order, and each medium's grid of visual tokens, one slot a frame."""
+    """Return the tiles of all media in their order, and each medium's grid of visual tokens, one slot a frame."""
     if not pixels:
         return {}, []
     values = torch.cat([tiles(p, settings) for p in pixels])
@@ -59,19 +59,19 @@ def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
 
 
 def counted_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
-    """Plain positions, the same three times [3 M S]: tokens counted from the first valid one."""
+    """Return the plain positions, the same three times [3 M S]: tokens counted from the first valid one."""
     return (rows.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
 
 
 def encode_tiles(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
-    """The visual embeddings [M D] of all tiles in order; frames of clips are pictures."""
+    """Return the visual embeddings [M D] of all tiles in order; frames of clips are pictures."""
     if "pixel_values" not in media:
         return {}
     return {IMAGE: [model.get_image_features(media["pixel_values"], return_dict=True).pooler_output.flatten(0, 1)]}
 
 
 def tile_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """From config.json and preprocessor_config.json (`raw`) of a model that takes tiles."""
+    """Read settings from config.json and preprocessor_config.json (`raw`) of a model that takes tiles."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=config.vision_config.patch_size[0],
@@ -92,7 +92,7 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
+    """Return processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
     common = {
         "size": {"height": TILE, "width": TILE},
         "image_mean": [0.485, 0.456, 0.406],

@@ -53,7 +53,7 @@ def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
 
 
 def refusal(url: str, code: int, said: str) -> str:
-    """Return as one line what a server refuses."""
+    """Return why a server refused a request, in one line."""
     try:
         return f"rollout.urls: {url}: vLLM refused: {json.loads(said)['error']}"
     except (ValueError, KeyError, TypeError):

@@ -107,13 +107,13 @@ def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def times(count: int, every: float) -> dict[str, Any]:
-    """Return what vLLM wants to know of a clip of `count` frames, one in `every` seconds: none is left out."""
+    """Return the facts that vLLM asks of a clip of `count` frames, one in `every` seconds: none is left out."""
     known = {"total_num_frames": count, "frames_indices": list(range(count)), "do_sample_frames": False}
     return {**known, "fps": 1 / every, "duration": count * every, "video_backend": "given"}
 
 
 def answer_of(output: Any) -> dict[str, Any]:
-    """Return what vLLM made of a prompt as plain values: ids that it read, and its responses."""
+    """Return vLLM's answer to a prompt as plain values: ids that it read, and its responses."""
     responses = [
         {
             "ids": list(each.token_ids),

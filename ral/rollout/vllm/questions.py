@@ -5,7 +5,7 @@ vLLM puts as many placeholders for one as the medium has visual tokens; what it 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ral.models.processor import Processor
 from ral.rollout.engine import Sampling
+from ral.rollout.requests import Request, SeenMedium, requests
 from ral.rollout.vllm.pixels import frames_of
 from ral.rollout.vllm.wire import Message
 from ral.types import Prepared, UserError
@@ -55,12 +56,12 @@ def ask(
 ) -> Message:
     """Return the question that asks an engine about prompts. seeds: one a prompt."""
     check_media(processor, prepared)
-    media = media_of(processor, prepared) if kind == "embeddings" else pixels_of(processor, prepared)
+    asked = requests(prepared)
+    media = media_of(processor, prepared, asked) if kind == "embeddings" else pixels_of(processor, prepared)
     prompts: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
-    for b, (own, seed) in enumerate(zip(media, seeds, strict=True)):
-        ids = collapsed(prompt_ids(prepared, b), (processor.image_id, processor.video_id))
-        prompts.append({"ids": ids, "seed": seed & MOST_SEED, "media": sorted(own)})
+    for b, (request, own, seed) in enumerate(zip(asked, media, seeds, strict=True)):
+        prompts.append({"ids": list(request.token_ids), "seed": seed & MOST_SEED, "media": sorted(own)})
         tensors |= {f"{b}.{name}": value for name, value in own.items()}
     return Message({"do": "ask", "parameters": parameters, "prompts": prompts}, tensors)
 
@@ -77,7 +78,7 @@ def check_family(processor: Processor) -> None:
 def check_media(processor: Processor, prepared: Prepared) -> None:
     """Raise UserError for media that vLLM reads as other tokens."""
     family = processor.family.model_type
-    there = {m.kind for example in prepared.prompts.examples for m in example.media}
+    there = {kind for wording in prepared.prompts.wordings for kind in wording.kinds}
     if other := sorted(there - set(SERVED[family])):
         raise UserError(f"rollout: vLLM reads a {other[0]} of {family} as other tokens: write rollout=native")
 
@@ -88,37 +89,34 @@ def prompt_ids(prepared: Prepared, index: int) -> list[int]:
     return [int(i) for i in prompts.token_ids[index][prompts.valid[index]]]
 
 
-def collapsed(ids: Sequence[int], placeholders: Collection[int]) -> list[int]:
-    """Return ids with one of each run of the same placeholder."""
-    return [i for n, i in enumerate(ids) if i not in placeholders or n == 0 or ids[n - 1] != i]
-
-
-def media_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
+def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request]) -> list[dict[str, Tensor]]:
     """Return for each prompt the visual embeddings [M D] of its pictures and of its clips, with their patch grids.
 
     Embeddings for the first decoder layers (deepstack) stand beside the others, [M (1 + J) * D].
     """
     merge, seconds = processor.patches.merge_size, clip_seconds(prepared)
-    states = torch.cat([prepared.seen.states, *prepared.seen.deepstack.unbind(0)], dim=-1)
     found = []
-    for b, example in enumerate(prepared.prompts.examples):
+    for request in asked:
         own: dict[str, Tensor] = {}
-        for kind, placeholder in (("image", processor.image_id), ("video", processor.video_id)):
-            pairs = zip(prepared.prompts.grids[b], example.media, strict=True)
-            grids = [(t, h * merge, w * merge) for (t, h, w), medium in pairs if medium.kind == kind]
-            if grids:
-                own[f"{kind}.embeds"] = states[b][(prepared.token_ids[b] == placeholder) & prepared.valid[b]]
-                own[f"{kind}.grid"] = torch.tensor(grids)
-            if grids and kind == "video":
-                own["video.seconds"] = torch.tensor([next(seconds) for _ in grids])
+        for kind in sorted({medium.kind for medium in request.media}):
+            media = [medium for medium in request.media if medium.kind == kind]
+            own[f"{kind}.embeds"] = torch.cat([embeddings(medium) for medium in media])
+            own[f"{kind}.grid"] = torch.tensor([(t, h * merge, w * merge) for t, h, w in (m.grid for m in media)])
+            if kind == "video":
+                own["video.seconds"] = torch.tensor([next(seconds) for _ in media])
         found.append(own)
     return found
+
+
+def embeddings(medium: SeenMedium) -> Tensor:
+    """Return all embeddings of a medium beside each other, [THW (1 + J) * D]."""
+    return torch.cat([medium.states, *medium.deepstack.unbind(0)], dim=-1)
 
 
 def clip_seconds(prepared: Prepared) -> Iterator[float]:
     """Yield the seconds that a temporal slot of each clip spans. UserError where a part of a batch does not say it."""
     prompts = prepared.prompts
-    clips = sum(medium.kind == "video" for example in prompts.examples for medium in example.media)
+    clips = sum(kind == "video" for wording in prompts.wordings for kind in wording.kinds)
     seconds = prompts.media.get("second_per_grid_ts", torch.zeros(0)).tolist()
     if len(seconds) != clips:
         raise UserError(
@@ -130,18 +128,18 @@ def clip_seconds(prepared: Prepared) -> Iterator[float]:
 def pixels_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
     """Return for each prompt the frames of its pictures and clips, uint8 [F H W 3], and seconds between a clip's."""
     media, patches = prepared.prompts.media, processor.patches
-    wanted = sum(len(example.media) for example in prepared.prompts.examples)
+    wanted = sum(len(wording.kinds) for wording in prepared.prompts.wordings)
     frames = {kind: iter(frames_of(media, kind, patches)) for kind in ("image", "video")}
     if wanted != sum(len(media.get(f"{kind}_grid_thw", ())) for kind in frames):
         raise UserError(
             "rollout.engine.media=pixels: later turns have no pixels: write rollout.engine.media=embeddings"
         )
     seconds, found = clip_seconds(prepared), []
-    for example in prepared.prompts.examples:
+    for wording in prepared.prompts.wordings:
         own: dict[str, Tensor] = {}
-        for n, medium in enumerate(example.media):
-            own[f"{medium.kind}.frames.{n:04d}"] = next(frames[medium.kind])
-            if medium.kind == "video":
+        for n, kind in enumerate(wording.kinds):
+            own[f"{kind}.frames.{n:04d}"] = next(frames[kind])
+            if kind == "video":
                 own[f"video.every.{n:04d}"] = torch.tensor(next(seconds) / patches.temporal_patch_size)
         found.append(own)
     return found

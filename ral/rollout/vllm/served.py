@@ -59,7 +59,7 @@ class Served:
         await send({"type": "http.response.body", "body": content})
 
     async def answer(self, path: list[str], engine: Any, receive: Any) -> tuple[int, dict[str, Any]]:
-        """Do what a request asks for; its status and answer."""
+        """Do what a request asks for; return its status and answer."""
         if path == ["facts"]:
             config = engine.vllm_config
             dtype = str(config.model_config.dtype).removeprefix("torch.")

@@ -62,7 +62,7 @@ def buckets(policy: MLLM, dtype: torch.dtype, size: int = BUCKET) -> Iterator[di
 
 
 def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool) -> list[Path]:
-    """Write the weights to a folder in place of those there; their files. writes: whether this rank does.
+    """Write the weights to a folder in place of those there; return the files. writes: whether this rank does.
 
     Every rank must call it; the others gather and wait. UserError where the folder is full.
     """
@@ -78,7 +78,7 @@ def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool) 
 
 
 def written(bucket: dict[str, Tensor], file: Path) -> str | None:
-    """Write a bucket; what went wrong, as one line, or None."""
+    """Write a bucket; return what went wrong, as one line, or None."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(bucket, file)

@@ -26,7 +26,7 @@ def drop_caches(llm: Any) -> None:
 
 
 def answer(llm: Any, message: Message) -> dict[str, Any]:
-    """Do what a message asks for; the head of the reply."""
+    """Do what a message asks for; return the head of the reply."""
     if message.head["do"] == "push":
         llm.collective_rpc("take_weights", args=(message.head["files"],))
         drop_caches(llm)

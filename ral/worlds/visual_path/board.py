@@ -48,12 +48,12 @@ class Read:
 
 
 def name_of(board: Board, place: Place) -> str:
-    """Return what a cell is called: its look, or row and column from 1."""
+    """Return the name of a cell: its look, or row and column from 1."""
     return board.looks[place] if board.looks else f"{place[0] + 1} {place[1] + 1}"
 
 
 def led_to(board: Board, at: Place, sign: str) -> Place | None:
-    """The cell that a sign, read by one who stands on `at`, leads to; None for one outside the grid."""
+    """Return the cell that a sign, read by one who stands on `at`, leads to; None for one outside the grid."""
     if sign in DIRECTIONS:
         rows, cols = DIRECTIONS[sign]
         place = (at[0] + rows, at[1] + cols)
@@ -65,13 +65,13 @@ def led_to(board: Board, at: Place, sign: str) -> Place | None:
 
 
 def neighbour_of(place: Place, grid: int) -> Place:
-    """The cell to the right; in the last column the one to the left."""
+    """Return the cell to the right; in the last column the one to the left."""
     row, col = place
     return (row, col + 1 if col + 1 < grid else col - 1)
 
 
 def slot_of(board: Board, step: int) -> int:
-    """The slot in which step number `step` (from 0) looks: its own in a clip."""
+    """Return the slot in which step number `step` (from 0) looks: its own in a clip."""
     return min(step, len(board.slots) - 1)
 
 
@@ -85,7 +85,9 @@ def read(board: Board, at: Place, step: int, seen: Place) -> Read | None:
 
 
 def follow(board: Board, start: Place, length: int, misread: tuple[bool, ...] = ()) -> tuple[Read, ...]:
-    """The route of `length` steps from `start`. misread: which steps read the neighbour's sign in place of their own.
+    """Return the route of `length` steps from `start`.
+
+    misread: which steps read the neighbour's sign in place of their own.
 
     A step whose neighbour is empty, or whose sign there leads to no cell that holds something, is read right.
     """

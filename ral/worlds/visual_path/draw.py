@@ -61,7 +61,7 @@ DRAWN: dict[Kind, Callable[[Image.Image, Board, Place, str, int], None]] = {
 
 
 def render(board: Board, zoom: int) -> list[Image.Image]:
-    """One RGB picture a slot, of grid * zoom * 28 pixels a side: zoom x zoom visual tokens a cell."""
+    """Return one RGB picture a slot, of grid * zoom * 28 pixels a side: zoom x zoom visual tokens a cell."""
     side = CELL * zoom
     pictures = []
     for signs in board.slots:

@@ -10,7 +10,7 @@ boxes with the seconds of a clip. Entry i depends on seed, split, i and the knob
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -33,6 +33,28 @@ MOST_ATTEMPTS = 10_000
 
 
 @dataclass(frozen=True)
+class Cells:
+    """The cells of boards. The knobs are those of `source`."""
+
+    grid: int
+    clip_grid: int
+    zoom: int
+    distractors: float
+
+    def a_side(self, kind: Kind) -> int:
+        """Return the number of cells a side."""
+        return self.clip_grid if kind == "handed" else self.grid
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The least and the most steps of a route."""
+
+    shortest: int
+    longest: int
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that decides the bytes of one split. The knobs are those of `source`."""
 
@@ -40,18 +62,14 @@ class Settings:
     size: int
     seed: int
     kinds: tuple[Kind, ...]
-    grid: int
-    clip_grid: int
-    zoom: int
-    shortest: int
-    longest: int
-    distractors: float
+    cells: Cells
+    steps: Steps
     misread: float
-    version: int = VERSION
 
-    def grid_of(self, kind: Kind) -> int:
-        """Cells a side."""
-        return self.clip_grid if kind == "handed" else self.grid
+    def record(self) -> dict[str, Any]:
+        """Return the content of the settings file of a split: every knob by its own name."""
+        knobs = asdict(self)
+        return knobs.pop("cells") | knobs.pop("steps") | knobs | {"version": VERSION}
 
 
 def _require(ok: bool, field: str, value: object, text: str) -> None:
@@ -66,61 +84,64 @@ def check(settings: Settings) -> None:
     _require(s.size >= 1, "size", s.size, "at least 1 entry")
     known = bool(s.kinds) and set(s.kinds) <= set(KINDS)
     _require(known, "kinds", list(s.kinds), f"a list of some of {', '.join(KINDS)}")
-    _require(s.zoom >= 1, "zoom", s.zoom, "at least 1 visual token a side of a cell")
+    _require(s.cells.zoom >= 1, "zoom", s.cells.zoom, "at least 1 visual token a side of a cell")
     _check_grids(s)
-    most = _longest(s)
-    _require(1 <= s.longest <= most, "longest", s.longest, f"1 to {most} steps for this grid")
-    _require(1 <= s.shortest <= s.longest, "shortest", s.shortest, f"1 to {s.longest} steps, the longest route")
-    for name in ("distractors", "misread"):
-        _require(0 <= getattr(s, name) <= 1, name, getattr(s, name), "a share from 0 to 1")
+    shortest, longest, most = s.steps.shortest, s.steps.longest, _longest(s)
+    _require(1 <= longest <= most, "longest", longest, f"1 to {most} steps for this grid")
+    _require(1 <= shortest <= longest, "shortest", shortest, f"1 to {longest} steps, the longest route")
+    for name, share in (("distractors", s.cells.distractors), ("misread", s.misread)):
+        _require(0 <= share <= 1, name, share, "a share from 0 to 1")
     _check_looks(s)
 
 
 def _check_grids(s: Settings) -> None:
     """Check that pictures have 16 to 1,024 visual tokens, and frames of clips no more."""
+    grid, clip_grid, zoom = s.cells.grid, s.cells.clip_grid, s.cells.zoom
+    most = MOST_TOKENS // zoom
     if set(s.kinds) - {"handed"}:
-        least, most = max(2, -(-LEAST_TOKENS // s.zoom)), MOST_TOKENS // s.zoom
-        _require(least <= s.grid <= most, "grid", s.grid, f"{least} to {most} cells for zoom {s.zoom}")
+        least = max(2, -(-LEAST_TOKENS // zoom))
+        _require(least <= grid <= most, "grid", grid, f"{least} to {most} cells for zoom {zoom}")
     if "handed" in s.kinds:
-        most = MOST_TOKENS // s.zoom
-        _require(2 <= s.clip_grid <= most, "clip_grid", s.clip_grid, f"2 to {most} cells for zoom {s.zoom}")
+        _require(2 <= clip_grid <= most, "clip_grid", clip_grid, f"2 to {most} cells for zoom {zoom}")
 
 
 def _longest(s: Settings) -> int:
-    """Steps of a route that are found on every grid: half of the cells, or all but one where signs name any cell."""
-    cells = {kind: s.grid_of(kind) ** 2 for kind in s.kinds}
+    """Return the steps of a route that are found on every grid: half of the cells, or all but one where signs name any
+    cell.
+    """
+    cells = {kind: s.cells.a_side(kind) ** 2 for kind in s.kinds}
     return min(count // 2 if kind in DIRECTED else count - 1 for kind, count in cells.items())
 
 
 def _check_looks(s: Settings) -> None:
     """Check that there are enough colours and shapes to tell all cells apart."""
     if "looks" in s.kinds:
-        on_route = s.longest + 1
-        room = max(0.0, (len(LOOKS) - on_route) / max(1, s.grid**2 - on_route))
-        _require(on_route <= len(LOOKS), "longest", s.longest, f"at most {len(LOOKS) - 1} steps for kind looks")
+        on_route = s.steps.longest + 1
+        room = max(0.0, (len(LOOKS) - on_route) / max(1, s.cells.grid**2 - on_route))
+        _require(on_route <= len(LOOKS), "longest", s.steps.longest, f"at most {len(LOOKS) - 1} steps for kind looks")
         text = f"at most {int(100 * room) / 100} for kind looks in this grid"
-        _require(s.distractors <= room, "distractors", s.distractors, text)
+        _require(s.cells.distractors <= room, "distractors", s.cells.distractors, text)
 
 
 def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
-    """Board, start and number of steps of entry `index` (from 0); kinds take turns."""
+    """Return the board, start and number of steps of entry `index` (from 0); kinds take turns."""
     kind = settings.kinds[index % len(settings.kinds)]
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/{attempt}")
-        length = rng.randint(settings.shortest, settings.longest)
-        board, start = draw_board(rng, kind, settings.grid_of(kind), length, settings.distractors)
+        length = rng.randint(settings.steps.shortest, settings.steps.longest)
+        board, start = draw_board(rng, kind, settings.cells.a_side(kind), length, settings.cells.distractors)
         if split_of_key(board_key(board)) == settings.split:
             return board, start, length
     raise UserError(f"{NAME}: no board fits entry {index} of split '{settings.split}'; allow more cells")
 
 
 def board_key(board: Board) -> str:
-    """Return what makes two boards the same: their signs and looks; not colour and tint, or where a question starts."""
+    """Return the key by which boards are told apart: signs and looks; not colour, tint, or where a question starts."""
     return f"{board.kind} {board.grid} {[sorted(slot.items()) for slot in board.slots]} {sorted(board.looks.items())}"
 
 
 def question_of(board: Board, start: Place, length: int) -> str:
-    """The question, in words of the shipped models' vocabulary."""
+    """Return the question, in words of the shipped models' vocabulary."""
     name = f"the {name_of(board, start)}" if board.looks else name_of(board, start)
     if board.kind == "handed":
         return f"It is at {name} first and moves {length} times."
@@ -128,12 +149,12 @@ def question_of(board: Board, start: Place, length: int) -> str:
 
 
 def said(board: Board, step: Read) -> str:
-    """Return what a response says in one step: where it stands and the direction there, or the cell that is named."""
+    """Return a response's words in one step: where it stands and the direction there, or the cell that is named."""
     return f"{name_of(board, step.at)} {step.sign}" if board.kind in DIRECTED else step.sign
 
 
 def box_of(board: Board, place: Place) -> list[float]:
-    """The box of a cell, in fractions."""
+    """Return the box of a cell, in fractions."""
     row, col = place
     return [round(x / board.grid, 6) for x in (col, row, col + 1, row + 1)]
 
@@ -151,7 +172,7 @@ def misread_of(index: int, length: int, settings: Settings) -> tuple[bool, ...]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
-    """The board and the JSON entry number `index` of a split."""
+    """Return the board and the JSON entry number `index` of a split."""
     board, start, length = compose(index, settings)
     right = follow(board, start, length)
     told = follow(board, start, length, misread_of(index, length, settings))
@@ -173,9 +194,9 @@ def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
 
 
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
-    """Return what draws entry `index`, and its JSON entry."""
+    """Return the function that draws entry `index`, and its JSON entry."""
     board, entry = entry_of(index, settings)
-    return partial(write, board, settings.zoom), entry
+    return partial(write, board, settings.cells.zoom), entry
 
 
 def make(root: Path, settings: Settings) -> Path:
@@ -184,7 +205,8 @@ def make(root: Path, settings: Settings) -> Path:
     A split that was made with the same settings is left as it is; one with other settings is made anew.
     """
     check(settings)
-    return write_split(root, Split(NAME, settings.split, settings.size, settings, partial(_drawn, settings=settings)))
+    entry = partial(_drawn, settings=settings)
+    return write_split(root, Split(NAME, settings.split, settings.size, settings.record(), entry))
 
 
 def source(
@@ -203,7 +225,7 @@ def source(
     misread: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """The examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
 
     kinds take turns; grid, clip_grid: cells a side; zoom: visual tokens a side of a cell; shortest, longest: steps;
     distractors: share of the cells beside the route that hold something; misread: share of the steps of SFT entries
@@ -212,5 +234,6 @@ def source(
     """
     if split not in sizes:
         raise UserError(f"{NAME}: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")
-    knobs = (tuple(kinds), grid, clip_grid, zoom, shortest, longest, float(distractors), float(misread))
-    return read_file(make(located(root), Settings(split, sizes[split], seed, *knobs)), limit=limit)
+    cells, steps = Cells(grid, clip_grid, zoom, float(distractors)), Steps(shortest, longest)
+    settings = Settings(split, sizes[split], seed, tuple(kinds), cells, steps, float(misread))
+    return read_file(make(located(root), settings), limit=limit)

@@ -14,19 +14,19 @@ WALKS = 1000  # tries at a route that does not cross itself
 
 
 def cells(grid: int) -> list[Place]:
-    """All cells, row by row."""
+    """Return all cells, row by row."""
     return [divmod(n, grid) for n in range(grid * grid)]
 
 
 def ways(place: Place, grid: int) -> dict[Place, str]:
-    """The cells beside `place`, and the direction that leads to each."""
+    """Return the cells beside `place`, and the direction that leads to each."""
     row, col = place
     found = {(row + rows, col + cols): name for name, (rows, cols) in DIRECTIONS.items()}
     return {(r, c): name for (r, c), name in found.items() if 0 <= r < grid and 0 <= c < grid}
 
 
 def walk(rng: Random, grid: int, length: int) -> list[Place]:
-    """A route from a cell to a neighbour, `length` times, that visits no cell twice."""
+    """Return a route from a cell to a neighbour, `length` times, that visits no cell twice."""
     for _ in range(WALKS):
         route = [rng.choice(cells(grid))]
         while len(route) <= length:
@@ -40,18 +40,18 @@ def walk(rng: Random, grid: int, length: int) -> list[Place]:
 
 
 def route_of(rng: Random, kind: Kind, grid: int, length: int) -> list[Place]:
-    """The cells of a route, length + 1 different ones: neighbours where signs are directions."""
+    """Return the cells of a route, length + 1 different ones: neighbours where signs are directions."""
     return walk(rng, grid, length) if kind in DIRECTED else rng.sample(cells(grid), length + 1)
 
 
 def taken_of(rng: Random, grid: int, route: Sequence[Place], distractors: float) -> list[Place]:
-    """The cells that hold something, row by row: the route's, and that share of the others."""
+    """Return the cells that hold something, row by row: the route's, and that share of the others."""
     others = [place for place in cells(grid) if place not in route]
     return sorted([*route, *rng.sample(others, round(distractors * len(others)))])
 
 
 def draw_board(rng: Random, kind: Kind, grid: int, length: int, distractors: float) -> tuple[Board, Place]:
-    """A board with a route of `length` steps, and the cell where that starts.
+    """Return a board with a route of `length` steps, and the cell where that starts.
 
     Signs beside the route lead to cells that hold something, as those on it do; a clip has a slot for each step.
     """

@@ -34,11 +34,11 @@ def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Nam
 
 
 def shifted(place: Place, by: int, grid: int) -> Place:
-    """The cell `by` rows further down and columns to the right, beyond the edge from the other side."""
+    """Return the cell `by` rows further down and columns to the right, beyond the edge from the other side."""
     return ((place[0] + by) % grid, (place[1] + by) % grid)
 
 
 def box_of(place: Place, grid: int) -> Box:
-    """The box of a cell, in fractions."""
+    """Return the box of a cell, in fractions."""
     row, col = place
     return (col / grid, row / grid, (col + 1) / grid, (row + 1) / grid)
