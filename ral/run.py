@@ -7,15 +7,17 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ral.assembly.data import build_collate, build_ledger, build_reader, check_even
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
 from ral.config.build import instantiate, precision_of
+from ral.config.titles import run_title
 from ral.data.overview import unread
 from ral.ending import finish, named_cause, original, out_of_memory
 from ral.files import run_folder as folders
@@ -168,7 +170,8 @@ def build_callbacks(
     """
     hardware = cfg.hardware
     keeping = Keeping(**{**cfg.checkpoint, "sharded": cfg.checkpoint.sharded and hardware.shard is not None})
-    begin = Begin(write=partial(write_facts, cfg, folder), begun=partial(folders.begin, folder))
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
+    begin = Begin(partial(write_facts, cfg, folder), partial(folders.begin, folder), settings)
     return [
         ProgressBar(cfg.max_steps),
         begin,
@@ -192,7 +195,7 @@ def build_trainer(cfg: DictConfig, folder: Path, state: RunState, stop: GentleSt
         num_nodes=hardware.num_nodes,
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=precision_of(hardware),
-        logger=[instantiate(node)(folder, cfg.name, state.progress.step) for node in cfg.logger.values()],
+        logger=[instantiate(node)(folder, run_title(cfg), state.progress.step) for node in cfg.logger.values()],
         callbacks=build_callbacks(cfg, folder, state, stop, resumed),
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them

@@ -133,7 +133,7 @@ def test_each_sign_is_told_once() -> None:
     watch = Watch(state := RunState(), Console(file=told))
     for number, values in enumerate(steps("kl", 2.0, 2.0)):
         state.progress, module = Progress(number + 1), SimpleNamespace(latest=values)
-        watch.on_train_batch_end(SimpleNamespace(is_global_zero=True), module)  # type: ignore[arg-type]
+        watch.on_train_batch_end(SimpleNamespace(is_global_zero=True, loggers=[]), module)  # type: ignore[arg-type]
     assert told.getvalue().count("warning") == 1 and "step 3:" in told.getvalue()
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import ENVIRONMENT, ROOT, finish, load_script
 
+from ral.config.titles import title
 from ral.lit import loggers
 from ral.types import Media, Pixels, UserError
 
@@ -162,3 +163,47 @@ def test_all_runs_are_uploaded_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_
     sync.main()
     runs = [str(tmp_path / name) for name in ("a/wandb/offline-run-1-x", "b/wandb/offline-run-2-x")]
     assert calls == [[sys.executable, "-m", "wandb", "sync", *runs]]
+
+
+# ------------------------------------------------------------------------------------------- what tells runs apart
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ([], "ral seed=3"),
+        (["algo=ral", "seed=3", "algo.attention.coef=2"], "ral attention.coef=2 seed=3"),
+        (
+            ["model=path_student", "+algo.token.coef=0.5", "max_steps=5"],
+            "ral model=path_student token.coef=0.5 max_steps=5 seed=3",
+        ),
+        (["resume=auto", "overwrite=true", "experiment=ral", "logger=jsonl"], "ral seed=3"),
+        (["~algo.kl"], "ral algo.kl= seed=3"),
+    ],
+)
+def test_a_title_says_what_was_typed_and_the_seed(typed: list[str], said: str) -> None:
+    assert title("ral", typed, 3) == said
+
+
+def test_a_long_title_keeps_its_ends() -> None:
+    found = title("ral", [f"dataset.path=/{'x' * 300}"], 12)
+    assert len(found) <= 128 and found.startswith("ral dataset.path=/x") and found.endswith("… seed=12")
+
+
+def test_the_configuration_tags_and_summaries_are_sent(tmp_path: Path) -> None:
+    logger = loggers.wandb_logger(
+        tmp_path, "ral seed=0", mode="offline", tags=["ral", "tiny"], job_type="train", notes=None
+    )
+    logger.log_hyperparams({"seed": 0, "algo": {"attention": {"coef": 2.0}}, "none": None})
+    logger.log_metrics({"eval/accuracy": 0.5, "train/reward": 0.1}, step=1)
+    logger.log_table("eval/completions", columns=["a"], data=[[1]], step=1)
+    logger.log_metrics({"eval/accuracy": 0.25}, step=2)
+    logger.alert("step 2", "accuracy fell")
+    logger.finalize("success")
+    records = read_back(*offline_runs(tmp_path))
+    run = next(r["run"] for r in records if r["type"] == "run")
+    assert run["display_name"] == "ral seed=0" and run["tags"] == ["ral", "tiny"] and run["job_type"] == "train"
+    text = json.dumps(records)
+    assert '"algo"' in text and "coef" in text and "accuracy fell" in text
+    metrics = {r["metric"]["name"]: r["metric"] for r in records if r["type"] == "metric" and r["metric"].get("name")}
+    assert metrics["eval/accuracy"]["summary"].get("max") and metrics["eval/accuracy"]["summary"].get("last")

@@ -103,8 +103,17 @@ FORMER_NAMES = {"dryrun": "offline", "run": "online"}
 """Values of WANDB_MODE that wandb takes too."""
 OWN_DATA = "RAL_WANDB_DATA"
 """Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
+STEP_AXIS = "trainer/global_step"
+"""The metric that is every chart's horizontal axis: steps of the run; tables and figures take none."""
 SHOWN = 16
 """Answers of an evaluation in the table of completions."""
+SUMMARIES = {
+    "eval/accuracy": "max,last",
+    "eval/reward": "max,last",
+    "train/reward": "mean,last",
+    "train/kl": "max,last",
+}
+"""What W&B's table of runs shows of a metric over all steps; of others the last value."""
 COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", "reward", "grounding", "looks at")
 
 
@@ -135,6 +144,20 @@ class Wandb(WandbLogger):
     def _log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
         rows = [[step, *(r.get(key) for key in COLUMNS[1:-1]), looks(r, read)] for r in records[:SHOWN]]
         self.log_table("eval/completions", columns=list(COLUMNS), data=rows, step=step)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Send the run's configuration, by which runs are filtered and grouped, and say how metrics are summed up."""
+        with told("config.yaml has the configuration"):
+            super().log_hyperparams(dict(params))
+            for name, summary in SUMMARIES.items():
+                self.experiment.define_metric(name, step_metric=STEP_AXIS, summary=summary)
+
+    @rank_zero_only
+    def alert(self, title: str, text: str) -> None:
+        """Send a warning of the run's guards to whoever has asked W&B for alerts."""
+        with told("the warning was printed"):
+            self.experiment.alert(title=title, text=text)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
@@ -193,9 +216,11 @@ def keep_beside(folder: Path) -> None:
 
 
 def wandb_logger(
-    folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral", mode: str = "auto"
+    folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral", mode: str = "auto", **facts: Any
 ) -> Wandb:
     """Make a W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
+
+    facts: entity, tags, job_type and notes, as `wandb.init` takes them.
 
     The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
     server cannot be reached the run is kept offline, with a warning.
@@ -217,6 +242,7 @@ def wandb_logger(
         save_dir=str(folder),
         id=run_id(folder, first_step),
         group=group,
+        **{key: list(value) if key == "tags" else value for key, value in facts.items() if value},
         resume="allow",
     )
     online = connected(quiet(make(mode="online"))) if chosen == "online" else None

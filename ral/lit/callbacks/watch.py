@@ -8,6 +8,7 @@ import lightning as L
 from rich.console import Console
 
 from ral.learner.state import RunState
+from ral.lit.loggers import Wandb
 from ral.lit.module import PolicyModule
 
 
@@ -23,3 +24,6 @@ class Watch(L.Callback):
             if trainer.is_global_zero:
                 step = self.state.progress.step
                 self.console.print(f"warning: step {step}: {found}", highlight=False, soft_wrap=True)
+                for logger in trainer.loggers:
+                    if isinstance(logger, Wandb):
+                        logger.alert(f"step {step}", str(found))

@@ -1,0 +1,34 @@
+"""Titles of runs: what tells one from another where many are listed, such as in W&B."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+LONGEST = 128
+"""Characters of a title, as many as W&B shows in a list."""
+SAID_OTHERWISE = ("algo", "seed", "name", "experiment", "resume", "resume_changed", "overwrite", "logger")
+"""Keys that a title leaves out: the name and the seed say them, or they do not change what is trained."""
+PARTS = 2
+"""Parts of a dotted key that a title keeps, from the last."""
+
+
+def run_title(cfg: DictConfig) -> str:
+    """Return the title of the run that Hydra started: its name, what was typed, its seed."""
+    typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    return title(str(cfg.name), typed, int(cfg.seed))
+
+
+def title(name: str, typed: Sequence[str], seed: int) -> str:
+    """Join a run's name, the overrides that change what is trained, and its seed; too long a middle is cut.
+
+    title("ral", ["algo=ral", "algo.attention.coef=2"], 0) is "ral attention.coef=2 seed=0".
+    """
+    said = (override.lstrip("+~").partition("=") for override in typed)
+    kept = [f"{'.'.join(key.split('.')[-PARTS:])}={value}" for key, _, value in said if key not in SAID_OTHERWISE]
+    middle, end = " ".join(kept), f"seed={seed}"
+    room = LONGEST - len(name) - len(end) - PARTS
+    middle = middle if len(middle) <= room else f"{middle[: room - 1]}…"
+    return " ".join(part for part in (name, middle, end) if part)
