@@ -142,7 +142,9 @@ def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
     if algo.get("redraw") is None:
         return None
     if not algo["rollouts"]:
-        return "algo.redraw draws prompts by their answers, and algo.rollouts=false samples none: write algo.redraw=null"
+        return (
+            "algo.redraw draws prompts by their answers, and algo.rollouts=false samples none: write algo.redraw=null"
+        )
     if algo.get("temporal") is not None:
         return (
             "algo.redraw and algo.temporal: the second rollout is of the first prompts, not of those in their place: "

@@ -68,7 +68,7 @@ def group_centred_batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: fl
     REINFORCE++ with baseline (arXiv 2501.03262), section 3. Groups of equal rewards get zeros, exactly.
     """
     flat = rewards.amax(dim=1, keepdim=True) == rewards.amin(dim=1, keepdim=True)
-    return batch_normalised(group_centred(rewards).masked_fill(flat, 0.0), epsilon=epsilon)
+    return batch_normalised(group_centred(rewards), epsilon=epsilon).masked_fill(flat, 0.0)
 
 
 def ones(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
