@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ral.assembly.data import build_collate, build_ledger, build_reader, check_even
+from ral.assembly.data import build_collate, build_ledger, build_reader, check_even, check_redraw, prompts_read
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
 from ral.config.build import instantiate, precision_of
@@ -22,6 +22,7 @@ from ral.data.overview import unread
 from ral.ending import finish, named_cause, original, out_of_memory
 from ral.files import run_folder as folders
 from ral.learner.checkpoints import read
+from ral.learner.signs import watched
 from ral.learner.start_check import StartCheck
 from ral.learner.state import Best, RunState
 from ral.lit.callbacks.begin import Begin
@@ -145,11 +146,12 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
         build_reader(cfg, policy.processor),
         build_collate(cfg, policy.processor),
         build_ledger(cfg, folder, state.drawn),
-        steps=Steps(algo.train_split, algo.prompts_per_step, cfg.max_steps, cfg.seed, first=state.progress.step),
+        steps=Steps(algo.train_split, prompts_read(cfg), cfg.max_steps, cfg.seed, first=state.progress.step),
         evaluation=Evaluation(cfg.eval.prompts, cfg.eval.batch),
         num_workers=cfg.hardware.num_workers,
     )
     data.load()
+    check_redraw(cfg, len(data.train))
     if folders.first_rank():
         lines = (unread(name, examples) for name, examples in data.splits())
         print("".join(f"{line}\n" for line in lines if line), end="", file=sys.stderr, flush=True)
@@ -179,7 +181,7 @@ def build_callbacks(
         Evaluations(folder / "eval", state, stop, Times(cfg.eval.every, cfg.eval.before)),
         Checkpoints(folder / "checkpoints", state, keeping, state.progress.step if resumed else None),
         GivesBack(),
-        *([Watch(state)] if cfg.guard.watch else []),
+        *([Watch(state, signs=watched(cfg.guard.entropy_low, cfg.guard.entropy_high))] if cfg.guard.watch else []),
         *([Profile(folder / "profile")] if hardware.profile else []),
     ]
 

@@ -80,6 +80,8 @@ def test_every_algorithm_has_every_node_that_only_some_have() -> None:
         "given",
         "task",
         "passes",
+        "redraw",
+        "shaping",
         "temporal",
         "reward",
         "attention_policy",
@@ -88,6 +90,7 @@ def test_every_algorithm_has_every_node_that_only_some_have() -> None:
     )
     assert [(name, node) for name, algo in algorithms.items() for node in nodes if node not in algo] == []
     assert {name for name, algo in algorithms.items() if algo.temporal is not None} == {"t_grpo"}
+    assert {name for name, algo in algorithms.items() if algo.redraw is not None} == {"dapo"}
     assert {name for name, algo in algorithms.items() if algo.task is not None} == {"reward_model"}
 
 

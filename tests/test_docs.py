@@ -70,6 +70,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
             "t_grpo": [*rl, "algo.prompts_per_step=16"],
         }
         chosen |= {"ral_explore": rl, "reward_model": pairs}
+        again = ["algo.prompts_per_step=2", "algo.objective=[token,entropy]"]
+        chosen["dapo"] = [*rl, *again]
         chosen["ral_group"] = [*rl, REWARD_FOR_LENGTH, "algo.token.correction=token_truncate"]
         chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"], "ral_look": rl}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]

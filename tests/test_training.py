@@ -18,7 +18,22 @@ from ral.models.mllm import MLLM
 from ral.models.states import States
 from ral.types import Rollout
 
-RL = ("grpo", "t_grpo", "ral", "ral_zero", "distill", "ral_distill", "ral_explore", "ral_group")
+RL = (
+    "grpo",
+    "dr_grpo",
+    "dapo",
+    "gspo",
+    "cispo",
+    "rloo",
+    "reinforce_pp",
+    "t_grpo",
+    "ral",
+    "ral_zero",
+    "distill",
+    "ral_distill",
+    "ral_explore",
+    "ral_group",
+)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

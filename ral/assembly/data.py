@@ -61,6 +61,22 @@ def check_even(cfg: DictConfig) -> None:
         )
 
 
+def prompts_read(cfg: DictConfig) -> int:
+    """Return the prompts that are read for a step: those of the batch, and further ones where places are redrawn."""
+    redraw = cfg.algo.redraw
+    return int(cfg.algo.prompts_per_step * (1 if redraw is None else redraw.rounds))
+
+
+def check_redraw(cfg: DictConfig, entries: int) -> None:
+    """UserError where the training split is so small that a place would draw the same prompt again."""
+    if cfg.algo.redraw is not None and entries < prompts_read(cfg):
+        raise UserError(
+            f"algo.redraw.rounds={cfg.algo.redraw.rounds} of algo.prompts_per_step={cfg.algo.prompts_per_step} reads "
+            f"{prompts_read(cfg)} prompts a step, and the training split has {entries}: write algo.redraw=null, or "
+            "fewer rounds or prompts"
+        )
+
+
 def scorable(reward: DictConfig) -> Callable[[Example], object]:
     """Return a check that refuses entries whose gold answer the reward's rules cannot read."""
     functions = [part.function for part in reward.get("parts", {}).values()]

@@ -16,6 +16,7 @@ from ral.learner.guard import Guard
 from ral.learner.models import Models
 from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective
+from ral.learner.redraw import Redraw
 from ral.learner.step import NoCompanion, Observer, Responding, Step
 from ral.learner.task import Task
 from ral.learner.update import Schedule, Update
@@ -122,6 +123,8 @@ def build_step(
     observers: Sequence[Observer],
 ) -> Step:
     """Return the step from its parts."""
+    redraw: Redraw | None = instantiate(cfg.algo.redraw)
+    check_redrawn(redraw, models)
     return Step(
         models,
         objective,
@@ -131,7 +134,19 @@ def build_step(
         observers,
         micro_batch_prompts=max(cfg.hardware.micro_batch_prompts, 1),
         ema_decay=cfg.algo.ema_decay,
+        redraw=redraw,
+        shaping=instantiate(cfg.algo.shaping),
     )
+
+
+def check_redrawn(redraw: Redraw | None, models: Models) -> None:
+    """Raise UserError where a frozen network reads pixels itself, which prompts drawn again do not keep."""
+    others = sorted(set(models.frozen) - models.same_vision)
+    if redraw is not None and others:
+        raise UserError(
+            f"algo.redraw: the {others[0]} has a vision tower of its own, and prompts drawn again keep the policy's "
+            "embeddings alone: write algo.redraw=null"
+        )
 
 
 def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: Path) -> Update:

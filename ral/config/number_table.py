@@ -84,6 +84,10 @@ TERMS: dict[str, Range] = {
     "algo.*.chunk": Range(1, MOST, 512, whole=True),
     "algo.advantage.epsilon": Range(1e-12, 1, 1e-4),
     "algo.aggregate.length": Range(1, MOST, 768, whole=True),
+    "algo.redraw.rounds": Range(2, 100, 3, whole=True, write="2 or more, or algo.redraw=null"),
+    "algo.shaping.limit": Range(1, MOST, 768, whole=True),
+    "algo.shaping.buffer": Range(0, 1, 0.2, ends="(]"),
+    "algo.shaping.penalty": Range(0, FACTOR, 0.5),
 }
 """Numbers of the objective and what it is made of."""
 LOOP: dict[str, Range] = {
@@ -142,6 +146,8 @@ RUN: dict[str, Range] = {
     "diagnostics.every": INTERVAL,
     "diagnostics.max_log_prob_gap": Range(0, FACTOR, 0.02, endless=True, ends="(]"),
     "guard.max_skipped": INTERVAL,
+    "guard.entropy_low": Range(0, 1, 0.1, ends="()"),
+    "guard.entropy_high": Range(1, FACTOR, 3.0, ends="(]"),
     "optim.max_grad_norm": Range(0, 1e6, 1.0, endless=True, ends="(]"),
     "optim.optimizer.lr": RATE,
     "optim.optimizer.betas": Range(0, 1, 0.9, ends="[)"),

@@ -34,12 +34,18 @@ not what is learned. Every other key counts."""
 OFF: Mapping[str, Any] = {
     **dict.fromkeys(("task", "sampling", "given", "passes", "temporal", "reward", "attention_policy")),
     "preferences": False,
+    **dict.fromkeys(("redraw", "shaping")),
 }
 """Keys of algo that runs of earlier versions may lack, and what they ran with."""
 OFF_IN_TERMS: Mapping[str, Mapping[str, Any]] = {
-    "ral.ops.objectives.token": {"correction": "off", "correction_cap": 2.0},
+    "ral.ops.objectives.token": {
+        **{"correction": "off", "correction_cap": 2.0},
+        **{"ratio": "token", "clip": "surrogate"},
+    },
 }
 """Keywords of terms, by the function, that runs of earlier versions may lack, and what they ran with."""
+UNNAMED = frozenset({"entropy"})
+"""Terms that runs of earlier versions may lack: they count where the objective names them."""
 LENGTH = "max_steps"
 """May grow freely: a run may go on beyond its end."""
 ALL = "all"
@@ -121,7 +127,8 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with every node of algo, keyword of its terms and key of model that may be left out."""
-    algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items()}
+    unused = UNNAMED - set(tree.get("algo", {}).get("objective") or ())
+    algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items() if name not in unused}
     model = {"family": None, **tree.get("model", {})}
     return {**tree, "algo": {**OFF, **algo}, "model": model}
 

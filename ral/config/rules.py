@@ -88,7 +88,7 @@ def terms_exist(cfg: Node) -> str | None:
     return None
 
 
-NODES = ("sampling", "given", "task", "passes", "temporal", "reward", "attention_policy")
+NODES = ("sampling", "given", "task", "passes", "redraw", "shaping", "temporal", "reward", "attention_policy")
 """Nodes of algo that an algorithm may do without."""
 
 
@@ -136,6 +136,53 @@ def engine_makes_the_noise(cfg: Node) -> str | None:
     return f"algo.sampling.noise: {name} has no noise on attention: write rollout=native, or algo.sampling.noise=null"
 
 
+def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
+    """Check that prompts which are drawn again get answers, a reward that tells them apart, and no second rollout."""
+    algo = cfg["algo"]
+    if algo.get("redraw") is None:
+        return None
+    if not algo["rollouts"]:
+        return (
+            "algo.redraw draws prompts by their answers, and algo.rollouts=false samples none: write algo.redraw=null"
+        )
+    if algo.get("temporal") is not None:
+        return (
+            "algo.redraw and algo.temporal: the second rollout is of the first prompts, not of those in their place: "
+            "write algo.redraw=null or algo.temporal=null"
+        )
+    if _select(cfg, "algo.sampling.noise") is not None:
+        return (
+            "algo.redraw and algo.sampling.noise: attention under noise is recorded of one rollout, not of several: "
+            "write algo.redraw=null or algo.sampling.noise=null"
+        )
+    if _select(cfg, "rollout.engine.media") == "pixels":
+        return (
+            "algo.redraw with rollout.engine.media=pixels: prompts that are drawn again keep their embeddings and no "
+            "pixels: write rollout.engine.media=embeddings or algo.redraw=null"
+        )
+    if not cfg["model"].get("freeze_vision", True):
+        return (
+            "algo.redraw with model.freeze_vision=false: embeddings of prompts that are drawn and not used would be "
+            "kept with their graph: write algo.redraw=null or model.freeze_vision=true"
+        )
+    return None
+
+
+def lengths_are_shaped_where_answers_are_sampled(cfg: Node) -> str | None:
+    """Check that a penalty for length is on rewards that there are, and begins before the length limit."""
+    shaping, limit = cfg["algo"].get("shaping"), _select(cfg, "dataset.max_new_tokens")
+    if shaping is None:
+        return None
+    if not cfg["algo"]["rollouts"]:
+        return "algo.shaping changes rewards, and algo.rollouts=false has none: write algo.shaping=null"
+    if isinstance(limit, int) and isinstance(shaping.get("limit"), int) and shaping["limit"] > limit:
+        return (
+            f"algo.shaping.limit={shaping['limit']} is above dataset.max_new_tokens={limit}, which cuts responses "
+            f"before it: write algo.shaping.limit={limit}"
+        )
+    return None
+
+
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
     """Check that a trained vision tower goes with one update: visual embeddings are made once per step."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
@@ -168,7 +215,7 @@ _TAKEN = """
     groups_without_signal temporal_pass_rate accuracy_clips accuracy_shuffled loss grad_norm skipped_updates
     learning_rate entropy nll ratio clip_fraction clamped_ratios kl clamped_kl attention_divergence
     attention_distillation token_distillation pair_accuracy margin explored_divergence group_attention pulled
-    named_place named_tokens explored_noise
+    named_place named_tokens explored_noise prompts_drawn overlong entropy_term
     attention_jsd attention_entropy attention_visual_share attention_evidence_share engine_log_prob_gap
     engine_kl engine_masked moved_share policy_version
 """
@@ -226,6 +273,8 @@ RULES: tuple[Rule, ...] = (
     responses_have_one_origin,
     given_responses_make_the_groups,
     engine_makes_the_noise,
+    redrawn_prompts_can_be_answered,
+    lengths_are_shaped_where_answers_are_sampled,
     vision_is_trained_in_one_update,
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,

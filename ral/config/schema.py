@@ -39,6 +39,8 @@ class Algo:
     given: Any
     task: Any
     passes: Any
+    redraw: Any
+    shaping: Any
     temporal: Any
     reward: Any
     attention_policy: Any
@@ -153,6 +155,8 @@ class Guard:
 
     max_skipped: int
     watch: bool
+    entropy_low: float | None
+    entropy_high: float | None
 
 
 @dataclass

@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -26,7 +27,7 @@ SLOW = 10
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
-    *("moved_share", "learning_rate"),
+    *("moved_share", "learning_rate", "entropy"),
 )
 """Metrics of training that signs look at."""
 
@@ -157,6 +158,40 @@ def weights_at_rest(history: History) -> str | None:
     )
 
 
+def entropy_collapse(history: History, *, share: float) -> str | None:
+    """Return a remedy where the entropy of the last WINDOW steps is below `share` of that of the first ones."""
+    track = history["entropy"]
+    if not track.recent(2 * WINDOW) or mean(track.recent()) >= share * mean(track.first):
+        return None
+    return (
+        f"the entropy fell from {mean(track.first):.3g} to {mean(track.recent()):.3g} nats a token (below "
+        f"guard.entropy_low={share:g} of the first {WINDOW} steps): the answers to a prompt become the same; raise "
+        "algo.token.clip_high, add the term entropy to algo.objective, or lower algo.learning_rate"
+    )
+
+
+def entropy_climb(history: History, *, multiple: float) -> str | None:
+    """Return a remedy where the entropy of the last WINDOW steps is above `multiple` times that of the first ones."""
+    track = history["entropy"]
+    if not track.recent(2 * WINDOW) or mean(track.recent()) <= multiple * mean(track.first):
+        return None
+    return (
+        f"the entropy rose from {mean(track.first):.3g} to {mean(track.recent()):.3g} nats a token (above "
+        f"guard.entropy_high={multiple:g} times that of the first {WINDOW} steps): the answers become noise; lower "
+        "algo.learning_rate, algo.token.clip_high or algo.entropy.coef, or raise algo.kl.coef"
+    )
+
+
+def watched(entropy_low: float | None, entropy_high: float | None) -> dict[str, Sign]:
+    """Return the signs to look for: all of SIGNS, and those of the entropy whose threshold is set."""
+    found = dict(SIGNS)
+    if entropy_low is not None:
+        found["entropy_collapse"] = partial(entropy_collapse, share=entropy_low)
+    if entropy_high is not None:
+        found["entropy_climb"] = partial(entropy_climb, multiple=entropy_high)
+    return found
+
+
 ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention, weights_at_rest)
 SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
@@ -168,10 +203,10 @@ class Signs:
     history: History = field(default_factory=History)
     told: set[str] = field(default_factory=set)
 
-    def look(self, metrics: Mapping[str, float]) -> Iterator[str]:
-        """Add a step's metrics; yield a line for each warning sign that it shows first in this run."""
+    def look(self, metrics: Mapping[str, float], signs: Mapping[str, Sign] = SIGNS) -> Iterator[str]:
+        """Add a step's metrics; yield a line for each of `signs` that it shows first in this run."""
         self.history.add(metrics)
-        for name, sign in SIGNS.items():
+        for name, sign in signs.items():
             if name not in self.told and (found := sign(self.history)):
                 self.told.add(name)
                 yield found

@@ -14,7 +14,8 @@ from ral.learner.experience import Experience, freeze
 from ral.learner.metrics import rollout_pairs
 from ral.learner.models import Models, move_average
 from ral.learner.objective import Objective
-from ral.learner.ranks import sum_over_ranks, together
+from ral.learner.ranks import gather, sum_over_ranks, together
+from ral.learner.redraw import Redraw
 from ral.learner.state import Progress
 from ral.learner.update import Backend, Update
 from ral.models.mllm import MLLM
@@ -73,6 +74,23 @@ class Responding:
             rollout = together(lambda: self.sampled(prepared, seed, progress.version))
             return rollout, self.companion.roll_out(policy, self.engine, prompts, seed)
 
+    def redrawn(
+        self,
+        policy: MLLM,
+        prepared: Prepared,
+        progress: Progress,
+        reward: Callable[[Rollout], Scores],
+        redraw: Redraw,
+    ) -> tuple[Prepared, Rollout, Scores, int]:
+        """Return the prompts that stay with their responses and scores, and how many prompts were answered."""
+
+        def answer(part: Prepared, seed: int) -> tuple[Rollout, Scores]:
+            rollout = self.sampled(part, seed, progress.version)
+            return rollout, reward(rollout)
+
+        with self.engine.session():
+            return redraw(prepared, hash_seed(self.seed, progress.step), answer, policy.processor)
+
     def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
         """Return the rollout. UserError where this rank's engine fails, or has weights of another version."""
         rollout = self.source(prepared, seed=seed)
@@ -94,7 +112,8 @@ class Step:
     """The steps of a run: call it once for each.
 
     reward(rollout) -> Scores. micro_batch_prompts bounds memory, never the result. ema_decay: of the averaged models,
-    per step.
+    per step. redraw: draws further prompts for places without signal; a step then gets prompts for all its rounds.
+    shaping: response tokens [N] -> what is added to the rewards.
     """
 
     models: Models
@@ -105,18 +124,17 @@ class Step:
     observers: Sequence[Observer] = ()
     micro_batch_prompts: int = 1
     ema_decay: float = 0.99
+    redraw: Redraw | None = None
+    shaping: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, prompts: PromptBatch, progress: Progress, backend: Backend) -> Stepped:
         """Roll out, score, freeze what the objective compares with, and update several times on the same batch."""
         policy, clock = self.models.policy, Clock(self.models.policy.device)
         with clock("vision_s"):
             prepared = policy.prepare(prompts)
-        with clock("rollout_s"):
-            rollout, further = self.responding(policy, prompts, prepared, progress)
-        with clock("reward_s"):
-            scores, metrics = self.score(rollout, further)
+        prepared, rollout, scores, metrics = self.answers(prompts, prepared, progress, clock)
         with clock("freeze_s"):
-            parts = self.experience(prompts, prepared, rollout, scores)
+            parts = self.experience(prompts if self.redraw is None else prepared.prompts, prepared, rollout, scores)
         for index in range(self.update.schedule.updates):
             with clock("update_s"):
                 updated = self.update(parts, index, progress, backend)
@@ -126,23 +144,64 @@ class Step:
         self.responding.engine.update_weights(policy, progress.version)
         return Stepped(progress, [*metrics, rollout_pairs(rollout, scores)], clock.seconds | {"step_s": clock.total()})
 
-    def score(self, rollout: Rollout, further: Rollout | None) -> tuple[Scores, list[Metrics]]:
-        """Return the rewards, shown to the observers, and what to log of the companion's responses."""
-        scores, metrics = together(lambda: self.responding.companion.add(self.reward(rollout), rollout, further))
+    def answers(
+        self, prompts: PromptBatch, prepared: Prepared, progress: Progress, clock: Clock
+    ) -> tuple[Prepared, Rollout, Scores, list[Metrics]]:
+        """Return the prompts that are trained on with their responses and rewards, and what to log of these.
+
+        With `redraw` the rewards of all rounds are made beside their rollouts, and count as time of these.
+        """
+        policy = self.models.policy
+        if self.redraw is None:
+            with clock("rollout_s"):
+                rollout, further = self.responding(policy, prompts, prepared, progress)
+            with clock("reward_s"):
+                scores, metrics = self.score(rollout, lambda: self.reward(rollout), further)
+            return prepared, rollout, scores, metrics
+        with clock("rollout_s"):
+            redrawn = self.responding.redrawn(policy, prepared, progress, self.reward, self.redraw)
+        prepared, rollout, plain, drawn = redrawn
+        with clock("reward_s"):
+            scores, metrics = self.score(rollout, lambda: plain, None)
+        return prepared, rollout, scores, [*metrics, {"prompts_drawn": (drawn, len(prepared))}]
+
+    def score(
+        self, rollout: Rollout, reward: Callable[[], Scores], further: Rollout | None
+    ) -> tuple[Scores, list[Metrics]]:
+        """Return the rewards, shown to the observers, and what to log of the companion's responses and of lengths."""
+        scores, metrics = together(lambda: self.responding.companion.add(reward(), rollout, further))
+        scores, shaped = self.shaped(scores, rollout)
         for observe in self.observers:
             observe(rollout, scores)
-        return scores, [metrics]
+        return scores, [metrics, shaped]
+
+    def shaped(self, scores: Scores, rollout: Rollout) -> tuple[Scores, Metrics]:
+        """Return the scores with what is added for length, and what to log of it."""
+        if self.shaping is None:
+            return scores, {}
+        added = self.shaping(rollout.trainable.sum(1)).to(scores.reward)
+        return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
     def experience(
         self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, scores: Scores
     ) -> list[Experience]:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
-        advantages = objective.advantage(scores.reward.view(-1, rollout.group_size)).flatten()
+        advantages = over_ranks(objective.advantage, scores.reward.view(-1, rollout.group_size)).flatten()
         views = self.models.views(objective.frozen, prompts, prepared, rollout)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
         batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
         return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
+
+
+def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor:
+    """Return this rank's rows of the advantages of all ranks' rewards; rewards [B G] of this rank's."""
+    everyone = gather(rewards)
+    if len(everyone) == 1:
+        return advantage(rewards)
+    first = sum(map(len, everyone[: torch.distributed.get_rank()]))
+    whole = torch.cat([each.to(rewards.device) for each in everyone])
+    return advantage(whole)[first : first + len(rewards)]
 
 
 def counts_over_ranks(mask: Tensor) -> Counts:

@@ -1,4 +1,7 @@
-"""Advantages from rewards: each function maps rewards [B G] to advantages [B G]; every response gets one."""
+"""Advantages from rewards: each function maps rewards [B G] to advantages [B G]; every response gets one.
+
+The rewards are those of the whole batch, of all ranks together.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,41 @@ def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
     Dr. GRPO (arXiv 2503.20783), section 3.2; its text drops the std of GRPO's advantage and numbers no equation.
     """
     return rewards - rewards.mean(dim=1, keepdim=True)
+
+
+@compares(least=2)
+def leave_one_out(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
+    """Subtract the mean of the other responses of the group; a group of one response gets zeros.
+
+    RLOO: Ahmadian et al. (arXiv 2402.14740), section 2, "REINFORCE Leave-One-Out", first in Kool et al. 2019. Rewards
+    1, 0, 0, 0 give 1 and three times -1/3: G / (G - 1) times what `group_centred` gives.
+    """
+    count = rewards.shape[1]
+    if count < 2:
+        return torch.zeros_like(rewards)
+    return rewards - (rewards.sum(dim=1, keepdim=True) - rewards) / (count - 1)
+
+
+def batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
+    """Normalise over the whole batch: (r - mean) / (std + epsilon) of all B G rewards, std with B G - 1.
+
+    REINFORCE++ (arXiv 2501.03262), section 3, global advantage normalisation, for one response a prompt or several. A
+    batch of equal rewards gets zeros.
+    """
+    centred = rewards - rewards.mean()
+    if rewards.numel() < 2 or bool(rewards.amax() == rewards.amin()):
+        return torch.zeros_like(rewards)
+    return centred / (rewards.std() + epsilon)
+
+
+@compares(least=2)
+def group_centred_batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
+    """Subtract the group's mean, then normalise over the whole batch.
+
+    REINFORCE++ with baseline (arXiv 2501.03262), section 3. Groups of equal rewards get zeros, exactly.
+    """
+    flat = rewards.amax(dim=1, keepdim=True) == rewards.amin(dim=1, keepdim=True)
+    return batch_normalised(group_centred(rewards), epsilon=epsilon).masked_fill(flat, 0.0)
 
 
 def ones(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:

@@ -24,7 +24,16 @@ from ral.ops.correction import Correction, corrected
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.logprobs import CHUNK_TOKENS, Head, policy_logits
-from ral.ops.ratios import K3_LOG_RATIO, MAX_LOG_RATIO, exp_then_straight, kl_estimate
+from ral.ops.ratios import (
+    K3_LOG_RATIO,
+    MAX_LOG_RATIO,
+    Clip,
+    RatioLevel,
+    at_level,
+    clipped_surrogate,
+    exp_then_straight,
+    kl_estimate,
+)
 from ral.ops.signals import still_at_its_anchor
 from ral.types import Loss
 
@@ -53,6 +62,8 @@ def token(
     against: str = "old",
     clip_low: float = 0.2,
     clip_high: float = 0.2,
+    ratio: RatioLevel = "token",
+    clip: Clip = "surrogate",
     correction: Correction = "off",
     correction_cap: float = 2.0,
 ) -> Loss:
@@ -63,17 +74,15 @@ def token(
     MAX_LOG_RATIO r goes on straight, which is not in a paper.
 
     against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
-    on the attention. correction: of samples by an engine that is not quite pi_old (`ral.ops.correction`).
+    on the attention. ratio, clip: GSPO's and CISPO's (`ral.ops.ratios`). correction: of samples by an engine that is
+    not quite pi_old (`ral.ops.correction`).
     """
-    log_ratio = log_probs - anchor_log_probs
-    ratio = exp_then_straight(log_ratio, MAX_LOG_RATIO)
-    advantage = advantages[:, None]
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high) * advantage
-    surrogate = torch.minimum(ratio * advantage, clipped)
-    is_clipped = clipped < ratio * advantage
+    log_ratio = at_level(log_probs - anchor_log_probs, mask, ratio)
+    r, bounds = exp_then_straight(log_ratio, MAX_LOG_RATIO), (1 - clip_low, 1 + clip_high)
+    surrogate, is_clipped = clipped_surrogate(r, log_probs.masked_fill(~mask, 0.0), advantages, bounds, clip)
     metrics = {
         "clip_fraction": _mean(is_clipped, mask),
-        "ratio": _mean(ratio, mask),
+        "ratio": _mean(r, mask),
         "clamped_ratios": _mean(log_ratio.abs() > MAX_LOG_RATIO, mask),
     }
     if correction != "off":

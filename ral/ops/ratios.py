@@ -1,10 +1,17 @@
-"""Functions of log-ratios: the ratio, and estimates of KL, each with a straight end in place of an overflow."""
+"""Functions of log-ratios: the ratio, what its clip leaves, and estimates of KL; a straight end for each overflow."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+RatioLevel = Literal["token", "sequence"]
+"""What has a ratio of its own: each token, or each response."""
+Clip = Literal["surrogate", "weight"]
+"""What the bounds cut: ratio * advantage, whose gradient ends there, or the weight of a log-prob, which keeps one."""
 
 MAX_LOG_RATIO = 20.0
 """Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
@@ -43,3 +50,37 @@ def kl_estimate(
     if estimator == "k3":
         return exp_then_straight(log_ratio, K3_LOG_RATIO) - log_ratio - 1
     raise ValueError(f"unknown KL estimator {estimator!r}: write k1, k2 or k3")
+
+
+def at_level(log_ratio: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], level: RatioLevel) -> Float[Tensor, "N C"]:
+    """Return each token's log-ratio, or at each token that of its response: the mean over the response's tokens.
+
+    sequence: log s_i of GSPO (arXiv 2507.18071), section 4.1, Eq. 7: the geometric mean of the tokens' ratios.
+    """
+    if level == "token":
+        return log_ratio
+    if level != "sequence":
+        raise ValueError(f"unknown ratio {level!r}: write token or sequence")
+    mean = log_ratio.masked_fill(~mask, 0.0).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
+    return mean.expand_as(log_ratio)
+
+
+def clipped_surrogate(
+    ratio: Float[Tensor, "N C"],
+    log_probs: Float[Tensor, "N C"],
+    advantages: Float[Tensor, " N"],
+    bounds: tuple[float, float],
+    clip: Clip,
+) -> tuple[Float[Tensor, "N C"], Bool[Tensor, "N C"]]:
+    """Return what is maximised at each token, and where a bound of the ratio (the least, the greatest) holds.
+
+    surrogate: min(r A, clip(r) A), PPO (arXiv 1707.06347), section 3, Eq. 7. weight: clip(r) A log pi, the first factor
+    without gradient, so that every token keeps one: CISPO (arXiv 2506.13585), section 3.1, Eq. 4 and 5.
+    """
+    advantage, within = advantages[:, None], ratio.clamp(*bounds)
+    if clip == "weight":
+        return within.detach() * advantage * log_probs, within != ratio
+    if clip != "surrogate":
+        raise ValueError(f"unknown clip {clip!r}: write surrogate or weight")
+    clipped = within * advantage
+    return torch.minimum(ratio * advantage, clipped), clipped < ratio * advantage

@@ -34,7 +34,8 @@ def joined_buckets(
     order = torch.tensor([n for bucket in buckets for n in bucket]).argsort().to(parts[0].token_ids.device)
     ids, mask = stack([p.token_ids for p in parts], processor.pad_id), stack([p.valid for p in parts], False)
     finished = torch.cat([p.finished for p in parts]).view(-1, group)[order.cpu()].flatten()
-    log_probs = stack([p.log_probs for p in parts if p.log_probs is not None], 0.0)
+    known = [p.log_probs for p in parts if p.log_probs is not None]
+    log_probs = stack(known, 0.0) if len(known) == len(parts) else None
     joint = make_rollout(processor, prepared, ids, mask, finished, group)
     if parts[0].attention_rows is None:
         return replace(joint, log_probs=log_probs)
