@@ -1,4 +1,7 @@
-"""Rollout engines beside each other: tokens a second of wall time and of processor time, in turns."""
+"""Rollout engines beside each other: tokens a second of wall time and of processor time, in turns.
+
+Of the native engine there are variants with one of its savings off.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ral.benches.measure import Worker, in_turn, range_text, spread
+from ral.benches.measure import Worker, compare, in_turn, range_text, spread
 from ral.benches.step import SIZES as SHAPES
 from ral.benches.work import SIZES, VOCABULARY, drawn, write_bench_model
 from ral.errors import UserError
 from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
+VARIANTS = ("native_casts",)
+"""Of `native`, by name alone (ral.benches.rollout_worker): weights cast at every token."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
 WARMUP = 1
 
@@ -26,8 +31,8 @@ def engines_of(text: str | None) -> list[str]:
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
     chosen = text.split(",")
-    if not set(chosen) <= set(ENGINES):
-        raise UserError(f"--engines {text}: write some of {','.join(ENGINES)}")
+    if not set(chosen) <= {*ENGINES, *VARIANTS}:
+        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, *VARIANTS))}")
     if "vllm" in chosen and not there:
         raise UserError(
             "--engines: vllm is not installed here: make vllm, then .venv-vllm/bin/python in place of python"
@@ -39,7 +44,7 @@ def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) ->
     """Return what a worker is to do."""
     folder = given.output / f"rollout_{given.model}"
     model = write_bench_model(folder, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu"))
-    kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb")
+    kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb", "trained")
     own = {"engine": engine, "model": str(model.absolute()), "prompt_tokens": prompt_tokens, "temperature": 0.9}
     return own | {name: getattr(given, name) for name in kept}
 
@@ -57,7 +62,8 @@ def measured(
     finally:
         for worker in workers.values():
             worker.close()
-    return {name: figures(found) for name, found in replies.items()}
+    first = next(iter(replies.values()))
+    return {name: figures(found) | {"ratio": compare(found, first)["ratio"]} for name, found in replies.items()}
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -74,9 +80,13 @@ def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def summary(found: dict[str, Any]) -> str:
     """Return the figures as a table. found: {size: {engine: figures}}."""
     rows = [
-        (size, name, *(range_text(f[key], 0) for key in ("tokens_per_second", "tokens_per_processor_second")))
+        (
+            *(size, name, range_text(f["ratio"])),
+            *(range_text(f[key], 0) for key in ("tokens_per_second", "tokens_per_processor_second")),
+        )
         for size, engines in found.items()
         for name, f in engines.items()
     ]
-    columns = ("visual tokens", "engine", "tokens a second", "tokens a processor second")
-    return "Median (min to max).\n\n" + table(columns, rows, left=0)
+    first = next(iter(next(iter(found.values()))))
+    columns = ("visual tokens", "engine", f"seconds, times `{first}`", "tokens a second", "tokens a processor second")
+    return "Median (min to max); ratios step by step.\n\n" + table(columns, rows, left=0)

@@ -12,6 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,11 @@ def main(spec: dict[str, Any]) -> None:
     """Answer steps until the end of input."""
     torch.set_num_threads(spec["threads"])
     line = Line()
-    policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=False).to(spec["device"])
+    policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])
     policy.processor.banned[list(policy.processor.end_ids)] = True
     makes: dict[str, Callable[[MLLM], Any]] = {
         "native": NativeEngine,
+        "native_casts": partial(NativeEngine, cast_once=False),
         "vllm": lambda policy: VLLMEngine(policy, cache_gb=spec["cache_gb"]),
     }
     engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None

@@ -1,4 +1,4 @@
-"""The engine of this package: samples from the policy that is trained, without a copy of its weights.
+"""The engine of this package: samples from the policy that is trained, in its process.
 
 Each prompt is prefilled once, its cache shared by its G responses, then decoded. A sampled token is where one uniform
 number falls in the policy's cumulative distribution. The numbers belong to the prompt (seed, uid), the response and the
@@ -8,13 +8,14 @@ token: a prompt that occurs once in a step gets the same answers in whatever bat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ral.models.cast_once import cast_once, products_dtype
 from ral.models.cpu_linear import packed_weights
 from ral.models.mllm import MLLM
 from ral.models.states import Openings
@@ -31,17 +32,23 @@ EXPLORING = 2
 
 
 class NativeEngine:
-    """Engine that samples from the policy itself, so that an update of its weights counts from the next token on.
+    """Engine that samples from the policy itself, so that an update of its weights counts from the next session on.
 
     gather_weights: puts a sharded policy's weights together for the length of a session; None where they are whole.
+    cast_once: whether weights wider than the arithmetic (fp32 ones under bf16) are cast once a session, not at every
+    token: the same numbers, for the memory of the copies (2 bytes a weight) until it ends.
     """
 
     max_lag: float = 0
 
     def __init__(
-        self, policy: MLLM, *, gather_weights: Callable[[MLLM], AbstractContextManager[Any]] | None = None
+        self,
+        policy: MLLM,
+        *,
+        gather_weights: Callable[[MLLM], AbstractContextManager[Any]] | None = None,
+        cast_once: bool = True,
     ) -> None:
-        self.policy, self.gather_weights = policy, gather_weights
+        self.policy, self.gather_weights, self.cast_once = policy, gather_weights, cast_once
         self.version, self._open = 0, False
 
     def update_weights(self, policy: MLLM, version: int) -> None:
@@ -49,20 +56,27 @@ class NativeEngine:
         self.policy, self.version = policy, version
 
     def close(self) -> None:
-        """Release nothing: the engine holds nothing of its own."""
+        """Release nothing: between sessions the engine holds nothing of its own."""
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Gather sharded weights once for the block; a block inside another one adds nothing."""
-        if self._open or self.gather_weights is None:
+        """Gather sharded weights and cast wide ones, once for the block; a block inside another one adds nothing."""
+        if self._open:
             yield
             return
         self._open = True
+        gathered = nullcontext() if self.gather_weights is None else self.gather_weights(self.policy)
         try:
-            with self.gather_weights(self.policy):
+            with gathered, self._copies():
                 yield
         finally:
             self._open = False
+
+    def _copies(self) -> AbstractContextManager[None]:
+        """Return the context in which products read copies of wide weights, where the engine is to make them."""
+        with self.policy.arithmetic():
+            dtype = products_dtype(self.policy.device) if self.cast_once else None
+        return cast_once(read_by_decoding(self.policy), dtype)
 
     @torch.no_grad()
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
@@ -106,6 +120,11 @@ class NativeEngine:
         return replace(rollout, log_probs=responses.log_probs[:, :length])
 
 
+def read_by_decoding(policy: MLLM) -> tuple[nn.Module, ...]:
+    """Return the parts of a network that every decoding step reads."""
+    return policy.network.model.language_model, policy.network.lm_head
+
+
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
     """Return the noise of a decoding batch. seeds: one a prompt."""
     layers = noise.attention.resolve_layers(policy.depth)
@@ -134,8 +153,7 @@ def decode(
     slots = Slots(torch.arange(total, device=device).view(-1, count))
     hidden, state = policy.prefill(prepared, count, openings)
     state.explored = explored
-    parts = (policy.network.model.language_model, policy.network.lm_head)
-    with policy.arithmetic(), packed_weights(parts, total, sampling.max_new_tokens):
+    with policy.arithmetic(), packed_weights(read_by_decoding(policy), total, sampling.max_new_tokens):
         for step in range(sampling.max_new_tokens):
             rows = slots.grid.flatten()
             logits = policy_logits(hidden, policy.head, temperature=sampling.temperature, banned=banned)
