@@ -222,6 +222,14 @@ def test_a_pass_with_gradient_or_without_autocast_reads_the_weights_themselves()
     assert layer.weight.grad is not None and layer.bias.grad is not None
 
 
+def test_the_bias_counts() -> None:
+    layer, rows = nn.Linear(8, 4), torch.randn(3, 8)
+    with torch.no_grad(), torch.autocast("cpu", BF16, cache_enabled=False):
+        own = layer(rows)
+        with cast_once([layer], BF16):
+            assert torch.equal(layer(rows), own) and layer.forward.keywords["bias"].dtype == BF16
+
+
 def test_layers_of_another_kind_are_left_alone() -> None:
     class Doubled(nn.Linear):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:

@@ -88,5 +88,5 @@ def summary(found: dict[str, Any]) -> str:
         for name, f in engines.items()
     ]
     first = next(iter(next(iter(found.values()))))
-    columns = ("visual tokens", "engine", f"seconds, times `{first}`", "tokens a second", "tokens a processor second")
+    columns = ("visual tokens", "engine", f"speed, times `{first}`", "tokens a second", "tokens a processor second")
     return "Median (min to max); ratios step by step.\n\n" + table(columns, rows, left=0)
