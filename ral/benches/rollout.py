@@ -114,13 +114,6 @@ def summary(found: dict[str, Any]) -> str:
         for name, f in engines.items()
     ]
     first = next(iter(next(iter(found.values()))))
-    columns = (
-        "visual tokens",
-        "engine",
-        f"speed, times `{first}`",
-        "by processor time",
-        "tokens a second",
-        "tokens a processor second",
-    )
-    columns = (*columns, "share of bandwidth", "peak GB")
+    speeds = (f"speed, times `{first}`", "by processor time", "tokens a second", "tokens a processor second")
+    columns = ("visual tokens", "engine", *speeds, "share of bandwidth", "peak GB")
     return "Median (min to max); ratios step by step.\n\n" + table(columns, rows, left=0)

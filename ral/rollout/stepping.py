@@ -34,7 +34,7 @@ GROWING_ROPE = ("dynamic", "longrope")
 
 
 class Steps(Protocol):
-    """What decodes token after token."""
+    """Decoding of a batch, token after token."""
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
         """Feed the last tokens [n] and draw the next ones by `uniform` [n], None for the likeliest."""
