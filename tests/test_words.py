@@ -158,10 +158,10 @@ def test_a_formula_without_source_is_found(text: str, sourced: bool) -> None:
 
 
 WORDS = """
-add answer average call capture catch close collect compute copy correct count cut decode describe do draw end enter estimate
-evaluate feed fill find fold gather give go group hand join keep kill let log look make mark measure move normalise note
-open penalise print pull put raise read release remove renormalise reorder restrict return roll run sample save score set
-shard show silence start step stop subtract sum take tell turn wait weight widen write yield
+add answer average call capture catch close collect compute copy correct count cut decode describe do draw end enter
+estimate evaluate feed fill find fold gather give go group hand join keep kill let log look make mark measure move
+normalise note open penalise print pull put raise read release remove renormalise reorder restrict return roll run
+sample save score set shard show silence start step stop subtract sum take tell turn wait weight widen write yield
 """
 VERBS = frozenset(WORDS.split())
 """First words of the docstrings of functions: what a function does, as an order. A new one is added here."""
