@@ -2,12 +2,15 @@
 
     python scripts/gpu_check.py                               # all parts, on one GPU
     python scripts/gpu_check.py --parts tiny 3b               # some
+    python scripts/gpu_check.py --parts rollout --timeout 3600   # decoding alone
     python scripts/gpu_check.py --parts tiny 3b --hardware cpu --shape small --prompt-tokens 64   # without one
 
 parts: tests (tests/test_gpu.py), tiny (the shipped model, 100 steps), 3b (a random Qwen2.5-VL of that shape: 3 steps
 with LoRA and 3 without), attention and step (scripts/bench_attention.py and bench_step.py at 3B and 7B, 4,096 and
-16,384 visual tokens). Writes <output>/gpu_check.json as parts end and prints it last; a run that fails or takes longer
-than --timeout is named and does not end the others (exit code 1). Random models are deleted after use.
+16,384 visual tokens), rollout (scripts/bench_rollout.py at 3B and 7B: tokens a second beside the bandwidth of memory,
+Transformers' generate, and vLLM where it is installed). Writes <output>/gpu_check.json as parts end and prints it last;
+a run that fails or takes longer than --timeout is named and does not end the others (exit code 1). Random models are
+deleted after use.
 """
 
 from __future__ import annotations

@@ -16,12 +16,13 @@ import pytest
 from conftest import load_script
 from PIL import Image
 
-from ral.benches import measure, media, vs_trl, work
+from ral.benches import measure, media, rollout, vs_trl, work
 from ral.checks import gpu
 from ral.files.markdown import table
 from ral.models.recipe import Sizes
 from ral.types import UserError
 
+SMALLEST = Sizes(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
@@ -184,6 +185,28 @@ def test_an_empty_folder_of_media_is_one_line(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(sys, "argv", ["bench_media.py", *folders, "--output", str(tmp_path)])
     with pytest.raises(SystemExit, match=r"error: --clips .*none: no files there; name a folder of clips"):
         load_script("bench_media").main()
+
+
+@pytest.mark.slow
+def test_variants_of_the_native_engine_beside_generate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One after the other, from fp32 weights under bf16; each says what share of the memory's bandwidth it used."""
+    monkeypatch.setitem(rollout.MODELS, "3b", SMALLEST)
+    engines = ["native", "native_casts", "native_steps", "native_fixed", "hf"]
+    work = ["--prompts=1", "--group-size=2", "--response-tokens=3", "--repeats=2", "--prompt-tokens=4", "--model=3b"]
+    given = [f"--engines={','.join(engines)}", "--dtype=bfloat16", "--trained", "--apart", *work]
+    monkeypatch.setattr(sys, "argv", ["bench_rollout.py", *given, f"--output={tmp_path}"])
+    load_script("bench_rollout").main()
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])["sizes"]["4"]
+    assert list(found) == engines and {f["tokens"] for f in found.values()} == {6}
+    assert found["native"]["ratio"] == {"min": 1, "median": 1, "max": 1}
+    assert all(0 < f["bandwidth_share"]["median"] < 1 and f["peak_gb"] > 0 for f in found.values())
+
+
+def test_engines_that_are_none() -> None:
+    with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,native_casts,"):
+        rollout.engines_of("native,nativ")
 
 
 @pytest.mark.slow

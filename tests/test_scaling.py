@@ -198,6 +198,18 @@ def test_ranks_with_answers_of_very_different_length_finish(
 
 
 @slow
+def test_gathered_weights_cast_once_are_those_cast_at_every_token(
+    tmp_path: Path, model_folder: Callable[..., Path]
+) -> None:
+    """Two ranks with sharded fp32 weights under bf16 arithmetic: the same answers, so the same gradient, bit by bit."""
+    common = [*made(tmp_path, model_folder()), *SGD, *LAYOUTS["fsdp"], "hardware.precision=bf16-mixed", "max_steps=2"]
+    once, casts = (
+        train(tmp_path / str(on), "algo=grpo", *common, f"rollout.engine.cast_once={on}") for on in ("true", "false")
+    )
+    assert distance(once, casts, 1) == 0 and distance(once, casts, 2) == 0
+
+
+@slow
 @pytest.mark.parametrize("hardware", ["ddp", "fsdp"])
 def test_evaluation_of_fewer_prompts_than_ranks_have_places(
     hardware: str, tmp_path: Path, model_folder: Callable[..., Path]

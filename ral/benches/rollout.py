@@ -1,4 +1,7 @@
-"""Rollout engines beside each other: tokens a second of wall time and of processor time, in turns."""
+"""Rollout engines beside each other: tokens a second of wall time and of processor time, in turns.
+
+Of the native engine there are variants with one of its savings off.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ral.benches.measure import Worker, in_turn, range_text, spread
+from ral.benches.measure import Reply, Worker, compare, in_turn, range_text, spread
 from ral.benches.step import SIZES as SHAPES
 from ral.benches.work import SIZES, VOCABULARY, drawn, write_bench_model
 from ral.errors import UserError
 from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
+VARIANTS = ("native_casts", "native_steps", "native_fixed")
+"""Of `native`, by name alone: weights cast at every token; ordinary steps; steps of fixed shapes, on a CPU too."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
 WARMUP = 1
 
@@ -26,8 +31,8 @@ def engines_of(text: str | None) -> list[str]:
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
     chosen = text.split(",")
-    if not set(chosen) <= set(ENGINES):
-        raise UserError(f"--engines {text}: write some of {','.join(ENGINES)}")
+    if not set(chosen) <= {*ENGINES, *VARIANTS}:
+        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, *VARIANTS))}")
     if "vllm" in chosen and not there:
         raise UserError(
             "--engines: vllm is not installed here: make vllm, then .venv-vllm/bin/python in place of python"
@@ -39,7 +44,7 @@ def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) ->
     """Return the order to a worker."""
     folder = given.output / f"rollout_{given.model}"
     model = write_bench_model(folder, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu"))
-    kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb")
+    kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb", "trained")
     own = {"engine": engine, "model": str(model.absolute()), "prompt_tokens": prompt_tokens, "temperature": 0.9}
     return own | {name: getattr(given, name) for name in kept}
 
@@ -48,35 +53,67 @@ def measured(
     given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
 ) -> dict[str, Any]:
     """Return the figures of every engine at one size of prompts."""
+    replies: dict[str, list[Reply]] = {}
+    for names in [[name] for name in engines] if given.apart else [engines]:
+        replies |= answered(given, names, size, progress)
+    first = next(iter(replies.values()))
+    return {name: figures(found) | against(found, first) for name, found in replies.items()}
+
+
+def answered(
+    given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
+) -> dict[str, list[Reply]]:
+    """Return what workers that are there at once and take turns answered."""
     workers: dict[str, Worker] = {}
     try:
         for name in engines:
             spec, log = specification(given, name, size), given.output / f"rollout_{name}.log"
             workers[name] = Worker(Path(sys.executable), "ral.benches.rollout_worker", spec, log, given.threads)
-        replies = in_turn(workers, WARMUP, given.repeats, progress)
+        return in_turn(workers, WARMUP, given.repeats, progress)
     finally:
         for worker in workers.values():
             worker.close()
-    return {name: figures(found) for name, found in replies.items()}
+
+
+def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
+    """Return an engine's speed over the first one's, step by step: of wall time, and of its own processor time.
+
+    An engine's second process counts in wall time alone.
+    """
+    ratios = compare(found, first)
+    return {name: ratios[name] for name in ("ratio", "cpu_ratio")}
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return tokens a second of wall time and of processor time, an engine's own process included."""
+    """Return tokens a second of wall time and of processor time, an engine's own process included.
+
+    bandwidth_share: of the memory's measured bandwidth, what reading the weights once a token takes up; 1 is the limit
+    of any engine that reads them so, and prefill and vision tower are in the time.
+    """
+    shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]
     spent = [r["cpu_seconds"] + r["facts"]["engine_cpu_seconds"] for r in replies]
     return {
         "tokens": tokens[0],
         "tokens_per_second": spread([t / r["seconds"] for t, r in zip(tokens, replies, strict=True)], 1),
         "tokens_per_processor_second": spread([t / s for t, s in zip(tokens, spent, strict=True)], 1),
+        "bandwidth_share": spread(shares),
+        "peak_gb": max(r["peak_gb"] for r in replies),
     }
 
 
 def summary(found: dict[str, Any]) -> str:
     """Return the figures as a table. found: {size: {engine: figures}}."""
     rows = [
-        (size, name, *(range_text(f[key], 0) for key in ("tokens_per_second", "tokens_per_processor_second")))
+        (
+            *(size, name, range_text(f["ratio"]), range_text(f["cpu_ratio"])),
+            *(range_text(f[key], 0) for key in ("tokens_per_second", "tokens_per_processor_second")),
+            *(range_text(f["bandwidth_share"]), f"{f['peak_gb']:.1f}"),
+        )
         for size, engines in found.items()
         for name, f in engines.items()
     ]
-    columns = ("visual tokens", "engine", "tokens a second", "tokens a processor second")
-    return "Median (min to max).\n\n" + table(columns, rows, left=0)
+    first = next(iter(next(iter(found.values()))))
+    speeds = (f"speed, times `{first}`", "by processor time", "tokens a second", "tokens a processor second")
+    columns = ("visual tokens", "engine", *speeds, "share of bandwidth", "peak GB")
+    return "Median (min to max); ratios step by step.\n\n" + table(columns, rows, left=0)

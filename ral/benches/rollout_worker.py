@@ -11,7 +11,9 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,15 @@ from ral.benches.worker import Line
 from ral.models.attention.interface import NAME
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
-from ral.rollout.native import NativeEngine
+from ral.rollout.native import NativeEngine, read_by_decoding
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
 from ral.rollout.vllm.engine import VLLMEngine
 from ral.types import Example, Media, Pixels, PromptBatch
 
 Step = Callable[[PromptBatch, int], int]
 """Answers prompts; the number of sampled tokens."""
+COPIED, COPIES = 2**28, 8
+"""Bytes of a copy that tells the bandwidth of memory, and number of copies."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -85,6 +89,25 @@ def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
     return step
 
 
+def bytes_read(policy: MLLM, steps: int) -> int:
+    """Return the bytes of weights, in the arithmetic's dtype, that so many decoding steps read, each once a step."""
+    layers = [m for part in read_by_decoding(policy) for m in part.modules() if isinstance(m, torch.nn.Linear)]
+    return steps * policy.dtype.itemsize * sum(m.weight.numel() for m in layers)
+
+
+def bytes_per_second(device: torch.device) -> float:
+    """Return the bandwidth of the device's memory: the best of some copies, each byte read and written."""
+    source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
+    target, best = torch.empty_like(source), 0.0
+    for _ in range(COPIES):
+        started = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = max(best, 2 * COPIED / (time.perf_counter() - started))
+    return best
+
+
 def processor_seconds(engine: Any) -> float:
     """Return the processor time of an engine's own process; 0 where it has none."""
     process = getattr(engine, "process", None)
@@ -98,22 +121,27 @@ def main(spec: dict[str, Any]) -> None:
     """Answer steps until the end of input."""
     torch.set_num_threads(spec["threads"])
     line = Line()
-    policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=False).to(spec["device"])
+    policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])
     policy.processor.banned[list(policy.processor.end_ids)] = True
     makes: dict[str, Callable[[MLLM], Any]] = {
         "native": NativeEngine,
+        "native_casts": partial(NativeEngine, cast_once=False),
+        "native_steps": partial(NativeEngine, fixed_shapes=False),
+        "native_fixed": partial(NativeEngine, fixed_shapes=True),
         "vllm": lambda policy: VLLMEngine(policy, cache_gb=spec["cache_gb"]),
     }
     engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None
     step = by_hf(policy, spec) if engine is None else by_engine(policy, engine, spec)
     number, before = 0, 0.0
+    weights = {"bytes_read": bytes_read(policy, spec["response_tokens"])}
+    weights["bytes_per_second"] = int(bytes_per_second(policy.device))
     prompts = prompts_of(policy, spec, 0)
     line.next_step()
     while True:
         tokens = step(prompts, number)
         now = processor_seconds(engine)
         number, spent, before, prompts = number + 1, now - before, now, prompts_of(policy, spec, number + 1)
-        line.next_step(tokens=tokens, engine_cpu_seconds=spent)
+        line.next_step(tokens=tokens, engine_cpu_seconds=spent, **weights)
 
 
 if __name__ == "__main__":

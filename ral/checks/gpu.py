@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import shlex
 import shutil
@@ -159,6 +160,22 @@ def step(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def rollout(given: argparse.Namespace) -> dict[str, Any]:
+    """Decoding at both shapes from fp32 weights under bf16, one engine after the other, beside the memory's bandwidth.
+
+    Of the native engine as it is, with ordinary steps, and with weights cast at every token; Transformers' generate;
+    vLLM where it is installed.
+    """
+    engines = ["native", "native_steps", "native_casts", "hf"]
+    engines += ["vllm"] if importlib.util.find_spec("vllm") is not None else []
+    common = ["--engines", ",".join(engines), "--device", "cuda", "--dtype", "bfloat16", "--trained", "--apart"]
+    common += ["--response-tokens", "256", "--repeats", "5", "--cache-gb", "8"]
+    return {
+        f"{model}_1024": bench(given, f"rollout_{model}", "bench_rollout.py", *sized(model, "1024"), *common)
+        for model in ("3b", "7b")
+    }
+
+
 def sized(model: str, tokens: str, *more: str) -> list[str]:
     """Return the command-line arguments of a benchmark."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
@@ -180,4 +197,5 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "3b": large,
     "attention": attention,
     "step": step,
+    "rollout": rollout,
 }

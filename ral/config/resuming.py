@@ -18,6 +18,8 @@ FREE = (
     *(
         "hardware.gather_weights",
         "rollout.engine.gather_weights",
+        "rollout.engine.cast_once",
+        "rollout.engine.fixed_shapes",
         "hardware.micro_batch_prompts",
         "hardware.share_prompt",
         "hardware.frozen_in_memory",

@@ -277,8 +277,8 @@ class MLLM(nn.Module):
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
         """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
         words = self._words(token_ids.view(state.position.shape))
-        out = self._decoder(words, (state.position + state.step).expand(3, -1, -1), state)
-        state.step += 1
+        out = self._decoder(words, state.places().expand(3, -1, -1), state)
+        state.advance()
         return out.flatten(0, 1)
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The engine of this package: samples from the policy that is trained, without a copy of its weights.
+"""The engine of this package: samples from the policy that is trained, in its process.
 
 Each prompt is prefilled once, its cache shared by its G responses, then decoded. A sampled token is where one uniform
 number falls in the policy's cumulative distribution. The numbers belong to the prompt (seed, uid), the response and the
@@ -7,62 +7,105 @@ token: a prompt that occurs once in a step gets the same answers in whatever bat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ral.models.cast_once import cast_once, products_dtype
 from ral.models.cpu_linear import packed_weights
 from ral.models.mllm import MLLM
 from ral.models.states import Openings
-from ral.ops.logprobs import policy_logits
-from ral.rollout.decoding import Responses, Slots, draw, length_buckets
+from ral.rollout.decoding import Responses, Slots, length_buckets
 from ral.rollout.engine import Sampling
 from ral.rollout.noise import Exploration, Noise
 from ral.rollout.seeds import hash_seed, prompt_seeds, uniforms
 from ral.rollout.single_answers import joined_buckets, make_rollout
-from ral.types import Prepared, Rollout
+from ral.rollout.stepping import Capture, called, captured, drawn, steps_of, why_not_fixed
+from ral.types import Prepared, Rollout, UserError
 
+log = logging.getLogger(__name__)
+
+FIXED = "rollout.engine.fixed_shapes"
 EXPLORING = 2
 """Tells the seeds of the noise on attention from those of the tokens."""
 
 
 class NativeEngine:
-    """Engine that samples from the policy itself, so that an update of its weights counts from the next token on.
+    """Engine that samples from the policy itself, so that an update of its weights counts from the next session on.
 
     gather_weights: puts a sharded policy's weights together for the length of a session; None where they are whole.
+    cast_once: whether weights wider than the arithmetic (fp32 ones under bf16) are cast once a session, not at every
+    token: the same numbers, for the memory of the copies (2 bytes a weight) until it ends. fixed_shapes: whether steps
+    of decoding have fixed shapes, which on a GPU are captured once and replayed; auto: on a GPU, where they can have.
     """
 
     max_lag: float = 0
 
     def __init__(
-        self, policy: MLLM, *, gather_weights: Callable[[MLLM], AbstractContextManager[Any]] | None = None
+        self,
+        policy: MLLM,
+        *,
+        gather_weights: Callable[[MLLM], AbstractContextManager[Any]] | None = None,
+        cast_once: bool = True,
+        fixed_shapes: bool | Literal["auto"] = "auto",
     ) -> None:
-        self.policy, self.gather_weights = policy, gather_weights
+        if fixed_shapes not in (True, False, "auto"):
+            raise UserError(f"{FIXED}={fixed_shapes}: write auto, true or false")
+        self.policy, self.gather_weights, self.cast_once = policy, gather_weights, cast_once
+        self.fixed_shapes = fixed_shapes
         self.version, self._open = 0, False
+        self._told: set[str] = set()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
         """Note the version: the weights are the policy's own."""
         self.policy, self.version = policy, version
 
     def close(self) -> None:
-        """Release nothing: the engine holds nothing of its own."""
+        """Release nothing: between sessions the engine holds nothing of its own."""
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Gather sharded weights once for the block; a block inside another one adds nothing."""
-        if self._open or self.gather_weights is None:
+        """Gather sharded weights and cast wide ones, once for the block; a block inside another one adds nothing."""
+        if self._open:
             yield
             return
         self._open = True
+        gathered = nullcontext() if self.gather_weights is None else self.gather_weights(self.policy)
         try:
-            with self.gather_weights(self.policy):
+            with gathered, self._copies():
                 yield
         finally:
             self._open = False
+
+    def _capture(self, sampling: Sampling) -> Capture | None:
+        """Return what captures steps of fixed shapes; None for ordinary steps. UserError where they are not to be had.
+
+        `auto` tells by a warning why a GPU gets ordinary ones, once for each reason.
+        """
+        on_gpu = self.policy.device.type == "cuda"
+        if not (on_gpu if self.fixed_shapes == "auto" else self.fixed_shapes):
+            return None
+        reason = why_not_fixed(self.policy, sampling, self.gather_weights is not None)
+        if reason is None:
+            return captured if on_gpu else called
+        if self.fixed_shapes != "auto":
+            raise UserError(f"{FIXED}=true: {reason}; write {FIXED}=auto")
+        if reason not in self._told:
+            log.warning("%s=auto: %s: each step of decoding is called kernel by kernel, which is slower", FIXED, reason)
+            self._told.add(reason)
+        return None
+
+    def _copies(self) -> AbstractContextManager[None]:
+        """Return the context in which products read copies of wide weights, where the engine is to make them."""
+        with self.policy.arithmetic():
+            dtype = products_dtype(self.policy.device) if self.cast_once else None
+        return cast_once(read_by_decoding(self.policy), dtype)
 
     @torch.no_grad()
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
@@ -85,7 +128,8 @@ class NativeEngine:
         group = len(openings.asked) // len(prefixes)
         uniform = None if sampling.greedy else uniforms(seeds, 1, sampling.max_new_tokens)
         with self.session():
-            responses = decode(self.policy, prefixes, group, sampling, uniform, openings.to(self.policy.device))
+            given, capture = openings.to(self.policy.device), self._capture(sampling)
+            responses = decode(self.policy, prefixes, group, sampling, uniform, given, capture=capture)
         return replace(self._rollout(prefixes, responses, group), policy_version=self.version)
 
     def _respond(self, prepared: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
@@ -94,7 +138,8 @@ class NativeEngine:
         uniform = None if sampling.greedy else uniforms(prompt_seeds(uids, seed), count, sampling.max_new_tokens)
         noise = prompt_seeds(uids, hash_seed(seed, EXPLORING))
         explored = explore(self.policy, prepared, sampling.noise, noise, count) if sampling.noise else None
-        responses = decode(self.policy, prepared, count, sampling, uniform, explored=explored)
+        capture = self._capture(sampling)
+        responses = decode(self.policy, prepared, count, sampling, uniform, explored=explored, capture=capture)
         rollout = self._rollout(prepared, responses, count)
         return rollout if explored is None else replace(rollout, attention_rows=explored.rows(rollout.valid))
 
@@ -104,6 +149,11 @@ class NativeEngine:
         ids, mask = responses.ids[:, :length], responses.mask[:, :length]
         rollout = make_rollout(self.policy.processor, prepared, ids, mask, responses.finished, count)
         return replace(rollout, log_probs=responses.log_probs[:, :length])
+
+
+def read_by_decoding(policy: MLLM) -> tuple[nn.Module, ...]:
+    """Return the parts of a network that every decoding step reads."""
+    return policy.network.model.language_model, policy.network.lm_head
 
 
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
@@ -120,11 +170,13 @@ def decode(
     uniform: Tensor | None,
     openings: Openings | None = None,
     explored: Exploration | None = None,
+    capture: Capture | None = None,
 ) -> Responses:
     """Decode `count` responses to each prompt, in one batch that those which have ended leave.
 
     uniform [N C]: what decides each token, None where the likeliest is taken. openings: tokens that responses begin
-    with. explored: the noise on the attention, which records what came of it.
+    with. explored: the noise on the attention, which records what came of it. capture: captures steps of fixed shapes;
+    None for ordinary ones.
     """
     processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)
@@ -134,18 +186,17 @@ def decode(
     slots = Slots(torch.arange(total, device=device).view(-1, count))
     hidden, state = policy.prefill(prepared, count, openings)
     state.explored = explored
-    parts = (policy.network.model.language_model, policy.network.lm_head)
-    with policy.arithmetic(), packed_weights(parts, total, sampling.max_new_tokens):
+    pick = partial(drawn, policy, sampling, banned)
+    steps = steps_of(policy, state, pick, capture, sampling.max_new_tokens)
+    with policy.arithmetic(), packed_weights(read_by_decoding(policy), total, sampling.max_new_tokens):
+        found = pick(hidden, None if uniform is None else uniform[:, 0])
         for step in range(sampling.max_new_tokens):
-            rows = slots.grid.flatten()
-            logits = policy_logits(hidden, policy.head, temperature=sampling.temperature, banned=banned)
-            token = draw(logits, None if uniform is None else uniform[rows, step])
-            chosen = logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
-            responses.add(step, rows, token, chosen, ends)
+            responses.add(step, slots.grid.flatten(), *found, ends)
             kept = slots.leave(responses.running)
             if step + 1 == sampling.max_new_tokens or slots.left == 0:
                 break
             if kept is not None:
-                state.keep(*kept)
-            hidden = policy.decode(responses.ids[slots.grid.flatten(), step], state)
+                steps.keep(*kept)
+            rows = slots.grid.flatten()
+            found = steps(responses.ids[rows, step], None if uniform is None else uniform[rows, step + 1])
     return responses

@@ -132,15 +132,26 @@ class Decode:
         on_prompt = summed(q.flatten(2, 3), prompt_k.mT, scaling).unflatten(2, (group, -1))
         if self.padded or self.cuts(layer):
             on_prompt = on_prompt.masked_fill(~self.seen(layer)[:, None, None, None], -torch.inf)
-        on_own = summed(q, own_k.mT, scaling)
-        if self.given is not None:
-            began = self.given.shape[2]
-            on_own[..., :began].masked_fill_(~self.given[:, None, :, None], -torch.inf)
+        on_own = self.on_own(summed(q, own_k.mT, scaling))
         scores = torch.cat([on_prompt, on_own], dim=-1)
         weights = self.weigh(layer, scores).to(value.dtype)
         out = summed(weights[..., :p].flatten(2, 3), prompt_v).unflatten(2, (group, -1))
         out = (out + summed(weights[..., p:], own_v)).to(value.dtype)
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
+
+    def places(self) -> Tensor:
+        """Positions [B G] of the tokens that are fed."""
+        return self.position + self.step
+
+    def advance(self) -> None:
+        """Count the token that has been fed."""
+        self.step += 1
+
+    def on_own(self, scores: Tensor) -> Tensor:
+        """Hide, in place, what pads the tokens that responses began with, in their scores [B Hkv G R t] on own keys."""
+        if self.given is not None:
+            scores[..., : self.given.shape[2]].masked_fill_(~self.given[:, None, :, None], -torch.inf)
+        return scores
 
     def cuts(self, layer: int) -> bool:
         """Tell whether responses do not see some of the prompt in a layer."""

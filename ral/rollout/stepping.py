@@ -1,0 +1,159 @@
+"""One step of decoding after the other: as it comes, or with fixed shapes, captured once on a GPU and replayed.
+
+A step of Python calls some thousand kernels, one after the other; on a GPU that takes longer than reading the weights
+of a small batch. A captured step is one call. Its shapes change when responses leave the batch and when the buffers of
+the responses are full, which double: a rollout captures a handful of steps, and drops them at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ral.models.attention.fixed_layouts import FixedDecode
+from ral.models.attention.rollout_layouts import Decode
+from ral.models.mllm import MLLM
+from ral.ops.logprobs import policy_logits
+from ral.rollout.decoding import draw
+from ral.rollout.engine import Sampling
+
+Drawn = tuple[Tensor, Tensor]
+"""Tokens [n] and their log-probs [n] fp32."""
+Pick = Callable[[Tensor, Tensor | None], Drawn]
+"""Draws tokens by the states [n D] that predict them."""
+Step = Callable[[], None]
+Capture = Callable[[Step], Step]
+"""Makes of a step that reads and writes tensors in fixed places what runs it again."""
+
+GROWING_ROPE = ("dynamic", "longrope")
+"""Rotary embeddings whose frequencies follow from the longest position so far, which is read on the CPU."""
+
+
+class Steps(Protocol):
+    """Decoding of a batch, token after token."""
+
+    def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
+        """Feed the last tokens [n] and draw the next ones by `uniform` [n], None for the likeliest."""
+        ...
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        ...
+
+
+def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, uniform: Tensor | None) -> Drawn:
+    """Draw tokens by the states [n D] that predict them. banned [V]: tokens that are never drawn."""
+    logits = policy_logits(hidden, policy.head, temperature=sampling.temperature, banned=banned)
+    token = draw(logits, uniform)
+    return token, logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
+
+
+@dataclass
+class OrdinarySteps:
+    """Steps as they come: every one of the shape that it needs."""
+
+    policy: MLLM
+    state: Decode
+    pick: Pick
+
+    def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
+        """Feed tokens and draw the next ones."""
+        return self.pick(self.policy.decode(ids, self.state), uniform)
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        self.state.keep(prompts, slots)
+
+
+@dataclass
+class FixedSteps:
+    """Steps of fixed shapes, captured anew where a shape changes. most: tokens that may be sampled."""
+
+    policy: MLLM
+    state: FixedDecode
+    pick: Pick
+    capture: Capture
+    most: int
+    count: int = 0
+    replay: Step | None = None
+    buffers: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
+        """Feed tokens and draw the next ones; what is returned holds until the next call."""
+        if self.count == self.state.room:
+            self.replay = None
+            self.state.make_room(min(2 * self.count, self.most))
+        given = [ids] if uniform is None else [ids, uniform]
+        self.state.count.fill_(self.count)
+        if self.replay is None:
+            found = (torch.zeros_like(ids), torch.zeros(ids.shape, device=ids.device))
+            self.buffers = [*found, *(x.clone() for x in given)]
+            self.replay = self.capture(self._step)
+        for place, value in zip(self.buffers[2:], given, strict=True):
+            place.copy_(value)
+        self.replay()
+        self.count += 1
+        return self.buffers[0], self.buffers[1]
+
+    def _step(self) -> None:
+        """Run one step from and to the fixed places; again with the same tokens it does the same."""
+        token, log_prob, ids, *uniform = self.buffers
+        found = self.pick(self.policy.decode(ids, self.state), uniform[0] if uniform else None)
+        token.copy_(found[0])
+        log_prob.copy_(found[1])
+
+    def keep(self, prompts: Tensor, slots: Tensor) -> None:
+        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        self.replay = None
+        self.state.keep(prompts, slots)
+
+
+def steps_of(policy: MLLM, state: Decode, pick: Pick, capture: Capture | None, most: int) -> Steps:
+    """Return what decodes at most `most` tokens from a state on. capture: of fixed shapes; None: ordinary steps."""
+    if capture is None:
+        return OrdinarySteps(policy, state, pick)
+    return FixedSteps(policy, FixedDecode.of(state, most), pick, capture, most)
+
+
+def called(step: Step) -> Step:
+    """Return the step itself: without a GPU there is nothing to capture."""
+    return step
+
+
+def captured(step: Step) -> Step:
+    """Capture a step as a CUDA graph and return what replays it.
+
+    The step runs once before, so that libraries allocate what they keep outside the graph. Threads that load data may
+    go on using the GPU meanwhile.
+    """
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        step()
+    replay: Step = graph.replay
+    return replay
+
+
+def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None:
+    """Return why steps cannot have fixed shapes, in words; None where they can. sharded: gathered for a rollout."""
+    config = policy.network.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    if sharded:
+        return "sharded weights are gathered by hooks that a captured step would leave out"
+    if not policy.shares:
+        return "each response has a row of its own (the plain path), whose cache grows with every token"
+    if sampling.noise is not None:
+        return "noise on attention is drawn and recorded on the CPU at every token"
+    if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts")):
+        return "layers of experts have shapes that depend on the tokens"
+    if rope.get("rope_type", rope.get("type")) in GROWING_ROPE:
+        return "its rotary embedding depends on the longest position so far"
+    return None
