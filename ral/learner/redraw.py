@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -47,7 +48,7 @@ class Redraw:
         for turn in range(self.rounds):
             if not any(gather(bool(open_places))):
                 break
-            found = together(lambda t=turn, p=list(open_places): self.answered(prepared, p, t, seed, answer, places))
+            found = together(partial(self.answered, prepared, list(open_places), turn, seed, answer, places))
             for place in open_places:
                 taken[place] = turn
             if found is not None:
@@ -74,7 +75,7 @@ class Redraw:
             return None
         part = prepared.take([turn * places + place for place in open_places])
         rollout, scores = answer(part, seed if turn == 0 else hash_seed(seed, turn))
-        if rollout.visual is not None:
+        if rollout.shown is not None:
             raise UserError("algo.redraw: these answers are turns of several, not single ones: write algo.redraw=null")
         return rollout, scores
 
