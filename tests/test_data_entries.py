@@ -273,7 +273,7 @@ NOISE = base64.b64encode(bytes(range(256)) * 20).decode()
         ("data:image/png;base64,@@@", "data URI whose base64 is damaged or empty"),
         ("data:image/png;base64,", "damaged or empty"),
         (f"data:image/jpeg;base64,{NOISE}", "5120 bytes in the entry that are no picture"),
-        ("data:image/svg+xml,%3Csvg%3E", "data URI without base64"),
+        ("data:image/png;base64", "is no data URI: a type and a comma are missing"),
         (NOISE, "looks like base64 and holds no picture"),
         ("C:\\data\\a.png", "is a path of Windows"),
         (".\\nowhere\\a.png", "no such file: .*/nowhere/a.png"),
