@@ -460,7 +460,7 @@ def test_gold_answers_name_an_option_in_any_dress(folder: Path, answer: Any, let
         ("A, D", "but several"),
         ("A and C", "but several"),
         ("A. 7", "'A. 7' contradicts itself: A is 'red', and that text is of option D"),
-        (True, "true is not text but a truth value"),
+        (True, "'true' is none of the options"),
         (["A", "C"], "is not text but 2 answers"),
         (float("nan"), "NaN is not text"),
     ],
