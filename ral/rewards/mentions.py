@@ -78,7 +78,7 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
     if found is None or _letters(line) != {found["letter"]} or (options and found["letter"] not in options):
         return None
     *others, last = _CLAUSE.split(found["ahead"] + found["said"])
-    if UNSURE.search(line) or denied(found["ahead"]) or _BUT.search(last) or re.search("[?？]", line):
+    if UNSURE.search(line) or denied(line[: found.start("letter")]) or _BUT.search(last) or re.search("[?？]", line):
         return None
     told = [clause for clause in others if not _BUT.search(clause)]
     named = {letter for clause in (*told, last) for letter, *_ in _mentions(clause, options)}
@@ -88,7 +88,7 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     """The letter of the one option whose text a sentence holds, with nothing that denies it and no other letter."""
     found = list(_mentions(line, options))
-    if len({letter for letter, *_ in found}) != 1:
+    if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
         return None
     letter, own = found[0][0], options[found[0][0]]
     if _letters(line) - {letter}:
