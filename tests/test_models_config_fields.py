@@ -1,4 +1,4 @@
-"""Fields of config.json that contradict the weights, and two sets of weights in one folder: told with names and shapes."""
+"""Fields of config.json that contradict the weights, and two sets of weights in a folder, told by name and shape."""
 
 from __future__ import annotations
 

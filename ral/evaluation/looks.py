@@ -34,7 +34,7 @@ class Looks:
     attention: dict[str, Any] | None = None
 
 
-def looks_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> Looks:
+def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int) -> Looks:
     """Measure response n by its rows [C P] of producing positions over the prompt's positions."""
     example, seen = rollout.prompts.examples[n], seen_of(rollout, rows, n)
     if seen is None:
@@ -77,17 +77,17 @@ def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: 
     return [a < stop and b > start for a, b in zip(starts, ends, strict=True)]
 
 
-def seen_of(rollout: Rollout, rows: Tensor, n: int) -> Tensor | None:
+def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
     """Attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium; None without one."""
     grids = rollout.prompts.grids[n]
-    if not grids or not bool(rollout.trainable[n].any()):
+    if rows is None or not grids or not bool(rollout.trainable[n].any()):
         return None
     t, h, w = grids[0]
     visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
     return rows[rollout.trainable[n].cpu()][:, visual].float()
 
 
-def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
+def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
     """Mean attention of the tokens of response n that are `inside` on the first medium's visual tokens, renormalised.
 
     None without a medium or such a token.

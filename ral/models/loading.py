@@ -114,7 +114,8 @@ def check_whole(
         fields = deciding(name, getattr(network, "config", None))
         raise UserError(
             f"{setting}: {count} of another shape than config.json says: {name} has {tuple(theirs)} in the files, and "
-            f"should have {tuple(ours)}{f' by {fields}' if fields else ''}; mend the field, or take config.json and weights from one source"
+            f"should have {tuple(ours)}{f' by {fields}' if fields else ''}; mend the field, or take config.json and "
+            "weights from one source"
         )
     if missing == ["lm_head.weight"]:
         raise UserError(
@@ -127,15 +128,15 @@ def check_whole(
         said = f" (config.json says {layers})" if layers else ""
         rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
         raise UserError(
-            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{said}{rest}; they would be random: "
-            f"{remedy(left, stored)}"
+            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{said}{rest}; they would be "
+            f"random: {remedy(left, stored)}"
         )
     if left:
         layers = depth(left, getattr(network, "config", None))
         said = f" (which says {layers})" if layers else ""
         raise UserError(
-            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json{said} does not know: "
-            f"{listed(left)}; take config.json and weights from one source"
+            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json{said} does not "
+            f"know: {listed(left)}; take config.json and weights from one source"
         )
 
 
