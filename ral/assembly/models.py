@@ -63,9 +63,9 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
-    if cfg.algo.attention_policy is not None:
-        if reads_rows(cfg, objective) or "full_attention" in layer_types(policy.network.config):
-            check_attention(cfg, policy, {**fixed, **averaged})
+    has_rows = "full_attention" in layer_types(policy.network.config)
+    if cfg.algo.attention_policy is not None and (has_rows or reads_rows(cfg, objective)):
+        check_attention(cfg, policy, {**fixed, **averaged})
     return Models(policy, {**fixed, **averaged}, averaged)
 
 
