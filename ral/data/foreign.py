@@ -1,4 +1,4 @@
-"""Tells what stands in a picture's place and holds no pixels: a drawing, a document, a web page."""
+"""Tells what stands in the place of a picture and holds no pixels: a drawing, a document, a web page."""
 
 from __future__ import annotations
 

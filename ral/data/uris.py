@@ -14,7 +14,7 @@ _TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+")
 
 
 class DataURI(NamedTuple):
-    """What a data URI says. kind: its type in small letters; data: its bytes, None where its base64 is damaged."""
+    """Content of a data URI. kind: its type in small letters; data: its bytes, None where its base64 is damaged."""
 
     kind: str
     base64: bool
