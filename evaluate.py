@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ral.config.schema import Node, Rollout
 from ral.errors import UserError
 from ral.files import run_folder
 from ral.files.pretrained import check_folder
+from ral.machine import check_alone
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -86,6 +88,7 @@ class Evaluate:
 
 def check(cfg: DictConfig) -> None:
     """UserError for a configuration that does not fit together; nothing heavy is imported before that is known."""
+    check_alone(os.environ, "evaluate.py")
     tree = plain(cfg)
     tasks = tree["benchmark"].get("tasks")
     if not tasks:

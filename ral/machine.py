@@ -68,6 +68,18 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
     )
 
 
+def check_alone(env: Mapping[str, str], script: str) -> None:
+    """UserError where several processes are started of a command that works in one and writes into one folder."""
+    tasks = srun_tasks(env)
+    started = tasks or (number(env, "WORLD_SIZE") if {"RANK", "WORLD_SIZE"} <= env.keys() else 0)
+    if started > 1:
+        launcher, size = ("srun", "SLURM_STEP_NUM_TASKS") if tasks else ("torchrun", "WORLD_SIZE")
+        raise UserError(
+            f"{script} runs in one process, and {launcher} started {started} of it ({size}), which would write to the "
+            f"same files: start python {script} alone"
+        )
+
+
 def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> None:
     """Raise UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
     if accelerator == "cpu":

@@ -37,7 +37,16 @@ from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.lit.module import PolicyModule
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Engine, open_engine
-from ral.starting import check_machine, check_resumed, find_checkpoint, owned, quiet_libraries, run_folder, write_facts
+from ral.starting import (
+    check_machine,
+    check_resumed,
+    find_checkpoint,
+    owned,
+    quiet_libraries,
+    resolved,
+    run_folder,
+    write_facts,
+)
 from ral.types import UserError
 
 SIGNALLED = 128
@@ -179,7 +188,7 @@ def build_callbacks(
         begin,
         stop,
         Evaluations(folder / "eval", state, stop, Times(cfg.eval.every, cfg.eval.before)),
-        Checkpoints(folder / "checkpoints", state, keeping, state.progress.step if resumed else None),
+        Checkpoints(folder / "checkpoints", state, keeping, state.progress.step if resumed else None, resolved(cfg)),
         GivesBack(),
         *([Watch(state, signs=watched(cfg.guard.entropy_low, cfg.guard.entropy_high))] if cfg.guard.watch else []),
         *([Profile(folder / "profile")] if hardware.profile else []),

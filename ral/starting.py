@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from ral.config.check import first_line, plain
 from ral.config.former import of_today
 from ral.config.resuming import check_same_experiment, later_schedule
 from ral.files import run_folder as folders
-from ral.learner.checkpoints import newest, read, verified
+from ral.learner.checkpoints import CONFIG, FILE, newest, read, verified
 from ral.machine import check_devices, check_slurm, check_torchrun, srun_tasks
 from ral.report.environment import write_environment
 from ral.types import UserError
@@ -77,9 +77,14 @@ def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
         folders.leave(claimed)
 
 
+def resolved(cfg: DictConfig) -> str:
+    """Return a configuration as yaml, every value in its place."""
+    return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
+
+
 def write_facts(cfg: DictConfig, folder: Path) -> None:
     """Write config.yaml and environment.json."""
-    OmegaConf.save(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)), folder / "config.yaml")
+    (folder / "config.yaml").write_text(resolved(cfg), encoding="utf-8")
     write_environment(folder)
 
 
@@ -107,13 +112,14 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
     """Raise UserError where the configuration is not that of the checkpoint's run; print what else changes."""
-    file = checkpoint.absolute().parents[1] / "config.yaml"
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
-    if not file.is_file():
-        tell(f"warning: resume={cfg.resume}: no {file}, so whether its settings were the same is not checked")
+    kept = config_of(checkpoint)
+    if kept is None:
+        missing = checkpoint.absolute().parents[1] / "config.yaml"
+        tell(f"warning: resume={cfg.resume}: no {missing}, so whether its settings were the same is not checked")
         return
     raw: Any = OmegaConf.to_container(cfg, resolve=False)
-    old, new = of_today(read_config(file)), plain(cfg)
+    old, new = of_today(kept), plain(cfg)
     if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
         new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
     check_same_experiment(old, new, raw, new.get("resume_changed", ()), str(cfg.resume))
@@ -127,10 +133,23 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
         tell(f"max_steps={cfg.max_steps} is reached: {checkpoint} is of step {step}, so there is nothing to train")
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """Return a run's config.yaml. UserError where it cannot be read."""
+def config_of(checkpoint: Path) -> dict[str, Any] | None:
+    """Return the configuration that a checkpoint was made with; None where it is not known.
+
+    A checkpoint holds its own, which stays when its run goes on under other settings; for one of an earlier version
+    config.yaml of its run counts. UserError where that cannot be read.
+    """
+    own = read(checkpoint).get(CONFIG)
+    if own is not None:
+        return parsed(checkpoint / FILE, lambda: str(own))
+    file = checkpoint.absolute().parents[1] / "config.yaml"
+    return parsed(file, lambda: file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def parsed(file: Path, text: Callable[[], str]) -> dict[str, Any]:
+    """Return a run's configuration. UserError where it cannot be read; file: of the text, for the message."""
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        found = yaml.safe_load(text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{file}: cannot be read ({first_line(error)}): the run cannot be gone on with") from error
     if not isinstance(found, dict):

@@ -5,12 +5,14 @@ python scripts/check_dataset.py dataset=video_r1 dataset.path=FILE dataset.media
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ral.config.check import bind_targets, check_numbers, check_schema, plain
 from ral.config.cli import run
 from ral.config.schema import Dataset, Model
+from ral.machine import check_alone
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -30,6 +32,7 @@ class Settings:
 
 def check(cfg: DictConfig) -> None:
     """UserError for a configuration that does not fit together."""
+    check_alone(os.environ, "scripts/check_dataset.py")
     tree = plain(cfg)
     check_numbers(cfg, tree)
     check_schema(tree, Settings)

@@ -3,18 +3,20 @@
     python scripts/export.py outputs/.../checkpoints/step_000050
     python scripts/export.py outputs/.../checkpoints/step_000050 --output my_model
 
-One process is enough, however many wrote the shards. The run's config.yaml says which model the checkpoint is of.
+One process is enough, however many wrote the shards. Its configuration says which model the checkpoint is of.
 Adapters (lora.rank) are added in, and written beside it as adapter/.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ral.errors import UserError
+from ral.machine import check_alone
 
 if TYPE_CHECKING:
     from ral.models.mllm import MLLM
@@ -42,13 +44,14 @@ def export(checkpoint: Path, output: Path) -> Path:
     from ral.learner.checkpoints import verified
     from ral.models.adapters.lora import merged, save_adapters
     from ral.models.saving import save_network
-    from ral.starting import quiet_libraries
+    from ral.starting import config_of, quiet_libraries
 
     quiet_libraries()
-    config = verified(checkpoint).parent.parent / "config.yaml"
-    if not config.is_file():
-        raise UserError(f"{config}: missing; a checkpoint is exported from the run's own folder")
-    cfg = OmegaConf.load(config)
+    config = config_of(verified(checkpoint))
+    if config is None:
+        missing = checkpoint.parent.parent / "config.yaml"
+        raise UserError(f"{missing}: missing; a checkpoint is exported from the run's own folder")
+    cfg = OmegaConf.create(config)
     cfg.lora.resume = None  # the checkpoint has the adapters; the run wrote down their rank and targets
     policy = load_policy(cfg)
     policy.network.load_state_dict(trained_weights(policy, checkpoint), strict=False)  # a tied head follows
@@ -69,6 +72,7 @@ def main() -> None:
     checkpoint = given.checkpoint.absolute()
     output = given.output or checkpoint.parent.parent / f"exported_{checkpoint.name}"
     try:
+        check_alone(os.environ, "scripts/export.py")
         print(f"model: {export(checkpoint, output)}")
     except UserError as error:
         sys.exit(f"error: {error}")

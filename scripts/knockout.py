@@ -5,6 +5,7 @@ python scripts/knockout.py checkpoint=assets/tiny_teacher dataset=visual_search 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from ral.config.schema import Dataset
 from ral.errors import UserError
 from ral.files import run_folder
 from ral.files.pretrained import check_folder
+from ral.machine import check_alone
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -51,6 +53,7 @@ class Settings:
 
 def check(cfg: DictConfig) -> None:
     """UserError for a configuration that does not fit together."""
+    check_alone(os.environ, "scripts/knockout.py")
     tree = plain(cfg)
     check_schema(tree, Settings)
     for key in ("limit", "batch", "draws", "window", "threads"):

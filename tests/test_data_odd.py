@@ -142,7 +142,7 @@ def test_slow_clips_are_not_filled_with_copies(tmp_path: Path) -> None:
 REASONS = {
     "missing file": "no such file",
     "zero bytes": "unreadable picture",
-    "text under a picture's name": "unreadable picture",
+    "text under a picture's name": "a web page; write the file itself",
     "truncated picture": "unreadable picture .*truncated",
     "truncated clip": "unreadable clip",
     "audio without video": "unreadable clip.*no video stream",

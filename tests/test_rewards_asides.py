@@ -154,9 +154,9 @@ def test_truth_values_are_options(tmp_path: Path, name: str, gold: object, lette
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"options": ["yes", "no"], "answer": True}, "not text but a truth value"),
+        ({"options": ["yes", "maybe"], "answer": True}, "'true' is none of the options"),
         ({"answer": True}, "not text but a truth value"),
-        ({"options": [True, "no"], "answer": "no"}, "is not a list of strings"),
+        ({"options": [None, "no"], "answer": "no"}, "is not a list of strings: null is no option"),
         ({"options": [1, 1.0], "answer": 1}, "occurs twice, as A and B"),
         ({"options": ["5", "5.00", "6"], "answer": "A"}, "occurs twice, as A and B"),
         ({"options": ["$5", "$5.00"], "answer": "$5"}, "occurs twice, as A and B|may be any of the options A, B"),

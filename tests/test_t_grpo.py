@@ -201,7 +201,9 @@ def test_a_batch_without_clips_gets_the_length_bonus_alone(load: Callable[..., M
 
 def test_settings_that_cannot_work() -> None:
     assert temporal(share=0.4).count == 2
-    with pytest.raises(UserError, match=r"^algo.temporal.share=0.1 of algo.group_size=4 is no response: write more$"):
+    with pytest.raises(
+        UserError, match=r"^algo.temporal.share=0.1 of algo.group_size=4 is no response: write 0.25 or more$"
+    ):
         temporal(share=0.1)
     with pytest.raises(UserError, match=r"^reward.parts.accuracy.weight=0 leaves the order bonus .* without effect"):
         Temporal(Part(says_red, 0.0), OrderBonus(), sampling=Sampling(), group_size=4)

@@ -33,9 +33,13 @@ class Temporal:
         group_size: int,
         share: float = 0.5,
     ) -> None:
+        if not 0 < share <= 1:
+            problem = "shuffled answers are a part of a group, compared with its answers in order"
+            raise UserError(f"algo.temporal.share={share}: {problem}: write more than 0 to 1")
         count = round(group_size * share)
         if count < 1:
-            raise UserError(f"algo.temporal.share={share} of algo.group_size={group_size} is no response: write more")
+            least = f"write {1 / group_size:g} or more"
+            raise UserError(f"algo.temporal.share={share} of algo.group_size={group_size} is no response: {least}")
         if accuracy.weight == 0:
             raise UserError(
                 "reward.parts.accuracy.weight=0 leaves the order bonus of algo=t_grpo without effect, since it is its "

@@ -20,6 +20,7 @@ from ral.models.network_config import layer_types
 from ral.models.offload import Offloaded
 from ral.models.opening import load
 from ral.models.registry import register_named
+from ral.ops.signals import needed
 from ral.types import UserError
 
 
@@ -62,7 +63,8 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
-    if cfg.algo.attention_policy is not None:
+    has_rows = "full_attention" in layer_types(policy.network.config)
+    if cfg.algo.attention_policy is not None and (has_rows or reads_rows(cfg, objective)):
         check_attention(cfg, policy, {**fixed, **averaged})
     return Models(policy, {**fixed, **averaged}, averaged)
 
@@ -91,6 +93,16 @@ def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) 
     if cfg.hardware.shard is not None:
         raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
     return {name: Offloaded(m, policy) if isinstance(m, MLLM) else m for name, m in models.items()}
+
+
+def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
+    """Tell whether a run captures attention rows: for a term, noise on attention, or a measurement that is asked for.
+
+    Evaluations leave them out where no layer has any.
+    """
+    asked = any("rows" in name or "attention" in name for name in needed(objective.terms.values()))
+    noise = (cfg.algo.get("sampling") or {}).get("noise") is not None
+    return asked or noise or bool(cfg.diagnostics.every) or cfg.eval.layers == "all"
 
 
 def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:

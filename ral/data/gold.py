@@ -12,6 +12,7 @@ from ral.data.alike import alike, same_number
 from ral.data.fields import Entry, shown
 from ral.data.marks import MARK
 from ral.data.option_fields import EXAMPLE, options_field
+from ral.data.truths import by_truth
 from ral.options import INVISIBLE, foreign_letter, foreign_name, letter_and_text, lettered, own_alphabet
 
 LETTERS = string.ascii_uppercase
@@ -152,7 +153,9 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
         named = [by_letter] if by_letter in named else named
     if by_letter is None:
         for said in (answer, plain):  # "$" is a currency, or LaTeX
-            named = named or [letter for letter, text in letters.items() if alike(text, said)]
+            named = (
+                named or [letter for letter, text in letters.items() if alike(text, said)] or by_truth(letters, said)
+            )
     if by_letter is not None and not set(named) - {by_letter}:
         named = [by_letter]
     if len(named) == 1 and by_letter in (None, named[0]):

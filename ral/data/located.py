@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import os
 import re
@@ -17,7 +15,9 @@ from urllib.parse import unquote
 from PIL import Image, UnidentifiedImageError
 
 from ral.data.fields import IMAGE_SUFFIXES, Entry, Kind, kind_of, shown
+from ral.data.foreign import foreign
 from ral.data.reading import reading_of, refuse_unknown
+from ral.data.uris import data_uri, decoded
 from ral.types import Media
 
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}  # under `video`, a GIF is a clip of its own
@@ -27,11 +27,11 @@ ENDS = ("", "_url")
 SHORTEST_BASE64, LONGEST_NAME, LONGEST_SHOWN = 64, 255, 300
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 """What the bytes of pictures begin with."""
+URI = '"data:image/png;base64,..."'
 PATH = 'a string such as "./pictures/1.png"'
 _FILE = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
-_DATA = re.compile(r"data:([\w.+-]+/[\w.+*-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
@@ -77,31 +77,24 @@ def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media
             warnings.simplefilter("ignore")
             Image.open(io.BytesIO(data)).close()
     except UnidentifiedImageError:
+        if found := foreign(data):
+            entry.fail(field, f"{found[0]}, stands in the entry", found[1])
         entry.fail(field, f"{len(data)} bytes in the entry that are no picture", "the picture again, or its path")
     except Exception:  # what else is wrong with it, its reader says
         return Media("image", Path(f"{entry.place}, field '{field}'"), data=data)
     return Media("image", Path(f"{entry.place}, field '{field}'"), data=data)
 
 
-def _decoded(text: str) -> bytes | None:
-    """Decode base64 text, also without padding and in the alphabet for URLs; None where it is none."""
-    compact = re.sub(r"\s+", "", text).rstrip("=").translate(str.maketrans("-_", "+/"))
-    try:
-        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-
-
 def _of_data_uri(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
-    found = _DATA.match(text)
-    if found is None or not found.group(3):
-        entry.fail(field, f"{shown(text)} is a data URI without base64", '"data:image/png;base64,..."')
-    if kind == "video" or (found.group(1) or "").lower().startswith("video/"):
+    """A picture in a data URI, base64 or percent-encoded."""
+    found = data_uri(text)
+    if found is None:
+        entry.fail(field, f"{shown(text)} is no data URI: a type and a comma are missing", URI)
+    if kind == "video" or found.kind.startswith("video/"):
         entry.fail(field, "a clip as a data URI is not read", "the clip to a file, and its path here")
-    data = _decoded(text[found.end() :])
-    if not data:
+    if found.base64 and not found.data:
         entry.fail(field, f"{shown(text)} is a data URI whose base64 is damaged or empty", "the picture again")
-    return _of_bytes(entry, field, data, kind)
+    return _of_bytes(entry, field, found.data or b"", kind)
 
 
 def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
@@ -156,7 +149,7 @@ def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
             return _of_folder(entry, field, full)
     compact = re.sub(r"\s+", "", text)
     if len(compact) >= SHORTEST_BASE64 and _BASE64.fullmatch(compact):
-        data = _decoded(compact)
+        data = decoded(compact)
         if data is not None and data.startswith(SIGNATURES):
             return _of_bytes(entry, field, data, kind)
     _missing(entry, field, text)
@@ -175,7 +168,7 @@ def _missing(entry: Entry, field: str, text: str) -> NoReturn:
     if scheme is not None:
         entry.fail(field, f"{shown(plain)} is not on this machine", "the path of the file: download it first")
     if len(plain) > LONGEST_NAME and _looks_encoded(plain):
-        entry.fail(field, f"{shown(plain)} looks like base64 and holds no picture", '"data:image/png;base64,..."')
+        entry.fail(field, f"{shown(plain)} looks like base64 and holds no picture", URI)
     if _DRIVE.match(plain):
         entry.fail(field, f"{shown(plain)} is a path of Windows", "a path of this machine, below media_root")
     *_, spelling = _spellings(text)

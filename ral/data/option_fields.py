@@ -7,10 +7,11 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ral.data.fields import Entry, clean, is_number, shown
-from ral.options import lettered
+from ral.data.truths import NOTHING, by_truth, plain
+from ral.options import letter_and_text, lettered
 
 EXAMPLE = '["A. red", "B. blue"]'
 FIELDS = ("options", "choices")
@@ -40,7 +41,8 @@ def _under_letters(entry: Entry) -> dict[str, object]:
             break
         found[letter] = entry.data[letter]
     gold = re.sub(r"</?answer>", "", str(entry.data.get("answer") or entry.data.get("solution"))).strip()
-    named = _LETTER.fullmatch(gold) is not None or gold in map(str, found.values())
+    texts = {letter: str(text) for letter, text in found.items()}
+    named = _LETTER.fullmatch(gold) is not None or gold in texts.values() or by_truth(texts, gold)
     return found if len(found) > 1 and named else {}
 
 
@@ -100,8 +102,7 @@ def listed_options(entry: Entry) -> tuple[str, ...]:
 def options_of(entry: Entry) -> tuple[str, ...]:
     """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either.
 
-    Truth values are the texts "true" and "false".
-    They stand under `options` or `choices`, or in fields A, B, C, ...
+    Truth values are the texts "true" and "false". They stand under `options` or `choices`, or in fields A, B, C, ...
     """
     given = [name for name in FIELDS if entry.data.get(name) is not None]
     if len(given) > 1 and entry.data[given[0]] != entry.data[given[1]]:
@@ -113,16 +114,34 @@ def options_of(entry: Entry) -> tuple[str, ...]:
         value = _from_object(entry, value)
     if value is None:
         return ()
-    if isinstance(value, list) and truth_values(value):
-        return tuple(map(shown, value))
-    if not isinstance(value, list) or not all(isinstance(option, str) or is_number(option) for option in value):
+    texts = [option_text(option) for option in value] if isinstance(value, list) else [None]
+    if isinstance(value, list) and None in value:
+        write = 'the option as text ("None"), or leave it out'
+        entry.fail(options_field(entry), f"{shown(value)} is not a list of strings: null is no option", write)
+    kinds = set(map(type, value)) if isinstance(value, list) else set()
+    if None in texts or (bool in kinds and kinds & {int, float}):  # true may be 1
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
-    return tuple(clean(entry, "options", str(option)) for option in value)
+    return tuple(clean(entry, "options", text) for text in texts if text is not None)
 
 
-def truth_values(options: object) -> bool:
-    """Tell whether options are JSON's true and false, which count as the texts "true" and "false"."""
-    return isinstance(options, list) and bool(options) and all(isinstance(option, bool) for option in options)
+def option_text(value: object) -> str | None:
+    """Return an option as text: numbers as they stand, JSON's truth values as "true" and "false"; None for others."""
+    if isinstance(value, bool):
+        return shown(value)
+    return str(value) if isinstance(value, str) or is_number(value) else None
+
+
+def has_options(entry: Entry) -> bool:
+    """Tell whether an entry has options in any of their shapes."""
+    return entry.named(FIELDS) is not None or bool(_under_letters(entry))
+
+
+def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
+    """Raise the bad entry's error where no gold answer stands beside an option "None", which it may mean."""
+    named = [option for option in options if plain((letter_and_text(option) or ("", option))[1]) in NOTHING]
+    if named:
+        problem = f"missing or null, and {shown(named[0])} is an option"
+        entry.fail(field, problem, f"the option as text, in quotes: {shown(named[0])}")
 
 
 def _from_string(entry: Entry, text: str) -> object:
@@ -152,8 +171,8 @@ def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
             entry.fail(options_field(entry), f"{len(labels)} labels for {len(texts)} texts", EXAMPLE)
     else:
         labels, texts = list(value), list(value.values())
-    pairs = [(label, text) for label, text in zip(labels, texts, strict=True) if text is not None]
+    pairs = [(label, option_text(text)) for label, text in zip(labels, texts, strict=True) if text is not None]
     marked = [_LABEL.fullmatch(unicodedata.normalize("NFKC", str(label)).strip()) for label, _ in pairs]
-    if not all(marked) or not all(isinstance(text, str) or is_number(text) for _, text in pairs):
+    if not all(marked) or None in [text for _, text in pairs]:
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings, and not one text a letter", EXAMPLE)
     return [f"{m[1].upper()}. {text}" for m, (_, text) in zip(marked, pairs, strict=True) if m is not None]

@@ -31,12 +31,12 @@ from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
 from ral.data.names import IDS
 from ral.data.option_fields import (
-    FIELDS,
+    has_options,
     listed_options,
     options_field,
     options_of,
     refuse_hidden_options,
-    truth_values,
+    refuse_null,
     without_numbers,
 )
 from ral.types import Example
@@ -91,6 +91,8 @@ def parse_own(entry: Entry) -> Example:
     )
     answer = _bare(entry, field, said)
     if chosen is None:  # preferences need no gold answer
+        if not answer:
+            refuse_null(entry, field, options)
         answer = required(entry, answer, [field], '"red"')
     options, answer = _chosen(entry, field, options, answer, kind)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
@@ -163,7 +165,7 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
         value = value[0]
     if isinstance(value, dict) and value.get("role") in (None, "assistant") and set(value) <= {"role", "content"}:
         value = value.get("content")
-    if isinstance(value, bool) and truth_values(entry.data.get(entry.named(FIELDS) or "")):
+    if isinstance(value, bool) and has_options(entry):
         return shown(value)
     if isinstance(value, list):
         entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", 'the one right answer, such as "red"')

@@ -17,6 +17,7 @@ from ral.data.bad import BadSample
 from ral.data.clip_times import BadRequest, Excerpt, Span, Timeline, frames_at, span
 from ral.data.clips import fitted
 from ral.data.decoder import reason_of
+from ral.data.foreign import HEAD, foreign
 from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
 from ral.files.lfs import is_pointer
 
@@ -53,6 +54,17 @@ def refuse_pointer(path: Path) -> None:
         return
     if pointer:
         raise BadMedia(path, "a Git LFS pointer, not the file itself", "fetch it: git lfs pull")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise BadMedia where a file that no reader takes is a drawing, a document or a web page."""
+    try:
+        with path.open("rb") as file:
+            found = foreign(file.read(HEAD))
+    except OSError:
+        return
+    if found:
+        raise BadMedia(path, found[0], f"write {found[1]}")
 
 
 def _opaque(image: Image.Image) -> Image.Image:
@@ -93,6 +105,7 @@ def load_picture(path: Path, data: bytes | None = None) -> Image.Image:
     except Exception as error:  # pillow's plugins raise many kinds for a damaged file
         if data is None:
             refuse_pointer(path)
+            refuse_foreign(path)
         reason = re.sub(r" <_io\.BytesIO[^>]*>", "", reason_of(error))
         raise BadMedia(path, f"unreadable picture ({reason})") from error
 

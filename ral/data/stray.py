@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from ral.data.fields import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry, is_number, shown
 from ral.types import Media
 
-STARTS = frozenset({"start", "begin", "start_time", "start_frame", "frame_start", "start_sec", "clip_start"})
-ENDS = frozenset({"end", "stop", "end_time", "end_frame", "frame_end", "end_sec", "clip_end"})
-SPANS = frozenset({"clip", "clips", "segment", "clip_segment", "video_segment", "time_span", "time_range"})
+STARTS = frozenset(
+    {"start", "begin", "start time", "start frame", "frame start", "start sec", "start seconds", "t start"}
+)
+ENDS = frozenset({"end", "stop", "end time", "end frame", "frame end", "end sec", "end seconds", "t end"})
+SPANS = frozenset(
+    {"clip", "clips", "segment", "segments", "span", "time span", "time range", "timestamps", "timestamp"}
+)
+SPANS |= {"ts", "times", "frame times", "frame timestamps", "relevant windows"}
+MOMENTS = frozenset({"timestamp", "ts"})
+FRAMES = frozenset(
+    {"frame idx", "frame ids", "frame index", "frame indices", "frame indexes", "frame numbers", "indices"}
+)
+"""Names as `_plain` has them. MOMENTS: those that one time suffices for, too."""
+LATEST = 10**6  # seconds: a number above is a date, not a time in a clip
 _NUMBERED = re.compile(r"(image|video)s?[_-]?\d+")
 _CLOCK = re.compile(r"\d{1,2}(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)? ?s?")
 
@@ -45,19 +57,29 @@ def _named(entry: Entry, kind: str, value: object) -> bool:
 
 def _part(name: str, value: object) -> str:
     """Return what to write for a field that says which part of a clip is meant; "" for any other."""
-    seconds = "in seconds from the clip's first frame"
+    seconds, name = "in seconds from the clip's first frame", _plain(name)
     if name in STARTS and _is_time(value):
         return f"video_start, {seconds}"
     if name in ENDS and _is_time(value):
         return f"video_end, {seconds}"
-    if name in SPANS and (_is_span(value) or _is_medium(value)):
+    if name in SPANS and (_is_span(value) or _is_medium(value) or (name in MOMENTS and _is_time(value))):
         return f'video_start and video_end, {seconds} (another clip: "videos": [..., ...])'
+    if name in FRAMES and isinstance(value, list) and value and all(map(is_number, value)):
+        return 'these frames as pictures in order under "video", or nframes, or video_start and video_end in seconds'
     return ""
 
 
-def _is_time(value: object) -> bool:
+def _plain(name: str) -> str:
+    """Return a field's name in small words, without "video" or "clip" in front: "start time" of videoStartTime."""
+    words = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).strip()
+    return re.sub(r"^(?:video|clip) (?=\S)", "", words)
+
+
+def _is_time(value: Any) -> bool:
     """Tell whether a value is a number, or a text such as "00:12" or "2.5"."""
-    return is_number(value) or (isinstance(value, str) and _CLOCK.fullmatch(value.strip()) is not None)
+    return (is_number(value) and abs(float(value)) < LATEST) or (
+        isinstance(value, str) and _CLOCK.fullmatch(value.strip()) is not None
+    )
 
 
 def _is_span(value: object) -> bool:

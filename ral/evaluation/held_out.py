@@ -14,6 +14,7 @@ from ral.evaluation.looks import MEASURES, attention_of_tokens, grounding, looks
 from ral.learner.experience import Forward
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.rewards.answers import answer_span, extract_answer
@@ -57,6 +58,8 @@ def evaluate_prompts(
         spec = AttentionSpec(layers=layers, heads=passes.spec.heads, query=query, keys="all")
         return replace(passes, spec=spec).states(view, rollout, attention=True).attention  # type: ignore[return-value]
 
+    if "full_attention" not in layer_types(policy.network.config):  # no layer has rows over all positions
+        return [record(policy.processor, rollout, scores, (None, None), n) for n in range(len(rollout.texts))]
     own = prompt_rows(capture(passes.spec.query, chosen))
     attention = capture("previous", captured)
     rows = prompt_rows(layers_of(attention, chosen) if all_layers else attention)
@@ -98,9 +101,12 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
 
 
 def record(
-    processor: Processor, rollout: Rollout, scores: Scores, rows: tuple[Tensor, Tensor], n: int
+    processor: Processor, rollout: Rollout, scores: Scores, rows: tuple[Tensor | None, Tensor | None], n: int
 ) -> dict[str, Any]:
-    """Return the record of response n; rows [C P] over the prompt's positions: of producing ones, and of the spec."""
+    """Return the record of response n; rows [C P] over the prompt's positions, None where no layer has any.
+
+    The first are of producing positions, the others of the spec.
+    """
     example, text = rollout.prompts.examples[n], rollout.texts[n]
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     looks = looks_of(processor, rollout, rows[0], n)

@@ -34,7 +34,7 @@ class Looks:
     attention: dict[str, Any] | None = None
 
 
-def looks_of(processor: Processor, rollout: Rollout, rows: Tensor, n: int) -> Looks:
+def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int) -> Looks:
     """Measure response n by its rows [C P] of producing positions over the prompt's positions."""
     example, seen = rollout.prompts.examples[n], seen_of(rollout, rows, n)
     if seen is None:
@@ -77,21 +77,21 @@ def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: 
     return [a < stop and b > start for a, b in zip(starts, ends, strict=True)]
 
 
-def seen_of(rollout: Rollout, rows: Tensor, n: int) -> Tensor | None:
-    """Return the attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium; None
-    without one.
+def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
+    """Return the attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium.
+
+    None without a medium, and where no layer has rows.
     """
     grids = rollout.prompts.grids[n]
-    if not grids or not bool(rollout.trainable[n].any()):
+    if rows is None or not grids or not bool(rollout.trainable[n].any()):
         return None
     t, h, w = grids[0]
     visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
     return rows[rollout.trainable[n].cpu()][:, visual].float()
 
 
-def attention_of_tokens(rollout: Rollout, rows: Tensor, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
-    """Return the mean attention of the tokens of response n that are `inside` on the first medium's visual tokens,
-    renormalised.
+def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
+    """Return where the tokens of response n that are `inside` look in the first medium: their mean row, renormalised.
 
     None without a medium or such a token.
     """

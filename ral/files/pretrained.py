@@ -16,6 +16,7 @@ from typing import Any
 from ral.errors import UserError
 from ral.files.lfs import is_pointer
 from ral.files.repository import ROOT, find
+from ral.files.weight_sets import refuse_two_sets
 
 KEY = "model.pretrained"
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
@@ -250,10 +251,11 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 def weight_files(path: Path, named: str) -> dict[str, str]:
     """Return {file of weights: the file that names it}, in the order in which Transformers looks."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
+        shards = read_json(path / index, named).get("weight_map") if (path / index).exists() else None
         if (path / whole).exists():
+            refuse_two_sets(path, whole, index, shards if isinstance(shards, dict) else None, named)
             return {whole: "the folder"}
         if (path / index).exists():
-            shards = read_json(path / index, named).get("weight_map")
             if not isinstance(shards, dict) or not shards:
                 raise UserError(f"{named}: {index} has no weight_map; {AGAIN}")
             return dict.fromkeys(map(str, shards.values()), index)

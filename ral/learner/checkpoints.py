@@ -17,6 +17,8 @@ from ral.learner.shards import checksum
 from ral.types import UserError
 
 FILE, CHECKSUM = "state.pt", "sha256"
+CONFIG = "config"
+"""Key of the configuration, as yaml, with which a checkpoint was made; those of earlier versions have none."""
 PARTIAL = "partial_"
 """Begins the name of a checkpoint folder that is being written."""
 

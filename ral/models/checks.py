@@ -25,6 +25,12 @@ def same_tokens(
         raise UserError(f"{both} make different visual tokens of a picture or clip")
 
 
+NO_LAYER = (
+    "no layer of this model can be measured or reinforced: write algo=grpo diagnostics.every=0, which captures none, "
+    "or choose another model"
+)
+
+
 def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
     """Raise UserError where a model lacks a layer or head that the attention policy names, or a layer cannot serve it.
 
@@ -40,7 +46,7 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
             raise UserError(f"algo.{error}") from error
         for layer in layers:
             if kinds[layer] != "full_attention":
-                write = f"write layers among {fit}" if fit else "no layer of this model can be measured or reinforced"
+                write = f"write layers among {fit}" if fit else NO_LAYER
                 raise UserError(
                     f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
                     f"{kinds[layer]}, not softmax attention over all earlier tokens; {write}"

@@ -17,6 +17,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 
 from ral.files.pretrained import KEY, check_folder, read_headers
 from ral.files.repository import find
+from ral.models.config_fields import deciding, depth
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
@@ -111,9 +112,11 @@ def check_whole(
     if told["mismatched_keys"]:
         name, theirs, ours = sorted(told["mismatched_keys"])[0]
         count = some(len(told["mismatched_keys"]), "weight")
+        fields = deciding(name, getattr(network, "config", None))
         raise UserError(
             f"{setting}: {count} of another shape than config.json says: {name} has {tuple(theirs)} in the files, and "
-            f"should have {tuple(ours)}; take config.json and weights from one source"
+            f"should have {tuple(ours)}{f' by {fields}' if fields else ''}; mend the field, or take config.json and "
+            "weights from one source"
         )
     if missing == ["lm_head.weight"]:
         raise UserError(
@@ -122,15 +125,19 @@ def check_whole(
         )
     if missing:
         total = len(network.state_dict())
+        layers = depth(missing, getattr(network, "config", None)) if not left else ""
+        said = f" (config.json says {layers})" if layers else ""
         rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
         raise UserError(
-            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{rest}; they would be random: "
-            f"{remedy(left, stored)}"
+            f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{said}{rest}; they would be "
+            f"random: {remedy(left, stored)}"
         )
     if left:
+        layers = depth(left, getattr(network, "config", None))
+        said = f" (which says {layers})" if layers else ""
         raise UserError(
-            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json does not know: "
-            f"{listed(left)}; take config.json and weights from one source"
+            f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json{said} does not "
+            f"know: {listed(left)}; take config.json and weights from one source"
         )
 
 

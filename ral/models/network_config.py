@@ -11,6 +11,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from ral.errors import UserError
 from ral.files.pretrained import OWN_FAMILY, check_folder
 from ral.files.repository import find
+from ral.models.config_fields import check_fields
 from ral.models.registry import FAMILIES
 
 
@@ -32,6 +33,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
             f"model.pretrained={pretrained}: config.json says model_type {config.model_type!r}; "
             f"this project trains {', '.join(FAMILIES)}{OWN_FAMILY}"
         )
+    check_fields(pretrained, config)
     check_rotation(pretrained, config.get_text_config())
     return config
 

@@ -23,6 +23,7 @@ from ral.rewards.claims import (
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
+from ral.rewards.mentions import one_in_sentence
 from ral.rewards.values import option_of_value, values_differ_in_unit
 
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
@@ -39,6 +40,9 @@ _TEXT_THEN_LETTER = re.compile(
 _BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _REPEATED = re.compile(r"\W*(?<!\w)([A-Za-z])(?:[\s,.;:()!-]+\1)+(?!\w)\W*", re.IGNORECASE)  # "B B"
+_KEYED = re.compile(
+    r"\s*\{\s*[\"'](?:answer|option|choice|letter)[\"']\s*:\s*[\"']([^\"']*)[\"']\s*\}\s*", re.IGNORECASE
+)
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
@@ -49,8 +53,11 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
     None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
-    the last words state ("..., so the answer is B"). Case, width, quotes and white space do not count.
+    the last words state ("..., so the answer is B"), and then the one option that a short sentence names
+    (`mentions.one_in_sentence`). Case, width, quotes and white space do not count.
     """
+    if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
+        answer = held[1]
     texts, plain = split_options(tuple(options)), undress(answer)
     later = corrected(answer[: 2 * LONGEST])
     if later and len(answer) <= 2 * LONGEST and not _by_text((plain, visible(answer)), texts):
@@ -64,7 +71,7 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
         return named if other in (None, named) else None
     if _begins_with_letter(plain):
         return None
-    return _stated_last(plain, texts) or _first_value(answer, options)
+    return _stated_last(plain, texts) or _first_value(answer, options) or one_in_sentence(plain, texts)
 
 
 def _text_behind(text: str) -> str:

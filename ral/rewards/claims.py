@@ -24,7 +24,7 @@ _ADVERBS = (
     rf"|{_SURE})"
 )
 _KINDS = (
-    r"(?:answer|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
+    r"(?:answer|ans\.?|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
     r"|verdict|conclusion)"
 )
 _BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"

@@ -21,7 +21,7 @@ _D, _S, _L = "".join(_DIGITS), "".join(_SMALL), "".join(_LARGE)
 _PREFIXED = r"(?![米克瓦卡赫帕焦伏安字牛兆])"  # 千克 is a kilogram
 _UNIT = rf"(?:[{_S}{_L}]{_PREFIXED})"
 _MIXED = re.compile(
-    rf"(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?{_UNIT}+(?:零?\d[\d,]*(?:\.\d+)?\s?{_UNIT}+)*(?:零?\d{{2,}}(?![\d.,]))?"
+    rf"(?<![\d.,])\d[\d,]*(?:\.\d+)?\s?{_UNIT}+(?:零?\d[\d,]*(?:\.\d+)?\s?{_UNIT}+)*(?:(?:零?\d{{2,}}|\d)(?![\d.,/%:年月日-]))?"
 )
 _LEAD = (
     r"(?:毫无疑问|毫無疑問|无疑|無疑|肯定|一定|显然|顯然|应该|應該"
@@ -33,6 +33,9 @@ _PLAIN = re.compile(rf"{_LEAD}([负負]|零下)?({_BODY})(?![些样樣起直般�
 _PERCENT = re.compile(rf"{_LEAD}([负負]?)百分之({_BODY}|\d+(?:\.\d+)?)[。.\s]*")
 _TENTHS = re.compile(rf"{_LEAD}({_BODY}|\d+(?:\.\d+)?)[成割]([{_D}\d半]?)(?![员員立功为為本])[。.\s]*")
 _PART = re.compile(rf"{_LEAD}([负負]?)({_BODY}|\d+)分之({_BODY}|\d+)[。.\s]*")
+_NO_VERB = "(?![开開电電印扫掃算球架字破击擊包折败敗断斷工])"
+_DOZENS = re.compile(rf"{_LEAD}([负負]?)(半|{_BODY})打(半)?{_NO_VERB}({_NO_NUMBER}{{0,8}})")
+_COUNTED_DOZENS = re.compile(rf"(?<![\d.,])(\d+)\s?打(半)?{_NO_VERB}")
 _TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
 
 
@@ -47,6 +50,7 @@ class Han(NamedTuple):
 
 def join_han(text: str) -> tuple[str, bool]:
     """Return (the text with "3万5千" written 35000, whether there was one): digits before numerals of scale."""
+    text = _COUNTED_DOZENS.sub(lambda match: _decimal(_dozens(match[1], match[2])), text)
     return _MIXED.sub(lambda match: _decimal(_value(match[0])), text), _MIXED.search(text) is not None
 
 
@@ -59,6 +63,9 @@ def read_han(text: str) -> Han | None:
     if found := _PART.fullmatch(text):
         below = _value(found[2])
         return Han(_signed(found[1], _value(found[3]) / below), True, False, "") if below else None
+    if found := _DOZENS.fullmatch(text):
+        value = _dozens(found[2], found[3])
+        return Han(_signed(found[1], value), value.denominator == 1, False, found[4])
     found = _PLAIN.fullmatch(text)
     if found is None or not any(c in _DIGITS or c in "十拾" for c in found[2]):
         return None
@@ -70,15 +77,24 @@ def read_han(text: str) -> Han | None:
     return Han(value, value.denominator == 1 and found[2][-1] not in _LARGE, False, found[3])
 
 
+def _dozens(count: str, half: str | None) -> Fraction:
+    """The value of 一打, 半打 or, with a half behind it, 两打半."""
+    return 12 * (Fraction(1, 2) if count == "半" else _value(count)) + (6 if half else 0)
+
+
 def _signed(sign: str | None, value: Fraction) -> Fraction:
     return -value if sign else value
 
 
 def _value(numeral: str) -> Fraction:
-    """Return the value of a run of digits and numerals."""
+    """Return the value of a run of digits and numerals.
+
+    A last digit right behind a scale of 100 or more counts a tenth of that: 一百二 is 120, 三万五 is 35000.
+    """
     numeral, _, decimals = numeral.partition("点")
     total, section, number = Fraction(0), Fraction(0), None
-    for token in _TOKEN.findall(numeral):
+    tokens = _TOKEN.findall(numeral)
+    for token in tokens:
         if token in _SMALL:
             section, number = section + (1 if number is None else number) * _SMALL[token], None
         elif token in _LARGE:
@@ -92,6 +108,9 @@ def _value(numeral: str) -> Fraction:
             )
         else:
             number = _digits(token)
+    scale = (_SMALL | _LARGE).get(tokens[-2], 1) if len(tokens) > 1 and not decimals else 1
+    if number and scale >= 100 and len(tokens[-1]) == 1:
+        number *= scale // 10
     value = total + section + (number or 0)
     return value + (_digits(decimals) / 10 ** len(decimals) if decimals else 0)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lightning as L
 
-from ral.learner.checkpoints import saved, step_of
+from ral.learner.checkpoints import CONFIG, saved, step_of
 from ral.learner.ranks import together
 from ral.learner.state import RunState
 from ral.learner.weights import write, write_sharded
@@ -34,12 +34,14 @@ class Checkpoints(L.Callback):
     """Callback that saves when due, at the best evaluation (named by best.json), at the end and at an interruption.
 
     state: of the run; the checkpoint is a picture of it, and `state.best` is written here. saved: the step of the
-    checkpoint that the run goes on from, if any.
+    checkpoint that the run goes on from, if any. config: the run's configuration as yaml, kept in each checkpoint.
     """
 
-    def __init__(self, root: Path, state: RunState, keeping: Keeping, saved: int | None = None) -> None:
+    def __init__(
+        self, root: Path, state: RunState, keeping: Keeping, saved: int | None = None, config: str | None = None
+    ) -> None:
         self.root, self.state, self.keeping = root, state, keeping
-        self.saved = saved
+        self.saved, self.config = saved, config
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
         """Save again where an evaluation that a resumed run had to make up for is the best so far."""
@@ -75,7 +77,8 @@ class Checkpoints(L.Callback):
         self.saved = step  # a failure is not tried again on the way out
         folder, first = self.root / f"step_{step:06d}", trainer.is_global_zero
         put = write_sharded if self.keeping.sharded else write
-        put(self.state.facts(), module.models, module.optimizers(use_pl_optimizer=False), folder, first)
+        facts = {**self.state.facts(), **({} if self.config is None else {CONFIG: self.config})}
+        put(facts, module.models, module.optimizers(use_pl_optimizer=False), folder, first)
         together(lambda: self.prune() if first else None)
 
     def prune(self) -> None:

@@ -1,0 +1,128 @@
+"""The one option that a short sentence names: "The color is blue", "It's the dog.", "Yes, it is.", 颜色是蓝色.
+
+Where it names two, denies or doubts anything, or compares, it names none: what it means is then a matter of reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from ral.rewards.claims import LONGEST, REASON, UNSURE
+from ral.rewards.denials import denied, taken_back
+
+MOST_WORDS = 24  # of such a sentence
+_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_WORDS_OF_ALL = frozenset({"an", "the", "it", "is", "in", "to", "of", "on", "at", "by", "yes", "no"})
+_YES_NO = ("yes", "no")
+_VERDICT = re.compile(r"(yes|no)(?:[,.;:!] *|$)(?!wait\b)", re.IGNORECASE)
+_BUT = re.compile(
+    r"\b(?:not|no|nor|never|none|neither|nothing|nobody|cannot|without|except|but|although|though|however|unless"
+    r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
+    r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
+    r"|similar|almost|nearly|guess|assume|suppose|hope|wish|would have|exclud\w*|eliminat\w*|rul\w* out|lacks?"
+    r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed)\b|n['’]t\b|[?？≠]|!="
+    r"|不|没|沒|非|无|無|别|或|还是|還是|但|可能|也许|除|ない|아니",
+    re.IGNORECASE,
+)
+"""Matches words that deny, doubt, set off or compare: an option beside one may not be what is meant."""
+_LETTER = re.compile(r"(?<![A-Za-z0-9_'’.-])([A-Z])(?![A-Za-z0-9_'’-])")
+_ARTICLE = re.compile(r" [a-z]|'m\b|’m\b")
+_SAID = (
+    r"[,，;；:：。]|(?<=\s)(?:so|thus|hence|therefore|option|choice|like|likely|it's|it’s|is|be|with|to|matches)"
+    r"|[选選择擇是为為]"
+)
+_LAST = re.compile(
+    rf"(?P<ahead>.*?)(?P<said>{_SAID})\s*(?:(?:it(?:'s| is)|(?:the )?(?:answer|option|choice)|选|选择)\s*)*"
+    r"[\[(（]?(?P<letter>[A-Z])[\])）]?(?: ?(?:选项|選項|项|項))?[\s.!。！]*",
+    re.DOTALL,
+)
+_CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|since|and)\s")
+_ADDED = re.compile(
+    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|with|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
+)
+_ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
+
+
+def one_in_sentence(text: str, options: Mapping[str, str]) -> str | None:
+    """Return the letter of the one option that a short sentence names by its text or, last, by its letter; else None.
+
+    text: without dress. options: {letter: text in small letters}, () where unknown. Texts count as whole words, the
+    longer first ("hot dog" is no "dog"); texts of one letter, and of articles, are none that a sentence could name.
+    """
+    line = " ".join(text.split())
+    if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
+        return None
+    if set(_YES_NO) <= set(options.values()) and (found := _VERDICT.match(line)):
+        return _verdict(found[1].lower(), line[found.end() :], options)
+    return _last_letter(line, options) or _one_text(line, options)
+
+
+def _verdict(said: str, rest: str, options: Mapping[str, str]) -> str | None:
+    """The letter of Yes or No, with which a sentence begins; rest: what follows."""
+    letter = next(letter for letter, own in options.items() if own == said)
+    other = _YES_NO[said == "yes"]
+    torn = re.search(rf"\b(?:{other}|but|wait|maybe|perhaps|sorry|actually)\b|\?", rest, re.IGNORECASE)
+    return None if torn or UNSURE.search(rest) or _letters(rest) - {letter} else letter
+
+
+def _letters(line: str) -> set[str]:
+    """The capital letters that stand alone, but for the words A and I."""
+    found = _LETTER.finditer(line)
+    return {m[1] for m in found if m[1] not in "AI" or not _ARTICLE.match(line, m.end())}
+
+
+def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
+    """The only letter of a sentence, at its end: "The ball is blue, so B"; what it denies is in another clause."""
+    found = _LAST.fullmatch(line)
+    if found is None or _letters(line) != {found["letter"]} or (options and found["letter"] not in options):
+        return None
+    *others, last = _CLAUSE.split(found["ahead"] + found["said"])
+    if UNSURE.search(line) or denied(line[: found.start("letter")]) or _BUT.search(last) or re.search("[?？]", line):
+        return None
+    told = [clause for clause in others if not _BUT.search(clause)]
+    named = {letter for clause in (*told, last) for letter, *_ in _mentions(clause, options)}
+    return found["letter"] if named <= {found["letter"]} else None
+
+
+def _one_text(line: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the one option whose text a sentence holds, with nothing that denies it and no other letter."""
+    found = list(_mentions(line, options))
+    if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
+        return None
+    letter, own = found[0][0], options[found[0][0]]
+    if _letters(line) - {letter}:
+        return None
+    for _, start, end in found:
+        ahead, behind = line[:start], line[end:]
+        added = _ADDED.match(behind) and not REASON.match(behind)
+        if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
+            return None
+    rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
+    numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
+    return None if _BUT.search(rest) or UNSURE.search(rest) or numbers else letter
+
+
+def _mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
+    """Yield (letter, start, end) of the options' texts in a line, the longest first; none inside another."""
+    taken: list[tuple[int, int]] = []
+    for letter, own in sorted(options.items(), key=lambda item: -len(item[1])):
+        pattern = _pattern(own)
+        for found in re.finditer(pattern, line, re.IGNORECASE) if pattern else ():
+            start, end = found.span(1)
+            if not any(start < stop and begin < end for begin, stop in taken):
+                taken.append((start, end))
+                yield letter, start, end
+
+
+def _pattern(own: str) -> str:
+    """Return the pattern of an option's text in a sentence; "" for one that no sentence could name."""
+    bare = re.sub(r"^(?:an?|the) (?=\S)", "", own)
+    if _HAN.search(bare):
+        whole = re.escape(bare)
+        return (
+            f"({whole})" if len(bare) > 1 else rf"(?:[是为為]|一[只隻个個条條匹头頭张張辆輛])({whole})(?=[\s。.!！]*$)"
+        )
+    if (len(bare) < 2 and not bare.isdigit()) or bare in _WORDS_OF_ALL:
+        return ""
+    return rf"(?<![\w$€£])(?<![-–.,'’](?=\w))(?<!\d[.,])({re.escape(bare)})(?![\w%°]|[-–.,:/]\d|[-–'’]\w)"
