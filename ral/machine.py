@@ -69,7 +69,7 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
 
 
 def check_alone(env: Mapping[str, str], script: str) -> None:
-    """UserError where several processes are started of a command that works in one and writes into one folder."""
+    """Raise UserError where several processes are started of a command that works in one and writes into one folder."""
     tasks = srun_tasks(env)
     started = tasks or (number(env, "WORLD_SIZE") if {"RANK", "WORLD_SIZE"} <= env.keys() else 0)
     if started > 1:

@@ -3,8 +3,8 @@
     python scripts/export.py outputs/.../checkpoints/step_000050
     python scripts/export.py outputs/.../checkpoints/step_000050 --output my_model
 
-One process is enough, however many wrote the shards. Its configuration says which model the checkpoint is of.
-Adapters (lora.rank) are added in, and written beside it as adapter/.
+One process is enough, however many wrote the shards. The model is that of the checkpoint's configuration. Adapters
+(lora.rank) are added in, and written beside it as adapter/.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def export(checkpoint: Path, output: Path) -> Path:
     quiet_libraries()
     config = config_of(verified(checkpoint))
     if config is None:
-        missing = checkpoint.parent.parent / "config.yaml"
-        raise UserError(f"{missing}: missing; a checkpoint is exported from the run's own folder")
+        raise UserError(f"{checkpoint.parent.parent / 'config.yaml'}: missing; export from the run's own folder")
     cfg = OmegaConf.create(config)
     cfg.lora.resume = None  # the checkpoint has the adapters; the run wrote down their rank and targets
     policy = load_policy(cfg)
@@ -70,7 +69,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for hf/ (default: exported_step_N in the run's folder)")
     given = parser.parse_args()
     checkpoint = given.checkpoint.absolute()
-    output = given.output or checkpoint.parent.parent / f"exported_{checkpoint.name}"
+    output = given.output or checkpoint.parents[1] / f"exported_{checkpoint.name}"
     try:
         check_alone(os.environ, "scripts/export.py")
         print(f"model: {export(checkpoint, output)}")

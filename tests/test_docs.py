@@ -88,8 +88,8 @@ def algorithms() -> dict[str, dict[str, Any]]:
 
 @cache
 def term_names() -> tuple[str, ...]:
-    """Names of the terms that the algorithms in conf/algo sum."""
-    return tuple({name for algo in algorithms().values() for name in algo["objective"]})
+    """Names of the terms that the algorithms in conf/algo sum, and of the one that none sums by itself."""
+    return tuple({"entropy", *(name for algo in algorithms().values() for name in algo["objective"])})
 
 
 def pattern(key: str) -> re.Pattern[str]:

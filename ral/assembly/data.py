@@ -68,7 +68,7 @@ def prompts_read(cfg: DictConfig) -> int:
 
 
 def check_redraw(cfg: DictConfig, entries: int) -> None:
-    """UserError where the training split is so small that a place would draw the same prompt again."""
+    """Raise UserError where the training split is so small that a place would draw the same prompt again."""
     if cfg.algo.redraw is not None and entries < prompts_read(cfg):
         raise UserError(
             f"algo.redraw.rounds={cfg.algo.redraw.rounds} of algo.prompts_per_step={cfg.algo.prompts_per_step} reads "

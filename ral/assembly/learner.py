@@ -38,6 +38,7 @@ def build_objective(cfg: DictConfig) -> Objective:
         build_passes(algo),
         instantiate(algo.advantage),
         instantiate(algo.aggregate),
+        instantiate(algo.shaping),
     )
 
 
@@ -110,7 +111,8 @@ def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: An
 def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
     """Return where a step's responses come from."""
     source = build_source(cfg.algo, objective, engine, policy)
-    return Responding(engine, source, instantiate(cfg.algo.temporal) or NoCompanion(), cfg.seed)
+    companion = instantiate(cfg.algo.temporal) or NoCompanion()
+    return Responding(engine, source, companion, cfg.seed, instantiate(cfg.algo.redraw))
 
 
 def build_step(
@@ -123,8 +125,7 @@ def build_step(
     observers: Sequence[Observer],
 ) -> Step:
     """Return the step from its parts."""
-    redraw: Redraw | None = instantiate(cfg.algo.redraw)
-    check_redrawn(redraw, models)
+    check_redrawn(responding.redraw, models)
     return Step(
         models,
         objective,
@@ -134,8 +135,6 @@ def build_step(
         observers,
         micro_batch_prompts=max(cfg.hardware.micro_batch_prompts, 1),
         ema_decay=cfg.algo.ema_decay,
-        redraw=redraw,
-        shaping=instantiate(cfg.algo.shaping),
     )
 
 

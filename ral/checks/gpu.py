@@ -161,7 +161,7 @@ def step(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def rollout(given: argparse.Namespace) -> dict[str, Any]:
-    """Decoding at both shapes from fp32 weights under bf16, one engine after the other, beside the memory's bandwidth.
+    """Measure decoding at both shapes from fp32 weights under bf16, each engine in turn, and the memory's bandwidth.
 
     Of the native engine as it is, with ordinary steps, and with weights cast at every token; Transformers' generate;
     vLLM where it is installed.

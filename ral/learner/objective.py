@@ -21,13 +21,15 @@ class Objective:
     """The objective of a run: a sum of named terms, and how rewards and masks become what the terms read.
 
     terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G]; aggregate: (mask [N C],
-    counts over all ranks) -> weights [N C].
+    counts over all ranks) -> weights [N C]; shaping: response tokens [N] -> what is
+    added to the rewards, None for nothing.
     """
 
     terms: Mapping[str, Term]
     passes: Passes
     advantage: Callable[[Tensor], Tensor]
     aggregate: Callable[[Tensor, Counts], Tensor]
+    shaping: Callable[[Tensor], Tensor] | None = None
 
     @cached_property
     def needs(self) -> frozenset[str]:

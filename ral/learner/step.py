@@ -57,13 +57,15 @@ class Responding:
     """Source of a step's responses: sampled by the engine, or given.
 
     engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
-    or given responses. seed: of the run.
+    or given responses. seed: of the run. redraw: draws
+    further prompts for places without signal; a step then gets prompts for all its rounds.
     """
 
     engine: Engine
     source: Callable[..., Rollout]
     companion: Companion
     seed: int
+    redraw: Redraw | None = None
 
     def __call__(
         self, policy: MLLM, prompts: PromptBatch, prepared: Prepared, progress: Progress
@@ -79,8 +81,8 @@ class Responding:
         policy: MLLM,
         prepared: Prepared,
         progress: Progress,
-        reward: Callable[[Rollout], Scores],
         redraw: Redraw,
+        reward: Callable[[Rollout], Scores],
     ) -> tuple[Prepared, Rollout, Scores, int]:
         """Return the prompts that stay with their responses and scores, and how many prompts were answered."""
 
@@ -112,8 +114,7 @@ class Step:
     """The steps of a run: call it once for each.
 
     reward(rollout) -> Scores. micro_batch_prompts bounds memory, never the result. ema_decay: of the averaged models,
-    per step. redraw: draws further prompts for places without signal; a step then gets prompts for all its rounds.
-    shaping: response tokens [N] -> what is added to the rewards.
+    per step.
     """
 
     models: Models
@@ -124,8 +125,6 @@ class Step:
     observers: Sequence[Observer] = ()
     micro_batch_prompts: int = 1
     ema_decay: float = 0.99
-    redraw: Redraw | None = None
-    shaping: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, prompts: PromptBatch, progress: Progress, backend: Backend) -> Stepped:
         """Roll out, score, freeze what the objective compares with, and update several times on the same batch."""
@@ -134,7 +133,7 @@ class Step:
             prepared = policy.prepare(prompts)
         prepared, rollout, scores, metrics = self.answers(prompts, prepared, progress, clock)
         with clock("freeze_s"):
-            parts = self.experience(prompts if self.redraw is None else prepared.prompts, prepared, rollout, scores)
+            parts = self.experience(prepared, rollout, scores)
         for index in range(self.update.schedule.updates):
             with clock("update_s"):
                 updated = self.update(parts, index, progress, backend)
@@ -151,15 +150,15 @@ class Step:
 
         With `redraw` the rewards of all rounds are made beside their rollouts, and count as time of these.
         """
-        policy = self.models.policy
-        if self.redraw is None:
+        policy, redraw = self.models.policy, self.responding.redraw
+        if redraw is None:
             with clock("rollout_s"):
                 rollout, further = self.responding(policy, prompts, prepared, progress)
             with clock("reward_s"):
                 scores, metrics = self.score(rollout, lambda: self.reward(rollout), further)
             return prepared, rollout, scores, metrics
         with clock("rollout_s"):
-            redrawn = self.responding.redrawn(policy, prepared, progress, self.reward, self.redraw)
+            redrawn = self.responding.redrawn(policy, prepared, progress, redraw, self.reward)
         prepared, rollout, plain, drawn = redrawn
         with clock("reward_s"):
             scores, metrics = self.score(rollout, lambda: plain, None)
@@ -177,18 +176,16 @@ class Step:
 
     def shaped(self, scores: Scores, rollout: Rollout) -> tuple[Scores, Metrics]:
         """Return the scores with what is added for length, and what to log of it."""
-        if self.shaping is None:
+        if self.objective.shaping is None:
             return scores, {}
-        added = self.shaping(rollout.trainable.sum(1)).to(scores.reward)
+        added = self.objective.shaping(rollout.trainable.sum(1)).to(scores.reward)
         return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
-    def experience(
-        self, prompts: PromptBatch, prepared: Prepared, rollout: Rollout, scores: Scores
-    ) -> list[Experience]:
+    def experience(self, prepared: Prepared, rollout: Rollout, scores: Scores) -> list[Experience]:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
         advantages = over_ranks(objective.advantage, scores.reward.view(-1, rollout.group_size)).flatten()
-        views = self.models.views(objective.frozen, prompts, prepared, rollout)
+        views = self.models.views(objective.frozen, prepared.prompts, prepared, rollout)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
         batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
         return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)

@@ -29,7 +29,7 @@ def entropy(
     coef: float = 0.01,
     chunk: int = CHUNK_TOKENS,
 ) -> Loss:
-    """Reward the entropy of the sampling distribution at each response token: -coef * sum(weights * H(pi)).
+    """Add the entropy of the sampling distribution at each response token: -coef * sum(weights * H(pi)).
 
     PPO (arXiv 1707.06347), section 5, Eq. 9, whose c_2 is coef, with the opposite sign since a loss is minimised. H is
     over the whole vocabulary at `temperature`, without banned tokens, in nats, and exact at each position; it runs in

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -20,7 +21,7 @@ class Overlong:
     buffer: float = 0.2
     penalty: float = 0.5
 
-    def __call__(self, tokens: Tensor) -> Tensor:
+    def __call__(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
         """Return what is added to the rewards, [N] from -penalty to 0; tokens [N]: of each response, its end included.
 
         DAPO (arXiv 2503.14476), section 3.4, Eq. 13.

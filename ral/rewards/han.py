@@ -78,7 +78,7 @@ def read_han(text: str) -> Han | None:
 
 
 def _dozens(count: str, half: str | None) -> Fraction:
-    """The value of 一打, 半打 or, with a half behind it, 两打半."""
+    """Return the value of 一打, 半打 or, with a half behind it, 两打半."""
     return 12 * (Fraction(1, 2) if count == "半" else _value(count)) + (6 if half else 0)
 
 

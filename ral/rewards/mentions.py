@@ -59,7 +59,7 @@ def one_in_sentence(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def _verdict(said: str, rest: str, options: Mapping[str, str]) -> str | None:
-    """The letter of Yes or No, with which a sentence begins; rest: what follows."""
+    """Return the letter of Yes or No, with which a sentence begins; rest: what follows."""
     letter = next(letter for letter, own in options.items() if own == said)
     other = _YES_NO[said == "yes"]
     torn = re.search(rf"\b(?:{other}|but|wait|maybe|perhaps|sorry|actually)\b|\?", rest, re.IGNORECASE)
@@ -67,13 +67,13 @@ def _verdict(said: str, rest: str, options: Mapping[str, str]) -> str | None:
 
 
 def _letters(line: str) -> set[str]:
-    """The capital letters that stand alone, but for the words A and I."""
+    """Return the capital letters that stand alone, but for the words A and I."""
     found = _LETTER.finditer(line)
     return {m[1] for m in found if m[1] not in "AI" or not _ARTICLE.match(line, m.end())}
 
 
 def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
-    """The only letter of a sentence, at its end: "The ball is blue, so B"; what it denies is in another clause."""
+    """Return the only letter of a sentence, at its end: "The ball is blue, so B", with denials elsewhere."""
     found = _LAST.fullmatch(line)
     if found is None or _letters(line) != {found["letter"]} or (options and found["letter"] not in options):
         return None
@@ -86,7 +86,7 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 
 
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
-    """The letter of the one option whose text a sentence holds, with nothing that denies it and no other letter."""
+    """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
     found = list(_mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
         return None
