@@ -1,7 +1,6 @@
 """Write a checkpoint's policy as a Hugging Face folder, from whole checkpoints and from those in shards.
 
-    python scripts/export.py outputs/.../checkpoints/step_000050
-    python scripts/export.py outputs/.../checkpoints/step_000050 --output my_model
+    python scripts/export.py outputs/.../checkpoints/step_000050 [--output my_model]
 
 One process is enough, however many wrote the shards. The model is that of the checkpoint's configuration. Adapters
 (lora.rank) are added in, and written beside it as adapter/.
