@@ -12,6 +12,7 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.dress import unwrapped
 from ral.rewards.nothing import says_none
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
@@ -20,6 +21,8 @@ from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
 
+ENDS = (".", "。")
+"""Full stops, which an OCR answer may have where the text has none."""
 Scorer = Callable[[str], float]
 
 
@@ -31,7 +34,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
       as an integer must be met exactly, any other within 1e-2 of the larger of the two; a conversion that the answer
       rounds counts to the digits that it gives, three or more (`numbers.rounding`);
-    - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case;
+    - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case; quotes, Markdown and LaTeX around
+      the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
       word, whose ROUGE-2 is 0 (published: 0.667);
@@ -68,7 +72,7 @@ def _judge(example: Example) -> Scorer:
             return lambda answer: _regression(gold, _answered(gold, answer))
         case "OCR":
             text = _gold_text(example)
-            return lambda answer: min(1.0, max(0.0, 1.0 - word_error_rate(one_line(text), one_line(answer))))
+            return lambda answer: _read_text(text, answer)
         case "free-form":
             text = _gold_text(example)
             return lambda answer: _free_form(text, answer)
@@ -118,9 +122,19 @@ def _regression(gold: Number, answer: Number | None) -> float:
 
 
 def _free_form(gold: str, answer: str) -> float:
-    if same_text(gold, answer):
+    plain = unwrapped(answer)
+    if same_text(gold, answer) or same_text(gold, plain):
         return 1.0
-    return min(1.0, max(0.0, rouge(gold, answer)))
+    return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
+
+
+def _read_text(gold: str, answer: str) -> float:
+    """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
+    plain = unwrapped(answer)
+    forms = {answer, plain, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
+    golds = {one_line(gold), one_line(unwrapped(gold))}
+    rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
+    return min(1.0, max(0.0, 1.0 - min(rates)))
 
 
 def _gold_number(example: Example) -> Number:

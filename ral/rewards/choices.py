@@ -22,7 +22,8 @@ from ral.rewards.claims import (
 )
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
-from ral.rewards.dress import CLOSING, OPENING, undress, unmarked, visible
+from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
+from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.values import option_of_value, values_differ_in_unit
 
@@ -71,7 +72,12 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
         return named if other in (None, named) else None
     if _begins_with_letter(plain):
         return None
-    return _stated_last(plain, texts) or _first_value(answer, options) or one_in_sentence(plain, texts)
+    return (
+        _stated_last(plain, texts)
+        or _first_value(answer, options)
+        or _first_form(answer, options)
+        or one_in_sentence(plain, texts)
+    )
 
 
 def _text_behind(text: str) -> str:
@@ -86,6 +92,13 @@ def _first_value(answer: str, options: Sequence[str]) -> str | None:
     if len(answer) > LONGEST:
         return None
     return next(filter(None, (option_of_value(form, options) for form in _forms(visible(answer)))), None)
+
+
+def _first_form(answer: str, options: Sequence[str]) -> str | None:
+    """Return the letter of the option that a short answer is written like, perhaps behind a claim such as "It is"."""
+    if len(answer) > LONGEST:
+        return None
+    return next(filter(None, (option_of_form(form, options) for form in _forms(shown(answer)))), None)
 
 
 def _read(answer: str, texts: dict[str, str]) -> str | None:

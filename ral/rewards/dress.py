@@ -19,6 +19,11 @@ _LATEX = re.compile(
 )
 _LATEX_LETTER = re.compile(r"\\(?:boxed|text|mathrm|mathbf) ?([A-Za-z])(?![A-Za-z])")
 _LATEX_SPACES = re.compile(r"\\(?:[,;: ()\[\]]|(?:q?quad|left|right|displaystyle)(?![A-Za-z]))")
+_WRAPPED = re.compile(
+    r"""\\(?:f?boxed|fbox|text|textbf|textit|mathrm)\s*\{((?:[^{}]|\{[^{}]*\})*)\}|\$([^$]+)\$|"([^"]*)"|“([^”]*)”|'([^']*)'|`([^`]*)`"""
+    r"|\*\*([^*]*)\*\*|\*([^*]*)\*|__([^_]*)__|「([^」]*)」|『([^』]*)』",
+    re.DOTALL,
+)
 _EMOJI = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]")
 _NESTED = 4  # how deep LaTeX commands stand in each other
 _MARKS = re.compile(r"[*_`~$\"“”„‟″＂]+")
@@ -39,6 +44,21 @@ def visible(text: str) -> str:
 def unmarked(text: str) -> str:
     """Return the text without quotes and Markdown's marks; an apostrophe inside a word stays."""
     return _LONE_QUOTE.sub(" ", _QUOTES.sub("'", _MARKS.sub(" ", text)))
+
+
+def unwrapped(text: str) -> str:
+    r"""Return a text without what is set around the whole of it: quotes, Markdown, \\boxed{} and \\text{}.
+
+    What stands inside stays as it is, but for typographic apostrophes, which become plain ones.
+    """
+    text = _QUOTES.sub("'", shown(text)).strip()
+    for _ in range(_NESTED):
+        found = _WRAPPED.fullmatch(text)
+        inside = next((part for part in found.groups() if part is not None), "").strip() if found else ""
+        if not inside:
+            return text
+        text = inside
+    return text
 
 
 def undress(text: str) -> str:

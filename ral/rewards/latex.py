@@ -23,6 +23,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (r"\{,\}", ","),
     (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim|angle)(?![a-z]))", " "),
     (r"\\mu(?![a-z])", "μ"),
+    (r"\\(?:Omega|ohm)(?![a-z])", "Ω"),
     (r"\\pm(?![a-z])", "±"),
     (r"\\leq?(?![a-z])|\\lt(?![a-z])", "≤"),
     (r"\\geq?(?![a-z])|\\gt(?![a-z])", "≥"),

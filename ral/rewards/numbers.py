@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.bounds import bound
+from ral.rewards.conclusions import NO_NUMBER, explained
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
@@ -78,13 +79,13 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
-    return _parsed(text)
+    return _parsed(text) or _parsed(explained(text) or "")
 
 
 def _parsed(text: str) -> Number | None:
     """Return the one number in a text that corrects none."""
     taken = take_currency(join_money(html.unescape(_HTML.sub(" ", shown(text)))))
-    if taken is None:
+    if taken is None or NO_NUMBER.search(taken[0]):
         return None
     rest, currency = taken
     box, plain = BOXED.search(rest), join_quantities(plain_text(rest))

@@ -1,0 +1,42 @@
+"""Numbers that an answer explains: "5 (3 red + 2 blue)" and "3 red and 2 blue, so 5" are 5; and what is no number."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_SAID = r"(?P<said>[-+]?\d[\d,]*(?:\.\d+)?)"
+_CONCLUDED = re.compile(
+    rf".*\d.*(?:[,;，；]\s*(?:so|hence|thus|therefore|making|giving|which makes|which gives|所以|因此|一共|总共|共)"
+    rf"|\b(?:for|giving|making) a total of|\bin total[:,]?)\s*(?P<end>{_SAID}[^\d.?？]*)[.。!]?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_EXPLAINED = re.compile(
+    rf"(?P<end>\D{{0,40}}{_SAID}[^\d()（）:：,，;]{{0,30}}?)\s*"
+    r"(?:[(（:：]|[,;，]?\s*\b(?:because|since|as)\b|因为)(?P<parts>[^?？]*\d[^?？]*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
+_NOT_ADDED = re.compile(r"[-−*/×÷]\s*\d|\b(?:minus|less|times|or|not|without)\b|减|乘|或|不", re.IGNORECASE)
+NO_NUMBER = re.compile(
+    r"\b(?:none|neither|not one|not a single one|no one|nobody) of (?:(?:the|these|those|all|its|his|her) )*\d"
+    r"|\d\s*[点點]\s*半|(?<![\d.,])(?:1\d|20)\d0['’]?s\b",
+    re.IGNORECASE,
+)
+"""Matches what holds digits and means another number, or none: "none of the 5", 5点半 (half past), "1990s"."""
+
+
+def explained(text: str) -> str | None:
+    """Return the part of an answer that is its number, where the rest says how it came about; None for no such rest.
+
+    A conclusion at the end counts as it stands; parts behind the number only where they add up to it.
+    """
+    if found := _CONCLUDED.fullmatch(text):
+        return found["end"]
+    found = _EXPLAINED.fullmatch(text)
+    if found is None or _NOT_ADDED.search(found["parts"]):
+        return None
+    parts = [Fraction(part) for part in _NUMBER.findall(found["parts"])]
+    said = Fraction(found["said"].replace(",", ""))
+    total = parts[:-1] if len(parts) > 2 and sum(parts[:-1]) == parts[-1] else parts  # "3 + 2 = 5"
+    return found["end"] if len(total) > 1 and sum(total) == said else None

@@ -1,0 +1,57 @@
+r"""Options by their written form: "(2, 3)" is (2,3), "10–20" is 10-20, "$2\pi$" is 2π, "x²" is x^2."""
+
+from __future__ import annotations
+
+import re
+import string
+import unicodedata
+from collections.abc import Sequence
+
+from ral.options import lettered
+
+_POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
+_RAISED = re.compile(rf"[{_POWERS}]+")
+_PLAIN_POWERS = str.maketrans(_POWERS, "0123456789+-")
+_ENDS = " .。!"
+_LEAST_WORDS = 3
+"""Words from which on a text is a sentence, whose commas do not count."""
+
+# (what to find, what to write instead), in this order
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\(?:left|right|displaystyle)(?![a-z])|\\[,;:! ()\[\]]|\$", " "),
+        (r"\\(?:text|mathrm|mathbf|boxed)\s*\{([^{}]*)\}", r"\1"),
+        (r"\\[dtc]frac", r"\\frac"),
+        (r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r"\1/\2"),
+        (r"\\pi(?![a-z])", "π"),
+        (r"\\(?:times|cdot)(?![a-z])", "×"),
+        (r"\^\s*\{([^{}]*)\}", r"^\1"),
+        (r"[−–—‐‑‒―]", "-"),
+        (r"(?<=\d)\s+(?:to|through)\s+(?=\d)", "-"),
+        (r"^(?:in\s+)?(?:the\s+)?year\s+(?=\d{4}$)", ""),
+    )
+)
+
+
+def option_of_form(text: str, options: Sequence[str]) -> str | None:
+    """Return the letter of the one option that is written like the text; None for none, or for several.
+
+    Blanks, dashes, LaTeX or Unicode signs and, in sentences, commas make no difference. Nothing else may stand beside.
+    """
+    own = lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False))
+    said = written_form(text)
+    named = [letter for letter, option in own.items() if said and written_form(option) == said]
+    return named[0] if len(named) == 1 else None
+
+
+def written_form(text: str) -> str:
+    """Return what a text is compared by: one way of writing signs, without blanks."""
+    text = _RAISED.sub(lambda found: "^" + found[0].translate(_PLAIN_POWERS), text)
+    text = unicodedata.normalize("NFKC", text).casefold().strip(_ENDS)
+    for pattern, replacement in _FORMS:
+        text = pattern.sub(replacement, text.strip())
+    if len(re.findall(r"[^\W\d_]{2,}", text)) >= _LEAST_WORDS:
+        text = re.sub(r"[,;](?!\d)", " ", text)
+        return " ".join(text.split())
+    return "".join(text.split())
