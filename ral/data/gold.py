@@ -31,7 +31,10 @@ _SYMBOL = re.compile(r"[a-z]\s*[:.]")  # of a quantity, as in "a: 5"
 _LOOSE = re.compile(r"[(\[{【「]?([A-Za-z])[)\]}】」]?(?:\s+|\s*[,，;；:：=|、-]\s*|\s*(?=[(\[（]))(\S.*)", re.DOTALL)
 _BEHIND = re.compile(r"(.*\S)\s*[,;、]?\s*[(\[【]([A-Za-z])[)\]】]\.?", re.DOTALL)
 SKIPPED = 3  # letters that a lettering may leave out
-_WORDS = re.compile(r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?\s*:?\s*)", re.IGNORECASE)
+_WORDS = re.compile(
+    r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?|(?:正确)?答案[是为选]?|[应故]?选(?:择|项)?)\s*:?\s*",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
 

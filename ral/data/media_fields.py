@@ -12,7 +12,7 @@ from ral.data.fields import Entry, Kind
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
 from ral.data.reading import merged, reading_of
-from ral.data.stray import refuse_stray
+from ral.data.stray import is_medium, refuse_stray
 from ral.types import IMAGE_MARK, VIDEO_MARK, Example, Media
 
 MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "video", "videos": "video", "path": None}
@@ -100,7 +100,10 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
         columns = []  # the files of the conversation once more
     if not own and not columns and entry.named(list(MEDIA)) is None:
         problem = "no picture and no clip"
+        if stray := next((name for name, value in entry.data.items() if is_medium(value)), None):
+            entry.fail(stray, "nothing reads it, and it looks like a medium", '"image", "images", "video" or "videos"')
         entry.fail("image", problem, '"image", "video" or "path" ("images": [] for an entry of text alone)')
+    _refuse_other_kind(entry, [*own, *columns])
     marks = marks_in([*user_texts(example, example.question), *example.options])
     if not marks and columns and any(turn.role == "user" for turn in example.turns):
         example, marks = _in_front(example, columns)
@@ -109,6 +112,15 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
     padded = (*given, *(None,) * (len(marks) - len(given)))
     media = placed(marks, padded, columns) if marks else everything
     return without_leading_marks(replace(example, media=with_reading(entry, media)), marks)
+
+
+def _refuse_other_kind(entry: Entry, media: Sequence[Media]) -> None:
+    """Raise the bad entry's error where data_type says clip and all media are pictures, or the reverse."""
+    said, kinds = str(entry.data.get("data_type") or "").lower(), {medium.kind for medium in media}
+    if said == "video" and kinds == {"image"}:
+        entry.fail("data_type", "it says video, and the media are pictures", '"video": [frame, frame, ...] for a clip')
+    if said == "image" and kinds == {"video"}:
+        entry.fail("data_type", "it says image, and the media are clips", '"data_type": "video"')
 
 
 def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> None:

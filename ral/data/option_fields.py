@@ -16,10 +16,18 @@ from ral.options import letter_and_text, lettered
 EXAMPLE = '["A. red", "B. blue"]'
 FIELDS = ("options", "choices")
 UNDER_LETTERS = string.ascii_uppercase[:10]
-"""Fields that hold an option each, as in MMBench: A, B, and so on without a gap."""
+"""Fields that hold an option each, as in MMBench: A, B, and so on without a gap; small letters likewise."""
 _LABEL = re.compile(r"[(\[{【「]?\s*([A-Za-z]|\d{1,2})\s*[)\]}】」]?\s*[.:、,。]?")
 _LETTER = re.compile(r"\W*[A-Ja-j]\W*")
 _NUMBERED = re.compile(r"[(\[【]?\s*(\d{1,2})\s*(?:[)\]】][.:]?|[.、](?!\d)|:(?=\s))\s*(\S.*)", re.DOTALL)
+_LABELS = (
+    "甲乙丙丁戊己庚辛壬癸",
+    "一二三四五六七八九十",
+    "가나다라마바사아자차",
+    "アイウエオカキクケコ",
+)
+"""Orders of other scripts that options are counted in."""
+_LABELLED = re.compile(rf"[(（【]?\s*([{''.join(_LABELS)}])\s*(?:[)）】][、.:：]?|[、.．:：])\s*(\S.*)", re.DOTALL)
 _CIRCLED = re.compile(r"([①-⑳])\s*[.:、]?\s*(.*)", re.DOTALL)
 _LIKE_OPTIONS = re.compile(
     r"(?:answer_?)?(?:option|choice|candidate|alternative)s?_?[a-h\d]?(?:_text|_list)?", re.IGNORECASE
@@ -35,11 +43,16 @@ def options_field(entry: Entry) -> str:
 
 def _under_letters(entry: Entry) -> dict[str, object]:
     """Return the options that stand in fields A, B, ...; {} unless there are two, and gold names one."""
+    return next(filter(None, (_in_fields(entry, letters) for letters in (UNDER_LETTERS, UNDER_LETTERS.lower()))), {})
+
+
+def _in_fields(entry: Entry, letters: str) -> dict[str, object]:
+    """Return {capital letter: option} of the fields named by `letters`; {} as for `_under_letters`."""
     found: dict[str, object] = {}
-    for letter in UNDER_LETTERS:
+    for letter in letters:
         if letter not in entry.data or entry.data[letter] in (None, ""):
             break
-        found[letter] = entry.data[letter]
+        found[letter.upper()] = entry.data[letter]
     gold = re.sub(r"</?answer>", "", str(entry.data.get("answer") or entry.data.get("solution"))).strip()
     texts = {letter: str(text) for letter, text in found.items()}
     named = _LETTER.fullmatch(gold) is not None or gold in texts.values() or by_truth(texts, gold)
@@ -69,12 +82,19 @@ def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: 
     pair = _number_and_text(answer)
     if pair is not None and pair in pairs:
         return texts, _lettered(texts, numbers.index(pair[0]))
-    if not (plain.isdecimal() and int(plain) in numbers):
+    named = _place_of(plain) if _labels(options, plain) else int(plain) if plain.isdecimal() else None
+    if named not in numbers:
         return texts, answer
-    at = numbers.index(int(plain))
+    at = numbers.index(named)
     if plain in texts and texts.index(plain) != at:
         entry.fail(field, f"{shown(answer)} is the number of one option and the text of another", "the option itself")
     return texts, _lettered(texts, at)
+
+
+def _labels(options: tuple[str, ...], plain: str) -> bool:
+    """Tell whether a gold answer is a label of the order that the options are counted in."""
+    first = _LABELLED.fullmatch(options[0].strip())
+    return first is not None and any(plain in labels and first[1] in labels for labels in _LABELS if len(plain) == 1)
 
 
 def _lettered(texts: tuple[str, ...], at: int) -> str:
@@ -85,8 +105,15 @@ def _number_and_text(option: str) -> tuple[int, str] | None:
     """Return (2, "blue") of "2. blue", "(2) blue" and "② blue"; None where no number is marked."""
     if circled := _CIRCLED.fullmatch(option.strip()):
         return (int(unicodedata.numeric(circled[1])), circled[2].strip()) if circled[2].strip() else None
+    if labelled := _LABELLED.fullmatch(option.strip()):
+        return _place_of(labelled[1]), labelled[2].strip()
     found = _NUMBERED.fullmatch(unicodedata.normalize("NFKC", option).strip())
     return (int(found[1]), found[2].strip()) if found else None
+
+
+def _place_of(label: str) -> int:
+    """Return the place of a label in the order of its script, from 1."""
+    return 1 + next(labels.index(label) for labels in _LABELS if label in labels)
 
 
 def listed_options(entry: Entry) -> tuple[str, ...]:

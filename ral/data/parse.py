@@ -83,6 +83,7 @@ def parse_own(entry: Entry) -> Example:
     """One entry of a user's own file; see `ral.data.sources.jsonl` for the fields."""
     chat = chat_of(entry)
     chosen, rejected = preference_of(entry)
+    _refuse_two(entry, THOUGHT)
     options, question = options_of(entry), _question(entry, chat)
     kind = problem_type_of(entry, CHOICE if options else "free-form")
     field, said = _answer(entry, chat)

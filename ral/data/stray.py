@@ -39,7 +39,7 @@ def refuse_stray(entry: Entry, media: Sequence[Media]) -> None:
         if (
             media
             and (numbered := _NUMBERED.fullmatch(name))
-            and _is_medium(value)
+            and is_medium(value)
             and not _named(entry, numbered[1], value)
         ):
             kind = numbered[1]
@@ -62,7 +62,7 @@ def _part(name: str, value: object) -> str:
         return f"video_start, {seconds}"
     if name in ENDS and _is_time(value):
         return f"video_end, {seconds}"
-    if name in SPANS and (_is_span(value) or _is_medium(value) or (name in MOMENTS and _is_time(value))):
+    if name in SPANS and (_is_span(value) or is_medium(value) or (name in MOMENTS and _is_time(value))):
         return f'video_start and video_end, {seconds} (another clip: "videos": [..., ...])'
     if name in FRAMES and isinstance(value, list) and value and all(map(is_number, value)):
         return 'these frames as pictures in order under "video", or nframes, or video_start and video_end in seconds'
@@ -88,10 +88,10 @@ def _is_span(value: object) -> bool:
     return isinstance(items, list) and bool(items) and all(_is_time(item) or _is_span(item) for item in items)
 
 
-def _is_medium(value: object) -> bool:
+def is_medium(value: object) -> bool:
     """Tell whether a value is a file of pictures or clips, its bytes, or an object or a list of these."""
     if isinstance(value, str):
         return value.startswith("data:") or value.strip().lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
     if isinstance(value, dict):
-        return any(map(_is_medium, value.values()))
-    return isinstance(value, bytes) or (isinstance(value, list) and any(map(_is_medium, value)))
+        return any(map(is_medium, value.values()))
+    return isinstance(value, bytes) or (isinstance(value, list) and any(map(is_medium, value)))

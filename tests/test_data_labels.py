@@ -1,0 +1,84 @@
+"""Entries with labels of other scripts, small column letters, two thoughts, and media that nothing reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ral.data.bad import BadSample
+from ral.data.fields import Entry
+from ral.data.parse import parse_own
+from ral.types import Example
+
+ASKED = {"question": "Which?", "images": []}
+
+
+def parsed(tmp_path: Path, **fields: Any) -> Example:
+    return parse_own(Entry(tmp_path / "data.json", 1, json.loads(json.dumps(ASKED | fields)), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "letter"),
+    [
+        (["甲、红", "乙、蓝", "丙、绿"], "乙", "B"),
+        (["甲、红", "乙、蓝"], "蓝", "B"),
+        (["甲. 红", "乙. 蓝"], "甲", "A"),
+        (["(一) 红", "(二) 蓝"], "二", "B"),
+        (["一、红", "二、蓝"], "一、红", "A"),
+        (["가. 빨강", "나. 파랑"], "나", "B"),
+        (["ア. 赤", "イ. 青"], "イ. 青", "B"),
+        (["A. red", "B. blue"], "选B", "B"),
+        (["A. red", "B. blue"], "答案：B", "B"),
+        (["A. red", "B. blue"], "答案是A", "A"),
+        (["A. red", "B. blue"], "故选B", "B"),
+        (["A. red", "B. blue"], "选择 B", "B"),
+    ],
+)  # fmt: skip
+def test_labels_of_other_scripts_are_places(tmp_path: Path, options: list[str], answer: str, letter: str) -> None:
+    example = parsed(tmp_path, options=options, answer=answer)
+    assert example.answer == letter and example.problem_type == "multiple choice"
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (["甲、红", "乙、蓝"], "丙"), (["乙、蓝", "甲、红"], "丙"), (["A. red", "B. blue"], "选C"),
+        (["A. red", "B. blue"], "不选B"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_no_option_are_refused(tmp_path: Path, options: list[str], answer: str) -> None:
+    with pytest.raises(BadSample, match="answer"):
+        parsed(tmp_path, options=options, answer=answer)
+
+
+def test_small_letters_name_columns_of_options(tmp_path: Path) -> None:
+    example = parsed(tmp_path, a="red", b="blue", c="green", answer="b")
+    assert example.options == ("A. red", "B. blue", "C. green") and example.answer == "B"
+    assert not parsed(tmp_path, a="see the note", answer="red").options
+
+
+def test_thoughts_that_differ_are_refused(tmp_path: Path) -> None:
+    assert parsed(tmp_path, answer="red", thought="It is red.", process="<think>It is red.</think>").thought
+    with pytest.raises(BadSample, match="field 'process': there is thought, too, and the two differ"):
+        parsed(tmp_path, answer="red", thought="It is red.", process="It is blue.")
+
+
+@pytest.mark.parametrize("name", ["image_path", "video_path", "img", "image_1", "frames", "picture"])
+def test_a_medium_under_an_unread_name_is_named(tmp_path: Path, name: str) -> None:
+    value = ["1.png", "2.png"] if name == "frames" else "clip.mp4" if name == "video_path" else "cat.png"
+    data = {"question": "Which?", "answer": "red", name: value}
+    with pytest.raises(BadSample, match=f"field '{name}': nothing reads it"):
+        parse_own(Entry(tmp_path / "data.json", 1, data, tmp_path))
+
+
+def test_pictures_called_a_clip_are_refused(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        Image.new("RGB", (28, 28)).save(tmp_path / name)
+    given = {"answer": "red", "images": ["1.png", "2.png"]}
+    assert len(parsed(tmp_path, **given).media) == 2 and parsed(tmp_path, **given, data_type="image").media
+    with pytest.raises(BadSample, match="field 'data_type': it says video, and the media are pictures"):
+        parsed(tmp_path, **given, data_type="video")
