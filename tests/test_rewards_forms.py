@@ -59,6 +59,14 @@ def test_options_are_found_by_their_written_form(options: tuple[str, ...], answe
         ("30", "30s", True), ("5", "one of the walls has 5", True), ("1990", "in 1990", True), ("5", "5点", True),
         ("10 Ω", "10 \\Omega", True), ("10 \\Omega", "10 ohms", True), ("10 \\Omega", "10 k\\Omega", False),
         ("10 Ω", "10 \\mathrm{V}", False),
+        ("9π cm²", "9\\pi \\text{ cm}^2", True), ("9π cm²", "9π", True), ("9π cm²", "28.27 cm^2", True),
+        ("9\\pi \\text{ cm}^2", "9π cm²", True), ("9\\pi \\text{ cm}^2", "9\\pi \\mathrm{cm}^{2}", True),
+        ("36\\pi \\text{ cm}^3", "36π", True), ("2\\sqrt{3} \\text{ cm}^2", "2√3 cm²", True),
+        ("12π", "12π square units", True), ("12π", "12π units", True), ("12π", "12\\pi \\text{ cm}^2", True),
+        ("9π 平方厘米", "9π cm²", True), ("\\frac{\\pi}{4} cm^2", "π/4 cm²", True), ("2π units", "2π", True),
+        ("9π cm²", "9π cm", False), ("9π cm²", "9π cm³", False), ("9π cm²", "81π² cm²", False),
+        ("9π cm²", "9 cm²", False),
+        ("12π", "12 square units", False), ("36\\pi \\text{ cm}^3", "36π cm²", False), ("12π", "144π²", False),
     ],
 )  # fmt: skip
 def test_numbers_that_are_explained_and_what_is_none(gold: str, answer: str, right: bool) -> None:

@@ -177,3 +177,14 @@ def test_a_run_from_python_keeps_to_the_same_rules(
     with pytest.raises(UserError, match="dealt out evenly"):
         run("algo=grpo", *small, "algo.prompts_per_step=3", "hardware.devices=2")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("named", ["/", "", "~", "."])
+def test_a_run_has_a_folder_of_its_own(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's root, the home and the current folder, which an empty hydra.run.dir is, stay as they are."""
+    monkeypatch.chdir(tmp_path)
+    before = sorted(Path("/").iterdir())
+    with pytest.raises(UserError, match="a run needs a folder of its own: write hydra.run.dir="):
+        claim_for_run(Path(named).expanduser(), None, False)
+    assert not list(tmp_path.iterdir()) and sorted(Path("/").iterdir()) == before
+    assert claim_for_run(tmp_path / "run", None, False)

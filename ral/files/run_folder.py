@@ -161,7 +161,14 @@ def _same_file(handle: int, path: Path) -> bool:
 
 
 def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
-    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove."""
+    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove.
+
+    So for the root of the disk, the home and the current folder, which an empty name stands for: a run needs its own.
+    """
+    if folder.resolve() in (Path("/"), Path.home().resolve(), Path.cwd().resolve()):
+        raise UserError(
+            f"hydra.run.dir={folder}: a run needs a folder of its own: write hydra.run.dir={folder / 'run'}"
+        )
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)

@@ -43,9 +43,13 @@ _TOKEN = re.compile(
     rf"|(?P<top>{_DIGITS})(?:e(?P<exponent>[-+]?\d+))?(?:\s*/\s*(?P<bottom>{_DIGITS}))?)",
     re.IGNORECASE,
 )
+_POWER = r"(\s*\^\s*\{?\s*[23]\s*\}?|[²³])?"
 _UNIT_BEHIND = re.compile(
-    r"(?<=[\d)}πi\s])(?:\\(?:text|mathrm)\s*\{([^{}]*)\}|(?<![\\A-Za-z])(?!pi\b|sqrt)([A-Za-z]+(?:/[A-Za-z]+)?[²³]?))[\s.$]*$"
+    r"(?<=[\d)}πi\s])(?:\\(?:text|mathrm|textrm|mbox)\s*\{([^{}]*)\}"
+    r"|(?<![\\A-Za-z])(?!pi\b|sqrt)((?:(?:square|cubic|sq\.?|cu\.?)\s+)?[A-Za-z]+(?:/[A-Za-z]+)?)|([\u4e00-\u9fff]+))"
+    rf"{_POWER}[\s.。$]*$"
 )
+_ANY_UNIT = re.compile(r"(?:(?:square|cubic|sq\.?|cu\.?) )?units?|(?:平方|立方|个)?单位", re.IGNORECASE)
 _JOINED = re.compile(r"[kKMB]\b")  # "5K" is five thousand, "5 K" five kelvins
 _HTML = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _EQUATION = re.compile(r"([^=<>≤≥,;]*)(?<![<>!])=([^=]*)")
@@ -107,8 +111,12 @@ def _parsed(text: str) -> Number | None:
 def _without_unit(formula: str) -> tuple[str, Unit | None]:
     r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text and None without one."""
     behind = _UNIT_BEHIND.search(formula)
-    unit = find_unit(behind[1] or behind[2]) if behind else None
-    return (formula[: behind.start()], unit) if behind and unit else (formula, None)
+    if behind is None:
+        return formula, None
+    name = (behind[1] or behind[2] or behind[3]).strip()
+    power = re.sub(r"[^23]", "", unicodedata.normalize("NFKC", behind[4] or ""))
+    unit = find_unit(f"{name}^{power}" if power else name)
+    return (formula[: behind.start()], unit) if unit or _ANY_UNIT.fullmatch(name) else (formula, None)
 
 
 def _in_digits(plain: str, currency: Unit | None) -> Number | None:
