@@ -57,8 +57,7 @@ def change(folder: Path, key: str, value: Any) -> None:
             r"network of config.json \(which says vision_config.depth=.* not know",
         ),
     ],
-    ids=lambda given: "function" if callable(given) else None,
-    ids=str,
+    ids=lambda given: "function" if callable(given) else str(given),
 )
 def test_the_field_is_named(model: Path, key: str, value: Any, said: str) -> None:
     change(model, key, value)
