@@ -54,7 +54,15 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
     """Raise UserError where torchrun (or another launcher that sets RANK) started other processes than hardware asks
     for.
     """
-    if not {"RANK", "WORLD_SIZE"} <= env.keys() or srun_tasks(env):
+    if srun_tasks(env):
+        return
+    if not {"RANK", "WORLD_SIZE"} <= env.keys():
+        if num_nodes > 1 and not {"NODE_RANK", "GROUP_RANK", "LOCAL_RANK"} & env.keys():
+            raise UserError(
+                f"hardware.num_nodes={num_nodes}: nothing says which node this is, so that the others would be waited "
+                f"for: start torchrun --nnodes={num_nodes} --nproc_per_node={devices} train.py ... or srun on each, or "
+                "write hardware.num_nodes=1"
+            )
         return
     started, here, asked = number(env, "WORLD_SIZE"), number(env, "LOCAL_WORLD_SIZE"), devices * num_nodes
     if started == asked and here in (0, devices):

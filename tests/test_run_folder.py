@@ -184,7 +184,7 @@ def test_a_run_has_a_folder_of_its_own(named: str, tmp_path: Path, monkeypatch: 
     """The disk's root, the home and the current folder, which an empty hydra.run.dir is, stay as they are."""
     monkeypatch.chdir(tmp_path)
     before = sorted(Path("/").iterdir())
-    with pytest.raises(UserError, match="a run needs a folder of its own: write hydra.run.dir="):
+    with pytest.raises(UserError, match=r"a run needs a folder of its own: write hydra\.run\.dir="):
         claim_for_run(Path(named).expanduser(), None, False)
     assert not list(tmp_path.iterdir()) and sorted(Path("/").iterdir()) == before
     assert claim_for_run(tmp_path / "run", None, False)

@@ -12,32 +12,46 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
 
 from ral.data.bad import BadSample
 from ral.data.marks import KINDS, REMEDY, marks_in, misfit, split, user_texts
 from ral.types import Example, Media, UserError
 
 FOLDER = Path(__file__).parent / "templates"
+JINJA = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+LISTED = "{% for option in options %} {{ option }}{% endfor %}"
 BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
 
 
 @lru_cache
 def load_template(template: str) -> Template:
-    """Return a shipped template by name, or a .j2 file by path; UserError where there is none or it is not Jinja."""
+    """Return a shipped template by name, or a .j2 file by path; UserError for none, or no good one."""
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     if not path.is_file():
         names = ", ".join(BUILTIN)
         raise UserError(f"prompt template '{template}': no such file; write {names} or the path of a .j2 file")
-    jinja = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     try:
-        return jinja.from_string(path.read_text(encoding="utf-8"))
+        if "question" not in variables(template):
+            raise UserError(f"{path}: holds no {{{{ question }}}}, so that prompts would ask nothing: write it there")
+        return JINJA.from_string(path.read_text(encoding="utf-8"))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}: line {error.lineno} is not Jinja: {error.message}; mend the template") from error
 
 
+@lru_cache
+def variables(template: str) -> frozenset[str]:
+    """Return the variables that a template reads."""
+    path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
+    return frozenset(meta.find_undeclared_variables(JINJA.parse(path.read_text(encoding="utf-8"))))
+
+
 def render(example: Example, template: str) -> str:
-    """Return the text of the user's turn, beside the media."""
+    """Return the text of the user's turn, beside the media. UserError for options that the template leaves out."""
+    load_template(template)
+    if example.options and "options" not in variables(template):
+        where = example.source or example.uid
+        raise UserError(f"prompt template '{template}': reads no options, and {where} has some: write {LISTED} there")
     try:
         return (
             load_template(template)

@@ -58,6 +58,21 @@ def check_template(processor: Processor) -> None:
         if QUESTION not in text:
             raise UserError(f"{named}: its chat template leaves a question's words out; {REMEDY}")
     check_turns(processor, named)
+    check_opening(processor, named)
+
+
+def check_opening(processor: Processor, named: str) -> None:
+    """Raise UserError where the chat template does not open the turn of the model, which a response continues."""
+    turns = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
+    with_it, without = (
+        processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asked)
+        for asked in (True, False)
+    )
+    if with_it == without:
+        raise UserError(
+            f"{named}: its chat template does not open the turn of the model (add_generation_prompt changes nothing), "
+            f"so that responses would continue the question; {REMEDY}"
+        )
 
 
 def check_turns(processor: Processor, named: str) -> None:
