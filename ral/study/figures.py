@@ -156,6 +156,8 @@ def finals(result: TableResult) -> Figure:
         axes.plot([mean.mean], [n], "|", color="black", ms=12, mew=1.6)
     axes.set_yticks(range(len(rows)), [row.row.label for row in rows])
     axes.invert_yaxis()
+    dots = [100 * value for row in rows for value in values(row.runs).values()]
+    axes.set_xlim(max(min(dots) - ROOM, 0.0), min(max(dots) + ROOM, 100.0))  # intervals of two runs leave the figure
     axes.set_xlabel("accuracy at the end, %", fontsize=9, color=LIGHT.ink)
     dress(axes)
     return figure
