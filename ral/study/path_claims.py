@@ -3,8 +3,9 @@
 (g) Some attention term without teacher or evidence beats GRPO and its placebo, and collects at least half of what the
 oracle adds. Two terms may show it, `ral, previous` and `look`, each by three comparisons over seeds: above GRPO and
 above its placebo, by interval and p as in ral.study.claims; and above the middle of GRPO and the oracle, by the
-interval alone, which may reach two points below it. Supported: one of them passes all three. Contradicted: the oracle itself is above GRPO and its
-placebo, and each term's interval lies wholly below that middle. Inconclusive: everything else.
+interval alone, which may reach two points below it. Supported: one of them passes all three. Contradicted: the oracle
+itself is above GRPO and its placebo, and each term's interval lies wholly below that middle. Inconclusive: everything
+else.
 (h) Where (g) holds, grounding step by step moves with accuracy across runs: the rank correlation over the rows of a
 seed is above 0 by interval and p over seeds. Where (g) is not supported, (h) does not apply; the figure is shown.
 Holm's correction is over these p alone. Where a rule of the gate is broken (ral.study.path_gate), neither applies.
