@@ -43,13 +43,18 @@ def test_shipped_templates_read_both(name: str) -> None:
 
 
 def test_a_chat_template_opens_the_turn_of_the_model() -> None:
-    tokenizer = Processor.from_folder(str(ROOT / "assets" / "tiny")).tokenizer
-    check_opening(SimpleNamespace(tokenizer=tokenizer), "model.pretrained=x")  # type: ignore[arg-type]
+    """Asked to, or always; one that never does is refused."""
+    whole = Processor.from_folder(str(ROOT / "assets" / "tiny"))
 
-    def never_opens(turns: Any, *, tokenize: bool, add_generation_prompt: bool) -> str:
-        return str(tokenizer.apply_chat_template(turns, tokenize=tokenize, add_generation_prompt=False))
+    def fixed(opens: bool) -> Any:
+        def apply(turns: Any, *, tokenize: bool, add_generation_prompt: bool) -> str:
+            return str(whole.tokenizer.apply_chat_template(turns, tokenize=tokenize, add_generation_prompt=opens))
 
-    closed: Any = SimpleNamespace(tokenizer=SimpleNamespace(apply_chat_template=never_opens))
+        return SimpleNamespace(tokenizer=SimpleNamespace(apply_chat_template=apply), family=whole.family)
+
+    for opening in (whole, fixed(True)):
+        check_opening(opening, "model.pretrained=x")
+    closed = fixed(False)
     with pytest.raises(UserError, match=r"^model\.pretrained=x: its chat template does not open the turn of the model"):
         check_opening(closed, "model.pretrained=x")
 

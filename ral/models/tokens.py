@@ -68,7 +68,8 @@ def check_opening(processor: Processor, named: str) -> None:
         processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asked)
         for asked in (True, False)
     )
-    if with_it == without:
+    behind = with_it.partition(QUESTION)[2].strip()  # a template may open the turn whatever it is asked
+    if with_it == without and (not behind or behind.endswith(processor.family.turns.end)):
         raise UserError(
             f"{named}: its chat template does not open the turn of the model (add_generation_prompt changes nothing), "
             f"so that responses would continue the question; {REMEDY}"
