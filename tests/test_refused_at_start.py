@@ -7,11 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from conftest import ROOT
+from torch import nn
 
 from ral.config.ranges import some_part_is_rewarded
 from ral.data.prompts import BUILTIN, render, variables
 from ral.machine import check_torchrun
+from ral.models.loading import check_numbers
 from ral.models.processor import Processor
 from ral.models.tokens import check_opening
 from ral.types import Example, UserError
@@ -66,6 +69,22 @@ def test_a_node_of_several_knows_which_it_is() -> None:
         check_torchrun({"MASTER_ADDR": "10.0.0.1"}, devices=4, num_nodes=3)
     check_torchrun({"NODE_RANK": "1"}, devices=1, num_nodes=2)
     check_torchrun({}, devices=2, num_nodes=1)
+
+
+@pytest.mark.parametrize("emptied", ["visual", "embed_tokens", "layers"])
+def test_a_part_of_zeros_is_refused(emptied: str) -> None:
+    """One matrix of several may begin at zero; a tower, the decoder or the table of words may not."""
+    layers = [nn.Linear(4, 4, bias=False) for _ in range(3)]
+    decoder = nn.ModuleDict({"embed_tokens": nn.Embedding(5, 4), "layers": nn.ModuleList(layers)})
+    tower = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(2))
+    network = nn.ModuleDict({"model": nn.ModuleDict({"visual": tower, "language_model": decoder})})
+    with torch.no_grad():
+        layers[0].weight.zero_()
+        check_numbers("x", network)
+        for name, weight in network.named_parameters():
+            weight.mul_(0.0 if emptied in name else 1.0)
+    with pytest.raises(UserError, match="matrices hold nothing but zeros"):
+        check_numbers("x", network)
 
 
 def rewarded(**parts: Any) -> str | None:

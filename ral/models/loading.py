@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -166,7 +167,10 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 
 def check_numbers(pretrained: str, network: nn.Module) -> None:
-    """Raise UserError where a weight holds NaN or infinity, or where most matrices hold nothing but zeros."""
+    """Raise UserError where a weight holds NaN or infinity, or where most matrices of a part hold nothing but zeros.
+
+    A part is a tower, the decoder or the head; the table of words counts by itself.
+    """
     bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
     if bad:
         raise UserError(
@@ -175,11 +179,17 @@ def check_numbers(pretrained: str, network: nn.Module) -> None:
         )
     matrices = {name: weight for name, weight in network.named_parameters() if weight.ndim > 1}
     empty = [name for name, weight in matrices.items() if not weight.detach().any()]
-    if len(empty) > len(matrices) * MOST_EMPTY:
+    sizes, holes = Counter(map(part_of, matrices)), Counter(map(part_of, empty))
+    if any(holes[part] > size * MOST_EMPTY for part, size in sizes.items()):
         raise UserError(
             f"{KEY}={pretrained}: {len(empty)} of {len(matrices)} matrices hold nothing but zeros: {listed(empty)}; "
             "such a network neither says nor learns anything: download it again"
         )
+
+
+def part_of(name: str) -> str:
+    """Return the part of a network that a weight belongs to: "model.visual", and the table of words by itself."""
+    return "embed_tokens" if "embed_tokens" in name else ".".join(name.split(".")[:2])
 
 
 def finite(weight: torch.Tensor) -> bool:
