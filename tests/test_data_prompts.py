@@ -40,12 +40,12 @@ def test_questions_are_not_escaped() -> None:
 
 
 def test_own_template(tmp_path: Path) -> None:
-    (tmp_path / "own.j2").write_text("{{ problem_type }}: {{ question }}")
-    assert render(CHOICE, str(tmp_path / "own.j2")) == "multiple choice: What color is it?"
+    (tmp_path / "own.j2").write_text("{{ problem_type }}: {{ question }} {{ options | length }}")
+    assert render(CHOICE, str(tmp_path / "own.j2")) == f"multiple choice: What color is it? {len(CHOICE.options)}"
 
 
 @pytest.mark.parametrize(
-    "text, words", [("{% if %}", "line 1 is not Jinja"), ("{{ qestion }}", "'qestion' is undefined")]
+    "text, words", [("{% if %}", "line 1 is not Jinja"), ("{{ qestion }}", r"holds no \{\{ question \}\} but qestion")]
 )
 def test_broken_template_is_named(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "own.j2").write_text(text)

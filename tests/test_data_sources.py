@@ -234,7 +234,8 @@ def test_missing_problem_type_is_an_error_for_video_r1_alone(folder: Path) -> No
 OWN_ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"question": None}, "field 'question': missing or empty"),
     ({"answer": ""}, "field 'answer': missing or empty"),
-    ({"image": None, "img": "a.png"}, "field 'image': no picture and no clip"),
+    ({"image": None, "img": "a.png"}, "field 'img': nothing reads it, and it looks like a medium"),
+    ({"image": None, "note": "a"}, "field 'image': no picture and no clip"),
     ({"image": None, "path": "data.json"}, "field 'path': cannot tell picture from clip by 'data.json'"),
     ({"image": {"bytes": 1}}, "field 'image': .* is not a path"),
     ({"options": ["red", "blue"], "answer": "green"}, "field 'answer': 'green' is none of the options"),

@@ -32,8 +32,9 @@ def load_template(template: str) -> Template:
         names = ", ".join(BUILTIN)
         raise UserError(f"prompt template '{template}': no such file; write {names} or the path of a .j2 file")
     try:
-        if "question" not in variables(template):
-            raise UserError(f"{path}: holds no {{{{ question }}}}, so that prompts would ask nothing: write it there")
+        if "question" not in (read := variables(template)):
+            named = f" but {', '.join(sorted(read))}" if read else ""
+            raise UserError(f"{path}: holds no {{{{ question }}}}{named}, so that prompts ask nothing: write it there")
         return JINJA.from_string(path.read_text(encoding="utf-8"))
     except TemplateSyntaxError as error:
         raise UserError(f"{path}: line {error.lineno} is not Jinja: {error.message}; mend the template") from error
