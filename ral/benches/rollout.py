@@ -20,7 +20,7 @@ from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
 VARIANTS = ("native_casts", "native_steps", "native_fixed")
-"""Of `native`, by name alone: weights cast at every token; ordinary steps; steps of fixed shapes, on a CPU too."""
+"""Compare `native` with itself, where named: weights cast at every token; ordinary steps; steps of fixed shapes."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
 WARMUP = 1
 

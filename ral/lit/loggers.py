@@ -113,7 +113,7 @@ SUMMARIES = {
     "train/reward": "mean,last",
     "train/kl": "max,last",
 }
-"""What W&B's table of runs shows of a metric over all steps; of others the last value."""
+"""Show these in W&B's table of runs: the best over all steps, and the last. Of other metrics it shows the last."""
 COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", "reward", "grounding", "looks at")
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 RatioLevel = Literal["token", "sequence"]
-"""What has a ratio of its own: each token, or each response."""
+"""Take a ratio for each token, or one for each response."""
 Clip = Literal["surrogate", "weight"]
-"""What the bounds cut: ratio * advantage, whose gradient ends there, or the weight of a log-prob, which keeps one."""
+"""Cut ratio * advantage, whose gradient ends at the bounds, or the weight of a log-prob, whose gradient stays."""
 
 MAX_LOG_RATIO = 20.0
 """Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
