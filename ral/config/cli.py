@@ -41,10 +41,27 @@ SPINS = "20000"
 SIGNALLED = 128
 """Exit code after another signal, less the signal's number."""
 
+QUOTE = '"'
+ESCAPES = {ord(QUOTE): '\\"', ord("$"): "\\\\$"}
+"""What a quoted text of Hydra's grammar writes for its own end, and for a dollar, which would name a key."""
+
 Main = Callable[[DictConfig], Any]
 Claiming = Callable[[DictConfig], run_folder.Claim]
 Where = tuple[Path, str]
 """Folder and name of the configuration."""
+
+
+def literal(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return the arguments with the texts of some keys quoted, so that commas, brackets and quotes stand for
+    themselves and not for Hydra's grammar; what is quoted already stays."""
+
+    def one(argument: str) -> str:
+        key, equals, text = argument.partition("=")
+        if key not in keys or not equals or (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
+            return argument
+        return f"{key}={QUOTE}{text.translate(ESCAPES)}{QUOTE}"
+
+    return [one(argument) for argument in arguments]
 
 
 def _bound_spinning() -> None:

@@ -13,15 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ral.report.html import templates
 from ral.report.isolation import part
 from ral.report.panels import Drawn, draw_panels
 from ral.report.reading import read_run
 from ral.report.records import RunFiles
 from ral.report.samples import Card, ReadPixels, make_card
 from ral.report.summary import Pair, Row, match, select, table
-from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size
+from ral.report.words import FILE_NOTES, details, headline, label, progress_note, size
 from ral.types import UserError
 
 SAMPLES = 8  # answers shown
@@ -77,7 +76,7 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
     shown = failures[:MOST_FAILURES]
     rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
     notes = (progress, *run.notes, unmatched, *(f"Left out: {line}" for line in shown), rest)
-    template = _templates().get_template("report.html.j2")
+    template = templates().get_template("report.html.j2")
     return template.render(
         title=title,
         headline=headline(whole),
@@ -142,16 +141,3 @@ def _media_reader() -> ReadPixels:
         image_min_pixels=TOKEN_PIXELS, image_max_pixels=1024 * TOKEN_PIXELS, video_min_pixels=TOKEN_PIXELS
     )  # near the file's own size: the page enlarges small pictures itself
     return MediaReader(shown, cache_bytes=0).read
-
-
-def _templates() -> Environment:
-    """Return a Jinja environment with escaping always on: file endings such as .j2 do not switch it on."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, points=points)
-    return environment
