@@ -74,7 +74,8 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
             export(cfg, module, state, folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             raise not_exported(folder, error) from error
-        print_viewer(folder)
+        if cfg.viewer:
+            print_viewer(folder)
         print_report(folder)
         print(f"run: {folder}", flush=True)
 

@@ -43,7 +43,9 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
         own = cfg.image is not None or cfg.video is not None
         return own_question(cfg, policy) if own else dataset_questions(cfg, policy, skipped)
 
-    after = Side("answer" if cfg.before is None else "after", lambda: opened(cfg, "checkpoint", cfg.checkpoint), questions)
+    after = Side(
+        "answer" if cfg.before is None else "after", lambda: opened(cfg, "checkpoint", cfg.checkpoint), questions
+    )
     before = [] if cfg.before is None else [Side("before", lambda: opened(cfg, "before", cfg.before), questions)]
     return make_page(path, (*before, after), kept, facts_of(cfg), lambda: told(skipped))
 

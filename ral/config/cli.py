@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 import threading
@@ -41,9 +42,8 @@ SPINS = "20000"
 SIGNALLED = 128
 """Exit code after another signal, less the signal's number."""
 
-QUOTE = '"'
-ESCAPES = {ord(QUOTE): '\\"', ord("$"): "\\\\$"}
-"""What a quoted text of Hydra's grammar writes for its own end, and for a dollar, which would name a key."""
+QUOTED, KEPT = '\\"', "\\${"
+"""What a quoted text of Hydra's grammar writes for its own end, and for what would otherwise name a key."""
 
 Main = Callable[[DictConfig], Any]
 Claiming = Callable[[DictConfig], run_folder.Claim]
@@ -59,7 +59,8 @@ def literal(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
         key, equals, text = argument.partition("=")
         if key not in keys or not equals or (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
             return argument
-        return f"{key}={QUOTE}{text.translate(ESCAPES)}{QUOTE}"
+        escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + (QUOTED if found[2] else ""), text)
+        return f'{key}="{escaped.replace("${", KEPT)}"'
 
     return [one(argument) for argument in arguments]
 

@@ -48,7 +48,7 @@ def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | 
         layers = tuple(sorted({checked_layer(policy, layer) for layer in wanted}))
         return [RowChoice(tuple(queries), layers, heads), RowChoice(tuple(queries), layers, 0)]
     layers = full_layers(policy)
-    thinned = [layers[::-1][:: 2**n][::-1] for n in range(len(layers).bit_length())]
+    thinned = [layers[::-1][:: 2**n][::-1] for n in range(len(layers).bit_length() + 1)]
     return [RowChoice(tuple(queries), layers, heads), *(RowChoice(tuple(queries), part, 0) for part in thinned)]
 
 

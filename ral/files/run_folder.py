@@ -36,7 +36,15 @@ _WEIGHTS = (
 )
 _STATE = ("state.pt", "sha256", "shards/*")
 _PARTS = {
-    "": ("config.yaml", "environment.json", "metrics.jsonl", "bad_samples.jsonl", "report.html", "explore.html", "*.partial"),
+    "": (
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "bad_samples.jsonl",
+        "report.html",
+        "explore.html",
+        "*.partial",
+    ),
     "eval": ("before.jsonl", "after.jsonl", "*.partial"),
     "checkpoints": ("best.json", *(f"{begin}step_*/{name}" for begin in ("", "partial_") for name in _STATE)),
     "hf": _WEIGHTS,

@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]
 
 SMALLEST = 224  # pixels of the longer side below which a picture is enlarged, so that 28-pixel cells can be seen
 LARGEST = 448  # pixels of the longer side above which a picture is reduced, so that the page stays small
-RAMP = ((0.0, 255, 221, 120, 0.0), (0.3, 250, 150, 50, 0.6), (0.65, 214, 50, 60, 0.8), (1.0, 96, 16, 100, 0.9))
+RAMP = ((0.0, 255, 221, 120, 0.0), (0.3, 250, 150, 50, 0.55), (0.65, 214, 50, 60, 0.72), (1.0, 96, 16, 100, 0.82))
 """Heat, and the colour (RGB) and opacity that show it; in between they are blended."""
 GREY = 0.75  # share of the picture's colour taken away, so that red and yellow objects do not pass for heat
 PALE = 0.45  # share of white mixed into the picture, so that the heat is the darkest and the strongest on it
@@ -54,6 +54,12 @@ def colours(heat: np.ndarray) -> np.ndarray:
     """Return red, green, blue (0 to 255) and opacity (0 to 1) along a last axis, of heat in [0, 1]."""
     at, *channels = zip(*RAMP, strict=True)
     return np.stack([np.interp(heat, at, channel) for channel in channels], axis=-1).astype(np.float32)
+
+
+def gradient() -> str:
+    """Return the same colours as a gradient of style sheets, from left to right."""
+    stops = (f"rgba({r}, {g}, {b}, {opacity}) {100 * at:.0f}%" for at, r, g, b, opacity in RAMP)
+    return f"linear-gradient(to right, {', '.join(stops)}), #fff"
 
 
 def colour_bar(width: int, height: int) -> Image.Image:

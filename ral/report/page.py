@@ -6,6 +6,7 @@ scripts and every outside address. All text of models and data is escaped.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from ral.report.html import templates
 from ral.report.isolation import part
+from ral.report.overlay import gradient
 from ral.report.panels import Drawn, draw_panels
 from ral.report.reading import read_run
 from ral.report.records import RunFiles
@@ -25,6 +27,7 @@ from ral.types import UserError
 
 SAMPLES = 8  # answers shown
 FILE_NAME = "report.html"
+VIEWER_NAME = "explore.html"
 MOST_FAILURES = 20  # of what is left out, lines on the page
 
 
@@ -46,7 +49,9 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     run_dir = Path(run_dir)
     path = run_dir / FILE_NAME if output is None else Path(output)
     failures: list[str] = []
-    html = render(read_run(run_dir), failures=failures)
+    viewer = run_dir / VIEWER_NAME
+    link = os.path.relpath(viewer, path.parent) if viewer.is_file() else None
+    html = render(read_run(run_dir), failures=failures, viewer=link)
     if failures:
         more = f" ({len(failures)} such, all on the page)" if len(failures) > 1 else ""
         print(f"warning: report: {' '.join(failures[0].split())}{more}", file=sys.stderr, flush=True)
@@ -57,9 +62,12 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     return path
 
 
-def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None) -> str:
+def render(
+    run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None, viewer: str | None = None
+) -> str:
     """Return the HTML of a run. read: how media become pixels (default: ral.data.media).
 
+    viewer: the address of the page on which the sampled answers' attention is looked up; None where there is none.
     failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
     """
     failures = [] if failures is None else failures
@@ -88,6 +96,10 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
         cards=cards,
         clips=any(card.item.asked.data_type == "video" for card in cards),
         overlays=any(len(card.strips) > 1 for card in cards),
+        gradient=gradient(),
+        viewer=viewer,
+        command=run.setup.environment.get("command", ""),
+        changed=run.setup.changed,
         config_text=run.setup.text,
         environment=run.setup.environment,
         files=files,

@@ -48,7 +48,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which."""
+    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which.
+
+    peak: the share that the strongest colour of the overlays stands for; '' without any.
+    """
 
     item: Item
     category: str
@@ -56,6 +59,7 @@ class Card:
     strips: tuple[Strip, ...]
     answers: tuple[Answer, ...]
     note: str
+    peak: str = ""
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
@@ -72,7 +76,8 @@ def make_card(pair: Pair, read: ReadPixels) -> Card:
         note = f"{note} Shown is the first of {len(pair.item.asked.media)} media.".strip()
     name = category(pair)
     title = CATEGORY_NAMES[pair.before is not None and pair.after is not None, name]
-    return Card(pair.item, name, title, strips, _answers(pair), note)
+    peak = percent(_peak(pair)) if len(strips) > 1 else ""
+    return Card(pair.item, name, title, strips, _answers(pair), note, peak)
 
 
 def slots(
@@ -92,6 +97,11 @@ def slots(
     return [(slot, frame, slot * width, (slot + 1) * width) for slot, frame in zip(chosen, frames, strict=True)]
 
 
+def _peak(pair: Pair) -> float:
+    """Return the largest weight of a cell, before or after: what full heat shows."""
+    return max((max(side.attention.weights) for _, side in _sides(pair) if side.attention is not None), default=0.0)
+
+
 def _medium(item: Item) -> Media:
     path = item.asked.media[0]
     if not path.is_file():
@@ -108,10 +118,12 @@ def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
     times = slots(first, len(frames), pixels.seconds_per_frame)
     clip = pair.item.asked.data_type == "video"
     bounds = FRAME_SIDES if clip else PICTURE_SIDES
-    plain = [outline(enlarge(frames[k], *bounds), boxes_at(pair.item.evidence, start, end)) for _, k, start, end in times]
+    plain = [
+        outline(enlarge(frames[k], *bounds), boxes_at(pair.item.evidence, start, end)) for _, k, start, end in times
+    ]
     captions = tuple(f"{seconds(start)}-{seconds(end)} s" if clip else "" for _, _, start, end in times)
     strips = [Strip("clip" if clip else "picture", tuple(map(data_address, plain)), captions)]
-    peak = max((max(attention.weights) for _, attention in sides), default=0.0)
+    peak = _peak(pair)
     for name, attention in sides:
         if first is None or attention.grid != first.grid:
             raise UserError(f"attention grids before {first and first.grid} and after {attention.grid} differ")

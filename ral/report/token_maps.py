@@ -43,11 +43,12 @@ def packed(rows: TokenRows, choice: RowChoice, shown: Sequence[int]) -> bytes:
     weights = rows.weights.numpy()[:, layers, : 1 + choice.heads]
     total = weights.sum(-1, keepdims=True)
     within = np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-    time, *cells = rows.grid
-    kept = within.reshape(*within.shape[:-1], time, -1)[..., list(shown), :].reshape(*within.shape[:-1], -1)
+    kept = within.reshape(*within.shape[:-1], rows.grid[0], -1)[..., list(shown), :].reshape(*within.shape[:-1], -1)
     peak = kept.max(-1, keepdims=True)
     scaled = np.divide(kept, peak, out=np.zeros_like(kept), where=peak > 0)
-    evidence = np.full(total.shape, np.nan) if rows.inside is None else within[..., rows.inside.numpy()].sum(-1)[..., None]
+    evidence = (
+        np.full(total.shape, np.nan) if rows.inside is None else within[..., rows.inside.numpy()].sum(-1)[..., None]
+    )
     shares = two_bytes(np.concatenate([total, peak, evidence], axis=-1))
     return shares.tobytes() + (np.sqrt(scaled) * LEVELS).round().astype(np.uint8).tobytes()
 

@@ -19,13 +19,13 @@ import numpy as np
 from ral.errors import UserError
 from ral.report.html import TEMPLATES, templates
 from ral.report.overlay import GREY, PALE, RAMP, enlarge
+from ral.report.page import VIEWER_NAME as VIEWER_NAME
 from ral.report.records import Attention
 from ral.report.samples import FRAME_SIDES, PICTURE_SIDES, Slot, boxes_at, data_address, slots
 from ral.report.token_maps import FULL, LEVELS, SHARES, UNKNOWN, common, compressed, packed
 from ral.report.words import seconds
 from ral.types import Example, Pixels, RowChoice, TokenRows
 
-VIEWER_NAME = "explore.html"
 MOST_FRAMES = 16  # of a clip
 
 
@@ -149,7 +149,9 @@ def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[s
 
 def slots_of(rows: TokenRows, pixels: Pixels) -> list[Slot]:
     """Return the slots of a medium that are shown; one for a picture."""
-    return slots(Attention(rows.grid, (), rows.seconds_per_slot), len(pixels.frames), pixels.seconds_per_frame, MOST_FRAMES)
+    return slots(
+        Attention(rows.grid, (), rows.seconds_per_slot), len(pixels.frames), pixels.seconds_per_frame, MOST_FRAMES
+    )
 
 
 def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ class RowChoice:
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Attention of a response's T tokens on the V visual tokens of the first medium, whose grid is (time, rows, columns).
+    """Attention of a response's T tokens on the V visual tokens of the first medium; grid: its (time, rows, columns).
 
     weights: shares of all attention, fp32; along H the mean over heads, then each head that is kept. tokens: their
     texts; in_answer: which of them stand in the answer block. seconds_per_slot: of a clip; 0 for a picture.

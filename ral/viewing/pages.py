@@ -1,4 +1,4 @@
-"""The page of the viewer: checkpoints answer questions, the rows of their answers are measured, and a page shows them."""
+"""The page of the viewer: models answer questions, the rows of their answers are measured, and a page shows them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ ROOM = 0.75
 """Share of a page's size that rows may take; the rest is for pictures and texts."""
 QUERIES: tuple[Query, ...] = ("previous", "self")
 MOST_MB = 5.0
+HALF = "\ufffd"
+"""What stands in a text for bytes that are no character."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ def joined(found: Sequence[ViewedSample]) -> ViewedSample:
     """Return one sample with the answers of all models. UserError where they see it on other grids."""
     grids = [sample.answers[0].rows.grid for sample in found]
     if len(set(grids)) > 1:
-        raise UserError(f"before: it reads {found[0].example.uid} as a grid of other visual tokens, {grids}: give a model alike")
+        raise UserError(
+            f"before: it reads {found[0].example.uid} as a grid of other visual tokens, {grids}: give a model alike"
+        )
     return replace(found[0], answers=tuple(sample.answers[0] for sample in found))
 
 
@@ -111,16 +115,19 @@ def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room
             return choice
     least = expected_bytes(choices[-1], sizes)
     raise UserError(
-        f"max_mb: {least / 1e6:.0f} MB of rows do not fit into {room / 1e6:.1f} MB: write a larger max_mb, or a smaller "
-        "limit, max_new_tokens or max_pixels"
+        f"max_mb: {least / 1e6:.1f} MB of rows do not fit into {room / 1e6:.1f} MB: write a larger max_mb, or a "
+        "smaller limit, max_new_tokens or max_pixels"
     )
 
 
 def ask(policy: MLLM, question: Question) -> Asked:
-    """Return a model's greedy answer to a question, or the recorded one."""
+    """Return a model's greedy answer to a question, or the recorded one.
+
+    A recorded text with halves of characters is asked for again: its tokens cannot be told.
+    """
     prompts = policy.processor.batch([question.example], [question.text], [question.media])
     prepared = policy.prepare(prompts)
-    if question.said is None:
+    if question.said is None or HALF in question.said[0]:
         greedy = Sampling(1.0, question.max_new_tokens, greedy=True)
         return Asked(question, prepared, NativeEngine(policy).generate(prepared, 1, greedy, seed=0))
     text, ended = question.said

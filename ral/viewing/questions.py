@@ -131,4 +131,6 @@ def viewable(folder: Path) -> bool:
 def answers(path: Path) -> dict[str, tuple[str, bool]]:
     """Return the recorded response to each question and whether it ended by itself; none without the file."""
     lines: list[dict[str, Any]] = jsonl.readable(path) if path.is_file() else []
-    return {str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line}
+    return {
+        str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line
+    }
