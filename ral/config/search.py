@@ -48,7 +48,7 @@ def told(found: Sequence[Trial], metric: str, maximize: bool) -> list[str]:
     close = [t for t in others if abs(best.value - t.value) <= CLOSE * math.hypot(best.error, t.error)]
     said = f"best: {best.folder}: {metric} {100 * best.value:.1f}%, standard error {100 * best.error:.1f} points"
     noise = (
-        f"noise: within {CLOSE:g} standard errors over its {best.questions} questions lie {len(close)} of {len(others)} "
-        "other runs; seeds, which move runs too, were not repeated"
+        f"noise: within {CLOSE:g} standard errors over its {best.questions} questions lie {len(close)} of "
+        f"{len(others)} other runs; seeds, which move runs too, were not repeated"
     )
     return [said, noise, "to tell settings apart give each several seeds (seed=0,1,2,3,4), then scripts/compare.py"]

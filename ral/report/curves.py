@@ -97,6 +97,15 @@ def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
     }
 
 
+def dress(axes: Axes) -> None:
+    """Set thin lines, quiet ink."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(color=LIGHT.grid, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, colors=LIGHT.ink)
+
+
 def _draw(axes: Axes, line: Series, look: Mapping[str, Any]) -> None:
     if line.dots or len(line.values) < 10:
         axes.plot(line.steps, line.values, label=line.name, **look)

@@ -21,8 +21,7 @@ from rich.table import Table
 from ral.errors import UserError
 from ral.files import jsonl, markdown
 from ral.files.run_folder import ERROR
-from ral.report.curves import LIGHT, style
-from ral.study.figures import dress
+from ral.report.curves import LIGHT, dress, style
 from ral.study.statistics import Interval, holm, interval, sign_flip_p
 
 UNTITLED = "(defaults)"
