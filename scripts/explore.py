@@ -1,26 +1,21 @@
-"""Writes a page on which the attention of answers is looked up, token by token: `--help` says more.
-
-python scripts/explore.py checkpoint=outputs/my_run/hf image=cat.png question="What color is the cat?"
-"""
+"""Writes a page on which the attention of answers is looked up, token by token: `--help` says more."""
 
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from omegaconf import DictConfig
 
 from ral.config.check import bind_targets, check_schema, plain
-from ral.config.cli import literal, run
+from ral.config.cli import run
 from ral.config.schema import Dataset
 from ral.errors import UserError
 from ral.files import run_folder
 from ral.files.pretrained import check_folder
 from ral.machine import check_alone
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 
 @dataclass
@@ -65,9 +60,8 @@ def check(cfg: DictConfig) -> None:
             raise UserError(f"{key}={tree[key]} is too small: write more than 0")
     if not tree["queries"] or not set(tree["queries"]) <= {"previous", "self"}:
         raise UserError(f"queries=[{','.join(tree['queries'])}] is not known: write some of [previous,self]")
-    for key in () if tree["run"] else ("checkpoint", "before"):
-        if tree[key] is not None:
-            check_folder(tree[key], key, any_type=tree["family"] is not None)
+    for key in [key for key in ("checkpoint", "before") if tree[key] is not None and not tree["run"]]:
+        check_folder(tree[key], key, any_type=tree["family"] is not None)
     bind_targets(cfg)
 
 
@@ -79,5 +73,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv = literal(sys.argv, ("question",))
-    run(main, "explore", check=check, claim=lambda cfg: run_folder.claim(Path(cfg.output), "output"))
+    run(main, "explore", check=check, claim=lambda c: run_folder.claim(Path(c.output), "output"), texts=["question"])

@@ -254,7 +254,7 @@ def test_a_browser_shows_chosen_tokens_layers_and_heads(browser: Any, tmp_path: 
     assert "clip" in said(page) and page.url.endswith("#b") and page.inner_text("#pictures td >> nth=0") == "0-2 s"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("document.activeElement.getAttribute('role')") in ("option", None)
-    assert opened.troubles == [] and page.title() != "1"
+    assert not opened.troubles and page.title() != "1"
 
 
 def test_a_browser_colours_the_cell_that_is_looked_at(browser: Any, tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_browser_colours_the_cell_that_is_looked_at(browser: Any, tmp_path: Pa
     assert opened.troubles == []
 
 
-# --- the command, and the page of a run
+# --- the command, and a run
 
 
 def test_a_question_of_one_s_own_stays_as_it_is_written() -> None:

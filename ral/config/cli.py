@@ -76,15 +76,22 @@ def _bound_spinning() -> None:
 
 
 def run(
-    main: Main, config_name: str, config_dir: Path = CONF, check: Main = check_config, claim: Claiming | None = None
+    main: Main,
+    config_name: str,
+    config_dir: Path = CONF,
+    check: Main = check_config,
+    claim: Claiming | None = None,
+    texts: Sequence[str] = (),
 ) -> None:
     """Compose the configuration from sys.argv, check it, call main with it, and leave with the exit code.
 
     main: called once, or once for each job of a multirun; imports what it needs itself.
     check: called with the configuration before main; raises UserError.
+    texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves.
     claim: makes a job's folder its own, before anything is written there (ral.files.run_folder); None: nobody's.
     """
     failures: list[Exception] = []
+    sys.argv = literal(sys.argv, texts)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
     _bound_spinning()
     warn_in_plain_lines()

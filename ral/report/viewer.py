@@ -27,6 +27,7 @@ from ral.report.words import seconds
 from ral.types import Example, Pixels, RowChoice, TokenRows
 
 MOST_FRAMES = 16  # of a clip
+SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def write_viewer(
 
 def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
     """Return the page's HTML."""
-    script = (TEMPLATES / "explore.js").read_text(encoding="utf-8")
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     index, blob = content_of(samples)
     return (
