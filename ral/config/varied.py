@@ -1,4 +1,4 @@
-"""What varies in a sweep: the keys, and the folder of a run that names their values."""
+"""The keys that vary in a sweep, and the folder of a run that names their values."""
 
 from __future__ import annotations
 

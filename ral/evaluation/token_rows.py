@@ -1,4 +1,4 @@
-"""Where each token of a response looks: rows of Eq. 2 on the first medium, by kind of row, decoder layer and head."""
+"""Rows of Eq. 2 of each token of a response on the first medium, by kind of row, decoder layer and head."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Query = Literal["self", "previous"]
 
 @dataclass(frozen=True)
 class RowChoice:
-    """What of a token's rows is kept: queries, decoder layers from 0, and the mean over heads with `heads` single ones.
+    """Choice of a token's rows: queries, decoder layers from 0, and the mean over heads with `heads` single ones.
 
     heads: all of a layer's, or 0 for the mean alone.
     """

@@ -44,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of the rows: queries; layers, None for as many as fit; size of the page in 10**6 bytes."""
+    """Choice of the rows that are kept: queries; layers, None for as many as fit; size of the page in 10**6 bytes."""
 
     queries: tuple[Query, ...] = QUERIES
     layers: tuple[int, ...] | None = None

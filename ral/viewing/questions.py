@@ -93,7 +93,7 @@ def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> list
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What a run's folder says: its settings, the uids of the report's samples, and all answers by side and uid."""
+    """Content of a run's folder: its settings, the uids of the report's samples, and all answers by side and uid."""
 
     config: DictConfig
     uids: tuple[str, ...]
