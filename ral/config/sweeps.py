@@ -68,7 +68,7 @@ class Sweeps(Callback):
 
 
 def name_runs(config: DictConfig) -> None:
-    """Let the folders of a sweep's runs name the values of what varies, unless the command line names them."""
+    """Name the folders of a sweep's runs after the values of what varies, unless the command line names them."""
     hydra = config.hydra
     if any(o.startswith(("hydra.sweep.subdir=", "hydra.sweep=")) for o in hydra.overrides.hydra):
         return
