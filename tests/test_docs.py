@@ -136,7 +136,7 @@ def check_fields(runs: list[Path]) -> None:
 
 
 def check_files(runs: list[Path]) -> None:
-    """docs/outputs.md names what a run's folder holds; Hydra's folder, W&B's and explore.html are not made in these runs."""
+    """docs/outputs.md names what a run's folder holds; .hydra, wandb and explore.html are not made in these runs."""
     documented = {name.rstrip("/") for name in first_column(section(DOCS / "outputs.md", "Files"))}
     for run in runs:
         assert {path.name for path in run.iterdir()} == documented - {".hydra", "wandb", "explore.html"}
