@@ -116,8 +116,8 @@ SERVERS = "ral.rollout.vllm.server_engine.VLLMServers"
 
 def check_servers(tree: Node) -> None:
     """Raise UserError for addresses of servers that cannot be right, before anything waits for an answer."""
-    engine = tree["rollout"]["engine"]
-    if engine.get("_target_") == SERVERS and isinstance(engine.get("urls"), list):
+    engine = tree.get("rollout", {}).get("engine")
+    if isinstance(engine, Mapping) and engine.get("_target_") == SERVERS and isinstance(engine.get("urls"), list):
         check_addresses(engine["urls"], "rollout.urls")
 
 
