@@ -10,6 +10,7 @@ import pytest
 from ral.data.bad import BadSample
 from ral.data.fields import Entry
 from ral.data.parse import parse_own
+from ral.data.pictures import load_picture
 
 
 def clip(folder: Path, **fields: Any) -> None:
@@ -122,3 +123,48 @@ def test_times_of_the_right_option_are_the_answer(tmp_path: Path) -> None:
 def test_a_count_is_no_start(tmp_path: Path) -> None:
     with pytest.raises(BadSample, match="video_start"):
         clip(tmp_path, answer="2", start=2)
+
+
+def bad(folder: Path, **fields: Any) -> str:
+    data = {"question": "What?", "answer": "x", **fields}
+    with pytest.raises(BadSample) as told:
+        parse_own(Entry(folder / "data.jsonl", 7, data, folder))
+    return str(told.value)
+
+
+def test_data_type_has_to_be_the_kind_of_the_media(tmp_path: Path) -> None:
+    (tmp_path / "c.mp4").write_bytes(b"not opened here")
+    (tmp_path / "p.png").write_bytes(b"not opened here")
+    assert "it says video, and the media are pictures" in bad(tmp_path, image="p.png", data_type="video")
+    assert "it says image, and the media are clips" in bad(tmp_path, video="c.mp4", data_type="Image")
+    clip(tmp_path, data_type="video")
+    clip(tmp_path, data_type="image", image="p.png")  # one of each
+
+
+def test_thought_and_process_have_to_say_the_same(tmp_path: Path) -> None:
+    message = bad(tmp_path, images=[], thought="it is red", process="it is blue")
+    assert "field 'process': there is thought, too, and the two differ; write one of them" in message
+    clip(tmp_path, thought="it is red", process="<think>It is red.</think>")
+
+
+@pytest.mark.parametrize("begins", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"BM", b"RIFF____WEBP", b"____ftypavif"])
+def test_a_picture_under_the_name_of_a_clip_is_refused(tmp_path: Path, begins: bytes) -> None:
+    for name in ("c.mp4", "c.png", "c"):
+        (tmp_path / name).write_bytes(begins)
+        for fields in ({"video": name}, {"path": name, "data_type": "video"}):
+            assert f'{name} is a picture, not a clip; write it as "image"' in bad(tmp_path, **fields)
+
+
+def test_a_clip_under_the_name_of_a_picture_is_a_clip(tmp_path: Path) -> None:
+    (tmp_path / "c.jpg").write_bytes(b"____ftypisom")
+    clip(tmp_path, video="c.jpg")
+
+
+CLIPS = [b"____ftypisom", b"____ftypM4V ", b"\x1aE\xdf\xa3", b"RIFF____AVI ", b"FLV\x01", b"G" + bytes(187) + b"G"]
+
+
+@pytest.mark.parametrize("begins", CLIPS)
+def test_a_clip_in_the_place_of_a_picture_is_called_that(tmp_path: Path, begins: bytes) -> None:
+    (tmp_path / "p.png").write_bytes(begins + bytes(200))
+    with pytest.raises(BadSample, match='a clip; write it under "video"'):
+        load_picture(tmp_path / "p.png")
