@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import call
 
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
-from ral.files.repository import ROOT
 
 WHOLE = ["http://127.0.0.1:8000", "http://second:8001/", "HTTP://gpu-1.cluster:80", "https://proxy.example.org"]
 WHOLE += ["http://[::1]:8000", "https://proxy.example.org/gpu0", "http://user:word@second:8000"]
@@ -58,9 +55,8 @@ def test_none_and_one_twice_are_refused() -> None:
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
 def test_a_command_tells_of_it_before_it_waits_for_a_server(tmp_path: Path, script: str) -> None:
     folder = f"{'hydra.run.dir' if script == 'train.py' else 'output'}={tmp_path / 'run'}"
-    command = [sys.executable, script, "rollout=vllm_server", "rollout.urls=[localhost:8000]", folder]
     began = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False)
+    done = call(script, "rollout=vllm_server", "rollout.urls=[localhost:8000]", folder, folder=tmp_path)
     assert done.returncode == 1 and time.monotonic() - began < 30
     assert done.stderr.strip().splitlines() == [
         "error: rollout.urls: 'localhost:8000' has no http:// in front; write http://localhost:8000"
