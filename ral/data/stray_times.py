@@ -80,8 +80,8 @@ def frames_asked(name: str, value: object) -> str:
         return ""
     if asked <= COUNTS | {"frame", "frames"} and (asked & PLURAL or words[1:] == ["frame"]):
         return "nframes, or nothing where it only tells how many the clip has" if 0 < number <= MOST_ASKED else ""
-    rated = asked <= COUNTS | {"fps", "frame", "rate", "frames", "second"} and asked & COUNTS
-    rated = rated and asked & {"fps", "rate", "second"} and 0 < number <= FASTEST
+    known = asked <= COUNTS | {"fps", "frame", "rate", "frames", "second"}
+    rated = known and asked & COUNTS and asked & {"fps", "rate", "second"} and 0 < number <= FASTEST
     return "fps, frames to read a second" if rated else ""
 
 
