@@ -1,4 +1,4 @@
-"""Which folders commands may take for their own, and what is said of one that cannot be used."""
+"""Folders that commands may take for their own, and the line about one that cannot be used."""
 
 from __future__ import annotations
 
