@@ -48,7 +48,7 @@ def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
 
 def _same(option: Number, words: frozenset[str], answer: Number, said: set[str]) -> bool:
     """Tell whether an answer has an option's value, exactly, and speaks of nothing else."""
-    alike = said <= words or (option.unit is not None and answer.unit is not None) or (not words and len(said) == 1)
+    alike = said <= words or (option.unit is not None and answer.unit is not None) or not words
     return alike and option.bound == answer.bound and option.value in in_terms_of(option, answer)
 
 
