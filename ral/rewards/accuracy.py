@@ -12,7 +12,7 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
-from ral.rewards.dress import undress, unwrapped
+from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
@@ -135,7 +135,7 @@ def _free_form(gold: str, answer: str) -> float:
 def _read_text(gold: str, answer: str) -> float:
     """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
     plain = unwrapped(answer)
-    forms = {answer, plain, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
+    forms = {answer, plain, quoted(answer) or answer, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
     golds = {one_line(gold), one_line(unwrapped(gold))}
     rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
     return min(1.0, max(0.0, 1.0 - min(rates)))

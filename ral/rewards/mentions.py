@@ -38,7 +38,7 @@ _LAST = re.compile(
 )
 _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|since|and)\s")
 _ADDED = re.compile(
-    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|with|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
+    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|with(?! (?:an?|the|its|his|her|their|no|some)\b)|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
 
@@ -109,7 +109,11 @@ def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, 
 
 def _part_of_option(line: str, start: int, end: int, options: Mapping[str, str]) -> bool:
     """Tell whether the word beside line[start:end] is also beside it in a longer option: "hot dog" of "hot dog stand"."""
-    own, ahead, behind = line[start:end], re.search(r"([^\W\d_]+) $", line[:start]), re.match(r" ([^\W\d_]+)", line[end:])
+    own, ahead, behind = (
+        line[start:end],
+        re.search(r"([^\W\d_]+) $", line[:start]),
+        re.match(r" ([^\W\d_]+)", line[end:]),
+    )
     longer = [f"{ahead[1]} {own}"] if ahead and content_word(ahead[1]) else []
     longer += [f"{own} {behind[1]}"] if behind and content_word(behind[1]) else []
     return any(
