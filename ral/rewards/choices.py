@@ -65,7 +65,7 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
         named = chosen_letter(later[0], options)
         if named or later[1]:
             return named
-    if not own_text and (said := option_of_verdict(without_claims(plain), texts)):
+    if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
         return said[0]
     if named := _read(answer, texts):
         if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):

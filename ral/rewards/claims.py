@@ -115,12 +115,13 @@ _CONFIRMED = (
 _REASON = (
     r"(?:(?:because|since|as (?:it|the|this|that|we|shown|seen)|for the reason|due to|given that"
     r"|which (?:is|shows|matches)"
-    r"|weil|denn|porque|perché|parce que|car|потому что|так как|porqué)(?![^\W\d_])"
+    r"|weil|denn|porque|perché|parce que|потому что|так как|porqué)(?![^\W\d_])"
     r"|(?:因为|因為|由于|理由|なぜなら|왜냐하면))"
     r"(?=\W*\w|\w)"
 )
 CONFIRMED = re.compile(rf"(?:{'|'.join(_CONFIRMED)})(?=[\s,.;:!。，]|$)", re.IGNORECASE)
-REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON})", re.IGNORECASE)
+_CAR = r"car(?= (?:l[ea]s?\b|l'|ils?\b|elles?\b|c'est|ce\b|cett?e?\b|une?\b))"  # French for because; "A car" is none
+REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON}|{_CAR})|[,，;] ?car\b(?=\W*\w)", re.IGNORECASE)
 
 DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
 """What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""

@@ -26,7 +26,7 @@ _WRAPPED = re.compile(
 )
 _QUOTED = re.compile(
     r"(?P<lead>[^\"“「『:]{1,60}?)(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)\s*[:：,]?\s*(?=[\"“「『]))"
-    r"(?P<inner>\S.*?)\s*",
+    r"(?P<inner>\S(?:.*\S)?)\s*",
     re.DOTALL | re.IGNORECASE,
 )
 _ABOUT_TEXT = re.compile(

@@ -25,7 +25,8 @@ _BUT = re.compile(
     re.IGNORECASE,
 )
 """Matches words that deny, doubt, set off or compare: an option beside one may not be what is meant."""
-_LETTER = re.compile(r"(?<![A-Za-z0-9_'’.-])([A-Z])(?![A-Za-z0-9_'’-])")
+_LATIN = r"A-Za-z0-9_\u00c0-\u024f"
+_LETTER = re.compile(rf"(?<![{_LATIN}'’.-])([A-Z])(?![{_LATIN}'’-])")
 _ARTICLE = re.compile(r" [a-z]|'m\b|’m\b")
 _SAID = (
     r"[,，;；:：。]|(?<=\s)(?:so|thus|hence|therefore|option|choice|like|likely|it's|it’s|is|be|with|to|matches)"
@@ -38,8 +39,10 @@ _LAST = re.compile(
 )
 _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|since|and)\s")
 _ADDED = re.compile(
-    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|with(?! (?:an?|the|its|his|her|their|no|some)\b)|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
+    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
+_WITH = re.compile(r"\s*with\b", re.IGNORECASE)
+_JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
 
 
@@ -80,11 +83,12 @@ def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
         return None
     letter, own = found[0][0], options[found[0][0]]
+    pairs = any(_JOINED.search(text) for text in options.values())  # "blue with white" may be "blue and white"
     if lone_letters(line) - {letter}:
         return None
     for _, start, end in found:
         ahead, behind = line[:start], line[end:]
-        added = _ADDED.match(behind) and not REASON.match(behind)
+        added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
         if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)

@@ -97,8 +97,9 @@ def _twice(text: str) -> Number | None:
     first, second = map(_parsed, forms) if forms else (None, None)
     if first is None or second is None or first.bound or second.bound:
         return None
-    slack = TWICE_TOLERANCE * abs(first.value)
-    return first if any(abs(value - first.value) <= slack for value in in_terms_of(first, second)) else None
+    values = in_terms_of(first, second)
+    alike = any(abs(v - first.value) <= TWICE_TOLERANCE * max(abs(v), abs(first.value)) for v in values)
+    return first if alike else None
 
 
 def _parsed(text: str) -> Number | None:

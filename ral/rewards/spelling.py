@@ -7,11 +7,14 @@ import re
 _TIMES = r"(?:second|minute|hour|day|week|month|year)"
 _NEGATIVE = r"([A-Za-z]{1,3})\s?\^\s?\(?-([123])\)?(?![\d.])"
 _SECOND = re.compile(rf"(?:(?<=[A-Za-zμΩ°])|(?<=\^[23]))(?:\s*[·⋅∙×*.]\s*|\s+){_NEGATIVE}")
+_RUN_ON = re.compile(r"(?<![A-Za-z])(k?m)([sh])(?=\s?\^\s?\(?-[12])")
+"""Matches the units of "ms^-1", which means "m s^-1" far more often than a rate of milliseconds."""
 _ALONE = re.compile(rf"(?<=\d)\s*{_NEGATIVE}")
 
 
 def join_powers(text: str) -> str:
     """Return a text with "m/s" for "m s^-1", "g/cm^3" for "g·cm^-3" and "10 per s" for "10 s^-1"."""
+    text = _RUN_ON.sub(lambda found: f"{found[1]} {found[2]}", text)
     text = _SECOND.sub(lambda found: f"/{_powered(found)}", text)
     return _ALONE.sub(lambda found: f" per {_powered(found)}", text)
 

@@ -52,10 +52,11 @@ _OF_OPTIONS_ALONE = (("right", "wrong"), ("〇 ○ ✓ ✔ √ o", "× ✗ ✘ x
 """Words that mean yes and no where they are the options, and may mean anything else in an answer."""
 
 _QUESTION = re.compile(
-    r"(?:是否|是不是|[对對]不[对對]|有[没沒]有|能否|[会會]不[会會]|能不能|可不可以|可否)|.*[吗嗎][\s.。?!]*$", re.DOTALL
+    r".{0,8}(?:是否|是不是|[对對]不[对對]|有[没沒]有|能否|[会會]不[会會]|能不能|可不可以|可否)|.*[吗嗎][\s.。?!]*$",
+    re.DOTALL,
 )
 _CLAUSE = r"(?:it|there|he|she|they|we|you|i|this|that|these|those|the|all|both|everyone)(?:'\w+)?\b"
-_END = rf"(?=\s*(?:$|\n|[,.;:!。、…)])|\s+[-–—]+\s|\s+{_CLAUSE})"
+_END = rf"(?=\s*(?:$|\n|[,.;:!?。、…)])|\s+[-–—]+\s|\s+{_CLAUSE})"
 _JOINED = r"\s*(?:[/&]|\b(?:and|or|und|oder|et|ou|y|o|e|или|и)\b|或者?|和|还是|還是|かつ|または)\s*"
 _TORN = re.compile(
     r"(?<!\w)(?:but|wait|maybe|perhaps|possibly|sorry|actually|however|although|unless|aber|vielleicht|mais|peut-être"
@@ -111,13 +112,12 @@ def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple
     poles = _poles(options)
     if not poles:
         return None
-    verdict = next(filter(None, map(find_verdict, forms)), None)
-    if verdict is None:
+    found = next(((form, verdict) for form in forms if (verdict := find_verdict(form))), None)
+    if found is None:
         return None
-    if verdict.yes is None:
-        return (None,)
-    letter = poles[verdict.yes]
-    return (None if lone_letters(verdict.rest) - {letter} else letter,)
+    form, verdict = found
+    letter = None if verdict.yes is None else poles[verdict.yes]
+    return (None if lone_letters(form) - {letter} else letter,)
 
 
 def _poles(options: Mapping[str, str]) -> dict[bool, str] | None:
