@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ral.rewards.number_words import read_words
+
 _YEAR = r"(?:1[0-9]|20)\d\d(?!\d|[.,]\d)"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
@@ -26,16 +28,17 @@ _HAN = re.compile(
 )
 _REST = re.compile(r"\d")
 
-_SUM = r"(?:\+|-|[×x*·/÷]|plus|minus|times|multiplied by|divided by|added to|and)"
+_OPERATOR = r"(?:plus|minus|times|multiplied by|divided by|added to)"
 _EQUALS = r"(?:equals?|is equal to|makes?|gives?|is|are|=)"
+_THING = rf"(?: (?!{_OPERATOR}|{_EQUALS} )[^\W\d_]+){{0,2}}"  # what is added up
 _SUMMED = re.compile(
-    rf"[^\d=]*\d[\d.,]*(?:\s*{_SUM}\s*-?\d[\d.,]*)+\s+{_EQUALS}\s+(?P<end>[^\d=]*\d[^=]*)", re.IGNORECASE
-)
-_SPOKEN = re.compile(
-    r"(?P<sum>.*\b(?:plus|minus|times|multiplied by|divided by)\b.*?)\s+(?:equals?|is equal to|makes?|gives?|is|are)\s+"
-    r"(?P<end>\S.*)",
+    rf"[^\d=]*(?:\d[\d.,]*{_THING}(?:\s*(?:[-+×x*·/÷]|{_OPERATOR})\s*-?\d[\d.,]*{_THING})+"
+    r"|\b(?:sum|total|product|difference|average|mean) of \d[\d.]*(?:(?:,? and|,) \d[\d.]*)+)"
+    rf"\s+{_EQUALS}\s+(?P<end>[^\d=]*\d[^=]*)",
     re.IGNORECASE,
 )
+_SPOKEN = re.compile(rf"(?P<sum>\D*? {_OPERATOR} \D*?)\s+{_EQUALS}\s+(?P<end>\S\D*)", re.IGNORECASE)
+_BETWEEN = re.compile(rf" {_OPERATOR} ", re.IGNORECASE)
 _CHAIN = re.compile(r"(?:[\d\s.+*/×x÷()-]*\d[\d\s.+*/×x÷()-]*=){2,}(?P<end>[^=]*\d[^=]*)")
 _PER = re.compile(
     r"(?<![\d.,/])(\d+) (?:(?:out of(?: every| the)?|in every|von|sur|из) (\d+)|in (\d{1,3}))(?![\d/:]|[.,]\d)"
@@ -51,8 +54,10 @@ def without_times(text: str) -> str | None:
 
 def total_said(text: str) -> str | None:
     """Return what a sum in figures or words is said to be: "5" of "3 plus 2 equals 5" and "1 + 2 + 2 = 3 + 2 = 5"."""
-    found = _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text) or _SPOKEN.fullmatch(text)
-    return found["end"] if found else None
+    if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
+        return found["end"]
+    spoken = _SPOKEN.fullmatch(text)
+    return spoken["end"] if spoken and all(map(read_words, _BETWEEN.split(spoken["sum"]))) else None
 
 
 def join_parts(text: str) -> str:

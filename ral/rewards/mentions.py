@@ -15,7 +15,7 @@ from ral.rewards.denials import denied, taken_back
 MOST_WORDS = 24  # of such a sentence
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WORDS_OF_ALL = frozenset({"an", "the", "it", "is", "in", "to", "of", "on", "at", "by", "yes", "no"})
-_BUT = re.compile(
+SETS_OFF = re.compile(
     r"\b(?:not|no|nor|never|none|neither|nothing|nobody|cannot|without|except|but|although|though|however|unless"
     r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
     r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
@@ -70,9 +70,14 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
     if found is None or lone_letters(line) != {found["letter"]} or (options and found["letter"] not in options):
         return None
     *others, last = _CLAUSE.split(found["ahead"] + found["said"])
-    if UNSURE.search(line) or denied(line[: found.start("letter")]) or _BUT.search(last) or re.search("[?？]", line):
+    if (
+        UNSURE.search(line)
+        or denied(line[: found.start("letter")])
+        or SETS_OFF.search(last)
+        or re.search("[?？]", line)
+    ):
         return None
-    told = [clause for clause in others if not _BUT.search(clause)]
+    told = [clause for clause in others if not SETS_OFF.search(clause)]
     named = {letter for clause in (*told, last) for letter, *_ in mentions(clause, options)}
     return found["letter"] if named <= {found["letter"]} else None
 
@@ -93,7 +98,7 @@ def _one_text(line: str, options: Mapping[str, str]) -> str | None:
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
-    return None if _BUT.search(rest) or UNSURE.search(rest) or numbers else letter
+    return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
 
 
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
