@@ -21,24 +21,24 @@ EATING_PLAYING = ("eating", "playing", "sleeping")
 NIKE_ADIDAS = ("A. Nike", "B. Adidas")
 PIZZA_HOT_DOG = ("pizza", "hot dog", "sandwich")
 POLICE_OFFICER_OFFICER = ("A. police officer", "B. officer", "C. doctor")
-OPTIONS_13 = ("热狗", "猫", "热狗摊")
-OPTIONS_14 = ("苹果", "香蕉")
+HOT_DOGS_HAN = ("热狗", "猫", "热狗摊")
+FRUIT_HAN = ("苹果", "香蕉")
 NEW_YORK_YORK = ("A. New York", "B. York", "C. London")
 BEACH_BEACH_HOUSE = ("beach", "beach house", "forest")
-DOG_CAT_2 = ("A. dog", "B. cat", "C. car")
+DOG_CAR = ("A. dog", "B. cat", "C. car")
 RED_BLUE = ("A. red", "B. blue", "C. green", "D. black")
-DOG_CAT_2_2 = ("A. dog", "B. cat", "C. horse")
+ANIMALS = ("A. dog", "B. cat", "C. horse")
 SOCCER_TENNIS = ("A. soccer", "B. tennis", "C. table tennis")
 KITCHEN_BEDROOM = ("A. kitchen", "B. bedroom", "C. bathroom")
 MAN_WOMAN = ("A. man", "B. woman", "C. fireman")
-OPTIONS_23 = ("A. 红色", "B. 蓝色", "C. 绿色")
-OPTIONS_24 = ("A. 犬", "B. 猫", "C. 鳥")
-OPTIONS_25 = ("A. 개", "B. 고양이")
-OPTIONS_26 = ("2", "3", "5")
-OPTIONS_27 = ("A. 10:30 AM", "B. 10:30 PM")
-OPTIONS_28 = ("A. 10:30 AM", "B. 11:30 AM")
-OPTIONS_29 = ("A. 3", "B. 4", "C. 5")
-OPTIONS_30 = ("A. 3", "B. 4", "C. 5", "D. 6")
+COLORS_HAN = ("A. 红色", "B. 蓝色", "C. 绿色")
+ANIMALS_JA = ("A. 犬", "B. 猫", "C. 鳥")
+ANIMALS_KO = ("A. 개", "B. 고양이")
+COUNTS = ("2", "3", "5")
+HALVES_OF_DAY = ("A. 10:30 AM", "B. 10:30 PM")
+MORNINGS = ("A. 10:30 AM", "B. 11:30 AM")
+THREE_COUNTS = ("A. 3", "B. 4", "C. 5")
+FOUR_COUNTS = ("A. 3", "B. 4", "C. 5", "D. 6")
 # (kind, options, gold, answers that are right)
 RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", DOG_HOT_DOG_STAND, "B", "It is a hot dog stand"),
@@ -64,20 +64,20 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", PIZZA_HOT_DOG, "C", "a ham sandwich"),
     ("c", POLICE_OFFICER_OFFICER, "A", "He is a police officer."),
     ("c", POLICE_OFFICER_OFFICER, "C", "The doctor smiles."),
-    ("c", OPTIONS_13, "C", "它是热狗摊"),
-    ("c", OPTIONS_13, "A", "这是热狗。"),
-    ("c", OPTIONS_14, "A", "这是一个苹果。"),
-    ("c", OPTIONS_14, "B", "图中的水果是香蕉。"),
+    ("c", HOT_DOGS_HAN, "C", "它是热狗摊"),
+    ("c", HOT_DOGS_HAN, "A", "这是热狗。"),
+    ("c", FRUIT_HAN, "A", "这是一个苹果。"),
+    ("c", FRUIT_HAN, "B", "图中的水果是香蕉。"),
     ("c", NEW_YORK_YORK, "A", "It is New York City."),
     ("c", BEACH_BEACH_HOUSE, "A", "a beach with people"),
     ("c", BEACH_BEACH_HOUSE, "C", "They walk through the forest."),
-    ("c", DOG_CAT_2, "C", "a car"),
+    ("c", DOG_CAR, "C", "a car"),
     ("c", RED_BLUE, "B", "B car la balle est bleue | B, car elle est bleue | B parce que c'est bleu | **Answer: B**"),
     ("c", RED_BLUE, "B", r"The correct option is **B. blue**. | \[\boxed{\text{B}}\] | Final Answer: (B)"),
     ("c", RED_BLUE, "B", "Option B: blue | I would go with B. | Ｂ．ｂｌｕｅ | （Ｂ）"),
     ("c", RED_BLUE, "D", "It's a black board."),
-    ("c", DOG_CAT_2_2, "A", "It's a brown dog. | The animal in the image is a small dog lying on the grass."),
-    ("c", DOG_CAT_2_2, "B", "The cat is asleep. | It is a cat, lying on a sofa."),
+    ("c", ANIMALS, "A", "It's a brown dog. | The animal in the image is a small dog lying on the grass."),
+    ("c", ANIMALS, "B", "The cat is asleep. | It is a cat, lying on a sofa."),
     ("c", SOCCER_TENNIS, "C", "They are playing table tennis."),
     ("c", SOCCER_TENNIS, "B", "It is a tennis match. | They are playing tennis on a court."),
     ("c", SOCCER_TENNIS, "A", "They are playing a soccer game."),
@@ -85,21 +85,21 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", KITCHEN_BEDROOM, "B", "The room shown is a bedroom with a large window"),
     ("c", MAN_WOMAN, "C", "It is a fireman"),
     ("c", MAN_WOMAN, "A", "The person is a man wearing a hat."),
-    ("c", OPTIONS_23, "B", "球是蓝色的。 | 选项B：蓝色 | 正确答案是B。"),
-    ("c", OPTIONS_23, "A", "不是蓝色，是红色"),
-    ("c", OPTIONS_24, "A", "答えはAです。 | 犬です。"),
-    ("c", OPTIONS_24, "B", "正解は B です"),
-    ("c", OPTIONS_25, "A", "정답은 A입니다."),
-    ("c", OPTIONS_25, "B", "고양이입니다."),
-    ("c", OPTIONS_26, "B", "There are three people."),
-    ("c", OPTIONS_26, "C", "In total 5"),
-    ("c", OPTIONS_27, "B", "22:30 | 10:30 pm | It's 10:30 PM."),
-    ("c", OPTIONS_28, "A", "10:30 | The time is 10:30"),
-    ("c", OPTIONS_29, "A", "There are three."),
-    ("c", OPTIONS_29, "C", "2 red plus 3 blue equals 5"),
-    ("c", OPTIONS_29, "B", "I can see four dogs in the picture"),
-    ("c", OPTIONS_30, "C", "There are 5 dogs in the image. | 5 dogs: 3 brown and 2 white"),
-    ("c", OPTIONS_30, "C", "3 brown and 2 white dogs, so 5 | five | There are five dogs."),
+    ("c", COLORS_HAN, "B", "球是蓝色的。 | 选项B：蓝色 | 正确答案是B。"),
+    ("c", COLORS_HAN, "A", "不是蓝色，是红色"),
+    ("c", ANIMALS_JA, "A", "答えはAです。 | 犬です。"),
+    ("c", ANIMALS_JA, "B", "正解は B です"),
+    ("c", ANIMALS_KO, "A", "정답은 A입니다."),
+    ("c", ANIMALS_KO, "B", "고양이입니다."),
+    ("c", COUNTS, "B", "There are three people."),
+    ("c", COUNTS, "C", "In total 5"),
+    ("c", HALVES_OF_DAY, "B", "22:30 | 10:30 pm | It's 10:30 PM."),
+    ("c", MORNINGS, "A", "10:30 | The time is 10:30"),
+    ("c", THREE_COUNTS, "A", "There are three."),
+    ("c", THREE_COUNTS, "C", "2 red plus 3 blue equals 5"),
+    ("c", THREE_COUNTS, "B", "I can see four dogs in the picture"),
+    ("c", FOUR_COUNTS, "C", "There are 5 dogs in the image. | 5 dogs: 3 brown and 2 white"),
+    ("c", FOUR_COUNTS, "C", "3 brown and 2 white dogs, so 5 | five | There are five dogs."),
 ]
 # the same, of answers that are wrong
 WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
@@ -116,31 +116,31 @@ WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", PIZZA_HOT_DOG, "B", "A hot dog bun"),
     ("c", POLICE_OFFICER_OFFICER, "B", "He is a police officer."),
     ("c", POLICE_OFFICER_OFFICER, "C", "doctor's office"),
-    ("c", OPTIONS_13, "A", "它是热狗摊"),
-    ("c", OPTIONS_14, "A", "这是苹果树 | 这是苹果汁"),
+    ("c", HOT_DOGS_HAN, "A", "它是热狗摊"),
+    ("c", FRUIT_HAN, "A", "这是苹果树 | 这是苹果汁"),
     ("c", NEW_YORK_YORK, "B", "It is New York."),
     ("c", BEACH_BEACH_HOUSE, "A", "It is a beach house. | beach umbrella"),
-    ("c", DOG_CAT_2, "A", "A car drives by | A car"),
+    ("c", DOG_CAR, "A", "A car drives by | A car"),
     ("c", RED_BLUE, "A", "A car wash | The red ball is on the left of the blue ball"),
     ("c", RED_BLUE, "B", "The answer is not B | Either A or B | A. blue | The ball is reddish-blue."),
     ("c", RED_BLUE, "D", "It is a blackboard"),
-    ("c", DOG_CAT_2_2, "A", "It is a dog house. | a hot dog | The dog chases the cat | A dog food bowl"),
-    ("c", DOG_CAT_2_2, "C", "It is a sea horse | A horse trailer is shown."),
-    ("c", DOG_CAT_2_2, "B", "It's a cat toy"),
+    ("c", ANIMALS, "A", "It is a dog house. | a hot dog | The dog chases the cat | A dog food bowl"),
+    ("c", ANIMALS, "C", "It is a sea horse | A horse trailer is shown."),
+    ("c", ANIMALS, "B", "It's a cat toy"),
     ("c", SOCCER_TENNIS, "B", "They are playing table tennis."),
     ("c", KITCHEN_BEDROOM, "A", "It is a kitchen sink in the bathroom"),
     ("c", MAN_WOMAN, "A", "It is a fireman | A woman"),
-    ("c", OPTIONS_23, "B", "答案是A | 不是蓝色"),
-    ("c", OPTIONS_24, "A", "猫です"),
-    ("c", OPTIONS_25, "B", "개입니다"),
-    ("c", OPTIONS_26, "A", "2 dogs and 3 cats | twelve"),
-    ("c", OPTIONS_27, "A", "10:30 | 10:30 p.m."),
-    ("c", OPTIONS_27, "B", "10:30"),
-    ("c", OPTIONS_28, "B", "10:30"),
-    ("c", OPTIONS_29, "A", "Question 3 is unclear | maybe 3 | other than 3"),
-    ("c", OPTIONS_29, "B", "3 or 4"),
-    ("c", OPTIONS_30, "A", "3 brown and 2 white dogs, so 5"),
-    ("c", OPTIONS_30, "C", "fifteen"),
+    ("c", COLORS_HAN, "B", "答案是A | 不是蓝色"),
+    ("c", ANIMALS_JA, "A", "猫です"),
+    ("c", ANIMALS_KO, "B", "개입니다"),
+    ("c", COUNTS, "A", "2 dogs and 3 cats | twelve"),
+    ("c", HALVES_OF_DAY, "A", "10:30 | 10:30 p.m."),
+    ("c", HALVES_OF_DAY, "B", "10:30"),
+    ("c", MORNINGS, "B", "10:30"),
+    ("c", THREE_COUNTS, "A", "Question 3 is unclear | maybe 3 | other than 3"),
+    ("c", THREE_COUNTS, "B", "3 or 4"),
+    ("c", FOUR_COUNTS, "A", "3 brown and 2 white dogs, so 5"),
+    ("c", FOUR_COUNTS, "C", "fifteen"),
 ]
 
 

@@ -1,6 +1,6 @@
 """The words with which people claim an option ("I choose B", 答案是B, "la respuesta es B"), give reasons, or hedge.
 
-Those with which they take one back stand in ral.rewards.denials. `without_claims` takes them off the front of an answer.
+Those with which they take one back stand in ral.rewards.denials. `without_claims` takes them off an answer's front.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ _DATE = rf"(?:(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH
 _CLOCK = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
 _SPAN = r"\d+(?:\.\d+)? ?(?:s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|months?|years?)\b"
 _WHEN = (
-    rf"(?:in|by|during|since|until|around|on|as of|at the end of|for|im jahre?|en|em|nel|in the year|by the year) {_YEAR}"
+    rf"(?:in|by|during|since|until|around|on|as of|at the end of|for|im jahre?|en|em|nel|in the year|by the year)"
+    rf" {_YEAR}"
     rf"|(?:in|on|by|during|since|until|as of) {_DATE}|(?:between|from) {_YEAR} (?:and|to) {_YEAR}"
 )
 _AT = rf"(?:at|by|around) {_CLOCK}|(?:at|after|within|in|by|before|at t =|during the first) {_SPAN}"

@@ -1,7 +1,7 @@
 """Nouns inside longer ones: "dog" of "a dog house", "hot dog", "a kitchen sink" and 热狗摊 is not what is meant.
 
 Whether two nouns form one is read off words alone: a mention that another content word follows is part of more, unless
-it is an adjective ("a blue ball"), what follows is a verb ("the dog sits"), or a class that it is of ("a tennis match").
+it is an adjective ("a blue ball"), or what follows is a verb ("the dog sits") or its class ("a tennis match").
 """
 
 from __future__ import annotations
@@ -9,52 +9,56 @@ from __future__ import annotations
 import re
 
 _COLOURS = (
-    "red blue green yellow black white brown orange purple pink gray grey silver gold golden beige violet cyan magenta"
-    " turquoise teal maroon navy tan cream ivory olive crimson blonde blond"
+    "red blue green yellow black white brown orange purple pink gray grey silver gold golden beige violet cyan"
+    " magenta turquoise teal maroon navy tan cream ivory olive crimson blonde blond"
 )
 _SIZES = (
     "big small large tall short long wide narrow thick thin huge tiny little medium giant heavy light high low deep"
-    " shallow old young new ancient modern hot cold warm cool wet dry clean dirty full empty open closed shut bright dark"
-    " soft hard smooth rough round square flat straight curved oval circular rectangular triangular hexagonal spherical"
-    " cubic cylindrical conical octagonal pentagonal sharp blunt fast slow quick loud quiet happy sad angry surprised"
-    " scared calm excited serious neutral bored tired sleepy hungry sick healthy rich poor sunny cloudy rainy snowy windy"
-    " foggy stormy male female left right top bottom upper lower front back middle center central first second third"
-    " fourth fifth last next same different single double multiple many few several striped plain dotted spotted checkered"
-    " patterned solid transparent opaque shiny matte rusty fresh ripe raw cooked fried frozen broken"
+    " shallow old young new ancient modern hot cold warm cool wet dry clean dirty full empty open closed shut bright"
+    " dark soft hard smooth rough round square flat straight curved oval circular rectangular triangular hexagonal"
+    " spherical cubic cylindrical conical octagonal pentagonal sharp blunt fast slow quick loud quiet happy sad"
+    " angry surprised scared calm excited serious neutral bored tired sleepy hungry sick healthy rich poor sunny"
+    " cloudy rainy snowy windy foggy stormy male female left right top bottom upper lower front back middle center"
+    " central first second third fourth fifth last next same different single double multiple many few several"
+    " striped plain dotted spotted checkered patterned solid transparent opaque shiny matte rusty fresh ripe raw"
+    " cooked fried frozen broken"
 )
 _MADE_OF = (
-    "wood wooden metal metallic plastic glass leather cotton stone paper concrete brick rubber steel iron ceramic wool"
-    " silk fabric cardboard marble bamboo"
+    "wood wooden metal metallic plastic glass leather cotton stone paper concrete brick rubber steel iron ceramic"
+    " wool silk fabric cardboard marble bamboo"
 )
 _NUMBERS = "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred"
 _OF_ORIGIN = (
-    "american chinese japanese french german italian spanish british english indian russian korean mexican european asian"
-    " african dutch greek swiss thai turkish canadian australian"
+    "american chinese japanese french german italian spanish british english indian russian korean mexican european"
+    " asian african dutch greek swiss thai turkish canadian australian"
 )
 _ADJECTIVES = frozenset(f"{_COLOURS} {_SIZES} {_MADE_OF} {_NUMBERS} {_OF_ORIGIN}".split())
 _ADJECTIVE = re.compile(r"\w{3,}(?:ish|less|ful|ous|ular|able|ible|(?<!e)ed|ern)")
 
-_FUNCTION = frozenset(
-    "is are was were be been being am has have had does do did can could will would should shall may might must in on at"
-    " of for from to into onto with without by near behind under over above below beneath beside besides between among"
-    " inside outside around across along through against toward towards upon within during before after until since next"
-    " and or but nor so because as that which who whom whose where when while if than then there here not also too only"
-    " just both now again together instead indeed itself himself herself themselves alone it he she they we i you this"
-    " these those the a an his her its their our my your what how why all each every some any no appears appear seems"
-    " seem looks look shows show stands sits lies runs walks goes eats moves plays holds wears jumps falls flies swims"
-    " sleeps looks comes makes takes gets keeps turns stood sat lay ran walked went ate came took held wore fell flew"
-    " swam slept kept left made got gave saw says said asleep awake visible present out up down off away back please".split()
+_FUNCTION_WORDS = (
+    "is are was were be been being am has have had does do did can could will would should shall may might must in"
+    " on at of for from to into onto with without by near behind under over above below beneath beside besides"
+    " between among inside outside around across along through against toward towards upon within during before"
+    " after until since next and or but nor so because as that which who whom whose where when while if than then"
+    " there here not also too only just both now again together instead indeed itself himself herself themselves"
+    " alone it he she they we i you this these those the a an his her its their our my your what how why all each"
+    " every some any no appears appear seems seem looks look shows show stands sits lies runs walks goes eats moves"
+    " plays holds wears jumps falls flies swims sleeps comes makes takes gets keeps turns stood sat lay ran walked"
+    " went ate came took held wore fell flew swam slept kept left made got gave saw says said asleep awake visible"
+    " present out up down off away back please"
 )
-_CLASS = frozenset(
-    "one ones color colour colored coloured option choice answer game games match matches sport season day time scene"
-    " setting area room type kind style shape flag language country city state weather month year brand animal bird food"
-    " fruit dish drink expression emotion mood pattern object item thing person people side direction position number"
-    " letter word symbol species tree trees flower flowers fish genre music show restaurant cuisine breed in".split()
+_CLASS_WORDS = (
+    "one ones color colour colored coloured option choice answer game games match matches sport season day time"
+    " scene setting area room type kind style shape flag language country city state weather month year brand animal"
+    " bird food fruit dish drink expression emotion mood pattern object item thing person people side direction"
+    " position number letter word symbol species tree trees flower flowers fish genre music show restaurant cuisine"
+    " breed in"
 )
-_NOUNS_IN_ING = frozenset(
+_ING_WORDS = (
     "building painting ceiling clothing string ring king thing swing evening morning wing crossing parking wedding"
-    " earring pudding railing drawing landing awning".split()
+    " earring pudding railing drawing landing awning"
 )
+_FUNCTION, _CLASS, _NOUNS_IN_ING = (frozenset(words.split()) for words in (_FUNCTION_WORDS, _CLASS_WORDS, _ING_WORDS))
 _OTHER_THINGS = re.compile(
     r"\b(?:(?:hot|corn|prairie) (?=dogs?\b)|(?:teddy|gummy) (?=bears?\b)|sea (?=lions?\b|horses?\b|cows?\b)"
     r"|guinea (?=pigs?\b)|(?:rocking|clothes) (?=horses?\b)|jelly (?=fish\b))",

@@ -6,16 +6,20 @@ import re
 from fractions import Fraction
 
 _SAID = r"(?P<said>[-+]?\d[\d,]*(?:\.\d+)?)"
-_TOLD = r"(?:(?!\b(?:of|than|option|question|part|choose|pick|select)\b)[^\d.?？,;，；-]){0,40}?"  # the words between "so" and a number
-_WORKED = r"(?:[\d.]+(?:\s*[-+×x*·/]\s*[\d.]+)+\s*=\s*)?"  # "3 + 2 ="
+# the words between "so" and a number, and "3 + 2 ="
+_TOLD = r"(?:(?!\b(?:of|than|option|question|part|choose|pick|select)\b)[^\d.?？,;，；-]){0,40}?"
+_WORKED = r"(?:[\d.]+(?:\s*[-+×x*·/]\s*[\d.]+)+\s*=\s*)?"
 _CONCLUDED = re.compile(
     rf".*\d.*(?:[,;，；.。:\n—]\s*(?:so|hence|thus|therefore|then|altogether|overall|in total|in all|making|giving"
-    r"|that makes|which makes|which gives|the (?:total|answer|sum|result|count)(?: number)?\b|(?:total|sum|answer|result)\s*[:=]|所以|因此|一共|总共|共|合计)"
+    r"|that makes|which makes|which gives|the (?:total|answer|sum|result|count)(?: number)?\b"
+    r"|(?:total|sum|answer|result)\s*[:=]"
+    r"|所以|因此|一共|总共|共|合计)"
     rf"|\b(?:for|giving|making) a total of|\bin total[:,]?),?(?P<end>{_TOLD}{_WORKED}{_SAID}[^\d.?？]*)[.。!]?\s*",
     re.IGNORECASE | re.DOTALL,
 )
 _TWICE = re.compile(
-    r"(?P<one>[^()（）]*\d[^()（）]*?)\s*(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
+    r"(?P<one>[^()（）]*\d[^()（）]*?)\s*"
+    r"(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
 )
 _EXPLAINED = re.compile(
     rf"(?P<end>\D{{0,40}}{_SAID}[^\d()（）:：,，;]{{0,30}}?)\s*"

@@ -72,7 +72,7 @@ def unwrapped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return what a sentence about a text says that it reads: 'The sign reads "EXIT".', "The text says: EXIT"; else ""."""
+    """Return what a sentence says that a text reads: 'The sign reads "EXIT".', "The text says: EXIT"; else ""."""
     found = _QUOTED.fullmatch(text)
     if found is None or not _ABOUT_TEXT.search(found["lead"]) or _NOT.search(found["lead"]):
         return ""

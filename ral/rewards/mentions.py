@@ -117,7 +117,7 @@ def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, 
 
 
 def _part_of_option(line: str, start: int, end: int, options: Mapping[str, str]) -> bool:
-    """Tell whether the word beside line[start:end] is also beside it in a longer option: "hot dog" of "hot dog stand"."""
+    """Tell whether the word beside line[start:end] is so in a longer option too: "hot dog" of "hot dog stand"."""
     own, ahead, behind = (
         line[start:end],
         re.search(r"([^\W\d_]+) $", line[:start]),

@@ -21,7 +21,8 @@ _LEAD = re.compile(
     r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
     r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
-    r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
+    r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)"
+    r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
     r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"
 )
 _OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))

@@ -38,7 +38,7 @@ def rouge(gold: str, answer: str, *, published: bool = False) -> float:
 
 
 def one_line(text: str) -> str:
-    """Return the text with composed characters, one case and width and single blanks: what OCR answers are compared on."""
+    """Return the text composed, in one case and width, with single blanks: what OCR answers are compared on."""
     return " ".join(unicodedata.normalize("NFC", text.translate(_FULLWIDTH)).casefold().split())
 
 

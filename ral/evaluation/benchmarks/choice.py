@@ -130,7 +130,8 @@ def _occurring(texts: dict[str, str], line: str) -> list[str]:
     """Return the options whose text stands in a line as words of their own: the longer first, none inside it or inside
     another noun ("dog" of "hot dog stand"), and not as what it is not.
     """
-    named, taken = [], []
+    named: list[str] = []
+    taken: list[tuple[int, int]] = []
     for name, option in sorted(texts.items(), key=lambda item: -len(item[1])):
         places = [found.span() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line) if option]
         free = [(i, k) for i, k in places if not any(i < stop and begin < k for begin, stop in taken)]
