@@ -135,6 +135,9 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
 ]
 # the same, of answers that are wrong
 WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
+    ("n", (), "2.5", "5 out of 2"),
+    ("n", (), "4", "100 out of 25 | 4 in 1"),
+    ("n", (), "5", "He jumps many times and the dog is five"),
     ("n", (), "10 m", r"10 m s^{-1} | 10\,m\,s^{-1} | 10\ \text{m s}^{-1} | 10 \mathrm{m/s} | 10 m s^-1 | 10 m·s⁻¹"),
     ("n", (), "10 m", r"10~\mathrm{m\cdot s^{-1}} | 10 m^{-1}"),
     ("n", (), "10 km", "每小时10公里 | 10 km per hour | 时速10公里 | 10公里每小时 | 10公里/小时"),

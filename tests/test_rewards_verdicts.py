@@ -96,6 +96,8 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
 ]
 # the same, of answers that are wrong
 WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
+    ("c", PARKED, "A", "No, it's parked there | No, parked"),
+    ("f", (), "true", "Yes | 是的"),
     (
         "c",
         SHI_FOU,
