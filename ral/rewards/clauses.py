@@ -1,4 +1,4 @@
-"""What a number in a sentence may be without being its answer: a year, a date, a time, the whole of a part; sums.
+"""Numbers of a sentence that are not its answer: a year, a date, a time, the whole of a part; and what sums come to.
 
 "In 2015, the value was 5", "Of the 8 balls, 5 are red" and "3 plus 2 equals 5" are 5.
 """
