@@ -172,7 +172,7 @@ def _head() -> re.Pattern[str]:
 
 @cache
 def _both() -> re.Pattern[str]:
-    """Match "yes and no", 是或否, "yes/no"."""
+    """Return the pattern of "yes and no", 是或否 and "yes/no"."""
     return re.compile(rf"(?:{_any_word()}){_JOINED}(?:{_any_word()})(?![a-z])")
 
 
