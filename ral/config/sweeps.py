@@ -56,7 +56,7 @@ class Sweeps(Callback):
         name_runs(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say of a search how noisy its best is, and keep that beside Optuna's results."""
+        """Print how noisy the best of a search is, and keep that beside Optuna's results."""
         metric = (config.get("checkpoint") or {}).get("best")
         if "direction" not in config.hydra.sweeper or not metric:
             return
