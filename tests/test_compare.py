@@ -113,7 +113,8 @@ def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
 
 def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
-        own = ["algo=ral", "algo.attention.coef=0.25", "algo.attention_policy.query=previous", f"seed={seed}"]
+        long = ["algo.attention.coef=0.25", "algo.attention_policy.query=previous"]
+        own = ["algo=ral", *long, f"seed={seed}", "logger=jsonl"]
         write_run(sweep / f"long{seed}", own, {2: 0.9 + 0.05 * seed})
     monkeypatch.setenv("COLUMNS", "80")
     done = compare(sweep, "--baseline", "algo=grpo")
