@@ -122,8 +122,8 @@ def attention_rows(
         keys: "all" earlier positions, those of the "prompt", or its "visual" ones; rows are renormalised over these.
 
     Returns:
-        fp32 [N C K]: N answers of C tokens (shorter ones are padded, their rows zero) over K positions, the prompt's P
-        first, then the answer's own. A row sums to 1. `answers.prepared.visual[0]` marks the P positions that are visual.
+        fp32 [N C K]: N answers of C tokens (shorter ones are padded, their rows zero) over K positions, the P of the
+        prompt first, then the answer's own. A row sums to 1. `answers.prepared.visual[0]` marks the visual ones of P.
 
     Raises:
         UserError: for a layer that the model does not have.

@@ -1,4 +1,4 @@
-"""The configuration of a knock-out (conf/knockout.yaml): its schema, and its check before anything heavy is imported."""
+"""The configuration of a knock-out (conf/knockout.yaml): its schema, its check. Nothing heavy is imported."""
 
 from __future__ import annotations
 
