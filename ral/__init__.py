@@ -1,7 +1,7 @@
 """Reinforced Attention Learning: reinforce where a multimodal language model looks.
 
 For notebooks and programs: `ral.load`, `ral.sample`, `ral.attention_rows`, `ral.overlay`, `ral.compose`, `ral.train`,
-`ral.evaluate`, `ral.knockout` (docs/python.md). Each is imported when it is first asked for: `import ral` alone is quick.
+`ral.evaluate`, `ral.knockout` (docs/python.md). Each is imported when it is first asked for, so `import ral` is quick.
 """
 
 from __future__ import annotations

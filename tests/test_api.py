@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -59,9 +60,7 @@ def test_functions_are_typed_and_say_what_they_take_and_return(name: str) -> Non
     assert all(p.annotation is not p.empty for p in kinds) and given.return_annotation is not given.empty
     text = inspect.getdoc(function) or ""
     documented = text.split("Args:\n")[1].split("\n\nReturns:\n")[0]
-    said = [
-        line.split(":")[0].strip() for line in documented.splitlines() if line.startswith("    ") and line[4] != " "
-    ]
+    said = re.findall(r"^    (\w+): ", documented, re.MULTILINE)
     assert said == [p.name for p in kinds] and "Raises:\n    UserError: " in text
 
 
@@ -71,7 +70,7 @@ def test_the_page_is_made_from_the_docstrings() -> None:
 
 
 def test_compose_gives_what_the_command_line_composes() -> None:
-    settings = ["algo=ral", "max_steps=3", "algo.attention.coef=2", "+dataset.source.sizes.train=8"]
+    settings = ["algo=ral", "max_steps=3", "algo.attention.coef=2", "dataset.max_new_tokens=9"]
     command = [sys.executable, str(ROOT / "train.py"), "--cfg", "job", *settings]
     theirs = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout
     config = ral.compose(*settings)
@@ -82,40 +81,32 @@ def test_compose_gives_what_the_command_line_composes() -> None:
 def test_runs_follow_one_another_in_a_notebook(
     tmp_path: Path, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under a running event loop and a kernel's arguments, with folders of their own and results to go on with."""
+    """Under a running event loop and a kernel's arguments, or in a thread, with folders and results of their own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["kernel", "-f", "kernel.json", "--profile"])
     config = ral.compose("algo=ral", *small, "logger=jsonl", "eval.every=0")
 
-    async def cells() -> list[Any]:
-        config.settings.max_steps = 1
-        config.settings.algo.updates_per_rollout = 2
-        return [ral.train(config), ral.train(config)]
+    config.settings.max_steps = 1
+    config.settings.algo.updates_per_rollout = 2
 
-    first, second = asyncio.run(cells())
+    async def cell() -> Any:
+        return ral.train(config)
+
+    first, found = asyncio.run(cell()), list[Any]()
+    work = threading.Thread(target=lambda: found.append(ral.train(config)))
+    work.start()
+    work.join()
+    (second,) = found
     assert first.folder != second.folder and first.folder.is_relative_to(tmp_path / "outputs")
     for run in (first, second):
-        assert run.best == 0.0 and run.metrics[-1]["step"] == 1 and "train/attention_divergence" in run.metrics[-1]
+        assert run.best == 0.0 and run.metrics[-1]["step"] == 1
         assert run.checkpoint == run.folder / "checkpoints" / "step_000001" and run.report.is_file()
         assert "algo=ral" in (run.folder / ".hydra" / "overrides.yaml").read_text()
-    assert [line["train/reward"] for line in first.metrics if "train/reward" in line] == [
-        line["train/reward"] for line in second.metrics if "train/reward" in line
-    ]
+    rewards = [[x["train/reward"] for x in run.metrics if "train/reward" in x] for run in (first, second)]
+    assert rewards[0] == rewards[1] and len(rewards[0]) == 1
     assert ral.load(second.model).depth == 3 and not HydraConfig.initialized()
     with pytest.raises(ral.UserError, match=r"holds a run already .* write resume=auto"):
         ral.train(ral.compose("algo=ral", *small, f"hydra.run.dir={first.folder}"))
-
-
-def test_a_run_goes_on_and_may_live_in_a_thread(tmp_path: Path, small: list[str]) -> None:
-    settings = ["algo=grpo", *small, "logger=jsonl", "eval.every=0", f"hydra.run.dir={tmp_path / 'run'}"]
-    found: list[Any] = []
-    ral.train(ral.compose(*settings, "max_steps=1"))
-    work = threading.Thread(
-        target=lambda: found.append(ral.train(ral.compose(*settings, "max_steps=2", "resume=auto")))
-    )
-    work.start()
-    work.join()
-    assert [line["step"] for line in found[0].metrics if "train/reward" in line] == [1, 2]
 
 
 def test_an_interrupt_is_one(small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +125,7 @@ def test_an_interrupt_is_one(small: list[str], tmp_path: Path, monkeypatch: pyte
         (["algo=rall"], r"algo=rall: conf/algo has no 'rall'; did you mean ral"),
         (["max_stepz=3"], "unknown key max_stepz; did you mean max_steps"),
         (["max_steps=0"], "max_steps=0 is too small"),
-        (["name=1"], r"as text it is typed name="),
+        (["name=1"], "as text it is typed 'name="),
         (["hardware.devices=2", "hardware.strategy=ddp"], "ral.train is one process"),
         (["algo=grpo", "algo.attention.coef=1"], "algo=grpo has no attention term"),
     ],
@@ -190,7 +181,6 @@ def test_answers_have_rows_and_a_picture() -> None:
         (lambda m, a: ral.sample(m, QUESTION, image=PICTURE, count=0), "count=0 is too small"),
         (lambda m, a: ral.attention_rows(a, layer=9), "layer 9, but the model has 4 layers"),
         (lambda m, a: ral.attention_rows(a, heads=[99]), "^heads names head 99"),
-        (lambda m, a: ral.attention_rows(a, keys="picture"), "^keys is 'picture': write all, prompt or visual"),
         (lambda m, a: ral.overlay(a, number=3), "number=3: there are 1 answers"),
     ],
 )
