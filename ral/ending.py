@@ -19,6 +19,7 @@ from ral.config.check import first_line
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.models.loading import finite, listed, some
+from ral.report.card import write_card
 from ral.report.page import build as build_report
 from ral.types import UserError
 
@@ -69,6 +70,7 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
         except (OSError, RuntimeError, SafetensorError) as error:
             raise not_exported(folder, error) from error
         print_report(folder)
+        give_card(folder)
         print(f"run: {folder}", flush=True)
 
 
@@ -109,3 +111,13 @@ def print_report(folder: Path) -> None:
         reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
         again = f"python scripts/report.py {folder} writes it again"
         print(f"warning: report.html could not be written ({reason}); {again}", file=sys.stderr)
+
+
+def give_card(folder: Path) -> None:
+    """Write the model card into hf/, where there is one, or say why it could not be: the model is whole without it."""
+    try:
+        if (folder / "hf").is_dir():
+            write_card(folder, folder / "hf")
+    except Exception as error:  # whatever it is, it ends no run
+        reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        print(f"warning: {folder / 'hf' / 'README.md'} could not be written ({reason})", file=sys.stderr)

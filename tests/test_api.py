@@ -170,7 +170,7 @@ def test_answers_have_rows_and_a_picture() -> None:
     elsewhere = torch.cat([~answers.prepared.visual[0], torch.ones(counted.shape[1], dtype=torch.bool)])
     assert not bool(visual[..., elsewhere].any()) and torch.allclose(visual.sum(-1), counted.float(), atol=1e-5)
     last, second = ral.overlay(answers, 1), ral.overlay(answers, 1, layer=1)
-    assert isinstance(last, Image.Image) and last.size == second.size and last.tobytes() != second.tobytes()
+    assert isinstance(last, Image.Image) and last.tobytes() != second.tobytes()
 
 
 @pytest.mark.parametrize(
