@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -57,12 +57,12 @@ def test_the_command_is_what_was_typed_without_secrets(tmp_path: Path, done: Pat
     typed = [
         "algo=ral",
         f"dataset.path={Path.home()}/data/a b.json",
-        "reward.judge.api_key=sk-123",
+        "judge.api_key=sk-123",
         "algo.token.coef=2",
     ]
     (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(typed))
     found = command(read_run(run))
-    assert found == "python train.py algo=ral 'dataset.path=~/data/a b.json' reward.judge.api_key=... algo.token.coef=2"
+    assert found == "python train.py algo=ral 'dataset.path=~/data/a b.json' judge.api_key=... algo.token.coef=2"
     text = render(read_run(run), None)
     assert "license: apache-2.0" in text and "not evaluated" in text and "## Results" not in text
     assert "license: mit\n" in render(read_run(run), None, "mit")
@@ -81,7 +81,7 @@ def test_a_card_of_a_person_stays(done: Path, tmp_path: Path) -> None:
 class Hub:
     """A hub that notes what it is sent."""
 
-    sent: list[Any] = []
+    sent: ClassVar[list[Any]] = []
 
     def __init__(self, **_: Any) -> None: ...
 
@@ -110,7 +110,7 @@ def test_a_dry_run_sends_nothing_and_an_upload_all_that_it_lists(
     assert said.endswith("nothing was sent: add --upload\n") and Hub.sent == []
     listed = re.findall(r"^  (\S+)  [\d.]+ k?M?B$", said, re.MULTILINE)
     assert {"model.safetensors", CARD, FIGURE, "config.json"} <= set(listed)
-    with pytest.raises(SystemExit, match="^error: no token for the hub: run `hf auth login`"):
+    with pytest.raises(SystemExit, match=r"^error: no token for the hub: run `hf auth login`"):
         publish(str(done), "--repo", "me/mine", "--upload", monkeypatch=monkeypatch)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_x")
     publish(str(done), "--repo", "me/mine", "--upload", "--private", "--license", "mit", monkeypatch=monkeypatch)
@@ -138,15 +138,11 @@ def called(*command: str | Path, cwd: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_sdist_and_wheel_work_without_a_checkout(tmp_path: Path) -> None:
     """Built from what git would commit, installed alone: data, configuration and model come from the package."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    listed = called("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    names = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
     for name in names:
         (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "source" / name).write_bytes((ROOT / name).read_bytes())

@@ -85,7 +85,7 @@ def render(run: RunFiles, figure: str | None, licence: str | None = None, scores
 
 def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[str, Any]:
     """Return the fields that the hub reads."""
-    algo = title_of(run)["algo"]
+    algo = title_of(run)["algo"] or title_of(run)["name"]
     own = {"license": licence} if licence else {}
     hub = {"base_model": base} if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(find(base)).exists() else {}
     task = {} if scores else {"pipeline_tag": "image-text-to-text"}
