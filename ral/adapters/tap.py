@@ -28,7 +28,7 @@ from ral.ops.attention import AttentionSpec, CapturedAttention
 
 @dataclass(frozen=True)
 class Tokens:
-    """Which tokens of N rows count. prompt [N P], response [N C]: no padding; trained [N C]: sampled by the policy.
+    """Masks of the tokens of N rows. prompt [N P], response [N C]: no padding; trained [N C]: sampled by the policy.
 
     visual [N P]: visual tokens of the prompts, which AttentionSpec.keys="visual" asks for.
     """
@@ -85,7 +85,7 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Record the passes made inside, over the rows that `tokens` describes: all at once, or some after others."""
+        """Let the passes made inside be recorded, over the rows that `tokens` describes: all at once, or some after others."""
         self.recorders, self.tokens = [], tokens
         try:
             yield

@@ -1,1 +1,1 @@
-"""What notebooks and programs call: the functions that `import ral` offers. Each does what a command line does."""
+"""Functions for notebooks and programs, which `import ral` offers. Each does what a command line does."""

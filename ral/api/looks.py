@@ -86,17 +86,14 @@ def sample(
     if count < 1:
         raise UserError(f"count={count} is too small: write 1 or more")
     shipped = model.processor.name == find(SHIPPED)
-    given = {
+    given: dict[str, object] = {
         "checkpoint": SHIPPED if shipped else model.processor.name,
-        "image": image,
-        "video": video,
         "question": question,
         "template": template,
-        "evidence": None if evidence is None else ",".join(map(str, evidence)),
-        "max_frames": max_frames,
-        "min_pixels": min_pixels,
-        "max_pixels": max_pixels,
     }
+    given |= {"image": image, "video": video, "max_frames": max_frames}
+    given |= {"min_pixels": min_pixels, "max_pixels": max_pixels}
+    given |= {"evidence": None if evidence is None else ",".join(map(str, evidence))}
     settings = complete({name: str(value) for name, value in given.items() if value is not None})
     example = example_of(settings)
     pixels = read(settings, example, model.processor.patches.factor)

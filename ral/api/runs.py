@@ -57,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """What an evaluation or a knock-out found, and the folder of its files.
+    """Findings of an evaluation or a knock-out, and the folder of its files.
 
     content: of an evaluation {benchmark: its summary.json}, of a knock-out its results.json.
     """

@@ -85,7 +85,7 @@ class Evaluate:
 
 
 def check(cfg: DictConfig) -> None:
-    """UserError for a configuration that does not fit together; nothing heavy is imported before that is known."""
+    """Raise UserError for a configuration that does not fit together; nothing heavy is imported before that is known."""
     check_alone(os.environ, "evaluate.py")
     tree = plain(cfg)
     tasks = tree["benchmark"].get("tasks")
@@ -103,12 +103,12 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """UserError for a folder that holds no model; one of a family from outside is looked at once that is imported."""
+    """Raise UserError for a folder that holds no model; one of a family from outside is looked at once that is imported."""
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
 
 def check_values(tree: Mapping[str, Any]) -> None:
-    """UserError for values out of range."""
+    """Raise UserError for values out of range."""
     if tree["dtype"] not in TYPES:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 

@@ -47,7 +47,7 @@ class Settings:
 
 
 def check(cfg: DictConfig) -> None:
-    """UserError for a configuration that does not fit together."""
+    """Raise UserError for a configuration that does not fit together."""
     check_alone(os.environ, "scripts/knockout.py")
     tree = plain(cfg)
     check_schema(tree, Settings)

@@ -15,7 +15,7 @@ FOLDERS = {"hf": "model.safetensors*", "adapter": "adapter_model.*"}
 
 @dataclass(frozen=True)
 class Published:
-    """What is, or would be, uploaded. folder: of the model; files: names below it; repo: id on the hub."""
+    """Files that are, or would be, uploaded. folder: of the model; files: names below it; repo: id on the hub."""
 
     folder: Path
     files: tuple[str, ...]
@@ -44,7 +44,7 @@ def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
 
 
 def upload(published: Published, private: bool) -> str:
-    """Upload to the hub; the address. UserError, one line, without a token or where the hub refuses."""
+    """Send the files to the hub; return the address. UserError, one line, without a token or where the hub refuses."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
