@@ -85,7 +85,7 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Let the passes made inside be recorded, over the rows that `tokens` describes: all at once, or some after others."""
+        """Let the passes made inside be recorded, over the rows that `tokens` describes: at once, or in parts."""
         self.recorders, self.tokens = [], tokens
         try:
             yield

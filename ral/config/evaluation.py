@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ral.config.check import bind_targets, check_numbers, check_schema, plain
+from ral.config.check import bind_targets, check_numbers, check_schema, check_servers, plain
 from ral.config.schema import Node, Rollout
 from ral.errors import UserError
 from ral.files import run_folder
@@ -85,7 +85,7 @@ class Evaluate:
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise UserError for a configuration that does not fit together; nothing heavy is imported before that is known."""
+    """Raise UserError for a configuration that does not fit together; nothing heavy is imported before."""
     check_alone(os.environ, "evaluate.py")
     tree = plain(cfg)
     tasks = tree["benchmark"].get("tasks")
@@ -98,12 +98,13 @@ def check(cfg: DictConfig) -> None:
         media = tree["media"] | (task.get("media") or {})
         check_schema(media, Media, f"benchmark.tasks.{name}.media.")
     check_values(tree)
+    check_servers(tree)
     check_checkpoint(tree["checkpoint"], tree["family"])  # before torch is imported, which takes seconds
     bind_targets(cfg)
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model; one of a family from outside is looked at once that is imported."""
+    """Raise UserError for a folder that holds no model; one of a family from outside is looked at later."""
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
 
