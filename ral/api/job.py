@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -72,7 +72,7 @@ def compose(settings: Sequence[str], task: Task) -> Composed:
 
 
 @contextmanager
-def _set(whole: DictConfig | None) -> Iterator[None]:
+def _set(whole: Any) -> Iterator[None]:
     """Let Hydra's values be those of a configuration; what they were before comes back."""
     before = HydraConfig.instance().cfg
     HydraConfig.instance().cfg = whole

@@ -86,11 +86,8 @@ def sample(
     if count < 1:
         raise UserError(f"count={count} is too small: write 1 or more")
     shipped = model.processor.name == find(SHIPPED)
-    given: dict[str, object] = {
-        "checkpoint": SHIPPED if shipped else model.processor.name,
-        "question": question,
-        "template": template,
-    }
+    given: dict[str, object] = {"checkpoint": SHIPPED if shipped else model.processor.name}
+    given |= {"question": question, "template": template}
     given |= {"image": image, "video": video, "max_frames": max_frames}
     given |= {"min_pixels": min_pixels, "max_pixels": max_pixels}
     given |= {"evidence": None if evidence is None else ",".join(map(str, evidence))}
