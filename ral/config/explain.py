@@ -23,15 +23,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
 from ral.config.renamed_keys import moved, today
-from ral.config.signature import did_you_mean, walk
+from ral.config.signature import closest_key, did_you_mean, walk
 from ral.files.own_folder import unusable
 
 VERSION_BASE = "1.3"
 """The Hydra behaviour that conf/ is written for."""
-SIMILAR_KEY = 0.75
-"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
-NEARLY_AS_SIMILAR = 0.05
-"""Keys within this distance of the most similar one are offered beside it."""
 
 
 def explain(
@@ -179,7 +175,7 @@ def _composition(
         known, chosen = _known_keys(key, config_dir, config_name, arguments)
         if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:
             return line
-        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
+        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{closest_key(key, known)}"
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, text)
     return text or type(error).__name__
@@ -227,7 +223,9 @@ def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chos
     if new is None or new in known:
         return None if new is None else moved(key)
     elsewhere = of_other_choices(new, config_dir, chosen)
-    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{_closest(new, known)}"
+    lacking = (
+        elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{closest_key(new, known)}"
+    )
     return f"{key} has moved to {new}: {lacking}"
 
 
@@ -284,19 +282,3 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
         except (HydraException, OmegaConfBaseException):
             continue  # another mistake among these; the user hears of it after mending the first one
     return hydra.compose(config_name, return_hydra_config=True)
-
-
-def _closest(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
-    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
-    best = max(scores.values(), default=0.0)
-    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
-    close.sort(key=lambda k: -scores[k])
-    return f"; did you mean {' or '.join(close[:3])}?" if close else "; --cfg job prints every key"
-
-
-def _similarity(one: str, other: str) -> float:
-    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
-    whole = difflib.SequenceMatcher(None, one, other).ratio()
-    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
-    return (whole + last) / 2
