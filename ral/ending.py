@@ -19,6 +19,7 @@ from ral.config.check import first_line
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.models.loading import finite, listed, some
+from ral.report.card import write_card
 from ral.report.page import build as build_report
 from ral.report.viewer import VIEWER_NAME
 from ral.types import UserError
@@ -77,6 +78,7 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
         if cfg.viewer:
             print_viewer(folder)
         print_report(folder)
+        give_card(folder)
         print(f"run: {folder}", flush=True)
 
 
@@ -135,3 +137,12 @@ def print_report(folder: Path) -> None:
     except Exception as error:  # whatever it is, it ends no run
         again = f"python scripts/report.py {folder} writes it again"
         print(f"warning: report.html could not be written ({reason_of(error)}); {again}", file=sys.stderr)
+
+
+def give_card(folder: Path) -> None:
+    """Write the model card into hf/, where there is one, or say why it could not be: the model is whole without it."""
+    try:
+        if (folder / "hf").is_dir():
+            write_card(folder, folder / "hf")
+    except Exception as error:  # whatever it is, it ends no run
+        print(f"warning: {folder / 'hf' / 'README.md'} could not be written ({reason_of(error)})", file=sys.stderr)

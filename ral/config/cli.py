@@ -32,8 +32,8 @@ from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
+from ral.files.repository import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 SPINS = "20000"
@@ -104,7 +104,7 @@ def run(
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        _report(explain(error, config_dir, config_name, _message), error, _wants_traceback(sys.argv[1:]))
+        _report(explain(error, config_dir, config_name, message_of), error, _wants_traceback(sys.argv[1:]))
         failures.append(error)
     if line := sweeps.failed_runs():
         print(f"error: {line}", file=sys.stderr, flush=True)
@@ -138,7 +138,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
     script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
 
     def failed(error: Exception, cfg: DictConfig, note: Callable[[str], None]) -> float | None:
-        message = better(_message(error), cfg, *where)
+        message = better(message_of(error), cfg, *where)
         _report(message, error, bool(cfg.get("debug", False)))
         note(message)
         failures.append(error)
@@ -171,14 +171,14 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
             return failed(error, cfg, note)
         finally:
             if claimed is not None:
-                _give_back(claimed, cfg, reported)
+                give_back(claimed, cfg, reported)
         sweeps.note(None)
         return value
 
     return job
 
 
-def _give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
+def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
     """End a job's hold of its folder. Files that its error names stay, and what a sweep notes of a run that failed."""
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
@@ -215,7 +215,7 @@ def _report(message: str, error: Exception, with_traceback: bool) -> None:
     print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return one line for a failure inside a job."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())

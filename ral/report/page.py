@@ -79,7 +79,7 @@ def render(
     panels = part("curves", lambda: draw_panels(run.metrics, failures), list[Drawn](), failures)
     files = part("list of files", lambda: list_files(run.folder), list[Listed](), failures)
     no_title: Mapping[str, str] = dict.fromkeys(("name", "algo", "model", "date"), "")
-    title = part("title", lambda: _title(run), no_title, failures)
+    title = part("title", lambda: title_of(run), no_title, failures)
     progress = part("length", lambda: progress_note(run.setup.config, run.metrics), None, failures)
     shown = failures[:MOST_FAILURES]
     rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
@@ -133,7 +133,7 @@ def list_files(folder: Path) -> list[Listed]:
     return [*listed, Listed(FILE_NAME, "", FILE_NOTES[FILE_NAME])]
 
 
-def _title(run: RunFiles) -> Mapping[str, str]:
+def title_of(run: RunFiles) -> Mapping[str, str]:
     """Return the parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config
