@@ -22,15 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
 
 VERSION_BASE = "1.3"
 """The Hydra behaviour that conf/ is written for."""
-SIMILAR_KEY = 0.75
-"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
-NEARLY_AS_SIMILAR = 0.05
-"""Keys within this distance of the most similar one are offered beside it."""
 
 
 def explain(error: Exception, config_dir: Path, config_name: str, message: Callable[[Exception], str]) -> str:
@@ -57,7 +54,13 @@ def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) ->
     """Return the line of a failed check with what the command line knows: spelling of texts, options with a key."""
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
-        return of_other_choices(match[1], config_dir, chosen) or message
+        known = [p.name for p in config_dir.iterdir() if p.is_dir()] + [
+            key for key, _ in walk(OmegaConf.to_container(cfg))
+        ]
+        way = known_here(match[1], _value(match[1]), known, config_dir)
+        return of_other_choices(match[1], config_dir, chosen) or (
+            f"unknown key {match[1]}: write {way}" if way else message
+        )
     if match := re.match(r"([\w.]+) has moved: write ", message):
         known = [key for key, _ in walk(OmegaConf.to_container(cfg, resolve=False))]
         return of_an_earlier_version(match[1], known, config_dir, _choices()) or message
@@ -116,8 +119,8 @@ def _missing_config(error: MissingConfigException) -> str:
     group, _, option = name.rpartition("/")
     if not group:
         return first_line(error)
-    options = sorted(error.options or ())
-    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
+    options, low = sorted(error.options or ()), option.lower()
+    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(low, options)}{_listed(low, options)}"
     return "; ".join([said, *_own_folders(group, option)])
 
 
@@ -158,7 +161,7 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
         known, chosen = _known_keys(key, config_dir, config_name)
         if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:
             return line
-        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
+        return of_other_choices(key, config_dir, chosen) or _unknown(key, known, config_dir)
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, text)
     return text or type(error).__name__
@@ -206,7 +209,7 @@ def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chos
     if new is None or new in known:
         return None if new is None else moved(key)
     elsewhere = of_other_choices(new, config_dir, chosen)
-    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{_closest(new, known)}"
+    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{closest(new, known)}"
     return f"{key} has moved to {new}: {lacking}"
 
 
@@ -263,17 +266,16 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
     return hydra.compose(config_name, return_hydra_config=True)
 
 
-def _closest(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
-    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
-    best = max(scores.values(), default=0.0)
-    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
-    close.sort(key=lambda k: -scores[k])
-    return f"; did you mean {' or '.join(close[:3])}?" if close else "; --cfg job prints every key"
+def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
+    """Return the line for a key that nothing has: what it is called here, or the keys most like it."""
+    found, value = closest(key, known), _value(key)
+    way = known_here(key, value, known, config_dir)
+    if way is None and found == NOTHING_LIKE_IT:
+        way = known_here(key, value, known, config_dir, exact=False)
+    return f"unknown key {key}: write {way}" if way else f"unknown key {key}{found}"
 
 
-def _similarity(one: str, other: str) -> float:
-    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
-    whole = difflib.SequenceMatcher(None, one, other).ratio()
-    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
-    return (whole + last) / 2
+def _value(key: str) -> str:
+    """Return what was typed behind a key; '' where it was not typed."""
+    given = [o.partition("=")[2] for o in typed() if o.lstrip("+~").partition("=")[0] == key]
+    return given[-1] if given else ""
