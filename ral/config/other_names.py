@@ -1,4 +1,4 @@
-"""What other programs call a setting: their name for it, and what is written here."""
+"""Names of settings elsewhere: what other programs call a setting, and what is written here."""
 
 from __future__ import annotations
 
