@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from commands import call
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-def call(script: str, *arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / script), *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+from ral.checks.dataset import check_splits
+from ral.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """200 entries, 36 of them broken in nine ways, some odd."""
     folder = tmp_path_factory.mktemp("made")
-    done = call("make_broken_dataset.py", "--output", "b", "--entries", "200", "--share", "0.18", folder=folder)
+    done = call("scripts/make_broken_dataset.py", "--output", "b", "--entries", "200", "--share", "0.18", folder=folder)
     assert done.returncode == 0 and done.stdout == "data: b/data.json\n", done.stderr
     return folder / "b"
 
@@ -31,7 +27,7 @@ def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None
     broken = {line["index"]: line["kind"] for line in key if "kind" in line}
     assert len(broken) == 36 and len(set(broken.values())) == 9 and len(key) > 60
     settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "workers=2", "hydra.run.dir=out")
-    done = call("check_dataset.py", *settings, "dataset.media.image_max_pixels=200704", folder=tmp_path)
+    done = call("scripts/check_dataset.py", *settings, "dataset.media.image_max_pixels=200704", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "checked: 200 ok: 164 bad: 36"
     found = [json.loads(line) for line in (tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()]
@@ -45,7 +41,7 @@ def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None
 
 def test_limit_splits_and_the_default_folder(made: Path, tmp_path: Path) -> None:
     settings = ("dataset=video_r1", f"dataset.path={made / 'data.json'}", "splits=[train]", "dataset.limit=10")
-    done = call("check_dataset.py", *settings, "workers=1", folder=tmp_path)
+    done = call("scripts/check_dataset.py", *settings, "workers=1", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("checked: 10 ok: ")
     (written,) = tmp_path.glob("outputs/check/*/*/bad_samples.jsonl")
@@ -66,7 +62,7 @@ def test_what_only_some_uses_rule_out(made: Path, tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text(json.dumps(entries))
     settings = ("dataset=video_r1", "dataset.path=data.json", "workers=1", "hydra.run.dir=out")
     for split, strict, bad in (("train", True, [0]), ("sft", True, [1]), ("train", False, []), ("sft", False, [])):
-        done = call("check_dataset.py", *settings, f"splits=[{split}]", f"strict={strict}", folder=tmp_path)
+        done = call("scripts/check_dataset.py", *settings, f"splits=[{split}]", f"strict={strict}", folder=tmp_path)
         assert done.returncode == 0, done.stderr
         found = (tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()
         assert [json.loads(line)["index"] for line in found] == bad
@@ -76,7 +72,7 @@ def scanned(folder: Path, entries: list[dict[str, object]], *settings: str) -> l
     """(index, reason) of each bad entry of a file."""
     (folder / "data.json").write_text(json.dumps(entries))
     done = call(
-        "check_dataset.py", "dataset.path=data.json", "workers=1", "hydra.run.dir=out", *settings, folder=folder
+        "scripts/check_dataset.py", "dataset.path=data.json", "workers=1", "hydra.run.dir=out", *settings, folder=folder
     )
     assert done.returncode == 0, done.stderr
     lines = (folder / "out" / "bad_samples.jsonl").read_text().splitlines()
@@ -88,7 +84,7 @@ def test_what_was_made_of_a_file_is_printed(tmp_path: Path) -> None:
     entries = [{"question": f"What is {n}?", "answer": "red", "images": [], "answr": "x"} for n in range(10)]
     (tmp_path / "data.json").write_text(json.dumps({"version": 2, "samples": entries}))
     settings = ("dataset=jsonl", "dataset.path=data.json", "workers=1", "hydra.run.dir=out")
-    done = call("check_dataset.py", *settings, folder=tmp_path)
+    done = call("scripts/check_dataset.py", *settings, folder=tmp_path)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "checked: 10 ok: 10 bad: 0", done.stderr
     assert "train: 8 of the 10 entries of data.json (a list of objects under 'samples')" in done.stdout
     assert "fields read: question, answer, images" in done.stdout and "fields that nothing reads: answr" in done.stdout
@@ -128,18 +124,38 @@ def test_the_file_for_sft_is_looked_at_as_sft_does(made: Path, tmp_path: Path) -
     ],
 )
 def test_mistakes_are_one_line(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = call("check_dataset.py", *arguments, folder=tmp_path)
+    done = call("scripts/check_dataset.py", *arguments, folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_help(tmp_path: Path) -> None:
-    done = call("check_dataset.py", "--help", folder=tmp_path)
+    done = call("scripts/check_dataset.py", "--help", folder=tmp_path)
     assert done.returncode == 0 and "video_r1" in done.stdout and "checked: N ok: M bad: K" in done.stdout
 
 
 def test_a_folder_of_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
-    done = call("make_broken_dataset.py", "--output", "mine", "--entries", "10", folder=tmp_path)
+    done = call("scripts/make_broken_dataset.py", "--output", "mine", "--entries", "10", folder=tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "source", "split", "write"),
+    [
+        ("jsonl", {"_target_": "ral.data.sources.jsonl"}, "test", "write sft, train, validation$"),
+        ("hf", {"_target_": "ral.data.hf.hf"}, "test", r"validation \(or dataset.source.validation_split="),
+        ("video_r1", {"_target_": "ral.data.sources.video_r1"}, "Train", "write sft, train, validation$"),
+        ("visual_search", {"_target_": "ral.worlds.x", "sizes": {"train": 9, "test": 9}}, "val", "write train, test$"),
+    ],
+)
+def test_a_split_that_is_not_there_is_refused(choice: str, source: dict[str, Any], split: str, write: str) -> None:
+    with pytest.raises(UserError, match=rf"splits: dataset={choice} has no split '{split}'; .*{write}"):
+        check_splits(["train", split], source, choice)
+
+
+def test_splits_that_are_there_pass() -> None:
+    check_splits(["sft", "train", "validation"], {"_target_": "ral.data.sources.jsonl"}, "jsonl")
+    check_splits(["test"], {"_target_": "ral.worlds.x", "sizes": {"test": 9}}, "visual_search")
+    check_splits(["anything"], {"_target_": "mine.source"}, "csv")

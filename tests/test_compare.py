@@ -6,11 +6,11 @@ import json
 import math
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from commands import call
 from conftest import ROOT
 
 from ral.study.statistics import holm, interval, sign_flip_p
@@ -85,8 +85,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "compare.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return call("scripts/compare.py", *map(str, arguments), folder=ROOT)
 
 
 def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
@@ -182,8 +181,7 @@ def evaluation(folder: Path, scores: dict[str, list[float]], **settings: object)
 
 
 def side_by_side(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "side_by_side.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100)
+    return call("scripts/side_by_side.py", *map(str, arguments), folder=ROOT)
 
 
 def test_evaluations_stand_side_by_side(tmp_path: Path) -> None:

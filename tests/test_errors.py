@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call
 from PIL import Image
-
-ROOT = Path(__file__).parent.parent
 
 
 def entry(folder: Path, number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -36,15 +32,12 @@ def fails(tmp_path: Path, model_folder: Callable[..., Path]) -> Callable[..., st
     """Run train.py with overrides; its one error line."""
 
     def run(*overrides: str) -> str:
-        command = [sys.executable, str(ROOT / "train.py"), "logger=jsonl", "max_steps=1", "eval.prompts=4"]
+        command = ["logger=jsonl", "max_steps=1", "eval.prompts=4"]
         if not any(o.startswith("model.pretrained=") for o in overrides):
             command.append(f"model.pretrained={model_folder()}")
         if not any(o.startswith("hydra.run.dir=") for o in overrides):
             command.append(f"hydra.run.dir={tmp_path / 'run'}")
-        environment = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*command, *overrides], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=120
-        )
+        done = call("train.py", *command, *overrides, folder=tmp_path)
         lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
         assert done.returncode == 1, done.stderr
         assert len(lines) == 1 and done.stderr.strip().splitlines()[-1] == lines[0], done.stderr

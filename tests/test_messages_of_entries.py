@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call
 from PIL import Image
 
 from ral.data.bad import BadSample
@@ -223,10 +222,7 @@ def test_a_list_without_objects_is_no_dataset(folder: Path, text: str, source: A
 
 def test_a_dataset_of_which_nothing_can_be_used_ends_a_check_with_an_error(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps([{"question": "Q?"}] * 3))
-    script = Path(__file__).parents[1] / "scripts" / "check_dataset.py"
     settings = ("dataset=jsonl", f"dataset.path={folder / 'data.json'}", "workers=1", "hydra.run.dir=out")
-    done = subprocess.run(
-        [sys.executable, str(script), *settings], cwd=folder, capture_output=True, text=True, timeout=200
-    )
+    done = call("scripts/check_dataset.py", *settings, folder=folder)
     assert done.returncode == 1 and "ok: 0 bad: 3" in done.stdout
     assert "error: dataset: none of the 3 entries can be used; the first: " in done.stderr

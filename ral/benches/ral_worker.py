@@ -79,7 +79,7 @@ def overrides(spec: dict[str, Any]) -> list[str]:
     }
     groups = [f"algo={spec.get('algo', 'grpo')}", "model=qwen2_5_vl", "dataset=jsonl", "logger=jsonl"]
     groups.append(f"hardware={spec.get('hardware', 'cpu')}")
-    without = ["~logger.jsonl", "~reward.parts.accuracy", "~reward.parts.format"]
+    without = ["~logger.jsonl", "reward.parts.accuracy.weight=0", "~reward.parts.format"]
     return [*groups, *without, *(f"{key}={value}" for key, value in settings.items()), *spec.get("more", ())]
 
 

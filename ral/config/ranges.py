@@ -70,11 +70,14 @@ def some_part_is_rewarded(cfg: Node) -> str | None:
         return None
     if not parts:
         return "reward.parts is empty, so that every reward is 0: write reward=rules, or a part as in conf/reward"
-    for name in parts:
-        if not (select(parts, f"{name}._target_") and select(parts, f"{name}.function")):
-            return f"reward.parts.{name} is no whole part: write its _target_, weight and function as in conf/reward"
-    if select(cfg, "reward._target_") == "ral.rewards.combine.Reward" and "accuracy" not in parts:
-        return "reward.parts.accuracy is missing, which evaluations are by: write reward.parts.accuracy.weight=0"
+    if select(cfg, "reward._target_") == "ral.rewards.combine.Reward":
+        for name in parts:
+            if not (select(parts, f"{name}._target_") and select(parts, f"{name}.function")):
+                return (
+                    f"reward.parts.{name} is no whole part: write its _target_, weight and function as in conf/reward"
+                )
+        if "accuracy" not in parts:
+            return "reward.parts.accuracy is missing, which evaluations are by: write reward.parts.accuracy.weight=0"
     if any(select(parts, f"{name}.weight") != 0 for name in parts):
         return None
     return f"every part of the reward has weight=0: write reward.parts.{next(iter(parts))}.weight=0.9"
