@@ -106,7 +106,8 @@ def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[], Spe
     ways += [f"dataset.media.image_max_pixels ({cfg.dataset.media.image_max_pixels})"]
     ways += [f"algo.group_size ({work.group})", f"algo.updates_per_rollout ({work.updates})"] * bool(cfg.algo.rollouts)
     before = f", after an evaluation of {cfg.eval.prompts} prompts (eval.before=false leaves it out)"
+    size = f"{weights / 1e9:.2g} billion weights, pictures of {work.prompt_tokens} tokens, answers of {work.new_tokens}"
     return (
-        f"cpu: up to {spelled(step)} a step for {weights / 1e9:.2g} billion weights on this machine"
-        f"{before if cfg.eval.before else ''}: lower {', '.join(ways)}, or take a GPU (hardware=single_gpu)"
+        f"cpu: up to {spelled(step)} a step on this machine ({size}){before if cfg.eval.before else ''}: "
+        f"lower {', '.join(ways)}, or take a GPU (hardware=single_gpu)"
     )

@@ -43,6 +43,9 @@ _PARTS = {
     "hf": _WEIGHTS,
     "adapter": ("adapter_config.json", "adapter_model.safetensors", "README.md"),
     "skipped": ("step_*.pt",),
+    "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
+    "csv": ("metrics.csv", "hparams.yaml"),
+    "mlruns": ("**/*",),
     "profile": ("trace.json", "top_costs.txt"),
     "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
 }
