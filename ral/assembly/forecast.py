@@ -1,4 +1,4 @@
-"""How long a step of a large model will take on this CPU, told before it starts, and what to lower."""
+"""Forecast of a large model on this CPU: how long a step will take, told before it starts, and what to lower."""
 
 from __future__ import annotations
 

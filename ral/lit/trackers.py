@@ -11,6 +11,9 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ral.types import UserError
 
+LONGEST_CAUSE = 80
+"""Characters of a cause that a message shows."""
+
 
 def installed(make: Callable[[], Any], choice: str) -> Any:
     """Return what make() does. UserError where the package of this choice of `logger` is not installed."""
@@ -18,7 +21,7 @@ def installed(make: Callable[[], Any], choice: str) -> Any:
         return make()
     except ImportError as error:
         raise UserError(
-            f"logger={choice}: its package is not installed ({str(error).splitlines()[0][:80]}): write "
+            f"logger={choice}: its package is not installed ({str(error).splitlines()[0][:LONGEST_CAUSE]}): write "
             f"pip install '.[{choice}]', or logger=jsonl"
         ) from error
 

@@ -34,7 +34,7 @@ class Inside(logging.Handler):
             self.show(record.getMessage())
 
     def listen(self) -> None:
-        """Begin to read; what STAGE is told goes nowhere else."""
+        """Start to read; what STAGE is told goes nowhere else."""
         STAGE.addHandler(self)
         STAGE.setLevel(logging.DEBUG)
         STAGE.propagate = False
