@@ -125,11 +125,11 @@ def layers() -> list[set[str]]:
 
 
 def test_the_documents_order_the_rooms_as_the_contract_does() -> None:
-    """Check the table of docs/architecture.md, from bottom to top, and the README's tree, from top to bottom."""
+    """Check the table of docs/architecture.md, from bottom to top, and its tree of files, from top to bottom."""
     table = PAGE.read_text().split("| layer |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| ((?:`ral\.\w+` ?)+)\|", table, re.MULTILINE)
     in_table = [room for row in rows for room in re.findall(r"ral\.(\w+)", row)]
-    tree = (ROOT / "README.md").read_text().split("\nral/ ")[1].split("\nconf/")[0]
+    tree = PAGE.read_text().split("\nral/ ")[1].split("\nconf/")[0]
     in_tree = [name.rstrip("/") for name in re.findall(r"^  (\w+/?) ", tree, re.MULTILINE)]
     for named in (in_table, in_tree[::-1]):
         assert len(named) == sum(map(len, layers())) == len(set(named))

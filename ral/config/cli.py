@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,7 +98,9 @@ def run(
     warn_in_plain_lines()
     listing.register()
     try:
-        _check_flags(sys.argv[1:])
+        flags = _check_flags(sys.argv[1:])
+        if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
+            return print(page)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))
         with _leaving_on_signals():
             hydra.main(version_base=VERSION_BASE, config_path=str(config_dir), config_name=config_name)(job)()
@@ -227,12 +230,12 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return bool(given) and given[-1] in ("true", "1", "yes", "on")
 
 
-def _check_flags(arguments: Sequence[str]) -> None:
-    """Raise UserError for flags that Hydra does not know, instead of argparse's usage text and exit code 2."""
+def _check_flags(arguments: Sequence[str]) -> Namespace:
+    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2."""
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:
         raise UserError(f"{message}; settings are written key=value without dashes, --help lists them")
 
     parser.error = fail  # type: ignore[method-assign]
-    parser.parse_args(arguments)
+    return parser.parse_args(arguments)

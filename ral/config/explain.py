@@ -22,8 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
-from ral.config.signature import closest_key, did_you_mean, walk
+from ral.config.signature import did_you_mean, walk
 from ral.files.own_folder import unusable
 
 VERSION_BASE = "1.3"
@@ -71,7 +72,13 @@ def better(
     """
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
-        return of_other_choices(match[1], config_dir, chosen) or message
+        known = [p.name for p in config_dir.iterdir() if p.is_dir()] + [
+            key for key, _ in walk(OmegaConf.to_container(cfg))
+        ]
+        way = known_here(match[1], _value(match[1]), known, config_dir)
+        return of_other_choices(match[1], config_dir, chosen) or (
+            f"unknown key {match[1]}: write {way}" if way else message
+        )
     if match := re.match(r"([\w.]+) has moved: write ", message):
         known = [key for key, _ in walk(OmegaConf.to_container(cfg, resolve=False))]
         return of_an_earlier_version(match[1], known, config_dir, _choices()) or message
@@ -131,8 +138,8 @@ def _missing_config(error: MissingConfigException, overrides: Sequence[str]) -> 
     group, _, option = name.rpartition("/")
     if not group:
         return first_line(error)
-    options = sorted(error.options or ())
-    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
+    options, low = sorted(error.options or ()), option.lower()
+    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(low, options)}{_listed(low, options)}"
     return "; ".join([said, *_own_folders(group, option, overrides)])
 
 
@@ -175,7 +182,7 @@ def _composition(
         known, chosen = _known_keys(key, config_dir, config_name, arguments)
         if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:
             return line
-        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{closest_key(key, known)}"
+        return of_other_choices(key, config_dir, chosen) or _unknown(key, known, config_dir)
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, text)
     return text or type(error).__name__
@@ -223,9 +230,7 @@ def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chos
     if new is None or new in known:
         return None if new is None else moved(key)
     elsewhere = of_other_choices(new, config_dir, chosen)
-    lacking = (
-        elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{closest_key(new, known)}"
-    )
+    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{closest(new, known)}"
     return f"{key} has moved to {new}: {lacking}"
 
 
@@ -282,3 +287,18 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
         except (HydraException, OmegaConfBaseException):
             continue  # another mistake among these; the user hears of it after mending the first one
     return hydra.compose(config_name, return_hydra_config=True)
+
+
+def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
+    """Return the line for a key that nothing has: what it is called here, or the keys most like it."""
+    found, value = closest(key, known), _value(key)
+    way = known_here(key, value, known, config_dir)
+    if way is None and found == NOTHING_LIKE_IT:
+        way = known_here(key, value, known, config_dir, exact=False)
+    return f"unknown key {key}: write {way}" if way else f"unknown key {key}{found}"
+
+
+def _value(key: str) -> str:
+    """Return what was typed behind a key; '' where it was not typed."""
+    given = [o.partition("=")[2] for o in typed() if o.lstrip("+~").partition("=")[0] == key]
+    return given[-1] if given else ""

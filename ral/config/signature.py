@@ -243,25 +243,3 @@ def bind_all(tree: Mapping[str, Any]) -> None:
     for key, value in walk(tree):
         if is_target(value):
             bind(value, key)
-
-
-SIMILAR_KEY = 0.75
-"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
-NEARLY_AS_SIMILAR = 0.05
-"""Keys within this distance of the most similar one are offered beside it."""
-
-
-def closest_key(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
-    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
-    best = max(scores.values(), default=0.0)
-    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
-    close.sort(key=lambda k: -scores[k])
-    return f"; did you mean {' or '.join(close[:3])}?" if close else "; --cfg job prints every key"
-
-
-def _similarity(one: str, other: str) -> float:
-    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
-    whole = difflib.SequenceMatcher(None, one, other).ratio()
-    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
-    return (whole + last) / 2

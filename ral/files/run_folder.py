@@ -51,6 +51,9 @@ _PARTS = {
     "hf": (*_WEIGHTS, "README.md", "curves.png"),
     "adapter": ("adapter_config.json", "adapter_model.safetensors", "README.md", "curves.png"),
     "skipped": ("step_*.pt",),
+    "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
+    "csv": ("metrics.csv", "hparams.yaml"),
+    "mlruns": ("**/*",),
     "profile": ("trace.json", "top_costs.txt"),
     "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
 }
