@@ -126,7 +126,7 @@ def attention_rows(
 
 
 def overlay(answers: Asked, number: int = 0, layer: int = -1) -> Image:
-    """Draw the picture, or frames of the clip, under the attention of an answer.
+    """Draw the picture, or frames of the clip, as they are and under the attention of an answer.
 
     The map is the mean over the tokens in the answer block (over the whole response where there is none) of the
     attention on the visual tokens, mean over heads, renormalised: what evaluation during training measures.
@@ -144,15 +144,16 @@ def overlay(answers: Asked, number: int = 0, layer: int = -1) -> Image:
     """
     from ral.evaluation.attention_map import MappedAnswer
     from ral.evaluation.looks import grounding
-    from ral.report.sheet import attention_of, sheet, strip
+    from ral.report.sheet import attention_of, plain, sheet, strip
 
     if not 0 <= number < len(answers.texts):
         raise UserError(f"number={number}: there are {len(answers.texts)} answers, 0 to {len(answers.texts) - 1}")
     found, block = answers.map(answers.rows(_spec(answers.policy, layer)), number)
     share = grounding(answers.example, found)
     answer = MappedAnswer(f"answer {number}", answers.texts[number], block, found, share)
-    pictures = strip(attention_of(found), answers.example.evidence, answers.pixels, max(found["weights"]))
-    return sheet([(answer.caption, pictures)])
+    seen, evidence, peak = attention_of(found), answers.example.evidence, max(found["weights"])
+    under = strip(seen, evidence, answers.pixels, peak, answer.caption)
+    return sheet([plain(seen, evidence, answers.pixels), under], peak)
 
 
 def _spec(

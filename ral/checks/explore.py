@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
 from ral.errors import UserError
-from ral.evaluate import load_policy
+from ral.evaluating import load_policy
 from ral.files import run_folder
 from ral.models.mllm import MLLM
 from ral.report.viewer import VIEWER_NAME
@@ -53,7 +53,7 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
 def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
     """Open a checkpoint on the device that the settings say; errors name `key`."""
     try:
-        return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))  # type: ignore[arg-type]
+        return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))
     except UserError as error:
         raise UserError(str(error).replace("checkpoint=", f"{key}=", 1)) from error
 

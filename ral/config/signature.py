@@ -13,7 +13,7 @@ import inspect
 import types
 import typing
 from collections import abc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ral.config.moved_targets import where_now
