@@ -53,7 +53,7 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
 def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
     """Open a checkpoint on the device that the settings say; errors name `key`."""
     try:
-        return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))
+        return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))  # type: ignore[arg-type]
     except UserError as error:
         raise UserError(str(error).replace("checkpoint=", f"{key}=", 1)) from error
 
