@@ -18,15 +18,20 @@ if TYPE_CHECKING:
 
 
 def main(cfg: DictConfig) -> float | None:
-    """Train what a valid configuration describes; what a sweeper would optimise."""
+    """Train what a valid configuration describes; what a sweeper would optimise. With plan=true print its plan."""
+    if cfg.plan:
+        from ral.planning.command import plan
+
+        return plan(cfg)
     from ral.run import train  # imports torch, so only now
 
     return train(cfg)
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder the run's own."""
-    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+    """Make the folder the run's own. A plan may be of a run that is there: it leaves the folder as it was."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return run_folder.claim(folder) if cfg.plan else run_folder.claim_for_run(folder, cfg.resume, bool(cfg.overwrite))
 
 
 if __name__ == "__main__":
