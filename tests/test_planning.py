@@ -55,7 +55,9 @@ def test_the_count_on_the_meta_device_is_that_of_the_weights(family: str, model_
     assert counts.total == sum(p.numel() for p in model.network.parameters())
     assert counts.decoder == sum(p.numel() for _, p in model.trained_parameters())
     add_adapters(model, Adapters(4, 8, TARGETS))
-    assert adapted(model.network) and counts.adapters(4, TARGETS) == sum(p.numel() for _, p in model.trained_parameters())
+    assert adapted(model.network) and counts.adapters(4, TARGETS) == sum(
+        p.numel() for _, p in model.trained_parameters()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in known() if "3B" in name or "-2B" in name or "-8B" in name])
@@ -122,8 +124,8 @@ def test_a_step_with_adapters_at_3b_shape_takes_what_was_measured() -> None:
 def test_sharding_divides_what_rests_and_gathers_for_a_rollout() -> None:
     alone = made_plan("experiment=paper/ral", "hardware.devices=1")
     eight = made_plan("experiment=paper/ral")
-    weights = {plan: plan.phases[0].parts["weights"] for plan in (alone, eight)}
-    assert weights[alone] == pytest.approx(8 * weights[eight])
+    whole, shard = (plan.phases[0].parts["weights"] for plan in (alone, eight))
+    assert whole == pytest.approx(8 * shard)
     rollout = next(phase for phase in eight.phases if phase.name == "rollout")
     assert rollout.parts["gathered"] > 8 * rollout.parts["weights"]
     assert eight.fits and not alone.fits
@@ -170,7 +172,12 @@ def test_the_paper_s_numbers_are_in_its_recipes() -> None:
     """../shared/paper.md, section 4, as far as it names numbers."""
     rl = tree_of("experiment=paper/ral")
     algo, media = rl["algo"], rl["dataset"]["media"]
-    assert (algo["group_size"], algo["prompts_per_step"], algo["learning_rate"], algo["temperature"]) == (8, 8, 1e-5, 0.9)
+    assert (algo["group_size"], algo["prompts_per_step"], algo["learning_rate"], algo["temperature"]) == (
+        8,
+        8,
+        1e-5,
+        0.9,
+    )
     assert (algo["kl"]["coef"], algo["attention"]["coef"], algo["updates_per_rollout"]) == (0.04, 1.0, 4)
     assert rl["dataset"]["limit"] == 51200 == rl["max_steps"] * algo["prompts_per_step"]
     assert (media["fps"], media["max_frames"]) == (1.0, 128)
@@ -226,7 +233,7 @@ def fake(gb: float, used: bool = True) -> Any:
 
 
 def test_a_run_on_a_gpu_says_how_far_its_plan_was_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tree = tree_of("experiment=paper/3b_24gb", "device=null")
+    tree = {**tree_of("experiment=paper/3b_24gb"), "device": None}
     plan = plan_of(tree, read_device("h100"))
     lines: list[Mapping[str, Any]] = [{"step": 1, "time/step_s": 2.0}, {"step": 2, "time/step_s": 4.0}, {"step": 2}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

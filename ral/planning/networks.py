@@ -106,9 +106,9 @@ class Networks:
         """Return the bytes that a pass over a sharded network holds whole: what is outside its layers, and two layers."""
         if not self.work.ranks.sharded:
             return 0.0
-        counts = architecture.counts
-        rest = counts.total - counts.layers
-        return float(size) * (rest + GROUPS_AT_ONCE * counts.layers / architecture.decoder.layers)
+        counts, numbers = architecture.counts, self.work.numbers
+        rest = counts.decoder - counts.layers + GROUPS_AT_ONCE * counts.layers / architecture.decoder.layers
+        return size * rest + counts.vision * (numbers.trained if self.work.training.vision else numbers.frozen)
 
     @property
     def for_rollout(self) -> float:

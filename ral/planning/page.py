@@ -80,8 +80,6 @@ def saved(plan: Plan, savings: Sequence[Saving]) -> str:
     return f"of {plan.most_gb:.2f} GB ({plan.peak.name}) these save most, each alone:\n" + "\n".join(lines)
 
 
-
-
 def header(plan: Plan) -> str:
     """Return the plan in a line, as the headers of recipes have it."""
     ranks = plan.networks.work.ranks
