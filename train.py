@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
-from ral.config.check import check
+from ral.config.check import check, plain
 from ral.config.cli import run
 from ral.files import run_folder
 from ral.files.pretrained import check_named
@@ -22,7 +22,7 @@ def main(cfg: DictConfig) -> float | None:
     if cfg.plan:
         from ral.planning.command import plan
 
-        return plan(cfg)
+        return plan(plain(cfg))
     from ral.run import train  # imports torch, so only now
 
     return train(cfg)

@@ -164,7 +164,7 @@ def test_a_recipe_of_the_paper_is_valid_and_its_header_is_its_plan(recipe: str) 
     text = (CONF / "experiment" / "paper" / f"{recipe}.yaml").read_text()
     tree = plain(cfg)
     plan = plan_of(tree, device_of(tree))
-    assert f"# {header(plan)}\n" in text and f"experiment=paper/{recipe} " in text and "# Expect" in text
+    assert f"# {header(plan, recipe)}\n" in text and f"experiment=paper/{recipe} " in text and "# Expect" in text
     assert plan.fits
 
 

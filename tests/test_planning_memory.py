@@ -96,17 +96,18 @@ def test_the_cache_and_the_rows_have_their_shapes() -> None:
 MIDDLE = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=128, vision_depth=2, vision_heads=4)
 """Some 25 million parameters."""
 COMMON = (
-    *("max_steps=2", "eval.every=0", "eval.before=false", "eval.prompts=1", "diagnostics.gradients=false"),
+    *("max_steps=1", "eval.every=0", "eval.before=false", "eval.prompts=1", "diagnostics.gradients=false"),
     *("checkpoint.every=0", "checkpoint.best=null", "hardware.threads=1", "dataset.source.clip_share=0"),
+    *("algo.updates_per_rollout=2", "algo.group_size=4"),
     "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
 )
 RUNS = {
-    "full": ("algo=grpo", "dataset.max_new_tokens=64", "algo.prompts_per_step=2"),
-    "lora": ("algo=grpo", "dataset.max_new_tokens=64", "algo.prompts_per_step=2", "lora.rank=16"),
+    "full": ("algo=grpo", "dataset.max_new_tokens=48", "algo.prompts_per_step=2"),
+    "lora": ("algo=grpo", "dataset.max_new_tokens=48", "algo.prompts_per_step=2", "lora.rank=16"),
     "checkpointing": (
-        *("algo=ral", "dataset.max_new_tokens=64", "algo.prompts_per_step=2", "hardware.gradient_checkpointing=true"),
+        *("algo=ral", "dataset.max_new_tokens=48", "algo.prompts_per_step=2", "hardware.gradient_checkpointing=true"),
     ),
-    "distillation": ("algo=ral_distill", "dataset.max_new_tokens=64", "algo.prompts_per_step=2"),
+    "distillation": ("algo=ral_distill", "dataset.max_new_tokens=48", "algo.prompts_per_step=2"),
     "long prompt": (*("algo=ral", "dataset.max_new_tokens=32", "algo.prompts_per_step=1", "dataset.source.grid=32"),),
 }
 
@@ -126,6 +127,7 @@ def planned(*overrides: str) -> Plan:
 def measured(folder: Path, small: Path, *overrides: str) -> Any:
     """Resident memory of a run in a process of its own: after a step with a small model, and at its most, in GB."""
     environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "MALLOC_ARENA_MAX": "1"}
+    environment |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back
     command = [sys.executable, str(ROOT / "tests" / "planning_worker.py"), str(folder), str(small), *overrides]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=900)
     assert done.returncode == 0, done.stderr[-2000:]

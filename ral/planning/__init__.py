@@ -1,1 +1,1 @@
-"""What a run will take, before it starts: memory, time and disk from configuration and file headers (docs/planning.md)."""
+"""What a run will take, before it starts: memory, time and disk by configuration and headers (docs/planning.md)."""

@@ -32,10 +32,7 @@ def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> f
     arithmetic is mixed; attention: queries, keys, values, outputs; the four inner states of the MLP.
     """
     a, s, width = numbers.product, numbers.stream, decoder.width
-    if numbers.mixed:
-        casts = 5 * a * width
-    else:
-        casts = 2 * a * width
+    casts = (5 if numbers.mixed else 2) * a * width
     norms = 2 * norm_bytes(numbers, adapters) * width + casts
     attention = 3 * a * decoder.queries + (3 if numbers.mixed else 2) * a * decoder.keys
     heads = (s + a if numbers.mixed else 2 * s) * (decoder.queries + decoder.keys) if decoder.normed_heads else 0

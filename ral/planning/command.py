@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 
-from omegaconf import DictConfig
-
-from ral.config.check import plain
 from ral.planning.device import device_of
 from ral.planning.page import page
-from ral.planning.plan import plan_of
+from ral.planning.plan import Tree, plan_of
 from ral.planning.savings import savings
 
 
-def plan(cfg: DictConfig) -> None:
-    """Print the plan of a checked configuration; nothing is loaded, and nothing is written."""
-    tree = plain(cfg)
+def plan(tree: Tree) -> None:
+    """Print the plan of a checked configuration, resolved; nothing is loaded, and nothing is written."""
     made = plan_of(tree, device_of(tree))
     print(page(made, savings(tree, made)))
     print(json.dumps(made.summary()), flush=True)

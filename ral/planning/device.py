@@ -34,7 +34,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a device reads of its memory, and sends to others of its machine and of other machines: GB a second."""
+    """What a device reads of its memory, and sends to others of its machine and of others, GB a second."""
 
     memory_gb_s: float
     peer_gb_s: float
@@ -43,7 +43,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Room:
-    """Memory: gpu_gb of a device, reserve_gb of it that is not PyTorch's; host_gb of a machine; base_gb of a process."""
+    """Memory in GB: of a device, of it what is not PyTorch's, of a machine, and of a process without its networks."""
 
     gpu_gb: float
     reserve_gb: float

@@ -17,7 +17,7 @@ EXPORT_BYTES = 4
 
 @dataclass(frozen=True)
 class MainMemory:
-    """Main memory of a rank in GB. load: while networks are made; steady: in the steps; saving: of rank 0 at the end."""
+    """Main memory of a rank, GB. load: while networks are made; steady: in the steps; saving: of rank 0 at the end."""
 
     load: float
     steady: float
@@ -47,7 +47,7 @@ def loaded(networks: Networks) -> float:
 
 
 def resting(networks: Networks) -> float:
-    """Return the bytes of networks that rest in main memory: all that a CPU computes with, what is aside, and shards."""
+    """Return the bytes of networks that rest in main memory: all that a CPU computes with, what is aside, shards."""
     ranks, numbers = networks.work.ranks, networks.work.numbers
     if not ranks.on_gpu:
         return peak(networks).total

@@ -10,7 +10,7 @@ from ral.planning.workload import Workload
 GROUPS_AT_ONCE = 2
 """Decoder layers that FSDP2 holds whole: the one that computes and the one that is fetched meanwhile."""
 PACKED_ROWS, PACKED_STEPS = 16, 32
-"""Responses at most, and tokens at least, with which decoding on a CPU lays weights out anew (ral.models.cpu_linear)."""
+"""Responses at most and tokens at least with which decoding on a CPU lays weights out anew (ral.models.cpu_linear)."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Networks:
 
     @property
     def held_gradients(self) -> float:
-        """Return the bytes of gradients at their most in an update: whole where they are summed once, of many passes."""
+        """Return the bytes of gradients at their most: whole where they are summed once, after several passes."""
         ranks, whole = self.work.ranks, self.trained * self.work.numbers.trained
         if ranks.sharded and ranks.sum_once and self.work.batch.passes > 1:
             return whole + whole / ranks.count
@@ -103,7 +103,7 @@ class Networks:
         return self.work.numbers.frozen if self.work.training.rank else self.work.numbers.trained
 
     def gathered(self, architecture: Architecture, size: int) -> float:
-        """Return the bytes that a pass over a sharded network holds whole: what is outside its layers, and two layers."""
+        """Return the bytes that a pass over a sharded network holds whole: all outside its layers, and two layers."""
         if not self.work.ranks.sharded:
             return 0.0
         counts, numbers = architecture.counts, self.work.numbers
@@ -112,7 +112,7 @@ class Networks:
 
     @property
     def for_rollout(self) -> float:
-        """Return the bytes that a rollout holds beside the weights: whole ones where sharded, and copies of products."""
+        """Return the bytes that a rollout holds beside the weights: whole ones where sharded, copies of products."""
         whole = self.policy_bytes if self.work.ranks.sharded else 0.0
         return whole + self.copies
 

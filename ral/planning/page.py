@@ -80,11 +80,11 @@ def saved(plan: Plan, savings: Sequence[Saving]) -> str:
     return f"of {plan.most_gb:.2f} GB ({plan.peak.name}) these save most, each alone:\n" + "\n".join(lines)
 
 
-def header(plan: Plan) -> str:
-    """Return the plan in a line, as the headers of recipes have it."""
+def header(plan: Plan, name: str) -> str:
+    """Return the plan of a recipe in a line, as its header has it."""
     ranks = plan.networks.work.ranks
     cards = f"{ranks.count} x {plan.device.name}"
     return (
-        f"Plan: {cards}, {plan.gpu_gb:.1f} GB of each; {plan.host_gb:.0f} GB of main memory a machine, "
+        f"Plan of {name}: {cards}, {plan.gpu_gb:.1f} GB of each; {plan.host_gb:.0f} GB of main memory a machine, "
         f"{plan.disk_gb:.0f} GB of disk, {plan.hours:.0f} hours."
     )

@@ -1,4 +1,4 @@
-"""Settings that would save memory: each is tried by planning again with it, and nothing is said that was not planned."""
+"""Settings that would save memory, each tried by planning again with it."""
 
 from __future__ import annotations
 

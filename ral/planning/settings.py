@@ -1,4 +1,4 @@
-"""From a configuration, resolved, to the work that it asks for. Nothing is opened: lengths are the most it lets through."""
+"""From a configuration, resolved, to the work that it asks for; lengths are the most that it lets through."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def wire(networks: Networks, device: Device, size: float) -> float:
 
 
 def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
-    """Return the operations of a forward pass over `batch.prompts` prompts, each with `answers` responses, head included.
+    """Return the operations of a forward pass over a rank's prompts, each with `answers` responses, head included.
 
     Attention: each token of the prompt on half of it, each of a response on the prompt and half of its own.
     """
@@ -108,7 +108,7 @@ def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> T
 
 
 def scoring(networks: Networks, device: Device) -> Time:
-    """Return the frozen passes: one of each model whose signals are asked for, but the old policy's, which cost none."""
+    """Return the frozen passes: one of each model whose signals are asked for; the old policy's cost none."""
     work, flops, sent = networks.work, 0.0, 0.0
     for name in set(work.frozen.signals) - {"old"}:
         model = networks.teacher if name == "teacher" and networks.teacher is not None else networks.policy
@@ -119,8 +119,10 @@ def scoring(networks: Networks, device: Device) -> Time:
 
 
 def updates(networks: Networks, device: Device) -> Time:
-    """Return all updates of a step: forward, backward (twice the forward; once where weights are frozen), recomputation,
-    the optimizer's reading and writing, and what is gathered and summed over ranks.
+    """Return all updates of a step.
+
+    Forward, backward (twice the forward; once where weights are frozen), recomputation; the optimizer's reading and
+    writing; what is gathered and summed over ranks.
     """
     work, training, numbers = networks.work, networks.work.training, networks.work.numbers
     factor = (2 if training.rank else 3) + training.checkpointing
