@@ -1,1 +1,1 @@
-"""What a run will take, before it starts: memory, time and disk by configuration and headers (docs/planning.md)."""
+"""Memory, time and disk of a run, from its configuration and headers of files, before it starts (docs/planning.md)."""

@@ -17,7 +17,7 @@ SECONDS = "time/step_s"
 
 
 class GPU(Protocol):
-    """What is asked of torch.cuda."""
+    """The part of torch.cuda that is asked."""
 
     def is_available(self) -> bool: ...
 

@@ -20,7 +20,7 @@ DEFAULT = {True: "h100", False: "cpu"}
 
 @dataclass(frozen=True)
 class Compute:
-    """What a device computes in a second: tflops in bf16 and in fp32 at its peak, and the shares that passes reach.
+    """Operations of a device in a second: tflops in bf16 and in fp32 at its peak, and the shares that passes reach.
 
     launch_us: microseconds from one operation to the next where each is started by Python.
     """
@@ -34,7 +34,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a device reads of its memory, and sends to others of its machine and of others, GB a second."""
+    """Rates in GB a second: of a device's memory, to others of its machine, and to other machines."""
 
     memory_gb_s: float
     peer_gb_s: float
