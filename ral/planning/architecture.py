@@ -53,7 +53,7 @@ class Decoder:
 class Vision:
     """Shape of the vision tower.
 
-    patches: of a visual token; values: numbers of a patch's pixels; frames: of a clip in one slot of visual tokens.
+    patches: of a visual token; frames: of a clip in one slot of visual tokens.
     side: pixels of a visual token's side. tile: visual tokens of every picture and frame, None where they are of any
     size. deepstack: layers of the decoder that get visual embeddings of their own.
     """
@@ -62,11 +62,15 @@ class Vision:
     width: int
     mlp: int
     patches: int
-    values: int
     frames: int
     side: int
     tile: int | None
     deepstack: int = 0
+
+    @property
+    def values(self) -> int:
+        """Return the numbers of a patch's pixels, all its frames together."""
+        return 3 * self.frames * self.side**2 // self.patches
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,6 @@ def vision_of(config: Any) -> Vision:
         width=width,
         mlp=inner,
         patches=merge**2,
-        values=3 * frames * side**2,
         frames=frames,
         side=side * merge,
         tile=tile,
