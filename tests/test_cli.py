@@ -147,6 +147,10 @@ def only_line(stderr: str) -> str:
         ("group_size=4", "did you mean algo.group_size?"),
         ("max_step=4", "did you mean max_steps?"),
         ("algoo=ral", "unknown key algoo; did you mean algo?"),
+        ("algorithm=ral", "unknown key algorithm: write algo=ral"),
+        ("+models=TINY", "unknown key models: write model=tiny"),
+        ("epochs=3", "unknown key epochs: write max_steps=<value>"),
+        ("algo=RAL", "algo=RAL: conf/algo has no 'RAL'; did you mean ral? (options: grpo, ral)"),
         ("experimnt=long", "did you mean experiment?"),
         ("hydra.run.dri=x", "did you mean hydra.run.dir?"),
         ("zzz=1", "unknown key zzz; --cfg job prints every key"),
@@ -172,8 +176,11 @@ def only_line(stderr: str) -> str:
         ("max_steps=0", "max_steps=0 is too small"),
         ("dataset=jsonl", "dataset.path is not set: write dataset.path=<value>"),
         ("algo.group_size=1", "algo.group_size=1: the advantage compares"),
-        ("hydra.run.dir=conf/train.yaml/run", "cannot write to conf/train.yaml/run: Not a directory"),
-        ("hydra.run.dir=conf/train.yaml", "cannot write to conf/train.yaml: File exists"),
+        (
+            "hydra.run.dir=conf/train.yaml/run",
+            "conf/train.yaml is a file, and a folder is needed there; write hydra.run.dir=",
+        ),
+        ("hydra.run.dir=conf/train.yaml", "hydra.run.dir=conf/train.yaml: is a file, and a folder is needed"),
     ],
 )
 def test_a_mistake_is_answered_by_one_line(start: Start, argument: str, expected: str) -> None:

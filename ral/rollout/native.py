@@ -30,6 +30,8 @@ from ral.rollout.stepping import Capture, called, captured, drawn, steps_of, why
 from ral.types import Prepared, Rollout, UserError
 
 log = logging.getLogger(__name__)
+stage = logging.getLogger("ral.stage")
+"""Is told how far a step is; the shell that shows it reads this."""
 
 FIXED = "rollout.engine.fixed_shapes"
 EXPLORING = 2
@@ -190,9 +192,11 @@ def decode(
     steps = steps_of(policy, state, pick, capture, sampling.max_new_tokens)
     with policy.arithmetic(), packed_weights(read_by_decoding(policy), total, sampling.max_new_tokens):
         found = pick(hidden, None if uniform is None else uniform[:, 0])
+        check_numbers(found[1], processor.name)
         for step in range(sampling.max_new_tokens):
             responses.add(step, slots.grid.flatten(), *found, ends)
             kept = slots.leave(responses.running)
+            stage.debug("token %d of at most %d, %d answers run", step + 1, sampling.max_new_tokens, slots.left)
             if step + 1 == sampling.max_new_tokens or slots.left == 0:
                 break
             if kept is not None:
@@ -200,3 +204,13 @@ def decode(
             rows = slots.grid.flatten()
             found = steps(responses.ids[rows, step], None if uniform is None else uniform[rows, step + 1])
     return responses
+
+
+def check_numbers(log_probs: Tensor, name: str) -> None:
+    """Raise UserError, naming the model, where the first tokens' log-probs [N] are not finite."""
+    if not bool(log_probs.isfinite().all()):
+        raise UserError(
+            f"model.pretrained={name}: the network's logits are not finite (NaN or infinity), so nothing can be "
+            "sampled: its weights make numbers that overflow; take an earlier checkpoint, or a smaller learning rate "
+            "where this run made them"
+        )
