@@ -16,6 +16,8 @@ from ral.files.pretrained import check_named
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from ral.config.schema import Node
+
 
 def main(cfg: DictConfig) -> float | None:
     """Train what a valid configuration describes; what a sweeper would optimise. With plan=true print its plan."""
@@ -28,6 +30,12 @@ def main(cfg: DictConfig) -> float | None:
     return train(cfg)
 
 
+def files(tree: Node) -> None:
+    """Look at what a run needs on disk; a plan reads shapes alone, and says itself where it has none."""
+    if not tree["plan"]:
+        check_named(tree)
+
+
 def claim(cfg: DictConfig) -> run_folder.Claim:
     """Make the folder the run's own. A plan may be of a run that is there: it leaves the folder as it was."""
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -35,4 +43,4 @@ def claim(cfg: DictConfig) -> run_folder.Claim:
 
 
 if __name__ == "__main__":
-    run(main, "train", check=partial(check, files=check_named), claim=claim)
+    run(main, "train", check=partial(check, files=files), claim=claim)

@@ -16,6 +16,7 @@ from conftest import CONF
 from hydra import compose, initialize_config_dir
 from transformers import AutoConfig
 
+import ral
 from ral.benches.attention import SIZES, VOCABULARY
 from ral.benches.step import SIZES as STEP_SIZES
 from ral.config.check import check, plain
@@ -263,10 +264,18 @@ def test_the_command_prints_its_json_last_and_leaves_no_folder(tmp_path: Path) -
 
 
 def test_a_plan_of_a_run_that_is_there_changes_nothing_of_it(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text("")
-    done = call("train.py", "plan=true", f"hydra.run.dir={tmp_path}", folder=tmp_path)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("")
+    done = call("train.py", "plan=true", f"hydra.run.dir={folder}", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["run", "run/metrics.jsonl"]
+
+
+def test_from_python_a_plan_is_refused_and_not_trained(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^plan=true: ral.train makes runs: write python train.py"):
+        ral.train(ral.compose("plan=true", f"hydra.run.dir={tmp_path / 'run'}"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_without_a_shape_is_one_line_and_leaves_no_folder(tmp_path: Path) -> None:
