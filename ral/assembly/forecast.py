@@ -96,7 +96,10 @@ def work_of(cfg: DictConfig, weights: int, frozen: int) -> Work:
 
 
 def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[], Speed] = measured) -> str | None:
-    """Return what a step takes on this CPU, about, and what to lower; None for small models. The question's text is not counted."""
+    """Return what a step takes on this CPU, about, and what to lower; None for small models.
+
+    The text of the prompts is not counted.
+    """
     weights = sum(p.numel() for p in policy.network.model.language_model.parameters())
     if weights < LARGE or not on_cpu(str(cfg.hardware.accelerator), torch.cuda.is_available()):
         return None
