@@ -177,7 +177,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def send(self, folder: Path) -> None:
-        """Upload the artifacts that were asked for, from the run's folder, and end the W&B run."""
+        """Send the artifacts that were asked for, from the run's folder, and end the W&B run."""
         if self.artifacts and self._experiment is not None:
             for name in self.artifacts:
                 with told(f"the artifact {name} is left out"):
