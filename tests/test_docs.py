@@ -129,8 +129,11 @@ def check_fields(runs: list[Path]) -> None:
             place = documented.index("grounding_answer") + 1
             documented[place:place] = [f"{name}_by_layer" for name in MEASURES]
             text = section(DOCS / "outputs.md", heading)
-            assert "three more fields after `grounding_answer`" in text
-            assert "`grounding_by_layer`, `grounding_all_by_layer` and `grounding_steps_by_layer`" in text
+            assert "four more fields after `grounding_answer`" in text
+            assert (
+                "`grounding_by_layer`, `grounding_all_by_layer`, `grounding_steps_by_layer` and `pointing_by_layer`"
+                in text
+            )
         for name in ("before", "after"):
             assert all(list(record) == documented for record in read_lines(run / "eval" / f"{name}.jsonl"))
 

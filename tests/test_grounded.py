@@ -1,0 +1,267 @@
+"""Datasets with evidence: rows as published, odd rows, and what evaluate.py makes of where answers look."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import grounded_fixtures as fixtures
+import pytest
+from PIL import Image
+
+from ral.config.cli import run
+from ral.data.bad import BadSample
+from ral.data.entries import Entries
+from ral.data.grounded import nextgqa, viscot, vstar
+from ral.data.grounded.boxes import cuts
+from ral.evaluation.benchmarks.grounded import load, summary
+from ral.evaluation.benchmarks.items import ScoredItem
+from ral.evaluation.looks import chance_in, grounding_in, pointing_in
+from ral.types import Evidence, Example, UserError
+
+WIDTH, HEIGHT = fixtures.SIDES
+
+
+def boxes(example: Example) -> list[tuple[float, ...]]:
+    """The boxes in pixels of the fixtures' pictures."""
+    sides = (WIDTH, HEIGHT, WIDTH, HEIGHT)
+    return [tuple(round(x * side, 3) for x, side in zip(e.box, sides, strict=True)) for e in example.evidence]
+
+
+def refused(entries: Entries, at: int) -> str:
+    """The one line that an entry is refused with."""
+    with pytest.raises(BadSample) as error:
+        entries[at]
+    assert "\n" not in str(error.value) and "; write " in str(error.value)
+    return str(error.value)
+
+
+# ---------------------------------------------------------------------------------------------- rows as published
+
+
+def test_vstar_as_published(tmp_path: Path) -> None:
+    entries = vstar.read(fixtures.vstar(tmp_path))
+    assert [e.uid for e in entries] == sorted(fixtures.VSTAR)
+    assert [boxes(e) for e in entries] == [
+        [(20, 28, 60, 42)],
+        [(0, 0, 100, 56)],
+        [(10, 14, 30, 42), (60, 0, 80, 14)],
+    ]
+    for example in entries:
+        right = fixtures.VSTAR[example.uid]["options"][0]
+        assert f"{example.answer}. {right}" in example.options
+        assert len(example.options) == len(fixtures.VSTAR[example.uid]["options"])
+    many = {f"direct_attributes/{n}": fixtures.VSTAR["direct_attributes/sa_5"] for n in range(20)}
+    letters = [example.answer for example in vstar.read(fixtures.vstar(tmp_path / "many", many))]
+    assert set(letters) == {"A", "B"}  # the right option stands first in the files, and not here
+
+
+def test_nextgqa_as_published(tmp_path: Path) -> None:
+    entries = nextgqa.read(fixtures.nextgqa(tmp_path))
+    assert [e.uid.split("/")[0] for e in entries] == ["temporal", "temporal", "causal"]
+    assert [[e.span for e in example.evidence] for example in entries] == [
+        [(2.5, 7)],
+        [(0.5, 3), (10, 12.5)],
+        [(0, 15)],
+    ]
+    assert all(e.box == (0, 0, 1, 1) for example in entries for e in example.evidence)
+    assert [example.answer for example in entries] == ["C"] * 3 and entries[0].options[2] == "C. lay on floor"
+    assert entries[0].media[0].path == tmp_path / "NExTVideo/0101/2574374895.mp4"
+    fixtures.nextgqa(tmp_path, "val")
+    train, held_out = nextgqa.source("train", path=tmp_path, limit=2), nextgqa.source("validation", path=tmp_path)
+    assert (train.rows.path.name, len(train)) == ("val.csv", 2) and held_out.rows.path.name == "test.csv"
+
+
+def test_viscot_as_published(tmp_path: Path) -> None:
+    """The third row's box reaches over the picture, as 871 of the file do: it is cut there, and counted."""
+    entries = viscot.read(fixtures.viscot(tmp_path))
+    assert [boxes(e) for e in entries] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150, 100, 200, 112)]]
+    assert [[e.cut for e in example.evidence] for example in entries] == [[False], [False], [True]] and cuts(
+        entries
+    ) == 1
+    assert [example.question for example in entries] == [row[2] for row in fixtures.VISCOT]
+    assert [example.answer for example in entries] == ["A rope.", "May 4", "Right"]
+    assert [example.uid for example in entries] == ["flickr30k/1#1", "docvqa/2#2", "gqa/3#3"]
+    assert len({example.uid for example in entries}) == 3
+    assert len(viscot.source("train", path=tmp_path / "viscot_363k.json")) == 2
+
+
+# -------------------------------------------------------------------------------------------------------- odd rows
+
+VSTAR_BOXES: list[tuple[Any, Any]] = [
+    ([[300, 10, 20, 20]], "lies outside the picture of 200 x 112"),
+    ([[10, 10, 0, 20]], "has no area"),
+    ([[60, 42, -40, -14]], "corners are swapped"),
+    ([[0.1, 0.25, 0.2, 0.125]], "looks like fractions"),
+    ([["20", "28", "40", "14"]], "is not four numbers"),
+    ("20, 28, 40, 14", "is no box"),
+    ([[20, 28, 40]], "is not four numbers"),
+    ([[20, 28, None, 14]], "is not four numbers"),
+    ([], []),
+    (None, []),
+    ([20, 28, 40, 14], [(20, 28, 60, 42)]),
+    ([[180, 100, 40, 40]], [(180, 100, 200, 112)]),
+    ([[20, 28, 40, 14], [0, 0, 10, 10]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), VSTAR_BOXES)
+def test_odd_boxes_of_vstar(tmp_path: Path, given: Any, wanted: Any) -> None:
+    name = "direct_attributes/sa_5"
+    entries = vstar.read(fixtures.vstar(tmp_path, {name: {**fixtures.VSTAR[name], "bbox": given}}))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and f"{name}.json" in line and "field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+def test_odd_files_of_vstar(tmp_path: Path) -> None:
+    fixtures.vstar(tmp_path)
+    (tmp_path / "direct_attributes/sa_4690.jpg").unlink()
+    (tmp_path / "direct_attributes/sa_5.json").write_text("{")
+    (tmp_path / "relative_position/sa_79958.jpg").write_text("<html>")
+    entries = vstar.read(tmp_path)
+    assert "no such file" in refused(entries, 0) and "sa_5.json: cannot be read" in refused(entries, 1)
+    assert "sa_79958" in refused(entries, 2)
+    turned = Image.new("RGB", (8, 4)).getexif()
+    turned[0x0112] = 6
+    Image.new("RGB", fixtures.SIDES).save(tmp_path / "direct_attributes/sa_4690.jpg", exif=turned)
+    assert "turned by its EXIF" in refused(entries := vstar.read(tmp_path), 0)
+    fixtures.vstar(tmp_path, {"direct_attributes/sa_4690": {"question": "Where?", "options": ["here"], "bbox": []}})
+    assert "field 'options'" in refused(entries, 0)
+    with pytest.raises(UserError, match="expected the folders direct_attributes"):
+        vstar.read(tmp_path / "direct_attributes")
+
+
+SPANS: list[tuple[str, Any]] = [
+    ("[[20.0, 22.0]]", "lies outside the clip of 15 s"),
+    ("[[3.0, 3.0]]", "ends before it begins"),
+    ("[[7.0, 2.5]]", "ends before it begins"),
+    ('[["2.5", "7.0"]]', "is not two numbers"),
+    ("[[2.5]]", "is not two numbers"),
+    ("[2.5, 7.0]", "is not two numbers"),
+    ('"2.5-7"', "is no list of times"),
+    ("[[null, 7.0]]", "is not two numbers"),
+    ("[]", []),
+    ("null", []),
+    ("[[-1.0, 2.0]]", [(0.0, 2.0)]),
+    ("[[14.0, 15.3]]", [(14.0, 15.0)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), SPANS)
+def test_odd_times_of_nextgqa(tmp_path: Path, given: str, wanted: Any) -> None:
+    entries = nextgqa.read(fixtures.nextgqa(tmp_path, location=given))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "test.csv: entry 1: field 'location'" in line
+    else:
+        assert [e.span for e in entries[0].evidence] == wanted and cuts(entries[:1]) == (given in str(SPANS[-2:]))
+
+
+def test_odd_files_of_nextgqa(tmp_path: Path) -> None:
+    fixtures.nextgqa(tmp_path)
+    (tmp_path / "NExTVideo/0101/2574374895.mp4").unlink()
+    assert "no such file" in refused(nextgqa.read(tmp_path), 0)
+    (tmp_path / "map_vid_vidorID.json").write_text("[]")
+    with pytest.raises(UserError, match="is no object by the names of clips"):
+        nextgqa.read(tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        nextgqa.read(tmp_path, split="val")
+
+
+VISCOT_BOXES: list[tuple[str, Any]] = [
+    ("###[300, 10, 320, 20]", "lies outside the picture"),
+    ("###[20, 28, 20, 42]", "has no area"),
+    ("###[60, 42, 20, 28]", "corners are swapped"),
+    ("###[0.1, 0.2, 0.3, 0.4]", "looks like fractions"),
+    ("###[a, b, c, d]", "names no box"),
+    ("###[1, 2, 3]", "is not four numbers"),
+    ("###[20, nan, 60, 42]", "is not four numbers"),
+    ("", "names no box"),
+    ("###[-3, 28, 60, 42]", [(0, 28, 60, 42)]),
+    ("###[20,28,60,42]", [(20, 28, 60, 42)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), VISCOT_BOXES)
+def test_odd_boxes_of_viscot(tmp_path: Path, given: str, wanted: Any) -> None:
+    rows = fixtures.viscot_rows()
+    rows[0]["image"][1] = f"cot/flickr30k/1.jpg{given}"
+    entries = viscot.read(fixtures.viscot(tmp_path, rows))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "viscot_363k.json: entry 1: field 'image'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+def test_odd_rows_of_viscot(tmp_path: Path) -> None:
+    rows = fixtures.viscot_rows()
+    rows[0]["image"] = rows[0]["image"][:1]
+    rows[1]["image"] = [None]
+    rows[2]["conversations"] = rows[2]["conversations"][:2]
+    rows += copy.deepcopy(fixtures.viscot_rows()[:1])
+    rows[3]["image"] = ["cot/gone.jpg", "cot/gone.jpg###[1, 2, 30, 40]"]
+    entries = viscot.read(fixtures.viscot(tmp_path, rows))
+    assert entries[0].evidence == ()
+    assert "is no list of a picture" in refused(entries, 1) and "another conversation" in refused(entries, 2)
+    assert "no such file" in refused(entries, 3)
+
+
+# --------------------------------------------------------------------------------------- where answers look, by hand
+
+
+def test_grounding_and_pointing_by_hand_on_three_examples(tmp_path: Path) -> None:
+    """On grids of 4 x 4 and 2 x 4 visual tokens: boxes are fractions, so that they follow a picture that is resized."""
+    first, second, _ = vstar.read(fixtures.vstar(tmp_path / "v"))
+    weights = [0.0] * 16
+    weights[4], weights[5], weights[15] = 0.3, 0.2, 0.5  # row 1: columns 0 and 1; row 3: column 3
+    look = {"grid": [1, 4, 4], "weights": weights, "seconds_per_slot": 0.0}
+    # 20..60 of 200, 28..42 of 112: row 1 (28..56, centre 42), column 0 (0..50, centre 25)
+    assert grounding_in(first.evidence, look) == pytest.approx(0.3) and pointing_in(first.evidence, look) == 0
+    assert chance_in(first.evidence, look) == 1 / 16
+    # the upper left quarter: rows 0 and 1, columns 0 and 1
+    small = {"grid": [1, 2, 4], "weights": [0.6, 0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0], "seconds_per_slot": 0.0}
+    assert grounding_in(second.evidence, small) == pytest.approx(0.7) and pointing_in(second.evidence, small) == 1
+    assert grounding_in(second.evidence, look) == pytest.approx(0.5) and chance_in(second.evidence, look) == 1 / 4
+    # a clip of 15 s in 3 slots of 5 s, 2.5 .. 7 s: the first two
+    times = nextgqa.read(fixtures.nextgqa(tmp_path / "n"))[0].evidence
+    clip = {"grid": [3, 1, 1], "weights": [0.2, 0.35, 0.45], "seconds_per_slot": 5.0}
+    assert grounding_in(times, clip) == pytest.approx(0.55) and pointing_in(times, clip) == 0
+    assert grounding_in((), clip) is pointing_in((), clip) is chance_in((), clip) is None
+
+
+# ---------------------------------------------------------------------------------------------------- evaluate.py
+
+
+def test_groups_and_cuts_of_a_benchmark(tmp_path: Path) -> None:
+    items = load(fixtures.viscot(tmp_path), read=viscot.read)
+    assert [item.group for item in items] == ["flickr30k", "docvqa", "gqa"]
+    records = [ScoredItem(item.example.uid, item.group, 1.0, item.facts) for item in items]
+    assert summary(records) == {"accuracy": 1.0, "cut": 1.0}
+    assert Evidence((0, 0, 1, 1), cut=True) == Evidence((0, 0, 1, 1))
+
+
+@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot"])
+def test_evaluate_measures_where_answers_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
+) -> None:
+    path = getattr(fixtures, benchmark.removesuffix("_evidence"))(tmp_path / "data")
+    module, output = importlib.import_module("evaluate"), tmp_path / "out"
+    settings = (f"benchmark={benchmark}", f"benchmark.path={path}", f"output={output}", "max_new_tokens=4", "threads=1")
+    areas = [f"media.image_{end}_pixels={area}" for end, area in (("min", 784), ("max", 25088))]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings, *areas, "template=mini"])
+    run(module.main, "evaluate", check=module.check)
+    items = [json.loads(line) for line in (output / "items.jsonl").read_text().splitlines()]
+    found = json.loads((output / "summary.json").read_text())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[-4:]] == ["grounding", "pointing", "chance", "accuracy"]
+    for name in ("grounding", "pointing", "chance"):
+        values = [item["looks"][name] for item in items]
+        assert all(0 <= value <= 1 for value in values)
+        assert found["looks"][name]["mean"] == pytest.approx(sum(values) / 3) and found["looks"][name]["n"] == 3
+        assert found["looks"][name]["ci_low"] <= found["looks"][name]["mean"] <= found["looks"][name]["ci_high"]
+    assert found["settings"]["looks"] == -1 and "| pointing, % |" in (output / "results.md").read_text()
