@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 from PIL import Image
+from pyarrow import parquet
 
 VSTAR = {
     "direct_attributes/sa_4690": {
@@ -101,3 +105,70 @@ def viscot(folder: Path, rows: list[dict[str, Any]] | None = None) -> Path:
         picture(folder / "cot" / file)
     (folder / "viscot_363k.json").write_text(json.dumps(viscot_rows() if rows is None else rows))
     return folder / "viscot_363k.json"
+
+
+def encoded(kind: str = "PNG") -> bytes:
+    """A picture of SIDES as a file."""
+    content = io.BytesIO()
+    Image.new("RGB", SIDES, (7, 90, 60)).save(content, kind)
+    return content.getvalue()
+
+
+def stored() -> dict[str, Any]:
+    """A picture as parquet files of the hub hold it."""
+    return {"bytes": encoded(), "path": "1.png"}
+
+
+def table(file: Path, rows: list[dict[str, Any]]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    return file
+
+
+def refcoco_rows() -> list[dict[str, Any]]:
+    said = (["man on the left", "left guy"], ["the red car"], ["dog"])
+    boxes = ([20.0, 28.0, 40.0, 14.0], [0.0, 56.0, 200.0, 56.0], [100.5, 14.0, 50.0, 28.0])
+    shared = {"question": "Caption the region.", "segmentation": [1.0, 2.0, 3.0, 4.0], "iscrowd": 0}
+    rows = [{"question_id": str(n), "image": stored(), "answer": a} for n, a in enumerate(said)]
+    return [{**row, **shared, "bbox": box, "file_name": "COCO_1.jpg"} for row, box in zip(rows, boxes, strict=True)]
+
+
+def saliency_rows() -> list[dict[str, Any]]:
+    boxes = ("[0.1, 0.25, 0.3, 0.375]", "[0.0, 0.5, 1.0, 1.0]", "[0.75, 0.9, 1.0, 1.01]")
+    asked = (("What is the man holding?", "A rope"), ("What is the date?", "May 4"), ("Which side?", "Right"))
+    rows = [{"image": stored(), "problem": q, "solution": a} for q, a in asked]
+    return [{**row, "bbox": box} for row, box in zip(rows, boxes, strict=True)]
+
+
+def zwz_rows(folder: Path) -> list[dict[str, Any]]:
+    picture(folder / "original/1.png")
+    boxes = ([20.0, 28.0, 60.0, 42.0], [0.0, 56.0, 200.0, 112.0], [150.0, 100.0, 203.0, 113.0])
+    pictures = {"images": ["bbox_images/1.png"], "original_images": ["original/1.png"]}
+    problem = "What is on the sign?\nA. a fish\nB. a bird"
+    return [{**pictures, "problem": problem, "answer": "B", "bbox": box, "status": "ok"} for box in boxes]
+
+
+TREE = (
+    ("Attributes", "What is the color of the door?", "A. red\nB. blue\nC. white\nD. green", "B", "[[20, 28, 60, 42]]"),
+    (
+        "Comparison",
+        "Which is larger?",
+        "A. the left one\nB. the right one",
+        "A",
+        "[[0, 0, 100, 56], [100, 0, 200, 56]]",
+    ),
+    ("OCR", "What does the sign say?\nA. STOP\nB. GO", "", "A", "[[10, 14, 30, 42]]"),
+)
+
+
+def treebench(folder: Path, boxes: str | None = None) -> Path:
+    """boxes: in place of those of the first row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    picture_text = base64.b64encode(encoded("JPEG")).decode()
+    with (folder / "TreeBench.tsv").open("w", newline="") as file:
+        out = csv.writer(file, delimiter="\t")
+        out.writerow(["index", "image", "question", "multi-choice options", "answer", "category", "target_instances"])
+        for n, (category, question, options, answer, own) in enumerate(TREE):
+            given = own if n or boxes is None else boxes
+            out.writerow([n, picture_text, question, options, answer, category, given])
+    return folder / "TreeBench.tsv"

@@ -16,10 +16,11 @@ from PIL import Image
 from ral.config.cli import run
 from ral.data.bad import BadSample
 from ral.data.entries import Entries
-from ral.data.grounded import nextgqa, viscot, vstar
+from ral.data.grounded import nextgqa, refcoco, saliency_r1, treebench, viscot, vstar, zwz
 from ral.data.grounded.boxes import cuts
+from ral.evaluation.benchmarks import box, choice
 from ral.evaluation.benchmarks.grounded import load, summary
-from ral.evaluation.benchmarks.items import ScoredItem
+from ral.evaluation.benchmarks.items import Item, ScoredItem
 from ral.evaluation.looks import chance_in, grounding_in, pointing_in
 from ral.types import Evidence, Example, UserError
 
@@ -90,7 +91,164 @@ def test_viscot_as_published(tmp_path: Path) -> None:
     assert len(viscot.source("train", path=tmp_path / "viscot_363k.json")) == 2
 
 
+def test_refcoco_as_published(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        fixtures.table(tmp_path / f"data/{split}-00000-of-00001.parquet", fixtures.refcoco_rows())
+    entries = refcoco.read(tmp_path / "data", unpacked=tmp_path / "unpacked")
+    assert [boxes(e) for e in entries] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(100.5, 14, 150.5, 42)]]
+    assert '"man on the left"' in entries[0].question and entries[0].answer == "[0.100, 0.250, 0.300, 0.375]"
+    with pytest.raises(UserError, match="has no split 'testA' but"):
+        refcoco.read(tmp_path / "data", split="testA", unpacked=tmp_path)
+    one = refcoco.read(tmp_path / "data/test-00000-of-00001.parquet", unpacked=tmp_path / "unpacked")
+    assert one[2].uid == "test/2"
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        ("[0.1, 0.25, 0.3, 0.375]", 1),
+        ("<think>[0, 0, 1, 1]</think><answer>0.1 0.25 0.25 0.375</answer>", 1),  # 0.75 of it
+        ("[0.1, 0.25, 0.19, 0.375]", 0),  # 0.45 of it
+        ("[20, 28, 60, 42]", 0),
+        ("[0.3, 0.375, 0.1, 0.25]", 0),
+        ("on the left", 0),
+    ],
+)
+def test_a_box_is_right_from_half_an_overlap_on(response: str, score: float) -> None:
+    evidence = (Evidence((0.1, 0.25, 0.3, 0.375)),)
+    item = Item(Example("0", "Where?", "[0.100, 0.250, 0.300, 0.375]", "free-form", evidence=evidence))
+    assert box.judge(item, response).score == score
+
+
+def test_treebench_as_published(tmp_path: Path) -> None:
+    entries = treebench.read(fixtures.treebench(tmp_path), unpacked=tmp_path / "unpacked")
+    assert [boxes(e) for e in entries] == [
+        [(20, 28, 60, 42)],
+        [(0, 0, 100, 56), (100, 0, 200, 56)],
+        [(10, 14, 30, 42)],
+    ]
+    assert [e.uid for e in entries] == ["Attributes/1", "Comparison/2", "OCR/3"]
+    assert [e.answer for e in entries] == ["B", "A", "A"] and [len(e.options) for e in entries] == [4, 2, 0]
+    assert choice.judge(Item(entries[2]), "<answer>A</answer>").score == 1
+
+
+def test_saliency_r1_as_published(tmp_path: Path) -> None:
+    file = fixtures.table(tmp_path / "data/train-00000-of-00001.parquet", fixtures.saliency_rows())
+    entries = saliency_r1.source("train", path=file.parent, unpacked=tmp_path / "unpacked")
+    held_out = saliency_r1.source("validation", path=file, unpacked=tmp_path / "unpacked")
+    assert (len(entries), len(held_out)) == (2, 1)
+    assert [boxes(e) for e in (*entries, *held_out)] == [
+        [(20, 28, 60, 42)],
+        [(0, 56, 200, 112)],
+        [(150, 100.8, 200, 112)],
+    ]
+    assert cuts(held_out) == 1 and entries[0].answer == "A rope"
+    fixtures.table(tmp_path / "other.parquet", [{"image": fixtures.stored(), "problem": "?", "solution": "!"}])
+    with pytest.raises(UserError, match="has no column 'bbox' but image, problem, solution"):
+        saliency_r1.source("train", path=tmp_path / "other.parquet", unpacked=tmp_path)
+
+
+def test_zwz_as_published(tmp_path: Path) -> None:
+    file = fixtures.table(tmp_path / "train.parquet", fixtures.zwz_rows(tmp_path))
+    entries = zwz.source("train", path=file, unpacked=tmp_path / "unpacked")
+    held_out = zwz.source("validation", path=file, unpacked=tmp_path / "unpacked")
+    found = (*entries, *held_out)
+    assert [boxes(e) for e in found] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150, 100, 200, 112)]]
+    assert all(e.media[0].path == tmp_path / "original/1.png" and e.answer == "B" for e in found)
+    rows = fixtures.zwz_rows(tmp_path)
+    rows[0]["original_images"], rows[1]["original_images"] = None, ["gone.png"]
+    entries = zwz.source("train", path=fixtures.table(file, rows), unpacked=tmp_path / "unpacked")
+    assert "field 'original_images'" in refused(entries, 0) and "no such file" in refused(entries, 1)
+
+
 # -------------------------------------------------------------------------------------------------------- odd rows
+
+ODD: list[tuple[Any, str | list[tuple[float, ...]]]] = [
+    ([300.0, 10.0, 320.0, 20.0], "lies outside the picture"),
+    ([20.0, 28.0, 20.0, 42.0], "has no area"),
+    ([60.0, 42.0, 20.0, 28.0], "corners are swapped"),
+    ([0.1, 0.2, 0.3, 0.4], "looks like fractions"),
+    ([20.0, 28.0, 60.0], "is not four numbers"),
+    ([20.0, None, 60.0, 42.0], "is not four numbers"),
+    ("20, 28, 60, 42", "is no "),
+    (None, []),
+    ([], []),
+    ([-3.0, 28.0, 60.0, 42.0], [(0, 28, 60, 42)]),
+    ([[20.0, 28.0, 60.0, 42.0], [0.0, 0.0, 10.0, 10.0]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), ODD)
+def test_odd_boxes_of_zwz(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.zwz_rows(tmp_path)]
+    entries = zwz.source("train", path=fixtures.table(tmp_path / "train.parquet", rows), unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(("given", "wanted"), ODD)
+def test_odd_boxes_of_treebench(tmp_path: Path, given: Any, wanted: Any) -> None:
+    text = "" if given is None else given if isinstance(given, str) else str(given)
+    entries = treebench.read(fixtures.treebench(tmp_path, text.replace("20, 28", "20 28")), unpacked=tmp_path / "copy")
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "entry 1: field 'target_instances'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([300.0, 10.0, 20.0, 20.0], "lies outside the picture"),
+        ([10.0, 10.0, 0.0, 20.0], "has no area"),
+        ([60.0, 42.0, -40.0, -14.0], "corners are swapped"),
+        ([0.1, 0.25, 0.2, 0.125], "looks like fractions"),
+        ([20.0, 28.0, 40.0], "is not four numbers"),
+        (["20", "28", "40", "14"], "is not four numbers"),
+        ("[20, 28, 40, 14]", "is no box"),
+        ([], "is not one box"),
+        (None, "is not one box"),
+        ([[20.0, 28.0, 40.0, 14.0], [0.0, 0.0, 9.0, 9.0]], "is not one box"),
+        ([180.0, 100.0, 40.0, 40.0], [(180, 100, 200, 112)]),
+    ],
+)
+def test_odd_boxes_of_refcoco(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.refcoco_rows()]
+    entries = refcoco.read(fixtures.table(tmp_path / "val.parquet", rows), unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "val.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("[1.1, 0.2, 1.3, 0.4]", "lies outside the picture"),
+        ("[0.1, 0.2, 0.1, 0.4]", "has no area"),
+        ("[0.3, 0.4, 0.1, 0.2]", "corners are swapped"),
+        ("[20, 28, 60, 42]", "looks like pixels"),
+        ("[0.1, 0.2, 0.3]", "is not four numbers"),
+        ("[0.1, nan, 0.3, 0.4]", "is not four numbers"),
+        ("left", "is no box as text"),
+        ("[[0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]]", "is no box as text"),
+        ([0.1, 0.2, 0.3, 0.4], "is no box as text"),
+        (None, []),
+        ("", []),
+        ("[-0.1, 0.25, 0.3, 0.375]", [(0, 28, 60, 42)]),
+    ],
+)
+def test_odd_boxes_of_saliency_r1(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.saliency_rows()]
+    file = fixtures.table(tmp_path / "train.parquet", rows)
+    entries = saliency_r1.source("train", path=file, unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
 
 VSTAR_BOXES: list[tuple[Any, Any]] = [
     ([[300, 10, 20, 20]], "lies outside the picture of 200 x 112"),
@@ -245,7 +403,7 @@ def test_groups_and_cuts_of_a_benchmark(tmp_path: Path) -> None:
     assert Evidence((0, 0, 1, 1), cut=True) == Evidence((0, 0, 1, 1))
 
 
-@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot"])
+@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench"])
 def test_evaluate_measures_where_answers_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
 ) -> None:

@@ -28,6 +28,17 @@ def as_own(entry: Entry, uid: str, fields: Mapping[str, Any]) -> Example:
     return replace(parse_own(replace(entry, data=dict(fields))), uid=uid)
 
 
+def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
+    """Return the numbers of a field that holds a box as text, "[0.1, 0.2, 0.3, 0.4]"; None for null or ""."""
+    value = entry.data.get(field)
+    if value is None or value == "":
+        return None
+    try:
+        return [float(number) for number in value.strip("[]() ").split(",")]
+    except (AttributeError, ValueError):
+        entry.fail(field, f"{shown(value)} is no box as text", f'"[{form}]", with numbers')
+
+
 def boxes_of(entry: Entry, field: str, value: object, size: tuple[float, float], form: Form) -> tuple[Evidence, ...]:
     """Return the evidence of a field that holds no box (null, []), one, or a list of them, in pixels.
 
@@ -53,6 +64,8 @@ def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], f
     right, bottom = (left + end[0], top + end[1]) if form == SIZES else end
     if size != (1, 1) and max(abs(x) for x in (left, top, right, bottom)) <= 1:
         entry.fail(field, f"box {shown(value)} looks like fractions", _wanted(form, size))
+    if size == (1, 1) and max(abs(x) for x in (left, top, right, bottom)) >= 2:
+        entry.fail(field, f"box {shown(value)} looks like pixels", _wanted(form, size))
     if right <= left or bottom <= top:
         entry.fail(field, f"box {shown(value)} has no area, or its corners are swapped", _wanted(form, size))
     width, height = size

@@ -9,13 +9,12 @@ evaluation code does (llava/train/train.py, llava/eval/model_cot_loader.py); the
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from ral.data.entries import Entries
 from ral.data.fields import Entry, shown
 from ral.data.files import UNPACKED
-from ral.data.grounded.boxes import CORNERS, as_own, boxes_of, size_of
+from ral.data.grounded.boxes import CORNERS, as_own, on_picture
 from ral.data.names import entry_name
 from ral.data.sources import file_split, read_file
 from ral.types import Example
@@ -31,17 +30,16 @@ def parse(entry: Entry) -> Example:
     pictures, turns = entry.data.get("image"), entry.data.get("conversations")
     if not isinstance(pictures, list) or not pictures or not all(isinstance(name, str) for name in pictures):
         entry.fail("image", f"{shown(pictures)} is no list of a picture and its part", PICTURES)
-    said = [turn.get("value") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
-    if len(said) != 4 or not all(isinstance(text, str) for text in said):
+    values = [turn.get("value") for turn in turns if isinstance(turn, dict)] if isinstance(turns, list) else []
+    said = [text for text in values if isinstance(text, str)]
+    if len(said) != 4 or len(values) != 4:
         entry.fail("conversations", f"{shown(turns)} is another conversation", TURNS)
     question = ASKS_FOR_A_BOX.sub("", said[0].replace("<image>", "")).strip()
     name = entry_name(entry.data, entry.number, ("question_id", "id"))
     group = next((part for part in Path(pictures[0]).parts if part not in ("cot", "/")), "")
     fields = {"question": question, "answer": said[3].strip(), "image": pictures[0]}
     example = as_own(entry, f"{group}/{name}#{entry.number}", fields)
-    values = _box(entry, pictures)
-    size = size_of(entry, "image", example.media[0])
-    return replace(example, evidence=boxes_of(entry, "image", values, size, CORNERS))
+    return on_picture(entry, example, "image", _box(entry, pictures), CORNERS)
 
 
 def _box(entry: Entry, pictures: list[str]) -> list[float] | None:

@@ -32,7 +32,8 @@ class JsonBeside:
         self.path = path
         files = [file for file in sorted(path.glob("*/*")) if file.suffix.lower() in {".json", *IMAGE_SUFFIXES}]
         self.names = sorted({file.with_suffix("") for file in files})
-        self.pictures = {file.with_suffix(""): file for file in files if file.suffix.lower() != ".json"}
+        beside = [file for file in files if file.suffix.lower() != ".json"]
+        self.pictures = {file.with_suffix(""): str(file.relative_to(path)) for file in beside}
         if not any(file.suffix == ".json" for file in files):
             raise UserError(f"{path}: no picture with a JSON file beside it; expected {EXPECTED}")
 
@@ -49,8 +50,8 @@ class JsonBeside:
             raise BadSample(file, f"cannot be read ({type(error).__name__})", "write it beside its picture") from error
         if not isinstance(found, dict):
             raise BadSample(file, f"{shown(found)} is not an object", 'write {"question": ..., "options": [...], ...}')
-        picture = str(self.pictures.get(name, f"{name}.jpg"))
-        return {**found, "id": f"{name.parent.name}/{name.name}", "file": str(file), "picture": picture}
+        own = f"{name.parent.name}/{name.name}"
+        return {**found, "id": own, "file": str(file), "picture": self.pictures.get(name, f"{own}.jpg")}
 
     def ids(self) -> list[dict[str, str]]:
         """Return the ids of all rows."""
@@ -77,7 +78,18 @@ def read(path: str | Path) -> Entries:
     return Entries(rows, rows.path, parse, range(len(rows)))
 
 
-def source(split: str, *, path: str | Path, validation_size: int = 32, limit: int | None = None) -> Entries:
-    """Return a split: the last `validation_size` entries (at most a fifth) are held out (`ral.data.sources.parts`)."""
+def source(
+    split: str,
+    *,
+    path: str | Path,
+    media_root: str | Path | None = None,
+    validation_size: int = 32,
+    limit: int | None = None,
+) -> Entries:
+    """Return a split: the last `validation_size` entries (at most a fifth) are held out (`ral.data.sources.parts`).
+
+    media_root: the folder of folders of the pictures, where they do not lie beside their JSON files.
+    """
     rows = JsonBeside(located(path))
-    return Entries(rows, rows.path, parse, parts(rows.path, split, len(rows), validation_size, limit))
+    root = rows.path if media_root is None else located(media_root)
+    return Entries(rows, root, parse, parts(rows.path, split, len(rows), validation_size, limit))
