@@ -26,6 +26,7 @@ from ral.evaluation.benchmarks import items_file
 from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, measured, reported, table
+from ral.evaluation.token_rows import checked_layer
 from ral.files import run_folder
 from ral.files.repository import find
 from ral.models.loading import named
@@ -91,7 +92,7 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
         reader=media_reader(media, cache_gb=cfg.cache_gb, disk_cache=cfg.disk_cache, disk_cache_gb=cfg.disk_cache_gb),
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
-        looks=task.get("looks"),
+        looks=layer_of(policy, name, task),
     )
     answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
@@ -203,6 +204,12 @@ def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
     """Return a benchmark's items. UserError, one line, where its layout is not there."""
     items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
     return items
+
+
+def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
+    """Return the decoder layer by which it is measured where answers look; None for no measure."""
+    layer = task.get("looks")
+    return None if layer is None else checked_layer(policy, layer, f"benchmark.tasks.{name}.looks")
 
 
 def template_of(cfg: DictConfig, task: DictConfig) -> str:

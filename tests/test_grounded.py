@@ -6,11 +6,16 @@ import copy
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grounded_fixtures as fixtures
 import pytest
+from conftest import CONF
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import open_dict
 from PIL import Image
 
 from ral.config.cli import run
@@ -392,6 +397,28 @@ def test_grounding_and_pointing_by_hand_on_three_examples(tmp_path: Path) -> Non
     assert grounding_in((), clip) is pointing_in((), clip) is chance_in((), clip) is None
 
 
+# ------------------------------------------------------------------------------------------------ from the yamls
+
+
+@pytest.mark.parametrize("name", ["vstar_evidence", "nextgqa", "viscot", "saliency_r1", "zwz"])
+def test_each_dataset_opens_by_its_yaml(tmp_path: Path, name: str) -> None:
+    made: dict[str, Callable[[], Path]] = {
+        "vstar_evidence": lambda: fixtures.vstar(tmp_path),
+        "nextgqa": lambda: fixtures.nextgqa(fixtures.nextgqa(tmp_path), "val"),
+        "viscot": lambda: fixtures.viscot(tmp_path),
+        "saliency_r1": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.saliency_rows()),
+        "zwz": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.zwz_rows(tmp_path)),
+    }
+    with initialize_config_dir(str(CONF), version_base=None):
+        cfg = compose("train", [f"dataset={name}", f"dataset.path={made[name]()}", "dataset.limit=1"])
+    with open_dict(cfg):
+        if "unpacked" in cfg.dataset.source:
+            cfg.dataset.source.unpacked = str(tmp_path / "unpacked")
+    source = instantiate(cfg.dataset.source)
+    train, held_out = source("train"), source("validation")
+    assert len(train) == 1 and train[0].evidence and held_out[0].evidence
+
+
 # ---------------------------------------------------------------------------------------------------- evaluate.py
 
 
@@ -422,4 +449,8 @@ def test_evaluate_measures_where_answers_look(
         assert all(0 <= value <= 1 for value in values)
         assert found["looks"][name]["mean"] == pytest.approx(sum(values) / 3) and found["looks"][name]["n"] == 3
         assert found["looks"][name]["ci_low"] <= found["looks"][name]["mean"] <= found["looks"][name]["ci_high"]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, f"output={output}_2", f"benchmark.tasks.{benchmark}.looks=99"])
+    with pytest.raises(SystemExit):
+        run(module.main, "evaluate", check=module.check)
+    assert f"benchmark.tasks.{benchmark}.looks: 99 has no rows of attention; write some of" in capsys.readouterr().err
     assert found["settings"]["looks"] == -1 and "| pointing, % |" in (output / "results.md").read_text()

@@ -218,6 +218,7 @@ EVALUATION: dict[str, Range] = {
     "disk_cache_gb": GIGABYTES,
     "workers": Range(1, 1024, 4, whole=True),
     "benchmark.tasks.*.max_new_tokens": Range(1, MOST, 1024, whole=True),
+    "benchmark.tasks.*.looks": INDEX,
 }
 """Numbers of conf/evaluate.yaml and conf/check.yaml."""
 RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATION}

@@ -1,4 +1,4 @@
-"""Where given responses to questions with evidence look: one more pass a question, after its answer."""
+"""Measures of where a given response to a question with evidence looks: one more pass, after its answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ral.evaluation.looks import chance_in, looks_of
 from ral.learner.experience import Forward
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
-from ral.models.network_config import layer_types
 from ral.ops.attention import AttentionSpec
 from ral.rollout.given import written
 from ral.types import Example, Pixels
@@ -26,10 +25,10 @@ def looked(
 ) -> dict[str, float] | None:
     """Return LOOKED of a response by one decoder layer, negative from the last.
 
-    None without evidence, a response, or rows (layers of a window have none). text: of the user's turn. Rows are those
-    of producing positions, mean over heads, as in training (docs/metrics.md).
+    None without evidence or a response. The layer has rows (`ral.evaluation.token_rows.checked_layer`). text: of the
+    user's turn. Rows are those of producing positions, mean over heads, as in training (docs/metrics.md).
     """
-    if not example.evidence or not response or "full_attention" not in layer_types(policy.network.config):
+    if not example.evidence or not response:
         return None
     prepared = policy.prepare(policy.processor.batch([example], [text], [media]))
     rollout = written(policy.processor, prepared, [response])

@@ -53,7 +53,7 @@ def boxes_of(entry: Entry, field: str, value: object, size: tuple[float, float],
 
 
 def _wanted(form: Form, size: tuple[float, float]) -> str:
-    return f"[{form}] {'as fractions' if size == (1, 1) else 'in pixels'}, or a list of such boxes"
+    return f"[{form}] {'as fractions' if max(size) == 1 else 'in pixels'}, or a list of such boxes"
 
 
 def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], form: Form) -> Evidence:
@@ -62,9 +62,9 @@ def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], f
         entry.fail(field, f"box {shown(value)} is not four numbers", _wanted(form, size))
     left, top, *end = (float(x) for x in value)
     right, bottom = (left + end[0], top + end[1]) if form == SIZES else end
-    if size != (1, 1) and max(abs(x) for x in (left, top, right, bottom)) <= 1:
+    if max(size) > 1 and max(abs(x) for x in (left, top, right, bottom)) <= 1:
         entry.fail(field, f"box {shown(value)} looks like fractions", _wanted(form, size))
-    if size == (1, 1) and max(abs(x) for x in (left, top, right, bottom)) >= 2:
+    if max(size) == 1 and max(abs(x) for x in (left, top, right, bottom)) >= 2:
         entry.fail(field, f"box {shown(value)} looks like pixels", _wanted(form, size))
     if right <= left or bottom <= top:
         entry.fail(field, f"box {shown(value)} has no area, or its corners are swapped", _wanted(form, size))
