@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ral.config.check import bind_targets, check_numbers, check_schema, plain
+from ral.config.check import bind_targets, check_numbers, check_schema, check_servers, plain
 from ral.config.cli import run
 from ral.config.schema import Node, Rollout
 from ral.errors import UserError
@@ -100,6 +100,7 @@ def check(cfg: DictConfig) -> None:
         media = tree["media"] | (task.get("media") or {})
         check_schema(media, Media, f"benchmark.tasks.{name}.media.")
     check_values(tree)
+    check_servers(tree)
     check_checkpoint(tree["checkpoint"], tree["family"])  # before torch is imported, which takes seconds
     bind_targets(cfg)
 

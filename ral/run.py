@@ -40,6 +40,7 @@ from ral.rollout.engine import Engine, open_engine
 from ral.starting import (
     check_machine,
     check_resumed,
+    check_unresumed,
     find_checkpoint,
     owned,
     quiet_libraries,
@@ -65,6 +66,8 @@ def train(cfg: DictConfig) -> float | None:
         resume = find_checkpoint(cfg.resume, folder)
         if resume is not None:
             check_resumed(cfg, resume)
+        else:
+            check_unresumed(cfg)
         return run_in(cfg, folder, resume)
 
 

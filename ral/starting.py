@@ -22,8 +22,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from ral.config.check import first_line, plain
 from ral.config.former import of_today
-from ral.config.resuming import check_same_experiment, later_schedule
+from ral.config.resuming import allowed_names, check_same_experiment, later_schedule, leaves
 from ral.files import run_folder as folders
+from ral.files.own_folder import unusable
 from ral.learner.checkpoints import CONFIG, FILE, newest, read, verified
 from ral.machine import check_devices, check_slurm, check_torchrun, srun_tasks
 from ral.report.environment import write_environment
@@ -53,7 +54,7 @@ def run_folder() -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise UserError(f"hydra.run.dir={folder}: cannot be written ({error.strerror}): name another folder") from error
+        raise UserError(unusable(folder, "hydra.run.dir", error)) from error
     return folder
 
 
@@ -108,6 +109,12 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     if found is None and folders.first_rank():
         print(f"resume=auto: no checkpoint in {folder}, so the run begins at step 0", file=sys.stderr)
     return found
+
+
+def check_unresumed(cfg: DictConfig) -> None:
+    """Raise UserError where resume_changed names what is no key; say that it has no effect where nothing is resumed."""
+    if allowed_names(cfg.resume_changed, leaves(plain(cfg))) and cfg.resume is None and folders.first_rank():
+        print("warning: resume_changed has no effect: nothing is resumed; write resume=auto to go on", file=sys.stderr)
 
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import call
+
+from ral.checks.dataset import check_splits
+from ral.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +139,23 @@ def test_a_folder_of_somebody_elses_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine" / "thesis.txt").touch()
     done = call("scripts/make_broken_dataset.py", "--output", "mine", "--entries", "10", folder=tmp_path)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "source", "split", "write"),
+    [
+        ("jsonl", {"_target_": "ral.data.sources.jsonl"}, "test", "write sft, train, validation$"),
+        ("hf", {"_target_": "ral.data.hf.hf"}, "test", r"validation \(or dataset.source.validation_split="),
+        ("video_r1", {"_target_": "ral.data.sources.video_r1"}, "Train", "write sft, train, validation$"),
+        ("visual_search", {"_target_": "ral.worlds.x", "sizes": {"train": 9, "test": 9}}, "val", "write train, test$"),
+    ],
+)
+def test_a_split_that_is_not_there_is_refused(choice: str, source: dict[str, Any], split: str, write: str) -> None:
+    with pytest.raises(UserError, match=rf"splits: dataset={choice} has no split '{split}'; .*{write}"):
+        check_splits(["train", split], source, choice)
+
+
+def test_splits_that_are_there_pass() -> None:
+    check_splits(["sft", "train", "validation"], {"_target_": "ral.data.sources.jsonl"}, "jsonl")
+    check_splits(["test"], {"_target_": "ral.worlds.x", "sizes": {"test": 9}}, "visual_search")
+    check_splits(["anything"], {"_target_": "mine.source"}, "csv")

@@ -172,8 +172,11 @@ def only_line(stderr: str) -> str:
         ("max_steps=0", "max_steps=0 is too small"),
         ("dataset=jsonl", "dataset.path is not set: write dataset.path=<value>"),
         ("algo.group_size=1", "algo.group_size=1: the advantage compares"),
-        ("hydra.run.dir=conf/train.yaml/run", "cannot write to conf/train.yaml/run: Not a directory"),
-        ("hydra.run.dir=conf/train.yaml", "cannot write to conf/train.yaml: File exists"),
+        (
+            "hydra.run.dir=conf/train.yaml/run",
+            "conf/train.yaml is a file, and a folder is needed there; write hydra.run.dir=",
+        ),
+        ("hydra.run.dir=conf/train.yaml", "hydra.run.dir=conf/train.yaml: is a file, and a folder is needed"),
     ],
 )
 def test_a_mistake_is_answered_by_one_line(start: Start, argument: str, expected: str) -> None:

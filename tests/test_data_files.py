@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "beside.json": ({**COLUMNS, "problem_type": "OCR"}, "'problem_type' is none; write a list there"),
     "rows.json": ([["What?", "x"], ["Who?", "y"]], r"the first row \('What\?', 'x'\) names no field"),
     "ragged.json": ([HEADER, CELLS[0][:2]], "row 2 has 2 cells, the header 3"),
-    "empty_list.json": ({"data": []}, "one object with the keys data, and no entries are found"),
+    "empty_list.json": ({"data": []}, "has nothing under 'data', and so has no entries"),
     "strings.json": ({"names": ["a", "b"]}, "one object with the keys names, and no entries"),
     "mixed.json": ([["question"], {"question": "x"}], "holds a list of 2, and no entries"),
     "ragged.csv": ("question,answer\na,b\nc,d,e\n", "line 3 has 3 cells, the header 2; write as many.*quotes"),

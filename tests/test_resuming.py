@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import CONF
+from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
-from ral.learner.checkpoints import read, save
+from ral.learner.checkpoints import CONFIG, read, save
 from ral.learner.weights import fits
 from ral.machine import check_devices, check_slurm, check_torchrun
+from ral.starting import check_unresumed, config_of
 
 RAW: dict[str, Any] = {
     "seed": 0,
@@ -117,6 +119,18 @@ def test_the_error_shows_both_values_and_what_to_type() -> None:
         check_same_experiment(*check, ["sed"], "auto")
 
 
+def test_names_that_are_no_keys_are_refused_where_nothing_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = OmegaConf.create({"resume": None, "resume_changed": ["seeed"], "seed": 0, "algo": {"group_size": 8}})
+    for named in (["seeed"], "seeed", ["all", "algo.foo"]):
+        with pytest.raises(UserError, match=r"resume_changed names '\S+', which is no key"):
+            check_unresumed(OmegaConf.merge(cfg, {"resume_changed": named}))
+    check_unresumed(OmegaConf.merge(cfg, {"resume_changed": []}))
+    check_unresumed(OmegaConf.merge(cfg, {"resume_changed": ["algo"], "resume": "auto"}))
+    assert capsys.readouterr().err == ""
+    check_unresumed(OmegaConf.merge(cfg, {"resume_changed": ["algo"]}))
+    assert "resume_changed has no effect" in capsys.readouterr().err
+
+
 def test_every_free_key_is_one_and_stands_in_the_docs(run_config: dict[str, Any]) -> None:
     text = (Path(__file__).parents[1] / "docs" / "outputs.md").read_text()
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -184,6 +198,37 @@ def test_a_resumed_run_says_remembers_and_keeps_what_it_should(
     run(*settings, "max_steps=3", "resume=auto", "seed=3")
     assert "max_steps=3 is reached" in capsys.readouterr().err
     assert (folder / "hf" / "model.safetensors").read_bytes() == weights and (folder / "report.html").is_file()
+
+
+def test_a_checkpoint_keeps_its_configuration_and_is_compared_with_it_from_another_folder(
+    run: Callable[..., Path], small: list[str], tmp_path: Path
+) -> None:
+    settings = ["algo=grpo", *small, "eval.every=0", "eval.before=false", "checkpoint.every=1", "start_check=false"]
+    folder = run(*settings, "max_steps=1", "seed=7")
+    checkpoint = folder / "checkpoints" / "step_000001"
+    kept = yaml.safe_load(read(checkpoint)[CONFIG])
+    assert kept["seed"] == 7 and kept == yaml.safe_load((folder / "config.yaml").read_text()) == config_of(checkpoint)
+    (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("seed: 7", "seed: 8"))
+    assert (config_of(checkpoint) or {})["seed"] == 7  # its own, whatever stands beside it now
+    moved = tmp_path / "elsewhere" / "step_000001"
+    shutil.copytree(checkpoint, moved)
+    for resumed in (checkpoint, moved):
+        with pytest.raises(UserError, match=r"the settings are not those of that run: seed \(7 -> 9\)"):
+            train_in(tmp_path / "other", *settings, "max_steps=1", "seed=9", f"resume={resumed}")
+    train_in(tmp_path / "other", *settings, "max_steps=1", "seed=7", f"resume={moved}")
+
+
+def test_a_checkpoint_without_a_configuration_is_compared_with_that_of_its_run(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoints" / "step_000001"
+    save({"step": 1}, checkpoint)
+    assert config_of(checkpoint) is None
+    (tmp_path / "config.yaml").write_text("seed: 3\n")
+    assert config_of(checkpoint) == {"seed": 3}
+    save({"step": 2, CONFIG: "seed: 4\n"}, tmp_path / "checkpoints" / "step_000002")
+    assert config_of(tmp_path / "checkpoints" / "step_000002") == {"seed": 4}
+    save({"step": 3, CONFIG: "- a list"}, tmp_path / "checkpoints" / "step_000003")
+    with pytest.raises(UserError, match="no configuration of a run"):
+        config_of(tmp_path / "checkpoints" / "step_000003")
 
 
 def test_weights_of_another_model_are_named() -> None:

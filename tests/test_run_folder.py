@@ -188,3 +188,25 @@ def test_a_run_has_a_folder_of_its_own(named: str, tmp_path: Path, monkeypatch: 
         claim_for_run(Path(named).expanduser(), None, False)
     assert not list(tmp_path.iterdir()) and sorted(Path("/").iterdir()) == before
     assert claim_for_run(tmp_path / "run", None, False)
+
+
+@pytest.mark.parametrize("key", ["output", "hydra.run.dir"])
+def test_a_file_in_the_place_of_a_folder_is_called_that_under_its_own_key(tmp_path: Path, key: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    write = f"and a folder is needed there; write {key}=<another folder>"
+    for folder, what in (
+        (tmp_path / "file", "is a file"),
+        (tmp_path / "file" / "a" / "b", f"{tmp_path}/file is a file"),
+    ):
+        with pytest.raises(UserError) as told:
+            claim(folder, key)
+        assert str(told.value) == f"{key}={folder}: {what}, {write}"
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_results_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for named in ("/", "", ".", str(Path.home())):
+        with pytest.raises(UserError, match=r"output=/\S*: what is written needs a folder of its own: write output=/"):
+            claim(Path(named), "output")
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -20,6 +21,7 @@ from ral.data.media import media_reader
 from ral.data.overview import overview
 from ral.data.samples import Sample, Samples
 from ral.data.scan import Usable, scan, skipped_table, usable_table
+from ral.data.sources import TRAINING
 from ral.errors import UserError
 from ral.files.repository import find
 from ral.learner.collate import Collate
@@ -43,9 +45,27 @@ def check_length(collate: Collate, sample: Sample) -> None:
     replace(collate, preferences=sample.example.chosen is not None).fits(sample)
 
 
+def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) -> None:
+    """Raise UserError for a split that the source of a dataset does not have; one from outside answers for itself.
+
+    source: its node; choice: what dataset=... says.
+    """
+    sizes = source.get("sizes")
+    if sizes is None and not str(source.get("_target_")).startswith("ral.data."):
+        return
+    known = list(sizes) if sizes is not None else [*TRAINING, "validation"]
+    for split in splits:
+        if split not in known:
+            own = " (or dataset.source.validation_split=<the name> splits=[validation])" if choice == "hf" else ""
+            raise UserError(f"splits: dataset={choice} has no split {split!r}; write {', '.join(known)}{own}")
+
+
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
     """Open the splits as a run does. strict: "sft" needs reasoning, others a gold answer that the rules can read."""
     dataset, model = cfg.dataset, find(cfg.model.pretrained)
+    choice = HydraConfig.get().runtime.choices["dataset"]
+    splits = cfg.splits or ("sft" if choice == FOR_SFT else "train", "validation")
+    check_splits(splits, dataset.source, choice)
     register_named(cfg.model.get("family"))
     read_config(model)
     collate = Collate(
@@ -58,9 +78,8 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
     )
     source, media = instantiate(dataset.source), instantiate(dataset.media)
     reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
-    training = "sft" if HydraConfig.get().runtime.choices["dataset"] == FOR_SFT else "train"
     found = {}
-    for split in cfg.splits or (training, "validation"):
+    for split in splits:
         own = replace(collate, targets=split == "sft")
         checks = partial(check_example, own), range, partial(check_length, own)
         found[split] = Samples(source(split=split), reader, *checks)

@@ -29,6 +29,7 @@ from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
 from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
+from ral.files.addresses import check_addresses
 
 OWN_ALGORITHM = "; an algorithm of your own has it from defaults: [shared/rollouts, _self_], or shared/given"
 
@@ -110,6 +111,16 @@ def check_numbers(cfg: DictConfig, tree: Node) -> None:
         raise UserError(line)
 
 
+SERVERS = "ral.rollout.vllm.server_engine.VLLMServers"
+
+
+def check_servers(tree: Node) -> None:
+    """Raise UserError for addresses of servers that cannot be right, before anything waits for an answer."""
+    engine = tree.get("rollout", {}).get("engine")
+    if isinstance(engine, Mapping) and engine.get("_target_") == SERVERS and isinstance(engine.get("urls"), list):
+        check_addresses(engine["urls"], "rollout.urls")
+
+
 def bind_targets(cfg: DictConfig) -> None:
     """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
     bind_all(plain(cfg))
@@ -134,6 +145,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
         raise UserError(message)
+    check_servers(tree)
     files(tree)
     bind_all(tree)
     if (message := next(wrong_terms(tree), None)) is not None:

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ral.config.check import first_line
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
+from ral.files.own_folder import unusable
 
 VERSION_BASE = "1.3"
 """The Hydra behaviour that conf/ is written for."""
@@ -49,8 +50,14 @@ def explain(error: Exception, config_dir: Path, config_name: str, message: Calla
     if isinstance(error, yaml.MarkedYAMLError):
         return _yaml(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return f"cannot write to {error.filename}: {error.strerror}; choose another folder with hydra.run.dir=<folder>"
+        return unusable(Path(error.filename), _folder_key(config_dir, config_name), error)
     return message(error)
+
+
+def _folder_key(config_dir: Path, config_name: str) -> str:
+    """Return the key that names the folder of a command: the one that its configuration takes hydra.run.dir from."""
+    said = re.search(r"^    dir: \$\{(\w+)\}", (config_dir / f"{config_name}.yaml").read_text(encoding="utf-8"), re.M)
+    return said[1] if said else "hydra.run.dir"
 
 
 def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ral.config.signature import did_you_mean, walk
@@ -163,11 +163,10 @@ def check_same_experiment(
     old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
 ) -> None:
     """Raise UserError that names what was changed of the experiment, unless `allowed` (resume_changed) names it."""
-    names = [allowed] if isinstance(allowed, str) else list(allowed)
+    names = allowed_names(allowed, {*leaves(old), *leaves(new)})
     if ALL in names:
         return
     found = changed(old, new, raw)
-    _known(names, {*leaves(old), *leaves(new)})
     left = {key: pair for key, pair in found.items() if not any(covers(key, name) for name in names)}
     if left:
         shown = ", ".join(f"{key} ({show(a)} -> {show(b)})" for key, (a, b) in list(left.items())[:MOST_SHOWN])
@@ -180,10 +179,13 @@ def check_same_experiment(
         )
 
 
-def _known(names: Sequence[str], keys: set[str]) -> None:
+def allowed_names(allowed: str | Sequence[str], keys: Collection[str]) -> list[str]:
+    """Return the names that resume_changed holds. UserError for one that is no key, of `keys`, and no group of them."""
+    names = [allowed] if isinstance(allowed, str) else list(allowed)
     for name in names:
-        if not any(covers(key, name) for key in keys):
+        if name != ALL and not any(covers(key, name) for key in keys):
             raise UserError(f"resume_changed names {name!r}, which is no key{did_you_mean(name, keys)}")
+    return names
 
 
 def show(value: Any) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ral.data.shapes import NAMES, Unclear, check_header
+from ral.data.shapes import NAMES, NO_ENTRIES, Unclear, check_header
 from ral.errors import UserError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
@@ -55,7 +55,9 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
     with text.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
-            header = [name.strip() for name in next(reader)]
+            header = [name.strip() for name in next(filter(None, reader), [])]
+            if not any(header):
+                raise UserError(f"{path}: {NO_ENTRIES}")
             index = header[0] == "" and "" not in header[1:]
             check_header(header[index:])
             for number, row in enumerate(filter(None, reader)):

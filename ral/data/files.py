@@ -29,7 +29,7 @@ from ral.data.jsonfile import JsonFile, open_json, stamp
 from ral.data.jsontext import Unreadable, is_object, long_number, parsed
 from ral.data.shapes import shaped
 from ral.data.sniff import Kind, kind_of_file
-from ral.data.tables import TableRows, is_table, open_table
+from ral.data.tables import EMPTY, TableRows, is_table, open_table
 from ral.errors import UserWarned
 from ral.types import UserError
 
@@ -109,7 +109,7 @@ def _table(path: Path, folder: Path) -> TableRows:
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
     if not len(table):
-        raise UserError(f"{path}: has no rows; write at least one")
+        raise UserError(f"{path}: {EMPTY}")
     return TableRows(table, path, shape, {name: name for name in table.column_names}, folder)
 
 

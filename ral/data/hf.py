@@ -9,7 +9,7 @@ from typing import Any
 from ral.data.entries import Entries
 from ral.data.files import located
 from ral.data.sources import TRAINING, parse_own, parts
-from ral.data.tables import MEDIA_FIELDS, STORED, TableRows, open_table
+from ral.data.tables import EMPTY, MEDIA_FIELDS, STORED, TableRows, open_table
 from ral.types import UserError
 
 CHATS = ("messages", "conversations", "prompt")
@@ -88,9 +88,10 @@ def hf(
         )
     apart = isinstance(found, Mapping) and validation_split in found
     table = found[name if apart else train_split] if isinstance(found, Mapping) else found
-    fields = fields_of(path, columns, table.features)
     if not len(table):
-        raise UserError(f"{path}: has no rows; write at least one")
+        of = f"its split '{name if apart else train_split}' " if isinstance(found, Mapping) else ""
+        raise UserError(f"{path}: {of}{EMPTY}")
+    fields = fields_of(path, columns, table.features)
     whole = range(len(table))[: limit if training else None]
     part = whole if apart else parts(path, split, len(table), validation_size, limit)
     unpacked.mkdir(parents=True, exist_ok=True)

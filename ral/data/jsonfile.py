@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ral.data.bad import BadSample
 from ral.data.json_spans import FORM, LINES, TRIED, WINDOW, spans_of
 from ral.data.jsontext import Unreadable, parsed
+from ral.data.shapes import NO_ENTRIES
 from ral.types import UserError
 
 
@@ -116,7 +117,7 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
     form, spans = spans_of(path, text)
     file = JsonFile(path, text, shape or form, stamp, np.array(spans, dtype=np.int64).reshape(-1, 2))
     if not len(file):
-        raise UserError(f"{path}: has no entries; write at least one")
+        raise UserError(f"{path}: {NO_ENTRIES}")
     problems: list[BadSample] = []
     for index in range(min(TRIED, len(file))):
         try:

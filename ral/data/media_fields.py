@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ral.data.chat import FIELDS
 from ral.data.fields import Entry, Kind
+from ral.data.foreign import is_picture
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
 from ral.data.reading import merged, reading_of
@@ -54,24 +54,14 @@ def _is_picture(item: object) -> bool:
     return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)
 
 
-CLIP_MARK = b"ftyp"
-"""At byte 4 of an MP4, MOV or 3GP file, whatever it is called."""
+def with_reading(entry: Entry, media: Sequence[Media], answer: str = "") -> tuple[Media, ...]:
+    """Return the media with what the entry's own keys say of reading them; what a medium says itself counts first.
 
-
-def _holds_a_clip(path: Path) -> bool:
-    """Tell whether a file with a picture's name is a clip by its first bytes; True where it cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            return file.read(8)[4:] == CLIP_MARK
-    except OSError:
-        return True  # told of where it is read
-
-
-def with_reading(entry: Entry, media: Sequence[Media]) -> tuple[Media, ...]:
-    """Return the media with what the entry's own keys say of reading them; what a medium says itself counts first."""
-    refuse_stray(entry, media)
+    answer: the gold answer in words.
+    """
+    refuse_stray(entry, media, answer)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
-        if clip.path.suffix.lower() in FRAME_SUFFIXES and not _holds_a_clip(clip.path):
+        if is_picture(clip.path):
             name = entry.named(["video", "videos", "path"]) or "messages"
             entry.fail(name, f"{clip.path.name} is a picture, not a clip", 'it as "image", or a list of all frames')
     whole = reading_of(entry, entry.data, None)
@@ -111,7 +101,13 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
     check_places(entry, marks, everything)
     padded = (*given, *(None,) * (len(marks) - len(given)))
     media = placed(marks, padded, columns) if marks else everything
-    return without_leading_marks(replace(example, media=with_reading(entry, media)), marks)
+    return without_leading_marks(replace(example, media=with_reading(entry, media, _gold(example))), marks)
+
+
+def _gold(example: Example) -> str:
+    """Return the gold answer in words: with its option for a letter; of preferences, what is preferred."""
+    option = next((text for text in example.options if example.answer and text.startswith(example.answer)), "")
+    return f"{example.answer or example.chosen or ''} {option}"
 
 
 def _refuse_other_kind(entry: Entry, media: Sequence[Media]) -> None:

@@ -66,7 +66,7 @@ def parse_video_r1(entry: Entry) -> Example:
         question=question,
         answer=answer,
         problem_type=kind,
-        media=with_reading(entry, [medium]),
+        media=with_reading(entry, [medium], answer),
         options=with_letters(entry, options, answer)[0] if options and kind == CHOICE else options,
         thought=untagged("think", thought) if thought else None,
         evidence=evidence_of(entry),

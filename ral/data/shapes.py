@@ -14,6 +14,7 @@ NAMES = {*TEXTS, *CHATS, "image", "images", "video", "videos", "path", "options"
 """Names of fields by which a header or an entry is known."""
 TURN = ({"role", "content"}, {"from", "value"})
 FORM = "write an array of objects, or one object a line"
+NO_ENTRIES = "has no entries; write at least one"
 LISTED = 6  # keys that a message names
 DEEPEST = 4  # objects within objects that are looked through
 
@@ -63,9 +64,19 @@ def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
         raise UserError(f"{place}: {error}") from None
     if found is None and isinstance(value, dict) and NAMES.intersection(value):
         return None  # the parser of entries says what is wrong with it
+    if found is None and (empty := _empty(value)):
+        raise UserError(f"{place}: {empty}, and so {NO_ENTRIES}")
     if found is None:
         raise UserError(f"{place}: holds {described(value)}, and no entries are found in it; {FORM}")
     return found
+
+
+def _empty(value: object) -> str:
+    """Say in words which list that should hold entries has none; "" where something else is wrong."""
+    if isinstance(value, list) and not any(value):
+        return "holds an empty list" if not value else "holds nothing but empty lists"
+    keys = [f"'{key}'" for key, held in value.items() if held == []] if isinstance(value, dict) else []
+    return f"has nothing under {' and '.join(keys[:LISTED])}" if keys else ""
 
 
 def described(value: object) -> str:
@@ -74,7 +85,7 @@ def described(value: object) -> str:
         keys = ", ".join(list(map(str, value))[:LISTED])
         return f"one object with the keys {keys}" if value else "one empty object"
     if isinstance(value, list):
-        return f"a list of {len(value)}"
+        return f"a list of {len(value)}" if value else "an empty list"
     return f"one {'text' if isinstance(value, str) else 'value'} ({str(value)[:30]})"
 
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ SPLIT_WORDS = {"train", "training", "validation", "valid", "val", "dev", "test",
 SHARD = re.compile(r"(.+?)-\d+-of-\d+")  # SPLIT-00000-of-00002.parquet, as the hub names its files
 MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
 ROWS_AT_ONCE = 1000  # whose ids are read together
+EMPTY = "has no rows; write at least one"
+LONGEST_REASON = 200  # characters
 NO_ROWS = "corresponds to no data"  # what datasets says of a parquet file without rows
 STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
@@ -161,9 +164,23 @@ def open_table(path: Path) -> tuple[Any, str]:
     if not files or set(kinds) != {"parquet"}:
         wrong = "no dataset" if not files else f"not parquet: {files[[k == 'parquet' for k in kinds].index(False)]}"
         raise UserError(f"{path}: {wrong}; write a folder of save_to_disk, a .parquet file or a folder of them")
-    splits = _by_split(path, files)
-    tables = _read(path, lambda: {split: datasets.Dataset.from_parquet(names) for split, names in splits.items()})
+    splits = {split: _with_rows(names) for split, names in _by_split(path, files).items()}
+    tables = _read(path, lambda: {split: _parquet(names) for split, names in splits.items()})
     return tables.get("", tables), "parquet" if path.is_file() else f"parquet, {len(files)} files"
+
+
+def _with_rows(files: Sequence[str]) -> list[str]:
+    """Return the parquet files that have rows: a split may have shards without any."""
+    import pyarrow.parquet
+
+    return [name for name in files if _read(Path(name), partial(pyarrow.parquet.read_metadata, name)).num_rows]
+
+
+def _parquet(files: Sequence[str]) -> Any:
+    """Return the table in some parquet files; one without columns where there are none."""
+    import datasets
+
+    return datasets.Dataset.from_parquet(list(files)) if files else datasets.Dataset.from_dict({})
 
 
 def _arrow(path: Path) -> Any:
@@ -183,7 +200,8 @@ def _read(path: Path, read: Any) -> Any:
         return read()
     except Exception as error:  # pyarrow and datasets raise many kinds
         if isinstance(error, IndexError) or NO_ROWS in str(error):
-            raise UserError(f"{path}: has no rows; write at least one") from error
-        raise UserError(f"{path}: cannot be read as a dataset ({' '.join(str(error).split())[:200]})") from error
+            raise UserError(f"{path}: {EMPTY}") from error
+        reason = " ".join(str(error.__cause__ or error).split())[:LONGEST_REASON]
+        raise UserError(f"{path}: cannot be read as a dataset ({reason}); write it again, or fetch it again") from error
     finally:
         logger.setLevel(level)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ral.errors import UserError
+from ral.files.own_folder import refuse_shared, unusable
 
 LOCK = ".lock"
 """In a folder that a process works in; its text names the process."""
@@ -108,10 +109,12 @@ def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
 
 
 def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
-    """Lock a folder for this process, made where it is not there. UserError where another process works in it.
+    """Lock a folder for this process, made where it is not there. UserError where another process works in it,
+    and for the root of the disk, the home and the current folder.
 
     key: the setting that names the folder. The same folder again gives the same claim.
     """
+    refuse_shared(folder.absolute(), key)
     folder = folder.absolute()
     if folder in _here.claims:
         return _here.claims[folder]
@@ -120,7 +123,7 @@ def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
         folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(folder, key)
     except OSError as error:
-        raise UserError(f"{key}={folder}: cannot be written ({error.strerror}): name another folder") from error
+        raise UserError(unusable(folder, key, error)) from error
     found = {path: path.lstat().st_mtime_ns for path in written(folder)}
     made = _here.claims[folder] = Claim(folder, _here.nearest[folder], found, frozenset(written(folder, ALL)), lock)
     return made
@@ -161,14 +164,7 @@ def _same_file(handle: int, path: Path) -> bool:
 
 
 def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
-    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove.
-
-    So for the root of the disk, the home and the current folder, which an empty name stands for: a run needs its own.
-    """
-    if folder.resolve() in (Path("/"), Path.home().resolve(), Path.cwd().resolve()):
-        raise UserError(
-            f"hydra.run.dir={folder}: a run needs a folder of its own: write hydra.run.dir={folder / 'run'}"
-        )
+    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove."""
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,11 @@ class Diagnostics:
     def check(self, means: Mapping[str, float]) -> None:
         """Raise UserError where sampler and training disagree on the policy."""
         gap = means.get("train/engine_log_prob_gap", 0.0)
+        if not math.isfinite(gap):
+            raise UserError(
+                "log-probs of the policy are not finite (NaN or infinity): numbers of its network overflow, whoever "
+                "samples; take an earlier checkpoint (model.pretrained, resume), or a smaller learning rate"
+            )
         if self.max_log_prob_gap is not None and not gap <= self.max_log_prob_gap:
             raise UserError(
                 f"sampled and trained log-probs of the same tokens differ by {gap:.3g} nats in the mean, more than "

@@ -30,6 +30,8 @@ COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
 SHOWN = 3
 """Names shown in a message."""
 LORA = ".lora_A."
+LARGEST = 1e8
+"""Absolute value that no weight of a network has: products of such weights overflow."""
 MOST_EMPTY = 0.5
 """Share of matrices that may be all zeros: some begin so on purpose, a file that was never filled is nothing else."""
 
@@ -167,15 +169,21 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 
 def check_numbers(pretrained: str, network: nn.Module) -> None:
-    """Raise UserError where a weight holds NaN or infinity, or where most matrices of a part hold nothing but zeros.
+    """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
 
-    A part is a tower, the decoder or the head; the table of words counts by itself.
+    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself.
     """
     bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
     if bad:
         raise UserError(
             f"{KEY}={pretrained}: {some(len(bad), 'weight')} with numbers that are not finite (NaN or infinity): "
             f"{listed(bad)}; the run that wrote it went wrong: take an earlier checkpoint of it"
+        )
+    if wild := [name for name, weight in network.named_parameters() if greatest(weight.detach()) > LARGEST]:
+        value = max(greatest(weight.detach()) for weight in network.parameters())
+        raise UserError(
+            f"{KEY}={pretrained}: {some(len(wild), 'weight')} with numbers up to {value:.1e}, which no network works "
+            f"with: {listed(wild)}; the run that wrote it went wrong: take an earlier checkpoint of it"
         )
     matrices = {name: weight for name, weight in network.named_parameters() if weight.ndim > 1}
     empty = [name for name, weight in matrices.items() if not weight.detach().any()]
@@ -190,6 +198,11 @@ def check_numbers(pretrained: str, network: nn.Module) -> None:
 def part_of(name: str) -> str:
     """Return the part of a network that a weight belongs to: "model.visual", and the table of words by itself."""
     return "embed_tokens" if "embed_tokens" in name else ".".join(name.split(".")[:2])
+
+
+def greatest(weight: torch.Tensor) -> float:
+    """Return the greatest absolute value of a weight; 0 for an empty one."""
+    return float(torch.stack(torch.aminmax(weight)).abs().max()) if weight.numel() else 0.0
 
 
 def finite(weight: torch.Tensor) -> bool:

@@ -122,8 +122,10 @@ def misfit(settings: PatchSettings, vision: Any) -> str | None:
         if len(values) != CHANNELS or not all(is_number(value) and value > least for value in values):
             what = "numbers" if least else "numbers above 0"
             return f"{key} is {list(values)}, and has to be three {what}, one for each of red, green and blue"
+        if max(values) > 1 or min(values) < 0:
+            return f"{key} is {list(values)}, of pixels up to 255, and they are of 0 to 1 here: divide it by 255"
     for key, name in {} if settings.tile else IN_CONFIG.items():
         ours, theirs = getattr(settings, key), getattr(vision, name, None)
         if isinstance(theirs, int) and ours != theirs:
-            return f"{key} is {ours}, where config.json has vision_config.{name} {theirs}"
+            return f"{key} is {ours!r}, where config.json has vision_config.{name} {theirs}"
     return None

@@ -6,12 +6,10 @@ between families), made here because those need torchvision for clips, which CPU
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jinja2 import TemplateError
@@ -22,7 +20,7 @@ from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
 from ral.models.family import Family, PatchSettings
-from ral.models.patches import misfit
+from ral.models.pixel_files import FILES, file_of, json_of, pixel_settings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
@@ -79,20 +77,13 @@ class Processor:
             words = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(f"model.pretrained={folder}: its tokenizer cannot be read ({words})") from error
         if tokenizer.chat_template is None:
-            tokenizer.chat_template = _file(folder, "chat_template.jinja") or _json(folder, "chat_template.json").get(
-                "chat_template"
-            )
+            written = file_of(folder, "chat_template.jinja")
+            tokenizer.chat_template = written or json_of(folder, "chat_template.json").get("chat_template")
         if tokenizer.chat_template is None:
             raise UserError(f"model.pretrained={folder}: the folder has no chat template (chat_template.jinja)")
-        raw = _json(folder, "preprocessor_config.json") or _json(folder, "processor_config.json").get("image_processor")
-        if not raw:
-            raise UserError(f"model.pretrained={folder}: preprocessor_config.json is missing: not a multimodal model")
         config = AutoConfig.from_pretrained(folder)
         family = FAMILIES[config.model_type]
-        settings = family.pixels.settings(config, raw)
-        if problem := misfit(settings, getattr(config, "vision_config", None)):
-            file = "preprocessor_config.json" if _json(folder, "preprocessor_config.json") else "processor_config.json"
-            raise UserError(f"model.pretrained={folder}: {file}: {problem}; copy the file from the model it is of")
+        settings = pixel_settings(folder, config, family)
         return cls(tokenizer, family, settings, name=folder, most_positions=most_positions(config))
 
     def _id(self, token: str) -> int:
@@ -274,8 +265,8 @@ class Processor:
     def save(self, folder: Path, origin: str) -> None:
         """Write the tokenizer and copy every processor file of the folder it came from."""
         self.tokenizer.save_pretrained(folder)
-        for name in ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"):
-            if raw := _file(origin, name):
+        for name in FILES:
+            if raw := file_of(origin, name):
                 (folder / name).write_text(raw)
 
 
@@ -285,16 +276,3 @@ def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
     valid = torch.tensor([[False] * (length - len(row)) + [True] * len(row) for row in rows])
     return ids, valid
-
-
-def _file(folder: str, name: str) -> str | None:
-    """Return the text of a file of a model folder or hub id; None where there is none."""
-    from transformers.utils import cached_file
-
-    path = cached_file(folder, name, _raise_exceptions_for_missing_entries=False)
-    return Path(path).read_text() if path else None
-
-
-def _json(folder: str, name: str) -> dict[str, Any]:
-    raw = _file(folder, name)
-    return json.loads(raw) if raw else {}

@@ -12,11 +12,12 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
-from ral.rewards.dress import unwrapped
+from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
+from ral.rewards.verdicts import find_verdict, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
@@ -38,7 +39,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
       the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
-      word, whose ROUGE-2 is 0 (published: 0.667);
+      word, whose ROUGE-2 is 0 (published: 0.667); to a gold answer that is yes or no, the yes or no that the answer
+      begins with is right or wrong as a whole (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
 
@@ -125,13 +127,15 @@ def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
     if same_text(gold, answer) or same_text(gold, plain):
         return 1.0
+    if (yes := verdict_of_gold(gold)) is not None and (said := find_verdict(undress(answer))):
+        return float(said.yes is yes)
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 
 
 def _read_text(gold: str, answer: str) -> float:
     """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
     plain = unwrapped(answer)
-    forms = {answer, plain, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
+    forms = {answer, plain, quoted(answer) or answer, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
     golds = {one_line(gold), one_line(unwrapped(gold))}
     rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
     return min(1.0, max(0.0, 1.0 - min(rates)))

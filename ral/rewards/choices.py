@@ -9,16 +9,17 @@ from functools import lru_cache
 
 from ral.options import lettered
 from ral.rewards.claims import (
-    CLAIM,
     CONFIRMED,
     DESCRIBED,
+    ENDS,
     HEDGE,
+    IT_IS_LAST,
     LONGEST,
-    OPENER,
     REASON,
     STATED,
     SURE_LAST,
     UNSURE,
+    without_claims,
 )
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
@@ -26,9 +27,7 @@ from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visibl
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.values import option_of_value, values_differ_in_unit
-
-MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
-_ENDS = " .,:;!?。、…·"
+from ral.rewards.verdicts import option_of_verdict
 
 _LETTER = re.compile(
     rf"[\s#>:*•-]*([{OPENING}]*)\s*([A-Za-z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff_'])(?:\s*([{CLOSING}]+))?"
@@ -55,16 +54,19 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
     None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
     the last words state ("..., so the answer is B"), and then the one option that a short sentence names
-    (`mentions.one_in_sentence`). Case, width, quotes and white space do not count.
+    (`mentions.one_in_sentence`). Where the options are yes and no, the yes or no of any language that an answer begins
+    with (`verdicts`). Case, width, quotes and white space do not count.
     """
     if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
         answer = held[1]
     texts, plain = split_options(tuple(options)), undress(answer)
-    later = corrected(answer[: 2 * LONGEST])
-    if later and len(answer) <= 2 * LONGEST and not _by_text((plain, visible(answer)), texts):
+    later, own_text = corrected(answer[: 2 * LONGEST]), _by_text((plain, visible(answer)), texts)
+    if later and len(answer) <= 2 * LONGEST and not own_text:
         named = chosen_letter(later[0], options)
         if named or later[1]:
             return named
+    if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
+        return said[0]
     if named := _read(answer, texts):
         if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):
             return None
@@ -91,22 +93,23 @@ def _first_value(answer: str, options: Sequence[str]) -> str | None:
     """Return the letter of the option whose value a short answer has, perhaps behind a claim such as "It is"."""
     if len(answer) > LONGEST:
         return None
-    return next(filter(None, (option_of_value(form, options) for form in _forms(visible(answer)))), None)
+    return next(filter(None, (option_of_value(form, options) for form in without_claims(visible(answer)))), None)
 
 
 def _first_form(answer: str, options: Sequence[str]) -> str | None:
     """Return the letter of the option that a short answer is written like, perhaps behind a claim such as "It is"."""
     if len(answer) > LONGEST:
         return None
-    return next(filter(None, (option_of_form(form, options) for form in _forms(shown(answer)))), None)
+    return next(filter(None, (option_of_form(form, options) for form in without_claims(shown(answer)))), None)
 
 
 def _read(answer: str, texts: dict[str, str]) -> str | None:
     """Return the letter that an answer names from its beginning."""
     plain = undress(answer)
-    forms = _forms(plain)
-    if sure := SURE_LAST.search(plain[-LONGEST:]):
-        forms += _forms(plain[: len(plain) - len(sure[0])])
+    forms = without_claims(plain)
+    for last in (SURE_LAST, IT_IS_LAST):
+        if behind := last.search(plain[-LONGEST:]):
+            forms += without_claims(plain[: len(plain) - len(behind[0])])
     for place, form in enumerate(forms):
         dressed = (form, visible(answer)) if place == 0 else (form,)
         if named := _bare(form, texts) or _by_text(dressed, texts) or _with_text(form, texts) or _instead(form, texts):
@@ -129,25 +132,12 @@ def _begins_with_letter(text: str) -> bool:
     return found is not None and bool(found[3] or _STRONG.match(text, found.end()))
 
 
-def _forms(text: str) -> list[str]:
-    """Return a text, and the same without one claim after the other."""
-    forms = [text]
-    for _ in range(MOST_CLAIMS):
-        head = forms[-1][:LONGEST]
-        claim = CLAIM.match(head) or OPENER.match(head)
-        rest = forms[-1][claim.end() :].lstrip(" :,") if claim and claim.end() else ""
-        if not rest.strip(_ENDS):
-            break
-        forms.append(rest)
-    return forms
-
-
 def _bare(text: str, texts: dict[str, str]) -> str | None:
     """Return the letter of a text that is nothing but a letter in its dress."""
     found = _LETTER.match(text)
     if (again := _REPEATED.fullmatch(text[:LONGEST])) and len(text) <= LONGEST:
         return again[1].upper() if _known(again[1].upper(), texts) else None
-    if found is None or text[found.end() :].strip(_ENDS + CLOSING) or not _known(found[2].upper(), texts):
+    if found is None or text[found.end() :].strip(ENDS + CLOSING) or not _known(found[2].upper(), texts):
         return None
     return found[2].upper()
 
@@ -161,7 +151,7 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
         return _by_text((inner[1],), texts)
     if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
-        forms = {_norm(form) for form in _forms(found[1])}
+        forms = {_norm(form) for form in without_claims(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
     return named[0] if len(named) == 1 else None
 
@@ -193,7 +183,7 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
 def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
     """Tell whether a text is an option's own, perhaps with a reason behind it; a letter alone is a letter."""
     line = " ".join(unmarked(text).casefold().split())
-    if not own or line.strip(_ENDS).upper() in texts:
+    if not own or line.strip(ENDS).upper() in texts:
         return False
     if _norm(text) == own:
         return True
@@ -204,7 +194,7 @@ def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
 
 def _behind(rest: str, own: str) -> str:
     """Return what follows an option's own text where the text behind its letter begins with it; else ""."""
-    text = rest.lstrip(_ENDS + CLOSING)
+    text = rest.lstrip(ENDS + CLOSING)
     return text[len(own) :] if own and text.casefold().startswith(own) else ""
 
 
@@ -212,7 +202,7 @@ def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
     """Tell whether the text behind a letter takes it back: another option, more letters, "is wrong", "cannot tell"."""
     head, bare = text[:LONGEST].strip(), _norm(text)
     own = texts.get(letter)
-    if not bare.strip(_ENDS + OPENING + CLOSING) or bare == own or bare.strip("() ") == own:
+    if not bare.strip(ENDS + OPENING + CLOSING) or bare == own or bare.strip("() ") == own:
         return False
     if REASON.match(text) or OTHER_RULED_OUT.match(head):
         return False
@@ -279,4 +269,4 @@ def _norm(text: str) -> str:
     """
     text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", visible(text))
     line = " ".join(unmarked(text).casefold().split())
-    return line.strip(_ENDS) or line
+    return line.strip(ENDS) or line

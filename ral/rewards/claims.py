@@ -1,6 +1,6 @@
 """The words with which people claim an option ("I choose B", 答案是B, "la respuesta es B"), give reasons, or hedge.
 
-Those with which they take one back stand in ral.rewards.denials.
+Those with which they take one back stand in ral.rewards.denials. `without_claims` takes them off an answer's front.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import re
 import unicodedata
 
 LONGEST = 200  # characters of an answer in which such words are looked for
+MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
+ENDS = " .,:;!?。、…·"
 
 _SURE = (
     r"(?:undoubtedly|doubtless(?:ly)?|unquestionably|surely|evidently|of course|no (?:doubt|question|wonder)"
@@ -85,6 +87,8 @@ _NAMED = (
     r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項|選択肢|선택지) ?:? ?"
 )
 SURE_LAST = re.compile(rf"(?<=[^\W_]),? {_SURE}(?: about (?:it|that))?[\s.!]*$", re.IGNORECASE)
+IT_IS_LAST = re.compile(r"(?<=\w)(?:です|である|だ|입니다|이에요|예요|이다)[\s.。!]*$")
+"""Matches "it is" as Japanese and Korean say it, behind what it is."""
 CLAIM = re.compile(
     unicodedata.normalize(
         "NFKC", rf"(?:{_OPENERS}[,:]? ?)?(?:(?:{'|'.join((*_ENGLISH, *_HAN, *_OTHERS))}) ?(?:{_NAMED})?|{_NAMED})"
@@ -111,12 +115,13 @@ _CONFIRMED = (
 _REASON = (
     r"(?:(?:because|since|as (?:it|the|this|that|we|shown|seen)|for the reason|due to|given that"
     r"|which (?:is|shows|matches)"
-    r"|weil|denn|porque|perché|parce que|car|потому что|так как|porqué)(?![^\W\d_])"
+    r"|weil|denn|porque|perché|parce que|потому что|так как|porqué)(?![^\W\d_])"
     r"|(?:因为|因為|由于|理由|なぜなら|왜냐하면))"
     r"(?=\W*\w|\w)"
 )
 CONFIRMED = re.compile(rf"(?:{'|'.join(_CONFIRMED)})(?=[\s,.;:!。，]|$)", re.IGNORECASE)
-REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON})", re.IGNORECASE)
+_CAR = r"car(?= (?:l[ea]s?\b|l'|ils?\b|elles?\b|c'est|ce\b|cett?e?\b|une?\b))"  # French for because; "A car" is none
+REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON}|{_CAR})|[,，;] ?car\b(?=\W*\w)", re.IGNORECASE)
 
 DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
 """What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""
@@ -144,3 +149,16 @@ UNSURE = re.compile(
     re.IGNORECASE,
 )
 """Refusals to answer."""
+
+
+def without_claims(text: str) -> list[str]:
+    """Return a text, and the same without one claim after the other."""
+    forms = [text]
+    for _ in range(MOST_CLAIMS):
+        head = forms[-1][:LONGEST]
+        claim = CLAIM.match(head) or OPENER.match(head)
+        rest = forms[-1][claim.end() :].lstrip(" :,") if claim and claim.end() else ""
+        if not rest.strip(ENDS):
+            break
+        forms.append(rest)
+    return forms

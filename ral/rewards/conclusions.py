@@ -6,10 +6,20 @@ import re
 from fractions import Fraction
 
 _SAID = r"(?P<said>[-+]?\d[\d,]*(?:\.\d+)?)"
+# the words between "so" and a number, and "3 + 2 ="
+_TOLD = r"(?:(?!\b(?:of|than|option|question|part|choose|pick|select)\b)[^\d.?？,;，；-]){0,40}?"
+_WORKED = r"(?:[\d.]+(?:\s*[-+×x*·/]\s*[\d.]+)+\s*=\s*)?"
 _CONCLUDED = re.compile(
-    rf".*\d.*(?:[,;，；]\s*(?:so|hence|thus|therefore|making|giving|which makes|which gives|所以|因此|一共|总共|共)"
-    rf"|\b(?:for|giving|making) a total of|\bin total[:,]?)\s*(?P<end>{_SAID}[^\d.?？]*)[.。!]?\s*",
+    rf".*\d.*(?:[,;，；.。:\n—]\s*(?:so|hence|thus|therefore|then|altogether|overall|in total|in all|making|giving"
+    r"|that makes|which makes|which gives|the (?:total|answer|sum|result|count)(?: number)?\b"
+    r"|(?:total|sum|answer|result)\s*[:=]"
+    r"|所以|因此|一共|总共|共|合计)"
+    rf"|\b(?:for|giving|making) a total of|\bin total[:,]?),?(?P<end>{_TOLD}{_WORKED}{_SAID}[^\d.?？]*)[.。!]?\s*",
     re.IGNORECASE | re.DOTALL,
+)
+_TWICE = re.compile(
+    r"(?P<one>[^()（）]*\d[^()（）]*?)\s*"
+    r"(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
 )
 _EXPLAINED = re.compile(
     rf"(?P<end>\D{{0,40}}{_SAID}[^\d()（）:：,，;]{{0,30}}?)\s*"
@@ -24,6 +34,12 @@ NO_NUMBER = re.compile(
     re.IGNORECASE,
 )
 """Matches what holds digits and means another number, or none: "none of the 5", 5点半 (half past), "1990s"."""
+
+
+def said_twice(text: str) -> tuple[str, str] | None:
+    """Return both forms of a number that a text gives in two: "2/5" and "40%" of "2/5 (40%)" and "2/5, or 40%"."""
+    found = _TWICE.fullmatch(text)
+    return (found["one"], found["inner"] or found["other"]) if found else None
 
 
 def explained(text: str) -> str | None:

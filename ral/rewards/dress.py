@@ -24,7 +24,17 @@ _WRAPPED = re.compile(
     r"|\*\*([^*]*)\*\*|\*([^*]*)\*|__([^_]*)__|「([^」]*)」|『([^』]*)』",
     re.DOTALL,
 )
+_QUOTED = re.compile(
+    r"(?P<lead>[^\"“「『:]{1,60}?)(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)\s*[:：,]?\s*(?=[\"“「『]))"
+    r"(?P<inner>\S(?:.*\S)?)\s*",
+    re.DOTALL | re.IGNORECASE,
+)
+_ABOUT_TEXT = re.compile(
+    r"\b(?:text|sign|word|words|label|caption|title|answer|it|logo|plate|number)\b|文字|内容|答案", re.I
+)
+_NOT = re.compile(r"\b(?:not|never|no)\b|n't|不|没", re.IGNORECASE)
 _EMOJI = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]")
+_HEADING = re.compile(r"^\s*#{1,6}\s+", re.MULTILINE)
 _NESTED = 4  # how deep LaTeX commands stand in each other
 _MARKS = re.compile(r"[*_`~$\"“”„‟″＂]+")
 _QUOTES = re.compile(r"[‘’‚‛′]")
@@ -61,9 +71,18 @@ def unwrapped(text: str) -> str:
     return text
 
 
+def quoted(text: str) -> str:
+    """Return what a sentence says that a text reads: 'The sign reads "EXIT".', "The text says: EXIT"; else ""."""
+    found = _QUOTED.fullmatch(text)
+    if found is None or not _ABOUT_TEXT.search(found["lead"]) or _NOT.search(found["lead"]):
+        return ""
+    inner = found["inner"]
+    return unwrapped(inner.rstrip(".。!") if inner[0] in '"“「『' else inner)
+
+
 def undress(text: str) -> str:
     """Return the text of an answer without LaTeX, HTML, Markdown and quotes."""
-    text = _LATEX_LETTER.sub(r"\1", visible(text))
+    text = _LATEX_LETTER.sub(r"\1", _HEADING.sub("", visible(text)))
     for _ in range(_NESTED):
         text = _LATEX.sub(r"\1", text)
     text = _LATEX_SPACES.sub(" ", text)

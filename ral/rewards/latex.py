@@ -20,6 +20,7 @@ _NUMBER = r"[\d.,']*\d"
 _PLAIN: tuple[tuple[str, str], ...] = (
     (r"(?<=\d)\*\*(?=-?\d)", "^"),
     (r"\\!", ""),
+    (r"\^\s*\{\s*(-\s*\d)\s*\}", r"^\1"),
     (r"\{,\}", ","),
     (r"\\(?:[,;: ]|(?:q?quad|left|right|displaystyle|approx|sim|angle)(?![a-z]))", " "),
     (r"\\mu(?![a-z])", "μ"),
@@ -31,6 +32,7 @@ _PLAIN: tuple[tuple[str, str], ...] = (
     (rf"\\[dtc]?frac\s*\{{\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" \1/\2"),
     (rf"\\[dtc]?frac\s*\{{\s*-\s*({_NUMBER})\s*\}}\s*\{{\s*({_NUMBER})\s*\}}", r" -\1/\2"),
     (r"\\[dtc]?frac\s*(\d)\s*(\d)", r" \1/\2"),
+    (r"\\[dtc]?frac\s*\{\s*([A-Za-zμ°]+)\s*\}\s*\{\s*([A-Za-z]+(?:\^[23])?)\s*\}", r" \1/\2"),
     (r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b", "°"),
     (r"\\(?:times|cdot)(?![a-z])", "×"),
     (r"\\([%$])", r"\1"),

@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ral.rewards.claims import LONGEST, REASON, UNSURE
+from ral.rewards.compounds import content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
 
 MOST_WORDS = 24  # of such a sentence
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _WORDS_OF_ALL = frozenset({"an", "the", "it", "is", "in", "to", "of", "on", "at", "by", "yes", "no"})
-_YES_NO = ("yes", "no")
-_VERDICT = re.compile(r"(yes|no)(?:[,.;:!] *|$)(?!wait\b)", re.IGNORECASE)
-_BUT = re.compile(
+SETS_OFF = re.compile(
     r"\b(?:not|no|nor|never|none|neither|nothing|nobody|cannot|without|except|but|although|though|however|unless"
     r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
     r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
@@ -26,7 +25,8 @@ _BUT = re.compile(
     re.IGNORECASE,
 )
 """Matches words that deny, doubt, set off or compare: an option beside one may not be what is meant."""
-_LETTER = re.compile(r"(?<![A-Za-z0-9_'’.-])([A-Z])(?![A-Za-z0-9_'’-])")
+_LATIN = r"A-Za-z0-9_\u00c0-\u024f"
+_LETTER = re.compile(rf"(?<![{_LATIN}'’.-])([A-Z])(?![{_LATIN}'’-])")
 _ARTICLE = re.compile(r" [a-z]|'m\b|’m\b")
 _SAID = (
     r"[,，;；:：。]|(?<=\s)(?:so|thus|hence|therefore|option|choice|like|likely|it's|it’s|is|be|with|to|matches)"
@@ -39,8 +39,10 @@ _LAST = re.compile(
 )
 _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|since|and)\s")
 _ADDED = re.compile(
-    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|with|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
+    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
+_WITH = re.compile(r"\s*with\b", re.IGNORECASE)
+_JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
 
 
@@ -53,20 +55,10 @@ def one_in_sentence(text: str, options: Mapping[str, str]) -> str | None:
     line = " ".join(text.split())
     if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
         return None
-    if set(_YES_NO) <= set(options.values()) and (found := _VERDICT.match(line)):
-        return _verdict(found[1].lower(), line[found.end() :], options)
     return _last_letter(line, options) or _one_text(line, options)
 
 
-def _verdict(said: str, rest: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter of Yes or No, with which a sentence begins; rest: what follows."""
-    letter = next(letter for letter, own in options.items() if own == said)
-    other = _YES_NO[said == "yes"]
-    torn = re.search(rf"\b(?:{other}|but|wait|maybe|perhaps|sorry|actually)\b|\?", rest, re.IGNORECASE)
-    return None if torn or UNSURE.search(rest) or _letters(rest) - {letter} else letter
-
-
-def _letters(line: str) -> set[str]:
+def lone_letters(line: str) -> set[str]:
     """Return the capital letters that stand alone, but for the words A and I."""
     found = _LETTER.finditer(line)
     return {m[1] for m in found if m[1] not in "AI" or not _ARTICLE.match(line, m.end())}
@@ -75,36 +67,44 @@ def _letters(line: str) -> set[str]:
 def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
     """Return the only letter of a sentence, at its end: "The ball is blue, so B", with denials elsewhere."""
     found = _LAST.fullmatch(line)
-    if found is None or _letters(line) != {found["letter"]} or (options and found["letter"] not in options):
+    if found is None or lone_letters(line) != {found["letter"]} or (options and found["letter"] not in options):
         return None
     *others, last = _CLAUSE.split(found["ahead"] + found["said"])
-    if UNSURE.search(line) or denied(line[: found.start("letter")]) or _BUT.search(last) or re.search("[?？]", line):
+    if (
+        UNSURE.search(line)
+        or denied(line[: found.start("letter")])
+        or SETS_OFF.search(last)
+        or re.search("[?？]", line)
+    ):
         return None
-    told = [clause for clause in others if not _BUT.search(clause)]
-    named = {letter for clause in (*told, last) for letter, *_ in _mentions(clause, options)}
+    told = [clause for clause in others if not SETS_OFF.search(clause)]
+    named = {letter for clause in (*told, last) for letter, *_ in mentions(clause, options)}
     return found["letter"] if named <= {found["letter"]} else None
 
 
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
-    found = list(_mentions(line, options))
+    found = list(mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
         return None
     letter, own = found[0][0], options[found[0][0]]
-    if _letters(line) - {letter}:
+    pairs = any(_JOINED.search(text) for text in options.values())  # "blue with white" may be "blue and white"
+    if lone_letters(line) - {letter}:
         return None
     for _, start, end in found:
         ahead, behind = line[:start], line[end:]
-        added = _ADDED.match(behind) and not REASON.match(behind)
+        added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
         if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
-    return None if _BUT.search(rest) or UNSURE.search(rest) or numbers else letter
+    return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
 
 
-def _mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
-    """Yield (letter, start, end) of the options' texts in a line, the longest first; none inside another."""
+def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
+    """Yield (letter, start, end) of the options' texts in a line, the longest first; none inside another, or inside a
+    longer noun (`compounds.part_of_more`), be it a part of an option's.
+    """
     taken: list[tuple[int, int]] = []
     for letter, own in sorted(options.items(), key=lambda item: -len(item[1])):
         pattern = _pattern(own)
@@ -112,7 +112,22 @@ def _mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int,
             start, end = found.span(1)
             if not any(start < stop and begin < end for begin, stop in taken):
                 taken.append((start, end))
-                yield letter, start, end
+                if not part_of_more(line, start, end) and not _part_of_option(line, start, end, options):
+                    yield letter, start, end
+
+
+def _part_of_option(line: str, start: int, end: int, options: Mapping[str, str]) -> bool:
+    """Tell whether the word beside line[start:end] is so in a longer option too: "hot dog" of "hot dog stand"."""
+    own, ahead, behind = (
+        line[start:end],
+        re.search(r"([^\W\d_]+) $", line[:start]),
+        re.match(r" ([^\W\d_]+)", line[end:]),
+    )
+    longer = [f"{ahead[1]} {own}"] if ahead and content_word(ahead[1]) else []
+    longer += [f"{own} {behind[1]}"] if behind and content_word(behind[1]) else []
+    return any(
+        re.search(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", text) for words in longer for text in options.values()
+    )
 
 
 def _pattern(own: str) -> str:

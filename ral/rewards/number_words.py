@@ -21,10 +21,12 @@ _LEAD = re.compile(
     r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
     r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
+    r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)"
     r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
     r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"
 )
 _OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))
+_OUT_OF = re.compile(r"(.+?) (?:out of(?: every)?|in every) (.+)", re.IGNORECASE | re.DOTALL)
 MOST_WORDS = 4  # behind the number
 
 
@@ -38,6 +40,8 @@ class Words(NamedTuple):
 
 def read_words(text: str) -> Words | None:
     """Return the one number that a short text gives in words; None where there is none, or the words go on about it."""
+    if (part := _OUT_OF.fullmatch(text.strip())) and (share := _share(part[1], part[2])):
+        return share
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
     while lead := _LEAD.match(line):
         line = line[lead.end() :]
@@ -53,6 +57,20 @@ def read_words(text: str) -> Words | None:
     return Words(sign * value, value.denominator == 1 and not large, " ".join(rest))
 
 
+def _share(part: str, whole: str) -> Words | None:
+    """Return the fraction of "two out of five"; None where one is no integer, or the part is the larger."""
+    top, bottom = read_words(part), read_words(whole)
+    if (
+        top is None
+        or bottom is None
+        or top.rest
+        or not (top.whole and bottom.whole)
+        or not 0 <= top.value <= bottom.value
+    ):
+        return None
+    return Words(top.value / bottom.value, top.value == bottom.value, bottom.rest) if bottom.value else None
+
+
 def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
     """Return (value, what follows it) of words that begin with a number."""
     if words[:1] in (["a"], ["an"]):
@@ -61,11 +79,30 @@ def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
         words = ["one", *words[1:]]
     if words[:1] == ["half"]:
         words = ["one", *words]
+    if year := _year(words):
+        return year
     read = _cardinal(words)
     if read is None:
         return None
     value, rest = read
     return _with_part(value, rest)
+
+
+def _year(words: list[str]) -> tuple[Fraction, list[str]] | None:
+    """Return (year, rest) of "nineteen ninety nine", "twenty twenty four" and "nineteen oh five"; None for no year.
+
+    The first two digits are 13 to 20: "twelve thirty" is a time.
+    """
+    first = _CARDINAL.get(words[0], 0) if words else 0
+    if first not in range(13, 21) or len(words) < 2:
+        return None
+    if words[1] in ("oh", "o") and 0 < _SMALL.get(words[2] if len(words) > 2 else "", 0) < 10:
+        return Fraction(100 * first + _SMALL[words[2]]), words[3:]
+    ten = _CARDINAL.get(words[1], 0)
+    if ten < 10:
+        return None
+    one = _SMALL.get(words[2], 0) if ten >= 20 and len(words) > 2 else 0
+    return (Fraction(100 * first + ten + one), words[3:]) if 0 < one < 10 else (Fraction(100 * first + ten), words[2:])
 
 
 def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] | None:

@@ -15,7 +15,9 @@ from fractions import Fraction
 from functools import lru_cache
 
 from ral.rewards.bounds import bound
-from ral.rewards.conclusions import NO_NUMBER, explained
+from ral.rewards.clauses import join_parts, total_said, without_times
+from ral.rewards.clocks import read_clock
+from ral.rewards.conclusions import NO_NUMBER, explained, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
@@ -26,14 +28,16 @@ from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_value, plain_text
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
-from ral.rewards.quantities import join_money, join_quantities, read_clock
+from ral.rewards.quantities import join_money, join_quantities, join_rates
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
-from ral.rewards.units import Unit, convert, find_unit
+from ral.rewards.spelling import join_powers
+from ral.rewards.units import TIME_OF_DAY, Unit, convert, find_unit
 
 LONGEST_TEXT = 200  # characters; a numerical answer is short, and a long text is an argument, not an answer
 LARGEST_EXPONENT = 330  # of ten: double precision ends at 1e308 and 5e-324
 FORMULA_STEP = Fraction(1, 10**12)  # relative: roots and π are computed in double precision
+TWICE_TOLERANCE = Fraction(1, 100)  # relative, between the two forms of one number: "1/3 (33.3%)"
 FEWEST_DIGITS = 3  # that a number needs to count as a rounded conversion: "17 m/s" is not 60 km/h, "16.7 m/s" is
 
 _DIGITS = r"(?:\d[\d.,']*|\.\d+)"
@@ -83,7 +87,19 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
-    return _parsed(text) or _parsed(explained(text) or "")
+    readings = (explained, total_said, without_times)
+    return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
+
+
+def _twice(text: str) -> Number | None:
+    """Return the number that a text gives in two forms of one value, "2/5 (40%)"; None where the two differ."""
+    forms = said_twice(text)
+    first, second = map(_parsed, forms) if forms else (None, None)
+    if first is None or second is None or first.bound or second.bound:
+        return None
+    values = in_terms_of(first, second)
+    alike = any(abs(v - first.value) <= TWICE_TOLERANCE * max(abs(v), abs(first.value)) for v in values)
+    return first if alike else None
 
 
 def _parsed(text: str) -> Number | None:
@@ -92,7 +108,7 @@ def _parsed(text: str) -> Number | None:
     if taken is None or NO_NUMBER.search(taken[0]):
         return None
     rest, currency = taken
-    box, plain = BOXED.search(rest), join_quantities(plain_text(rest))
+    box, plain = BOXED.search(rest), join_quantities(join_rates(join_powers(join_parts(plain_text(rest)))))
     if box and (denied(rest[: box.start()]) or taken_back(rest[box.end() :])):
         return None
     if LISTED.search(unicodedata.normalize("NFKC", rest)):
@@ -209,6 +225,11 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
     """
     if answer.bound and answer.bound != gold.bound:
         return []
+    if TIME_OF_DAY in (unit.dimension for unit in (gold.unit, answer.unit) if unit) and None in (
+        gold.unit,
+        answer.unit,
+    ):
+        return _hour(gold, answer)
     if gold.unit and answer.unit:
         value = convert(answer.value, answer.unit, gold.unit)
         return [] if value is None else [value]
@@ -217,6 +238,13 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
     if answer.unit and answer.unit.dimension == SHARE:
         return [answer.value, answer.value * answer.unit.size]
     return [answer.value]
+
+
+def _hour(gold: Number, answer: Number) -> list[Fraction]:
+    """Return the values of an hour of 24 beside a time of day: "22" meets "10 PM", as "10 AM" meets "10"."""
+    if gold.unit is None:
+        return [answer.value / 60] if gold.whole and answer.value % 60 == 0 else []
+    return [60 * answer.value] if answer.whole else []
 
 
 def rounding(gold: Number, answer: Number) -> Fraction:

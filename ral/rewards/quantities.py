@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from fractions import Fraction
 
-from ral.rewards.units import CLOCK, UNITS, Unit
+from ral.rewards.units import UNITS
 
-_CLOCK = re.compile(r"(\d{1,4}):([0-5]\d)(?::([0-5]\d))?")
 _LOCAL = {"分": "分钟", "分鐘": "分钟", "时": "小时", "小時": "小时", "秒鐘": "秒", "個月": "个月"}
 _LATIN = "|".join(
     sorted((re.escape(name) for name in UNITS if name.isascii() and name.isalpha()), key=len, reverse=True)
@@ -32,6 +30,23 @@ _SHORT = re.compile(r"(?<![\w.,/^-])(\d+)(h|米|m)(\d{2})(?![\w.,/^]|\s*\d)")
 _HOURS = re.compile(
     r"(?<![\w.,/^-])(\d+)\s*(?:h|hrs?|hours?|小时|小時)\s*(?:and\s+)?([0-5]?\d)(?![\w/^:%°'\"]|[.,]\d|\s*[^\W_]|\s*[%°/*×+=-])"
 )
+_NUMBER = r"\d[\d.,]*|[零〇一二两兩三四五六七八九十百千万]+"
+_EACH = {
+    "每小时": "小时",
+    "每小時": "小时",
+    "每分钟": "分钟",
+    "每分鐘": "分钟",
+    "每秒": "秒",
+    "每秒钟": "秒",
+    "每天": "天",
+}
+_EACH |= {"时速": "小时", "時速": "小时", "시속": "小时", "分速": "分钟", "분속": "分钟", "秒速": "秒", "초속": "秒"}
+_KILOMETRES = {"킬로미터": "km", "미터": "m", "キロメートル": "km", "キロ": "km", "メートル": "m"}
+_RATE = re.compile(
+    rf"(?P<each>{'|'.join(sorted(_EACH, key=len, reverse=True))})[^\d\W]{{0,4}}?[:：\s]*?(?P<number>{_NUMBER})\s*-?"
+    rf"(?P<unit>{_NAME}|{'|'.join(_KILOMETRES)})",
+    re.IGNORECASE,
+)
 _SHORTENED = {"h": "min", "米": "厘米", "m": "cm"}
 _CENTS = re.compile(
     r"(?<![\d.,])(\d+)(?:\.0+)?(\s*(?:dollars?|euros?|bucks?|pounds?|€|£))?,?\s+(?:and\s+)?(\d{1,2})\s*(?:¢|(?:cents?|pence)\b)",
@@ -41,16 +56,10 @@ _KUAI = re.compile(r"(?<![\d.,])(\d+)\s*([块塊])(\d)(?![\d角毛])")
 _JIAO = re.compile(r"(?<![\d.,])(\d+)\s*([元块塊])\s*(\d)\s*[角毛](?:\s*(\d)\s*分)?")
 
 
-def read_clock(text: str) -> tuple[int, Unit] | None:
-    """Return (value, unit) of "3:45" or "1:02:03"; None for any other form.
-
-    A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same.
-    """
-    clock = _CLOCK.fullmatch(text.strip().strip(" ."))
-    if clock is None:
-        return None
-    return functools.reduce(lambda value, part: 60 * value + int(part), filter(None, clock.groups()), 0), Unit(
-        CLOCK, Fraction(1)
+def join_rates(text: str) -> str:
+    """Return a text with "10公里/小时" for 每小时10公里 and 时速10公里."""
+    return _RATE.sub(
+        lambda found: f"{found['number']}{_KILOMETRES.get(found['unit'], found['unit'])}/{_EACH[found['each']]}", text
     )
 
 

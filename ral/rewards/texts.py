@@ -14,6 +14,7 @@ from ral.rewards.signs import SIGN, folded, with_signs
 
 _NO_BLANKS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BETWEEN_DIGITS = re.compile(rf"(?<=\d)[^\w\s{SIGN}]+(?=\d)")
+_FULLWIDTH = {0xFF01 + n: chr(0x21 + n) for n in range(94)}  # letters, digits and marks of two columns
 _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
@@ -37,8 +38,8 @@ def rouge(gold: str, answer: str, *, published: bool = False) -> float:
 
 
 def one_line(text: str) -> str:
-    """Return the text with composed characters, one case and single blanks: what OCR answers are compared on."""
-    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    """Return the text composed, in one case and width, with single blanks: what OCR answers are compared on."""
+    return " ".join(unicodedata.normalize("NFC", text.translate(_FULLWIDTH)).casefold().split())
 
 
 def same_text(one: str, other: str) -> bool:

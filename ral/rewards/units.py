@@ -13,8 +13,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ral.rewards.scales import SCALES
+from ral.rewards.spelling import spelled
 
 CLOCK = "clock"  # "3:45", hours or minutes: against a unit of time its value counts as it is
+TIME_OF_DAY = "time of day"  # "10:30 AM", in minutes since midnight: against a clock its value counts as it is
 RATE = "bits/time"
 
 
@@ -80,9 +82,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "0.000000001": "ns nanosecond nanoseconds",
         "0.000001": "μs us microsecond microseconds",
         "0.001": "ms millisecond milliseconds 毫秒",
-        "1": "s sec secs second seconds 秒 秒钟 с",
-        "60": "min mins minute minutes 分钟 мин",
-        "3600": "h hr hrs hour hours 小时 時間 ч",
+        "1": "s sec secs second seconds 秒 秒钟 с sekunde sekunden seconde secondes segundos secondi секунд секунды",
+        "60": "min mins minute minutes 分钟 мин minuten minuto minutos minuti минут минуты",
+        "3600": "h hr hrs hour hours 小时 時間 ч std stunde stunden heure heures hora horas часа часов час",
         "86400": "day days 天 日",
         "604800": "week weeks wk wks 周 星期",
     },
@@ -211,6 +213,7 @@ _POWERS = {"square": 2, "sq": 2, "sq.": 2, "cubic": 3, "cu": 3, "平方": 2, "�
 _POWERED = re.compile(
     r"(square|sq\.?|cubic|cu)\s+(\S+)|(?P<side>[a-z]+)\^?(?P<power>[23])|(平方|立方)(\S+)", re.IGNORECASE
 )
+_INVERSE = re.compile(r"(?:per |/)\s*([A-Za-z]+)")
 _SOLID = {2: "area", 3: "volume"}
 _LONE = frozenset("lhgms")  # single letters that name a unit; other ones need the case of their symbol
 _NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", "us", "day", "kn", "stone", "bar"))
@@ -222,27 +225,20 @@ def find_unit(text: str) -> Unit | None:
 
     Behind the unit a few words may follow: "cm long", "km/h (approximately)".
     """
-    name = _spelled(text)
+    name = spelled(text)
     if unit := _unit(name):
         return unit
     first = re.split(r"[\s,;(]", name, maxsplit=1)[0].strip(" .,;:!()")
     return None if first.lower() in _NO_FIRST_WORD else _unit(first)
 
 
-def _spelled(text: str) -> str:
-    """Return what follows a number, its degrees, powers and "per" written one way."""
-    name = text.strip(" \t\n.,;:!()").replace("µ", "μ").replace("\N{OHM SIGN}", "Ω")
-    name = re.sub(r"(?i)(?:degrees?|deg)\s+(?=[cf]\b|celsius|fahrenheit|centigrade)", "°", name)
-    name = re.sub(r"(?<=°)\s+(?=[CFcf]\b)|\s+(?=\^)", "", name)
-    name = re.sub(r"(?i)\b(?:fl\.?\s?oz|fluid\s+ounces?)\b", "floz", name)
-    name = re.sub(r"\bN\s?[·*⋅]\s?m\b", "Nm", name)
-    return re.sub(r"(?i)(?<=\w)\s*(?:/|\bper\b)\s*(?=[a-z])", "/", name)
-
-
 def _unit(name: str) -> Unit | None:
     """Return the unit of exactly that name; "A/B" of two units is one."""
     if simple := _simple(name):
         return simple
+    if (inverse := _INVERSE.fullmatch(name)) and (below := _simple(inverse[1])):
+        dimension = "frequency" if below.dimension == "time" else f"1/{below.dimension}"
+        return Unit(dimension, 1 / below.size)
     top, slash, bottom = name.partition("/")
     over, under = (_simple(top), _per(bottom)) if slash else (None, None)
     if over is None or under is None:
@@ -279,7 +275,7 @@ def _simple(name: str) -> Unit | None:
 
 def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
     """Return a value in another unit; None where the two measure different things."""
-    if {unit.dimension, into.dimension} == {CLOCK, "time"}:
+    if {unit.dimension, into.dimension} in ({CLOCK, "time"}, {CLOCK, TIME_OF_DAY}):
         return value
     common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))
     if not common:

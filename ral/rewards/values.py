@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ral.options import lettered
+from ral.rewards.claims import UNSURE
+from ral.rewards.mentions import SETS_OFF
 from ral.rewards.numbers import Number, in_terms_of, parse_number
+from ral.rewards.units import CLOCK, TIME_OF_DAY
 
+HALF_A_DAY = 12 * 60  # minutes
 _ENDS = " .。,!"
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -17,14 +21,19 @@ _WORD = re.compile(r"[^\W\d_]+")
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of the one option that is the same number; None for no number, no such option, or several.
 
-    Words count: "3 cats" is not "3 dogs", while "3" is.
+    Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and what
+    doubts or sets off ("maybe 3", "other than 3") is not.
     """
     number = parse_number(text)
     if number is None or not options:
         return None
-    said = set(_WORD.findall(text.casefold()))
+    said, sure = set(_WORD.findall(text.casefold())), not SETS_OFF.search(text) and not UNSURE.search(text)
+    if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
+        return None
     named = [
-        letter for letter, (own, words) in _values(tuple(options)).items() if own and _same(own, words, number, said)
+        letter
+        for letter, (own, words) in _values(tuple(options)).items()
+        if own and (said <= words or (sure and not words) or _both_measured(own, number)) and _same(own, number)
     ]
     return named[0] if len(named) == 1 else None
 
@@ -46,10 +55,21 @@ def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
     return sum(option.value == number.value for option in values) > 1
 
 
-def _same(option: Number, words: frozenset[str], answer: Number, said: set[str]) -> bool:
-    """Tell whether an answer has an option's value, exactly, and speaks of nothing else."""
-    alike = said <= words or (option.unit is not None and answer.unit is not None) or (not words and len(said) == 1)
-    return alike and option.bound == answer.bound and option.value in in_terms_of(option, answer)
+def _both_measured(option: Number, answer: Number) -> bool:
+    return option.unit is not None and answer.unit is not None
+
+
+def _same(option: Number, answer: Number) -> bool:
+    """Tell whether an answer has an option's value, exactly."""
+    return option.bound == answer.bound and option.value in in_terms_of(option, answer)
+
+
+def _other_half(option: Number | None, answer: Number) -> bool:
+    """Tell whether an option is the time of day twelve hours from a clock's: "10:30 PM" beside "10:30"."""
+    if option is None or option.unit is None or answer.unit is None or answer.unit.dimension != CLOCK:
+        return False
+    may_be_either = answer.value < HALF_A_DAY + 60 and abs(option.value - answer.value) == HALF_A_DAY
+    return option.unit.dimension == TIME_OF_DAY and may_be_either
 
 
 @lru_cache(maxsize=4096)

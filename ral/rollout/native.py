@@ -190,6 +190,7 @@ def decode(
     steps = steps_of(policy, state, pick, capture, sampling.max_new_tokens)
     with policy.arithmetic(), packed_weights(read_by_decoding(policy), total, sampling.max_new_tokens):
         found = pick(hidden, None if uniform is None else uniform[:, 0])
+        check_numbers(found[1], processor.name)
         for step in range(sampling.max_new_tokens):
             responses.add(step, slots.grid.flatten(), *found, ends)
             kept = slots.leave(responses.running)
@@ -200,3 +201,13 @@ def decode(
             rows = slots.grid.flatten()
             found = steps(responses.ids[rows, step], None if uniform is None else uniform[rows, step + 1])
     return responses
+
+
+def check_numbers(log_probs: Tensor, name: str) -> None:
+    """Raise UserError, naming the model, where the first tokens' log-probs [N] are not finite."""
+    if not bool(log_probs.isfinite().all()):
+        raise UserError(
+            f"model.pretrained={name}: the network's logits are not finite (NaN or infinity), so nothing can be "
+            "sampled: its weights make numbers that overflow; take an earlier checkpoint, or a smaller learning rate "
+            "where this run made them"
+        )

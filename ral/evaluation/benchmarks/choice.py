@@ -15,6 +15,7 @@ from ral.evaluation.benchmarks.items import Item, Judged
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
 from ral.rewards.choices import chosen_letter, split_options
 from ral.rewards.claims import DESCRIBED, UNSURE
+from ral.rewards.compounds import part_of_more
 
 _STATED = re.compile(
     r"(?i:\b(?:answers?|(?:correct|right|best|final|my) (?:option|choice))\b(?:\s+(?:is|would be|should be|must be))?)"
@@ -90,7 +91,7 @@ def letter(text: str, options: Sequence[str]) -> str:
         named = set(_letters(pattern, line, texts))
         if named:
             return named.pop() if len(named) == 1 else ""
-    occurring = [name for name, option in texts.items() if option and _occurs(option, line.casefold())]
+    occurring = _occurring(texts, line.casefold())
     found = occurring if len(occurring) == 1 else sorted(set(_letters(_ALONE, line, texts)))
     return found[0] if len(found) == 1 else ""
 
@@ -125,10 +126,19 @@ def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list
     return list(found())
 
 
-def _occurs(option: str, line: str) -> bool:
-    """Tell whether an option's text stands in a line as words of their own, and not as what it is not."""
-    places = re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line)
-    return any(not _NEGATION.search(line[: place.start()]) for place in places)
+def _occurring(texts: dict[str, str], line: str) -> list[str]:
+    """Return the options whose text stands in a line as words of their own: the longer first, none inside it or inside
+    another noun ("dog" of "hot dog stand"), and not as what it is not.
+    """
+    named: list[str] = []
+    taken: list[tuple[int, int]] = []
+    for name, option in sorted(texts.items(), key=lambda item: -len(item[1])):
+        places = [found.span() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line) if option]
+        free = [(i, k) for i, k in places if not any(i < stop and begin < k for begin, stop in taken)]
+        taken += free
+        if any(not _NEGATION.search(line[:i]) and not part_of_more(line, i, k) for i, k in free):
+            named.append(name)
+    return named
 
 
 def judge(item: Item, response: str) -> Judged:

@@ -1,0 +1,30 @@
+"""Folders that commands may take for their own, and the line about one that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ral.errors import UserError
+
+
+def refuse_shared(folder: Path, key: str) -> None:
+    """Raise UserError for the root of the disk, the home and the current folder, which an empty name stands for.
+
+    key: the setting that names the folder.
+    """
+    if folder.resolve() in (Path("/"), Path.home().resolve(), Path.cwd().resolve()):
+        what = "a run" if key == "hydra.run.dir" else "what is written"
+        raise UserError(f"{key}={folder}: {what} needs a folder of its own: write {key}={folder / 'run'}")
+
+
+def unusable(folder: Path, key: str, error: OSError) -> str:
+    """Return the line about a folder that cannot be made or written: what stands in its way, and what to write."""
+    other = f"write {key}=<another folder>"
+    for path in (folder, *folder.parents):
+        if path.exists():
+            file = "" if path.is_dir() else "is a file" if path == folder else f"{path} is a file"
+            break
+    else:
+        file = ""
+    problem = f"{file}, and a folder is needed there" if file else f"cannot be written ({error.strerror or error})"
+    return f"{key}={folder}: {problem}; {other}"

@@ -1,0 +1,115 @@
+"""Files of a model folder that say how pixels are made: read, compared with each other, and refused where not kept."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ral.errors import UserError
+from ral.models.family import Family, PatchSettings
+from ral.models.patches import misfit
+
+PICTURES, CLIPS, BOTH = "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"
+INSIDE = f"{BOTH}, image_processor"
+FILES = (PICTURES, CLIPS, BOTH)
+KEPT: Mapping[str, Any] = {
+    **dict.fromkeys(("do_rescale", "do_normalize", "do_convert_rgb", "do_resize"), True),
+    **dict.fromkeys(("do_center_crop", "do_flip_channel_order"), False),
+    **{"rescale_factor": 1 / 255, "resample": 3},
+}
+"""Settings that pixels are made by, whatever the file says: another value is refused. 3 is pillow's bicubic."""
+ALIKE = ("image_mean", "image_std", "patch_size", "merge_size", "temporal_patch_size")
+"""Settings that pictures and clips share, as one tower reads both; towers of tiles take mean and deviation alone."""
+NEAR = 1e-6
+COPY = "copy the file from the model it is of"
+
+
+def file_of(folder: str, name: str) -> str | None:
+    """Return the text of a file of a model folder or hub id; None where there is none."""
+    from transformers.utils import cached_file
+
+    path = cached_file(folder, name, _raise_exceptions_for_missing_entries=False)
+    return Path(path).read_text() if path else None
+
+
+def json_of(folder: str, name: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a model folder or hub id; {} where there is none."""
+    raw = file_of(folder, name)
+    return json.loads(raw) if raw else {}
+
+
+def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
+    """Return how a model's tower wants its pixels. UserError, naming the file, for settings that are not kept here."""
+    found = dict(_settings_files(folder))
+    name, raw = next(((n, r) for n, r in found.items() if n in (PICTURES, INSIDE)), ("", {}))
+    named = f"model.pretrained={folder}"
+    if not name:
+        raise UserError(f"{named}: preprocessor_config.json is missing: not a multimodal model")
+    try:
+        settings = family.pixels.settings(config, raw)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{named}: {name} cannot be understood ({type(error).__name__}: {error}); {COPY}") from error
+    for file, said in found.items():
+        if problem := unkept(said):
+            raise UserError(f"{named}: {file}: {problem}")
+    if problem := misfit(settings, getattr(config, "vision_config", None)) or _no_square(settings, raw):
+        raise UserError(f"{named}: {name}: {problem}; {COPY}")
+    for file, said in found.items():
+        if key := _differs(raw, said, ALIKE[:2] if settings.tile else ALIKE):
+            raise UserError(f"{named}: {key} is {raw[key]} in {name} and {said[key]} in {file}; {COPY}")
+    return settings
+
+
+def _settings_files(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name of each file that has settings of pixels, and what it says; null says nothing."""
+    both = json_of(folder, BOTH)
+    for name, raw in (
+        (PICTURES, json_of(folder, PICTURES)),
+        (INSIDE, both.get("image_processor")),
+        (CLIPS, json_of(folder, CLIPS)),
+        (f"{BOTH}, video_processor", both.get("video_processor")),
+    ):
+        if raw:
+            yield name, {key: _three(key, value) for key, value in raw.items() if value is not None}
+
+
+def _three(key: str, value: Any) -> Any:
+    """Return mean and deviation as three numbers, where one stands for all colours; any other value as it is."""
+    one = key in ALIKE[:2] and isinstance(value, int | float) and not isinstance(value, bool)
+    return [value] * 3 if one else value
+
+
+def unkept(raw: Mapping[str, Any]) -> str:
+    """Return which setting of a file pixels are not made by here, and what to write; "" for none."""
+    for key, kept in KEPT.items():
+        if (value := raw.get(key)) is not None and not _same(value, kept):
+            shown, ours = json.dumps(value), "1/255" if key == "rescale_factor" else json.dumps(kept)
+            return (
+                f"{key} is {shown}, and pixels are made with {ours} here: the model would see other pictures than it "
+                "was trained on; take a checkpoint of its family that keeps it"
+            )
+    return ""
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Tell whether two values of a file mean the same: numbers up to rounding, lists of them item by item."""
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (ours, theirs))
+    return math.isclose(ours, theirs, rel_tol=NEAR, abs_tol=NEAR * NEAR) if numbers else bool(ours == theirs)
+
+
+def _differs(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    """Return the first key that both have with different values; "" for none."""
+    return next((k for k in keys if k in ours and k in theirs and not _same(ours[k], theirs[k])), "")
+
+
+def _no_square(settings: PatchSettings, raw: Mapping[str, Any]) -> str:
+    """Return what is wrong with the size of tiles, which are squares; "" for nothing."""
+    size = raw.get("size")
+    if settings.tile is None or not isinstance(size, Mapping) or size.get("width") == size.get("height"):
+        return ""
+    return f"size is {size.get('height')} x {size.get('width')}, and pictures become squares here"

@@ -1,0 +1,71 @@
+"""Numbers of a sentence that are not its answer: a year, a date, a time, the whole of a part; and what sums come to.
+
+"In 2015, the value was 5", "Of the 8 balls, 5 are red" and "3 plus 2 equals 5" are 5.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ral.rewards.number_words import read_words
+
+_YEAR = r"(?:1[0-9]|20)\d\d(?!\d|[.,]\d)"
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DATE = rf"(?:(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
+_CLOCK = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
+_SPAN = r"\d+(?:\.\d+)? ?(?:s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|months?|years?)\b"
+_WHEN = (
+    rf"(?:in|by|during|since|until|around|on|as of|at the end of|for|im jahre?|en|em|nel|in the year|by the year)"
+    rf" {_YEAR}"
+    rf"|(?:in|on|by|during|since|until|as of) {_DATE}|(?:between|from) {_YEAR} (?:and|to) {_YEAR}"
+)
+_AT = rf"(?:at|by|around) {_CLOCK}|(?:at|after|within|in|by|before|at t =|during the first) {_SPAN}"
+_OF_ALL = r"(?:out )?of (?:(?:the|all|these|those|all the) )?\d+(?: [^\W\d_]+){0,3}"
+_FIRST = re.compile(rf"\s*(?:{_WHEN}|{_AT}|{_OF_ALL})\s*,\s*|\s*(?:{_WHEN})\s+", re.IGNORECASE)
+_LAST = re.compile(rf"[,;]?\s+(?:{_WHEN}|{_AT})[\s.!]*$", re.IGNORECASE)
+_HAN = re.compile(
+    rf"(?:在|于|截至|到)?{_YEAR}\s*年(?:\d{{1,2}}月)?(?:\d{{1,2}}[日号])?(?:底|末|初|时|的时候)?[,，]?\s*的?(?=\D*\d)"
+)
+_REST = re.compile(r"\d")
+
+_OPERATOR = r"(?:plus|minus|times|multiplied by|divided by|added to)"
+_EQUALS = r"(?:equals?|is equal to|makes?|gives?|is|are|=)"
+_THING = rf"(?: (?!{_OPERATOR}|{_EQUALS} )[^\W\d_]+){{0,2}}"  # what is added up
+_SUMMED = re.compile(
+    rf"[^\d=]*(?:\d[\d.,]*{_THING}(?:\s*(?:[-+×x*·/÷]|{_OPERATOR})\s*-?\d[\d.,]*{_THING})+"
+    r"|\b(?:sum|total|product|difference|average|mean) of \d[\d.]*(?:(?:,? and|,) \d[\d.]*)+)"
+    rf"\s+{_EQUALS}\s+(?P<end>[^\d=]*\d[^=]*)",
+    re.IGNORECASE,
+)
+_SPOKEN = re.compile(rf"(?P<sum>\D*? {_OPERATOR} \D*?)\s+{_EQUALS}\s+(?P<end>\S\D*)", re.IGNORECASE)
+_BETWEEN = re.compile(rf" {_OPERATOR} ", re.IGNORECASE)
+_CHAIN = re.compile(r"(?:[\d\s.+*/×x÷()-]*\d[\d\s.+*/×x÷()-]*=){2,}(?P<end>[^=]*\d[^=]*)")
+_PER = re.compile(
+    r"(?<![\d.,/])(\d+) (?:(?:out of(?: every| the)?|in every|von|sur|из) (\d+)|in (\d{1,3}))(?![\d/:]|[.,]\d)"
+)
+
+
+def without_times(text: str) -> str | None:
+    """Return a sentence without the clauses that say when, or of how many; None where no other number is left."""
+    rest = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
+    rest = _HAN.sub("", _LAST.sub("", rest), count=1)
+    return rest if rest != text and _REST.search(rest) else None
+
+
+def total_said(text: str) -> str | None:
+    """Return what a sum in figures or words is said to be: "5" of "3 plus 2 equals 5" and "1 + 2 + 2 = 3 + 2 = 5"."""
+    if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
+        return found["end"]
+    spoken = _SPOKEN.fullmatch(text)
+    return spoken["end"] if spoken and all(map(read_words, _BETWEEN.split(spoken["sum"]))) else None
+
+
+def join_parts(text: str) -> str:
+    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; of more than the whole ("5 out of 2") nothing is made."""
+    return _PER.sub(_part, text)
+
+
+def _part(found: re.Match[str]) -> str:
+    whole = found[2] or found[3]
+    return f"{found[1]}/{whole}" if 0 < int(whole) >= int(found[1]) else found[0]

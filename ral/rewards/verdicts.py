@@ -1,0 +1,180 @@
+"""Yes and no in some twenty languages: the verdict that an answer begins with ("Yes, it is.", 是的, "Nein, ...").
+
+What begins with yes and goes on with no, or asks, or doubts, has none.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from ral.rewards.claims import UNSURE
+from ral.rewards.mentions import lone_letters
+
+# words for yes, words for no: of one language or of one way to judge
+_LANGUAGES = (
+    ("yes yeah yep yup yea", "no nope nah nay"),
+    ("是 是的 嗯 嗯嗯 没错 沒錯", "否 不 不是 不是的 並非 并非"),
+    ("对 对的 對 對的", "不对 不對"),
+    ("はい ええ うん そうです はいそうです", "いいえ いえ 違います ちがいます そうではありません"),
+    ("네 예 그렇습니다 맞습니다 맞아요 그래요", "아니요 아니오 아뇨 아닙니다 아니에요"),
+    ("ja jawohl jep", "nein nee nej nei"),
+    ("oui", "non"),
+    ("sí si sì claro", "no"),
+    ("sim", "não nao"),
+    ("да ага", "нет"),
+    ("так", "ні"),
+    ("tak", "nie"),
+    ("ano", "ne"),
+    ("evet", "hayır hayir"),
+    ("có đúng", "không sai"),
+    ("ya iya", "tidak bukan"),
+    ("نعم أجل بله آره", "لا كلا خیر نه"),
+    ("हाँ हां जी हाँ", "नहीं"),
+    ("ใช่ ใช่ครับ ใช่ค่ะ", "ไม่ใช่ ไม่ ไม่ครับ ไม่ค่ะ"),
+    ("ναι", "όχι"),
+)
+_JUDGEMENTS = (
+    ("true", "false"),
+    ("correct", "incorrect"),
+    ("有 有的", "没有 沒有 没 沒 无 無 没有的"),
+    ("正确 正確 正确的 正確的", "错误 錯誤 错 錯 错的 错误的 錯誤的 不正确 不正確"),
+    ("对 對 对的", "错 錯 错的 错误 錯誤"),
+    ("会 會", "不会 不會"),
+    ("能 可以", "不能 不可以"),
+    ("あります います 正しい 正しいです", "ありません いません 正しくない 正しくありません"),
+    ("있습니다 있어요", "없습니다 없어요 틀렸습니다"),
+)
+_OF_OPTIONS_ALONE = (("right", "wrong"), ("〇 ○ ✓ ✔ √ o", "× ✗ ✘ x"))
+"""Words that mean yes and no where they are the options, and may mean anything else in an answer."""
+
+_QUESTION = re.compile(
+    r".{0,8}(?:是否|是不是|[对對]不[对對]|有[没沒]有|能否|[会會]不[会會]|能不能|可不可以|可否)|.*[吗嗎][\s.。?!]*$",
+    re.DOTALL,
+)
+_CLAUSE = r"(?:it|there|he|she|they|we|you|i|this|that|these|those|the|all|both|everyone)(?:'\w+)?\b"
+_END = rf"(?=\s*(?:$|\n|[,.;:!?。、…)])|\s+[-–—]+\s|\s+{_CLAUSE})"
+_JOINED = r"\s*(?:[/&]|\b(?:and|or|und|oder|et|ou|y|o|e|или|и)\b|或者?|和|还是|還是|かつ|または)\s*"
+_TORN = re.compile(
+    r"(?<!\w)(?:but|wait|maybe|perhaps|possibly|sorry|actually|however|although|unless|aber|vielleicht|mais|peut-être"
+    r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만",
+    re.IGNORECASE,
+)
+_SHORT = re.compile(
+    r"(?:it|there|he|she|they|we|you|i|this|that|these|those)(?:'s|'re| (?:is|are|was|were|does|do|did|has|have|had|can"
+    r"|could|will|would|should))(?P<no>n't| not)?",
+    re.IGNORECASE,
+)
+_HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|正[确確]))")
+
+
+class Verdict(NamedTuple):
+    """yes: True for yes, False for no, None for words of both or a question. rest: what follows the word."""
+
+    yes: bool | None
+    rest: str
+
+
+def find_verdict(text: str) -> Verdict | None:
+    """Return the verdict that a text without dress begins with; None where it begins with none.
+
+    A word counts up to a mark, the end, or a clause of its own ("Yes it is"): "no dogs", "no idea", 不一定 and 对不起
+    are none.
+    """
+    line = _plain(text)
+    if _QUESTION.match(line) or _both().match(line):
+        return Verdict(None, "")
+    found = _head().match(line)
+    if found is None:
+        return None
+    yes, rest = _answers()[found[1]], line[found.end() :].strip(" \n,.;:!。、…)-–—")
+    return Verdict(None if _contradicts(yes, rest) or line[found.end() :].lstrip()[:1] == "?" else yes, rest)
+
+
+def verdict_of_gold(gold: str) -> bool | None:
+    """Return what a gold answer says that is nothing but yes or no; None for any other.
+
+    Words that may mean more than that (有, "true", "right") are none.
+    """
+    word = _plain(gold).strip(" .。!")
+    return next((word in yes for yes, no in _families(_LANGUAGES) if word in yes | no), None)
+
+
+def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple[str | None] | None:
+    """Return (letter,) of the option that means the yes or no with which an answer begins; (None,) where it is torn.
+
+    None where the answer begins with neither, or where the options are not yes and no, with others beside them.
+    forms: an answer as written, then without its claims. options: {letter: text in small letters}.
+    """
+    poles = _poles(options)
+    if not poles:
+        return None
+    found = next(((form, verdict) for form in forms if (verdict := find_verdict(form))), None)
+    if found is None:
+        return None
+    form, verdict = found
+    letter = None if verdict.yes is None else poles[verdict.yes]
+    return (None if lone_letters(form) - {letter} else letter,)
+
+
+def _poles(options: Mapping[str, str]) -> dict[bool, str] | None:
+    """Return {True: letter of yes, False: letter of no}; None where options say neither, or one of them in two ways."""
+    texts = {letter: _plain(own).strip(" .。!") for letter, own in options.items()}
+    for yes, no in _families((*_LANGUAGES, *_JUDGEMENTS, *_OF_OPTIONS_ALONE)):
+        for_yes = [letter for letter, own in texts.items() if own in yes]
+        for_no = [letter for letter, own in texts.items() if own in no]
+        if len(for_yes) == len(for_no) == 1 and for_yes != for_no:
+            others = [own for letter, own in texts.items() if letter not in (*for_yes, *for_no)]
+            return None if any(map(find_verdict, others)) else {True: for_yes[0], False: for_no[0]}
+    return None
+
+
+def _contradicts(yes: bool, rest: str) -> bool:
+    """Tell whether what follows a verdict takes it back: the other word, a short clause of the other kind, a doubt."""
+    if _TORN.search(rest) or UNSURE.search(rest):
+        return True
+    if (other := _head().match(rest)) and _answers()[other[1]] != yes:
+        return True
+    if yes and (_HAN_NO.match(rest) or re.search(r"(?<!\w)(?:no|nope)(?!\w)", rest)):
+        return True
+    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", rest):
+        return True
+    short = _SHORT.fullmatch(re.split(r"[,.;!。]", rest, maxsplit=1)[0].strip())
+    return short is not None and (short["no"] is not None) == yes
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", text).casefold().replace("’", "'")).strip(" \n*_\"'`")
+
+
+@cache
+def _families(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
+    return tuple((frozenset(_split(yes)), frozenset(_split(no))) for yes, no in pairs)
+
+
+def _split(words: str) -> list[str]:
+    return [_plain(word) for word in words.split()]
+
+
+@cache
+def _answers() -> dict[str, bool]:
+    """Return {word: whether it means yes} of all words that an answer may begin with."""
+    return {word: word in yes for yes, no in _families((*_LANGUAGES, *_JUDGEMENTS)) for word in (*yes, *no)}
+
+
+@cache
+def _head() -> re.Pattern[str]:
+    return re.compile(rf"({_any_word()})[啊呀哦噢呢哈吧よね]?{_END}")
+
+
+@cache
+def _both() -> re.Pattern[str]:
+    """Return the pattern of "yes and no", 是或否 and "yes/no"."""
+    return re.compile(rf"(?:{_any_word()}){_JOINED}(?:{_any_word()})(?![a-z])")
+
+
+def _any_word() -> str:
+    return "|".join(map(re.escape, sorted(_answers(), key=len, reverse=True)))
