@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from ral.ops import objectives
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, renormalise
+from ral.ops.correction import Correction
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
 from ral.ops.entropy import entropy
@@ -126,12 +127,15 @@ def perceptive_token(
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
     group_size: int,
+    sampler_log_probs: Float[Tensor, "N C"] | None = None,
     *,
     coef: float = 1.0,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     ratio: RatioLevel = "token",
     clip: Clip = "surrogate",
+    correction: Correction = "off",
+    correction_cap: float = 2.0,
     share: float = 0.4,
     least: float = 0.9,
 ) -> Loss:
@@ -149,11 +153,14 @@ def perceptive_token(
         advantages,
         mask,
         weights * factor,
+        sampler_log_probs,
         coef=coef,
         clip_low=clip_low,
         clip_high=clip_high,
         ratio=ratio,
         clip=clip,
+        correction=correction,
+        correction_cap=correction_cap,
     )
     more = {"view_kl": (values.sum(), mask.sum()), "pivotal_tokens": (chosen.sum(), mask.sum())}
     return Loss(loss.value, loss.metrics | more)
@@ -246,12 +253,15 @@ def looking_token(
     advantages: Float[Tensor, " N"],
     mask: Bool[Tensor, "N C"],
     weights: Float[Tensor, "N C"],
+    sampler_log_probs: Float[Tensor, "N C"] | None = None,
     *,
     coef: float = 1.0,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     ratio: RatioLevel = "token",
     clip: Clip = "surrogate",
+    correction: Correction = "off",
+    correction_cap: float = 2.0,
     most: float = 5.0,
 ) -> Loss:
     """Return the clipped policy loss with each token's advantage weighted by how much it looked at the evidence.
@@ -266,11 +276,14 @@ def looking_token(
         advantages,
         mask,
         weights * factor,
+        sampler_log_probs,
         coef=coef,
         clip_low=clip_low,
         clip_high=clip_high,
         ratio=ratio,
         clip=clip,
+        correction=correction,
+        correction_cap=correction_cap,
     )
     seen = evidence.any(-1)[:, None] & mask
     return Loss(loss.value, loss.metrics | {"evidence_tokens": (seen.sum(), mask.sum())})
