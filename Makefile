@@ -13,7 +13,7 @@ WORKERS ?= 2
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate reproduce test test-all vllm test-vllm check format bench tiny clean
+.PHONY: help setup train evaluate reproduce test test-all docs vllm test-vllm check format bench tiny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ $(VENV)/.slow: $(READY)
 
 test-all: $(VENV)/.slow ## every test, the slow ones too
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) -m "" $(ARGS)
+
+docs: $(READY) ## make the documentation a site, outputs/site/index.html; a dead link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet $(ARGS)
+	@echo "docs: outputs/site/index.html"
 
 vllm: $(VLLM_READY) ## make .venv-vllm: this project beside vLLM's CPU build, for tests and trials (4.2 GB, some minutes)
 	@echo "vllm: $(VLLM) is ready: $(VLLM)/bin/python train.py rollout=vllm"

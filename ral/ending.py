@@ -19,8 +19,15 @@ from ral.config.check import first_line
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.models.loading import finite, listed, some
+from ral.report.card import write_card
 from ral.report.page import build as build_report
+from ral.report.viewer import VIEWER_NAME
 from ral.types import UserError
+from ral.viewing.pages import view_run
+from ral.viewing.questions import viewable
+
+QUICK_TO_VIEW = 64e6
+"""Bytes of the exported weights up to which a run writes explore.html itself: a few seconds on a processor."""
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
@@ -68,7 +75,10 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
             export(cfg, module, state, folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             raise not_exported(folder, error) from error
+        if cfg.viewer:
+            print_viewer(folder)
         print_report(folder)
+        give_card(folder)
         print(f"run: {folder}", flush=True)
 
 
@@ -101,11 +111,38 @@ def not_exported(folder: Path, error: Exception) -> UserError:
     )
 
 
+def print_viewer(folder: Path) -> None:
+    """Write explore.html where that takes seconds, and say where it is; of a large model say how it is made."""
+    if not viewable(folder):
+        return
+    command = f"python scripts/explore.py run={folder}"
+    if sum(file.stat().st_size for file in (folder / "hf").glob("*.safetensors")) > QUICK_TO_VIEW:
+        print(f"viewer: {command} writes it")
+        return
+    try:
+        print(f"viewer: {view_run(folder)[0]}")
+    except Exception as error:  # whatever it is, it ends no run
+        print(f"warning: {VIEWER_NAME} could not be written ({reason_of(error)}); {command} does", file=sys.stderr)
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error in one line, with its kind where it is not of the user's input."""
+    return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+
+
 def print_report(folder: Path) -> None:
     """Write report.html and say where it is, or why there is none: the run is whole without it."""
     try:
         print(f"report: {build_report(folder)}")
     except Exception as error:  # whatever it is, it ends no run
-        reason = first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
         again = f"python scripts/report.py {folder} writes it again"
-        print(f"warning: report.html could not be written ({reason}); {again}", file=sys.stderr)
+        print(f"warning: report.html could not be written ({reason_of(error)}); {again}", file=sys.stderr)
+
+
+def give_card(folder: Path) -> None:
+    """Write the model card into hf/, where there is one, or say why it could not be: the model is whole without it."""
+    try:
+        if (folder / "hf").is_dir():
+            write_card(folder, folder / "hf")
+    except Exception as error:  # whatever it is, it ends no run
+        print(f"warning: {folder / 'hf' / 'README.md'} could not be written ({reason_of(error)})", file=sys.stderr)

@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ral.assembly.data import build_collate, build_ledger, build_reader, check_even, check_redraw, prompts_read
+from ral.assembly.forecast import forecast
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
 from ral.config.build import instantiate, precision_of
@@ -141,6 +142,8 @@ def build_run(
     task = build_task(cfg, objective, engine, reward)
     task.equip(policy)
     models = build_models(cfg, policy, objective)
+    if folders.first_rank() and (line := forecast(cfg, policy, len(objective.frozen))) is not None:
+        print(line, file=sys.stderr, flush=True)
     responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts
     observers = [StartCheck(policy.processor, folders.first_rank())] if asked else []

@@ -46,15 +46,16 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
 def draw(settings: dict[str, str]) -> Path:
     """Answer, print, write the picture."""
     from ral.evaluation.attention_map import map_answers
-    from ral.report.sheet import attention_of, sheet, strip
+    from ral.report.sheet import attention_of, plain, sheet, strip
 
     example, pixels, answers = map_answers(settings)
     print("\n".join(line for answer in answers for line in answer.lines))
     peak = max(max(answer.map["weights"]) for answer in answers)
-    strips = [(a.caption, strip(attention_of(a.map), example.evidence, pixels, peak)) for a in answers]
+    maps = [attention_of(answer.map) for answer in answers]
+    strips = [strip(m, example.evidence, pixels, peak, a.caption) for m, a in zip(maps, answers, strict=True)]
     output = Path(settings["output"])
     output.parent.mkdir(parents=True, exist_ok=True)
-    sheet(strips).save(output)
+    sheet([plain(maps[0], example.evidence, pixels), *strips], peak).save(output)
     return output
 
 

@@ -5,67 +5,13 @@ python scripts/knockout.py checkpoint=assets/tiny_teacher dataset=visual_search 
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ral.config.check import bind_targets, check_schema, plain
 from ral.config.cli import run
-from ral.config.schema import Dataset
-from ral.errors import UserError
-from ral.files import run_folder
-from ral.files.pretrained import check_folder
-from ral.machine import check_alone
+from ral.config.knockout import check, claim
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-CHOICES = {"cut": ("evidence", "placebo", "medium"), "parts": ("response", "question", "both")}
-
-
-@dataclass
-class Settings:
-    """conf/knockout.yaml."""
-
-    checkpoint: str
-    family: str | None
-    dataset: Dataset
-    split: str
-    limit: int | None
-    problem_types: list[str] | None
-    data_types: list[str] | None
-    thinking: bool
-    cut: list[str]
-    parts: list[str]
-    layers: Any
-    window: int
-    draws: int
-    seed: int
-    batch: int
-    device: str
-    dtype: str
-    share_prompt: bool
-    threads: int | None
-    output: str
-    debug: bool
-
-
-def check(cfg: DictConfig) -> None:
-    """UserError for a configuration that does not fit together."""
-    check_alone(os.environ, "scripts/knockout.py")
-    tree = plain(cfg)
-    check_schema(tree, Settings)
-    for key in ("limit", "batch", "draws", "window", "threads"):
-        if tree[key] is not None and tree[key] < 1:
-            raise UserError(f"{key}={tree[key]} is too small: write 1 or more")
-    for key, known in CHOICES.items():
-        if not tree[key] or not set(tree[key]) <= set(known):
-            raise UserError(f"{key}=[{','.join(tree[key])}] is not known: write some of [{','.join(known)}]")
-    if tree["dtype"] not in ("auto", "float32", "bfloat16"):
-        raise UserError(f"dtype={tree['dtype']} is not supported: write auto, float32 or bfloat16")
-    check_folder(tree["checkpoint"], "checkpoint", any_type=tree["family"] is not None)
-    bind_targets(cfg)
 
 
 def main(cfg: DictConfig) -> None:
@@ -76,4 +22,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "knockout", check=check, claim=lambda cfg: run_folder.claim(Path(cfg.output), "output"))
+    run(main, "knockout", check=check, claim=claim)

@@ -152,6 +152,7 @@ def small(model_folder: Callable[..., Path], data_folder: Path) -> list[str]:
         "eval.batch=4",
         "eval.every=1",
         "algo.prompts_per_step=4",
+        "viewer=false",
     ]
 
 
@@ -168,6 +169,7 @@ def command(tmp_path: Path, model_folder: Callable[..., Path]) -> list[str]:
         "algo.prompts_per_step=4",
         "eval.every=0",
         "max_steps=1",
+        "viewer=false",
         "logger=jsonl",
     ]
 

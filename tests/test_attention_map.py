@@ -55,7 +55,7 @@ def test_a_picture_with_evidence_for_two_checkpoints(
     assert sum(shares) == pytest.approx(1, abs=1e-3) and all(0 < s < 1 for s in shares)
     one = size_of(output)
     assert module.main([*asked, f"checkpoint2={model_folder()}", "template=mini", "max_new_tokens=4"]) == 0
-    assert "whole response" in capsys.readouterr().out and size_of(output)[1] > 1.5 * one[1]
+    assert "whole response" in capsys.readouterr().out and size_of(output)[1] > 1.3 * one[1]
 
 
 def test_the_hottest_cell_is_drawn_hottest(data: list[dict[str, object]], tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ def test_the_hottest_cell_is_drawn_hottest(data: list[dict[str, object]], tmp_pa
     t, h, w = seen.map["grid"]
     weights = np.array(seen.map["weights"]).reshape(h, w)
     assert t == 1 and weights.sum() == pytest.approx(1, abs=1e-5)
-    (image,) = strip(attention_of(seen.map), example.evidence, pixels, weights.max())
+    (image,) = strip(attention_of(seen.map), example.evidence, pixels, weights.max()).images
     y, x = np.unravel_index(weights.argmax(), weights.shape)
-    red = np.asarray(image, dtype=float)[..., 0]
-    cells = red.reshape(h, red.shape[0] // h, w, red.shape[1] // w)
+    green = np.asarray(image, dtype=float)[..., 1]  # falls from no heat to full
+    cells = green.reshape(h, green.shape[0] // h, w, green.shape[1] // w)
     corners = cells[:, 2:6, :, 2:6].mean((1, 3))  # the ground, beside the shapes
-    assert np.unravel_index(corners.argmax(), corners.shape) == (y, x)
+    assert np.unravel_index(corners.argmin(), corners.shape) == (y, x)
 
 
 def test_a_clip_becomes_a_sheet(
@@ -86,7 +86,7 @@ def test_a_clip_becomes_a_sheet(
     given = (f"video={entry['path']}", f"question={words(entry)}", "layer=1", f"output={output}")
     assert load_script("attention_map").main(given) == 0, capsys.readouterr().err
     width, height = size_of(output)
-    assert width > 2 * height  # frames beside each other
+    assert width > height  # frames beside each other, the clip above its map
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -101,9 +102,30 @@ def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
     assert ral["difference"]["high"] == pytest.approx(0.4 / 3 + half, rel=1e-5)
     assert ral["p"] == ral["p_holm"] == 0.25
     table = (sweep / "compare.md").read_text()
-    assert "| algo=ral | 0, 1, 2 | 73.3 |" in table and "| +13.3 | -1.0 to +27.7 | 0.250 | 0.250 |" in table
+    assert (
+        "| RAL | 0, 1, 2 | 73.3 | 44.6 to 100.0 |" in table
+        and "| minus GRPO |" in table
+        and "| +13.3 | -1.0 to +27.7 | 0.250 | 0.250 |" in table
+    )
     assert (sweep / "compare.png").stat().st_size > 10_000
     assert done.stdout.splitlines()[-1] == f"compare: {sweep / 'compare.md'} {sweep / 'compare.png'}"
+
+
+def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        long = ["algo.attention.coef=0.25", "algo.attention_policy.query=previous"]
+        own = ["algo=ral", *long, f"seed={seed}", "logger=jsonl"]
+        write_run(sweep / f"long{seed}", own, {2: 0.9 + 0.05 * seed})
+    monkeypatch.setenv("COLUMNS", "80")
+    done = compare(sweep, "--baseline", "algo=grpo")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["runs", "seeds"])
+    assert lines[at].split() == ["runs", "seeds", "mean", "minus", "GRPO", "p", "(Holm)"]
+    rows = [line.split() for line in lines[at:] if line.strip().startswith(("GRPO", "RAL"))]
+    assert ["RAL", "3", "73.3", "+13.3", "0.500"] in rows
+    assert all(len(line) <= 80 for line in lines[:-1]) and not any("…" in line for line in lines)
+    assert "to 100.0" in done.stdout and not re.search(r"to 1[0-9]{2}\.[1-9]", done.stdout)
 
 
 def test_runs_that_cannot_be_compared_are_named(sweep: Path) -> None:
@@ -194,7 +216,7 @@ def test_evaluations_stand_side_by_side(tmp_path: Path) -> None:
     lines = [[c.strip() for c in line.strip("|\n").split("|")] for line in done.stdout.splitlines()]
     assert lines[0] == ["", "runs", "all (n=4)", "a (n=2)", "b (n=2)"]
     assert lines[2] == ["shipped", "1", "50.0 (0.0 to 100.0)", "0.0 (0.0 to 0.0)", "100.0 (100.0 to 100.0)"]
-    assert lines[3][1:4] == ["3", "50.0 (-12.1 to 112.1)", "50.0 (-74.2 to 174.2)"]
+    assert lines[3][1:4] == ["3", "50.0 (0.0 to 100.0)", "50.0 (0.0 to 100.0)"]
     assert (tmp_path / "t.md").read_text() == done.stdout
 
 

@@ -191,6 +191,6 @@ def test_the_key_that_was_written_is_named_and_not_one_that_takes_its_value(over
         config.check(cfg)
 
 
-@pytest.mark.parametrize("script", ["evaluate.py", "scripts/check_dataset.py", "ral/config/check.py"])
+@pytest.mark.parametrize("script", ["ral/config/evaluation.py", "scripts/check_dataset.py", "ral/config/check.py"])
 def test_each_entry_point_checks_numbers(script: str) -> None:
     assert "    check_numbers(cfg, tree)\n" in (Path(cli.CONF).parent / script).read_text()

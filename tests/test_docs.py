@@ -1,4 +1,4 @@
-"""The documents say what the code does: metrics, files, fields, names, links, formulas, and the README's tree."""
+"""The documents say what the code does: metrics, files, fields, names, links, formulas, and the file tree."""
 
 from __future__ import annotations
 
@@ -136,10 +136,10 @@ def check_fields(runs: list[Path]) -> None:
 
 
 def check_files(runs: list[Path]) -> None:
-    """docs/outputs.md names what a run's folder holds; Hydra's own folder and W&B's are not made in these runs."""
+    """docs/outputs.md names what a run's folder holds; .hydra, wandb and explore.html are not made in these runs."""
     documented = {name.rstrip("/") for name in first_column(section(DOCS / "outputs.md", "Files"))}
     for run in runs:
-        assert {path.name for path in run.iterdir()} == documented - {".hydra", "wandb"}
+        assert {path.name for path in run.iterdir()} == documented - {".hydra", "wandb", "explore.html"}
 
 
 def test_runs_log_and_leave_what_the_documents_say(runs: list[Path]) -> None:
@@ -270,18 +270,18 @@ def test_the_table_of_signals_is_that_of_the_code() -> None:
     assert rows == {name: signal.meaning for name, signal in SIGNALS.items()}
 
 
-# ------------------------------------------------------------------------------------------------- the README's tree
+# ------------------------------------------------------------------------------------------------- the file tree
 
 
 def tree() -> dict[str, Path]:
-    """{path from the root: path} of the README's file tree: its first code block with conf/ and tests/ in it.
+    """{path from the root: path} of the file tree in architecture.md: its first code block with conf/ and tests/ in it.
 
     Two spaces before a name: it lies in the folder above.
     """
-    page = (ROOT / "README.md").read_text()
+    page = (DOCS / "architecture.md").read_text()
     blocks = re.findall(r"^```\w*\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     found = next((b for b in blocks if re.search(r"^conf/", b, re.M) and re.search(r"^tests/", b, re.M)), None)
-    assert found, "README.md has no file tree"
+    assert found, "architecture.md has no file tree"
     names, folder = list[str](), ""
     for line in (line for line in found.splitlines() if line.strip()):
         folder = folder if line.startswith(" ") else line.split()[0]
@@ -302,7 +302,7 @@ def git(*arguments: str) -> str:
     return done.stdout
 
 
-def test_the_readme_names_files_that_exist() -> None:
+def test_the_tree_names_files_that_exist() -> None:
     """Folders that git ignores may not be there yet: outputs/ is made by the first run."""
     found = {name: on_disk(path) for name, path in tree().items()}
     missing = [name for name, path in found.items() if not path.exists()]
@@ -310,14 +310,14 @@ def test_the_readme_names_files_that_exist() -> None:
     assert [name for name, path in found.items() if name.endswith("/") and path.exists() and not path.is_dir()] == []
 
 
-def test_the_readme_names_every_top_level_file() -> None:
+def test_the_tree_names_every_top_level_file() -> None:
     """All that git tracks, hidden files left out as `ls` does."""
     tracked = {name.split("/")[0] for name in git("ls-files").splitlines()}
     named = {name.split("/")[0] for name in tree()}
     assert sorted(name for name in tracked - named if not name.startswith(".")) == []
 
 
-def test_the_readme_names_every_room_of_the_package_and_no_other() -> None:
+def test_the_tree_names_every_room_of_the_package_and_no_other() -> None:
     rooms = {Path(name.split("/")[1]).stem for name in git("ls-files", "ral").splitlines()} - {"__init__"}
     assert {Path(name).stem for name in tree() if name.startswith("ral/") and name != "ral/"} == rooms
 

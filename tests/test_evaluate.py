@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ral.config.cli import run
-from ral.evaluate import path_of
+from ral.evaluating import path_of
 from ral.evaluation.benchmarks.items import Item, accuracy
 from ral.evaluation.benchmarks.items_file import Answered, append, check_settings, read
 from ral.evaluation.benchmarks.own import OwnItems, bare_words, judge, video_r1

@@ -22,7 +22,7 @@ from PIL import Image
 
 from ral.report import panels
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
-from ral.report.overlay import enlarge, outline, overlay
+from ral.report.overlay import RAMP, colour_bar, enlarge, gradient, outline, overlay
 from ral.report.page import build
 from ral.report.reading import read_run
 from ral.report.records import Asked, Attention, Item, Scores, series
@@ -232,7 +232,7 @@ def test_no_content_of_a_file_ends_the_page(
 def test_a_panel_that_cannot_be_drawn_is_named_and_the_others_stand(
     make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(lines: list[Series], theme: Any) -> bytes:
+    def broken(lines: list[Series], theme: Any, unit: str) -> bytes:
         if lines[0].name == "KL":
             raise ZeroDivisionError("by zero")
         return panel(lines, theme)
@@ -429,17 +429,26 @@ def test_overlay_lights_the_attended_cell_alone() -> None:
     image = np.asarray(overlay(picture, np.array([[0.0, 0.0], [0.0, 0.7]]), None), dtype=float)
     assert image.shape == (112, 224, 3) and (picture == GROUND).all()
     hot, cold = image[60:, 120:], image[:50, :100]
-    assert hot.mean() > 3 * cold.mean()
+    assert hot.mean() < 0.6 * cold.mean() and cold.min() > 200  # light where nobody looks, dark where all do
     assert np.ptp(cold.reshape(-1, 3), axis=0).max() == 0
-    assert hot[..., 0].mean() > hot[..., 2].mean() + 50  # amber
+    assert abs(hot[..., 0].mean() - hot[..., 1].mean()) > 30  # coloured
 
 
 def test_overlay_peak_makes_two_maps_comparable() -> None:
     weak, strong = np.full((2, 2), 0.1), np.full((2, 2), 0.4)
     assert overlay(GROUND, weak, None).tobytes() == overlay(GROUND, strong, None).tobytes()
     shared = [np.asarray(overlay(GROUND, w, None, peak=0.4)).mean() for w in (weak, strong)]
-    assert shared[0] < shared[1] - 40
-    assert np.asarray(overlay(GROUND, np.zeros((2, 2)), None)).max() < 60  # no attention at all: dark, no division by 0
+    assert shared[0] > shared[1] + 40
+    assert (
+        np.asarray(overlay(GROUND, np.zeros((2, 2)), None)).min() > 200
+    )  # no attention at all: pale, no division by 0
+
+
+def test_the_colours_darken_from_no_heat_to_full() -> None:
+    bar = np.asarray(colour_bar(256, 2), dtype=float)
+    brightness = bar[0] @ (0.299, 0.587, 0.114)
+    assert bar.shape == (2, 256, 3) and brightness[0] == pytest.approx(255) and (np.diff(brightness) <= 1).all()
+    assert brightness[-1] < 110 and gradient().count("rgba(") == len(RAMP)
 
 
 def test_outline_follows_the_box() -> None:
@@ -486,7 +495,7 @@ def test_a_clip_outlines_the_evidence_only_while_it_holds(tmp_path: Path) -> Non
     assert plain.captions == ("0-2 s", "2-4 s", "4-6 s", "6-8 s") and heat.captions[1] == "100.0%"
     assert [decode(image).max() > 200 for image in plain.images] == [False, True, False, False]
     brightness = [decode(image)[10:60, 10:60, 0].mean() for image in heat.images]
-    assert brightness[1] > 3 * max(brightness[0], brightness[2], brightness[3])
+    assert brightness[1] < 0.8 * min(brightness[0], brightness[2], brightness[3]) and card.peak == "100.0%"
 
 
 def test_a_reader_is_asked_for_the_right_medium(tmp_path: Path) -> None:
@@ -503,7 +512,7 @@ def test_a_reader_is_asked_for_the_right_medium(tmp_path: Path) -> None:
     assert asked == [Media("image", tmp_path / "p.png")]
     assert len(card.strips) == 1 and "first of 2 media" in card.note
     assert [(a.when, a.sign, a.words) for a in card.answers] == [
-        ("before", "≈", "scores 0.50 of 1"), ("after", "≈", "scores 0.50 of 1"),
+        ("before", "≈", "scores 50.0%"), ("after", "≈", "scores 50.0%"),
     ]  # fmt: skip
 
 

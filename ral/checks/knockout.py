@@ -24,7 +24,7 @@ from ral.data.bad import BadSample, Checked
 from ral.data.media import media_reader
 from ral.data.samples import Sample, Samples
 from ral.errors import UserError
-from ral.evaluate import fingerprint, load_policy
+from ral.evaluating import fingerprint, load_policy
 from ral.evaluation.benchmarks.items_file import check_settings
 from ral.evaluation.knockout.conditions import conditions, layer_sets
 from ral.evaluation.knockout.figure import draw

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,8 +33,8 @@ from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
+from ral.files.repository import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 SPINS = "20000"
@@ -41,10 +43,27 @@ SPINS = "20000"
 SIGNALLED = 128
 """Exit code after another signal, less the signal's number."""
 
+QUOTED, KEPT = '\\"', "\\${"
+"""What a quoted text of Hydra's grammar writes for its own end, and for what would otherwise name a key."""
+
 Main = Callable[[DictConfig], Any]
 Claiming = Callable[[DictConfig], run_folder.Claim]
 Where = tuple[Path, str]
 """Folder and name of the configuration."""
+
+
+def literal(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Return the arguments with the texts of some keys quoted, so that commas, brackets and quotes stand for
+    themselves and not for Hydra's grammar; what is quoted already stays."""
+
+    def one(argument: str) -> str:
+        key, equals, text = argument.partition("=")
+        if key not in keys or not equals or (len(text) > 1 and text[0] == text[-1] and text[0] in "'\""):
+            return argument
+        escaped = re.sub(r'(\\*)("|$)', lambda found: 2 * found[1] + (QUOTED if found[2] else ""), text)
+        return f'{key}="{escaped.replace("${", KEPT)}"'
+
+    return [one(argument) for argument in arguments]
 
 
 def _bound_spinning() -> None:
@@ -58,28 +77,37 @@ def _bound_spinning() -> None:
 
 
 def run(
-    main: Main, config_name: str, config_dir: Path = CONF, check: Main = check_config, claim: Claiming | None = None
+    main: Main,
+    config_name: str,
+    config_dir: Path = CONF,
+    check: Main = check_config,
+    claim: Claiming | None = None,
+    texts: Sequence[str] = (),
 ) -> None:
     """Compose the configuration from sys.argv, check it, call main with it, and leave with the exit code.
 
     main: called once, or once for each job of a multirun; imports what it needs itself.
     check: called with the configuration before main; raises UserError.
+    texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves.
     claim: makes a job's folder its own, before anything is written there (ral.files.run_folder); None: nobody's.
     """
     failures: list[Exception] = []
+    sys.argv = literal(sys.argv, texts)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them in its own way
     _bound_spinning()
     warn_in_plain_lines()
     listing.register()
     try:
-        _check_flags(sys.argv[1:])
+        flags = _check_flags(sys.argv[1:])
+        if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
+            return print(page)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))
         with _leaving_on_signals():
             hydra.main(version_base=VERSION_BASE, config_path=str(config_dir), config_name=config_name)(job)()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        _report(explain(error, config_dir, config_name, _message), error, _wants_traceback(sys.argv[1:]))
+        _report(explain(error, config_dir, config_name, message_of), error, _wants_traceback(sys.argv[1:]))
         failures.append(error)
     if line := sweeps.failed_runs():
         print(f"error: {line}", file=sys.stderr, flush=True)
@@ -113,7 +141,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
     script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
 
     def failed(error: Exception, cfg: DictConfig, note: Callable[[str], None]) -> float | None:
-        message = better(_message(error), cfg, *where)
+        message = better(message_of(error), cfg, *where)
         _report(message, error, bool(cfg.get("debug", False)))
         note(message)
         failures.append(error)
@@ -146,14 +174,14 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
             return failed(error, cfg, note)
         finally:
             if claimed is not None:
-                _give_back(claimed, cfg, reported)
+                give_back(claimed, cfg, reported)
         sweeps.note(None)
         return value
 
     return job
 
 
-def _give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
+def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
     """End a job's hold of its folder. Files that its error names stay, and what a sweep notes of a run that failed."""
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
@@ -190,7 +218,7 @@ def _report(message: str, error: Exception, with_traceback: bool) -> None:
     print(f"error: {message}", file=sys.stderr, flush=True)
 
 
-def _message(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return one line for a failure inside a job."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
@@ -202,12 +230,12 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return bool(given) and given[-1] in ("true", "1", "yes", "on")
 
 
-def _check_flags(arguments: Sequence[str]) -> None:
-    """Raise UserError for flags that Hydra does not know, instead of argparse's usage text and exit code 2."""
+def _check_flags(arguments: Sequence[str]) -> Namespace:
+    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2."""
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:
         raise UserError(f"{message}; settings are written key=value without dashes, --help lists them")
 
     parser.error = fail  # type: ignore[method-assign]
-    parser.parse_args(arguments)
+    return parser.parse_args(arguments)

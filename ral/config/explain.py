@@ -22,29 +22,32 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
 from ral.files.own_folder import unusable
 
 VERSION_BASE = "1.3"
 """The Hydra behaviour that conf/ is written for."""
-SIMILAR_KEY = 0.75
-"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
-NEARLY_AS_SIMILAR = 0.05
-"""Keys within this distance of the most similar one are offered beside it."""
 
 
-def explain(error: Exception, config_dir: Path, config_name: str, message: Callable[[Exception], str]) -> str:
+def explain(
+    error: Exception,
+    config_dir: Path,
+    config_name: str,
+    message: Callable[[Exception], str],
+    arguments: Sequence[str] | None = None,
+) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: the line for whatever is none of Hydra's.
+    message: the line for whatever is none of Hydra's. arguments: what was typed; None for the command line.
     """
     if isinstance(error, MissingConfigException):
-        return _missing_config(error)
+        return _missing_config(error, typed(arguments))
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
     if isinstance(error, ConfigCompositionException):
-        return _composition(error, config_dir, config_name)
+        return _composition(error, config_dir, config_name, arguments)
     if isinstance(error, OmegaConfBaseException):
         return _omegaconf(error)
     if isinstance(error, yaml.MarkedYAMLError):
@@ -60,24 +63,36 @@ def _folder_key(config_dir: Path, config_name: str) -> str:
     return said[1] if said else "hydra.run.dir"
 
 
-def better(message: str, cfg: DictConfig, config_dir: Path, config_name: str) -> str:
-    """Return the line of a failed check with what the command line knows: spelling of texts, options with a key."""
+def better(
+    message: str, cfg: DictConfig, config_dir: Path, config_name: str, arguments: Sequence[str] | None = None
+) -> str:
+    """Return the line of a failed check with what the command line knows: spelling of texts, options with a key.
+
+    arguments: what was typed; None for the command line.
+    """
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
-        return of_other_choices(match[1], config_dir, chosen) or message
+        known = [p.name for p in config_dir.iterdir() if p.is_dir()] + [
+            key for key, _ in walk(OmegaConf.to_container(cfg))
+        ]
+        way = known_here(match[1], _value(match[1]), known, config_dir)
+        return of_other_choices(match[1], config_dir, chosen) or (
+            f"unknown key {match[1]}: write {way}" if way else message
+        )
     if match := re.match(r"([\w.]+) has moved: write ", message):
         known = [key for key, _ in walk(OmegaConf.to_container(cfg, resolve=False))]
         return of_an_earlier_version(match[1], known, config_dir, _choices()) or message
     key = re.match(r"[\w.]+", message)
     text = "has the wrong type: str" in message or "nterpolation" in message
-    given = [o for o in typed() if key and o.lstrip("+").partition("=")[0] == key[0]] if text else []
+    given = [o for o in typed(arguments) if key and o.lstrip("+").partition("=")[0] == key[0]] if text else []
     ways = [way for o in given if (way := quoted(o))]
     return f"{message}; as text it is typed {ways[-1]}" if ways else message
 
 
-def typed() -> list[str]:
-    """Return the overrides on the command line."""
-    return list(get_args_parser().parse_known_args(sys.argv[1:])[0].overrides)
+def typed(arguments: Sequence[str] | None = None) -> list[str]:
+    """Return the overrides among arguments; None for those of the command line."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    return list(get_args_parser().parse_known_args(given)[0].overrides)
 
 
 def quoted(override: str) -> str | None:
@@ -117,20 +132,20 @@ def _unreadable(override: str) -> str:
     return f"cannot read {override!r}: as text it is typed {way}{kind}"
 
 
-def _missing_config(error: MissingConfigException) -> str:
+def _missing_config(error: MissingConfigException, overrides: Sequence[str]) -> str:
     """Return the line where a group has no such option, or there is no such config."""
     name = error.missing_cfg_file or ""
     group, _, option = name.rpartition("/")
     if not group:
         return first_line(error)
-    options = sorted(error.options or ())
-    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(option, options)}{_listed(option, options)}"
-    return "; ".join([said, *_own_folders(group, option)])
+    options, low = sorted(error.options or ()), option.lower()
+    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(low, options)}{_listed(low, options)}"
+    return "; ".join([said, *_own_folders(group, option, overrides)])
 
 
-def _own_folders(group: str, option: str) -> list[str]:
+def _own_folders(group: str, option: str, overrides: Sequence[str]) -> list[str]:
     """Name each folder on the typed hydra.searchpath, as missing or as lacking the option too."""
-    given = [o for o in typed() if o.lstrip("+").startswith("hydra.searchpath=")]
+    given = [o for o in overrides if o.lstrip("+").startswith("hydra.searchpath=")]
     names = OverridesParser.create().parse_override(given[-1]).value() if given else []
     folders = [str(name).removeprefix("file://") for name in names] if isinstance(names, list) else []
     return [
@@ -147,7 +162,9 @@ def _listed(option: str, options: Sequence[str]) -> str:
     return f" (options: {', '.join(options)})" if close else ""
 
 
-def _composition(error: ConfigCompositionException, config_dir: Path, config_name: str) -> str:
+def _composition(
+    error: ConfigCompositionException, config_dir: Path, config_name: str, arguments: Sequence[str] | None
+) -> str:
     """Return the line for an override or a defaults list that does not fit together."""
     text, cause = first_line(error), error.__cause__
     key = match[1] if (match := re.search(r"'([^']*)'", text)) else ""
@@ -162,10 +179,10 @@ def _composition(error: ConfigCompositionException, config_dir: Path, config_nam
     if "No match in the defaults list" in str(error):
         return f"group {key} is not part of this configuration; add it with +{key}=<option>"
     if text.startswith(("Could not override", "Could not delete")):
-        known, chosen = _known_keys(key, config_dir, config_name)
+        known, chosen = _known_keys(key, config_dir, config_name, arguments)
         if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:
             return line
-        return of_other_choices(key, config_dir, chosen) or f"unknown key {key}{_closest(key, known)}"
+        return of_other_choices(key, config_dir, chosen) or _unknown(key, known, config_dir)
     if isinstance(cause, OmegaConfBaseException):
         return _omegaconf(cause, text)
     return text or type(error).__name__
@@ -213,7 +230,7 @@ def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chos
     if new is None or new in known:
         return None if new is None else moved(key)
     elsewhere = of_other_choices(new, config_dir, chosen)
-    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{_closest(new, known)}"
+    lacking = elsewhere.partition(": ")[2] if elsewhere else f"this configuration has no such key{closest(new, known)}"
     return f"{key} has moved to {new}: {lacking}"
 
 
@@ -245,9 +262,11 @@ def _has(tree: Any, names: Sequence[str]) -> bool:
     return True
 
 
-def _known_keys(wrong: str, config_dir: Path, config_name: str) -> tuple[list[str], dict[str, str]]:
+def _known_keys(
+    wrong: str, config_dir: Path, config_name: str, arguments: Sequence[str] | None
+) -> tuple[list[str], dict[str, str]]:
     """Return groups and dotted keys of the configuration composed without the override that failed, and its choices."""
-    flags = get_args_parser().parse_args(sys.argv[1:])
+    flags = get_args_parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     overrides = [o for o in flags.overrides if o.lstrip("+~").partition("=")[0] != wrong]
     folder = Path(flags.config_path or config_dir).resolve()
     with hydra.initialize_config_dir(str(folder), version_base=VERSION_BASE):
@@ -270,17 +289,16 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
     return hydra.compose(config_name, return_hydra_config=True)
 
 
-def _closest(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
-    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
-    best = max(scores.values(), default=0.0)
-    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
-    close.sort(key=lambda k: -scores[k])
-    return f"; did you mean {' or '.join(close[:3])}?" if close else "; --cfg job prints every key"
+def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
+    """Return the line for a key that nothing has: what it is called here, or the keys most like it."""
+    found, value = closest(key, known), _value(key)
+    way = known_here(key, value, known, config_dir)
+    if way is None and found == NOTHING_LIKE_IT:
+        way = known_here(key, value, known, config_dir, exact=False)
+    return f"unknown key {key}: write {way}" if way else f"unknown key {key}{found}"
 
 
-def _similarity(one: str, other: str) -> float:
-    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
-    whole = difflib.SequenceMatcher(None, one, other).ratio()
-    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
-    return (whole + last) / 2
+def _value(key: str) -> str:
+    """Return what was typed behind a key; '' where it was not typed."""
+    given = [o.partition("=")[2] for o in typed() if o.lstrip("+~").partition("=")[0] == key]
+    return given[-1] if given else ""

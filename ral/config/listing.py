@@ -1,12 +1,14 @@
-"""The list of options that `--help` prints: what can be chosen, not what the choices share."""
+"""The page that `--help` prints, and its list of options: what can be chosen, not what the choices share."""
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import hydra
 from omegaconf import OmegaConf
 
 
@@ -32,3 +34,16 @@ def listing(_root_: Any) -> str:
 def register() -> None:
     """Let yaml say `${options:}` for the list (conf/hydra/help)."""
     OmegaConf.register_new_resolver("options", listing, replace=True)
+
+
+def help_page(flags: Namespace, config_dir: Path, config_name: str, version_base: str) -> str | None:
+    """Return the page of `--help`; None where other flags are Hydra's to answer.
+
+    Hydra itself composes every option of every group for it, which takes longer than all the rest.
+    """
+    others = (flags.cfg, flags.info, flags.hydra_help, flags.config_path, flags.config_name, flags.config_dir)
+    if not flags.help or any(others):
+        return None
+    with hydra.initialize_config_dir(str(config_dir), version_base=version_base):
+        cfg = hydra.compose(config_name, flags.overrides, return_hydra_config=True)
+    return str(cfg.hydra.help.template)

@@ -170,6 +170,7 @@ class Train:
     name: str
     resume: str | None
     debug: bool
+    viewer: bool
     start_check: bool
     algo: Algo
     model: Model

@@ -11,13 +11,17 @@ from typing import Any, ClassVar
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from ral.config import search
+from ral.config.varied import subdir, varied_keys
 from ral.files import run_folder
 from ral.files.run_folder import ERROR
 
 CUT_OFF = "it did not end: killed, or out of memory"
 """What stands in ERROR while a run runs."""
+SEARCHED = "search.txt"
+"""In the folder of a search: its best run, and how noisy that is."""
 SWEEP = "multirun.yaml"
 """In the folder of a sweep: what Hydra was asked for."""
 REFUSED = "refused.txt"
@@ -49,6 +53,29 @@ class Sweeps(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / SWEEP)
         Sweeps.begun = folder, time.time()
+        name_runs(config)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print how noisy the best of a search is, and keep that beside Optuna's results."""
+        metric = (config.get("checkpoint") or {}).get("best")
+        if "direction" not in config.hydra.sweeper or not metric:
+            return
+        folder = Path(config.hydra.sweep.dir)
+        lines = search.told(search.trials(folder, metric), metric, config.hydra.sweeper.direction != "minimize")
+        if lines:
+            (folder / SEARCHED).write_text("".join(f"{line}\n" for line in lines))
+            print("\n".join(lines), flush=True)
+
+
+def name_runs(config: DictConfig) -> None:
+    """Name the folders of a sweep's runs after the values of what varies, unless the command line names them."""
+    hydra = config.hydra
+    if any(o.startswith(("hydra.sweep.subdir=", "hydra.sweep=")) for o in hydra.overrides.hydra):
+        return
+    keys = varied_keys(list(hydra.overrides.task), hydra.sweeper.get("params") or {})
+    if "seed" in config and keys:
+        with read_write(hydra), open_dict(hydra):
+            hydra.overrides.hydra.append(f"hydra.sweep.subdir='{subdir(keys, set(hydra.runtime.choices))}'")
 
 
 def in_sweep() -> bool:

@@ -7,22 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers.utils.logging import disable_progress_bar
 
 from ral.data.media import MediaReader, MediaSettings
-from ral.data.prompts import render
 from ral.errors import UserError
-from ral.evaluation.held_out import answer_tokens
-from ral.evaluation.looks import attention_of_tokens, grounding
+from ral.evaluation.asking import ask
+from ral.evaluation.looks import grounding
 from ral.files.repository import SHIPPED, find
-from ral.learner.experience import Forward
-from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.models.opening import load
 from ral.ops.attention import AttentionSpec
 from ral.rollout.engine import Sampling
-from ral.rollout.native import NativeEngine
 from ral.types import Evidence, Example, Media, Pixels
 
 DEFAULTS = {
@@ -118,18 +113,9 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
         raise UserError(f"layer={layer}: {name} has {policy.depth} decoder layers, 0 to {policy.depth - 1}")
-    text = example.question if template == "as_asked" else render(example, template)
-    with torch.no_grad():
-        prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
-        greedy = Sampling(1.0, number(settings, "max_new_tokens"), greedy=True)
-        rollout = NativeEngine(policy).generate(prepared, 1, greedy, seed=0)
-        states = Forward(1.0, AttentionSpec(layers=(layer,))).states(View(policy, prepared), rollout, attention=True)
-        rows = states.attention.rows().mean(0)[0, :, : prepared.valid.shape[1]].cpu()  # type: ignore[union-attr]
-    ids = rollout.token_ids[0][rollout.trainable[0]].tolist()
-    inside = answer_tokens(policy.processor, ids, rollout.texts[0])
-    found = attention_of_tokens(rollout, rows, 0, inside if any(inside) else [True] * len(ids))
-    assert found is not None  # there is a medium and at least one token
-    return MappedAnswer(name, rollout.texts[0], any(inside), found, grounding(example, found))
+    asked = ask(policy, example, pixels, template, Sampling(1.0, number(settings, "max_new_tokens"), greedy=True))
+    found, inside = asked.map(asked.rows(AttentionSpec(layers=(layer,))))
+    return MappedAnswer(name, asked.rollout.texts[0], inside, found, grounding(example, found))
 
 
 def load_model(checkpoint: str, device: str) -> MLLM:

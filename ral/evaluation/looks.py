@@ -36,7 +36,7 @@ class Looks:
 
 def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int) -> Looks:
     """Measure response n by its rows [C P] of producing positions over the prompt's positions."""
-    example, seen = rollout.prompts.examples[n], seen_of(rollout, rows, n)
+    example, seen = rollout.prompts.examples[n // rollout.group_size], seen_of(rollout, rows, n)
     if seen is None:
         return Looks()
     hard, everything = hardness(seen), torch.ones(len(seen), dtype=torch.bool)
@@ -82,11 +82,12 @@ def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
 
     None without a medium, and where no layer has rows.
     """
-    grids = rollout.prompts.grids[n]
+    asked = n // rollout.group_size
+    grids = rollout.prompts.grids[asked]
     if rows is None or not grids or not bool(rollout.trainable[n].any()):
         return None
     t, h, w = grids[0]
-    visual = rollout.prompts.visual[n].nonzero().squeeze(-1)[: t * h * w]
+    visual = rollout.prompts.visual[asked].nonzero().squeeze(-1)[: t * h * w]
     return rows[rollout.trainable[n].cpu()][:, visual].float()
 
 
@@ -100,8 +101,9 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: S
         return None
     chosen = seen[torch.tensor(inside)]
     weights = renormalise(chosen, torch.ones_like(chosen, dtype=torch.bool)).mean(0)
-    grid = list(rollout.prompts.grids[n][0])
-    return {"grid": grid, "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, n)}
+    asked = n // rollout.group_size
+    grid = list(rollout.prompts.grids[asked][0])
+    return {"grid": grid, "weights": weights.tolist(), "seconds_per_slot": slot_seconds(rollout.prompts, asked)}
 
 
 def slot_seconds(prompts: PromptBatch, n: int) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.errors import UserError
+from ral.files.hub import check_reachable
 from ral.files.lfs import is_pointer
 from ral.files.repository import ROOT, find
 from ral.files.weight_sets import refuse_two_sets
@@ -48,7 +49,7 @@ class Header:
 
 
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
-    """Raise UserError unless a folder holds a model whole, as far as its names and headers tell. A hub id passes.
+    """Raise UserError unless a folder holds a model whole, as far as names and headers tell, or a hub id can be had.
 
     key: the setting that named it. any_type: whether its family may be one that is not known yet.
     """
@@ -56,7 +57,7 @@ def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> Non
     named = f"{key}={pretrained}"
     if not path.exists():
         if is_hub_id(pretrained):
-            return
+            return check_reachable(pretrained, key)
         raise UserError(f"{named}: no such folder; write a folder that holds a config.json, or a hub id")
     if not path.is_dir():
         raise UserError(f"{named}: {a_file(path)}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent if (PACKAGE.parent / "train.py").is_file() else PACKAGE / "shipped"
+"""The checkout; of an installed package, where its build has put conf/ and the shipped model (setup.py)."""
 CONF, DOCS, OUTPUTS = ROOT / "conf", ROOT / "docs", ROOT / "outputs"
 TRAIN, EVALUATE = ROOT / "train.py", ROOT / "evaluate.py"
 SHIPPED = "assets/tiny"

@@ -37,12 +37,23 @@ _WEIGHTS = (
 )
 _STATE = ("state.pt", "sha256", "shards/*")
 _PARTS = {
-    "": ("config.yaml", "environment.json", "metrics.jsonl", "bad_samples.jsonl", "report.html", "*.partial"),
+    "": (
+        "config.yaml",
+        "environment.json",
+        "metrics.jsonl",
+        "bad_samples.jsonl",
+        "report.html",
+        "explore.html",
+        "*.partial",
+    ),
     "eval": ("before.jsonl", "after.jsonl", "*.partial"),
     "checkpoints": ("best.json", *(f"{begin}step_*/{name}" for begin in ("", "partial_") for name in _STATE)),
-    "hf": _WEIGHTS,
-    "adapter": ("adapter_config.json", "adapter_model.safetensors", "README.md"),
+    "hf": (*_WEIGHTS, "README.md", "curves.png"),
+    "adapter": ("adapter_config.json", "adapter_model.safetensors", "README.md", "curves.png"),
     "skipped": ("step_*.pt",),
+    "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
+    "csv": ("metrics.csv", "hparams.yaml"),
+    "mlruns": ("**/*",),
     "profile": ("trace.json", "top_costs.txt"),
     "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -22,6 +23,9 @@ from ral.learner.state import Progress
 from ral.models.mllm import MLLM
 from ral.models.sharding import sum_gradients
 from ral.types import Metrics
+
+stage = logging.getLogger("ral.stage")
+"""Is told how far a step is; the shell that shows it reads this."""
 
 
 class Backend(Protocol):
@@ -107,6 +111,7 @@ class Update:
         added = []
         for number, part in enumerate(parts, start=1):
             last = number == len(parts)
+            stage.debug("update %d of %d, pass %d of %d", index + 1, self.schedule.updates, number, len(parts))
             added.append(self.add_gradient(part, index, progress.step, backend, gradients, last=last))
         metrics = [*(m for each in added for m in each.metrics), gradients.metrics(index)]
         parameters = trained(self.models.policy)

@@ -101,6 +101,21 @@ class CapturedAttention:
         """
         return replace(self, spec=replace(self.spec, keys=keys))
 
+    def of_head(self, head: int) -> CapturedAttention:
+        """Return the same attention of one head alone, counted as the model does; of a capture of all heads ("mean").
+
+        RAL, Eq. 2 averages over the heads; a head of its own is an option.
+        """
+
+        def one(layer: QueriesAndKeys) -> QueriesAndKeys:
+            group, place = divmod(head, layer.query.shape[2])
+            of_group, own = slice(group, group + 1), slice(place, place + 1)
+            return QueriesAndKeys(
+                layer.query[:, of_group, own], layer.prompt_keys[:, of_group], layer.response_keys[:, of_group]
+            )
+
+        return replace(self, layers=tuple(map(one, self.layers)), spec=replace(self.spec, heads=(head,)))
+
     def on_pictures_of_the_prompt(self) -> CapturedAttention:
         """Return the same attention on the prompt's visual tokens, which its responses share. Not in the paper."""
         return replace(self.on("visual"), own_visual=None)

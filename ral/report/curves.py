@@ -5,9 +5,10 @@ Uses matplotlib's objects alone (no pyplot), so nothing global changes and no wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 WIDTH, HEIGHT, DPI = 3.7, 2.3, 160  # inches, inches, pixels an inch: sharp on a phone's dense screen
 FONT = 9  # points
-AREA = (0.12, 0.19, 0.86, 0.73)  # left, bottom, width, height of the axes as fractions: room for labels, no layout pass
+AREA = (0.15, 0.19, 0.83, 0.73)  # left, bottom, width, height of the axes as fractions: room for labels, no layout pass
 
 
 @dataclass(frozen=True)
@@ -40,19 +41,24 @@ class Theme:
     lines: tuple[str, ...]
 
 
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+MARKS = "osD^vPX"
 LIGHT = Theme(ink="#5b6470", grid="#e4e7eb", lines=("#2563a8", "#c2571a", "#3d8b57"))
 DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c592"))
 
 
-def panel(lines: Sequence[Series], theme: Theme = LIGHT) -> bytes:
-    """Return a PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top."""
+def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> bytes:
+    """Return a PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top.
+
+    unit: written behind the numbers of the vertical axis. Lines differ in dash and mark too, so that equal ones show.
+    """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes(AREA)
-    for line, colour in zip(lines, _cycle(theme.lines, len(lines)), strict=True):
-        _draw(axes, line, colour)
+    for n, line in enumerate(lines):
+        _draw(axes, line, style(n, theme))
     _limit(axes, lines)
-    _dress(axes, theme, legend=len(lines) > 1)
+    _dress(axes, theme, unit, legend=len(lines) > 1)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return buffer.getvalue()
@@ -77,12 +83,35 @@ def _rolling(values: np.ndarray, window: int, reduce: Callable[..., np.ndarray])
     return reduce(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
 
 
-def _draw(axes: Axes, line: Series, colour: str) -> None:
+def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
+    """Return colour, dash, mark and width of line n: later ones are thinner, dashed and hollow, and lie on top."""
+    colour, thinner = theme.lines[n % len(theme.lines)], min(n, len(DASHES) - 1)
+    return {
+        "color": colour,
+        "ls": DASHES[n % len(DASHES)],
+        "marker": MARKS[n % len(MARKS)],
+        "mfc": colour if n == 0 else "none",
+        "lw": 2.2 - 0.35 * thinner,
+        "ms": 4 + thinner,
+        "zorder": 3 + n,
+    }
+
+
+def dress(axes: Axes) -> None:
+    """Set thin lines, quiet ink."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(color=LIGHT.grid, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8, colors=LIGHT.ink)
+
+
+def _draw(axes: Axes, line: Series, look: Mapping[str, Any]) -> None:
     if line.dots or len(line.values) < 10:
-        axes.plot(line.steps, line.values, color=colour, lw=1.2, marker="o", ms=4, label=line.name, zorder=3)
+        axes.plot(line.steps, line.values, label=line.name, **look)
         return
-    axes.plot(line.steps, line.values, color=colour, lw=0.8, alpha=0.3)
-    axes.plot(line.steps, smooth(line.values), color=colour, lw=1.8, label=line.name)
+    axes.plot(line.steps, line.values, color=look["color"], lw=0.8, alpha=0.3)
+    axes.plot(line.steps, smooth(line.values), label=line.name, **{**look, "marker": ""})
 
 
 def _limit(axes: Axes, lines: Sequence[Series]) -> None:
@@ -98,7 +127,7 @@ def _limit(axes: Axes, lines: Sequence[Series]) -> None:
         axes.set_ylim(bottom - 0.06 * reach, top + 0.06 * reach)
 
 
-def _dress(axes: Axes, theme: Theme, legend: bool) -> None:
+def _dress(axes: Axes, theme: Theme, unit: str, legend: bool) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(theme.grid)
@@ -107,12 +136,11 @@ def _dress(axes: Axes, theme: Theme, legend: bool) -> None:
     axes.tick_params(colors=theme.ink, labelsize=FONT, length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=(1, 2, 5, 10)))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=(1, 2, 2.5, 5, 10)))
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
+    if unit:
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{unit}")
+    else:
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     axes.yaxis.get_offset_text().set(color=theme.ink, size=FONT)
     axes.set_xlabel("step", color=theme.ink, fontsize=FONT)
     if legend:
         axes.legend(frameon=False, fontsize=FONT, labelcolor=theme.ink, loc="best")
-
-
-def _cycle(colours: Sequence[str], count: int) -> list[str]:
-    return [colours[index % len(colours)] for index in range(count)]

@@ -11,11 +11,10 @@ Box = tuple[float, float, float, float]
 
 SMALLEST = 224  # pixels of the longer side below which a picture is enlarged, so that 28-pixel cells can be seen
 LARGEST = 448  # pixels of the longer side above which a picture is reduced, so that the page stays small
-HEAT = np.array([255, 190, 30], dtype=np.float32)  # amber, RGB
-OPACITY = 0.65  # of the heat at full attention: the object under it must stay visible
-GAMMA = 0.8  # < 1 lifts weak attention, which would otherwise be invisible beside a sharp peak
-GREY = 0.6  # share of the picture's colour taken away, so that yellow objects do not pass for heat
-DIM = 0.2  # brightness left where there is no attention
+RAMP = ((0.0, 255, 221, 120, 0.0), (0.3, 250, 150, 50, 0.55), (0.65, 214, 50, 60, 0.72), (1.0, 96, 16, 100, 0.82))
+"""Heat, and the colour (RGB) and opacity that show it; in between they are blended."""
+GREY = 0.75  # share of the picture's colour taken away, so that red and yellow objects do not pass for heat
+PALE = 0.45  # share of white mixed into the picture, so that the heat is the darkest and the strongest on it
 
 
 def enlarge(picture: np.ndarray, smallest: int = SMALLEST, largest: int = LARGEST) -> Image.Image:
@@ -36,20 +35,38 @@ def overlay(
     smallest: int = SMALLEST,
     largest: int = LARGEST,
 ) -> Image.Image:
-    """Return the picture, darkened where it is not looked at and tinted where it is, with the evidence outlined.
+    """Return the picture pale, tinted where it is looked at, with the evidence outlined.
 
     picture: uint8 [H, W, 3]. weights: [h, w] >= 0, one a visual token. box: (left, top, right, bottom) as fractions, or
     None. peak: the weight shown at full heat (default: the largest of `weights`); give one peak to compare two maps.
     """
     base = np.asarray(enlarge(picture, smallest, largest), dtype=np.float32)
     heat = _spread(weights, peak, (base.shape[1], base.shape[0]))
-    grey = base.mean(axis=2, keepdims=True)
-    pale = base * (1 - GREY) + grey * GREY
-    lit = pale * (DIM + (1 - DIM) * heat[..., None])
-    alpha = OPACITY * heat[..., None]
-    blended = lit * (1 - alpha) + HEAT * alpha
+    grey = base * (1 - GREY) + base.mean(axis=2, keepdims=True) * GREY
+    pale = grey * (1 - PALE) + 255 * PALE
+    tint = colours(heat)
+    blended = pale * (1 - tint[..., 3:]) + tint[..., :3] * tint[..., 3:]
     image = Image.fromarray(blended.round().clip(0, 255).astype(np.uint8))
     return image if box is None else outline(image, [box])
+
+
+def colours(heat: np.ndarray) -> np.ndarray:
+    """Return red, green, blue (0 to 255) and opacity (0 to 1) along a last axis, of heat in [0, 1]."""
+    at, *channels = zip(*RAMP, strict=True)
+    return np.stack([np.interp(heat, at, channel) for channel in channels], axis=-1).astype(np.float32)
+
+
+def gradient() -> str:
+    """Return the same colours as a gradient of style sheets, from left to right."""
+    stops = (f"rgba({r}, {g}, {b}, {opacity}) {100 * at:.0f}%" for at, r, g, b, opacity in RAMP)
+    return f"linear-gradient(to right, {', '.join(stops)}), #fff"
+
+
+def colour_bar(width: int, height: int) -> Image.Image:
+    """Return the colours from no heat, left, to full heat, right, as they stand on white."""
+    tint = colours(np.linspace(0, 1, width))
+    row = 255 * (1 - tint[:, 3:]) + tint[:, :3] * tint[:, 3:]
+    return Image.fromarray(np.broadcast_to(row.round().astype(np.uint8), (height, width, 3)).copy())
 
 
 def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
@@ -70,4 +87,4 @@ def _spread(weights: np.ndarray, peak: float | None, size: tuple[int, int]) -> n
     weights = np.asarray(weights, dtype=np.float32)
     top = float(weights.max()) if peak is None else peak
     share = np.clip(weights / top, 0, 1) if top > 0 else np.zeros_like(weights)
-    return np.asarray(Image.fromarray(share**GAMMA).resize(size, Image.Resampling.NEAREST))
+    return np.asarray(Image.fromarray(share).resize(size, Image.Resampling.NEAREST))

@@ -6,6 +6,7 @@ scripts and every outside address. All text of models and data is escaped.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,19 +14,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ral.report.html import templates
 from ral.report.isolation import part
+from ral.report.overlay import gradient
 from ral.report.panels import Drawn, draw_panels
 from ral.report.reading import read_run
 from ral.report.records import RunFiles
 from ral.report.samples import Card, ReadPixels, make_card
 from ral.report.summary import Pair, Row, match, select, table
-from ral.report.words import FILE_NOTES, details, headline, label, percent, points, progress_note, size
+from ral.report.words import FILE_NOTES, details, headline, label, progress_note, size
 from ral.types import UserError
 
 SAMPLES = 8  # answers shown
 FILE_NAME = "report.html"
+VIEWER_NAME = "explore.html"
 MOST_FAILURES = 20  # of what is left out, lines on the page
 
 
@@ -47,7 +49,9 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     run_dir = Path(run_dir)
     path = run_dir / FILE_NAME if output is None else Path(output)
     failures: list[str] = []
-    html = render(read_run(run_dir), failures=failures)
+    viewer = run_dir / VIEWER_NAME
+    link = os.path.relpath(viewer, path.parent) if viewer.is_file() else None
+    html = render(read_run(run_dir), failures=failures, viewer=link)
     if failures:
         more = f" ({len(failures)} such, all on the page)" if len(failures) > 1 else ""
         print(f"warning: report: {' '.join(failures[0].split())}{more}", file=sys.stderr, flush=True)
@@ -58,9 +62,12 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
     return path
 
 
-def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None) -> str:
+def render(
+    run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None, viewer: str | None = None
+) -> str:
     """Return the HTML of a run. read: how media become pixels (default: ral.data.media).
 
+    viewer: the address of the page on which the sampled answers' attention is looked up; None where there is none.
     failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
     """
     failures = [] if failures is None else failures
@@ -72,12 +79,12 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
     panels = part("curves", lambda: draw_panels(run.metrics, failures), list[Drawn](), failures)
     files = part("list of files", lambda: list_files(run.folder), list[Listed](), failures)
     no_title: Mapping[str, str] = dict.fromkeys(("name", "algo", "model", "date"), "")
-    title = part("title", lambda: _title(run), no_title, failures)
+    title = part("title", lambda: title_of(run), no_title, failures)
     progress = part("length", lambda: progress_note(run.setup.config, run.metrics), None, failures)
     shown = failures[:MOST_FAILURES]
     rest = f"{len(failures) - len(shown)} more things are left out." if len(failures) > len(shown) else None
     notes = (progress, *run.notes, unmatched, *(f"Left out: {line}" for line in shown), rest)
-    template = _templates().get_template("report.html.j2")
+    template = templates().get_template("report.html.j2")
     return template.render(
         title=title,
         headline=headline(whole),
@@ -89,6 +96,10 @@ def render(run: RunFiles, read: ReadPixels | None = None, failures: list[str] | 
         cards=cards,
         clips=any(card.item.asked.data_type == "video" for card in cards),
         overlays=any(len(card.strips) > 1 for card in cards),
+        gradient=gradient(),
+        viewer=viewer,
+        command=run.setup.environment.get("command", ""),
+        changed=run.setup.changed,
         config_text=run.setup.text,
         environment=run.setup.environment,
         files=files,
@@ -122,7 +133,7 @@ def list_files(folder: Path) -> list[Listed]:
     return [*listed, Listed(FILE_NAME, "", FILE_NOTES[FILE_NAME])]
 
 
-def _title(run: RunFiles) -> Mapping[str, str]:
+def title_of(run: RunFiles) -> Mapping[str, str]:
     """Return the parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config
@@ -142,16 +153,3 @@ def _media_reader() -> ReadPixels:
         image_min_pixels=TOKEN_PIXELS, image_max_pixels=1024 * TOKEN_PIXELS, video_min_pixels=TOKEN_PIXELS
     )  # near the file's own size: the page enlarges small pictures itself
     return MediaReader(shown, cache_bytes=0).read
-
-
-def _templates() -> Environment:
-    """Return a Jinja environment with escaping always on: file endings such as .j2 do not switch it on."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, points=points)
-    return environment

@@ -14,11 +14,12 @@ from ral.report.records import series
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel to draw: title, {metric key: name in the legend}, caption."""
+    """A panel to draw: title, {metric key: name in the legend}, caption. share: values in [0, 1], drawn in percent."""
 
     title: str
     keys: Mapping[str, str]
     caption: str
+    share: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,19 +36,21 @@ class Drawn:
 PANELS = (
     Panel(
         "Reward",
-        {"train/reward": "reward, sampled", "eval/accuracy": "accuracy, evaluation"},
-        "What training pushes up: the weighted sum of accuracy and format, averaged over the sampled responses. "
-        "Dots: accuracy on the evaluation items.",
+        {"train/reward": "reward"},
+        "What training pushes up, in points: the weighted sum of accuracy and format, averaged over the sampled "
+        "responses.",
     ),
     Panel(
-        "Accuracy while training",
-        {"train/accuracy": "accuracy"},
-        "Share of sampled training responses that are right. Sampling explores, so greedy answers may score higher.",
+        "Accuracy",
+        {"train/accuracy": "sampled, training", "eval/accuracy": "greedy, evaluation"},
+        "Share of responses that are right. Sampling explores, so greedy answers may score higher.",
+        share=True,
     ),
     Panel(
         "Pairs ranked right",
         {"train/pair_accuracy": "training pairs"},
-        "Share of the pairs in which the reward model scores the chosen response higher. Chance is 0.5.",
+        "Share of the pairs in which the reward model scores the chosen response higher. Chance is 50%.",
+        share=True,
     ),
     Panel(
         "Loss",
@@ -59,6 +62,7 @@ PANELS = (
         {"eval/grounding": "tokens that look hardest", "eval/grounding_all": "all tokens"},
         "Share of the attention to the picture that falls inside the evidence box, by the positions that produce the "
         "tokens. Higher means looking at what the question asks about.",
+        share=True,
     ),
     Panel(
         "Attention moved",
@@ -70,6 +74,7 @@ PANELS = (
         "Attention on the picture",
         {"train/attention_visual_share": "visual share"},
         "Share of the response tokens' attention that goes to pictures and clips; the rest goes to text.",
+        share=True,
     ),
     Panel(
         "Distance from the start",
@@ -108,20 +113,21 @@ def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None
 
 def _draw(spec: Panel, metrics: Sequence[Mapping[str, Any]]) -> Drawn | None:
     """Return one panel; None where none of its metrics was logged."""
+    scale, unit = (100, "%") if spec.share else (1, "")
     lines = [
-        Series(name, *points, dots=key.startswith("eval/"))
+        Series(name, points[0], [scale * value for value in points[1]], dots=key.startswith("eval/"))
         for key, name in spec.keys.items()
         if (points := series(metrics, key))[0]
     ]
     if not lines:
         return None
-    light, dark = (_address(panel(lines, theme)) for theme in (LIGHT, DARK))
-    return Drawn(spec.title, spec.caption, light, dark, _ends(lines[0]))
+    light, dark = (_address(panel(lines, theme, unit)) for theme in (LIGHT, DARK))
+    return Drawn(spec.title, spec.caption, light, dark, _ends(lines[0], unit))
 
 
-def _ends(line: Series) -> str:
-    values = smooth(line.values)
-    return f"{values[0]:.3g} → {values[-1]:.3g}" if len(values) > 1 else f"{values[0]:.3g}"
+def _ends(line: Series, unit: str) -> str:
+    values = [f"{value:.1f}{unit}" if unit else f"{value:.3g}" for value in smooth(line.values)]
+    return f"{values[0]} → {values[-1]}" if len(values) > 1 else values[0]
 
 
 def _address(png: bytes) -> str:

@@ -38,6 +38,7 @@ def read_run(folder: Path) -> RunFiles:
         config=_or({}, faults, lambda: _parse_config(folder / "config.yaml", text)),
         choices=_or({}, faults, lambda: _read_choices(folder / ".hydra" / "hydra.yaml")),
         environment=_or({}, faults, lambda: _read_environment(folder / "environment.json", notes)),
+        changed=_or((), faults, lambda: _read_changed(folder / ".hydra" / "overrides.yaml")),
     )
     return RunFiles(
         folder=folder,
@@ -103,6 +104,12 @@ def _read_choices(path: Path) -> Mapping[str, str]:
     found = _parse_config(path, _read_text(path)).get("hydra") or {}
     choices = (found.get("runtime") or {}).get("choices") or {}
     return {str(group): str(choice) for group, choice in choices.items()}
+
+
+def _read_changed(path: Path) -> tuple[str, ...]:
+    """Return the overrides of the command line as Hydra records them beside a run; () where it did not."""
+    found = yaml.safe_load(_read_text(path)) if path.is_file() else None
+    return tuple(map(str, found)) if isinstance(found, list) else ()
 
 
 def _read_environment(path: Path, notes: list[str]) -> Mapping[str, str]:

@@ -66,13 +66,15 @@ class Item:
 class Setup:
     """Configuration and environment of a run. text: config.yaml as it stands; config: the same, parsed.
 
-    choices: the yaml that each config group came from ({"algo": "ral"}), where Hydra recorded it.
+    choices: the yaml that each config group came from ({"algo": "ral"}), and changed: the keys that the command line
+    set ("seed=1"), where Hydra recorded them.
     """
 
     text: str
     config: Mapping[str, Any]
     choices: Mapping[str, str]
     environment: Mapping[str, str]
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ral.report.overlay import enlarge, outline, overlay
 from ral.report.records import Attention, Item
 from ral.report.summary import Pair, category
 from ral.report.words import CATEGORY_NAMES, percent, seconds, verdict
-from ral.types import Media, Pixels, UserError
+from ral.types import Box, Evidence, Media, Pixels, UserError
 
 ReadPixels = Callable[[Media], Pixels]
 Slot = tuple[int, int, float, float]
@@ -48,7 +48,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which."""
+    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which.
+
+    peak: the share that the strongest colour of the overlays stands for; '' without any.
+    """
 
     item: Item
     category: str
@@ -56,6 +59,7 @@ class Card:
     strips: tuple[Strip, ...]
     answers: tuple[Answer, ...]
     note: str
+    peak: str = ""
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
@@ -72,11 +76,14 @@ def make_card(pair: Pair, read: ReadPixels) -> Card:
         note = f"{note} Shown is the first of {len(pair.item.asked.media)} media.".strip()
     name = category(pair)
     title = CATEGORY_NAMES[pair.before is not None and pair.after is not None, name]
-    return Card(pair.item, name, title, strips, _answers(pair), note)
+    peak = percent(_peak(pair)) if len(strips) > 1 else ""
+    return Card(pair.item, name, title, strips, _answers(pair), note, peak)
 
 
-def slots(attention: Attention | None, frame_count: int, seconds_per_frame: float) -> list[Slot]:
-    """Return (slot, frame to show, start, end in seconds) of at most MOST_SLOTS slots, evenly over a clip.
+def slots(
+    attention: Attention | None, frame_count: int, seconds_per_frame: float, most: int = MOST_SLOTS
+) -> list[Slot]:
+    """Return (slot, frame to show, start, end in seconds) of at most `most` slots, evenly over a clip.
 
     With an attention map a slot is one of its T time steps and the frame is the one nearest the slot's middle; without
     one, every frame is a slot.
@@ -84,10 +91,15 @@ def slots(attention: Attention | None, frame_count: int, seconds_per_frame: floa
     count = attention.grid[0] if attention else frame_count
     total = seconds_per_frame * frame_count
     width = attention.seconds_per_slot if attention and attention.seconds_per_slot > 0 else total / count
-    chosen = sorted({round(x) for x in np.linspace(0, count - 1, min(count, MOST_SLOTS))})
+    chosen = sorted({round(x) for x in np.linspace(0, count - 1, min(count, most))})
     frames_a_slot = width / seconds_per_frame if seconds_per_frame > 0 else frame_count / count
     frames = [min(int((slot + 0.5) * frames_a_slot), frame_count - 1) for slot in chosen]
     return [(slot, frame, slot * width, (slot + 1) * width) for slot, frame in zip(chosen, frames, strict=True)]
+
+
+def _peak(pair: Pair) -> float:
+    """Return the largest weight of a cell, before or after: what full heat shows."""
+    return max((max(side.attention.weights) for _, side in _sides(pair) if side.attention is not None), default=0.0)
 
 
 def _medium(item: Item) -> Media:
@@ -106,10 +118,12 @@ def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
     times = slots(first, len(frames), pixels.seconds_per_frame)
     clip = pair.item.asked.data_type == "video"
     bounds = FRAME_SIDES if clip else PICTURE_SIDES
-    plain = [outline(enlarge(frames[k], *bounds), _boxes(pair.item, start, end)) for _, k, start, end in times]
+    plain = [
+        outline(enlarge(frames[k], *bounds), boxes_at(pair.item.evidence, start, end)) for _, k, start, end in times
+    ]
     captions = tuple(f"{seconds(start)}-{seconds(end)} s" if clip else "" for _, _, start, end in times)
-    strips = [Strip("clip" if clip else "picture", tuple(map(_address, plain)), captions)]
-    peak = max((max(attention.weights) for _, attention in sides), default=0.0)
+    strips = [Strip("clip" if clip else "picture", tuple(map(data_address, plain)), captions)]
+    peak = _peak(pair)
     for name, attention in sides:
         if first is None or attention.grid != first.grid:
             raise UserError(f"attention grids before {first and first.grid} and after {attention.grid} differ")
@@ -131,14 +145,14 @@ def _heat_strip(
     images = []
     for slot, frame, start, end in times:
         picture = overlay(frames[frame], maps[slot], None, peak=peak, smallest=smallest, largest=largest)
-        images.append(_address(outline(picture, _boxes(item, start, end))))
+        images.append(data_address(outline(picture, boxes_at(item.evidence, start, end))))
     shares = tuple(percent(float(maps[slot].sum())) if clip else "" for slot, *_ in times)
     return Strip(f"attention {name}", tuple(images), shares)
 
 
-def _boxes(item: Item, start: float, end: float) -> list[tuple[float, float, float, float]]:
+def boxes_at(evidence: Sequence[Evidence], start: float, end: float) -> list[Box]:
     """Return the evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
-    return [e.box for e in item.evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
+    return [e.box for e in evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
 
 
 def _sides(pair: Pair) -> list[tuple[str, Item]]:
@@ -153,7 +167,8 @@ def _answers(pair: Pair) -> tuple[Answer, ...]:
     return tuple(answer(when, side) for when, side in _sides(pair))
 
 
-def _address(image: Image.Image) -> str:
+def data_address(image: Image.Image) -> str:
+    """Return a picture as the address that holds it."""
     buffer = BytesIO()
     image.save(buffer, format="webp", quality=88, method=3)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

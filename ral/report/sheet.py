@@ -1,23 +1,35 @@
-"""A sheet of pictures under their attention maps, each strip below its caption."""
+"""A sheet of pictures: as they are, then under attention maps; captions above, times below, a colour bar at the end."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ral.report.overlay import overlay
+from ral.report.overlay import colour_bar, enlarge, outline, overlay
 from ral.report.records import Attention
-from ral.report.samples import slots
+from ral.report.samples import boxes_at, slots
+from ral.report.words import percent, seconds
 from ral.types import Evidence, Pixels
 
 SIDES = (320, 640)  # pixels of a picture's longer side, at least and at most
 FRAME_SIDES = (160, 240)  # of a frame of a clip
 GAP, LINE, LETTER = 8, 16, 7  # pixels between pictures, of a line of text, and of a letter at most
+BAR = (256, 12)  # pixels of the colour bar
 NARROWEST, MOST_LINES = 640, 6  # pixels of the page, and lines of a caption
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A strip of the sheet: its caption, pictures, and a text under each ('' for none)."""
+
+    caption: str
+    images: Sequence[Image.Image]
+    under: Sequence[str]
 
 
 def attention_of(found: Mapping[str, Any]) -> Attention:
@@ -26,28 +38,57 @@ def attention_of(found: Mapping[str, Any]) -> Attention:
     return Attention((t, h, w), tuple(found["weights"]), found["seconds_per_slot"])
 
 
-def strip(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels, peak: float) -> list[Image.Image]:
-    """Return the picture, or frames evenly over the clip, under the attention; `peak` is full heat."""
-    frames = np.asarray(pixels.frames)
-    maps = np.asarray(attention.weights).reshape(attention.grid)
-    smallest, largest = FRAME_SIDES if pixels.kind == "video" else SIDES
-    box = evidence[0].box if evidence else None
-    return [
-        overlay(frames[frame], maps[slot], box, peak=peak, smallest=smallest, largest=largest)
-        for slot, frame, *_ in slots(attention, len(frames), pixels.seconds_per_frame)
+def plain(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels) -> Shown:
+    """Return the picture, or the frames that `strip` shows, as they are: with the evidence, and times below."""
+    frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
+    times = slots(attention, len(frames), pixels.seconds_per_frame)
+    images = [
+        outline(enlarge(frames[frame], *_sides(pixels)), boxes_at(evidence, start, end))
+        for _, frame, start, end in times
     ]
+    under = [f"{seconds(start)}-{seconds(end)} s" if clip else "" for *_, start, end in times]
+    return Shown("clip" if clip else "picture", images, under)
 
 
-def sheet(strips: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
-    """Return the strips below each other, each under its caption."""
-    width = max(NARROWEST, *(sum(i.width + GAP for i in images) + GAP for _, images in strips))
-    captions = ["\n".join(textwrap.wrap(text, width // LETTER)[:MOST_LINES]) for text, _ in strips]
+def strip(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels, peak: float, caption: str = "") -> Shown:
+    """Return the picture, or frames evenly over the clip, under the attention; `peak` is full heat."""
+    frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
+    maps = np.asarray(attention.weights).reshape(attention.grid)
+    smallest, largest = _sides(pixels)
+    images, under = [], []
+    for slot, frame, start, end in slots(attention, len(frames), pixels.seconds_per_frame):
+        heat = overlay(frames[frame], maps[slot], None, peak=peak, smallest=smallest, largest=largest)
+        images.append(outline(heat, boxes_at(evidence, start, end)))
+        under.append(percent(float(maps[slot].sum())) if clip else "")
+    return Shown(caption, images, under)
+
+
+def _sides(pixels: Pixels) -> tuple[int, int]:
+    return FRAME_SIDES if pixels.kind == "video" else SIDES
+
+
+def sheet(strips: Sequence[Shown], peak: float) -> Image.Image:
+    """Return the strips below each other; full heat is `peak`, a share of the attention."""
+    width = max(NARROWEST, *(sum(i.width + GAP for i in own.images) + GAP for own in strips))
+    captions = ["\n".join(textwrap.wrap(own.caption, width // LETTER)[:MOST_LINES]) for own in strips]
     heights = [LINE * (text.count("\n") + 1) + 2 * GAP for text in captions]
-    page = Image.new("RGB", (width, sum(heights) + sum(images[0].height for _, images in strips)), "white")
+    below = [LINE if any(own.under) else 0 for own in strips]
+    end = sum(heights) + sum(below) + sum(own.images[0].height for own in strips)
+    page = Image.new("RGB", (width, end + 2 * GAP + LINE), "white")
     draw, top = ImageDraw.Draw(page), 0
-    for text, height, (_, images) in zip(captions, heights, strips, strict=True):
-        draw.text((GAP, top + GAP), text.encode("latin-1", "replace").decode("latin-1"), fill="black")
-        for place, image in enumerate(images):
-            page.paste(image, (GAP + place * (image.width + GAP), top + height))
-        top += height + images[0].height
+    for text, height, under, own in zip(captions, heights, below, strips, strict=True):
+        draw.text((GAP, top + GAP), _latin(text), fill="black")
+        for place, (image, note) in enumerate(zip(own.images, own.under, strict=True)):
+            left = GAP + place * (image.width + GAP)
+            page.paste(image, (left, top + height))
+            draw.text((left, top + height + image.height), _latin(note), fill="black")
+        top += height + own.images[0].height + under
+    page.paste(colour_bar(*BAR), (GAP + 3 * LETTER, end + GAP))
+    draw.text((GAP, end + GAP), "0", fill="black")
+    draw.text((2 * GAP + 3 * LETTER + BAR[0], end + GAP), f"{percent(peak)} of the attention, one cell", fill="black")
     return page
+
+
+def _latin(text: str) -> str:
+    """Return the text with the letters that the built-in font has."""
+    return text.encode("latin-1", "replace").decode("latin-1")

@@ -25,6 +25,7 @@ FILE_NOTES = {
     "checkpoints": "to resume from",
     "hf": "model and processor for from_pretrained",
     "wandb": "the offline W&B run",
+    "explore.html": "the attention of the sampled answers, token by token",
     "report.html": "this page",
 }
 
@@ -69,9 +70,14 @@ def details(row: Row | None) -> str:
 
 def verdict(item: Item) -> tuple[str, str]:
     """Return (sign, words) of one answer: right, wrong, or its share of the points."""
-    if item.scores.accuracy >= 1:
+    return verdict_of(item.scores.accuracy)
+
+
+def verdict_of(score: float) -> tuple[str, str]:
+    """Return (sign, words) of a score in [0, 1]."""
+    if score >= 1:
         return "✓", "right"
-    return ("✗", "wrong") if item.scores.accuracy <= 0 else ("≈", f"scores {item.scores.accuracy:.2f} of 1")
+    return ("✗", "wrong") if score <= 0 else ("≈", f"scores {percent(score)}")
 
 
 def label(config: Mapping[str, Any], group: str) -> str:

@@ -30,6 +30,8 @@ from ral.rollout.stepping import Capture, called, captured, drawn, steps_of, why
 from ral.types import Prepared, Rollout, UserError
 
 log = logging.getLogger(__name__)
+stage = logging.getLogger("ral.stage")
+"""Is told how far a step is; the shell that shows it reads this."""
 
 FIXED = "rollout.engine.fixed_shapes"
 EXPLORING = 2
@@ -194,6 +196,7 @@ def decode(
         for step in range(sampling.max_new_tokens):
             responses.add(step, slots.grid.flatten(), *found, ends)
             kept = slots.leave(responses.running)
+            stage.debug("token %d of at most %d, %d answers run", step + 1, sampling.max_new_tokens, slots.left)
             if step + 1 == sampling.max_new_tokens or slots.left == 0:
                 break
             if kept is not None:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -20,13 +21,19 @@ from rich.table import Table
 from ral.errors import UserError
 from ral.files import jsonl, markdown
 from ral.files.run_folder import ERROR
+from ral.report.curves import LIGHT, dress, style
 from ral.study.statistics import Interval, holm, interval, sign_flip_p
 
 UNTITLED = "(defaults)"
 NOT_ITS_KIND = ("seed=", "hydra.", "hydra/", "name=", "resume=")
 """Overrides in which runs of one row may differ."""
 PERCENT = re.compile(r"accuracy|format|grounding|finished")
-COLUMNS = ("runs", "seeds", "mean", "95% interval", "less {}", "95% interval", "p", "p (Holm)")
+"""Metrics that are shares: shown in percent, and with intervals within 0 and 100."""
+COLUMNS = ("runs", "seeds", "mean", "95% interval", "minus {}", "95% interval", "p", "p (Holm)")
+PARTS = 2
+"""Parts of a dotted key that a row's short name keeps, from the last."""
+NARROW = 26
+"""Characters of a row's name in the terminal, before it wraps."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +148,27 @@ def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
     return rows
 
 
+def short_name(name: str) -> str:
+    """Return a row's name as tables show it: "algo=ral algo.attention.coef=2" is "RAL attention.coef=2"."""
+
+    def one(override: str) -> str:
+        key, equals, value = override.lstrip("+~").partition("=")
+        if key == "algo":
+            return value.upper().replace("_", "-")
+        return f"{'.'.join(key.split('.')[-PARTS:])}{equals}{value}"
+
+    return " ".join(one(override) for override in name.split(" "))
+
+
+def cut(found: Interval | None, low: float, high: float) -> Interval | None:
+    """Return an interval cut at the ends of what is possible: Student's t knows none."""
+    if found is None or math.isnan(found.low):
+        return found
+    return replace(found, low=max(found.low, low), high=min(found.high, high))
+
+
 def cells(row: Row, scale: float) -> list[str]:
-    """Return a row as text."""
+    """Return a row as text; of shares, scale 100, intervals keep within what is possible."""
 
     def number(value: float, sign: str = "") -> str:
         return "-" if math.isnan(value) else f"{scale * value:{sign}.{1 if scale > 1 else 4}f}"
@@ -154,16 +180,25 @@ def cells(row: Row, scale: float) -> list[str]:
     seeds = ", ".join(str(run.seed) for run in sorted(row.runs, key=lambda run: run.seed))
     less = "-" if row.difference is None else number(row.difference.mean, "+")
     ps = ["-" if math.isnan(p) else f"{p:.3f}" for p in (row.p, row.corrected)]
-    return [row.name, seeds, number(row.mean.mean), between(row.mean), less, between(row.difference, "+"), *ps]
+    mean, difference = (cut(row.mean, 0, 1), cut(row.difference, -1, 1)) if scale > 1 else (row.mean, row.difference)
+    name = short_name(row.name)
+    return [name, seeds, number(row.mean.mean), between(mean), less, between(difference, "+"), *ps]
+
+
+def narrow(row: Row, scale: float) -> list[str]:
+    """Return a row for a terminal of 80 columns: intervals below their means, the number of seeds for their list."""
+    name, _, mean, ends, less, difference, _, p = cells(row, scale)
+    return [name, str(len(row.runs)), f"{mean}\n{ends}", f"{less}\n{difference}", p]
 
 
 def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str, scale: float) -> str:
     """Return compare.md."""
-    head = [column.format(f"`{rows[0].name}`") for column in COLUMNS]
+    head = [column.format(short_name(rows[0].name)) for column in COLUMNS]
     table = markdown.table(head, [cells(row, scale) for row in rows], left=len(head))
     unit = ", in %" if scale > 1 else ""
     text = f"# {metric}{unit}, last evaluation\n\n" + table
     text += "\nIntervals: Student's t over seeds. Differences: pairs of runs with the same seed; p by sign flips.\n"
+    text += "Intervals of shares are cut at 0 and 100.\n" if scale > 1 else ""
     return text + "".join(f"\nLeft out: `{name}`: {reason}\n" for name, reason in lost.items())
 
 
@@ -171,16 +206,19 @@ def figure(rows: Sequence[Row], metric: str, scale: float, file: Path) -> None:
     """Draw learning curves: mean over seeds, with a band of the 95% interval where there are two seeds or more."""
     drawing = Figure(figsize=(8, 4.5), layout="constrained")
     axes = drawing.subplots()
-    for row in rows:
+    for n, row in enumerate(rows):
         steps = sorted(set.intersection(*(set(run.values) for run in row.runs)))
         found = [interval([scale * run.values[step] for run in row.runs]) for step in steps]
-        (line,) = axes.plot(steps, [f.mean for f in found], marker="o", label=f"{row.name} (n={len(row.runs)})")
+        look = style(n)
+        axes.plot(steps, [f.mean for f in found], label=f"{short_name(row.name)} (n={len(row.runs)})", **look)
         if len(row.runs) > 1:
-            low, high = [f.low for f in found], [f.high for f in found]
-            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-    axes.set(xlabel="step", ylabel=metric + (", %" if scale > 1 else ""))
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+            ends = [cut(f, 0, scale) if scale > 1 else f for f in found]
+            low, high = [f.low for f in ends if f], [f.high for f in ends if f]
+            axes.fill_between(steps, low, high, color=look["color"], alpha=0.12, linewidth=0)
+    dress(axes)
+    axes.set_xlabel("step", color=LIGHT.ink, fontsize=9)
+    axes.set_ylabel(metric + (", %" if scale > 1 else ""), color=LIGHT.ink, fontsize=9)
+    axes.legend(fontsize=9, frameon=False, labelcolor=LIGHT.ink)
     FigureCanvasAgg(drawing).print_png(str(file))
 
 
@@ -215,9 +253,12 @@ def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> li
     (output / "compare.md").write_text(page(rows, lost, metric, scale))
     (output / "compare.json").write_text(json.dumps(facts(rows, lost, metric), indent=1) + "\n")
     figure(rows, metric, scale, output / "compare.png")
-    table = Table(*(escape(column.format(rows[0].name)) for column in COLUMNS), title=escape(metric))
+    table = Table(box=SIMPLE_HEAD, title=escape(f"{metric}{', %' if scale > 1 else ''} (95% intervals below)"))
+    table.add_column("runs", max_width=NARROW, overflow="fold")
+    for name in ("seeds", "mean", f"minus {short_name(rows[0].name)}", "p (Holm)"):
+        table.add_column(escape(name), justify="right")
     for row in rows:
-        table.add_row(*map(escape, cells(row, scale)))
+        table.add_row(*map(escape, narrow(row, scale)))
     console = Console()
     console.print(table)
     for name, reason in lost.items():

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ral.report.curves import LIGHT
+from ral.report.curves import LIGHT, dress
 from ral.study.claims import Resolution
 from ral.study.facts import thinks
 from ral.study.plan import MAIN
@@ -76,15 +75,6 @@ def new(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
-
-
-def dress(axes: Axes) -> None:
-    """Set thin lines, quiet ink."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.grid(color=LIGHT.grid, lw=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8, colors=LIGHT.ink)
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:

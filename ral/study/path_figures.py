@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ral.report.curves import LIGHT
-from ral.study.figures import colour, dress, finals, mark, new
+from ral.report.curves import LIGHT, dress
+from ral.study.figures import colour, finals, mark, new
 from ral.study.path_claims import STEPS, STUDENT
 from ral.study.results import TableResult, values
 

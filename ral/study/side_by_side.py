@@ -33,13 +33,13 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
-    """Return the mean and interval in percent, of one evaluation over its items, of several over runs."""
+    """Return mean and interval in percent, within 0 and 100: of one evaluation over items, of several over runs."""
     if len(runs) == 1:
         (found,) = bootstrap(runs[0][:, None], RESAMPLES)
         mean, low, high = found.mean, found.low, found.high
     else:
         over = interval([float(run.mean()) for run in runs])
-        mean, low, high = over.mean, over.low, over.high
+        mean, low, high = over.mean, max(over.low, 0.0), min(over.high, 1.0)
     return f"{100 * mean:.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 

@@ -33,6 +33,7 @@ from ral.types.examples import (
 from ral.types.loss import Loss, Metrics
 from ral.types.prompts import Cut, Grid, Prepared, PromptBatch, Sequences, VisualStates, Wording
 from ral.types.scores import Scores
+from ral.types.token_rows import Query, RowChoice, TokenRows
 from ral.types.trajectory import FinishReason, Rollout, Segment, Shown, ShownMedia, Trajectory, finish_reasons
 
 __all__ = [
@@ -52,13 +53,16 @@ __all__ = [
     "Pixels",
     "Prepared",
     "PromptBatch",
+    "Query",
     "Rollout",
+    "RowChoice",
     "Scores",
     "Segment",
     "Sequences",
     "Shown",
     "ShownMedia",
     "Step",
+    "TokenRows",
     "Trajectory",
     "Turn",
     "UserError",

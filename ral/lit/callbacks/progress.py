@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning as L
@@ -11,6 +12,37 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ral.lit.module import PolicyModule
+
+STAGE = logging.getLogger("ral.stage")
+"""Rollout and updates tell it how far they are."""
+SECONDS = {True: 0.5, False: 30.0}
+"""Least time between two words on that: on a terminal, and as lines of a log."""
+
+
+class Inside(logging.Handler):
+    """Reader of STAGE: hands on what it says, once in `every` seconds. A short step is over before the first."""
+
+    def __init__(self, show: Callable[[str], None], every: float, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(logging.DEBUG)
+        self.show, self.every, self.now = show, every, now
+        self.last = now()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a record's text where it is time to."""
+        if self.now() - self.last >= self.every:
+            self.last = self.now()
+            self.show(record.getMessage())
+
+    def listen(self) -> None:
+        """Start to read; what STAGE is told goes nowhere else."""
+        STAGE.addHandler(self)
+        STAGE.setLevel(logging.DEBUG)
+        STAGE.propagate = False
+
+    def leave(self) -> None:
+        """Stop reading."""
+        STAGE.removeHandler(self)
+        STAGE.setLevel(logging.NOTSET)
 
 
 class ProgressBar(L.Callback):
@@ -20,6 +52,7 @@ class ProgressBar(L.Callback):
         self.total, self.console = total, console or Console(stderr=True)
         self.every = max(total // lines, 1)
         self.bar: Progress | None = None
+        self.inside: Inside | None = None
         self.first = 0
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
@@ -37,6 +70,16 @@ class ProgressBar(L.Callback):
             )
             self.bar.start()
             self.task = self.bar.add_task("training", total=self.total, completed=self.first)
+        if trainer.is_global_zero:
+            self.inside = Inside(self.show, SECONDS[self.bar is not None])
+            self.inside.listen()
+
+    def show(self, stage: str) -> None:
+        """Show how far the step is: beside the bar, or as a line."""
+        if self.bar is not None:
+            self.bar.update(self.task, description=stage)
+        else:
+            self.console.print(f"  {stage}", highlight=False)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
         """Show the step's figures."""
@@ -51,13 +94,18 @@ class ProgressBar(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
         """Close the bar."""
-        if self.bar is not None:
-            self.bar.stop()
+        self.close()
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
         """Give the terminal back."""
+        self.close()
+
+    def close(self) -> None:
+        """End what is shown."""
         if self.bar is not None:
             self.bar.stop()
+        if self.inside is not None:
+            self.inside.leave()
 
 
 def describe(values: Mapping[str, float]) -> str:

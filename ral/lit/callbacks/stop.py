@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
@@ -33,7 +34,9 @@ class GentleStop(L.Callback):
         self.stepped, self.left = False, 0
 
     def install(self) -> None:
-        """Catch the signals (main thread only)."""
+        """Catch the signals; in a thread that is not the main one, which gets none, do nothing."""
+        if threading.current_thread() is not threading.main_thread():
+            return
         for number in self.SIGNALS:
             self.previous[number] = signal.signal(number, self._receive)
 

@@ -1,0 +1,135 @@
+"""A job without a command line: a configuration composed from settings, and run as Hydra would run it."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from ral.config import listing, sweeps
+from ral.config.cli import CONF, INTERRUPTED, Claiming, give_back, message_of
+from ral.config.explain import VERSION_BASE, better, explain
+from ral.errors import UserError, warn_in_plain_lines
+
+Task = Literal["train", "evaluate", "knockout"]
+"""Which program a configuration is for: train.py, evaluate.py or scripts/knockout.py."""
+PROGRAMS: dict[Task, str] = {"train": "train.py", "evaluate": "evaluate.py", "knockout": "scripts/knockout.py"}
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A configuration, as the command line would compose it from the same settings.
+
+    settings: what `--cfg job` prints; a value may be changed (`config.settings.max_steps = 5`) before it is run.
+    hydra: Hydra's own part: the choices of groups, the overrides, where the folder is made.
+    """
+
+    task: Task
+    settings: DictConfig
+    hydra: DictConfig = field(repr=False)
+
+    def __str__(self) -> str:
+        """Return the settings as yaml, every value in its place."""
+        with started(self):
+            return OmegaConf.to_yaml(self.settings, resolve=True)
+
+
+@contextmanager
+def _no_other_hydra() -> Iterator[None]:
+    """Put a Hydra that the caller has initialised aside, for as long as this one composes."""
+    theirs = GlobalHydra.instance().hydra
+    GlobalHydra.instance().hydra = None
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = theirs
+
+
+def compose(settings: Sequence[str], task: Task) -> Composed:
+    """Compose the configuration of a program. UserError: one line on the setting that does not fit."""
+    listing.register()
+    try:
+        with _no_other_hydra(), hydra.initialize_config_dir(str(CONF), version_base=VERSION_BASE):
+            cfg = hydra.compose(task, list(settings), return_hydra_config=True)
+    except Exception as error:
+        with _no_other_hydra():
+            line = explain(error, CONF, task, message_of, settings)
+        raise UserError(line) from error
+    own = copy.deepcopy(cfg.hydra)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return Composed(task, cfg, own)
+
+
+@contextmanager
+def _set(whole: Any) -> Iterator[None]:
+    """Let Hydra's values be those of a configuration; what they were before comes back."""
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().cfg = whole
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
+
+
+@contextmanager
+def started(config: Composed, makes_folder: bool = False) -> Iterator[DictConfig]:
+    """Yield the settings as a job of Hydra sees them: with Hydra's own values at hand.
+
+    makes_folder: a folder that is named after the time alone is made now, with a name that no other run has.
+    """
+    whole = copy.deepcopy(config.settings)
+    with open_dict(whole):
+        whole.hydra = copy.deepcopy(config.hydra)
+    with _set(None):
+        HydraConfig.instance().set_config(whole)
+        if makes_folder:
+            sweeps.Sweeps().on_run_start(whole)
+        with read_write(whole.hydra), open_dict(whole.hydra):
+            whole.hydra.runtime.output_dir = os.path.abspath(str(whole.hydra.run.dir))
+            whole.hydra.runtime.cwd = os.getcwd()
+        HydraConfig.instance().set_config(whole)
+        with open_dict(whole):
+            del whole["hydra"]
+        yield whole
+
+
+def run(
+    config: Composed,
+    main: Callable[[DictConfig], Found],
+    check: Callable[[DictConfig], object],
+    claim: Claiming,
+) -> tuple[Found, Path]:
+    """Check a configuration and call main with it, its folder held; what main returns, and the folder.
+
+    UserError: one line for what a user can mend. KeyboardInterrupt where Ctrl-C (in a notebook: interrupt) ended it,
+    once all is saved; SystemExit with 128 + signal where a scheduler did.
+    """
+    warn_in_plain_lines()
+    typed = list(config.hydra.overrides.task)
+    with started(config, makes_folder=True) as cfg:
+        claimed, said = claim(cfg), ""
+        try:
+            if not claimed.found:
+                sweeps.keep_typed(cfg)
+            check(cfg)
+            return main(cfg), claimed.folder
+        except UserError as error:
+            said = better(message_of(error), cfg, CONF, config.task, typed)
+            raise UserError(said) from error
+        except SystemExit as left:
+            if left.code == INTERRUPTED:
+                raise KeyboardInterrupt from left
+            raise
+        finally:
+            give_back(claimed, cfg, said)

@@ -1,0 +1,177 @@
+"""Training, evaluations and knock-outs from a notebook or a program: what the command lines do, with a result."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from ral.api import job
+from ral.api.job import PROGRAMS, Composed, Task
+from ral.config import evaluation
+from ral.config import knockout as knockouts
+from ral.config.check import check
+from ral.errors import UserError
+from ral.files import jsonl, run_folder
+from ral.files.pretrained import check_named
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of training that has ended. docs/outputs.md says what its folder holds.
+
+    best: the last evaluation's value of `checkpoint.best` (by default its accuracy, 0 to 1); None where there is none.
+    """
+
+    folder: Path
+    best: float | None
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the lines of metrics.jsonl, one a step: {"step": 1, "train/reward": 0.4, ...} (docs/metrics.md)."""
+        return jsonl.read(self.folder / "metrics.jsonl")
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Return the folder of the newest checkpoint, which `resume=` goes on from; None where there is none."""
+        from ral.learner.checkpoints import newest
+
+        return newest(self.folder / "checkpoints")
+
+    @property
+    def model(self) -> Path:
+        """Return the folder of the trained model, which `ral.load` and plain Transformers read."""
+        return self.folder / "hf"
+
+    @property
+    def report(self) -> Path:
+        """Return the page with curves, samples and overlays."""
+        return self.folder / "report.html"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Findings of an evaluation or a knock-out, and the folder of its files.
+
+    content: of an evaluation {benchmark: its summary.json}, of a knock-out its results.json.
+    """
+
+    folder: Path
+    content: dict[str, Any]
+
+
+def compose(*settings: str, task: Task = "train") -> Composed:
+    """Compose a configuration: the one that the command line makes of the same settings.
+
+    Args:
+        settings: `key=value` as they are typed behind train.py, such as "algo=ral", "max_steps=3",
+            "model.pretrained=/my/folder". docs and `python train.py --help` list the keys.
+        task: which program it is for: "train", "evaluate" (of evaluate.py) or "knockout" (of scripts/knockout.py).
+
+    Returns:
+        The configuration. `print` shows it as yaml; `.settings` is what may still be changed.
+
+    Raises:
+        UserError: one line on the setting that does not fit, with what to type instead.
+    """
+    if task not in PROGRAMS:
+        raise UserError(f"task={task!r} is not known: write one of {', '.join(map(repr, PROGRAMS))}")
+    return job.compose(settings, task)
+
+
+def train(config: Composed) -> Run:
+    """Train what a configuration describes, as `python train.py` does; it may be called several times in a process.
+
+    Args:
+        config: of `ral.compose(...)`.
+
+    Returns:
+        The run: its folder, metrics, newest checkpoint, trained model and report.
+
+    Raises:
+        UserError: one line for what can be mended by other settings, such as a folder that holds a run already.
+        KeyboardInterrupt: after Ctrl-C, or a notebook's interrupt; the step was finished and everything saved.
+    """
+    from ral.run import train as training  # imports torch and Lightning, so only now
+
+    best, folder = job.run(_of("train", config), training, _check_run, _claim_run)
+    return Run(folder, best)
+
+
+def evaluate(config: Composed) -> Results:
+    """Score a model on benchmarks, as `python evaluate.py` does.
+
+    Args:
+        config: of `ral.compose("checkpoint=outputs/my_run/hf", "benchmark=vstar", ..., task="evaluate")`.
+
+    Returns:
+        {benchmark: accuracy (0 to 1), its bootstrap interval, scores by type, settings}, and the folder.
+
+    Raises:
+        UserError: one line for what can be mended by other settings.
+    """
+    from ral.evaluating import evaluate as scoring
+
+    def score(cfg: DictConfig) -> list[str]:
+        scoring(cfg)
+        return [str(name) for name in cfg.benchmark.tasks]
+
+    names, folder = job.run(_of("evaluate", config), score, evaluation.check, evaluation.claim)
+    folders = {name: folder / name if len(names) > 1 else folder for name in names}
+    return Results(folder, {name: _read(own / "summary.json") for name, own in folders.items()})
+
+
+def knockout(config: Composed) -> Results:
+    """Cut attention to the evidence and count right answers, as `python scripts/knockout.py` does (docs/knockout.md).
+
+    Args:
+        config: of `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.
+
+    Returns:
+        The accuracies under every cut with their intervals and what they say, and the folder.
+
+    Raises:
+        UserError: one line for what can be mended by other settings.
+    """
+    from ral.checks.knockout import knock_out
+
+    _, folder = job.run(_of("knockout", config), knock_out, knockouts.check, knockouts.claim)
+    return Results(folder, _read(folder / "results.json"))
+
+
+def _of(task: Task, config: Composed) -> Composed:
+    """Return the configuration. UserError for one that is not of this program."""
+    if not isinstance(config, Composed):
+        raise UserError(f"ral.{task}: a configuration is wanted: write ral.{task}(ral.compose(...))")
+    if config.task != task:
+        raise UserError(
+            f"ral.{task}: the configuration is one of {PROGRAMS[config.task]}: write ral.compose(..., task={task!r})"
+        )
+    return config
+
+
+def _claim_run(cfg: DictConfig) -> run_folder.Claim:
+    """Make the folder the run's own."""
+    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+
+
+def _check_run(cfg: DictConfig) -> None:
+    """Check a run's configuration, as train.py does. UserError where it asks for more processes than this one."""
+    check(cfg, files=check_named)
+    hardware = cfg.hardware
+    if hardware.devices * hardware.num_nodes > 1:
+        raise UserError(
+            f"hardware.devices={hardware.devices}, hardware.num_nodes={hardware.num_nodes}: ral.train is one process: "
+            "write 1 for both, or python train.py for several"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,65 @@
+"""A page on which the attention of answers is looked up, from a composed configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from transformers.utils.logging import disable_progress_bar
+
+from ral.errors import UserError
+from ral.evaluating import load_policy
+from ral.files import run_folder
+from ral.models.mllm import MLLM
+from ral.report.viewer import VIEWER_NAME
+from ral.viewing.pages import Kept, Side, make_page, told, view_run
+from ral.viewing.questions import Question, dataset_questions, own_question
+
+
+def explore(cfg: DictConfig) -> None:
+    """Ask, measure, write the page; the last line says where it is."""
+    disable_progress_bar()  # of loading weights
+    if cfg.threads:
+        torch.set_num_threads(cfg.threads)
+    kept = Kept(tuple(cfg.queries), None if cfg.layers is None else tuple(cfg.layers), float(cfg.max_mb))
+    path = Path(cfg.output) / VIEWER_NAME
+    run_folder.begin(path.parent)
+    if cfg.run is not None:
+        path, holds = view_run(Path(cfg.run), path, lambda checkpoint: opened(cfg, "run", checkpoint), kept)
+    else:
+        holds = of_checkpoints(cfg, path, kept)
+    print(holds)
+    print(f"viewer: {path}", flush=True)
+
+
+def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
+    """Write the page of one checkpoint's answers, or of two."""
+    skipped = list[str]()
+
+    def questions(policy: MLLM) -> Sequence[Question]:
+        own = cfg.image is not None or cfg.video is not None
+        return own_question(cfg, policy) if own else dataset_questions(cfg, policy, skipped)
+
+    after = Side(
+        "answer" if cfg.before is None else "after", lambda: opened(cfg, "checkpoint", cfg.checkpoint), questions
+    )
+    before = [] if cfg.before is None else [Side("before", lambda: opened(cfg, "before", cfg.before), questions)]
+    return make_page(path, (*before, after), kept, facts_of(cfg), lambda: told(skipped))
+
+
+def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
+    """Open a checkpoint on the device that the settings say; errors name `key`."""
+    try:
+        return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))  # type: ignore[arg-type]
+    except UserError as error:
+        raise UserError(str(error).replace("checkpoint=", f"{key}=", 1)) from error
+
+
+def facts_of(cfg: DictConfig) -> dict[str, str]:
+    """Return what the page's head says."""
+    asked = cfg.image or cfg.video or f"{HydraConfig.get().runtime.choices['dataset']}, {cfg.split}"
+    models = {"before": str(cfg.before), "after": str(cfg.checkpoint)} if cfg.before else {"model": str(cfg.checkpoint)}
+    return {**models, "asked": str(asked)}

@@ -1,0 +1,119 @@
+"""The configuration of an evaluation (conf/evaluate.yaml): its schema, its check. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ral.config.check import bind_targets, check_numbers, check_schema, check_servers, plain
+from ral.config.schema import Node, Rollout
+from ral.errors import UserError
+from ral.files import run_folder
+from ral.files.pretrained import check_folder
+from ral.machine import check_alone
+
+TYPES = ("auto", "float32", "bfloat16")
+
+
+@dataclass
+class Task:
+    """conf/benchmark: one benchmark. `source`, `judge` and `summary` are `_target_` nodes."""
+
+    path: str | None
+    source: Node
+    judge: Node
+    summary: Node
+    max_new_tokens: int
+    paper: dict[str, float]
+    default_path: str | None = None
+    template: str | None = None
+    bare: bool = False
+    media: Node | None = None
+
+
+@dataclass
+class Benchmark:
+    """conf/evaluate.yaml, benchmark: tasks are checked one by one."""
+
+    path: str | None
+    tasks: Node
+
+
+@dataclass
+class Media:
+    """conf/evaluate.yaml, media: the fields of ral.data.media.MediaSettings that a user sets."""
+
+    fps: float
+    max_frames: int
+    image_min_pixels: int
+    image_max_pixels: int
+    video_min_pixels: int
+    video_max_pixels: int
+    timeout_s: float | None
+
+
+@dataclass
+class Evaluate:
+    """conf/evaluate.yaml."""
+
+    checkpoint: str
+    family: str | None
+    limit: int | None
+    batch: int
+    template: str | None
+    max_new_tokens: int | None
+    greedy: bool
+    temperature: float
+    seed: int
+    device: str
+    dtype: str
+    share_prompt: bool
+    threads: int | None
+    cache_gb: float
+    disk_cache: str | None
+    disk_cache_gb: float
+    output: str
+    debug: bool
+    benchmark: Benchmark
+    media: Media
+    rollout: Rollout
+
+
+def check(cfg: DictConfig) -> None:
+    """Raise UserError for a configuration that does not fit together; nothing heavy is imported before."""
+    check_alone(os.environ, "evaluate.py")
+    tree = plain(cfg)
+    tasks = tree["benchmark"].get("tasks")
+    if not tasks:
+        raise UserError("benchmark: none is chosen: write benchmark=<name>, such as benchmark=vstar")
+    check_numbers(cfg, tree)
+    check_schema(tree, Evaluate)
+    for name, task in tasks.items():
+        check_schema(task, Task, f"benchmark.tasks.{name}.")
+        media = tree["media"] | (task.get("media") or {})
+        check_schema(media, Media, f"benchmark.tasks.{name}.media.")
+    check_values(tree)
+    check_servers(tree)
+    check_checkpoint(tree["checkpoint"], tree["family"])  # before torch is imported, which takes seconds
+    bind_targets(cfg)
+
+
+def check_checkpoint(checkpoint: str, family: str | None) -> None:
+    """Raise UserError for a folder that holds no model; one of a family from outside is looked at later."""
+    check_folder(checkpoint, "checkpoint", any_type=family is not None)
+
+
+def check_values(tree: Mapping[str, Any]) -> None:
+    """Raise UserError for values out of range."""
+    if tree["dtype"] not in TYPES:
+        raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
+
+
+def claim(cfg: DictConfig) -> run_folder.Claim:
+    """Make the folder this evaluation's own, while it is at work."""
+    return run_folder.claim(Path(cfg.output), "output")

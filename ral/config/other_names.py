@@ -1,0 +1,103 @@
+"""Names of settings elsewhere: what other programs call a setting, and what is written here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+SAME = {
+    "algo": "algorithm algorithms algos method objective trainer rl_algorithm adv_estimator",
+    "model": "models network net",
+    "dataset": "data datasets task train_data",
+    "reward": "rewards reward_function reward_funcs reward_fn",
+    "logger": "loggers log logging report_to tracker",
+    "rollout": "engine sampler rollouts backend inference",
+    "optim": "optimizer optimiser optim_name",
+    "experiment": "exp experiments config recipe",
+    "hardware": "machine strategy accelerator_config",
+    "algo.learning_rate": "lr learning_rate peak_lr actor_lr rate",
+    "max_steps": "epochs num_epochs num_train_epochs max_epochs steps num_steps total_steps train_steps iterations",
+    "algo.prompts_per_step": "batch_size batch train_batch_size prompts per_device_train_batch_size",
+    "hardware.micro_batch_prompts": "micro_batch_size micro_batch gradient_accumulation_steps",
+    "algo.group_size": "num_generations group n_samples num_samples rollout_n samples_per_prompt",
+    "algo.updates_per_rollout": "num_iterations ppo_epochs updates inner_epochs",
+    "algo.temperature": "temp sampling_temperature",
+    "algo.kl.coef": "beta kl kl_coef kl_coeff kl_weight init_kl_coef",
+    "algo.attention.coef": "lambda lambda_attn lam attention_weight attention_coef",
+    "algo.token.clip_high": "clip clip_range cliprange epsilon clip_eps",
+    "model.pretrained": "pretrained ckpt weights base_model pretrained_model model_id model_path model_name "
+    "model_name_or_path model.path model.name model.name_or_path",
+    "model.teacher": "teacher teacher_model teacher_path",
+    "dataset.path": "data_path dataset_path train_file data_file train_files",
+    "dataset.media_root": "image_root image_folder media_root media_folder images video_root",
+    "dataset.limit": "limit max_samples max_train_samples n_train",
+    "dataset.max_new_tokens": "max_new_tokens max_tokens max_completion_length max_length response_length",
+    "hardware.devices": "gpus n_gpus num_gpus devices num_processes world_size nproc",
+    "hardware.num_nodes": "nodes num_nodes nnodes",
+    "hardware.accelerator": "device accelerator",
+    "hardware.precision": "precision bf16 fp16 mixed_precision",
+    "hardware.num_workers": "workers num_workers dataloader_num_workers",
+    "hardware.gradient_checkpointing": "gradient_checkpointing checkpointing grad_checkpointing",
+    "hydra.run.dir": "output output_dir out_dir outdir save_dir run_dir log_dir logdir dir",
+    "checkpoint.every": "save_steps save_every save_freq save_interval",
+    "eval.every": "eval_steps eval_every test_freq eval_interval",
+    "eval.prompts": "eval_samples n_eval max_eval_samples",
+    "lora.rank": "lora_rank lora_r rank use_lora peft",
+    "resume": "resume_from resume_from_checkpoint continue restart",
+    "seed": "seeds random_seed rng",
+    "name": "run_name exp_name experiment_name",
+    "logger.wandb.project": "project project_name wandb_project",
+}
+"""What is written here: names that it goes by elsewhere. A name without a dot that is a group here is chosen by it."""
+NAMES = {other: own for own, others in SAME.items() for other in others.split()}
+LIKE = 0.8
+"""Names less alike than this (0 to 1) are not taken for one of NAMES."""
+OTHER_VALUES = {"hardware.precision", "hardware.micro_batch_prompts", "lora.rank", "resume"}
+"""Settings whose values are written otherwise elsewhere, as `bf16=true` is; so are epochs, of which there are none."""
+SIMILAR_KEY = 0.75
+"""Dotted keys less alike than this (0 to 1) are not offered as corrections."""
+NEARLY_AS_SIMILAR = 0.05
+"""Keys within this distance of the most similar one are offered beside it."""
+NOTHING_LIKE_IT = "; --cfg job prints every key"
+
+
+def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exact: bool = True) -> str | None:
+    """Return what to write in place of `key=value`; None where the key goes by no such name.
+
+    known: groups and keys of the configuration at hand. exact: whether misspelt names are left aside. `algorithm=ral`
+    is `algo=ral`; `data=my.json` is no option of the group, whose options are named.
+    """
+    own = _own(key.lower().replace("-", "_"), exact)
+    group, _, rest = key.partition(".")
+    elsewhere = bool(rest) and group in known and own is not None and own.partition(".")[0] != group
+    if own is None or own not in known or own == key or elsewhere:
+        return None
+    if not (config_dir / own).is_dir():
+        return f"{own}={'<value>' if not value or own in OTHER_VALUES or 'epoch' in key else value}"
+    options = sorted(path.stem for path in (config_dir / own).glob("*.yaml"))
+    chosen = value.lower().replace("-", "_")
+    return f"{own}={chosen}" if chosen in options else f"{own}=<{' or '.join(options)}>"
+
+
+def _own(key: str, exact: bool) -> str | None:
+    word = key.rpartition(".")[2]
+    found = NAMES.get(key) or NAMES.get(word)
+    close = [] if exact or found else difflib.get_close_matches(word, NAMES, n=1, cutoff=LIKE)
+    return NAMES[close[0]] if close else found
+
+
+def closest(key: str, known: Sequence[str]) -> str:
+    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
+    scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
+    best = max(scores.values(), default=0.0)
+    close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]
+    close.sort(key=lambda k: -scores[k])
+    return f"; did you mean {' or '.join(close[:3])}?" if close else NOTHING_LIKE_IT
+
+
+def _similarity(one: str, other: str) -> float:
+    """Return the mean of the likeness of two dotted keys and that of their last parts, 0 to 1."""
+    whole = difflib.SequenceMatcher(None, one, other).ratio()
+    last = difflib.SequenceMatcher(None, one.rpartition(".")[2], other.rpartition(".")[2]).ratio()
+    return (whole + last) / 2

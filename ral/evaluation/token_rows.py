@@ -1,0 +1,106 @@
+"""Rows of Eq. 2 of each token of a response on the first medium, by kind of row, decoder layer and head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ral.evaluation.held_out import answer_tokens, layers_of, prompt_rows
+from ral.evaluation.looks import seen_of, slot_seconds
+from ral.learner.experience import Forward
+from ral.models.frozen import View
+from ral.models.mllm import MLLM
+from ral.models.network_config import layer_types
+from ral.models.processor import Processor
+from ral.ops.attention import AttentionSpec
+from ral.ops.grounding import evidence_tokens
+from ral.types import Example, Prepared, Query, Rollout, RowChoice, TokenRows, UserError
+
+ENDED = "<end>"
+"""How the token that ends a response is written: its text is empty."""
+
+
+def full_layers(policy: MLLM) -> tuple[int, ...]:
+    """Return the decoder layers that have rows over all positions; those of a window have none."""
+    return tuple(n for n, kind in enumerate(layer_types(policy.network.config)) if kind == "full_attention")
+
+
+def head_count(policy: MLLM) -> int:
+    """Return the number of attention heads of a decoder layer."""
+    return int(policy.network.config.get_text_config().num_attention_heads)
+
+
+def token_texts(processor: Processor, ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the text that each token adds; together with the end's they are the response."""
+    return tuple(processor.decode([index]) or ENDED for index in ids)
+
+
+def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | None = None) -> list[RowChoice]:
+    """Return what of the rows can be kept, from everything down to the mean over heads of the last layer.
+
+    wanted: these layers and no others, negative from the last, with all heads or their mean. UserError for a layer
+    that has no rows.
+    """
+    heads = head_count(policy)
+    if wanted is not None:
+        layers = tuple(sorted({checked_layer(policy, layer) for layer in wanted}))
+        return [RowChoice(tuple(queries), layers, heads), RowChoice(tuple(queries), layers, 0)]
+    layers = full_layers(policy)
+    thinned = [layers[::-1][:: 2**n][::-1] for n in range(len(layers).bit_length() + 1)]
+    return [RowChoice(tuple(queries), layers, heads), *(RowChoice(tuple(queries), part, 0) for part in thinned)]
+
+
+def checked_layer(policy: MLLM, layer: int) -> int:
+    """Return a decoder layer counted from 0. UserError for one that is not there or has no rows over all positions."""
+    there = full_layers(policy)
+    found = layer % policy.depth if -policy.depth <= layer < policy.depth else None
+    if found not in there:
+        raise UserError(f"layers: {layer} has no rows of attention; write some of {', '.join(map(str, there))}")
+    return int(found)
+
+
+@torch.no_grad()
+def token_rows(policy: MLLM, prepared: Prepared, rollout: Rollout, chosen: RowChoice) -> list[TokenRows | None]:
+    """Return the rows of every response of a rollout; None for one without a medium or without a token."""
+    view = View(policy, prepared, policy.show(prepared, rollout))
+    found = [[list[Tensor | None]() for _ in chosen.queries] for _ in rollout.texts]
+    for place, query in enumerate(chosen.queries):
+        passes = Forward(1.0, AttentionSpec(layers=chosen.layers, query=query))
+        attention = passes.states(view, rollout, attention=True).attention
+        assert attention is not None  # it was asked for
+        for layer in range(len(chosen.layers)):
+            one = layers_of(attention, (layer,))
+            for kept in (one, *(one.of_head(head) for head in range(chosen.heads))):
+                rows = prompt_rows(kept)
+                for n, own in enumerate(found):
+                    own[place].append(seen_of(rollout, rows[n], n))
+    return [_of_response(policy.processor, rollout, n, chosen, own) for n, own in enumerate(found)]
+
+
+def _of_response(
+    processor: Processor, rollout: Rollout, n: int, chosen: RowChoice, seen: Sequence[Sequence[Tensor | None]]
+) -> TokenRows | None:
+    """Return the rows of response n; seen: [T V] for each query, of each the layers, of each the mean and the heads."""
+    known = [[rows for rows in own if rows is not None] for own in seen]
+    if not known[0]:
+        return None
+    weights = torch.stack([torch.stack(rows) for rows in known])
+    shape = (len(chosen.queries), len(chosen.layers), 1 + chosen.heads, *weights.shape[-2:])
+    ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
+    grid, seconds = rollout.prompts.grids[n][0], slot_seconds(rollout.prompts, n)
+    return TokenRows(
+        chosen=chosen,
+        tokens=token_texts(processor, ids),
+        in_answer=tuple(answer_tokens(processor, ids, rollout.texts[n])),
+        grid=grid,
+        seconds_per_slot=seconds,
+        weights=weights.reshape(shape),
+        inside=_inside(rollout.prompts.examples[n], grid, seconds),
+    )
+
+
+def _inside(example: Example, grid: tuple[int, int, int], seconds: float) -> Tensor | None:
+    """Mark the visual tokens on the evidence [V]; None without evidence."""
+    return evidence_tokens(example.evidence, grid, seconds).flatten() if example.evidence else None

@@ -1,0 +1,181 @@
+"""The viewer of attention: `explore.html`, one self-contained file in which a token's attention is looked up.
+
+Nothing on the page is fetched: pictures are data addresses, rows are compressed bytes in the page, and a content
+security policy allows the page's own script alone. All text of models and data is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ral.errors import UserError
+from ral.report.html import TEMPLATES, templates
+from ral.report.overlay import GREY, PALE, RAMP, enlarge
+from ral.report.page import VIEWER_NAME as VIEWER_NAME
+from ral.report.records import Attention
+from ral.report.samples import FRAME_SIDES, PICTURE_SIDES, Slot, boxes_at, data_address, slots
+from ral.report.token_maps import FULL, LEVELS, SHARES, UNKNOWN, common, compressed, packed
+from ral.report.words import seconds
+from ral.types import Example, Pixels, RowChoice, TokenRows
+
+MOST_FRAMES = 16  # of a clip
+SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A model's answer to a sample. name: of the model; verdict: sign and words, where a gold answer is known."""
+
+    name: str
+    text: str
+    verdict: tuple[str, str] | None
+    rows: TokenRows
+
+
+@dataclass(frozen=True)
+class ViewedSample:
+    """A question with its first medium and the answers of one model or two."""
+
+    example: Example
+    pixels: Pixels
+    answers: tuple[Answer, ...]
+
+
+def write_viewer(
+    path: Path, samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()
+) -> Path:
+    """Write the page of some samples and return its path. facts: what the head says, the title first."""
+    if not samples:
+        raise UserError(f"{path}: there is no answer to a question about a picture or a clip, so nothing to show")
+    content = render_viewer(samples, facts, notes)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path}: the page cannot be written ({error.strerror}); name another output") from error
+    return path
+
+
+def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
+    """Return the page's HTML."""
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    index, blob = content_of(samples)
+    return (
+        templates()
+        .get_template("explore.html.j2")
+        .render(
+            facts=facts,
+            title=" · ".join(facts.values()),
+            notes=notes,
+            script=script,
+            digest=digest,
+            index=as_script_data(index),
+            blob=compressed(blob),
+            queries=index["queries"],
+            layers=index["layers"],
+            heads=index["heads"],
+            several=len(samples) > 1,
+            grey=GREY,
+            pale=PALE,
+        )
+    )
+
+
+def as_script_data(content: Any) -> str:
+    """Return JSON that may stand in a script element, whatever its texts hold."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
+    """Return what the page's script reads: an index as JSON, and the bytes of all rows behind each other."""
+    choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
+    blob, entries = bytearray(), []
+    for sample in samples:
+        entries.append(entry_of(sample, choice, blob))
+    index = {
+        "queries": choice.queries,
+        "layers": choice.layers,
+        "heads": choice.heads,
+        "ramp": RAMP,
+        "levels": LEVELS,
+        "full": FULL,
+        "unknown": UNKNOWN,
+        "shares": SHARES,
+        "samples": entries,
+    }
+    return index, bytes(blob)
+
+
+def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[str, Any]:
+    """Return the index of one sample; its rows are added to the bytes."""
+    example, first = sample.example, sample.answers[0].rows
+    times = slots_of(first, sample.pixels)
+    shown = [slot for slot, *_ in times]
+    answers = []
+    for answer in sample.answers:
+        at = len(blob)
+        blob += packed(answer.rows, choice, shown)
+        answers.append(
+            {
+                "name": answer.name,
+                "verdict": answer.verdict,
+                "tokens": answer.rows.tokens,
+                "answer": [int(inside) for inside in answer.rows.in_answer],
+                "at": at,
+            }
+        )
+    return {
+        "uid": example.uid,
+        "type": example.problem_type,
+        "kind": sample.pixels.kind,
+        "question": example.question,
+        "options": example.options,
+        "gold": example.answer,
+        "media": len(example.media),
+        "grid": first.grid,
+        "chance": None if first.inside is None else float(first.inside.float().mean()),
+        "frames": frames_of(sample, times),
+        "answers": answers,
+    }
+
+
+def slots_of(rows: TokenRows, pixels: Pixels) -> list[Slot]:
+    """Return the slots of a medium that are shown; one for a picture."""
+    return slots(
+        Attention(rows.grid, (), rows.seconds_per_slot), len(pixels.frames), pixels.seconds_per_frame, MOST_FRAMES
+    )
+
+
+def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any]]:
+    """Return the frames that are shown, each with its time and the evidence in it."""
+    clip, frames = sample.pixels.kind == "video", np.asarray(sample.pixels.frames)
+    found = []
+    for _, frame, start, end in times:
+        image = enlarge(frames[frame], *(FRAME_SIDES if clip else PICTURE_SIDES))
+        found.append(
+            {
+                "src": data_address(image),
+                "size": image.size,
+                "time": f"{seconds(start)}-{seconds(end)} s" if clip else "",
+                "boxes": boxes_at(sample.example.evidence, start, end),
+            }
+        )
+    return found
+
+
+def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
+    """Say what the page holds, and how large it is."""
+    choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
+    heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
+    layers = ", ".join(map(str, choice.layers))
+    megabytes = path.stat().st_size / 1e6
+    return f"{len(samples)} samples, layers {layers}, {heads}; {megabytes:.1f} MB"

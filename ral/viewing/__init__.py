@@ -1,0 +1,1 @@
+"""The viewer of attention: questions and checkpoints -> rows -> explore.html."""

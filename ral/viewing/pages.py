@@ -1,0 +1,184 @@
+"""The page of the viewer: models answer questions, the rows of their answers are measured, and a page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ral.errors import UserError
+from ral.evaluation.token_rows import row_choices, token_rows
+from ral.files.repository import find
+from ral.models.mllm import MLLM
+from ral.models.opening import load
+from ral.models.registry import register_named
+from ral.report.token_maps import expected_bytes
+from ral.report.viewer import VIEWER_NAME, Answer, ViewedSample, size_note, write_viewer
+from ral.report.words import verdict_of
+from ral.rewards.accuracy import accuracy
+from ral.rollout.engine import Sampling
+from ral.rollout.given import written
+from ral.rollout.native import NativeEngine
+from ral.types import Example, Prepared, Query, Rollout, RowChoice
+from ral.viewing.questions import Question, RecordedRun, recorded_run
+
+ROOM = 0.75
+"""Share of a page's size that rows may take; the rest is for pictures and texts."""
+QUERIES: tuple[Query, ...] = ("previous", "self")
+MOST_MB = 5.0
+HALF = "\ufffd"
+"""What stands in a text for bytes that are no character."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model whose answers are shown: its name on the page, and how it is opened and gets its questions."""
+
+    name: str
+    open: Callable[[], MLLM]
+    questions: Callable[[MLLM], Sequence[Question]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Choice of the rows that are kept: queries; layers, None for as many as fit; size of the page in 10**6 bytes."""
+
+    queries: tuple[Query, ...] = QUERIES
+    layers: tuple[int, ...] | None = None
+    max_mb: float = MOST_MB
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, its prompt as the network reads it, and the rollout of its one answer."""
+
+    question: Question
+    prepared: Prepared
+    rollout: Rollout
+
+    @property
+    def tokens_and_cells(self) -> tuple[int, int]:
+        """Return the tokens of the answer and the visual tokens of the first medium."""
+        t, h, w = self.rollout.prompts.grids[0][0]
+        return int(self.rollout.trainable.sum()), t * h * w
+
+
+def make_page(
+    path: Path, sides: Sequence[Side], kept: Kept, facts: Mapping[str, str], notes: Callable[[], Sequence[str]]
+) -> str:
+    """Write the page of one model's answers, or of two; return a line on what it holds.
+
+    notes: called once all is asked; lines on what is left out. UserError where nothing can be shown.
+    """
+    room = ROOM * kept.max_mb * 1e6 / len(sides)
+    answers = [answers_of(side, kept, room) for side in sides]
+    first, *others = answers
+    shared = [key for key in first if all(key in other for other in others)]
+    samples = [joined([own[key] for own in answers]) for key in shared]
+    write_viewer(path, samples, facts, notes())
+    return size_note(path, samples)
+
+
+def joined(found: Sequence[ViewedSample]) -> ViewedSample:
+    """Return one sample with the answers of all models. UserError where they see it on other grids."""
+    grids = [sample.answers[0].rows.grid for sample in found]
+    if len(set(grids)) > 1:
+        raise UserError(
+            f"before: it reads {found[0].example.uid} as a grid of other visual tokens, {grids}: give a model alike"
+        )
+    return replace(found[0], answers=tuple(sample.answers[0] for sample in found))
+
+
+@torch.no_grad()
+def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], ViewedSample]:
+    """Return a model's answers with their rows, by uid and wording."""
+    policy = side.open()
+    asked = [ask(policy, question) for question in side.questions(policy)]
+    choice = fitting(row_choices(policy, kept.queries, kept.layers), [one.tokens_and_cells for one in asked], room)
+    found = {}
+    for one in asked:
+        (rows,) = token_rows(policy, one.prepared, one.rollout, choice)
+        if rows is not None:
+            example, text = one.question.example, one.rollout.texts[0]
+            answer = Answer(side.name, text, judged(example, text), rows)
+            found[example.uid, one.question.text] = ViewedSample(example, one.question.media[0], (answer,))
+    return found
+
+
+def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room: float) -> RowChoice:
+    """Return the first choice whose rows fit into `room` bytes. UserError where none does."""
+    for choice in choices:
+        if expected_bytes(choice, sizes) <= room:
+            return choice
+    least = expected_bytes(choices[-1], sizes)
+    raise UserError(
+        f"max_mb: {least / 1e6:.1f} MB of rows do not fit into {room / 1e6:.1f} MB: write a larger max_mb, or a "
+        "smaller limit, max_new_tokens or max_pixels"
+    )
+
+
+def ask(policy: MLLM, question: Question) -> Asked:
+    """Return a model's greedy answer to a question, or the recorded one.
+
+    A recorded text with halves of characters is asked for again: its tokens cannot be told.
+    """
+    prompts = policy.processor.batch([question.example], [question.text], [question.media])
+    prepared = policy.prepare(prompts)
+    if question.said is None or HALF in question.said[0]:
+        greedy = Sampling(1.0, question.max_new_tokens, greedy=True)
+        return Asked(question, prepared, NativeEngine(policy).generate(prepared, 1, greedy, seed=0))
+    text, ended = question.said
+    rollout = written(policy.processor, prepared, [text])
+    return Asked(question, prepared, rollout if ended else without_end(rollout))
+
+
+def without_end(rollout: Rollout) -> Rollout:
+    """Return a rollout of one response without its end token, as a length limit leaves it."""
+    mask: Tensor = rollout.valid.clone()
+    mask[0, int(mask.sum()) - 1] = False
+    return replace(rollout, valid=mask, trainable=mask)
+
+
+def judged(example: Example, text: str) -> tuple[str, str] | None:
+    """Return sign and words for an answer; None where no right answer is known."""
+    return verdict_of(accuracy(example, text)) if example.answer else None
+
+
+def view_run(
+    folder: Path, output: Path | None = None, opened: Callable[[str], MLLM] | None = None, kept: Kept | None = None
+) -> tuple[Path, str]:
+    """Write the page of a run's sampled answers, before and after training; return its path and what it holds.
+
+    opened: opens a checkpoint; default: in fp32 on the processor. kept: what of the rows. UserError where the run left
+    no model or no answers.
+    """
+    run = recorded_run(folder)
+    if not (folder / "hf").is_dir():
+        raise UserError(f"run={folder}: it has no hf/, the trained model; give a run that came to its end")
+    register_named(run.config.model.get("family"))
+    opened, skipped = opened or opened_here, list[str]()
+    after = Side("after", lambda: opened(str(folder / "hf")), lambda p: run.questions(p, "after", skipped))
+    start = str(run.config.model.pretrained)
+    before = Side("before", lambda: opened(start), lambda p: run.questions(p, "before", skipped))
+    path = output or folder / VIEWER_NAME
+    facts = facts_of(run, folder, start)
+    return path, make_page(path, (before, after), kept or Kept(), facts, lambda: told(skipped))
+
+
+def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
+    """Return what the head of a run's page says."""
+    return {"run": str(run.config.get("name") or folder.name), "before": start, "after": str(folder / "hf")}
+
+
+def told(skipped: Sequence[str]) -> list[str]:
+    """Return a line on what was skipped, if anything."""
+    once = list(dict.fromkeys(skipped))
+    return [f"{len(once)} entries cannot be used; the first: {once[0]}"] if once else []
+
+
+def opened_here(checkpoint: str) -> MLLM:
+    """Open a checkpoint in fp32 on the processor."""
+    return load(find(checkpoint), trained=False)

@@ -1,0 +1,136 @@
+"""Questions that the viewer shows: one about a picture or clip of one's own, those of a dataset, those of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ral.config.build import instantiate
+from ral.data.bad import BadSample, Checked
+from ral.data.media import media_reader
+from ral.data.prompts import render
+from ral.data.samples import Samples
+from ral.errors import UserError
+from ral.evaluation.attention_map import complete, example_of, read
+from ral.files import jsonl
+from ral.learner.collate import Collate
+from ral.models.mllm import MLLM
+from ral.report.page import SAMPLES
+from ral.report.reading import read_run
+from ral.report.summary import match, select
+from ral.rewards.accuracy import check_gold
+from ral.types import Example, Pixels
+
+OWN = ("image", "video", "question", "evidence", "template", "max_frames", "min_pixels", "max_pixels")
+"""Settings of a question of one's own."""
+TOKENS = 256
+"""Length limit of the answer to it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as a model gets it. said: its recorded answer and whether that ended by itself; None: to be asked."""
+
+    example: Example
+    text: str
+    media: tuple[Pixels, ...]
+    max_new_tokens: int
+    said: tuple[str, bool] | None = None
+
+
+def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
+    """Return the question that the settings ask. UserError where the picture or the words are missing."""
+    given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
+    settings = complete({"checkpoint": str(cfg.checkpoint), **given})
+    example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
+    pixels = read(settings, example, policy.processor.patches.factor)
+    worded = example.question if settings["template"] == "as_asked" else render(example, settings["template"])
+    return [Question(example, worded, (pixels,), cfg.max_new_tokens or TOKENS)]
+
+
+def of_dataset(
+    dataset: DictConfig,
+    policy: MLLM,
+    split: str,
+    thinking: bool,
+    skipped: list[str],
+    wanted: Collection[str] | None = None,
+) -> Iterator[Question]:
+    """Yield the questions about a medium of a split, worded as in training; wanted: uids, None for all.
+
+    skipped: gets a line for each entry that cannot be used.
+    """
+    collate = Collate(
+        policy.processor,
+        templates=(dataset.templates.think, dataset.templates.zero),
+        thinking=thinking,
+        scorable=Checked(check_gold),
+        max_new_tokens=dataset.max_new_tokens,
+    )
+    examples = instantiate(dataset.source)(split=split)
+    reader = media_reader(instantiate(dataset.media, factor=policy.processor.patches.factor))
+    samples = Samples(examples, reader, collate.check, range, collate.fits)
+    for at in range(len(examples)):
+        try:
+            if not examples[at].media or (wanted is not None and examples[at].uid not in wanted):
+                continue
+            sample = samples.read(at)
+        except BadSample as error:
+            skipped.append(str(error))
+            continue
+        yield Question(sample.example, collate.word(sample.example), sample.media, dataset.max_new_tokens)
+
+
+def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> list[Question]:
+    """Return the first cfg.limit questions of the dataset that can be used."""
+    return list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """Content of a run's folder: its settings, the uids of the report's samples, and all answers by side and uid."""
+
+    config: DictConfig
+    uids: tuple[str, ...]
+    said: Mapping[str, Mapping[str, tuple[str, bool]]]
+
+    def questions(self, policy: MLLM, side: str, skipped: list[str]) -> list[Question]:
+        """Return the samples' questions, in the report's order, with the answers before or after training."""
+        algo, dataset = self.config.algo, self.config.dataset
+        found: dict[str, Question] = {}
+        for question in of_dataset(dataset, policy, "validation", algo.thinking, skipped, self.uids):
+            found[question.example.uid] = replace(question, said=self.said[side].get(question.example.uid))
+            if len(found) == len(self.uids):
+                break
+        return [found[uid] for uid in self.uids if uid in found]
+
+
+def recorded_run(folder: Path) -> RecordedRun:
+    """Read a run's folder. UserError where it is none, or holds no evaluated question about a picture or clip."""
+    run = read_run(folder)
+    pairs, _ = match(run.before, run.after)
+    uids = tuple(pair.item.uid for pair in select(pairs, SAMPLES) if pair.item.asked.media)
+    if not uids:
+        raise UserError(f"run={folder}: no question about a picture or clip was evaluated in it, so nothing to show")
+    config = OmegaConf.create(dict(run.setup.config))
+    return RecordedRun(config, uids, {side: answers(folder / "eval" / f"{side}.jsonl") for side in ("before", "after")})
+
+
+def viewable(folder: Path) -> bool:
+    """Tell whether a run left what its page needs: a policy, and answers to questions about pictures or clips."""
+    policy = (folder / "hf" / "config.json").is_file() and not (folder / "hf" / "reward_model.json").is_file()
+    evaluated = [folder / "eval" / f"{side}.jsonl" for side in ("before", "after")]
+    return policy and all(any(line.get("media") for line in jsonl.readable(path)) for path in evaluated)
+
+
+def answers(path: Path) -> dict[str, tuple[str, bool]]:
+    """Return the recorded response to each question and whether it ended by itself; none without the file."""
+    lines: list[dict[str, Any]] = jsonl.readable(path) if path.is_file() else []
+    return {
+        str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line
+    }

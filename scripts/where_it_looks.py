@@ -1,0 +1,30 @@
+"""Draws the figure of the README: a board of visual_path, and where the teacher looks at each step of its answer.
+
+python scripts/where_it_looks.py            # docs/figures/where_it_looks.png, of a board that no model was made on
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def main() -> None:
+    """Make the boards, read one, draw it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="assets/path_teacher", help="model folder")
+    parser.add_argument("--seed", type=int, default=31, help="of the boards")
+    parser.add_argument("--entry", type=int, default=0, help="which board, from 0")
+    parser.add_argument("--output", type=Path, default=Path("docs/figures/where_it_looks.png"))
+    given = parser.parse_args()
+    from ral.evaluation.attention_map import load_model
+    from ral.study.where_it_looks import boards, draw, looks
+
+    example = boards(Path(f"outputs/data/where_it_looks_{given.seed}"), given.seed)[given.entry]
+    policy = load_model(given.checkpoint, "cpu")
+    draw(looks(policy, example), example, given.output)
+    print(f"figure: {given.output}")
+
+
+if __name__ == "__main__":
+    main()
