@@ -21,6 +21,7 @@ from ral.learner.experience import Experience, Forward, freeze, of_responses
 from ral.learner.models import Models
 from ral.learner.objective import Objective
 from ral.learner.placebo import around, place, rectangle
+from ral.learner.signs import FIRST, History, no_evidence
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
 from ral.ops.aggregate import counts, sequence_mean
@@ -257,6 +258,7 @@ def test_placebos_are_as_large_and_elsewhere(load: Callable[..., MLLM]) -> None:
         found = place(kind, prompts, 5)  # type: ignore[arg-type]
         assert found.sum(1).equal(prompts.evidence.sum(1)) and not (found & ~prompts.visual).any()
         assert found.equal(place(kind, prompts, 5)) and not found[2:].any()  # type: ignore[arg-type]
+        assert kind == "random" or not found.equal(prompts.evidence)
     draws = {tuple(place("random", prompts, seed)[1].nonzero().flatten().tolist()) for seed in range(20)}
     assert len(draws) > 2
     shuffled = place("shuffled", prompts, 0)
@@ -341,6 +343,18 @@ def test_an_objective_says_whether_it_needs_the_second_view() -> None:
     assert live.frozen == {"view": ()}
     assert Objective({"v": perceptive_token}, *rest).frozen == {"old": ("log_probs",), "view": ("log_probs",)}
     assert Objective({"t": token}, *rest).frozen == {"old": ("log_probs",)}
+
+
+def test_terms_that_find_nothing_are_told() -> None:
+    history = History()
+    for _ in range(FIRST):
+        history.add({"train/evidence_tokens": 0.0, "train/view_kl": 0.1})
+    assert "entries need the field evidence" in (no_evidence(history) or "")
+    history.add({"train/evidence_tokens": 0.5, "train/view_kl": 0.0})
+    assert no_evidence(history) is None
+    for _ in range(FIRST):
+        history.add({"train/view_kl": 0.0})
+    assert "the second view is the first" in (no_evidence(history) or "")
 
 
 # -------------------------------------------------------------------------------------------------------- the runs

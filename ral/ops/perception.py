@@ -41,7 +41,7 @@ def implicit_perception(
     coef: float = 0.02,
     against: str = "masked",
 ) -> Loss:
-    """Reward distance from the policy that sees a masked picture: -coef * sum(weights * KL(pi || pi_masked)).
+    """Raise the distance from the policy that sees a masked picture: -coef * sum(weights * KL(pi || pi_masked)).
 
     KL_prcp of PAPO (arXiv 2507.06448), section 3.2; coef is gamma. The estimate at each sampled token is k3, as in the
     paper's code, straight beyond 10 nats (`ral.ops.ratios.kl_estimate`).
@@ -104,7 +104,7 @@ def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: floa
 def dependence_shape(
     values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], group_size: int, least: float
 ) -> Float[Tensor, " N"]:
-    """Scale responses by their mean dependence: `least` for the least of a group, on average 1.
+    """Weight responses by their mean dependence: `least` for the least of a group, on average 1.
 
     Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2. The paper's code takes least and
     greatest over a rank's batch and the average over a micro-batch; here all are the group's, so that micro-batches and
@@ -179,10 +179,11 @@ def evidence_attention(
 ) -> Loss:
     """Pull the visual attention of successful responses to the evidence: sum(weights * D(p, q)), where A > 0.
 
-    EASE (arXiv 2605.30912), abstract: a smoothed target over visual tokens made of annotated regions, for the attention
-    from response to image, on trajectories of high reward alone. What is not said there is decided here: q is even on
-    the evidence, with a share `smooth` even on all visual tokens of the prompt; p is each token's row, renormalised
-    over these; high reward is A > 0; D is KL(q || p). Prompts without evidence add 0.
+    EASE (arXiv 2605.30912), of which the abstract was at hand: a smoothed target over visual tokens made of annotated
+    regions, for the attention from response to image, on trajectories of high reward alone. Decided here, not in the
+    paper as far as it was seen: q is even on the evidence, with a share `smooth` even on all visual tokens of the
+    prompt; p is each token's row, renormalised over these; high reward is A > 0; D is KL(q || p). Prompts without
+    evidence add 0.
     """
     pulled = mask & (advantages > 0)[:, None] & evidence.any(-1)[:, None]
     kind = torch.promote_types(attention.layers[0].query.dtype, torch.float32)

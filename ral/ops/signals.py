@@ -84,8 +84,9 @@ SIGNALS: Mapping[str, Signal] = {
     **{
         f"{model}_head": Signal("", f"the map from states to logits of {whose}", FROZEN)
         for model, whose in MODELS.items()
-        if model != "old"
+        if model not in ("old", "view")
     },
+    "view_head": Signal("", "the policy's map from states to logits, for view_hidden", LIVE),
     "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
     "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
