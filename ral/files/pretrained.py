@@ -161,7 +161,8 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
     if method := config.get("quantization_config"):
         how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
         raise UserError(
-            f"{named}: its weights are quantized ({how}), which cannot be trained; name the bf16 or fp32 model that they were made of"
+            f"{named}: its weights are quantized ({how}), which cannot be trained; name the bf16 or fp32 model that they "
+            "were made of"
         )
 
 
