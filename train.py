@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 
-from ral.config.check import check
+from ral.config.check import check, plain
 from ral.config.cli import run
 from ral.files import run_folder
 from ral.files.pretrained import check_named
@@ -16,18 +16,31 @@ from ral.files.pretrained import check_named
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from ral.config.schema import Node
+
 
 def main(cfg: DictConfig) -> float | None:
-    """Train what a valid configuration describes; what a sweeper would optimise."""
+    """Train what a valid configuration describes; what a sweeper would optimise. With plan=true print its plan."""
+    if cfg.plan:
+        from ral.planning.command import plan
+
+        return plan(plain(cfg))
     from ral.run import train  # imports torch, so only now
 
     return train(cfg)
 
 
+def files(tree: Node) -> None:
+    """Look at what a run needs on disk; a plan reads shapes alone, and says itself where it has none."""
+    if not tree["plan"]:
+        check_named(tree)
+
+
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder the run's own."""
-    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+    """Make the folder the run's own. A plan may be of a run that is there: it leaves the folder as it was."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return run_folder.claim(folder) if cfg.plan else run_folder.claim_for_run(folder, cfg.resume, bool(cfg.overwrite))
 
 
 if __name__ == "__main__":
-    run(main, "train", check=partial(check, files=check_named), claim=claim)
+    run(main, "train", check=partial(check, files=files), claim=claim)

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from omegaconf import DictConfig
 from safetensors import SafetensorError
 from torch import Tensor
 
 from ral.config.build import precision_of
-from ral.config.check import first_line
+from ral.config.check import first_line, plain
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.models.loading import finite, listed, some
+from ral.planning.afterwards import tell_missed
 from ral.report.card import write_card
 from ral.report.page import build as build_report
 from ral.report.viewer import VIEWER_NAME
@@ -75,6 +77,7 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
             export(cfg, module, state, folder)
         except (OSError, RuntimeError, SafetensorError) as error:
             raise not_exported(folder, error) from error
+        tell_missed(plain(cfg), folder, torch.cuda)
         if cfg.viewer:
             print_viewer(folder)
         print_report(folder)

@@ -606,7 +606,7 @@ def test_what_nodes_make_holds_plain_lists_and_mappings() -> None:
     assert made["more"] == 3
 
 
-@pytest.mark.parametrize("name", ["run", "evaluate"])
+@pytest.mark.parametrize("name", ["run", "evaluating"])
 def test_roots_make_nodes_in_one_way(name: str) -> None:
     assert "from hydra.utils import" not in (Path(cli.__file__).parents[1] / f"{name}.py").read_text()
 

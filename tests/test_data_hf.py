@@ -146,12 +146,13 @@ def test_paths_lists_and_raw_bytes(tmp_path: Path) -> None:
         picture(n).save(tmp_path / f"{n}.png")
     columns = {"question": "text", "answer": "label", "images": "many", "video": "clip"}
     many = [["0.png", "1.png"], [str(tmp_path / "2.png")], [], ["gone.png"]]
-    clips = [None, encoded(5), None, None]
+    clip = b"\0\0\0\x20ftypisom" + encoded(5)  # known by its first bytes
+    clips = [None, clip, None, None]
     datasets.Dataset.from_dict(rows(4) | {"many": many, "clip": clips}).save_to_disk(tmp_path / "saved")
     first, second, third = (read(tmp_path / "saved", "train", columns=columns, validation_size=1)[n] for n in range(3))
     assert first.media == (Media("image", tmp_path / "0.png"), Media("image", tmp_path / "1.png"))
     assert [m.kind for m in second.media] == ["image", "video"] and second.media[0].path == tmp_path / "2.png"
-    assert second.media[1].path.read_bytes() == encoded(5)
+    assert second.media[1].path.read_bytes() == clip
     assert third.media == ()
     with pytest.raises(BadSample, match=r"saved: entry 4: field 'images': no such file: .*gone.png"):
         read(tmp_path / "saved", "validation", columns=columns)[0]

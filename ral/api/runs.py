@@ -162,7 +162,11 @@ def _claim_run(cfg: DictConfig) -> run_folder.Claim:
 
 
 def _check_run(cfg: DictConfig) -> None:
-    """Check a run's configuration, as train.py does. UserError where it asks for more processes than this one."""
+    """Check a run's configuration, as train.py does. UserError where it asks for more processes than this one, or for
+    a plan.
+    """
+    if cfg.plan:
+        raise UserError("plan=true: ral.train makes runs: write python train.py with the same settings for a plan")
     check(cfg, files=check_named)
     hardware = cfg.hardware
     if hardware.devices * hardware.num_nodes > 1:

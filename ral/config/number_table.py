@@ -73,6 +73,10 @@ TERMS: dict[str, Range] = {
     "algo.*.coef": COEF,
     "algo.*.clip_low": Range(0, 1, 0.2),
     "algo.*.clip_high": Range(0, FACTOR, 0.2),
+    "algo.*.share": Range(0, 1, 0.4, ends="(]"),
+    "algo.*.least": Range(0, 1, 0.9),
+    "algo.*.smooth": Range(0, 1, 0.1, ends="[)"),
+    "algo.*.most": Range(1, FACTOR, 5.0),
     "algo.*.correction_cap": Range(0, FACTOR, 2.0, ends="(]"),
     "algo.*.centring": Range(0, FACTOR, 0.01),
     "algo.*.sigma": Range(0, 100, 1.0, ends="(]"),
@@ -164,6 +168,17 @@ RUN: dict[str, Range] = {
     "hardware.strategy.devices": COUNT,
     "hardware.strategy.num_nodes": COUNT,
     "logger.*.first_step": INTERVAL,
+    "planning.visual_tokens": Range(0, MOST, 8192, whole=True),
+    "planning.text_tokens": Range(1, MOST, 200, whole=True),
+    "planning.response_tokens": Range(1, MOST, 768, whole=True),
+    "device.*_share": Range(0, 1, 0.4, ends="(]"),
+    "device.base_gb": GIGABYTES,
+    "device.gpu_gb": GIGABYTES,
+    "device.host_gb": GIGABYTES,
+    "device.reserve_gb": GIGABYTES,
+    "device.tflops_*": Range(0, 1e6, 989.0, ends="(]"),
+    "device.*_s": Range(0, 1e6, 300.0, ends="(]"),
+    "device.launch_us": Range(0, 1e6, 8.0),
 }
 """Numbers of a run beside its objective, data and reward."""
 DATA: dict[str, Range] = {

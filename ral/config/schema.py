@@ -44,6 +44,8 @@ class Algo:
     temporal: Any
     reward: Any
     attention_policy: Any
+    view: Any
+    evidence: Any
 
 
 @dataclass
@@ -160,6 +162,15 @@ class Guard:
 
 
 @dataclass
+class Planning:
+    """conf/train.yaml, planning: what plan=true cannot read off the configuration."""
+
+    visual_tokens: int | None = None
+    text_tokens: int = 200
+    response_tokens: int | None = None
+
+
+@dataclass
 class Train:
     """conf/train.yaml: everything a run needs."""
 
@@ -183,5 +194,8 @@ class Train:
     checkpoint: Checkpoint
     diagnostics: Node
     guard: Guard
+    planning: Planning
+    plan: bool = False
+    device: Node | None = None
     resume_changed: list[str] | str = dataclasses.field(default_factory=list)
     overwrite: bool = False

@@ -1,0 +1,135 @@
+"""The bytes that passes hold: what a layer saves for its backward pass, logits, attention rows, caches.
+
+Counted off the operations of Transformers' layers under this project's attention; docs/planning.md has the equations,
+tests/test_planning_memory.py compares them with what autograd saves.
+"""
+
+from __future__ import annotations
+
+from ral.planning.architecture import Architecture, Decoder
+from ral.planning.workload import Batch, Numbers, Training
+
+LOGITS_AT_ONCE = 1024
+"""Response tokens whose logits exist at once (ral.ops.logprobs.CHUNK_TOKENS)."""
+SCORES_AT_ONCE = {False: 2**22, True: 2**26}
+"""Attention scores that exist at once on a CPU and on a GPU (ral.ops.attention.SCORES_AT_ONCE)."""
+VOCABULARIES = 4
+"""Tensors [M V] in fp32 that exist at once: log-probs and three more, in the forward and the backward pass."""
+OF_DISTILLATION = 9
+"""The same where two distributions are compared over the whole vocabulary."""
+SCORE_TENSORS = 4
+"""Tensors of a piece of attention scores that exist at once."""
+DRAW_BYTES = 36
+"""Bytes of a logit while tokens are drawn: fp32 logits three times, fp64 probabilities three times."""
+FIRST_ROOM = 64
+"""Tokens of a response for which the cache has room at first; the room doubles (ral.models.attention)."""
+
+
+def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> float:
+    """Return the bytes for each token that a decoder layer saves for its backward pass.
+
+    Two norms: their input and their normalised output, and what products read of them, cast once a product where
+    arithmetic is mixed; attention: queries, keys, values, outputs; the four inner states of the MLP.
+    """
+    a, s, width = numbers.product, numbers.stream, decoder.width
+    casts = (5 if numbers.mixed else 2) * a * width
+    norms = 2 * norm_bytes(numbers, adapters) * width + casts
+    attention = 3 * a * decoder.queries + (3 if numbers.mixed else 2) * a * decoder.keys
+    heads = (s + a if numbers.mixed else 2 * s) * (decoder.queries + decoder.keys) if decoder.normed_heads else 0
+    return float(norms + attention + heads + 4 * a * decoder.mlp)
+
+
+def norm_bytes(numbers: Numbers, adapters: bool) -> int:
+    """Return the bytes for each number that a norm saves: its input in fp32; its output where its weight is trained."""
+    scaled = 0 if adapters else numbers.stream
+    return 4 + scaled
+
+
+def layer_casts(architecture: Architecture, numbers: Numbers, training: Training) -> float:
+    """Return the bytes of the weights that mixed products cast for a layer, kept until its backward pass."""
+    wide = (numbers.frozen if training.rank else numbers.trained) > numbers.product
+    return architecture.counts.layers / architecture.decoder.layers * numbers.product if numbers.mixed and wide else 0.0
+
+
+def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: Training) -> float:
+    """Return the bytes that all layers hold at the end of a forward pass over `tokens` tokens."""
+    decoder = architecture.decoder
+    one = layer_bytes(decoder, numbers, bool(training.rank)) * tokens + layer_casts(architecture, numbers, training)
+    ends = (2 * numbers.stream + norm_bytes(numbers, bool(training.rank))) * decoder.width * tokens
+    if not training.checkpointing:
+        return decoder.layers * one + ends
+    return decoder.layers * numbers.stream * decoder.width * tokens + one + ends
+
+
+def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float:
+    """Return the bytes of gradients of states while a layer's backward pass runs: of the MLP's, and of the stream."""
+    decoder = architecture.decoder
+    return float(tokens * (3 * numbers.product * decoder.mlp + 2 * numbers.stream * decoder.width))
+
+
+def weight_gradient(architecture: Architecture, numbers: Numbers, training: Training) -> float:
+    """Return the bytes of the largest weight's gradient before it is added: as computed, and as the weight's type."""
+    if training.rank:
+        return 0.0
+    decoder = architecture.decoder
+    largest = max(decoder.mlp * decoder.width, architecture.decoder.vocabulary * decoder.width)
+    return float(largest * (numbers.product if numbers.mixed else 0) + largest * numbers.trained)
+
+
+def without_gradient(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
+    """Return the bytes of a pass without gradient: the stream, a norm, and the inner states of one MLP."""
+    return float(tokens * (4 * numbers.stream * decoder.width + 3 * numbers.product * decoder.mlp))
+
+
+def logits(decoder: Decoder, answers: int, distilled: bool) -> float:
+    """Return the bytes of the logits of a chunk of response tokens with what is made of them, fp32."""
+    tensors = OF_DISTILLATION if distilled else VOCABULARIES
+    return float(min(answers, LOGITS_AT_ONCE) * decoder.vocabulary * 4 * tensors)
+
+
+def scores(decoder: Decoder, batch: Batch, on_gpu: bool) -> float:
+    """Return the bytes of the attention scores that exist at once while rows are computed."""
+    most = batch.group * batch.response * decoder.heads * (batch.prompt + batch.response)
+    return float(min(most, SCORES_AT_ONCE[on_gpu]) * 4 * SCORE_TENSORS)
+
+
+def rows(batch: Batch, layers: int) -> float:
+    """Return the bytes of the attention rows of a rank's batch, [layers, N, C, P + C] in fp32."""
+    return 4.0 * layers * batch.prompts * batch.group * batch.response * (batch.prompt + batch.response)
+
+
+def captured(decoder: Decoder, tokens: int, training: Training, numbers: Numbers) -> float:
+    """Return the bytes of the queries and keys that are recorded, which no layer holds already, and their gradients."""
+    held = numbers.stream if training.checkpointing or numbers.mixed else 0
+    return float(training.captured * tokens * (held + 4) * (decoder.queries + decoder.keys))
+
+
+def cache(decoder: Decoder, prompts: int, batch: Batch, numbers: Numbers) -> float:
+    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with its spare room."""
+    room = FIRST_ROOM
+    while room < batch.response:
+        room *= 2
+    tokens = prompts * (batch.prompt + batch.group * room)
+    return float(tokens * decoder.layers * 2 * decoder.keys * numbers.product)
+
+
+def drawing(decoder: Decoder, responses: int) -> float:
+    """Return the bytes of the logits of a decoding step while tokens are drawn."""
+    return float(DRAW_BYTES * responses * decoder.vocabulary)
+
+
+def tower(architecture: Architecture, visual: int, numbers: Numbers, trained: bool) -> float:
+    """Return the bytes of the vision tower's pass over so many visual tokens, pixels included.
+
+    Without gradient: as a decoder layer's; with it, 24 bytes of stream and products for each number of the width and
+    four inner states of the MLP, for each block.
+    """
+    vision, a = architecture.vision, numbers.product
+    patches = visual * vision.patches
+    one = 24 * vision.width + 4 * a * vision.mlp if trained else 16 * vision.width + 3 * a * vision.mlp
+    return float(patches * (4 * vision.values + one * (vision.depth if trained else 1)))
+
+
+def embeddings(architecture: Architecture, tokens: int) -> float:
+    """Return the bytes of visual embeddings that a step keeps, in fp32, for so many tokens of padded prompts."""
+    return 4.0 * tokens * architecture.decoder.width * (1 + architecture.vision.deepstack)

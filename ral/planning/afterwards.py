@@ -1,0 +1,58 @@
+"""After a run on a GPU: how far its plan was off."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ral.files.jsonl import read
+from ral.planning.device import device_of
+from ral.planning.plan import Plan, plan_of
+
+SECONDS = "time/step_s"
+"""Seconds of a step in metrics.jsonl."""
+
+
+class GPU(Protocol):
+    """The part of torch.cuda that is asked."""
+
+    def is_available(self) -> bool: ...
+
+    def is_initialized(self) -> bool: ...
+
+    def max_memory_allocated(self) -> int: ...
+
+    def get_device_name(self) -> str: ...
+
+
+def tell_missed(tree: Mapping[str, Any], folder: Path, gpu: GPU) -> None:
+    """Print how far the plan of a run in `folder` was off, where it used a GPU; what goes wrong here ends no run."""
+    if not (gpu.is_available() and gpu.is_initialized()):
+        return
+    try:
+        plan = plan_of(tree, device_of(tree, gpu.get_device_name()))
+        print(missed(plan, gpu.max_memory_allocated() / 1e9, step_seconds(folder)), flush=True)
+    except Exception as error:
+        print(f"warning: the plan of this run cannot be compared ({type(error).__name__}: {error})", file=sys.stderr)
+
+
+def step_seconds(folder: Path) -> Sequence[float]:
+    """Return the seconds of the steps that metrics.jsonl has; none without the file."""
+    return [line[SECONDS] for line in read(folder / "metrics.jsonl") if SECONDS in line]
+
+
+def missed(plan: Plan, measured_gb: float, seconds: Sequence[float]) -> str:
+    """Return planned and measured memory and median seconds of a step, and by how many percent the plan is off."""
+    memory = f"{plan.gpu_gb:.2f} GB planned, {measured_gb:.2f} allocated ({off(plan.gpu_gb, measured_gb)})"
+    if not seconds:
+        return f"plan: {memory}"
+    median = statistics.median(seconds)
+    return f"plan: {memory}; {plan.step_s:.3g} s a step planned, {median:.3g} taken ({off(plan.step_s, median)})"
+
+
+def off(planned: float, measured: float) -> str:
+    """Return how far a planned number is from the measured one, in percent of that."""
+    return f"{100 * (planned / measured - 1):+.0f}%" if measured > 0 else "not measured"

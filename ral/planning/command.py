@@ -1,0 +1,17 @@
+"""The command plan=true: a configuration becomes a page and, as its last line, one JSON object."""
+
+from __future__ import annotations
+
+import json
+
+from ral.planning.device import device_of
+from ral.planning.page import page
+from ral.planning.plan import Tree, plan_of
+from ral.planning.savings import savings
+
+
+def plan(tree: Tree) -> None:
+    """Print the plan of a checked configuration, resolved; nothing is loaded, and nothing is written."""
+    made = plan_of(tree, device_of(tree))
+    print(page(made, savings(tree, made)))
+    print(json.dumps(made.summary()), flush=True)

@@ -1,0 +1,77 @@
+"""Main memory of a rank, and what a run leaves on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ral.planning.memory import GB, peak
+from ral.planning.networks import Networks
+
+WORKER_GB = 0.5
+"""Main memory of a process that decodes media, without what it decodes: Python, torch and the readers."""
+AHEAD = 2
+"""Batches that each of them holds ready (torch's prefetch_factor)."""
+EXPORT_BYTES = 4
+"""Bytes of a weight in hf/, which is fp32."""
+
+
+@dataclass(frozen=True)
+class MainMemory:
+    """Main memory of a rank, GB. load: while networks are made; steady: in the steps; saving: of rank 0 at the end."""
+
+    load: float
+    steady: float
+    saving: float
+
+    @property
+    def most(self) -> float:
+        """Return the most of a rank other than 0."""
+        return max(self.load, self.steady)
+
+
+def main_memory(networks: Networks, base_gb: float) -> MainMemory:
+    """Return the main memory of a rank. base_gb: of Python and its libraries, and of the device's driver."""
+    whole = loaded(networks) / GB
+    steady = base_gb + reading(networks) / GB + resting(networks) / GB
+    load = base_gb + whole
+    export = networks.policy.counts.total * EXPORT_BYTES / GB if networks.work.ranks.on_gpu else 0.0
+    return MainMemory(load, steady, steady + export)
+
+
+def loaded(networks: Networks) -> float:
+    """Return the bytes of all networks as every rank makes them: whole, before they go to the device or are cut up."""
+    numbers, policy = networks.work.numbers, networks.policy
+    half = numbers.frozen < numbers.trained and policy.half
+    own = max(networks.policy_bytes, policy.counts.total * (numbers.frozen if half else EXPORT_BYTES))
+    return own + sum(networks.frozen_bytes.values())
+
+
+def resting(networks: Networks) -> float:
+    """Return the bytes of networks that rest in main memory: all that a CPU computes with, what is aside, shards."""
+    ranks, numbers = networks.work.ranks, networks.work.numbers
+    if not ranks.on_gpu:
+        return peak(networks).total
+    others = sum(size for name, size in networks.frozen_bytes.items() if name != "ema")
+    if ranks.offload:
+        trained = networks.trained * (numbers.trained + numbers.state)
+        return (networks.policy_bytes + trained + sum(networks.frozen_bytes.values())) / ranks.parts
+    return others if ranks.aside else 0.0
+
+
+def reading(networks: Networks) -> float:
+    """Return the bytes of decoded media and of the processes that decode them."""
+    work, vision = networks.work, networks.policy.vision
+    batch = 4.0 * work.batch.prompts * work.batch.visual * vision.patches * vision.values
+    workers = work.upkeep.workers
+    own = workers * (WORKER_GB + work.upkeep.cache_gb) * GB
+    return own + (AHEAD * workers + 1) * batch
+
+
+def disk_gb(networks: Networks) -> float:
+    """Return the disk that a run takes: its checkpoints (weights that change and optimizer state), one more while it
+    is written, and hf/.
+    """
+    numbers, work = networks.work.numbers, networks.work
+    averaged = networks.frozen_bytes.get("ema", 0.0)
+    one = networks.trained * (numbers.trained + numbers.state) + averaged
+    return (work.upkeep.checkpoints * one + networks.policy.counts.total * EXPORT_BYTES) / GB

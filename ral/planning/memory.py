@@ -1,0 +1,182 @@
+"""Memory of a rank's device by phase of a step, its main memory, and what a run leaves on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ral.planning import activations as act
+from ral.planning.networks import Networks
+from ral.planning.workload import Batch
+
+PARTS = (
+    *("weights", "other networks", "gradients", "optimizer", "gathered", "cache", "activations", "logits", "rows"),
+    "inputs",
+)
+"""Columns of the table of memory."""
+GB = 1e9
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A phase of a step with the bytes that it holds, by PARTS."""
+
+    name: str
+    parts: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        """Return all bytes."""
+        return sum(self.parts.values())
+
+
+def phases(networks: Networks) -> list[Phase]:
+    """Return the phases of a step and of an evaluation, each at its most."""
+    sampled = networks.work.frozen.sampled
+    found = [
+        vision(networks),
+        *([rollout(networks)] if sampled else []),
+        *([frozen_passes(networks)] if set(networks.work.frozen.signals) - {"old"} else []),
+        update(networks),
+        gradients(networks),
+        optimizer_step(networks),
+        *([evaluation(networks)] if networks.work.upkeep.evaluations else []),
+    ]
+    return found
+
+
+def resident(networks: Networks, gradients: float | None = None) -> dict[str, float]:
+    """Return what stays between phases. gradients: bytes of them, where they are not those between updates."""
+    return {
+        "weights": networks.weights,
+        "other networks": networks.others,
+        "gradients": networks.gradients if gradients is None else gradients,
+        "optimizer": networks.optimizer,
+    }
+
+
+def kept(networks: Networks) -> dict[str, float]:
+    """Return what a rank's whole batch keeps during the updates: frozen signals and visual embeddings."""
+    work, batch = networks.work, networks.work.batch
+    hidden = 4.0 * batch.prompts * batch.group * batch.response * work.frozen.count("hidden")
+    width = (networks.teacher or networks.policy).decoder.width
+    rows = act.rows(batch, work.frozen.layers) * work.frozen.count("rows")
+    return {"rows": rows + hidden * width, "inputs": inputs(networks, batch.prompts)}
+
+
+def inputs(networks: Networks, prompts: int) -> float:
+    """Return the bytes of visual embeddings that so many prompts keep; a teacher sees with its own tower."""
+    tokens = prompts * networks.work.batch.prompt
+    own = act.embeddings(networks.policy, tokens)
+    return own + (act.embeddings(networks.teacher, tokens) if networks.teacher is not None else 0.0)
+
+
+def vision(networks: Networks) -> Phase:
+    """Return the vision tower's pass over all prompts of a step."""
+    work = networks.work
+    tower = act.tower(networks.policy, work.batch.prompts * work.batch.visual, work.numbers, work.training.vision)
+    more = {"activations": tower, "gathered": gathered(networks), "inputs": inputs(networks, work.batch.prompts)}
+    return Phase("vision", resident(networks) | more)
+
+
+def gathered(networks: Networks) -> float:
+    """Return what a pass of the policy holds whole."""
+    return networks.gathered(networks.policy, networks.weight_bytes)
+
+
+def rollout(networks: Networks) -> Phase:
+    """Return the sampling of the responses to all prompts of a step."""
+    return Phase("rollout", resident(networks) | sampling(networks, networks.work.batch))
+
+
+def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
+    """Return what sampling adds: the prefill or the decoding, whichever is more, over whole weights."""
+    decoder, numbers = networks.policy.decoder, networks.work.numbers
+    prefill = act.without_gradient(decoder, batch.prompts * batch.prompt, numbers)
+    drawing = act.drawing(decoder, batch.prompts * batch.group)
+    return {
+        "gathered": networks.for_rollout,
+        "cache": act.cache(decoder, batch.prompts, batch, numbers),
+        "activations": max(prefill - drawing, 0.0),
+        "logits": drawing,
+        "inputs": inputs(networks, batch.prompts),
+    }
+
+
+def frozen_passes(networks: Networks) -> Phase:
+    """Return a pass of the largest frozen network over a micro-batch, all signals kept."""
+    work = networks.work
+    model = networks.teacher or networks.policy
+    rows = work.frozen.count("rows") > 0
+    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if rows else 0.0
+    held = kept(networks)
+    more = {
+        "activations": act.without_gradient(model.decoder, work.batch.tokens, work.numbers),
+        "gathered": networks.gathered(model, work.numbers.frozen) + networks.largest_other,
+        "logits": act.logits(model.decoder, work.batch.answers, distilled=False),
+    }
+    return Phase("frozen passes", resident(networks) | held | more | {"rows": held["rows"] + scores})
+
+
+def update(networks: Networks) -> Phase:
+    """Return an update where its activations are at their most: at the end of a forward pass."""
+    work = networks.work
+    earlier = networks.held_gradients if work.batch.passes > 1 else head_gradient(networks)
+    own = work.training.gradients * networks.trained * work.numbers.trained
+    return Phase("update, forward", resident(networks, earlier + own) | during(networks, whole=True))
+
+
+def head_gradient(networks: Networks) -> float:
+    """Return the bytes of the head's gradient, the first that a backward pass makes."""
+    return 0.0 if networks.work.training.rank else float(networks.head * networks.work.numbers.trained)
+
+
+def gradients(networks: Networks) -> Phase:
+    """Return an update where its gradients are at their most: at the end of a backward pass, with one layer left."""
+    own = networks.work.training.gradients * networks.trained * networks.work.numbers.trained
+    held = resident(networks, networks.held_gradients + own)
+    return Phase("update, backward", held | during(networks, whole=False))
+
+
+def during(networks: Networks, whole: bool) -> dict[str, float]:
+    """Return what an update adds. whole: with the activations of all layers, else of one."""
+    work, policy = networks.work, networks.policy
+    numbers, training, tokens = work.numbers, work.training, work.batch.tokens
+    held, scores = kept(networks), act.scores(policy.decoder, work.batch, work.ranks.on_gpu)
+    one = act.layer_bytes(policy.decoder, numbers, bool(training.rank)) * tokens
+    layers = act.saved(policy, tokens, numbers, training) if whole else one
+    layers += act.captured(policy.decoder, tokens, training, numbers)
+    if training.vision and whole:
+        layers += act.tower(policy, work.batch.prompts * work.batch.visual, numbers, trained=True)
+    passing = act.backward(policy, tokens, numbers) + act.weight_gradient(policy, numbers, training)
+    over = act.logits(policy.decoder, work.batch.answers, "teacher" in work.frozen.signals) if whole else 0.0
+    return held | {
+        "gathered": gathered(networks),
+        "activations": layers + max(passing - over, 0.0),
+        "logits": over,
+        "rows": held["rows"] + (scores if training.captured else 0.0),
+    }
+
+
+def optimizer_step(networks: Networks) -> Phase:
+    """Return the optimizer's step: all gradients, and what it allocates for each weight."""
+    ranks = networks.work.ranks
+    scratch = networks.trained * networks.work.numbers.scratch / ranks.parts
+    return Phase("optimizer step", resident(networks) | kept(networks) | {"activations": scratch})
+
+
+def evaluation(networks: Networks) -> Phase:
+    """Return an evaluation's batch: the vision tower or the sampling, whichever is more."""
+    work = networks.work
+    share = -(-work.upkeep.held_out // work.ranks.count)
+    batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
+    tower = act.tower(networks.policy, batch.prompts * batch.visual, work.numbers, trained=False)
+    answers = sampling(networks, batch)
+    looks = {"gathered": gathered(networks), "activations": tower, "inputs": inputs(networks, batch.prompts)}
+    most = max((answers, looks), key=lambda parts: sum(parts.values()))
+    return Phase("evaluation", resident(networks) | most)
+
+
+def peak(networks: Networks) -> Phase:
+    """Return the phase that holds most."""
+    return max(phases(networks), key=lambda phase: phase.total)

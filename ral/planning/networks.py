@@ -1,0 +1,134 @@
+"""The bytes of a run's networks on one rank: weights, gradients, optimizer state, and what sharding gathers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ral.planning.architecture import Architecture
+from ral.planning.workload import Workload
+
+GROUPS_AT_ONCE = 2
+"""Decoder layers that FSDP2 holds whole: the one that computes and the one that is fetched meanwhile."""
+PACKED_ROWS, PACKED_STEPS = 16, 32
+"""Responses at most and tokens at least with which decoding on a CPU lays weights out anew (ral.models.cpu_linear)."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Networks of a run: the policy's architecture, the teacher's or None, and the work."""
+
+    policy: Architecture
+    teacher: Architecture | None
+    work: Workload
+
+    @property
+    def trained(self) -> int:
+        """Return the number of trained weights."""
+        counts, training = self.policy.counts, self.work.training
+        if training.rank:
+            return counts.adapters(training.rank, training.targets)
+        return counts.decoder + (counts.vision if training.vision else 0)
+
+    @property
+    def policy_bytes(self) -> float:
+        """Return the bytes of the whole policy."""
+        numbers, counts = self.work.numbers, self.policy.counts
+        if self.work.training.rank:
+            return self.trained * numbers.trained + counts.total * numbers.frozen
+        return self.trained * numbers.trained + (counts.total - self.trained) * numbers.frozen
+
+    @property
+    def frozen_bytes(self) -> dict[str, float]:
+        """Return the bytes of the other networks by name; the reference of adapters is the policy without them."""
+        numbers, signals = self.work.numbers, self.work.frozen.signals
+        own = self.policy.counts.total if self.work.training.vision else self.policy.counts.decoder
+        found: dict[str, float] = {}
+        if "reference" in signals and not self.work.training.rank:
+            found["reference"] = own * numbers.frozen
+        if "ema" in signals:
+            found["ema"] = own * numbers.trained
+        if "teacher" in signals and self.teacher is not None:
+            found["teacher"] = self.teacher.counts.total * numbers.frozen
+        return found
+
+    @property
+    def weights(self) -> float:
+        """Return the bytes of the policy's weights that rest on the device."""
+        ranks = self.work.ranks
+        return 0.0 if ranks.offload else self.policy_bytes / ranks.parts
+
+    @property
+    def others(self) -> float:
+        """Return the bytes of the other networks that rest on the device."""
+        ranks = self.work.ranks
+        fixed = {name: size for name, size in self.frozen_bytes.items() if name == "ema" or not ranks.aside}
+        return 0.0 if ranks.offload else sum(fixed.values()) / ranks.parts
+
+    @property
+    def largest_other(self) -> float:
+        """Return the bytes of the largest network that comes to the device for its passes alone."""
+        ranks = self.work.ranks
+        return max((s for n, s in self.frozen_bytes.items() if n != "ema"), default=0.0) if ranks.aside else 0.0
+
+    @property
+    def optimizer(self) -> float:
+        """Return the bytes of the optimizer's state on the device."""
+        ranks = self.work.ranks
+        return 0.0 if ranks.offload else self.trained * self.work.numbers.state / ranks.parts
+
+    @property
+    def gradients(self) -> float:
+        """Return the bytes of gradients between updates: of this rank's shard of the trained weights."""
+        ranks = self.work.ranks
+        return 0.0 if ranks.offload else self.trained * self.work.numbers.trained / ranks.parts
+
+    @property
+    def held_gradients(self) -> float:
+        """Return the bytes of gradients at their most: whole where they are summed once, after several passes."""
+        ranks, whole = self.work.ranks, self.trained * self.work.numbers.trained
+        if ranks.sharded and ranks.sum_once and self.work.batch.passes > 1:
+            return whole + whole / ranks.count
+        layer = self.policy.counts.layers / self.policy.decoder.layers
+        return self.gradients + (max(layer, self.root) * self.work.numbers.trained if ranks.sharded else 0.0)
+
+    @property
+    def root(self) -> int:
+        """Return the trained weights outside of the decoder layers."""
+        counts = self.policy.counts
+        return 0 if self.work.training.rank else counts.embeddings + counts.head
+
+    @property
+    def weight_bytes(self) -> int:
+        """Return the bytes of a weight of the decoder layers: trained or frozen."""
+        return self.work.numbers.frozen if self.work.training.rank else self.work.numbers.trained
+
+    def gathered(self, architecture: Architecture, size: int) -> float:
+        """Return the bytes that a pass over a sharded network holds whole: all outside its layers, and two layers."""
+        if not self.work.ranks.sharded:
+            return 0.0
+        counts, numbers = architecture.counts, self.work.numbers
+        rest = counts.decoder - counts.layers + GROUPS_AT_ONCE * counts.layers / architecture.decoder.layers
+        return size * rest + counts.vision * (numbers.trained if self.work.training.vision else numbers.frozen)
+
+    @property
+    def for_rollout(self) -> float:
+        """Return the bytes that a rollout holds beside the weights: whole ones where sharded, copies of products."""
+        whole = self.policy_bytes if self.work.ranks.sharded else 0.0
+        return whole + self.copies
+
+    @property
+    def copies(self) -> float:
+        """Return the bytes of the weights of products in the type or the layout that decoding reads."""
+        numbers, batch = self.work.numbers, self.work.batch
+        products = self.policy.counts.layers + self.head
+        if numbers.mixed and self.weight_bytes > numbers.product:
+            return float(products * numbers.product)
+        rows = batch.prompts * batch.group
+        packed = not self.work.ranks.on_gpu and rows <= PACKED_ROWS and batch.response >= PACKED_STEPS
+        return float(products * numbers.product) if packed and not numbers.mixed else 0.0
+
+    @property
+    def head(self) -> int:
+        """Return the parameters of the head, also where it is the table of embeddings."""
+        counts = self.policy.counts
+        return counts.head or counts.embeddings

@@ -1,0 +1,129 @@
+"""The plan of a run: its networks, memory, time and disk, and whether the device has room for it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ral.config.check import first_line
+from ral.errors import UserError
+from ral.planning import times
+from ral.planning.architecture import architecture_of
+from ral.planning.device import Device
+from ral.planning.host import MainMemory, disk_gb, main_memory
+from ral.planning.memory import GB, Phase, phases
+from ral.planning.networks import Networks
+from ral.planning.settings import workload
+
+Tree = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Plan of a run. phases: of a rank's device (main memory where there is no GPU); host: main memory of a rank.
+
+    step: the phases of a step with their seconds; evaluation_s: of one evaluation.
+    """
+
+    networks: Networks
+    device: Device
+    phases: tuple[Phase, ...]
+    host: MainMemory
+    disk_gb: float
+    step: tuple[times.Time, ...]
+    evaluation_s: float
+
+    @property
+    def peak(self) -> Phase:
+        """Return the phase that holds most."""
+        return max(self.phases, key=lambda phase: phase.total)
+
+    @property
+    def gpu_gb(self) -> float:
+        """Return the GPU memory of a rank at its most; 0 without a GPU."""
+        return self.peak.total / GB if self.networks.work.ranks.on_gpu else 0.0
+
+    @property
+    def host_gb(self) -> float:
+        """Return the main memory of a machine at its most: of all its ranks, one of which saves."""
+        devices = self.networks.work.ranks.devices
+        return max(devices * self.host.most, (devices - 1) * self.host.steady + self.host.saving)
+
+    @property
+    def step_s(self) -> float:
+        """Return the seconds of a step."""
+        return sum(part.seconds for part in self.step)
+
+    @property
+    def hours(self) -> float:
+        """Return the hours of the run: its steps and its evaluations."""
+        work = self.networks.work
+        return (work.steps * self.step_s + work.upkeep.evaluations * self.evaluation_s) / 3600
+
+    @property
+    def fits(self) -> bool:
+        """Tell whether GPU and machine have the memory."""
+        room = self.device.room
+        return self.gpu_gb <= max(room.gpu_gb - room.reserve_gb, 0.0) and self.host_gb <= room.host_gb
+
+    @property
+    def most_gb(self) -> float:
+        """Return the memory that settings are to save: the GPU's, or the machine's without one."""
+        return self.gpu_gb if self.networks.work.ranks.on_gpu else self.host_gb
+
+    def summary(self) -> dict[str, Any]:
+        """Return the last line of plan=true."""
+        return {
+            "gpu_gb": round(self.gpu_gb, 2),
+            "host_gb": round(self.host_gb, 2),
+            "disk_gb": round(self.disk_gb, 2),
+            "step_s": float(f"{self.step_s:.4g}"),
+            "hours": float(f"{self.hours:.4g}"),
+            "fits": self.fits,
+        }
+
+
+def plan_of(tree: Tree, device: Device) -> Plan:
+    """Return the plan of a configuration, resolved. UserError where a network's shape is not known."""
+    policy = architecture_of(str(tree["model"]["pretrained"]))
+    work = workload(tree, policy)
+    teacher = teacher_of(tree) if "teacher" in work.frozen.signals else None
+    return planned(Networks(policy, teacher, work), device)
+
+
+def planned(networks: Networks, device: Device) -> Plan:
+    """Return the plan of networks on a device."""
+    return Plan(
+        networks=networks,
+        device=device,
+        phases=tuple(phases(networks)),
+        host=main_memory(networks, device.room.base_gb),
+        disk_gb=disk_gb(networks),
+        step=tuple(times.times(networks, device)),
+        evaluation_s=times.evaluation(networks, device) if networks.work.upkeep.evaluations else 0.0,
+    )
+
+
+def teacher_of(tree: Tree) -> Any:
+    """Return the teacher's architecture. UserError, about model.teacher, where it is not known."""
+    name = tree["algo"]["teacher"]
+    if name is None:
+        raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
+    try:
+        return architecture_of(str(name))
+    except UserError as error:
+        raise UserError(first_line(error).replace("model.pretrained=", "model.teacher=", 1)) from error
+
+
+def changed(tree: Tree, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a configuration with other values at dotted keys."""
+    made: dict[str, Any] = copy.deepcopy(dict(tree))
+    for key, value in changes.items():
+        *groups, name = key.split(".")
+        place = made
+        for group in groups:
+            place = place[group]
+        place[name] = value
+    return made

@@ -1,0 +1,86 @@
+"""Settings that would save memory, each tried by planning again with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ral.planning.plan import Plan, Tree, changed, plan_of
+
+LEAST_GB = 0.001
+"""Savings below it are none."""
+HALVED = (
+    *("algo.group_size", "dataset.max_new_tokens", "dataset.media.max_frames", "dataset.media.image_max_pixels"),
+    *("eval.batch", "planning.visual_tokens"),
+)
+"""Settings that are tried at half of what they are. The first four change what is learned."""
+SMALLEST: Mapping[str, int] = {"algo.group_size": 2}
+
+
+@dataclass(frozen=True)
+class Saving:
+    """A setting with what it saves: GB of a device (of the machine without one), and seconds of a step it costs."""
+
+    setting: str
+    gb: float
+    seconds: float
+
+
+def savings(tree: Tree, plan: Plan, count: int = 3) -> list[Saving]:
+    """Return the settings that save most memory, the greatest first."""
+    found = [saving(tree, plan, setting, changes) for setting, changes in candidates(tree)]
+    useful = [each for each in found if each.gb > LEAST_GB]
+    return sorted(useful, key=lambda each: -each.gb)[:count]
+
+
+def saving(tree: Tree, plan: Plan, setting: str, changes: Mapping[str, Any]) -> Saving:
+    """Return what a setting saves, by a plan with it."""
+    other = plan_of(changed(tree, changes), plan.device)
+    return Saving(setting, plan.most_gb - other.most_gb, other.step_s - plan.step_s)
+
+
+def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (what to type, its changes) of the settings that this configuration has not at their lowest yet."""
+    yield from switches(tree)
+    for key in HALVED:
+        value = at(tree, key)
+        if isinstance(value, int) and value // 2 >= SMALLEST.get(key, 1):
+            yield f"{key}={value // 2}", {key: value // 2, **followers(tree, key, value // 2)}
+
+
+def followers(tree: Tree, key: str, value: int) -> dict[str, Any]:
+    """Return the keys that a setting decides as well, as the configuration is resolved already."""
+    decided = {"dataset.max_new_tokens": "algo.sampling.max_new_tokens"}
+    name = decided.get(key)
+    return {name: value} if name and tree["algo"]["sampling"] is not None else {}
+
+
+def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the settings that change memory and speed; the last three of them change what is learned."""
+    hardware, sharded = tree["hardware"], tree["hardware"]["shard"] is not None
+    strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}
+    tried = {
+        "hardware.gradient_checkpointing": (not hardware["gradient_checkpointing"], True),
+        "hardware.micro_batch_prompts": (hardware["micro_batch_prompts"] > 1, 1),
+        "hardware.frozen_in_memory": (not sharded and not hardware["frozen_in_memory"], True),
+        "hardware.strategy.offload": (sharded and not strategy.get("offload"), True),
+        "hardware.strategy.sum_once": (sharded and strategy.get("sum_once", True), False),
+        "diagnostics.gradients": (bool(tree["diagnostics"].get("gradients")), False),
+        "lora.rank": (not tree["lora"]["rank"] and tree["model"]["freeze_vision"], 16),
+    }
+    for key, (possible, value) in tried.items():
+        if possible:
+            yield f"{key}={str(value).lower()}", {key: value}
+    if hardware["dtype"] == "float32" and hardware["accelerator"] != "cpu":
+        yield "hardware.dtype=bfloat16", {"hardware.dtype": "bfloat16", "hardware.precision": "bf16-mixed"}
+    if str(tree["optim"]["optimizer"]["_target_"]).startswith("torch.optim.Adam") and not sharded:
+        yield "optim=adamw_8bit", {"optim.optimizer._target_": "ral.learner.eightbit.adamw_8bit"}
+
+
+def at(tree: Tree, key: str) -> Any:
+    """Return the value at a dotted key; None where there is none."""
+    place: Any = tree
+    for name in key.split("."):
+        place = place.get(name) if isinstance(place, Mapping) else None
+    return place

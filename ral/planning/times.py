@@ -1,0 +1,160 @@
+"""Seconds of a step by phase, each with the bound that sets it: flops, memory, network, or the launch of operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ral.planning.architecture import Architecture
+from ral.planning.device import Device
+from ral.planning.networks import Networks
+from ral.planning.workload import Batch
+
+OPERATIONS = 45
+"""Operations of a decoder layer in a decoding step, each a kernel that Python starts where steps are not captured."""
+FLOPS_A_WEIGHT = 2
+"""Operations of a weight for each token: a product and a sum."""
+SCALE = 1e9
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds of a phase on a rank, and the bound that sets them."""
+
+    name: str
+    seconds: float
+    bound: str
+
+
+def times(networks: Networks, device: Device) -> list[Time]:
+    """Return the phases of a step; the longest rank's where they differ, none of them hidden behind another."""
+    work = networks.work
+    parts = [vision(networks, device, work.batch)]
+    if work.frozen.sampled:
+        parts.append(rollout(networks, device, work.batch, 1 + work.frozen.others))
+    if set(work.frozen.signals) - {"old"}:
+        parts.append(scoring(networks, device))
+    return [*parts, updates(networks, device)]
+
+
+def slowest(name: str, bounds: dict[str, float]) -> Time:
+    """Return a phase whose seconds are those of its slowest bound: what bounds it least hides behind what does most."""
+    bound = max(bounds, key=lambda key: bounds[key])
+    return Time(name, bounds[bound], bound)
+
+
+def flops_s(networks: Networks, device: Device) -> float:
+    """Return the operations in a second of passes over many tokens."""
+    compute = device.compute
+    peak = compute.tflops_bf16 if networks.work.numbers.product < 4 else compute.tflops_fp32
+    return peak * 1e12 * compute.training_share
+
+
+def wire(networks: Networks, device: Device, size: float) -> float:
+    """Return the seconds in which a rank gets the parts of `size` bytes that the others hold (or sends its own)."""
+    ranks = networks.work.ranks
+    if ranks.count == 1:
+        return 0.0
+    rate = device.traffic.network_gb_s if ranks.nodes > 1 else device.traffic.peer_gb_s
+    return size * (ranks.count - 1) / ranks.count / (rate * SCALE)
+
+
+def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
+    """Return the operations of a forward pass over a rank's prompts, each with `answers` responses, head included.
+
+    Attention: each token of the prompt on half of it, each of a response on the prompt and half of its own.
+    """
+    decoder, p, c = architecture.decoder, batch.prompt, batch.response
+    tokens = p + answers * c
+    products = FLOPS_A_WEIGHT * architecture.counts.layers * tokens
+    pairs = p * p / 2 + answers * c * (p + c / 2)
+    attention = 2 * FLOPS_A_WEIGHT * decoder.layers * decoder.queries * pairs
+    head = FLOPS_A_WEIGHT * decoder.vocabulary * decoder.width * answers * c
+    return float(batch.prompts * (products + attention + head))
+
+
+def vision(networks: Networks, device: Device, batch: Batch) -> Time:
+    """Return the vision tower's pass over a rank's prompts; a teacher's is counted as well."""
+    work = networks.work
+    flops = 0.0
+    for architecture in filter(None, (networks.policy, networks.teacher)):
+        patches = batch.prompts * batch.visual * architecture.vision.patches
+        flops += FLOPS_A_WEIGHT * architecture.counts.vision * patches
+    flops *= 1 + 2 * work.training.vision
+    sent = wire(networks, device, networks.gathered(networks.policy, networks.weight_bytes))
+    return slowest("vision", {"flops": flops / flops_s(networks, device), "network": sent})
+
+
+def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> Time:
+    """Return the sampling: prefill, then as many steps as the longest response has tokens, after weights are gathered.
+
+    times: answers in all, as a multiple of the group's.
+    """
+    decoder, numbers, ranks = networks.policy.decoder, networks.work.numbers, networks.work.ranks
+    rate = device.traffic.memory_gb_s * SCALE * device.compute.decoding_share
+    weights = (networks.policy.counts.layers + networks.head) * numbers.product
+    keys = 2 * decoder.layers * decoder.keys * numbers.product
+    read = weights + keys * batch.prompts * (batch.prompt + batch.group * batch.response / 2)
+    flops = pass_flops(networks.policy, batch, batch.group) / flops_s(networks, device)
+    launches = 0.0 if networks.work.frozen.graphs else decoder.layers * OPERATIONS * device.compute.launch_us * 1e-6
+    return slowest(
+        "rollout",
+        {
+            "flops": flops * times,
+            "memory": batch.response * read / rate * times,
+            "launches": batch.response * launches * times,
+            "network": wire(networks, device, networks.policy_bytes if ranks.sharded else 0.0),
+        },
+    )
+
+
+def scoring(networks: Networks, device: Device) -> Time:
+    """Return the frozen passes: one of each model whose signals are asked for; the old policy's cost none."""
+    work, flops, sent = networks.work, 0.0, 0.0
+    for name in set(work.frozen.signals) - {"old"}:
+        model = networks.teacher if name == "teacher" and networks.teacher is not None else networks.policy
+        flops += pass_flops(model, work.batch, work.batch.group)
+        size = model.counts.total * work.numbers.frozen
+        sent += work.batch.passes * wire(networks, device, size) if work.ranks.sharded else 0.0
+    return slowest("frozen passes", {"flops": flops / flops_s(networks, device), "network": sent})
+
+
+def updates(networks: Networks, device: Device) -> Time:
+    """Return all updates of a step.
+
+    Forward, backward (twice the forward; once where weights are frozen), recomputation; the optimizer's reading and
+    writing; what is gathered and summed over ranks.
+    """
+    work, training, numbers = networks.work, networks.work.training, networks.work.numbers
+    factor = (2 if training.rank else 3) + training.checkpointing
+    flops = factor * pass_flops(networks.policy, work.batch, work.batch.group)
+    rate = device.traffic.memory_gb_s * SCALE
+    moved = networks.trained / work.ranks.parts * (3 * numbers.trained + 2 * numbers.state)
+    read = work.batch.passes * factor * networks.policy_bytes
+    each = {
+        "flops": flops / flops_s(networks, device),
+        "memory": (moved + read) / rate,
+        "network": wire(networks, device, exchanged(networks)),
+    }
+    return slowest("updates", {name: training.updates * value for name, value in each.items()})
+
+
+def exchanged(networks: Networks) -> float:
+    """Return the bytes that an update gathers and sums: weights twice a pass where sharded, and gradients.
+
+    A sum of whole gradients (ddp) sends them twice; one of shards once, as often as it is made.
+    """
+    work = networks.work
+    gradients = networks.trained * work.numbers.trained
+    if not work.ranks.sharded:
+        return float(2 * gradients)
+    sums = 1 if work.ranks.sum_once else work.batch.passes
+    return 2 * work.batch.passes * networks.policy_bytes + sums * gradients
+
+
+def evaluation(networks: Networks, device: Device) -> float:
+    """Return the seconds of one evaluation."""
+    work = networks.work
+    mine = -(-work.upkeep.held_out // work.ranks.count)
+    batch = replace(work.batch, prompts=min(work.upkeep.batch, mine), group=1)
+    one = vision(networks, device, batch).seconds + rollout(networks, device, batch, 1.0).seconds
+    return one * -(-mine // batch.prompts)

@@ -1,0 +1,149 @@
+"""The work of a run as plain numbers: sizes of batches, bytes of numbers, how networks lie on the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sizes on one rank. prompts: of a step; micro: of a forward pass; group: responses to each.
+
+    text, visual, response: tokens of the longest prompt and response; sum: tokens of the longest row.
+    """
+
+    prompts: int
+    micro: int
+    group: int
+    text: int
+    visual: int
+    response: int
+
+    @property
+    def prompt(self) -> int:
+        """Return the tokens of the longest prompt."""
+        return self.text + self.visual
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of a forward pass: micro * (prompt + group * response)."""
+        return self.micro * (self.prompt + self.group * self.response)
+
+    @property
+    def answers(self) -> int:
+        """Return the response tokens of a forward pass."""
+        return self.micro * self.group * self.response
+
+    @property
+    def passes(self) -> int:
+        """Return the forward passes of an update."""
+        return -(-self.prompts // self.micro)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Bytes of a number. product: in products; stream: of the states between layers; trained: of a trained weight.
+
+    frozen: of a frozen weight; state: of the optimizer's state of a weight; scratch: of what its step allocates for
+    each weight (torch's foreach AdamW: one trained weight; fused: none). mixed: whether products cast what they read.
+    """
+
+    product: int = 4
+    stream: int = 4
+    trained: int = 4
+    frozen: int = 4
+    state: int = 8
+    scratch: int = 0
+    mixed: bool = False
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Processes and how networks lie on them. offload: shards rest in main memory; aside: frozen networks do.
+
+    sum_once: gradients are whole on each rank until they are summed.
+    """
+
+    devices: int = 1
+    nodes: int = 1
+    sharded: bool = False
+    sum_once: bool = True
+    offload: bool = False
+    aside: bool = False
+    on_gpu: bool = True
+
+    @property
+    def count(self) -> int:
+        """Return the number of processes."""
+        return self.devices * self.nodes
+
+    @property
+    def parts(self) -> int:
+        """Return the parts that a network is cut into."""
+        return self.count if self.sharded else 1
+
+
+@dataclass(frozen=True)
+class Training:
+    """Training of the policy. rank: of adapters, 0 for none; targets: layers that get one.
+
+    checkpointing: layers are recomputed; vision: the tower is trained; gradients: terms whose own gradients are held
+    where diagnostics measure them. captured: decoder layers whose attention is read in an update.
+    """
+
+    updates: int = 1
+    rank: int = 0
+    targets: tuple[str, ...] = ()
+    checkpointing: bool = False
+    vision: bool = False
+    gradients: int = 0
+    captured: int = 0
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Frozen signals by model, {"teacher": ("rows", "hidden")}, and attention layers of a row.
+
+    sampled: whether responses are; graphs: whether steps of decoding are captured; others: answers sampled beside the
+    group's, as a share of these.
+    """
+
+    signals: Mapping[str, tuple[str, ...]]
+    layers: int = 1
+    sampled: bool = True
+    graphs: bool = False
+    others: float = 0.0
+
+    def count(self, kind: str) -> int:
+        """Return the models whose signals of a kind are held."""
+        return sum(kind in kinds for kinds in self.signals.values())
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Work beside the steps: evaluations, checkpoints, reading.
+
+    evaluations: of a run; held_out: prompts of all ranks; batch: of them decoded at once; checkpoints: kept;
+    workers: processes that decode media, each with cache_gb of decoded ones.
+    """
+
+    evaluations: int = 0
+    held_out: int = 0
+    batch: int = 1
+    checkpoints: int = 1
+    workers: int = 0
+    cache_gb: float = 0.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Work of a run. steps: rollouts, or batches of given responses."""
+
+    steps: int
+    batch: Batch
+    numbers: Numbers
+    ranks: Ranks
+    training: Training
+    frozen: Frozen
+    upkeep: Upkeep
