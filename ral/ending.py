@@ -5,18 +5,20 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from safetensors import SafetensorError
 from torch import Tensor
 
 from ral.config.build import precision_of
 from ral.config.check import first_line, plain
+from ral.lit.loggers import Wandb
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
 from ral.models.loading import finite, listed, some
@@ -74,15 +76,30 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
         logger.finalize("success")
     if trainer.is_global_zero:
         try:
-            export(cfg, module, state, folder)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            raise not_exported(folder, error) from error
-        tell_missed(plain(cfg), folder, torch.cuda)
-        if cfg.viewer:
-            print_viewer(folder)
-        print_report(folder)
-        give_card(folder)
+            leave_results(cfg, module, state, folder)
+        finally:
+            send_artifacts(trainer.loggers, folder)
         print(f"run: {folder}", flush=True)
+
+
+def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
+    """Write the trained model, the viewer, the report and the model card. UserError where the model cannot be."""
+    try:
+        export(cfg, module, state, folder)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise not_exported(folder, error) from error
+    tell_missed(plain(cfg), folder, torch.cuda)
+    if cfg.viewer:
+        print_viewer(folder)
+    print_report(folder)
+    give_card(folder)
+
+
+def send_artifacts(loggers: Iterable[Logger], folder: Path) -> None:
+    """Let W&B upload what logger.wandb.artifacts names; what cannot be is a warning."""
+    for logger in loggers:
+        if isinstance(logger, Wandb):
+            logger.send(folder)
 
 
 def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:

@@ -3,7 +3,7 @@
     python scripts/sync.py                        # everything below outputs/
     python scripts/sync.py outputs/my_sweep --dry-run
 
-Needs a key: `wandb login`, or WANDB_API_KEY. What is uploaded already is left alone.
+Needs a key: `wandb login`, or WANDB_API_KEY. What is uploaded already is left alone; copies that W&B staged for it go.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ def main() -> None:
         sys.exit("error: not all could be uploaded; what wandb said stands above")
     if left := offline_runs(given.folder):
         sys.exit(f"error: {len(left)} are not uploaded, the first {left[0]}; what wandb said stands above")
+    from ral.lit.artifacts import unstage  # takes seconds
+
+    for folder in {run.parent for run in runs}:
+        unstage(folder)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
         chosen["dapo"] = [*rl, *again]
         chosen["ral_group"] = [*rl, REWARD_FOR_LENGTH, "algo.token.correction=token_truncate"]
         chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"], "ral_look": rl}
+        chosen |= {"papo": rl, "vppo": rl, "evidence_distill": rl, "ease": [*rl, REWARD_FOR_LENGTH]}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 

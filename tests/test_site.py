@@ -95,6 +95,15 @@ def dead(site: Path) -> Iterator[str]:
                 yield f"{page.relative_to(site.resolve())}: {link}"
 
 
+def elsewhere(site: Path) -> Iterator[str]:
+    """Yield what pages load from another place: scripts, styles, pictures."""
+    loaded = re.compile(
+        r'<(?:script|img|iframe)[^>]* src="(https?:[^"]+)|<link[^>]*stylesheet[^>]* href="(https?:[^"]+)'
+    )
+    for page in site.rglob("*.html"):
+        yield from (f"{page.relative_to(site)}: {a or b}" for a, b in loaded.findall(page.read_text()))
+
+
 def test_the_site_is_built_without_a_dead_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
@@ -105,7 +114,7 @@ def test_the_site_is_built_without_a_dead_link(tmp_path: Path, monkeypatch: pyte
     build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True))
     pages = {str(page.relative_to(tmp_path)) for page in tmp_path.rglob("*.html")}
     assert {"index.html", "changelog.html", "troubleshooting.html", "faq.html", "api/ops_objectives.html"} <= pages
-    assert list(dead(tmp_path)) == []
+    assert list(dead(tmp_path)) == [] and list(elsewhere(tmp_path)) == []
     method = (tmp_path / "method.html").read_text()
     assert "<math" in method and "\\frac" not in method
     assert "group_normalised" in (tmp_path / "api" / "ops_advantages.html").read_text()

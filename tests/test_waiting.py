@@ -61,7 +61,7 @@ def test_a_large_model_on_a_cpu_is_told_how_long_and_what_to_lower() -> None:
     line = forecast(settings(), policy(2_000_000_000), 1, lambda: SPEED)
     assert (
         line is not None
-        and line.startswith("cpu: up to ")
+        and line.startswith("cpu: about ")
         and " hours a step on this machine (2 billion weights, pictures of 1000 tokens" in line
     )
     for key in (

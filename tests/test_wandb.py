@@ -16,7 +16,7 @@ import torch
 from conftest import ENVIRONMENT, ROOT, finish, load_script
 
 from ral.config.titles import title
-from ral.lit import loggers
+from ral.lit import artifacts, loggers
 from ral.types import Media, Pixels, UserError
 
 KEY = "0123456789abcdef" * 2 + "secretly"
@@ -122,7 +122,7 @@ def test_tables_hold_the_first_answers(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_files_of_tables_stay_beside_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("WANDB_DATA_DIR", loggers.OWN_DATA):
+    for name in ("WANDB_DATA_DIR", artifacts.OWN_DATA):
         monkeypatch.delenv(name, raising=False)
     for run in ("one", "two"):  # of one sweep, in one process
         loggers.keep_beside(tmp_path / run)
@@ -160,7 +160,12 @@ def test_all_runs_are_uploaded_in_one_call(monkeypatch: pytest.MonkeyPatch, tmp_
 
     monkeypatch.setattr(sync.subprocess, "run", run)
     monkeypatch.setattr(sys, "argv", ["sync.py", str(tmp_path)])
+    staged = [tmp_path / name / "wandb/artifacts/staging/tmp1" for name in "ab"]
+    for file in staged:
+        file.parent.mkdir(parents=True)
+        file.touch()
     sync.main()
+    assert not any(file.exists() for file in staged)
     runs = [str(tmp_path / name) for name in ("a/wandb/offline-run-1-x", "b/wandb/offline-run-2-x")]
     assert calls == [[sys.executable, "-m", "wandb", "sync", *runs]]
 

@@ -96,7 +96,10 @@ def work_of(cfg: DictConfig, weights: int, frozen: int) -> Work:
 
 
 def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[], Speed] = measured) -> str | None:
-    """Return what a step, and the evaluation before the first, take at most on this CPU; None for small models."""
+    """Return what a step takes on this CPU, about, and what to lower; None for small models.
+
+    The text of the prompts is not counted.
+    """
     weights = sum(p.numel() for p in policy.network.model.language_model.parameters())
     if weights < LARGE or not on_cpu(str(cfg.hardware.accelerator), torch.cuda.is_available()):
         return None
@@ -108,6 +111,6 @@ def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[], Spe
     before = f", after an evaluation of {cfg.eval.prompts} prompts (eval.before=false leaves it out)"
     size = f"{weights / 1e9:.2g} billion weights, pictures of {work.prompt_tokens} tokens, answers of {work.new_tokens}"
     return (
-        f"cpu: up to {spelled(step)} a step on this machine ({size}){before if cfg.eval.before else ''}: "
+        f"cpu: about {spelled(step)} a step on this machine ({size}){before if cfg.eval.before else ''}: "
         f"lower {', '.join(ways)}, or take a GPU (hardware=single_gpu)"
     )

@@ -160,10 +160,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
         )
     if method := config.get("quantization_config"):
         how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
-        raise UserError(
-            f"{named}: its weights are quantized ({how}), which cannot be trained; name the bf16 or fp32 model that they "
-            "were made of"
-        )
+        raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; name the bf16 model")
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

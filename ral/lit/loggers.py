@@ -22,6 +22,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from ral.data.recorded import recorded
 from ral.errors import UserWarned
 from ral.files import jsonl
+from ral.lit.artifacts import artifact, checked, keep_beside, unstage_own
 from ral.report.overlay import overlay
 from ral.types import Media, Pixels, UserError
 
@@ -101,8 +102,8 @@ SWEEP = "multirun.yaml"
 """In the folder of a sweep (ral.config.sweeps writes it): the runs below it are one W&B group."""
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
 """Values of WANDB_MODE that wandb takes too."""
-OWN_DATA = "RAL_WANDB_DATA"
-"""Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
+UNTOLD = "the run's own files are whole; scripts/sync.py uploads what W&B has of it"
+"""What a failure at the end of a W&B run comes to."""
 STEP_AXIS = "trainer/global_step"
 """The metric that is every chart's horizontal axis: steps of the run; tables and figures take none."""
 SHOWN = 16
@@ -133,7 +134,14 @@ Read = Callable[[Media], Pixels]
 
 
 class Wandb(WandbLogger):
-    """Lightning's logger, with a table of completions at each evaluation: answers, and where they look."""
+    """Lightning's logger, with a table of completions at each evaluation: answers, and where they look.
+
+    artifacts: what is uploaded of the run's folder by `send` (ral.lit.artifacts.KINDS).
+    """
+
+    def __init__(self, *args: Any, artifacts: Sequence[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.artifacts = tuple(artifacts)
 
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
@@ -161,11 +169,26 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the W&B run, so that the next run of a sweep in this process gets one of its own."""
-        with told("the run's own files are whole; scripts/sync.py uploads what W&B has of it"):
+        """End the W&B run, so that the next run of a sweep gets one of its own; `send` does where it has artifacts."""
+        with told(UNTOLD):
             super().finalize(status)
+        if status != "success" or not self.artifacts:
+            self._end(status)
+
+    @rank_zero_only
+    def send(self, folder: Path) -> None:
+        """Upload the artifacts that were asked for, from the run's folder, and end the W&B run."""
+        if self.artifacts and self._experiment is not None:
+            for name in self.artifacts:
+                with told(f"the artifact {name} is left out"):
+                    self.experiment.log_artifact(artifact(name, self.experiment.id, folder))
+            self._end("success")
+
+    def _end(self, status: str) -> None:
+        with told(UNTOLD):
             if self._experiment is not None:
                 self._experiment.finish(exit_code=int(status != "success"))
+                unstage_own()
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -209,17 +232,19 @@ def looks(record: Mapping[str, Any], read: Read) -> Any:
     return wandb.Image(overlay(np.asarray(pixels.frames[frame]), maps[slot], boxes[0] if boxes else None))
 
 
-def keep_beside(folder: Path) -> None:
-    """Let wandb put the files of tables below `folder` instead of below the home, unless WANDB_DATA_DIR says where."""
-    if os.environ.get("WANDB_DATA_DIR") == os.environ.get(OWN_DATA):
-        os.environ["WANDB_DATA_DIR"] = os.environ[OWN_DATA] = str(folder / "wandb")
-
-
 def wandb_logger(
-    folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral", mode: str = "auto", **facts: Any
+    folder: Path,
+    run_name: str,
+    first_step: int = 0,
+    *,
+    project: str = "ral",
+    mode: str = "auto",
+    artifacts: Sequence[str] = (),
+    **facts: Any,
 ) -> Wandb:
     """Make a W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
 
+    artifacts: what is uploaded at the end, of report, hf and best (ral.lit.artifacts.KINDS).
     facts: entity, tags, job_type and notes, as `wandb.init` takes them.
 
     The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
@@ -229,6 +254,7 @@ def wandb_logger(
 
     if mode not in ("auto", "online", "offline"):
         raise ValueError(f"logger.wandb.mode is {mode!r}: write auto, online or offline")
+    asked = checked(artifacts)
     chosen = os.environ.get("WANDB_MODE") or (mode if mode != "auto" else "online" if has_key() else "offline")
     chosen = FORMER_NAMES.get(chosen, chosen)
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -242,6 +268,7 @@ def wandb_logger(
         save_dir=str(folder),
         id=run_id(folder, first_step),
         group=group,
+        artifacts=asked,
         **{key: list(value) if key == "tags" else value for key, value in facts.items() if value},
         resume="allow",
     )

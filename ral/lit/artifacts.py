@@ -1,0 +1,108 @@
+"""Artifacts of W&B: what a run leaves, uploaded on request, and the copies that W&B stages on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ral.types import UserError
+
+OFFLINE = "offline-run-*"
+"""Below wandb/: runs that were kept offline."""
+OWN_DATA = "RAL_WANDB_DATA"
+"""Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
+SYNCED = "*.wandb.synced"
+"""In an offline run: W&B's mark that it is uploaded."""
+
+
+def report_of(folder: Path) -> Path:
+    """Return the path of a run's report."""
+    return folder / "report.html"
+
+
+def exported_of(folder: Path) -> Path:
+    """Return the path of a run's exported model."""
+    return folder / "hf"
+
+
+def best_of(folder: Path) -> Path:
+    """Return the path of the checkpoint of the best evaluation; of best.json, which names it, where that is missing."""
+    named = folder / "checkpoints" / "best.json"
+    return named.parent / f"step_{json.loads(named.read_text())['step']:06d}" if named.is_file() else named
+
+
+KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "report": ("report", report_of),
+    "hf": ("model", exported_of),
+    "best": ("checkpoint", best_of),
+}
+"""What logger.wandb.artifacts may name: W&B's type of the artifact, and where it lies in the run's folder."""
+
+
+def checked(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names. UserError for one that is no artifact, and for what is no list."""
+    choice = f"write a list of {', '.join(KINDS)}, such as logger.wandb.artifacts=[report,hf]"
+    if isinstance(names, str):
+        raise UserError(f"logger.wandb.artifacts={names}: {choice}")
+    found = tuple(names)
+    if wrong := [name for name in found if name not in KINDS]:
+        raise UserError(f"logger.wandb.artifacts: no artifact is called {wrong[0]!r}: {choice}")
+    return found
+
+
+def artifact(name: str, run: str, folder: Path) -> Any:
+    """Make the artifact of a name, `<name>-<id of the run>`. FileNotFoundError where the run has left no such thing.
+
+    W&B takes the files from where they lie: none is copied.
+    """
+    import wandb
+
+    kind, where = KINDS[name]
+    path = where(folder)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}")
+    made = wandb.Artifact(f"{name}-{run}", type=kind)
+    if path.is_dir():
+        made.add_dir(str(path), skip_cache=True, policy="immutable")
+    else:
+        made.add_file(str(path), skip_cache=True, policy="immutable")
+    return made
+
+
+def waiting(wandb_folder: Path) -> Iterator[Path]:
+    """Yield the offline runs of a folder wandb/ that are not uploaded yet."""
+    return (run for run in wandb_folder.glob(OFFLINE) if run.is_dir() and not any(run.glob(SYNCED)))
+
+
+def unstage(wandb_folder: Path) -> None:
+    """Remove the copies that W&B made of tables and their pictures, unless an offline run still has to upload them.
+
+    Empty folders for copies of code go as well.
+    """
+    if next(waiting(wandb_folder), None) is None:
+        shutil.rmtree(wandb_folder / "artifacts", ignore_errors=True)
+    for empty in (*wandb_folder.glob("*run-*/tmp/code"), *wandb_folder.glob("*run-*/tmp")):
+        with contextlib.suppress(OSError):
+            empty.rmdir()
+
+
+def keep_beside(folder: Path) -> None:
+    """Let wandb put the files of tables below `folder` instead of below the home, unless WANDB_DATA_DIR says where."""
+    if os.environ.get("WANDB_DATA_DIR") == os.environ.get(OWN_DATA):
+        os.environ["WANDB_DATA_DIR"] = os.environ[OWN_DATA] = str(folder / "wandb")
+
+
+def kept_beside() -> bool:
+    """Tell whether wandb's files of tables lie where keep_beside put them."""
+    return OWN_DATA in os.environ and os.environ.get("WANDB_DATA_DIR") == os.environ[OWN_DATA]
+
+
+def unstage_own() -> None:
+    """Remove the staged copies of the run that keep_beside chose the folder for; elsewhere they are the user's."""
+    if kept_beside():
+        unstage(Path(os.environ["WANDB_DATA_DIR"]))
