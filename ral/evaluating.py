@@ -25,7 +25,8 @@ from ral.evaluation.answering import Answering, Asking
 from ral.evaluation.benchmarks import items_file
 from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
-from ral.evaluation.benchmarks.table import Result, reported, table
+from ral.evaluation.benchmarks.table import Result, measured, reported, table
+from ral.evaluation.token_rows import checked_layer
 from ral.files import run_folder
 from ral.files.repository import find
 from ral.models.loading import named
@@ -62,6 +63,8 @@ def evaluate(cfg: DictConfig) -> None:
     for result in results:
         if len(results) > 1:
             print(f"benchmark: {result.name} reported: {result.reported:.1f}")
+        for look, found in result.looks.items():
+            print(f"{look}: {measured(found)} n: {found['n']:.0f}")
         print(f"accuracy: {100 * result.accuracy:.1f} n: {result.n}", flush=True)
 
 
@@ -89,6 +92,7 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
         reader=media_reader(media, cache_gb=cfg.cache_gb, disk_cache=cfg.disk_cache, disk_cache_gb=cfg.disk_cache_gb),
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
+        looks=layer_of(policy, name, task),
     )
     answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
@@ -163,8 +167,22 @@ def summarise(
         "paper": dict(paper),
         "settings": dict(settings),
     }
+    looks = looks_of([item.looks for item in answered if item.looks])
+    content |= {"looks": looks} if looks else {}
     n, ends = len(answered), (estimate.mean, estimate.low, estimate.high)
-    return Result(name, figure, *ends, n=n, whole=whole, paper=paper), content
+    return Result(name, figure, *ends, n=n, whole=whole, paper=paper, looks=looks), content
+
+
+def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Return {measure: its mean, ends of its 95% interval, and the number of items that have it}."""
+    if not measures:
+        return {}
+    names = list(measures[0])
+    estimates = bootstrap(np.array([[one[name] for name in names] for one in measures]), RESAMPLES)
+    return {
+        name: {"mean": found.mean, "ci_low": found.low, "ci_high": found.high, "n": float(len(measures))}
+        for name, found in zip(names, estimates, strict=True)
+    }
 
 
 # --- from the configuration
@@ -186,6 +204,12 @@ def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
     """Return a benchmark's items. UserError, one line, where its layout is not there."""
     items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
     return items
+
+
+def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
+    """Return the decoder layer by which it is measured where answers look; None for no measure."""
+    layer = task.get("looks")
+    return None if layer is None else checked_layer(policy, layer, f"benchmark.tasks.{name}.looks")
 
 
 def template_of(cfg: DictConfig, task: DictConfig) -> str:
@@ -231,6 +255,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
     media: Any = OmegaConf.to_container(cfg.media, resolve=True)
     rollout: Any = OmegaConf.to_container(cfg.rollout, resolve=True)
     own = {key: value for key, value in task["source"].items() if not key.startswith("_")}
+    looks = {} if task.get("looks") is None else {"looks": task["looks"]}
     return {
         "benchmark": name,
         "path": str(Path(path_of(cfg, name)).expanduser().absolute()),
@@ -247,6 +272,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "seed": None if cfg.greedy else cfg.seed,
         "limit": cfg.limit,
         "batch": cfg.batch,
+        **looks,
         "dtype": dtype_of(cfg),
         "versions": {"commit": git_commit(), **{p: version(p) for p in PACKAGES}},
     }

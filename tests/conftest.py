@@ -34,8 +34,7 @@ TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>
 SMALL = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
 
 torch.set_num_threads(1)
-# rouge-score imports absl, whose handler closes the stream that stood at sys.stderr then, pytest's own, when Hydra sets
-# up logs
+# rouge-score imports absl, whose handler closes what stood at sys.stderr then, pytest's own, when Hydra sets up logs
 get_absl_handler().python_handler.stream = sys.__stderr__
 
 

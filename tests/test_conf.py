@@ -119,7 +119,11 @@ def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Pa
             {"dataset": "jsonl"},
             "no source.grid; source.grid is in dataset=visual_path, dataset=visual_search",
         ),
-        ("dataset.validation_path", {"dataset": "hf"}, "is in dataset=jsonl, dataset=video_r1, dataset=video_r1_cot"),
+        (
+            "dataset.validation_path",
+            {"dataset": "hf"},
+            "is in dataset=jsonl, dataset=video_r1, dataset=video_r1_cot, dataset=viscot",
+        ),
         ("hardware.strategy.offload", {"hardware": "cpu"}, "strategy.offload is in hardware=fsdp"),
         ("reward.parts.judge.weight", {"reward": "rules"}, "parts.judge is in reward=judge"),
     ],

@@ -74,6 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, small: list[str]) -> list[Pat
         chosen["dapo"] = [*rl, *again]
         chosen["ral_group"] = [*rl, REWARD_FOR_LENGTH, "algo.token.correction=token_truncate"]
         chosen |= {"ral_oracle": [*rl, "algo.passes.places._target_=test_looking.everything"], "ral_look": rl}
+        chosen |= {"papo": rl, "vppo": rl, "evidence_distill": rl, "ease": [*rl, REWARD_FOR_LENGTH]}
         return [train_in(root / algo, f"algo={algo}", *settings) for algo, settings in chosen.items()]
 
 
@@ -129,8 +130,11 @@ def check_fields(runs: list[Path]) -> None:
             place = documented.index("grounding_answer") + 1
             documented[place:place] = [f"{name}_by_layer" for name in MEASURES]
             text = section(DOCS / "outputs.md", heading)
-            assert "three more fields after `grounding_answer`" in text
-            assert "`grounding_by_layer`, `grounding_all_by_layer` and `grounding_steps_by_layer`" in text
+            assert "four more fields after `grounding_answer`" in text
+            assert (
+                "`grounding_by_layer`, `grounding_all_by_layer`, `grounding_steps_by_layer` and `pointing_by_layer`"
+                in text
+            )
         for name in ("before", "after"):
             assert all(list(record) == documented for record in read_lines(run / "eval" / f"{name}.jsonl"))
 

@@ -71,7 +71,7 @@ def test_looks_equal_a_slow_loop_over_transformers_own_attention(
     for n, (grids, valid) in enumerate(zip(prompts.grids, prompts.valid, strict=True)):
         found = looks_of(model.processor, rollout, rows[n], n)
         if not grids:
-            assert found.grounding is found.grounding_all is found.attention is None
+            assert found.grounding is found.grounding_all is found.pointing is found.attention is None
             continue
         with torch.no_grad():
             out = plain_rows(model_folder, "qwen2_5_vl", model, prompts, rollout.token_ids, rollout.valid, n, 1)
@@ -79,14 +79,17 @@ def test_looks_equal_a_slow_loop_over_transformers_own_attention(
         size = math.prod(grids[0])
         places = [i for i, there in enumerate(prompts.visual[n][valid].tolist()) if there][:size]
         inside = evidence_tokens([Evidence(LEFT)], grids[0], 0.0).flatten()
-        hard, shares = [], []
+        hard, shares, rows_within = [], [], []
         for t in range(int(rollout.trainable[n].sum())):
             seen = attention[p + t - 1][places]
             within = seen / seen.sum()
             hard.append(float(seen.sum() * (1 + (within * within.log()).sum() / math.log(size))))
             shares.append(float(within[inside].sum()))
+            rows_within.append(within)
         top = [share for share, h in zip(shares, hard, strict=True) if h >= max(hard) / 2]
         assert found.grounding == pytest.approx(np.mean(top), abs=1e-5)
+        chosen = [row for row, h in zip(rows_within, hard, strict=True) if h >= max(hard) / 2]
+        assert found.pointing == float(inside[torch.stack(chosen).mean(0).argmax()])
         assert found.grounding_all == pytest.approx(np.mean(shares), abs=1e-5)
 
 

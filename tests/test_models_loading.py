@@ -103,6 +103,24 @@ def test_the_name_of_a_wrapper_is_taken_off(prefix: str, copied: Callable[..., P
     assert all(torch.equal(got[name], value) for name, value in load().network.state_dict().items())
 
 
+@pytest.mark.parametrize("prefix", ["", "base_model.model.", "module._orig_mod."])
+def test_a_model_read_under_a_wrapper_is_saved_by_its_own_names(
+    prefix: str, copied: Callable[..., Path], load: Any, tmp_path: Path
+) -> None:
+    """The folder has the names of one that never had a wrapper, inside or around, and loads again."""
+
+    def change(weights: Weights) -> Weights:
+        inside = {n.replace(".layers.1.", ".layers.1._orig_mod."): w for n, w in weights.items()}
+        return {prefix + n: w for n, w in inside.items()}
+
+    own, saved = copied(change), tmp_path / "saved"
+    MLLM.load(str(own)).save(saved)
+    load().save(tmp_path / "plain")
+    found, plain = load_file(saved / FILE), load_file(tmp_path / "plain" / FILE)
+    assert found.keys() == plain.keys() and all(torch.equal(found[name], plain[name]) for name in plain)
+    assert MLLM.load(str(saved)).depth == 3
+
+
 def test_wrappers_inside_names_and_older_layouts_are_mapped(copied: Callable[..., Path], load: Any) -> None:
     def change(weights: Weights) -> Weights:
         return {n.replace(".layers.1.", ".layers.1._checkpoint_wrapped_module."): w for n, w in weights.items()}

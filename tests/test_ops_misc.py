@@ -16,7 +16,7 @@ from torch import Tensor
 from ral.ops import objectives
 from ral.ops.advantages import group_centred, group_normalised, ones
 from ral.ops.aggregate import Counts, constant_length, counts, masked_sum, sequence_mean, token_mean
-from ral.ops.grounding import evidence_tokens
+from ral.ops.grounding import evidence_tokens, pointing
 from ral.ops.logprobs import policy_logits, token_log_probs
 from ral.ops.schedule import warmup_cosine
 from ral.ops.signals import evaluate, frozen_needs, needed, signal_names
@@ -389,8 +389,17 @@ def test_evidence_covers_the_tokens_whose_centre_it_holds():
     assert inside.tolist() == [[[False] * 4, [True, True, False, False]]]
     centre = evidence_tokens([Evidence((0.1, 0.1, 0.2, 0.2))], (1, 4, 4), 0.0)  # holds (0.125, 0.125) alone
     assert centre.sum() == 1 and centre[0, 0, 0]
-    between = evidence_tokens([Evidence((0.3, 0.3, 0.35, 0.35))], (1, 2, 2), 0.0)  # between all centres
-    assert not between.any()
+    between = evidence_tokens([Evidence((0.3, 0.6, 0.35, 0.65))], (1, 2, 2), 0.0)  # between all centres
+    assert between.tolist() == [[[False, False], [True, False]]]  # the token that it lies in
+    corner = evidence_tokens([Evidence((0.99, 0.99, 1.0, 1.0))], (1, 2, 2), 0.0)
+    assert corner.tolist() == [[[False, False], [False, True]]]
+
+
+def test_the_pointing_game_by_hand():
+    inside = torch.tensor([False, True, True, False])
+    assert pointing(torch.tensor([0.1, 0.2, 0.4, 0.3]), inside) == 1  # most of it outside, the maximum inside
+    assert pointing(torch.tensor([0.1, 0.3, 0.2, 0.4]), inside) == 0
+    assert pointing(torch.tensor([0.0, 0.5, 0.0, 0.5]), inside) == 0.5  # two maxima, one of them inside
 
 
 def test_evidence_in_time():
@@ -414,14 +423,25 @@ def test_evidence_loop_equals_vectorised(items, size):
         for a, b, c, d, start, span in items
     ]
     inside = evidence_tokens(evidence, (3, size, size + 1), 1.5)
+
+    def sides(e):
+        return (*e.box, (e.box[0] + e.box[2]) / 2, (e.box[1] + e.box[3]) / 2)
+
+    def lies(place, count, low, high):
+        centres = [(n + 0.5) / count for n in range(count)]
+        held = [n for n, c in enumerate(centres) if low <= c <= high]
+        middle = (low + high) / 2
+        return place in (held or [max(n for n in range(count) if n / count <= middle)])
+
     for t, y, x in torch.ones_like(inside).nonzero().tolist():
-        cx, cy = (x + 0.5) / (size + 1), (y + 0.5) / size
         slow = any(
-            e.box[0] <= cx <= e.box[2]
-            and e.box[1] <= cy <= e.box[3]
+            lies(x, size + 1, e.box[0], e.box[2])
+            and lies(y, size, e.box[1], e.box[3])
             and e.span[0] < 1.5 * (t + 1)
             and e.span[1] > 1.5 * t
             for e in evidence
         )
-        edge = any(min(abs(v - c) for v in e.box for c in (cx, cy)) < 1e-6 for e in evidence)
+        edge = any(
+            min(abs(v * 2 * k - round(v * 2 * k)) for v in sides(e)) < 1e-5 for e in evidence for k in (size, size + 1)
+        )
         assert bool(inside[t, y, x]) == slow or edge

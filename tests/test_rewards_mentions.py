@@ -80,3 +80,19 @@ def test_a_long_text_names_nothing_by_a_word_in_it() -> None:
     example = Example("u", "Which?", "B", "multiple choice", options=COLORS)
     text = "The man walks along the street and then he sees a house that stands beside a lake whose water is blue " * 2
     assert accuracy(example, f"<answer>{text}</answer>") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("Option D is incorrect because the car is red; therefore, option B.", 1),
+        ("D is wrong since nothing there is blue, so B.", 1),
+        ("A and C are out because they are no cars, which leaves B.", 1),
+        ("Option B is incorrect because the car is red; therefore, option D.", 0),
+        ("B is wrong because the car is red, so not B.", 0),
+    ],
+)
+def test_what_is_ruled_out_with_a_reason_leaves_the_rest(answer: str, score: int) -> None:
+    options = ("A. a bus", "B. a red car", "C. a bike", "D. a blue car")
+    example = Example(uid="x", question="q", answer="B", problem_type="multiple choice", options=options)
+    assert accuracy(example, f"<think>x</think><answer>{answer}</answer>") == score

@@ -33,6 +33,10 @@ RL = (
     "ral_distill",
     "ral_explore",
     "ral_group",
+    "vppo",
+    "ease",
+    "evidence_distill",
+    "attention_advantage",
 )
 
 

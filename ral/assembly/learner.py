@@ -39,6 +39,8 @@ def build_objective(cfg: DictConfig) -> Objective:
         instantiate(algo.advantage),
         instantiate(algo.aggregate),
         instantiate(algo.shaping),
+        view=instantiate(algo.view),
+        evidence=str(algo.evidence).lower(),  # type: ignore[arg-type]  # one of PLACES: the configuration is checked
     )
 
 

@@ -34,6 +34,7 @@ class Task:
     template: str | None = None
     bare: bool = False
     media: Node | None = None
+    looks: int | None = None
 
 
 @dataclass

@@ -212,10 +212,10 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
         return None
     options, names = _options(group, config_dir), rest.split(".")
     own = options.get(chosen[group])
-    having = sorted(name for name, tree in options.items() if _has(tree, names))
+    having = sorted(name for name, tree in options.items() if _at(tree, names, ...) is not ...)
     if own is None or not having or chosen[group] in having:
         return None
-    lacking = next(n for n in range(1, len(names) + 1) if not _has(own, names[:n]) or _is_null(own, names[:n]))
+    lacking = next(n for n in range(1, len(names) + 1) if _at(own, names[:n]) is None)
     what = ".".join(names[:lacking])
     kind = " term" if any(what in (options[name].get("objective") or ()) for name in having) else ""
     return (
@@ -248,18 +248,13 @@ def _options(group: str, config_dir: Path) -> dict[str, Any]:
     return found
 
 
-def _is_null(tree: Any, names: Sequence[str]) -> bool:
-    for name in names:
-        tree = tree[name]
-    return tree is None
-
-
-def _has(tree: Any, names: Sequence[str]) -> bool:
+def _at(tree: Any, names: Sequence[str], otherwise: Any = None) -> Any:
+    """Return what stands under nested names, `otherwise` where nothing does."""
     for name in names:
         if not isinstance(tree, Mapping) or name not in tree:
-            return False
+            return otherwise
         tree = tree[name]
-    return True
+    return tree
 
 
 def _known_keys(

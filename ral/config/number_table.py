@@ -73,6 +73,10 @@ TERMS: dict[str, Range] = {
     "algo.*.coef": COEF,
     "algo.*.clip_low": Range(0, 1, 0.2),
     "algo.*.clip_high": Range(0, FACTOR, 0.2),
+    "algo.*.share": Range(0, 1, 0.4, ends="(]"),
+    "algo.*.least": Range(0, 1, 0.9),
+    "algo.*.smooth": Range(0, 1, 0.1, ends="[)"),
+    "algo.*.most": Range(1, FACTOR, 5.0),
     "algo.*.correction_cap": Range(0, FACTOR, 2.0, ends="(]"),
     "algo.*.centring": Range(0, FACTOR, 0.01),
     "algo.*.sigma": Range(0, 100, 1.0, ends="(]"),
@@ -229,6 +233,7 @@ EVALUATION: dict[str, Range] = {
     "disk_cache_gb": GIGABYTES,
     "workers": Range(1, 1024, 4, whole=True),
     "benchmark.tasks.*.max_new_tokens": Range(1, MOST, 1024, whole=True),
+    "benchmark.tasks.*.looks": INDEX,
 }
 """Numbers of conf/evaluate.yaml and conf/check.yaml."""
 RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATION}

@@ -211,11 +211,12 @@ def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
 
 _TAKEN = """
     uid problem_type data_type media question options gold response answer rejected rejected_reward reward tokens
-    finished grounding grounding_all grounding_steps grounding_answer evidence attention response_length truncated
-    groups_without_signal temporal_pass_rate accuracy_clips accuracy_shuffled loss grad_norm skipped_updates
+    finished grounding grounding_all grounding_steps pointing grounding_answer evidence attention response_length
+    truncated groups_without_signal temporal_pass_rate accuracy_clips accuracy_shuffled loss grad_norm skipped_updates
     learning_rate entropy nll ratio clip_fraction clamped_ratios kl clamped_kl attention_divergence
     attention_distillation token_distillation pair_accuracy margin explored_divergence group_attention pulled
-    named_place named_tokens explored_noise prompts_drawn overlong entropy_term
+    named_place named_tokens explored_noise view_kl masked_entropy pivotal_tokens evidence_attention
+    evidence_tokens evidence_distillation prompts_drawn overlong entropy_term
     attention_jsd attention_entropy attention_visual_share attention_evidence_share engine_log_prob_gap
     engine_kl engine_masked moved_share policy_version
 """

@@ -44,6 +44,8 @@ class Algo:
     temporal: Any
     reward: Any
     attention_policy: Any
+    view: Any
+    evidence: Any
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 
 from ral.config.schema import Node
 from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate, select
-from ral.ops.signals import ANCHOR, OF_A_POLICY, SIGNALS, asked, resolved
+from ral.ops.signals import ANCHOR, OF_A_POLICY, PLACES, SIGNALS, asked, resolved, second_view
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     for term in terms:
         if not term.anchors:
             continue
-        known = ["old", "reference", "ema"] + ["sampler"] * (term.anchors == {f"{ANCHOR}_log_probs"})
+        own = getattr(term.function, "models", None)
+        known = list(own or ["old", "reference", "ema"] + ["sampler"] * (term.anchors == {f"{ANCHOR}_log_probs"}))
         if term.against not in known:
             ways = " or ".join(f"{term.key}.against={anchor}" for anchor in known)
             yield f"{term.key}.against={term.against!r} is unknown: write {ways}"
@@ -103,6 +104,25 @@ def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
                 yield what + f"is not among those of this algorithm's passes: {', '.join(sorted(offered))}"
             known = did_you_mean(parameter, [*offered, *anchored])
             yield what + f"does not exist{known}; numbers from yaml stand after a `*` in the signature"
+
+
+def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Check that the second view and the evidence are there where terms read them, and are read where they are set."""
+    algo = tree["algo"]
+    read = {signal: term for term in terms for signal in resolved(term.asked, term.against).values()}
+    reader = next((term for signal, term in read.items() if second_view([signal])), None)
+    if reader is not None and algo.get("view") is None:
+        yield (
+            f"{reader.key} reads the second view of the prompts, and algo.view is not set: write algo.view as in"
+            " conf/algo/papo.yaml"
+        )
+    if reader is None and algo.get("view") is not None:
+        yield "algo.view is set, and no term of algo.objective reads a second view: write algo.view=null"
+    place = str(algo.get("evidence", "true")).lower()
+    if place not in PLACES:
+        yield f"algo.evidence={place} is unknown: write {', '.join(PLACES)}"
+    if place != "true" and "evidence" not in read and not getattr(function_at(tree, "algo", "view"), "of_evidence", 0):
+        yield f"algo.evidence={place}: no term of this algorithm reads the evidence; leave it out"
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
@@ -189,6 +209,7 @@ TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
 TERM_RULES: tuple[TermRule, ...] = (
     anchors_are_known,
     signals_are_known,
+    views_are_made_and_read,
     groups_can_be_compared,
     updates_move_away_from_the_anchor,
     averages_move,

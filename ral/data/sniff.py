@@ -18,7 +18,7 @@ PACKED = {  # first bytes -> name as pyarrow and people call it
 }
 TABLES = {b"PAR1": "parquet", b"ARROW1": "arrow file", b"\xff\xff\xff\xff": "arrow stream"}
 FOREIGN = {  # first bytes -> what it is; what to do
-    b"PK\x03\x04": ("a zip archive (or a spreadsheet)", "unpack it, and name the file in it"),
+    b"PK\x03\x04": ("a zip archive (or a spreadsheet)", "unpack it and name the file in it, or save the sheet as CSV"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it, and name the file in it"),
     b"Rar!": ("a rar archive", "unpack it, and name the file in it"),
     b"SQLite format 3": ("an SQLite database", "write its rows as JSON lines"),

@@ -73,6 +73,29 @@ def parts(path: Path, split: str, total: int, validation_size: int, limit: int |
     return range(cut)[:limit] if split in TRAINING else range(cut, total)
 
 
+def file_split(
+    split: str,
+    path: str | Path,
+    media_root: str | Path | None,
+    validation_path: str | Path | None,
+    validation_size: int,
+    limit: int | None,
+    parse: Parse,
+    unpacked: str | Path,
+) -> Entries:
+    """Return a split of a file whose entries `parse` reads; parameters as of `video_r1`."""
+    return _split(
+        split,
+        located(path),
+        _located(media_root),
+        _located(validation_path),
+        validation_size,
+        limit,
+        parse,
+        Path(unpacked),
+    )
+
+
 def _split(
     split: str,
     path: Path,
@@ -126,8 +149,7 @@ def video_r1(
     `seed` is not used: nothing is drawn; it is here because every source has it.
     Errors: UserError naming file, entry and field.
     """
-    file, root, held_out = located(path), _located(media_root), _located(validation_path)
-    return _split(split, file, root, held_out, validation_size, limit, parse_video_r1, Path(unpacked))
+    return file_split(split, path, media_root, validation_path, validation_size, limit, parse_video_r1, unpacked)
 
 
 def jsonl(
@@ -150,5 +172,4 @@ def jsonl(
     conversations | prompt. docs/data.md says what each may hold. Tags around answers are optional. An entry with
     `chosen` and `rejected`, whole responses, needs no answer.
     """
-    file, root, held_out = located(path), _located(media_root), _located(validation_path)
-    return _split(split, file, root, held_out, validation_size, limit, parse_own, Path(unpacked))
+    return file_split(split, path, media_root, validation_path, validation_size, limit, parse_own, unpacked)

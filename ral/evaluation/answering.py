@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,6 +14,7 @@ from ral.data.media import MediaReader
 from ral.data.prompts import check_places
 from ral.evaluation.benchmarks.items import Item, ItemJudge
 from ral.evaluation.benchmarks.items_file import Answered
+from ral.evaluation.looked import looked
 from ral.evaluation.shared_questions import Shared, respond, share
 from ral.models.mllm import MLLM
 from ral.rollout.engine import ContinuesPrefixes, Engine, Sampling
@@ -60,7 +61,10 @@ class Asking:
 
 @dataclass(frozen=True)
 class Answering:
-    """Settings that decide the answers to a benchmark's items. word(example): the text of the user's turn."""
+    """Settings that decide the answers to a benchmark's items. word(example): the text of the user's turn.
+
+    looks: the decoder layer by which it is measured where answers look, None for no measure.
+    """
 
     items: Sequence[Item]
     name: str
@@ -68,6 +72,7 @@ class Answering:
     reader: MediaReader
     word: Callable[[Example], str]
     judge: ItemJudge
+    looks: int | None = None
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
         """Yield the answers to the items at some positions, a batch at a time."""
@@ -118,7 +123,16 @@ class Answering:
                 raise UserError(f"out of GPU memory with batch={len(asked.questions)}: write {ways}") from error
         seconds = (time.perf_counter() - started) / len(asked.questions)
         said = iter(zip(asked.shared.texts if asked.shared else (), answers, strict=True))
-        return [self.judged(q, *next(said), seconds) if q.error is None else self.failed(q) for q in asked.questions]
+        found = [self.judged(q, *next(said), seconds) if q.error is None else self.failed(q) for q in asked.questions]
+        return [self.looked(q, one) for q, one in zip(asked.questions, found, strict=True)]
+
+    def looked(self, question: Question, answered: Answered) -> Answered:
+        """Add where the response looks, if that is measured."""
+        if self.looks is None or question.item is None or question.error is not None:
+            return answered
+        policy, example = self.asking.policy, question.item.example
+        found = looked(policy, example, question.text, question.media, answered.response, self.looks)
+        return replace(answered, looks=found)
 
     def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
         """Return the record of a response."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ral.models.processor import Processor
 from ral.ops.attention import renormalise
-from ral.ops.grounding import evidence_tokens, hardest, hardness
+from ral.ops.grounding import evidence_tokens, hardest, hardness, pointing
 from ral.types import Evidence, Example, PromptBatch, Rollout, Step
 
-MEASURES = ("grounding", "grounding_all", "grounding_steps")
+MEASURES = ("grounding", "grounding_all", "grounding_steps", "pointing")
 """Fields of a record that `Looks` gives."""
 
 
@@ -24,13 +24,15 @@ class Looks:
 
     grounding: the share of the visual attention that lies inside the evidence, mean over the tokens that look hardest
     (ral.ops.grounding.hardest); grounding_all: over all tokens; grounding_steps: the mean over the steps that the
-    response takes, each by the tokens that look hardest in its words and by its own boxes.
+    response takes, each by the tokens that look hardest in its words and by its own boxes; pointing: 1 where the
+    maximum of the map lies inside the evidence, else 0 (ral.ops.grounding.pointing).
     attention: the map of the tokens that look hardest.
     """
 
     grounding: float | None = None
     grounding_all: float | None = None
     grounding_steps: float | None = None
+    pointing: float | None = None
     attention: dict[str, Any] | None = None
 
 
@@ -46,15 +48,17 @@ def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int
         return None if found is None else grounding_in(evidence, found)
 
     top = hardest(hard, everything)
+    attention = attention_of_tokens(rollout, rows, n, top.tolist())
     spans = step_spans(example.steps, rollout.texts[n])
     words = [(step, torch.tensor(tokens_in(processor, rollout, n, *span))) for step, span in spans]
     steps = [share(hardest(hard, own), [Evidence(box) for box in step.boxes]) for step, own in words]
     taken = [value for value in steps if value is not None]
     return Looks(
-        grounding=share(top, example.evidence),
+        grounding=None if attention is None else grounding_in(example.evidence, attention),
         grounding_all=share(everything, example.evidence),
         grounding_steps=sum(taken) / len(taken) if taken else None,
-        attention=attention_of_tokens(rollout, rows, n, top.tolist()),
+        pointing=None if attention is None else pointing_in(example.evidence, attention),
+        attention=attention,
     )
 
 
@@ -121,7 +125,19 @@ def grounding(example: Example, look: dict[str, Any]) -> float | None:
 
 def grounding_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
     """Return the share of a map of attention that falls inside some evidence; None without any."""
-    if not evidence:
-        return None
-    inside = evidence_tokens(evidence, tuple(look["grid"]), look["seconds_per_slot"])
-    return float(torch.tensor(look["weights"])[inside.flatten()].sum())
+    return float(torch.tensor(look["weights"])[_inside(evidence, look)].sum()) if evidence else None
+
+
+def pointing_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
+    """Return 1 where the maximum of a map of attention lies inside some evidence, else 0; None without any."""
+    return pointing(torch.tensor(look["weights"]), _inside(evidence, look)) if evidence else None
+
+
+def chance_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
+    """Return the share of the visual tokens inside some evidence, what a look at random gets; None without any."""
+    return float(_inside(evidence, look).float().mean()) if evidence else None
+
+
+def _inside(evidence: Sequence[Evidence], look: dict[str, Any]) -> Tensor:
+    """Mark the visual tokens [V] of a map inside some evidence."""
+    return evidence_tokens(evidence, tuple(look["grid"]), look["seconds_per_slot"]).flatten()

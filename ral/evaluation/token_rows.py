@@ -52,12 +52,15 @@ def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | 
     return [RowChoice(tuple(queries), layers, heads), *(RowChoice(tuple(queries), part, 0) for part in thinned)]
 
 
-def checked_layer(policy: MLLM, layer: int) -> int:
-    """Return a decoder layer counted from 0. UserError for one that is not there or has no rows over all positions."""
+def checked_layer(policy: MLLM, layer: int, key: str = "layers") -> int:
+    """Return a decoder layer counted from 0. UserError for one that is not there or has no rows over all positions.
+
+    key: what the message calls it.
+    """
     there = full_layers(policy)
     found = layer % policy.depth if -policy.depth <= layer < policy.depth else None
     if found not in there:
-        raise UserError(f"layers: {layer} has no rows of attention; write some of {', '.join(map(str, there))}")
+        raise UserError(f"{key}: {layer} has no rows of attention; write some of {', '.join(map(str, there))}")
     return int(found)
 
 

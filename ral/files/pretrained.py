@@ -160,7 +160,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
         )
     if method := config.get("quantization_config"):
         how = method.get("quant_method", "some method") if isinstance(method, Mapping) else method
-        raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; write the model before")
+        raise UserError(f"{named}: its weights are quantized ({how}), which cannot be trained; name the bf16 model")
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -274,8 +274,8 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(
-                f"{named}: {name} is of type {header.dtype}: the weights are quantized, which cannot be trained; write "
-                "the model before"
+                f"{named}: {name} is of type {header.dtype}: the weights are quantized, which cannot be trained; name "
+                "the bf16 or fp32 model that they were made of"
             )
 
 

@@ -14,7 +14,7 @@ from ral.models.mllm import MLLM
 from ral.models.states import States
 from ral.ops.attention import AttentionSpec
 from ral.ops.logprobs import token_log_probs
-from ral.ops.signals import OF_A_POLICY, frozen_needs
+from ral.ops.signals import MASKED, OF_A_POLICY, frozen_needs
 from ral.types import Prepared, Rollout, Shown
 
 
@@ -25,6 +25,8 @@ class Experience:
     `freeze` cuts the batch into micro-batches, each trimmed to its own longest prompt and response.
     advantages [N]; weights [N C], shares of the whole batch over all ranks; signals: frozen tensors, [N C] or, for
     attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None where each is one answer.
+    evidence [B P]: visual tokens that terms take for the evidence; second: the second view of the prompts, where a term
+    reads one.
     """
 
     prepared: Prepared
@@ -33,6 +35,8 @@ class Experience:
     weights: Tensor
     signals: dict[str, Tensor] = field(default_factory=dict)
     shown: Shown | None = None
+    evidence: Tensor | None = None
+    second: Prepared | None = None
 
     def take(self, chosen: Sequence[int]) -> Experience:
         """Return the chosen prompts with all their responses."""
@@ -40,7 +44,16 @@ class Experience:
         part = self.rollout.take(prepared.prompts, chosen)
         rows, length = self.rollout.rows(chosen), part.token_ids.shape[1]
         shown = None if self.shown is None else self.shown.take(rows, length)
-        return Experience(prepared, part, self.advantages[rows], self.weights[rows, :length], shown=shown)
+        evidence, width = self.evidence, prepared.token_ids.shape[1]
+        return Experience(
+            prepared,
+            part,
+            self.advantages[rows],
+            self.weights[rows, :length],
+            shown=shown,
+            evidence=None if evidence is None else evidence[list(chosen), evidence.shape[1] - width :],
+            second=None if self.second is None else self.second.take(chosen),
+        )
 
 
 class Passes(Protocol):
@@ -92,22 +105,40 @@ class Forward:
         view = View(model, experience.prepared, experience.shown)
         states = self.states(view, rollout, bool(needs & {"attention", "old_rows"}))
         log_probs, entropy = self.log_probs(model, states, rollout)
-        return {
+        return self.masked(model, experience, needs) | {
             "log_probs": log_probs,
             "entropy": entropy,
             "attention": states.attention,
             "hidden": states.hidden,
             "head": model.head,
+            "view_head": model.head,
             "banned": model.processor.banned.to(log_probs.device),
             "temperature": self.temperature,
             "advantages": experience.advantages,
             "mask": rollout.trainable,
             "weights": experience.weights,
             "group_size": rollout.group_size,
+            "evidence": of_responses(experience),
             "sampler_log_probs": rollout.log_probs,
             "sampler_rows": rollout.attention_rows,
             "sampler_noise": rollout.attention_rows,
         }
+
+    def masked(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
+        """Return the signals of one more pass over the second view, with their graph; {} where no term asks for any."""
+        if not needs & MASKED:
+            return {}
+        assert experience.second is not None, "terms that read the second view come with one"
+        states = self.states(View(model, experience.second, experience.shown), experience.rollout, False)
+        log_probs, _ = self.log_probs(model, states, experience.rollout)
+        return {"masked_log_probs": log_probs, "masked_hidden": states.hidden}
+
+
+def of_responses(experience: Experience) -> Tensor:
+    """Return the evidence of each response's prompt, [N P] bool."""
+    prepared = experience.prepared
+    evidence = prepared.evidence if experience.evidence is None else experience.evidence.to(prepared.evidence.device)
+    return evidence.repeat_interleave(experience.rollout.group_size, 0)
 
 
 def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
@@ -132,7 +163,8 @@ def freeze(
 ) -> list[Experience]:
     """Make micro-batches of at most `prompts` prompts with the frozen signals of `needs`, such as "teacher_rows".
 
-    models: {name: the network and how it reads the batch}. Prompts of similar cost share a micro-batch.
+    models: {name: the network and how it reads the batch}; what is read in updates alone (the second view) makes no
+    pass here. Prompts of similar cost share a micro-batch.
     """
     wanted = frozen_needs(needs)
     batches = []
@@ -141,6 +173,7 @@ def freeze(
         signals = {
             f"{name}_{kind}": value
             for name, view in models.items()
+            if wanted.get(name)
             for kind, value in passes.frozen(view_of(view, part, chosen, batch), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))

@@ -47,10 +47,17 @@ class Models:
         """Return the networks whose weights change in a run, by name."""
         return {"policy": self.policy, **self.averaged}
 
-    def views(self, names: Iterable[str], prompts: PromptBatch, prepared: Prepared, rollout: Rollout) -> Views:
+    def views(
+        self,
+        names: Iterable[str],
+        prompts: PromptBatch,
+        prepared: Prepared,
+        rollout: Rollout,
+        second: PromptBatch | None = None,
+    ) -> Views:
         """Return how the policy and some frozen models read a batch, these in one order on every rank.
 
-        prepared: the prompts as the policy sees them.
+        prepared: the prompts as the policy sees them; second: their second view, which "view" is the policy of.
         """
         own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
@@ -58,6 +65,8 @@ class Models:
             name: replace(own, model=model) if name in self.same_vision else read(model, prompts, rollout)
             for name, model in asked.items()
         }
+        if second is not None:
+            frozen["view"] = View(self.policy, self.policy.prepare(second), own.shown)
         return Views(own, frozen)
 
 

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor
 
 from ral.learner.experience import Passes
+from ral.models.family import PatchSettings
 from ral.ops.aggregate import Counts
-from ral.ops.signals import Term, evaluate, frozen_needs, needed
-from ral.types import Loss, Metrics
+from ral.ops.signals import MASKED, Place, Term, evaluate, frozen_needs, needed
+from ral.types import Loss, Metrics, PromptBatch
+
+SecondView = Callable[[PromptBatch, PatchSettings, int], PromptBatch]
+"""(prompts with their media, patch settings, seed) -> the same prompts, other pixels."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,9 @@ class Objective:
     """The objective of a run: a sum of named terms, and how rewards and masks become what the terms read.
 
     terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G]; aggregate: (mask [N C],
-    counts over all ranks) -> weights [N C]; shaping: response tokens [N] -> what is
-    added to the rewards, None for nothing.
+    counts over all ranks) -> weights [N C]; shaping: response tokens [N] -> what is added to the rewards, None for
+    nothing. view: makes the second view of the prompts, None where no term reads one; evidence: which places count as
+    the evidence (ral.learner.placebo).
     """
 
     terms: Mapping[str, Term]
@@ -30,6 +35,8 @@ class Objective:
     advantage: Callable[[Tensor], Tensor]
     aggregate: Callable[[Tensor, Counts], Tensor]
     shaping: Callable[[Tensor], Tensor] | None = None
+    view: SecondView | None = None
+    evidence: Place = "true"
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -38,8 +45,8 @@ class Objective:
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """Return {model: kinds} of the frozen signals that the terms ask for."""
-        return frozen_needs(self.needs)
+        """Return {model: kinds} of the frozen signals that the terms ask for; "view" also where updates read it."""
+        return ({"view": ()} if self.needs & MASKED else {}) | frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:
         """Return every term's loss."""

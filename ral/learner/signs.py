@@ -27,7 +27,7 @@ SLOW = 10
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
-    *("moved_share", "learning_rate", "entropy"),
+    *("moved_share", "learning_rate", "entropy", "evidence_tokens", "view_kl"),
 )
 """Metrics of training that signs look at."""
 
@@ -144,6 +144,22 @@ def no_attention(history: History) -> str | None:
     return None
 
 
+def no_evidence(history: History) -> str | None:
+    """Return a remedy where terms of evidence found none, or the second view was the first."""
+    seen, apart = history["evidence_tokens"].recent(FIRST), history["view_kl"].recent(FIRST)
+    if seen and not any(seen):
+        return (
+            f"train/evidence_tokens was 0 for {FIRST} steps, so that the term of evidence taught nothing: entries need"
+            " the field evidence (docs/data.md), and ease successful answers; or write algo=grpo"
+        )
+    if apart and not any(apart):
+        return (
+            f"train/view_kl was exactly 0 for {FIRST} steps: the second view is the first, as for text alone; take"
+            " prompts with pictures or clips, or write algo=grpo"
+        )
+    return None
+
+
 def weights_at_rest(history: History) -> str | None:
     """Return a remedy where updates round away: most weights that have a gradient stay what they were."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
@@ -192,7 +208,7 @@ def watched(entropy_low: float | None, entropy_high: float | None) -> dict[str, 
     return found
 
 
-ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention, weights_at_rest)
+ALL = (reward_collapse, no_signal, kl_explosion, length_explosion, no_attention, no_evidence, weights_at_rest)
 SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 

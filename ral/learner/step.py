@@ -14,6 +14,7 @@ from ral.learner.experience import Experience, freeze
 from ral.learner.metrics import rollout_pairs
 from ral.learner.models import Models, move_average
 from ral.learner.objective import Objective
+from ral.learner.placebo import place
 from ral.learner.ranks import gather, sum_over_ranks, together
 from ral.learner.redraw import Redraw
 from ral.learner.state import Progress
@@ -185,10 +186,29 @@ class Step:
         """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
         advantages = over_ranks(objective.advantage, scores.reward.view(-1, rollout.group_size)).flatten()
-        views = self.models.views(objective.frozen, prepared.prompts, prepared, rollout)
+        evidence, second = self.second_view(prepared, rollout)
+        views = self.models.views(objective.frozen, prepared.prompts, prepared, rollout, second)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
-        batch = Experience(prepared, rollout, advantages.to(weights.device), weights, shown=views.policy.shown)
+        batch = Experience(
+            prepared,
+            rollout,
+            advantages.to(weights.device),
+            weights,
+            shown=views.policy.shown,
+            evidence=evidence,
+            second=views.frozen["view"].prepared if second is not None else None,
+        )
         return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
+
+    def second_view(self, prepared: Prepared, rollout: Rollout) -> tuple[Tensor, PromptBatch | None]:
+        """Return what counts as evidence [B P], and the second view of the prompts; None where no term reads one."""
+        objective, prompts = self.objective, prepared.prompts
+        evidence = place(objective.evidence, prompts, self.responding.seed)
+        if objective.view is None:
+            return evidence, None
+        settings = self.models.policy.processor.patches
+        drawn = hash_seed(self.responding.seed, rollout.policy_version or 0)
+        return evidence, objective.view(replace(prompts, evidence=evidence), settings, drawn)
 
 
 def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor:

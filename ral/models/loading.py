@@ -56,6 +56,7 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
             ignore_mismatched_sizes=True,  # told of below, all of them, in words
             key_mapping=renamed(stored),
         )
+    keep_names(network, renamed(stored) or {})
     check_whole(pretrained, network, told, stored)
     check_numbers(pretrained, network)
     return network
@@ -72,6 +73,12 @@ def renamed(stored: Collection[str]) -> dict[str, str] | None:
     if any(re.search(rf"\.{INSIDE}", name) for name in stored):
         rules[INSIDE] = ""
     return rules or None
+
+
+def keep_names(network: PreTrainedModel, rules: Collection[str]) -> None:
+    """Forget that names were renamed by `rules`, which saving would otherwise turn around: it would write patterns."""
+    known = getattr(network, "_weight_conversions", None) or []
+    network._weight_conversions = [rule for rule in known if not set(rule.source_patterns) & set(rules)]
 
 
 @contextmanager

@@ -9,13 +9,16 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 Term = Callable[..., Any]
 """A function of signals that returns a ral.types.Loss."""
 
-FROZEN_MODELS = ("old", "reference", "ema", "teacher")
-"""Models whose signals are computed once per rollout and never get a gradient; "old": the policy before any update."""
+FROZEN_MODELS = ("old", "reference", "ema", "teacher", "view")
+"""Models whose signals are computed once per rollout and never get a gradient.
+
+old: the policy before any update; view: the same, shown the second view of the prompts.
+"""
 FROZEN_KINDS = ("log_probs", "rows", "hidden")
 """What can be frozen of a model: token log-probs [N C], attention rows [L N C K], states [N C D]."""
 ANCHOR = "anchor"
@@ -31,6 +34,10 @@ class Signal:
     origin: str
 
 
+Place = Literal["true", "centre", "random", "shuffled"]
+PLACES: tuple[str, ...] = get_args(Place)
+"""What counts as evidence (ral.learner.placebo)."""
+
 LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
 PLACED = "passes that know places"
 """Origins of signals. SCORED belongs to reward models, whose passes give no log-probs, PLACED to `algo=ral_oracle`."""
@@ -39,7 +46,10 @@ MODELS = {
     "reference": "the frozen initial policy",
     "ema": "the moving average of the policy",
     "teacher": "the teacher",
+    "view": "the policy before any update, shown the second view (algo.view)",
 }
+MASKED = frozenset({"masked_log_probs", "masked_hidden"})
+"""Signals of one more pass of an update, over the second view."""
 KINDS = {
     "log_probs": ("N C", "log-probs of the response tokens by"),
     "rows": ("L N C K", "attention rows (Eq. 2) of"),
@@ -58,6 +68,11 @@ SIGNALS: Mapping[str, Signal] = {
     "mask": Signal("N C", "response tokens that the policy sampled", ROLLOUT),
     "weights": Signal("N C", "what algo.aggregate makes of the mask: they sum to 1 over the whole batch", ROLLOUT),
     "group_size": Signal("", "responses to each prompt", ROLLOUT),
+    "evidence": Signal(
+        "N P", "visual tokens of the prompt inside the evidence, or its placebo (algo.evidence)", ROLLOUT
+    ),
+    "masked_log_probs": Signal("N C", "log-probs by the policy, shown the second view, with gradient", LIVE),
+    "masked_hidden": Signal("N C D", "states of the policy, shown the second view, with gradient", LIVE),
     "sampler_log_probs": Signal("N C", "log-probs as the sampler saw them, under its noise", ROLLOUT),
     "sampler_rows": Signal("L N C K", "attention rows under the sampler's noise; only where it makes noise", ROLLOUT),
     "sampler_noise": Signal("L N C K", "the sampler's noise on attention logits; only where it is recorded", ROLLOUT),
@@ -69,8 +84,9 @@ SIGNALS: Mapping[str, Signal] = {
     **{
         f"{model}_head": Signal("", f"the map from states to logits of {whose}", FROZEN)
         for model, whose in MODELS.items()
-        if model != "old"
+        if model not in ("old", "view")
     },
+    "view_head": Signal("", "the policy's map from states to logits, for view_hidden", LIVE),
     "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
     "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
@@ -114,6 +130,11 @@ def frozen_needs(signals: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {model: kinds for model, kinds in found.items() if kinds}
 
 
+def second_view(signals: Iterable[str]) -> bool:
+    """Tell whether any of the signals is read off the second view of the prompts."""
+    return any(name in MASKED or name.startswith("view_") for name in signals)
+
+
 def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
     """Call a term with its signals; return its Loss."""
     return term(**{name: signals[signal] for name, signal in signal_names(term).items()})
@@ -126,6 +147,16 @@ def still_at_its_anchor(term: Term) -> Term:
     """
     vars(term)["still_at_its_anchor"] = True
     return term
+
+
+def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a term whose `against` takes other models than old, reference and ema."""
+
+    def mark(term: Callable[..., Any]) -> Callable[..., Any]:
+        vars(term)["models"] = models
+        return term
+
+    return mark
 
 
 def compares(least: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

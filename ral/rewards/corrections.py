@@ -66,12 +66,16 @@ _SO = (
     r"(?:[,;.:]? (?:so|thus|therefore|hence|but|and|while|which leaves|leaving|then)"
     r"(?: (?:only|us with))?,?|[,;.:]) (?=\S)"
 )
+_BECAUSE = (
+    r" (?:because|since|as) [^.;]{1,80}?[,;.] (?:so|thus|therefore|hence|which leaves|leaving)"
+    r"(?: (?:only|us with))?,? (?=\S)"
+)
 _THE_ONE = r"(?:right|correct|it|true|the (?:right |correct )?answer)"
 _RULED = (
     rf"(?:options? |choices? )?{_LIST % 'ruled'} (?:is|are|was|seems|looks|must be|can't be|cannot be|isn't|aren't)"
     r"(?: (?:clearly|obviously|definitely|certainly|just|simply|also|both|all))?"
     rf"(?: (?:not|n't) {_THE_ONE}| (?:wrong|incorrect|false|out|ruled out|impossible)"
-    rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true)){_SO}"
+    rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true))(?:{_BECAUSE}|{_SO})"
     rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}"
     r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
     rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"

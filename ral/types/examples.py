@@ -22,10 +22,12 @@ class Evidence:
     """The place where the answer to a question can be seen.
 
     span: (start, end) in seconds for a clip; None for a picture, or where the whole clip counts.
+    cut:  whether the published box or span reached over an edge of the picture or clip, where it was cut.
     """
 
     box: Box
     span: tuple[float, float] | None = None
+    cut: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Answered:
     index: position in the benchmark, from 0. prompt: as the model reads it. answer: what was extracted of the response.
     gold: the gold answer, or all of them. seconds: this item's share of its batch. finished: False where the length
     limit cut the response. error: why there is no response; the item then scores 0. facts: what the summary reads.
+    looks: grounding, pointing and chance of the response (`ral.evaluation.looked`), None where that is not measured.
     """
 
     index: int
@@ -37,6 +38,7 @@ class Answered:
     finished: bool
     error: str | None
     facts: Mapping[str, Any]
+    looks: Mapping[str, float] | None = None
 
     def record(self) -> ScoredItem:
         """Return the item as a summary reads it."""

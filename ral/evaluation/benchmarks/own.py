@@ -41,7 +41,10 @@ class OwnItems(Sequence[Item]):
     def __getitem__(self, at: int | slice) -> Item | list[Item]:
         if isinstance(at, slice):
             return [self[n] for n in range(len(self))[at]]
-        at = range(len(self))[at]
+        return self.item(range(len(self))[at])
+
+    def item(self, at: int) -> Item:
+        """Return the item at a position, from 0."""
         number = bisect_right(self.ends, at)
         name, part = list(self.parts.items())[number]
         example = part[at - self.ends[number] + len(part)]

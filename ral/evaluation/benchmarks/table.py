@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ral.files import markdown
 
@@ -14,6 +14,7 @@ class Result:
 
     reported: the figure its authors report, in the unit of the paper's table (percent; MME points). accuracy, low and
     high: mean score of the n items and its 95% interval, in [0, 1]. whole: items of the benchmark.
+    looks: measure of where answers look -> its mean, ends of its 95% interval, and number of items.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Result:
     n: int
     whole: int
     paper: Mapping[str, float]
+    looks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def reported(metrics: Mapping[str, float]) -> float:
@@ -40,8 +42,15 @@ def table(results: Sequence[Result], label: str) -> str:
     rows += [["items", *(f"{r.n}" if r.n == r.whole else f"{r.n} of {r.whole}" for r in results)]]
     rows += [["mean score, %", *(f"{100 * r.accuracy:.1f}" for r in results)]]
     rows += [["its 95% interval", *(f"{100 * r.low:.1f} to {100 * r.high:.1f}" for r in results)]]
+    for name in dict.fromkeys(name for r in results for name in r.looks):
+        rows += [[f"{name}, %", *(measured(r.looks[name]) if name in r.looks else "" for r in results)]]
     head = ["model", *(r.name for r in results)]
     return markdown.table(head, rows, left=len(head))
+
+
+def measured(look: Mapping[str, float]) -> str:
+    """Return a measure of where answers look, in percent, with its 95% interval."""
+    return f"{100 * look['mean']:.1f} ({100 * look['ci_low']:.1f} to {100 * look['ci_high']:.1f})"
 
 
 def _cell(value: float | None) -> str:

@@ -1,0 +1,99 @@
+"""NExT-GQA (Xiao et al. 2024, arXiv 2309.01327): questions on clips and the seconds in which their answer is seen.
+
+The files of github.com/doc-doc/NExT-GQA, datasets/nextgqa: SPLIT.csv (video_id, question, answer, qid, type, a0 .. a4;
+the answer is the text of an option), gsub_SPLIT.json ({video: {"duration": s, "location": {qid: [[start, end], ...]},
+"fps": ...}}) and map_vid_vidorID.json ({video: "0101/2909445186"}), SPLIT being val or test: the train split has no
+times. Clips: NExTVideo/0101/2909445186.mp4 beside them, or below media_root.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ral.data.entries import Entries
+from ral.data.fields import Entry
+from ral.data.files import located
+from ral.data.grounded.boxes import as_own, spans_of
+from ral.data.sources import SPLITS, TRAINING
+from ral.types import Example, UserError
+
+COLUMNS = ("video_id", "question", "answer", "qid", "type", "a0", "a1", "a2", "a3", "a4")
+KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}  # by the first letter of `type`, such as CW or TN
+EXPECTED = "val.csv, test.csv, gsub_val.json, gsub_test.json and map_vid_vidorID.json of NExT-GQA"
+FOLDERS = ("NExTVideo", "videos", "")
+
+
+class Questions:
+    """The rows of SPLIT.csv with their times. UserError for a file that is missing or of another layout."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self.path, self.shape = folder / f"{split}.csv", "a CSV of questions beside a JSON of their times"
+        self.times, self.videos = _object(folder / f"gsub_{split}.json"), _object(folder / "map_vid_vidorID.json")
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                self.table = list(csv.DictReader(file))
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{self.path}: cannot be read ({type(error).__name__}); expected {EXPECTED}") from error
+        missing = [column for column in COLUMNS if not self.table or column not in self.table[0]]
+        if missing:
+            raise UserError(f"{self.path}: has no column '{missing[0]}'; expected {EXPECTED}")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """Return a question with the published path of its clip, its length and its times."""
+        found = self.table[index]
+        video = found["video_id"]
+        about = self.times.get(video)
+        about = about if isinstance(about, Mapping) else {}
+        location = about.get("location")
+        times = location.get(found["qid"]) if isinstance(location, Mapping) else None
+        place = {"file": self.videos.get(video, video), "duration": about.get("duration"), "location": times}
+        return {**found, **place, "id": f"{video}/{found['qid']}"}
+
+    def ids(self) -> list[dict[str, str]]:
+        """Return the ids of all rows."""
+        return [{"id": f"{found['video_id']}/{found['qid']}"} for found in self.table]
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); expected {EXPECTED}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: is no object by the names of clips; expected {EXPECTED}")
+    return found
+
+
+def parse(entry: Entry) -> Example:
+    """Return the example of one question."""
+    data = entry.data
+    names = [Path(folder, f"{data['file']}.mp4") for folder in FOLDERS]
+    clip = next((name for name in names if (entry.media_root / name).is_file()), names[0])
+    fields = {"question": data["question"], "answer": data["answer"], "video": str(clip)}
+    fields |= {"options": [data[f"a{n}"] for n in range(5)], "problem_type": "multiple choice"}
+    example = as_own(entry, f"{KINDS.get(str(data['type'])[:1], 'other')}/{data['id']}", fields)
+    return replace(example, evidence=spans_of(entry, "location", data["location"], data["duration"]))
+
+
+def read(path: str | Path, *, split: str = "test", media_root: str | Path | None = None) -> Entries:
+    """Return the questions of one published split, val or test, below a folder."""
+    folder = located(path)
+    rows = Questions(folder, split)
+    return Entries(rows, folder if media_root is None else located(media_root), parse, range(len(rows)))
+
+
+def source(split: str, *, path: str | Path, media_root: str | Path | None = None, limit: int | None = None) -> Entries:
+    """Return a split: trained on is the published val, which has times; held out is the published test."""
+    if split not in SPLITS:
+        raise UserError(f"{path}: unknown split {split!r}; write one of {', '.join(SPLITS)}")
+    entries = read(path, split="val" if split in TRAINING else "test", media_root=media_root)
+    return entries[:limit] if split in TRAINING else entries

@@ -1,0 +1,33 @@
+"""Boxes as answers: right where intersection over union with the gold box is at least one half."""
+
+from __future__ import annotations
+
+import re
+
+from ral.evaluation.benchmarks.choice import final
+from ral.evaluation.benchmarks.items import Item, Judged
+from ral.types import Box
+
+RIGHT = 0.5
+"""The measure of referring expression comprehension, Acc@0.5."""
+_NUMBER = r"(-?\d*\.?\d+)"
+_BOX = re.compile(rf"{_NUMBER}[\s,;]+{_NUMBER}[\s,;]+{_NUMBER}[\s,;]+{_NUMBER}")
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Return the intersection over union of two boxes; 0 where one has no area."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    common = max(width, 0.0) * max(height, 0.0)
+    areas = [max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0) for box in (one, other)]
+    return common / (sum(areas) - common) if min(areas) > 0 else 0.0
+
+
+def judge(item: Item, response: str) -> Judged:
+    """Return 1 where the last four numbers in a row of the answer, fractions of the picture, are the evidence's box."""
+    said = _BOX.findall(final(response))
+    if not said or not item.example.evidence:
+        return Judged("", 0.0)
+    left, top, right, bottom = (float(number) for number in said[-1])
+    score = overlap((left, top, right, bottom), item.example.evidence[0].box) >= RIGHT
+    return Judged(", ".join(said[-1]), float(score))

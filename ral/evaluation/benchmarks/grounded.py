@@ -1,0 +1,31 @@
+"""Published questions whose evidence is known (`ral.data.grounded`), as benchmarks that also say where answers look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ral.evaluation.benchmarks.items import Item, ScoredItem, accuracy
+from ral.evaluation.benchmarks.own import OwnItems
+from ral.types import Example
+
+
+class GroundedItems(OwnItems):
+    """The examples of a dataset; groups are what their uids begin with. facts: how many boxes or times were cut."""
+
+    def item(self, at: int) -> Item:
+        """Return an item, as `OwnItems` does."""
+        found = super().item(at)
+        cut = sum(evidence.cut for evidence in found.example.evidence)
+        return replace(found, group=found.example.uid.split("/")[0], facts={"cut": cut})
+
+
+def load(path: str | Path, *, read: Callable[[str | Path], Sequence[Example]]) -> GroundedItems:
+    """Return the items of a dataset that `read` opens."""
+    return GroundedItems({Path(path).name: read(path)})
+
+
+def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
+    """Return the accuracy, and the number of items whose evidence was cut at an edge."""
+    return {**accuracy(records), "cut": float(sum(bool(record.facts.get("cut")) for record in records))}

@@ -1,0 +1,42 @@
+"""Measures of where a given response to a question with evidence looks: one more pass, after its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ral.evaluation.held_out import prompt_rows
+from ral.evaluation.looks import chance_in, looks_of
+from ral.learner.experience import Forward
+from ral.models.frozen import View
+from ral.models.mllm import MLLM
+from ral.ops.attention import AttentionSpec
+from ral.rollout.given import written
+from ral.types import Example, Pixels
+
+LOOKED = ("grounding", "pointing", "chance")
+"""Measures of a response: those of `Looks`, and the share of the visual tokens that are evidence."""
+
+
+@torch.no_grad()
+def looked(
+    policy: MLLM, example: Example, text: str, media: Sequence[Pixels], response: str, layer: int
+) -> dict[str, float] | None:
+    """Return LOOKED of a response by one decoder layer, negative from the last.
+
+    None without evidence or a response. The layer has rows (`ral.evaluation.token_rows.checked_layer`). text: of the
+    user's turn. Rows are those of producing positions, mean over heads, as in training (docs/metrics.md).
+    """
+    if not example.evidence or not response:
+        return None
+    prepared = policy.prepare(policy.processor.batch([example], [text], [media]))
+    rollout = written(policy.processor, prepared, [response])
+    passes = Forward(1.0, AttentionSpec(layers=(layer,), query="previous", keys="all"))
+    attention = passes.states(View(policy, prepared), rollout, attention=True).attention
+    assert attention is not None  # it was asked for
+    looks = looks_of(policy.processor, rollout, prompt_rows(attention)[0], 0)
+    if looks.attention is None or looks.grounding is None or looks.pointing is None:
+        return None
+    chance = chance_in(example.evidence, looks.attention)
+    return {"grounding": looks.grounding, "pointing": looks.pointing, "chance": chance or 0.0}

@@ -1,0 +1,456 @@
+"""Datasets with evidence: rows as published, odd rows, and what evaluate.py makes of where answers look."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grounded_fixtures as fixtures
+import pytest
+from conftest import CONF
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import open_dict
+from PIL import Image
+
+from ral.config.cli import run
+from ral.data.bad import BadSample
+from ral.data.entries import Entries
+from ral.data.grounded import nextgqa, refcoco, saliency_r1, treebench, viscot, vstar, zwz
+from ral.data.grounded.boxes import cuts
+from ral.evaluation.benchmarks import box, choice
+from ral.evaluation.benchmarks.grounded import load, summary
+from ral.evaluation.benchmarks.items import Item, ScoredItem
+from ral.evaluation.looks import chance_in, grounding_in, pointing_in
+from ral.types import Evidence, Example, UserError
+
+WIDTH, HEIGHT = fixtures.SIDES
+
+
+def boxes(example: Example) -> list[tuple[float, ...]]:
+    """The boxes in pixels of the fixtures' pictures."""
+    sides = (WIDTH, HEIGHT, WIDTH, HEIGHT)
+    return [tuple(round(x * side, 3) for x, side in zip(e.box, sides, strict=True)) for e in example.evidence]
+
+
+def refused(entries: Entries, at: int) -> str:
+    """The one line that an entry is refused with."""
+    with pytest.raises(BadSample) as error:
+        entries[at]
+    assert "\n" not in str(error.value) and "; write " in str(error.value)
+    return str(error.value)
+
+
+# ---------------------------------------------------------------------------------------------- rows as published
+
+
+def test_vstar_as_published(tmp_path: Path) -> None:
+    entries = vstar.read(fixtures.vstar(tmp_path))
+    assert [e.uid for e in entries] == sorted(fixtures.VSTAR)
+    assert [boxes(e) for e in entries] == [
+        [(20, 28, 60, 42)],
+        [(0, 0, 100, 56)],
+        [(10, 14, 30, 42), (60, 0, 80, 14)],
+    ]
+    for example in entries:
+        right = fixtures.VSTAR[example.uid]["options"][0]
+        assert f"{example.answer}. {right}" in example.options
+        assert len(example.options) == len(fixtures.VSTAR[example.uid]["options"])
+    many = {f"direct_attributes/{n}": fixtures.VSTAR["direct_attributes/sa_5"] for n in range(20)}
+    letters = [example.answer for example in vstar.read(fixtures.vstar(tmp_path / "many", many))]
+    assert set(letters) == {"A", "B"}  # the right option stands first in the files, and not here
+
+
+def test_nextgqa_as_published(tmp_path: Path) -> None:
+    entries = nextgqa.read(fixtures.nextgqa(tmp_path))
+    assert [e.uid.split("/")[0] for e in entries] == ["temporal", "temporal", "causal"]
+    assert [[e.span for e in example.evidence] for example in entries] == [
+        [(2.5, 7)],
+        [(0.5, 3), (10, 12.5)],
+        [(0, 15)],
+    ]
+    assert all(e.box == (0, 0, 1, 1) for example in entries for e in example.evidence)
+    assert [example.answer for example in entries] == ["C"] * 3 and entries[0].options[2] == "C. lay on floor"
+    assert entries[0].media[0].path == tmp_path / "NExTVideo/0101/2574374895.mp4"
+    fixtures.nextgqa(tmp_path, "val")
+    train, held_out = nextgqa.source("train", path=tmp_path, limit=2), nextgqa.source("validation", path=tmp_path)
+    assert (train.rows.path.name, len(train)) == ("val.csv", 2) and held_out.rows.path.name == "test.csv"
+
+
+def test_viscot_as_published(tmp_path: Path) -> None:
+    """The third row's box reaches over the picture, as 871 of the file do: it is cut there, and counted."""
+    entries = viscot.read(fixtures.viscot(tmp_path))
+    assert [boxes(e) for e in entries] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150, 100, 200, 112)]]
+    assert [[e.cut for e in example.evidence] for example in entries] == [[False], [False], [True]] and cuts(
+        entries
+    ) == 1
+    assert [example.question for example in entries] == [row[2] for row in fixtures.VISCOT]
+    assert [example.answer for example in entries] == ["A rope.", "May 4", "Right"]
+    assert [example.uid for example in entries] == ["flickr30k/1#1", "docvqa/2#2", "gqa/3#3"]
+    assert len({example.uid for example in entries}) == 3
+    assert len(viscot.source("train", path=tmp_path / "viscot_363k.json")) == 2
+
+
+def test_refcoco_as_published(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        fixtures.table(tmp_path / f"data/{split}-00000-of-00001.parquet", fixtures.refcoco_rows())
+    entries = refcoco.read(tmp_path / "data", unpacked=tmp_path / "unpacked")
+    assert [boxes(e) for e in entries] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(100.5, 14, 150.5, 42)]]
+    assert '"man on the left"' in entries[0].question and entries[0].answer == "[0.100, 0.250, 0.300, 0.375]"
+    with pytest.raises(UserError, match="has no split 'testA' but"):
+        refcoco.read(tmp_path / "data", split="testA", unpacked=tmp_path)
+    one = refcoco.read(tmp_path / "data/test-00000-of-00001.parquet", unpacked=tmp_path / "unpacked")
+    assert one[2].uid == "test/2"
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        ("[0.1, 0.25, 0.3, 0.375]", 1),
+        ("<think>[0, 0, 1, 1]</think><answer>0.1 0.25 0.25 0.375</answer>", 1),  # 0.75 of it
+        ("[0.1, 0.25, 0.19, 0.375]", 0),  # 0.45 of it
+        ("[20, 28, 60, 42]", 0),
+        ("[0.3, 0.375, 0.1, 0.25]", 0),
+        ("on the left", 0),
+    ],
+)
+def test_a_box_is_right_from_half_an_overlap_on(response: str, score: float) -> None:
+    evidence = (Evidence((0.1, 0.25, 0.3, 0.375)),)
+    item = Item(Example("0", "Where?", "[0.100, 0.250, 0.300, 0.375]", "free-form", evidence=evidence))
+    assert box.judge(item, response).score == score
+
+
+def test_treebench_as_published(tmp_path: Path) -> None:
+    entries = treebench.read(fixtures.treebench(tmp_path), unpacked=tmp_path / "unpacked")
+    assert [boxes(e) for e in entries] == [
+        [(20, 28, 60, 42)],
+        [(0, 0, 100, 56), (100, 0, 200, 56)],
+        [(10, 14, 30, 42)],
+    ]
+    assert [e.uid for e in entries] == ["Attributes/1", "Comparison/2", "OCR/3"]
+    assert [e.answer for e in entries] == ["B", "A", "A"] and [len(e.options) for e in entries] == [4, 2, 0]
+    assert choice.judge(Item(entries[2]), "<answer>A</answer>").score == 1
+
+
+def test_saliency_r1_as_published(tmp_path: Path) -> None:
+    file = fixtures.table(tmp_path / "data/train-00000-of-00001.parquet", fixtures.saliency_rows())
+    entries = saliency_r1.source("train", path=file.parent, unpacked=tmp_path / "unpacked")
+    held_out = saliency_r1.source("validation", path=file, unpacked=tmp_path / "unpacked")
+    assert (len(entries), len(held_out)) == (2, 1)
+    assert [boxes(e) for e in (*entries, *held_out)] == [
+        [(20, 28, 60, 42)],
+        [(0, 56, 200, 112)],
+        [(150, 100.8, 200, 112)],
+    ]
+    assert cuts(held_out) == 1 and entries[0].answer == "A rope"
+    fixtures.table(tmp_path / "other.parquet", [{"image": fixtures.stored(), "problem": "?", "solution": "!"}])
+    with pytest.raises(UserError, match="has no column 'bbox' but image, problem, solution"):
+        saliency_r1.source("train", path=tmp_path / "other.parquet", unpacked=tmp_path)
+
+
+def test_zwz_as_published(tmp_path: Path) -> None:
+    file = fixtures.table(tmp_path / "train.parquet", fixtures.zwz_rows(tmp_path))
+    entries = zwz.source("train", path=file, unpacked=tmp_path / "unpacked")
+    held_out = zwz.source("validation", path=file, unpacked=tmp_path / "unpacked")
+    found = (*entries, *held_out)
+    assert [boxes(e) for e in found] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150, 100, 200, 112)]]
+    assert all(e.media[0].path == tmp_path / "original/1.png" and e.answer == "B" for e in found)
+    rows = fixtures.zwz_rows(tmp_path)
+    rows[0]["original_images"], rows[1]["original_images"] = None, ["gone.png"]
+    entries = zwz.source("train", path=fixtures.table(file, rows), unpacked=tmp_path / "unpacked")
+    assert "field 'original_images'" in refused(entries, 0) and "no such file" in refused(entries, 1)
+
+
+# -------------------------------------------------------------------------------------------------------- odd rows
+
+ODD: list[tuple[Any, str | list[tuple[float, ...]]]] = [
+    ([300.0, 10.0, 320.0, 20.0], "lies outside the picture"),
+    ([20.0, 28.0, 20.0, 42.0], "has no area"),
+    ([60.0, 42.0, 20.0, 28.0], "corners are swapped"),
+    ([0.1, 0.2, 0.3, 0.4], "looks like fractions"),
+    ([20.0, 28.0, 60.0], "is not four numbers"),
+    ([20.0, None, 60.0, 42.0], "is not four numbers"),
+    ("20, 28, 60, 42", "is no "),
+    (None, []),
+    ([], []),
+    ([-3.0, 28.0, 60.0, 42.0], [(0, 28, 60, 42)]),
+    ([[20.0, 28.0, 60.0, 42.0], [0.0, 0.0, 10.0, 10.0]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), ODD)
+def test_odd_boxes_of_zwz(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.zwz_rows(tmp_path)]
+    entries = zwz.source("train", path=fixtures.table(tmp_path / "train.parquet", rows), unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(("given", "wanted"), ODD)
+def test_odd_boxes_of_treebench(tmp_path: Path, given: Any, wanted: Any) -> None:
+    text = "" if given is None else given if isinstance(given, str) else str(given)
+    entries = treebench.read(fixtures.treebench(tmp_path, text.replace("20, 28", "20 28")), unpacked=tmp_path / "copy")
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "entry 1: field 'target_instances'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ([300.0, 10.0, 20.0, 20.0], "lies outside the picture"),
+        ([10.0, 10.0, 0.0, 20.0], "has no area"),
+        ([60.0, 42.0, -40.0, -14.0], "corners are swapped"),
+        ([0.1, 0.25, 0.2, 0.125], "looks like fractions"),
+        ([20.0, 28.0, 40.0], "is not four numbers"),
+        (["20", "28", "40", "14"], "is not four numbers"),
+        ("[20, 28, 40, 14]", "is no box"),
+        ([], "is not one box"),
+        (None, "is not one box"),
+        ([[20.0, 28.0, 40.0, 14.0], [0.0, 0.0, 9.0, 9.0]], "is not one box"),
+        ([180.0, 100.0, 40.0, 40.0], [(180, 100, 200, 112)]),
+    ],
+)
+def test_odd_boxes_of_refcoco(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.refcoco_rows()]
+    entries = refcoco.read(fixtures.table(tmp_path / "val.parquet", rows), unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "val.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("[1.1, 0.2, 1.3, 0.4]", "lies outside the picture"),
+        ("[0.1, 0.2, 0.1, 0.4]", "has no area"),
+        ("[0.3, 0.4, 0.1, 0.2]", "corners are swapped"),
+        ("[20, 28, 60, 42]", "looks like pixels"),
+        ("[0.1, 0.2, 0.3]", "is not four numbers"),
+        ("[0.1, nan, 0.3, 0.4]", "is not four numbers"),
+        ("left", "is no box as text"),
+        ("[[0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]]", "is no box as text"),
+        ([0.1, 0.2, 0.3, 0.4], "is no box as text"),
+        (None, []),
+        ("", []),
+        ("[-0.1, 0.25, 0.3, 0.375]", [(0, 28, 60, 42)]),
+    ],
+)
+def test_odd_boxes_of_saliency_r1(tmp_path: Path, given: Any, wanted: Any) -> None:
+    rows = [{**row, "bbox": given} for row in fixtures.saliency_rows()]
+    file = fixtures.table(tmp_path / "train.parquet", rows)
+    entries = saliency_r1.source("train", path=file, unpacked=tmp_path)
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+VSTAR_BOXES: list[tuple[Any, Any]] = [
+    ([[300, 10, 20, 20]], "lies outside the picture of 200 x 112"),
+    ([[10, 10, 0, 20]], "has no area"),
+    ([[60, 42, -40, -14]], "corners are swapped"),
+    ([[0.1, 0.25, 0.2, 0.125]], "looks like fractions"),
+    ([["20", "28", "40", "14"]], "is not four numbers"),
+    ("20, 28, 40, 14", "is no box"),
+    ([[20, 28, 40]], "is not four numbers"),
+    ([[20, 28, None, 14]], "is not four numbers"),
+    ([], []),
+    (None, []),
+    ([20, 28, 40, 14], [(20, 28, 60, 42)]),
+    ([[180, 100, 40, 40]], [(180, 100, 200, 112)]),
+    ([[20, 28, 40, 14], [0, 0, 10, 10]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), VSTAR_BOXES)
+def test_odd_boxes_of_vstar(tmp_path: Path, given: Any, wanted: Any) -> None:
+    name = "direct_attributes/sa_5"
+    entries = vstar.read(fixtures.vstar(tmp_path, {name: {**fixtures.VSTAR[name], "bbox": given}}))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and f"{name}.json" in line and "field 'bbox'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+def test_odd_files_of_vstar(tmp_path: Path) -> None:
+    fixtures.vstar(tmp_path)
+    (tmp_path / "direct_attributes/sa_4690.jpg").unlink()
+    (tmp_path / "direct_attributes/sa_5.json").write_text("{")
+    (tmp_path / "relative_position/sa_79958.jpg").write_text("<html>")
+    entries = vstar.read(tmp_path)
+    assert "no such file" in refused(entries, 0) and "sa_5.json: cannot be read" in refused(entries, 1)
+    assert "sa_79958" in refused(entries, 2)
+    turned = Image.new("RGB", (8, 4)).getexif()
+    turned[0x0112] = 6
+    Image.new("RGB", fixtures.SIDES).save(tmp_path / "direct_attributes/sa_4690.jpg", exif=turned)
+    assert "turned by its EXIF" in refused(entries := vstar.read(tmp_path), 0)
+    fixtures.vstar(tmp_path, {"direct_attributes/sa_4690": {"question": "Where?", "options": ["here"], "bbox": []}})
+    assert "field 'options'" in refused(entries, 0)
+    with pytest.raises(UserError, match="expected the folders direct_attributes"):
+        vstar.read(tmp_path / "direct_attributes")
+
+
+SPANS: list[tuple[str, Any]] = [
+    ("[[20.0, 22.0]]", "lies outside the clip of 15 s"),
+    ("[[3.0, 3.0]]", "ends before it begins"),
+    ("[[7.0, 2.5]]", "ends before it begins"),
+    ('[["2.5", "7.0"]]', "is not two numbers"),
+    ("[[2.5]]", "is not two numbers"),
+    ("[2.5, 7.0]", "is not two numbers"),
+    ('"2.5-7"', "is no list of times"),
+    ("[[null, 7.0]]", "is not two numbers"),
+    ("[]", []),
+    ("null", []),
+    ("[[-1.0, 2.0]]", [(0.0, 2.0)]),
+    ("[[14.0, 15.3]]", [(14.0, 15.0)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), SPANS)
+def test_odd_times_of_nextgqa(tmp_path: Path, given: str, wanted: Any) -> None:
+    entries = nextgqa.read(fixtures.nextgqa(tmp_path, location=given))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "test.csv: entry 1: field 'location'" in line
+    else:
+        assert [e.span for e in entries[0].evidence] == wanted and cuts(entries[:1]) == (given in str(SPANS[-2:]))
+
+
+def test_odd_files_of_nextgqa(tmp_path: Path) -> None:
+    fixtures.nextgqa(tmp_path)
+    (tmp_path / "NExTVideo/0101/2574374895.mp4").unlink()
+    assert "no such file" in refused(nextgqa.read(tmp_path), 0)
+    (tmp_path / "map_vid_vidorID.json").write_text("[]")
+    with pytest.raises(UserError, match="is no object by the names of clips"):
+        nextgqa.read(tmp_path)
+    with pytest.raises(UserError, match="cannot be read"):
+        nextgqa.read(tmp_path, split="val")
+
+
+VISCOT_BOXES: list[tuple[str, Any]] = [
+    ("###[300, 10, 320, 20]", "lies outside the picture"),
+    ("###[20, 28, 20, 42]", "has no area"),
+    ("###[60, 42, 20, 28]", "corners are swapped"),
+    ("###[0.1, 0.2, 0.3, 0.4]", "looks like fractions"),
+    ("###[a, b, c, d]", "names no box"),
+    ("###[1, 2, 3]", "is not four numbers"),
+    ("###[20, nan, 60, 42]", "is not four numbers"),
+    ("", "names no box"),
+    ("###[-3, 28, 60, 42]", [(0, 28, 60, 42)]),
+    ("###[20,28,60,42]", [(20, 28, 60, 42)]),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), VISCOT_BOXES)
+def test_odd_boxes_of_viscot(tmp_path: Path, given: str, wanted: Any) -> None:
+    rows = fixtures.viscot_rows()
+    rows[0]["image"][1] = f"cot/flickr30k/1.jpg{given}"
+    entries = viscot.read(fixtures.viscot(tmp_path, rows))
+    if isinstance(wanted, str):
+        assert wanted in (line := refused(entries, 0)) and "viscot_363k.json: entry 1: field 'image'" in line
+    else:
+        assert boxes(entries[0]) == wanted
+
+
+def test_odd_rows_of_viscot(tmp_path: Path) -> None:
+    rows = fixtures.viscot_rows()
+    rows[0]["image"] = rows[0]["image"][:1]
+    rows[1]["image"] = [None]
+    rows[2]["conversations"] = rows[2]["conversations"][:2]
+    rows += copy.deepcopy(fixtures.viscot_rows()[:1])
+    rows[3]["image"] = ["cot/gone.jpg", "cot/gone.jpg###[1, 2, 30, 40]"]
+    entries = viscot.read(fixtures.viscot(tmp_path, rows))
+    assert entries[0].evidence == ()
+    assert "is no list of a picture" in refused(entries, 1) and "another conversation" in refused(entries, 2)
+    assert "no such file" in refused(entries, 3)
+
+
+# --------------------------------------------------------------------------------------- where answers look, by hand
+
+
+def test_grounding_and_pointing_by_hand_on_three_examples(tmp_path: Path) -> None:
+    """On grids of 4 x 4 and 2 x 4 visual tokens: boxes are fractions, so that they follow a picture that is resized."""
+    first, second, _ = vstar.read(fixtures.vstar(tmp_path / "v"))
+    weights = [0.0] * 16
+    weights[4], weights[5], weights[15] = 0.3, 0.2, 0.5  # row 1: columns 0 and 1; row 3: column 3
+    look = {"grid": [1, 4, 4], "weights": weights, "seconds_per_slot": 0.0}
+    # 20..60 of 200, 28..42 of 112: row 1 (28..56, centre 42), column 0 (0..50, centre 25)
+    assert grounding_in(first.evidence, look) == pytest.approx(0.3) and pointing_in(first.evidence, look) == 0
+    assert chance_in(first.evidence, look) == 1 / 16
+    # the upper left quarter: rows 0 and 1, columns 0 and 1
+    small = {"grid": [1, 2, 4], "weights": [0.6, 0.1, 0.1, 0.0, 0.1, 0.1, 0.0, 0.0], "seconds_per_slot": 0.0}
+    assert grounding_in(second.evidence, small) == pytest.approx(0.7) and pointing_in(second.evidence, small) == 1
+    assert grounding_in(second.evidence, look) == pytest.approx(0.5) and chance_in(second.evidence, look) == 1 / 4
+    # a clip of 15 s in 3 slots of 5 s, 2.5 .. 7 s: the first two
+    times = nextgqa.read(fixtures.nextgqa(tmp_path / "n"))[0].evidence
+    clip = {"grid": [3, 1, 1], "weights": [0.2, 0.35, 0.45], "seconds_per_slot": 5.0}
+    assert grounding_in(times, clip) == pytest.approx(0.55) and pointing_in(times, clip) == 0
+    assert grounding_in((), clip) is pointing_in((), clip) is chance_in((), clip) is None
+
+
+# ------------------------------------------------------------------------------------------------ from the yamls
+
+
+@pytest.mark.parametrize("name", ["vstar_evidence", "nextgqa", "viscot", "saliency_r1", "zwz"])
+def test_each_dataset_opens_by_its_yaml(tmp_path: Path, name: str) -> None:
+    made: dict[str, Callable[[], Path]] = {
+        "vstar_evidence": lambda: fixtures.vstar(tmp_path),
+        "nextgqa": lambda: fixtures.nextgqa(fixtures.nextgqa(tmp_path), "val"),
+        "viscot": lambda: fixtures.viscot(tmp_path),
+        "saliency_r1": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.saliency_rows()),
+        "zwz": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.zwz_rows(tmp_path)),
+    }
+    with initialize_config_dir(str(CONF), version_base=None):
+        cfg = compose("train", [f"dataset={name}", f"dataset.path={made[name]()}", "dataset.limit=1"])
+    with open_dict(cfg):
+        if "unpacked" in cfg.dataset.source:
+            cfg.dataset.source.unpacked = str(tmp_path / "unpacked")
+    source = instantiate(cfg.dataset.source)
+    train, held_out = source("train"), source("validation")
+    assert len(train) == 1 and train[0].evidence and held_out[0].evidence
+
+
+# ---------------------------------------------------------------------------------------------------- evaluate.py
+
+
+def test_groups_and_cuts_of_a_benchmark(tmp_path: Path) -> None:
+    items = load(fixtures.viscot(tmp_path), read=viscot.read)
+    assert [item.group for item in items] == ["flickr30k", "docvqa", "gqa"]
+    records = [ScoredItem(item.example.uid, item.group, 1.0, item.facts) for item in items]
+    assert summary(records) == {"accuracy": 1.0, "cut": 1.0}
+    assert Evidence((0, 0, 1, 1), cut=True) == Evidence((0, 0, 1, 1))
+
+
+@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench"])
+def test_evaluate_measures_where_answers_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
+) -> None:
+    path = getattr(fixtures, benchmark.removesuffix("_evidence"))(tmp_path / "data")
+    module, output = importlib.import_module("evaluate"), tmp_path / "out"
+    settings = (f"benchmark={benchmark}", f"benchmark.path={path}", f"output={output}", "max_new_tokens=4", "threads=1")
+    areas = [f"media.image_{end}_pixels={area}" for end, area in (("min", 784), ("max", 25088))]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings, *areas, "template=mini"])
+    run(module.main, "evaluate", check=module.check)
+    items = [json.loads(line) for line in (output / "items.jsonl").read_text().splitlines()]
+    found = json.loads((output / "summary.json").read_text())
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[-4:]] == ["grounding", "pointing", "chance", "accuracy"]
+    for name in ("grounding", "pointing", "chance"):
+        values = [item["looks"][name] for item in items]
+        assert all(0 <= value <= 1 for value in values)
+        assert found["looks"][name]["mean"] == pytest.approx(sum(values) / 3) and found["looks"][name]["n"] == 3
+        assert found["looks"][name]["ci_low"] <= found["looks"][name]["mean"] <= found["looks"][name]["ci_high"]
+    monkeypatch.setattr(sys, "argv", [*sys.argv, f"output={output}_2", f"benchmark.tasks.{benchmark}.looks=99"])
+    with pytest.raises(SystemExit):
+        run(module.main, "evaluate", check=module.check)
+    assert f"benchmark.tasks.{benchmark}.looks: 99 has no rows of attention; write some of" in capsys.readouterr().err
+    assert found["settings"]["looks"] == -1 and "| pointing, % |" in (output / "results.md").read_text()
