@@ -178,6 +178,7 @@ def test_clips_that_cannot_be_told_are_refused_at_load(tmp_path: Path, monkeypat
     )
 
 
+@pytest.mark.slow
 def test_the_command_names_a_family_from_outside(tmp_path: Path) -> None:
     """Exit code 0 and nine lines for the page's own one, 1 for one with a mistake; one line where it is none."""
     (tmp_path / "mine.py").write_text(

@@ -119,8 +119,6 @@ def test_what_does_not_work_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "d.jsonl").write_text(json.dumps(entry | {"evidence": [{"box": [0, 0, 1, 1]}]}) + "\n")
     refused("1 of free-form, image", *own, "problem_types=[numerical]")
     refused("layers names layer 9", *own, "layers=[9]")
-    (tmp_path / "d.jsonl").write_text(json.dumps(entry | {"evidence": [{"box": [0, 0, 0.01, 0.01]}]}) + "\n")
-    refused("none of the 1 entries can be used.*no visual token", *own)
     refused("checkpoint", "checkpoint=nowhere/at/all", "output=o")
     refused(r"cut=\[evidense\]", "cut=[evidense]", "output=o")
     refused("draws=0", "draws=0", "output=o")

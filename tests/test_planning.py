@@ -140,7 +140,7 @@ def test_memory_grows_with_what_takes_it() -> None:
 
 
 def test_what_saves_most_is_found_by_planning_again() -> None:
-    tree = tree_of("experiment=paper/3b_24gb", "hardware.gradient_checkpointing=false", "device=h200")
+    tree = tree_of("experiment=paper/3b_24gb", "hardware.gradient_checkpointing=false", "machine=h200")
     plan = plan_of(tree, device_of(tree))
     found = savings(tree, plan)
     assert len(found) == 3 and [s.gb for s in found] == sorted((s.gb for s in found), reverse=True)
@@ -200,10 +200,10 @@ def test_the_page_has_memory_ranks_time_and_savings() -> None:
 
 
 def test_a_device_without_a_number_or_unknown_is_one_line() -> None:
-    with pytest.raises(UserError, match=r"^device.gpu_gb is not set"):
-        device_of({"device": {"name": "x", "tflops_bf16": 1, "tflops_fp32": 1, "training_share": 1, "decoding_share": 1,
+    with pytest.raises(UserError, match=r"^machine.gpu_gb is not set"):
+        device_of({"machine": {"name": "x", "tflops_bf16": 1, "tflops_fp32": 1, "training_share": 1, "decoding_share": 1,
                               "launch_us": 1, "memory_gb_s": 1, "peer_gb_s": 1, "network_gb_s": 1}})  # fmt: skip
-    with pytest.raises(UserError, match=r"^device=b300: write one of a100_80, cpu, h100, h200, rtx4090$"):
+    with pytest.raises(UserError, match=r"^machine=b300: write one of a100_80, cpu, h100, h200, rtx4090$"):
         read_device("b300")
 
 
@@ -214,7 +214,7 @@ def test_a_device_without_a_number_or_unknown_is_one_line() -> None:
         (["hardware=single_gpu"], None, "NVIDIA H100 80 GB"),
         (["hardware=single_gpu"], "NVIDIA H200", "NVIDIA H200 141 GB"),
         (["hardware=single_gpu"], "Some Card", "NVIDIA H100 80 GB"),
-        (["hardware=single_gpu", "device=rtx4090"], "NVIDIA H200", "NVIDIA RTX 4090 24 GB"),
+        (["hardware=single_gpu", "machine=rtx4090"], "NVIDIA H200", "NVIDIA RTX 4090 24 GB"),
     ],
 )
 def test_the_device_is_the_named_one_the_present_one_or_the_default(
@@ -234,7 +234,7 @@ def fake(gb: float, used: bool = True) -> Any:
 
 
 def test_a_run_on_a_gpu_says_how_far_its_plan_was_off(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tree = {**tree_of("experiment=paper/3b_24gb"), "device": None}
+    tree = {**tree_of("experiment=paper/3b_24gb"), "machine": None}
     plan = plan_of(tree, read_device("h100"))
     lines: list[Mapping[str, Any]] = [{"step": 1, "time/step_s": 2.0}, {"step": 2, "time/step_s": 4.0}, {"step": 2}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

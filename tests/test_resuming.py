@@ -136,7 +136,7 @@ def test_every_free_key_is_one_and_stands_in_the_docs(run_config: dict[str, Any]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         others = [
             OmegaConf.to_container(compose("train", [choice]), resolve=False)
-            for choice in ("rollout=vllm", "rollout=vllm_server", "device=h100")
+            for choice in ("rollout=vllm", "rollout=vllm_server", "machine=h100")
         ]
     for key in FREE:
         assert any(has(tree, key) for tree in (run_config, *others)), key

@@ -32,26 +32,27 @@ def multirun(command: list[str], folder: Path, *overrides: str) -> list[str]:
 def test_a_failing_run_neither_ends_nor_hides_the_others(launcher: str, command: list[str], tmp_path: Path) -> None:
     """The first of two runs is refused (RAL with one update); the second runs, and the last line names the first."""
     sweep = tmp_path / "sweep"
+    first, second = (f"{n}-ral-algo.updates_per_rollout={n + 1}-seed0" for n in (0, 1))
     refused = ["algo.updates_per_rollout=1,2", f"hydra/launcher={launcher}"]
     done = finish(multirun(command, sweep, *refused), tmp_path)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last == "error: 1 of 2 runs failed: 0-ral-seed0; the folder of each has its error.txt"
-    assert "algo.updates_per_rollout=1" in (sweep / "0-ral-seed0" / "error.txt").read_text()
-    assert not (sweep / "0-ral-seed0" / "metrics.jsonl").exists()
-    assert (sweep / "1-ral-seed0" / "report.html").is_file()
-    assert not (sweep / "1-ral-seed0" / "error.txt").exists()
+    assert last == f"error: 1 of 2 runs failed: {first}; the folder of each has its error.txt"
+    assert "algo.updates_per_rollout=1" in (sweep / first / "error.txt").read_text()
+    assert not (sweep / first / "metrics.jsonl").exists()
+    assert (sweep / second / "report.html").is_file()
+    assert not (sweep / second / "error.txt").exists()
 
 
 @pytest.mark.slow
 def test_the_same_sweep_again_goes_on_and_forgets_earlier_errors(command: list[str], tmp_path: Path) -> None:
     sweep = tmp_path / "sweep"
     assert finish(multirun(command, sweep, "algo.updates_per_rollout=1,2"), tmp_path).returncode == 1
-    ended = (sweep / "1-ral-seed0" / "metrics.jsonl").read_bytes()
+    ended = (sweep / "1-ral-algo.updates_per_rollout=2-seed0" / "metrics.jsonl").read_bytes()
     again = finish(multirun(command, sweep, "algo.updates_per_rollout=3,2", "resume=auto"), tmp_path)
     assert again.returncode == 0, again.stderr
-    assert not list(sweep.glob("*/error.txt")) and (sweep / "0-ral-seed0" / "report.html").is_file()
-    assert (sweep / "1-ral-seed0" / "metrics.jsonl").read_bytes() == ended
+    assert (sweep / "0-ral-algo.updates_per_rollout=3-seed0" / "report.html").is_file()
+    assert (sweep / "1-ral-algo.updates_per_rollout=2-seed0" / "metrics.jsonl").read_bytes() == ended
 
 
 @pytest.mark.parametrize(

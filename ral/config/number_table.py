@@ -171,14 +171,14 @@ RUN: dict[str, Range] = {
     "planning.visual_tokens": Range(0, MOST, 8192, whole=True),
     "planning.text_tokens": Range(1, MOST, 200, whole=True),
     "planning.response_tokens": Range(1, MOST, 768, whole=True),
-    "device.*_share": Range(0, 1, 0.4, ends="(]"),
-    "device.base_gb": GIGABYTES,
-    "device.gpu_gb": GIGABYTES,
-    "device.host_gb": GIGABYTES,
-    "device.reserve_gb": GIGABYTES,
-    "device.tflops_*": Range(0, 1e6, 989.0, ends="(]"),
-    "device.*_s": Range(0, 1e6, 300.0, ends="(]"),
-    "device.launch_us": Range(0, 1e6, 8.0),
+    "machine.*_share": Range(0, 1, 0.4, ends="(]"),
+    "machine.base_gb": GIGABYTES,
+    "machine.gpu_gb": GIGABYTES,
+    "machine.host_gb": GIGABYTES,
+    "machine.reserve_gb": GIGABYTES,
+    "machine.tflops_*": Range(0, 1e6, 989.0, ends="(]"),
+    "machine.*_s": Range(0, 1e6, 300.0, ends="(]"),
+    "machine.launch_us": Range(0, 1e6, 8.0),
 }
 """Numbers of a run beside its objective, data and reward."""
 DATA: dict[str, Range] = {

@@ -15,7 +15,7 @@ SAME = {
     "rollout": "engine sampler rollouts backend inference",
     "optim": "optimizer optimiser optim_name",
     "experiment": "exp experiments config recipe",
-    "hardware": "machine strategy accelerator_config",
+    "hardware": "strategy accelerator_config",
     "algo.learning_rate": "lr learning_rate peak_lr actor_lr rate",
     "max_steps": "epochs num_epochs num_train_epochs max_epochs steps num_steps total_steps train_steps iterations",
     "algo.prompts_per_step": "batch_size batch train_batch_size prompts per_device_train_batch_size",

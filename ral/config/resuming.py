@@ -13,7 +13,7 @@ from ral.errors import UserError
 FREE = (
     *("resume", "resume_changed", "overwrite", "debug", "name", "start_check", "logger", "diagnostics", "guard"),
     *("eval.every", "eval.batch", "eval.before", "eval.layers", "viewer"),
-    *("plan", "planning", "device"),
+    *("plan", "planning", "machine"),
     *("checkpoint.every", "checkpoint.keep", "checkpoint.sharded", "checkpoint.best"),
     *("hardware.accelerator", "hardware.devices", "hardware.num_nodes", "hardware.strategy", "hardware.shard"),
     *(

@@ -196,6 +196,6 @@ class Train:
     guard: Guard
     planning: Planning
     plan: bool = False
-    device: Node | None = None
+    machine: Node | None = None
     resume_changed: list[str] | str = dataclasses.field(default_factory=list)
     overwrite: bool = False

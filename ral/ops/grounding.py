@@ -28,7 +28,7 @@ def evidence_tokens(
     x, y = (torch.arange(w) + 0.5) / w, (torch.arange(h) + 0.5) / h
     inside = torch.zeros(t, h, w, dtype=torch.bool)
     for item in evidence:
-        left, top, right, bottom = item.box
+        left, top, right, bottom = map(float, item.box)
         space = _between(y, top, bottom)[:, None] & _between(x, left, right)[None]
         time = torch.ones(t, dtype=torch.bool)
         if item.span is not None and seconds_per_slot > 0:

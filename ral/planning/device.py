@@ -11,9 +11,9 @@ import yaml
 from ral.errors import UserError
 from ral.files.repository import CONF
 
-FOLDER = CONF / "device"
+FOLDER = CONF / "machine"
 NAMES = {"H100": "h100", "H200": "h200", "A100": "a100_80", "4090": "rtx4090"}
-"""Part of a GPU's name as its driver tells it -> the yaml of conf/device."""
+"""Part of a GPU's name as its driver tells it -> the yaml of conf/machine."""
 DEFAULT = {True: "h100", False: "cpu"}
 """Device that is planned for where none is named, on a GPU and without one."""
 
@@ -66,22 +66,22 @@ def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
 
     present: a GPU's name as its driver tells it.
     """
-    if tree.get("device"):
-        return made(tree["device"])
+    if tree.get("machine"):
+        return made(tree["machine"])
     on_gpu = tree["hardware"]["accelerator"] != "cpu"
     found = next((name for part, name in NAMES.items() if present and part in present), None)
     return read_device(found if on_gpu and found else DEFAULT[on_gpu])
 
 
 def read_device(name: str) -> Device:
-    """Return a device of conf/device."""
+    """Return a device of conf/machine."""
     if not (FOLDER / f"{name}.yaml").is_file():
-        raise UserError(f"device={name}: write one of {', '.join(sorted(p.stem for p in FOLDER.glob('*.yaml')))}")
+        raise UserError(f"machine={name}: write one of {', '.join(sorted(p.stem for p in FOLDER.glob('*.yaml')))}")
     return made(composed(name))
 
 
 def composed(name: str) -> dict[str, Any]:
-    """Return the numbers of a yaml in conf/device, those of its defaults list below its own."""
+    """Return the numbers of a yaml in conf/machine, those of its defaults list below its own."""
     own = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     below = [composed(part) for part in own.pop("defaults", []) if part != "_self_"]
     return {key: value for part in (*below, own) for key, value in part.items()}
@@ -97,5 +97,5 @@ def _part(kind: type[Any], node: Mapping[str, Any]) -> Any:
     names = [field.name for field in fields(kind)]
     missing = [name for name in names if not isinstance(node.get(name), int | float)]
     if missing:
-        raise UserError(f"device.{missing[0]} is not set: write device.{missing[0]}=<number>, or device=h100")
+        raise UserError(f"machine.{missing[0]} is not set: write machine.{missing[0]}=<number>, or machine=h100")
     return kind(**{name: float(node[name]) for name in names})

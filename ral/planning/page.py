@@ -24,7 +24,7 @@ def head(plan: Plan) -> str:
     lines = [
         f"plan of {work.steps} steps: {networks.policy.name}, {billions}{teacher}",
         f"{ranks.count} x {plan.device.name}{f' on {ranks.nodes} machines' if ranks.nodes > 1 else ''}"
-        f" (device=NAME for another), networks {'sharded' if ranks.sharded else 'whole'} on each rank",
+        f" (machine=NAME for another), networks {'sharded' if ranks.sharded else 'whole'} on each rank",
         f"a rank and step: {batch.prompts} prompts of at most {batch.visual} visual and {batch.text} text tokens "
         f"(planning.visual_tokens, planning.text_tokens), {batch.group} responses of {batch.response} tokens each, "
         f"{work.training.updates} updates of {batch.passes} passes",
