@@ -88,6 +88,7 @@ def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Pat
     assert [line["step"] for line in lines] == list(range(step + 2)) and all("eval/reward" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_multirun_gives_a_run_for_each_combination(command: list[str], tmp_path: Path) -> None:
     sweep = [*command[:2], "-m", *command[2:], "algo=grpo,ral", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     done = finish(sweep, tmp_path)

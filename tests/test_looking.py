@@ -114,6 +114,7 @@ def test_named_place_loop_equals_vectorised(seed: int, query: str) -> None:
     assert [int(x) for x in loss.metrics["named_tokens"]] == [seen, int(captured.mask.sum())]
 
 
+@pytest.mark.slow
 def test_the_pull_has_the_gradient_of_finite_differences() -> None:
     captured = copied(capture(2, layers=2, heads=2))
     where, weights = places(2, captured), weights_of(captured.mask)

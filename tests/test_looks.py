@@ -190,6 +190,7 @@ def by_layer(folder: str, examples: list[Any]) -> dict[str, np.ndarray]:
     return {"cost": np.array(costs), "grounding": new, "grounding_answer": np.array(answers)}
 
 
+@pytest.mark.slow
 def test_layers_whose_cut_costs_are_layers_that_look(descriptions: list[Any]) -> None:
     """Over the 8 layers of both shipped models, and over layers and questions, where answer tokens tell nothing."""
     found = [by_layer(folder, descriptions) for folder in ("assets/tiny_teacher", "assets/tiny")]

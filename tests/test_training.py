@@ -123,7 +123,9 @@ def test_vision_and_embedding_of_pictures_stay_frozen(
     assert not any("visual" in name for name in [*state["weights"]["policy"], *state["optimizer"]["state"]])
 
 
-@pytest.mark.parametrize("algo", ["grpo", "ral", "ral_distill"])
+@pytest.mark.parametrize(
+    "algo", [pytest.param("grpo", marks=pytest.mark.slow), "ral", pytest.param("ral_distill", marks=pytest.mark.slow)]
+)
 def test_micro_batches_do_not_change_the_update(algo: str, run: Callable[..., Path], small: list[str]) -> None:
     """4 prompts at once, 2 and 1 at a time give the same weights, whatever the padding."""
     sgd = [
