@@ -405,6 +405,9 @@ def test_what_reads_no_view_and_no_evidence_refuses_them(run: Callable[..., Path
         run("algo=papo", "algo.view=null", *small)
     with pytest.raises(UserError, match=r"algo.view is set, and no term of algo.objective reads a second view"):
         run("algo=papo", "algo.objective=[token,kl]", *small)
+    redraw = "algo.redraw={_target_: ral.learner.redraw.Redraw, rounds: 3}"
+    with pytest.raises(UserError, match=r"algo.redraw and algo.view: prompts drawn again keep no pixels"):
+        run("algo=vppo", redraw, *small)
     with pytest.raises(UserError, match=r"algo.perception.against='old' is unknown: write .*masked or .*view"):
         run("algo=papo", "algo.perception.against=old", *small)
 

@@ -44,7 +44,7 @@ SIGNALLED = 128
 """Exit code after another signal, less the signal's number."""
 
 QUOTED, KEPT = '\\"', "\\${"
-"""What a quoted text of Hydra's grammar writes for its own end, and for what would otherwise name a key."""
+"""How a text in double quotes spells a double quote, and `${`, which would otherwise name a key (Hydra's grammar)."""
 
 Main = Callable[[DictConfig], Any]
 Claiming = Callable[[DictConfig], run_folder.Claim]

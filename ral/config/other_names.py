@@ -49,7 +49,7 @@ SAME = {
     "name": "run_name exp_name experiment_name",
     "logger.wandb.project": "project project_name wandb_project",
 }
-"""What is written here: names that it goes by elsewhere. A name without a dot that is a group here is chosen by it."""
+"""Key or group of this project -> the names that other programs have for it."""
 NAMES = {other: own for own, others in SAME.items() for other in others.split()}
 LIKE = 0.8
 """Names less alike than this (0 to 1) are not taken for one of NAMES."""

@@ -118,6 +118,8 @@ def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
         )
     if reader is None and algo.get("view") is not None:
         yield "algo.view is set, and no term of algo.objective reads a second view: write algo.view=null"
+    if algo.get("view") is not None and algo.get("redraw") is not None:
+        yield "algo.redraw and algo.view: prompts drawn again keep no pixels for a second view: write algo.redraw=null"
     place = str(algo.get("evidence", "true")).lower()
     if place not in PLACES:
         yield f"algo.evidence={place} is unknown: write {', '.join(PLACES)}"

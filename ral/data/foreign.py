@@ -19,7 +19,7 @@ _BEGINS = {
     b"PK\x03\x04": ("a zip archive", "the picture that is in it"),
 }
 _CLIPS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3", b"0&\xb2u\x8ef\xcf\x11")
-"""What Matroska and WebM, FLV, Ogg, MPEG and ASF begin with; AVI and MP4 say it further on."""
+"""First bytes of Matroska and WebM, FLV, Ogg, MPEG and ASF; those of AVI and MP4 stand further on."""
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
 """Brands of files with `ftyp` at byte 4 that hold pictures -> their format; others are clips."""

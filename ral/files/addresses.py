@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ral.errors import UserError
 
 PORT = 8000
-"""Where scripts/serve_vllm.py listens unless it is told another port."""
+"""Default port of scripts/serve_vllm.py."""
 SCHEMES = ("http", "https")
 OF_AN_API = re.compile(r"/(?:v1|ral)(?:/.*)?")
 """Paths that servers answer to, and that are no part of their address."""

@@ -41,7 +41,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "hf": ("model", exported_of),
     "best": ("checkpoint", best_of),
 }
-"""What logger.wandb.artifacts may name: W&B's type of the artifact, and where it lies in the run's folder."""
+"""Name in logger.wandb.artifacts -> (W&B's type of the artifact, function that finds it in the run's folder)."""
 
 
 def checked(names: Iterable[str]) -> tuple[str, ...]:

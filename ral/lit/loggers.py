@@ -103,7 +103,7 @@ SWEEP = "multirun.yaml"
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
 """Values of WANDB_MODE that wandb takes too."""
 UNTOLD = "the run's own files are whole; scripts/sync.py uploads what W&B has of it"
-"""What a failure at the end of a W&B run comes to."""
+"""End of warnings when an upload to W&B fails: what is lost, and what to do."""
 STEP_AXIS = "trainer/global_step"
 """The metric that is every chart's horizontal axis: steps of the run; tables and figures take none."""
 SHOWN = 16

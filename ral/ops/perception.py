@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 
 from ral.ops import objectives
 from ral.ops.aggregate import masked_sum
-from ral.ops.attention import CapturedAttention, renormalise
+from ral.ops.attention import CapturedAttention, renormalise, share_on
 from ral.ops.correction import Correction
 from ral.ops.divergence import DivergenceName
 from ral.ops.divergence import divergence as find_divergence
@@ -240,7 +240,7 @@ def look_weights(
 
     The share is out of all attention, averaged over layers. Responses without any keep 1 everywhere. Not in a paper.
     """
-    seen = (old_rows[..., : evidence.shape[1]] * evidence[None, :, None]).sum(-1).mean(0).masked_fill(~mask, 0.0)
+    seen = share_on(old_rows, evidence).masked_fill(~mask, 0.0)
     mean = seen.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
     found = (seen / mean.clamp_min(torch.finfo(seen.dtype).tiny)).clamp_max(most)
     return torch.where(mean > 0, found, torch.ones_like(found))

@@ -36,7 +36,7 @@ class Signal:
 
 Place = Literal["true", "centre", "random", "shuffled"]
 PLACES: tuple[str, ...] = get_args(Place)
-"""What counts as evidence (ral.learner.placebo)."""
+"""Names of the places that terms may take for the evidence (ral.learner.placebo)."""
 
 LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
 PLACED = "passes that know places"

@@ -25,7 +25,7 @@ CARD, FIGURE = "README.md", "curves.png"
 MARK = "made by ral from the files of the run; `python scripts/publish.py` makes it again while this line stands here"
 """In each card that may be made again: one without it was written by a person."""
 SHIPPED, SHIPPED_LICENCE = ROOT / "assets", "apache-2.0"
-"""Where the models that this project ships lie, and their licence."""
+"""Folder of the models that this project ships, and their licence."""
 SECRET = re.compile(r"(api_?key|password|secret|hf_token)=.*", re.IGNORECASE)
 
 
