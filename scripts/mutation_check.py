@@ -9,9 +9,12 @@ temporary folder; nothing in the repository changes. Prints a line for each and 
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from ral.checks.mutations import check
 
 if __name__ == "__main__":
-    sys.exit(1 if check(sys.argv[1:]) else 0)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="mistakes whose list, file or description contains one (default: all)")
+    sys.exit(1 if check(parser.parse_args().words) else 0)

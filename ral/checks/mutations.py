@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +24,10 @@ FIRST_S = 1800
 """Seconds that all the tests may take once without any mutation."""
 COPIED = ("ral", "tests", "conf", "scripts", "docs")
 """Folders that a mutation or a test may read and write; everything else is linked."""
+PRELOADED = ("pytest", "torch", "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl", "lightning", "hydra")
+"""What most tests import, none of it ral's: imported once, before processes are forked that run the tests."""
+QUIET = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""What pytest is given beside the tests; plugins that are imported already cannot be rewritten, and need not be."""
 NO_TESTS_RAN = (2, 3, 4, 5)
 """Exit codes of pytest where nothing was tested."""
 
@@ -58,17 +65,44 @@ def prepare(folder: Path) -> None:
 
 def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
     """Tell whether the tests pass against the copy. SystemExit where they cannot run at all."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]
-    settings = {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=os.environ | settings, capture_output=True, text=True, timeout=limit, check=False
-        )
-    except subprocess.TimeoutExpired:
+    for name in PRELOADED:
+        importlib.import_module(name)
+    log = log_of(folder)
+    child = multiprocessing.get_context("fork").Process(target=run_tests, args=(folder, tests.split(), log))
+    child.start()
+    child.join(limit)
+    if child.exitcode is None and child.pid:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.join()
         return False
-    if done.returncode in NO_TESTS_RAN and "ERROR collecting" not in done.stdout:
-        raise SystemExit(f"{tests}: nothing was tested:\n{done.stdout}{done.stderr}")
-    return done.returncode == 0
+    told = log.read_text()
+    if child.exitcode in NO_TESTS_RAN and "ERROR collecting" not in told:
+        raise SystemExit(f"{tests}: nothing was tested:\n{told}")
+    return child.exitcode == 0
+
+
+def log_of(folder: Path) -> Path:
+    """Return the file beside a copy into which its tests write."""
+    return folder.with_name(f"{folder.name}.log")
+
+
+def run_tests(folder: Path, tests: Sequence[str], log: Path) -> None:
+    """Run pytest on the copy in this forked process and end it with pytest's exit code; what it prints goes to `log`.
+
+    The modules of ral that planted the mistake are forgotten, so that the copy's are imported.
+    """
+    os.setsid()
+    with log.open("w") as told:
+        for stream in (1, 2):
+            os.dup2(told.fileno(), stream)
+    os.chdir(folder)
+    os.environ |= {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(folder))
+    for name in [name for name in sys.modules if name.split(".")[0] == "ral"]:
+        del sys.modules[name]
+    pytest = importlib.import_module("pytest")
+    sys.exit(int(pytest.main([*QUIET, *tests])))
 
 
 def survives(folder: Path, mutation: Mutation) -> bool:
@@ -89,12 +123,14 @@ def survives(folder: Path, mutation: Mutation) -> bool:
 def check(words: Sequence[str]) -> int:
     """Run the mutations that match; return the number of survivors."""
     chosen, survivors = mutations(words), 0
+    if not chosen:
+        raise SystemExit(f"error: no mistake in {LISTS} has {' or '.join(words)} in its list, file or description")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name) / "copy"
         prepare(folder)
         files = " ".join(sorted({part for m in chosen for part in m.tests.split()}))
         if chosen and not passes(folder, files, FIRST_S):
-            raise SystemExit(f"{files} fail without any mutation")
+            raise SystemExit(f"{files} fail without any mutation:\n{log_of(folder).read_text()}")
         for mutation in chosen:
             start = time.perf_counter()
             alive = survives(folder, mutation)
