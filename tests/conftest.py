@@ -8,9 +8,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -111,8 +113,10 @@ def load_script(name: str) -> ModuleType:
     return module
 
 
-def train_in(folder: Path, *overrides: str) -> Path:
-    """Compose a configuration, check it, train in this process; the run's folder."""
+def train_in(folder: Path, *overrides: str, report: bool = True) -> Path:
+    """Compose a configuration, check it, train in this process; the run's folder. report: draw its page, which costs
+    as much as two steps."""
+    from ral import ending
     from ral.run import train  # Lightning: only tests that train wait for it
 
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -124,7 +128,8 @@ def train_in(folder: Path, *overrides: str) -> Path:
         with open_dict(cfg):
             del cfg["hydra"]
         check(cfg)
-        train(cfg)
+        with nullcontext() if report else patch.object(ending, "print_report"):
+            train(cfg)
     finally:
         HydraConfig.instance().cfg = None
     return folder
@@ -132,8 +137,8 @@ def train_in(folder: Path, *overrides: str) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
-    """Train with overrides below the test's own folder; the run's folder."""
-    return lambda *overrides, folder="run": train_in(tmp_path / folder, *overrides)
+    """Train with overrides below the test's own folder; the run's folder, without a report unless report=True."""
+    return lambda *overrides, folder="run", report=False: train_in(tmp_path / folder, *overrides, report=report)
 
 
 @pytest.fixture(scope="session")

@@ -89,9 +89,8 @@ def test_pictures_have_the_asked_number_of_visual_tokens(tmp_path: Path, tokens:
     assert (folder / "0.png").read_bytes() != (folder / "1.png").read_bytes()
 
 
-@pytest.mark.parametrize(
-    "variant", ["all", *(pytest.param(v, marks=pytest.mark.slow) for v in ("plain", "prefill once"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["all", "plain", "prefill once"])
 def test_our_worker_takes_whole_steps(variant: str, tmp_path: Path) -> None:
     """Two steps of the command line itself, of the lengths and updates asked for, on pictures of 6 visual tokens."""
     small = Sizes(hidden=64, layers=1, heads=2, kv_heads=1, mlp=64, vision_hidden=32, vision_depth=1, vision_heads=2)

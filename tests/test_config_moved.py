@@ -66,10 +66,15 @@ def test_objects_are_found_by_their_name_alone() -> None:
             "algo.sampler.noise.sigma has moved: write algo.sampling",
         ),
         (["algo=grpo", "algo.sampler.group_size=4"], "algo.sampler.group_size has moved: write algo.group_size "),
-        (["algo=grpo", "algo.temporal.sampler.group_size=4"], "algo.temporal.sampler.group_size has moved to algo.tem"),
-        (
+        pytest.param(
+            ["algo=grpo", "algo.temporal.sampler.group_size=4"],
+            "algo.temporal.sampler.group_size has moved to algo.tem",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             ["algo=sft", "algo.sampler.noise.sigma=1"],
             "algo.sampler.noise.sigma has moved to algo.sampling.noise.sigma: ",
+            marks=pytest.mark.slow,
         ),
         (
             ["algo=grpo", "algo.sampler.sharpness=1"],

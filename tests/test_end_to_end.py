@@ -55,9 +55,8 @@ def test_interrupt_saves_reports_and_exits_with_130_and_resumes(command: list[st
     assert steps == list(range(step + 3))
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGUSR1, 138, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_a_scheduler_gets_a_checkpoint_at_once(command: list[str], tmp_path: Path, number: int, code: int) -> None:
     """The whole process group is signalled, as schedulers do: loader workers live on. No evaluation, no export."""
     folder = tmp_path / "stopped"

@@ -171,7 +171,7 @@ def test_an_engine_that_cannot_be_closed_costs_the_run_nothing(
 
     monkeypatch.setattr(FakeEngine, "close", broken)
     folder = run("algo=grpo", *small, "max_steps=1", "eval.every=0", "eval.before=false", *FAKE)
-    assert (folder / "hf" / "config.json").is_file() and (folder / "report.html").is_file()
+    assert (folder / "hf" / "config.json").is_file()
     assert "warning: rollout.engine: close failed: RuntimeError: no such process" in capfd.readouterr().err
     with pytest.raises(UserError, match=r"rollout.engine: responses are of policy version 0"):  # not close's error
         run("algo=grpo", *small, "eval.before=false", *FAKE, "rollout.engine.deaf=true", "overwrite=true")

@@ -220,7 +220,10 @@ def test_a_baseline_must_be_a_row() -> None:
         read_tables(raw)
 
 
-@pytest.mark.parametrize("name", TABLES)
+QUICK = ("main", PATH)
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TABLES])
 def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
     with initialize_config_dir(str(CONF), version_base="1.3"):

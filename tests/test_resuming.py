@@ -195,8 +195,7 @@ def test_a_resumed_run_says_remembers_and_keeps_what_it_should(
     steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert steps == [0, 1, 2, 3]
     weights = (folder / "hf" / "model.safetensors").read_bytes()
-    (folder / "report.html").unlink()
-    run(*settings, "max_steps=3", "resume=auto", "seed=3")
+    run(*settings, "max_steps=3", "resume=auto", "seed=3", report=True)
     assert "max_steps=3 is reached" in capsys.readouterr().err
     assert (folder / "hf" / "model.safetensors").read_bytes() == weights and (folder / "report.html").is_file()
 

@@ -279,7 +279,7 @@ def test_training_ranks_pairs_and_its_model_is_a_reward(
     preferences: list[str], run: Callable[..., Path], small: list[str]
 ) -> None:
     """Pairs are ranked right after a few steps; the folder is a plain model and a reward; a GRPO step uses it."""
-    trained = run(*preferences, "max_steps=10", "eval.every=5", "algo.learning_rate=1e-3", folder="rm")
+    trained = run(*preferences, "max_steps=10", "eval.every=5", "algo.learning_rate=1e-3", folder="rm", report=True)
     metrics = lines(trained / "metrics.jsonl")
     assert [line["step"] for line in metrics] == list(range(11))
     assert {"train/loss", "train/loss_preference", "train/pair_accuracy", "train/margin", "train/grad_norm"} <= set(

@@ -137,7 +137,7 @@ OTHERWISE_CUT = "hardware.micro_batch_prompts='${oc.decode:${oc.env:MICRO_${oc.e
 @pytest.mark.parametrize(
     ("mix", "hardware", "objective"),
     [
-        ("text on one", "ddp", LOOKS),
+        pytest.param("text on one", "ddp", LOOKS, marks=slow),
         *(pytest.param("text on one", hardware, ONE_UPDATE, marks=slow) for hardware in ("ddp", "fsdp")),
         *(pytest.param(mix, "ddp", ONE_UPDATE, marks=slow) for mix in ("clips on one", "no picture", "both on each")),
         *(pytest.param(mix, "fsdp", LOOKS, marks=slow) for mix in ("clips on one", "no picture", "both on each")),

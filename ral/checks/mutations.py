@@ -20,7 +20,7 @@ from ral.files.repository import ROOT
 LISTS = ROOT / "scripts" / "mutations"
 LIMIT_S = 300
 """Seconds that a mutation's tests may take; beyond, it counts as killed (a mutation can make an endless loop)."""
-FIRST_S = 1800
+FIRST_S = 3600
 """Seconds that all the tests may take once without any mutation."""
 COPIED = ("ral", "tests", "conf", "scripts", "docs")
 """Folders that a mutation or a test may read and write; everything else is linked."""
