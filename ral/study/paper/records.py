@@ -1,0 +1,71 @@
+"""What is known of a stage: its folder's done.json, whether it is what would be made now, and what begins with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ral.study.paper.graph import BASE, TRAIN, Graph, Stage
+from ral.study.plan import DONE
+from ral.study.processes import commit_of, mark
+
+NEW, BEGUN, DONE_STATE = "not begun", "begun", "done"
+"""States of a stage."""
+
+
+def record_of(stage: Stage) -> dict[str, Any] | None:
+    """Return the content of a finished stage's done.json; None where it is not finished."""
+    path = stage.folder / DONE
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def state_of(stage: Stage) -> str:
+    """Return whether a stage is done, begun or not begun."""
+    if record_of(stage) is not None:
+        return DONE_STATE
+    return BEGUN if stage.folder.is_dir() and any(stage.folder.iterdir()) else NEW
+
+
+def made_of(stage: Stage, graph: Graph) -> dict[str, Any]:
+    """Return what a stage is made of now: its settings, the model it begins with, data, teacher or benchmarks.
+
+    A model of another stage is told by the time at which that was finished.
+    """
+    begins = graph.places.base if stage.begins == BASE else (record_of(graph.stage(stage.begins)) or {}).get("finished")
+    data = graph.places.data / stage.file if stage.program == TRAIN else graph.places.benchmarks
+    teacher = {"teacher": graph.places.teacher} if stage.teacher else {}
+    return {"settings": list(stage.settings), "begins": {stage.begins: begins}, "data": str(data), **teacher}
+
+
+def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
+    """Write done.json. seconds: of the process that finished the stage."""
+    facts = {
+        "finished": datetime.now().astimezone().isoformat(),
+        "seconds": round(seconds, 1),
+        "commit": commit_of(stage.folder),
+        **made_of(stage, graph),
+    }
+    mark(stage.folder / DONE, facts)
+
+
+def stale(stages: Sequence[Stage], graph: Graph) -> list[str]:
+    """Return a line for each finished stage that was made of something else than it would be made of now."""
+    lines = []
+    for stage in stages:
+        record = record_of(stage)
+        now = made_of(stage, graph)
+        different = [key for key in now if record is not None and record.get(key) != now[key]]
+        if record is not None and different:
+            lines.append(_difference(stage, different[0], record.get(different[0]), now[different[0]]))
+    return lines
+
+
+def _difference(stage: Stage, key: str, before: Any, now: Any) -> str:
+    if isinstance(before, list) and isinstance(now, list):
+        before, now = ([v for v in own if v not in other] or "less" for own, other in ((before, now), (now, before)))
+    differs = f"{key} was {before}, and now it is {now}"
+    return (
+        f"{stage.folder}: {stage.name} is done, but its {differs}; remove the folder, or write output=<another folder>"
+    )
