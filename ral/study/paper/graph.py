@@ -21,6 +21,8 @@ BENCHMARKS = (
 )
 """The paper's seven video benchmarks and eight image benchmarks, in the order of its table."""
 VIDEO = BENCHMARKS[:7]
+HERE = Path(__file__).parent
+"""Folder of the wordings that are .j2 files."""
 SUITES = "benchmark=[paper_video,paper_image]"
 
 
@@ -145,6 +147,7 @@ def _training(raw: Mapping[str, Any], scale: Mapping[str, Any], places: Places, 
 
 def _evaluation(raw: Mapping[str, Any], scale: Mapping[str, Any], places: Places, asked: Asked, row: str) -> Stage:
     name, wording = f"{EVALUATE}_{row}", scale["wordings"][raw["rows"][row]["wording"]]
+    wording = str(HERE / wording) if wording.endswith(".j2") else wording
     more = (*asked.more.get(EVALUATE, ()), *asked.more.get(name, ()))
     settings = (SUITES, f"template={wording}", *scale.get(EVALUATE, "").split(), *more)
     folder = places.output / EVALUATE / row

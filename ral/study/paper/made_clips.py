@@ -43,7 +43,7 @@ def nextqa(folder: Path) -> None:
     rows = []
     for n, q in enumerate(ways(ITEMS, 10)):
         write(q, folder / "NExTVideo" / "1164" / f"{100 + n}.mp4")
-        row = {"video": 100 + n, "frame_count": 8, "width": 84, "height": 84, "question": q.text.lower().rstrip("?")}
+        row = {"video": 100 + n, "frame_count": 8, "width": 84, "height": 84, "question": q.text}
         options = {f"a{k}": word for k, word in enumerate((*q.options, "it did not move"))}
         rows.append({**row, "answer": "ABCD".index(q.letter), "qid": n, "type": ("CW", "TN", "DO")[n % 3], **options})
     write_rows(folder / "MC" / "test-00000-of-00001.parquet", rows)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ral.report.environment import git_commit
 from ral.study.paper.graph import BASE, TRAIN, Graph, Stage
 from ral.study.plan import DONE
-from ral.study.processes import commit_of, mark
+from ral.study.processes import mark
 
 NEW, BEGUN, DONE_STATE = "not begun", "begun", "done"
 """States of a stage."""
@@ -44,7 +45,7 @@ def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
     facts = {
         "finished": datetime.now().astimezone().isoformat(),
         "seconds": round(seconds, 1),
-        "commit": commit_of(stage.folder),
+        "commit": git_commit(),
         **made_of(stage, graph),
     }
     mark(stage.folder / DONE, facts)
