@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ral.errors import UserError
 from ral.files.pretrained import check_folder
-from ral.study.paper.graph import BASE, BENCHMARKS, EVALUATE, TRAIN, Graph, Stage
+from ral.study.paper.graph import BASE, BENCHMARKS, EVALUATE, TRAIN, Graph, Stage, model_of
 from ral.study.paper.records import record_of, stale
 
 GB = 1e9
@@ -34,9 +34,11 @@ def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Ite
     """Yield the stages that some of `todo` begin with and that are neither done nor chosen."""
     there = {BASE, *(stage.name for stage in chosen)}
     for name in dict.fromkeys(stage.begins for stage in todo if stage.begins not in there):
+        after = ", ".join(stage.name for stage in todo if stage.begins == name)
         if record_of(graph.stage(name)) is None:
-            after = ", ".join(stage.name for stage in todo if stage.begins == name)
             yield f"stages: {after} begins with {name}, which is not done; add {name} to stages"
+        else:
+            yield from told(lambda name=name: check_folder(model_of(name, graph.places), name))  # type: ignore[misc]
 
 
 def inputs(graph: Graph, todo: Sequence[Stage]) -> Iterator[str]:

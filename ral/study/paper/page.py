@@ -28,7 +28,7 @@ MADE = (
 NOTES = (
     "Accuracy in percent, MME in points, each with its 95% bootstrap interval over questions. Rows in italics: what "
     "the paper prints (one run each, without intervals). Its T-GRPO is the model that Video-R1 published, made in "
-    "another set-up; it has no row for SFT alone. It does not print its prompts: models are asked here as the stages say."
+    "another set-up; it has no row for SFT alone. It does not print its prompts: models are asked as the commands say."
 )
 
 

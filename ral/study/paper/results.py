@@ -108,7 +108,7 @@ def ends(
 
 def drawn(strata: Sequence[Sequence[Sequence[ScoredItem]]], rng: np.random.Generator) -> list[ScoredItem]:
     """Return as many units of each stratum, drawn with replacement; a unit drawn twice is two pictures."""
-    found = []
+    found: list[ScoredItem] = []
     for units in strata:
         for n, index in enumerate(rng.integers(len(units), size=len(units))):
             unit = units[index]
