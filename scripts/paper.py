@@ -14,6 +14,7 @@ data=                  folder of Video-R1-COT-165k.json, Video-R1-260k.json and 
 benchmarks=            folder that holds one named after each benchmark (docs/evaluation.md says with what in it)
 seed=0                 of the runs
 plan=false             true: print the plan of each training stage and the hours of all, and run nothing
+cards=1                evaluations at once, each on a card of its own
 keep_checkpoints=false true: those of a finished stage stay; its model (hf/) stays anyway
 STAGE.KEY=VALUE        one more setting of a stage, or of all with train.KEY=VALUE and evaluate.KEY=VALUE
 

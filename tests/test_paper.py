@@ -27,7 +27,7 @@ from ral.evaluation.benchmarks.items import ScoredItem
 from ral.study.paper import made, made_clips, made_pictures
 from ral.study.paper.command import Settings, parse
 from ral.study.paper.graph import BASE, BENCHMARKS, EVALUATE, TRAIN, Asked, Graph, choose, read_graph
-from ral.study.paper.make import run_stages
+from ral.study.paper.make import Ways, run_stages
 from ral.study.paper.missing import missing
 from ral.study.paper.page import report
 from ral.study.paper.records import record_of, stale, state_of, write_record
@@ -41,6 +41,8 @@ from pathlib import Path
 given = dict(a.partition("=")[::2] for a in sys.argv[1:])
 folder = Path(given.get("hydra.run.dir") or given["output"])
 folder.mkdir(parents=True, exist_ok=True)
+(folder / "given").write_text(" ".join(sys.argv[1:]))
+(folder / "began").write_text(str(time.monotonic()))
 times = folder / "starts"
 times.write_text(str(int(times.read_text() if times.exists() else 0) + 1))
 if given.get("fail") == times.read_text():
@@ -51,6 +53,8 @@ if given.get("slow") == times.read_text():
     time.sleep(100)
 for part in ("checkpoints", "hf"):
     (folder / part).mkdir(exist_ok=True)
+time.sleep(0.3 if "pause" in given else 0)
+(folder / "ended").write_text(str(time.monotonic()))
 """
 
 
@@ -196,12 +200,12 @@ def test_finished_stages_stay_and_what_follows_a_failed_one_does_not_run(
     asked = {"sft_zero": ("fail=1",)}
     graph = graph_in(tmp_path / "out", more=asked)
     chosen = choose(graph, ["sft", "sft_zero", "grpo", "ral_zero", "evaluate_grpo"])
-    failed = run_stages(graph, chosen, False, fake)
+    failed = run_stages(graph, chosen, Ways(programs=fake))
     assert list(failed) == ["sft_zero", "ral_zero"] and failed["sft_zero"].startswith("error: made to fail")
     assert failed["ral_zero"] == "not run: it begins with sft_zero, which is not done"
     assert [state_of(s) for s in chosen] == ["done", "begun", "done", "not begun", "done"]
     assert not (tmp_path / "out/sft/checkpoints").exists() and (tmp_path / "out/sft/hf").exists()
-    assert run_stages(graph, chosen, True, fake) == {}
+    assert run_stages(graph, chosen, Ways(keep_checkpoints=True, programs=fake)) == {}
     starts = [int((stage.folder / "starts").read_text()) for stage in chosen]
     assert starts == [1, 2, 1, 1, 1] and (tmp_path / "out/ral_zero/checkpoints").exists()
     assert "1/5 sft: done before" in capsys.readouterr().err
@@ -218,11 +222,23 @@ def test_an_interruption_stops_the_stage_and_the_next_start_goes_on(fake: Mappin
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
-        run_stages(graph, chosen, False, fake)
+        run_stages(graph, chosen, Ways(programs=fake))
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     assert [state_of(s) for s in chosen] == ["done", "begun"]
-    assert run_stages(graph, chosen, False, fake) == {}
+    assert run_stages(graph, chosen, Ways(programs=fake)) == {}
+
+
+def test_evaluations_run_side_by_side_on_cards_of_their_own_and_training_runs_alone(
+    fake: Mapping[str, str], tmp_path: Path
+) -> None:
+    graph = graph_in(tmp_path / "out", "7b", more={"evaluate": ("pause=1",), "train": ("pause=1",)})
+    chosen = choose(graph, ["sft", "evaluate_base", "evaluate_sft"])
+    assert run_stages(graph, chosen, Ways(cards=2, programs=fake)) == {}
+    began, ended = ([float((s.folder / name).read_text()) for s in chosen] for name in ("began", "ended"))
+    assert began[1] > ended[0] and max(began[1:]) < min(ended[1:])
+    given = [(stage.folder / "given").read_text().split()[-1] for stage in chosen]
+    assert given == ["resume=auto", "device=cuda:0", "device=cuda:1"]
 
 
 # ------------------------------------------------------------------------------------------------ the table
@@ -234,7 +250,7 @@ def evaluated(folder: Path, figure: float, scores: list[float], groups: str = "a
     summary = {"reported": figure, "ci_low": 0.4, "ci_high": 0.6, "n": len(scores), "errors": 1, "unfinished": 2}
     (folder / "summary.json").write_text(json.dumps(summary))
     texts = dict.fromkeys(("uid", "prompt", "response", "answer", "gold"), "")
-    rest = {"seconds": 0, "finished": True, "error": None, "facts": {}}
+    rest: dict[str, Any] = {"seconds": 0, "finished": True, "error": None, "facts": {}}
     lines = [
         {**texts, **rest, "index": n, "uid": str(n), "group": groups[n % len(groups)], "score": score}
         for n, score in enumerate(scores)

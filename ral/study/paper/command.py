@@ -22,6 +22,7 @@ class Settings:
     places: Mapping[str, str] = field(default_factory=dict)
     plan: bool = False
     keep_checkpoints: bool = False
+    cards: int = 1
     more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -38,6 +39,7 @@ READ: Mapping[str, Callable[[str], Any]] = {
     "seed": lambda text: number("seed", text),
     "plan": lambda text: flag("plan", text),
     "keep_checkpoints": lambda text: flag("keep_checkpoints", text),
+    "cards": lambda text: max(1, number("cards", text)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Runs stages one after another, each as a process whose folder goes on where it was interrupted."""
+"""Runs stages in order, each as a process whose folder goes on where it was interrupted; evaluations side by side."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 
@@ -22,37 +25,115 @@ GRACE = 900.0
 """Seconds that a stopped stage has to finish its step and save it. Ctrl-C once more ends it at once."""
 LOOK = 5.0
 """Seconds between looks at a stage's last line, on a terminal."""
+ON_CPU = ("hardware=cpu", "device=cpu")
+"""Settings of stages that one thread each makes."""
 
 
-def run_stages(
-    graph: Graph, chosen: Sequence[Stage], keep_checkpoints: bool, programs: Mapping[str, str] = PROGRAMS
-) -> dict[str, str]:
-    """Run the chosen stages that are not done; return {stage: why} of those that failed or could not begin.
+@dataclass(frozen=True)
+class Ways:
+    """How stages are run. keep_checkpoints: whether those of a finished stage stay beside its hf/.
 
-    keep_checkpoints: whether those of a finished stage stay beside its hf/. programs: the file of each.
+    cards: evaluations at once, each on a card of its own. programs: the file of each.
     """
-    console, failed = Console(stderr=True), dict[str, str]()
+
+    keep_checkpoints: bool = False
+    cards: int = 1
+    programs: Mapping[str, str] = field(default_factory=lambda: PROGRAMS)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stage under way on a card."""
+
+    stage: Stage
+    process: Process
+    card: int
+
+
+class Runner:
+    """Runs the chosen stages of a graph. failed: {stage: why} of those that failed or could not begin."""
+
+    def __init__(self, graph: Graph, chosen: Sequence[Stage], ways: Ways) -> None:
+        self.graph, self.chosen, self.ways = graph, chosen, ways
+        self.console = Console(stderr=True)
+        self.waiting, self.running, self.failed = list(chosen), list[Running](), dict[str, str]()
+
+    def __call__(self) -> dict[str, str]:
+        """Run them all; an interruption lets those under way save what they have."""
+        looked = time.monotonic()
+        try:
+            with self.console.status("") if self.console.is_terminal else nullcontext() as shown:
+                while self.waiting or self.running:
+                    self._begin()
+                    self._end()
+                    if shown is not None and time.monotonic() - looked > LOOK:
+                        looked = time.monotonic()
+                        shown.update("; ".join(map(last_line, self.running)))
+        except BaseException:
+            leave([run.process for run in self.running])
+            raise
+        return self.failed
+
+    def _begin(self) -> None:
+        """Start what may start: a training stage alone, evaluations while there are cards."""
+        while self.waiting and self._has_room(self.waiting[0]):
+            stage = self.waiting.pop(0)
+            if record_of(stage) is not None:
+                self._tell(stage, "done before")
+            elif problem := unready(self.graph, stage):
+                self._failed(stage, problem)
+            else:
+                self._start(stage)
+
+    def _has_room(self, stage: Stage) -> bool:
+        alone = stage.program == TRAIN or any(run.stage.program == TRAIN for run in self.running)
+        return len(self.running) < (1 if alone else self.ways.cards)
+
+    def _start(self, stage: Stage) -> None:
+        taken = {run.card for run in self.running}
+        card = next(n for n in range(self.ways.cards) if n not in taken)
+        on_cpu = any(setting in ON_CPU for setting in stage.settings)
+        several = stage.program == EVALUATE and self.ways.cards > 1 and not on_cpu
+        command = [
+            sys.executable,
+            self.ways.programs[stage.program],
+            *stage.command,
+            *([f"device=cuda:{card}"] * several),
+        ]
+        log = self.graph.places.output / "logs" / f"{stage.name}.log"
+        self.running.append(Running(stage, launch(command, log, QUIET if on_cpu else {}), card))
+        self._tell(stage, f"runs, its output is in {log}")
+
+    def _end(self) -> None:
+        """Wait a moment, then record what has ended."""
+        if self.running:
+            time.sleep(POLL)
+        for run in [run for run in self.running if run.process.ended]:
+            self.running.remove(run)
+            if problem := problem_of(run.process):
+                self._failed(run.stage, f"{problem} ({run.process.path} has its output)")
+                continue
+            write_record(run.stage, self.graph, run.process.seconds)
+            if not self.ways.keep_checkpoints:
+                shutil.rmtree(run.stage.folder / "checkpoints", ignore_errors=True)
+            self._tell(run.stage, f"{run.process.seconds:.0f} s")
+
+    def _failed(self, stage: Stage, problem: str) -> None:
+        self.failed[stage.name] = problem
+        self._tell(stage, problem)
+
+    def _tell(self, stage: Stage, what: str) -> None:
+        line = f"{self.chosen.index(stage) + 1}/{len(self.chosen)} {stage.name}: {what}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, str]:
+    """Run the chosen stages that are not done; return {stage: why} of those that failed or could not begin."""
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        for number, stage in enumerate(chosen, start=1):
-            named = f"{number}/{len(chosen)} {stage.name}"
-            if record_of(stage) is not None:
-                tell(console, f"{named}: done before")
-                continue
-            started = time.monotonic()
-            problem = unready(graph, stage) or run(graph, stage, named, console, programs)
-            failed |= {stage.name: problem} if problem else {}
-            if problem is None and not keep_checkpoints:
-                shutil.rmtree(stage.folder / "checkpoints", ignore_errors=True)
-            tell(console, f"{named}: {problem or f'{time.monotonic() - started:.0f} s'}")
+        return Runner(graph, chosen, ways)()
     finally:
         signal.signal(signal.SIGTERM, before)
-    return failed
-
-
-def tell(console: Console, line: str) -> None:
-    """Print a line as it is."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def unready(graph: Graph, stage: Stage) -> str | None:
@@ -63,57 +144,25 @@ def unready(graph: Graph, stage: Stage) -> str | None:
     return f"not run: it begins with {earlier.name}, which is not done"
 
 
-def run(graph: Graph, stage: Stage, named: str, console: Console, programs: Mapping[str, str]) -> str | None:
-    """Run a stage to its end and record it as done; return why it failed otherwise."""
-    on_cpu = any(setting in ("hardware=cpu", "device=cpu") for setting in stage.settings)
-    log = graph.places.output / "logs" / f"{stage.name}.log"
-    process = launch([sys.executable, programs[stage.program], *stage.command], log, QUIET if on_cpu else {})
+def last_line(run: Running) -> str:
+    """Return the last line that a stage printed, after its name."""
+    lines = run.process.path.read_text(errors="replace").strip().splitlines()
+    return f"{run.stage.name}: {lines[-1][:100] if lines else ''}"
+
+
+def leave(running: Sequence[Process]) -> None:
+    """Let stages save what they have, then end; at once where Ctrl-C comes again."""
     try:
-        wait(process, named, console)
-    except BaseException:
-        leave(process)
-        raise
-    if problem := problem_of(process):
-        return f"{problem} ({log} has its output)"
-    write_record(stage, graph, process.seconds)
-    return None
-
-
-def wait(process: Process, named: str, console: Console) -> None:
-    """Wait for the end of a stage; a terminal shows the last line of its output meanwhile."""
-    tell(console, f"{named}: runs, its output is in {process.path}")
-    with console.status(named) if console.is_terminal else _nothing() as shown:
-        looked = time.monotonic()
-        while not process.ended:
-            time.sleep(POLL)
-            if shown is not None and time.monotonic() - looked > LOOK:
-                looked = time.monotonic()
-                lines = process.path.read_text(errors="replace").strip().splitlines()
-                shown.update(f"{named}: {lines[-1][:100] if lines else ''}")
-
-
-def leave(process: Process) -> None:
-    """Let a stage save what it has, then end; at once where Ctrl-C comes again."""
-    try:
-        stop([process], GRACE)
+        stop(running, GRACE)
     except KeyboardInterrupt:
-        if not process.ended:
-            os.killpg(process.process.pid, signal.SIGKILL)
-            process.process.wait()
+        for run in running:
+            if not run.ended:
+                os.killpg(run.process.pid, signal.SIGKILL)
+                run.process.wait()
         raise
 
 
-class _nothing:
-    """Stand for a status that is not shown."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def refuse_failed(failed: Mapping[str, str]) -> None:
+def refuse_failed(failed: Mapping[str, Any]) -> None:
     """Raise UserError where stages failed."""
     if failed:
         names = ", ".join(failed)
