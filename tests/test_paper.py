@@ -166,6 +166,19 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path, monkeypatch
     assert [line.partition("=")[0] for line in only] == ["write base", "data"]
 
 
+def test_nothing_is_begun_where_something_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert load_script("paper").main(["scale=7b", "stages=evaluate_base", "benchmarks=b"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "error: 16 things are missing, so nothing was run" and len(said) == 17
+    assert all(line.startswith("missing: ") for line in said[:-1]) and not list(tmp_path.iterdir())
+    assert said[1].startswith("missing: benchmarks=b: longvideobench: ") and "write benchmarks=" in said[1]
+
+
 def test_a_file_whose_media_are_elsewhere_and_a_stage_without_the_one_before(tmp_path: Path) -> None:
     graph = graph_in(tmp_path / "out", data=tmp_path)
     (tmp_path / "Video-R1-260k.json").write_text('[{"path": "./a/1.png"}, {"path": "./a/2.png"}]')

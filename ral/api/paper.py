@@ -65,10 +65,11 @@ def make(settings: Settings) -> Path:
     """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)
-    with alone(graph.places.output):
-        if graph.made:
+    if graph.made:
+        with alone(graph.places.output):
             make_inputs(graph.places)
-        refuse_missing(missing(graph, stages, needed_gb(graph, stages)))
+    refuse_missing(missing(graph, stages, needed_gb(graph, stages)))
+    with alone(graph.places.output):
         failed = run_stages(graph, stages, Ways(settings.keep_checkpoints, settings.cards))
         folder = report(graph, failed)
     refuse_failed(failed)
