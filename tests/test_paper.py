@@ -137,7 +137,8 @@ def test_keys_are_read() -> None:
     found = parse(["scale=7b", "stages=[sft,ral]", "data=/d", "train.max_steps=5", "+ral.a.b=[1,2]", "seed=2"])
     assert found.stages == ("sft", "ral") and found.places == {"data": "/d"} and found.seed == 2
     assert found.more == {"train": ("max_steps=5",), "ral": ("+a.b=[1,2]",)}
-    assert found.folder == Path("outputs/paper/7b") and not found.plan
+    assert found.folder == Path("outputs/paper/7b") and not found.plan and found.ways.cards == 1
+    assert parse(["cards=8", "keep_checkpoints=true"]).ways == Ways(keep_checkpoints=True, cards=8)
 
 
 @pytest.mark.parametrize("argument", ["--scale", "scales=7b", "scale", "plan=yes", "seed=x"])

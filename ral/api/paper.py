@@ -20,7 +20,7 @@ from ral.planning.plan import Plan, plan_of
 from ral.study.paper.command import Settings
 from ral.study.paper.graph import TRAIN, Asked, Graph, Stage, choose, read_graph
 from ral.study.paper.made import make_inputs
-from ral.study.paper.make import Ways, refuse_failed, run_stages
+from ral.study.paper.make import refuse_failed, run_stages
 from ral.study.paper.missing import missing
 from ral.study.paper.page import report
 from ral.study.paper.records import record_of
@@ -70,7 +70,7 @@ def make(settings: Settings) -> Path:
             make_inputs(graph.places)
     refuse_missing(missing(graph, stages, needed_gb(graph, stages)))
     with alone(graph.places.output):
-        failed = run_stages(graph, stages, Ways(settings.keep_checkpoints, settings.cards))
+        failed = run_stages(graph, stages, settings.ways)
         folder = report(graph, failed)
     refuse_failed(failed)
     return folder

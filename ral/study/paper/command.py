@@ -9,11 +9,15 @@ from typing import Any
 
 from ral.errors import UserError
 from ral.study.command import flag, names, number
+from ral.study.paper.make import Ways
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The command line. more: settings of a program or stage, by its name; None: what the scale says."""
+    """The command line. ways: how stages are run; more: settings of a program or stage, by its name.
+
+    output: None for the scale's own. places: those of `PLACES` that are given.
+    """
 
     scale: str = "tiny"
     stages: tuple[str, ...] = ()
@@ -21,8 +25,7 @@ class Settings:
     seed: int = 0
     places: Mapping[str, str] = field(default_factory=dict)
     plan: bool = False
-    keep_checkpoints: bool = False
-    cards: int = 1
+    ways: Ways = field(default_factory=Ways)
     more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -61,4 +64,5 @@ def parse(arguments: Sequence[str]) -> Settings:
             places[key] = value
         else:
             given[key] = READ[key](value)
-    return Settings(**given, places=places, more=more)
+    ways = Ways(**{key: given.pop(key) for key in ("keep_checkpoints", "cards") if key in given})
+    return Settings(**given, ways=ways, places=places, more=more)

@@ -90,7 +90,7 @@ class Graph:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says of the graph. more: settings of a program or a stage, by its name.
+    """The command line, as far as it is about the graph. more: settings of a program or a stage, by its name.
 
     base, teacher, data, benchmarks: None where the scale's own are meant.
     """

@@ -31,7 +31,7 @@ ON_CPU = ("hardware=cpu", "device=cpu")
 
 @dataclass(frozen=True)
 class Ways:
-    """How stages are run. keep_checkpoints: whether those of a finished stage stay beside its hf/.
+    """The ways in which stages are run. keep_checkpoints: whether those of a finished stage stay beside its hf/.
 
     cards: evaluations at once, each on a card of its own. programs: the file of each.
     """

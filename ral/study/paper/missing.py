@@ -1,4 +1,4 @@
-"""What stages need and is not there, all of it at once and before any of them begins."""
+"""Things that stages need and that are not there, all named at once and before any of them begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a stage: its folder's done.json, whether it is what would be made now, and what begins with it."""
+"""Records of finished stages, done.json in their folders, and whether they are what would be made now."""
 
 from __future__ import annotations
 
