@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ral.study.paper.made import make_inputs
 from ral.study.paper.make import refuse_failed, run_stages
 from ral.study.paper.missing import missing
 from ral.study.paper.page import report
-from ral.study.paper.records import record_of
+from ral.study.paper.records import record_of, stale
 from ral.study.processes import alone
 
 
@@ -68,11 +68,11 @@ def make(settings: Settings) -> Path:
     if graph.made:
         with alone(graph.places.output):
             make_inputs(graph.places)
-    refuse_missing(missing(graph, stages, needed_gb(graph, stages)))
+    refuse({"stale": stale(stages, graph), "missing": missing(graph, stages, needed_gb(graph, stages))})
     with alone(graph.places.output):
         failed = run_stages(graph, stages, settings.ways)
         folder = report(graph, failed)
-    refuse_failed(failed)
+    refuse_failed(failed, folder)
     return folder
 
 
@@ -82,9 +82,10 @@ def needed_gb(graph: Graph, stages: Sequence[Stage]) -> float:
     return graph.disk_gb if graph.disk_gb is not None else disk_gb(plans_of(graph, todo))
 
 
-def refuse_missing(lines: Sequence[str]) -> None:
-    """Print what is missing, a line each, and raise UserError where anything is."""
+def refuse(found: Mapping[str, Sequence[str]]) -> None:
+    """Print every line found, after the name of its kind, and raise UserError where there is any."""
+    lines = [f"{kind}: {line}" for kind, own in found.items() for line in own]
     for line in lines:
-        print(f"missing: {line}", file=sys.stderr)
+        print(line, file=sys.stderr)
     if lines:
-        raise UserError(f"{len(lines)} things are missing, so nothing was run")
+        raise UserError(f"nothing was run: the lines above say what is in the way ({len(lines)})")

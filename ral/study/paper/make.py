@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
 
@@ -162,8 +162,8 @@ def leave(running: Sequence[Process]) -> None:
         raise
 
 
-def refuse_failed(failed: Mapping[str, Any]) -> None:
-    """Raise UserError where stages failed."""
+def refuse_failed(failed: Mapping[str, str], folder: Path) -> None:
+    """Raise UserError where stages failed. folder: of the page that was written all the same."""
     if failed:
-        names = ", ".join(failed)
-        raise UserError(f"{len(failed)} stages are not done ({names}); the same command goes on with them")
+        done = f"{folder} holds the page of what is done; the same command goes on with the others"
+        raise UserError(f"stages that are not done: {', '.join(failed)}; {done}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from ral.errors import UserError
 from ral.files.pretrained import check_folder
 from ral.study.paper.graph import BASE, BENCHMARKS, EVALUATE, TRAIN, Graph, Stage, model_of
-from ral.study.paper.records import record_of, stale
+from ral.study.paper.records import record_of
 
 GB = 1e9
 PATHS = re.compile(r'"path"\s*:\s*"([^"]+)"')
@@ -25,9 +25,7 @@ def missing(graph: Graph, chosen: Sequence[Stage], disk_gb: float) -> list[str]:
     disk_gb: free space that they take.
     """
     todo = [stage for stage in chosen if record_of(stage) is None]
-    if not todo:
-        return stale(chosen, graph)
-    return [*stale(chosen, graph), *earlier(graph, chosen, todo), *inputs(graph, todo), *disk(graph, disk_gb)]
+    return [*earlier(graph, chosen, todo), *inputs(graph, todo), *disk(graph, disk_gb)] if todo else []
 
 
 def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Iterator[str]:

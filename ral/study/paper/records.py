@@ -14,6 +14,8 @@ from ral.study.processes import mark
 
 NEW, BEGUN, DONE_STATE = "not begun", "begun", "done"
 """States of a stage."""
+WORDS = {"begins": "start", "data": "folder of data", "teacher": "teacher"}
+"""Keys of done.json in words."""
 
 
 def record_of(stage: Stage) -> dict[str, Any] | None:
@@ -65,8 +67,9 @@ def stale(stages: Sequence[Stage], graph: Graph) -> list[str]:
 
 def _difference(stage: Stage, key: str, before: Any, now: Any) -> str:
     if isinstance(before, list) and isinstance(now, list):
-        before, now = ([v for v in own if v not in other] or "less" for own, other in ((before, now), (now, before)))
-    differs = f"{key} was {before}, and now it is {now}"
-    return (
-        f"{stage.folder}: {stage.name} is done, but its {differs}; remove the folder, or write output=<another folder>"
-    )
+        parts = {"with": [v for v in before if v not in now], "without": [v for v in now if v not in before]}
+        how = " and ".join(f"{word} {' '.join(own)}" for word, own in parts.items() if own) or "in another order"
+    else:
+        how = f"of another {WORDS[key]} ({before}, and now {now})"
+    write = f"remove the folder {stage.folder} to make it anew, or write output=<another folder>"
+    return f"{stage.name} is done, but was made {how}; {write}"
