@@ -354,9 +354,10 @@ def test_made_entries_have_video_r1s_fields(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_killed_in_three_stages_the_table_is_that_of_the_undisturbed(tmp_path: Path) -> None:
     """Training of two stages and an evaluation, each killed with its start (SIGKILL to all), then resumed."""
-    small = ["stages=[sft,grpo,evaluate_grpo]", "train.max_steps=4", "train.checkpoint.every=1", "evaluate.batch=4"]
+    small = ["stages=[sft,grpo,evaluate_grpo]", "train.max_steps=3", "train.checkpoint.every=1", "evaluate.limit=2"]
     whole = [sys.executable, str(ROOT / "scripts/paper.py"), *small]
     subprocess.run([*whole, f"output={tmp_path / 'whole'}"], env=ENVIRONMENT, check=True, capture_output=True)
     folder = tmp_path / "killed"
@@ -378,6 +379,7 @@ def kill_once(is_begun: Any, command: list[str]) -> None:
     process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None and not is_begun():
         time.sleep(0.05)
+    assert process.poll() is None, "it ended before it was killed"
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for pid in (process.pid, *map(int, children)):
         os.kill(pid, signal.SIGKILL)
