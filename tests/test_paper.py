@@ -130,6 +130,13 @@ def test_every_training_stage_composes_and_is_planned() -> None:
     assert "evaluations are not planned: evaluate_ral" in found
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "large"), [("7b", set()), ("3b", {"distill", "ral_distill"})])
+def test_stages_fit_their_cards_but_those_that_the_documents_name(scale: str, large: set[str]) -> None:
+    last = json.loads(paper.plan(Settings(scale=scale, plan=True)).splitlines()[-1])
+    assert {name for name, found in last["stages"].items() if not found["fits"]} == large
+
+
 # ------------------------------------------------------------------------------------------------ the command line
 
 
