@@ -13,7 +13,7 @@ WORKERS ?= 2
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train evaluate reproduce test test-all docs vllm test-vllm check format bench tiny clean
+.PHONY: help setup train evaluate reproduce paper test test-all docs vllm test-vllm check format bench tiny clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ evaluate: $(READY) ## score the shipped model on its held-out data, or what ARGS
 
 reproduce: $(READY) ## the paper's claims put to the test: nine methods x ten seeds, more tokens and frames, into docs/results_visual_search.md (two hours)
 	@$(BIN)/python scripts/reproduce.py tables=main,grid,frames docs=true resolution=true $(ARGS)
+
+paper: $(READY) ## the paper's whole table with the shipped models on made data (minutes), or what ARGS says: ARGS="scale=7b plan=true"
+	@$(BIN)/python scripts/paper.py $(ARGS)
 
 test: $(READY) ## the quick tests
 	$(QUIET_THREADS) $(BIN)/python -m pytest -q -n $(WORKERS) $(ARGS)

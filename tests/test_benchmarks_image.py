@@ -351,4 +351,4 @@ def test_the_configuration_names_what_exists(name: str, published: Path, tmp_pat
     summary, settings = made["summary"]
     found = summary([ScoredItem(item.example.uid, item.group, score, item.facts)], **settings)
     assert found["accuracy"] == 1.0 and not settings
-    assert set(conf["paper"]) == {"Qwen2.5-VL-7B", "GRPO", "RAL"} and min(conf["paper"].values()) > 30
+    assert {"Qwen2.5-VL-7B", "GRPO", "RAL"} < set(conf["paper"]) and min(conf["paper"].values()) > 30

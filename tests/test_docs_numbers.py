@@ -29,6 +29,7 @@ NOT_MEASURED = {
     "method.md": ("Decisions and deviations", "T-GRPO", "The terms", "What the estimates of KL pull to"),
     "results_visual_search.md": ("An earlier look: six runs by hand",),
     "metrics.md": ("The updates",),
+    "paper.md": ("Plans", "The graph", "The page"),
     "planning.md": ("Main memory and disk", "Memory"),
     "recipes.md": ("Recipes at the paper's size",),
     "rewards.md": ("How answers are read",),

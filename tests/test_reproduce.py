@@ -60,6 +60,7 @@ from ral.study.plan import (
     run_folder,
     select,
 )
+from ral.study.processes import alone
 from ral.study.reproduce import MAIN_PAGE, PATH_PAGE
 from ral.study.results import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
 from ral.study.statistics import Interval, least_p, sign_flip_p
@@ -322,12 +323,12 @@ def test_an_interruption_stops_the_runs(number: int, fake: tuple[str, str], tmp_
 
 def test_one_process_makes_runs_in_a_folder(tmp_path: Path) -> None:
     with (
-        runs_of_cells.alone(tmp_path),
-        pytest.raises(UserError, match="another reproduce"),
-        runs_of_cells.alone(tmp_path),
+        alone(tmp_path),
+        pytest.raises(UserError, match="another process makes runs there"),
+        alone(tmp_path),
     ):
         pass
-    with runs_of_cells.alone(tmp_path):
+    with alone(tmp_path):
         pass
 
 

@@ -19,6 +19,7 @@ from ral.study.path_claims import LETTERS, PATH, judge_path
 from ral.study.path_figures import path_figures
 from ral.study.path_gate import measure, read_gate
 from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
+from ral.study.processes import alone
 from ral.study.results import (
     Run,
     TableResult,
@@ -30,7 +31,7 @@ from ral.study.results import (
     done_seeds,
     facts,
 )
-from ral.study.runs import alone, run_cells
+from ral.study.runs import run_cells
 
 GATE_FOLDER = "path_gate"
 """Below the study's output: what the gate of the table `path` found."""

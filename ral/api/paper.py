@@ -1,0 +1,91 @@
+"""The paper's table from its configuration: plans of its stages, or the stages themselves and the page."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ral.api.job import compose
+from ral.config.check import plain
+from ral.errors import UserError
+from ral.files.repository import CONF
+from ral.planning.device import device_of
+from ral.planning.graph import disk_gb, table_of, totals
+from ral.planning.plan import Plan, plan_of
+from ral.study.paper.command import Settings
+from ral.study.paper.graph import TRAIN, Asked, Graph, Stage, choose, read_graph
+from ral.study.paper.made import make_inputs
+from ral.study.paper.make import refuse_failed, run_stages
+from ral.study.paper.missing import missing
+from ral.study.paper.page import report
+from ral.study.paper.records import record_of, stale
+from ral.study.processes import alone
+
+
+def graph_of(settings: Settings) -> Graph:
+    """Return the graph that the command line asks for."""
+    raw = yaml.safe_load((CONF / "paper.yaml").read_text(encoding="utf-8"))
+    places: dict[str, Any] = dict(settings.places)
+    for folder in ("data", "benchmarks"):
+        places |= {folder: Path(places[folder]).expanduser()} if folder in places else {}
+    return read_graph(raw, Asked(settings.scale, settings.folder, settings.seed, more=settings.more, **places))
+
+
+def plans_of(graph: Graph, stages: Sequence[Stage]) -> dict[str, Plan]:
+    """Return the plan of each training stage. One that begins with another's model is planned with the pretrained one,
+    which has its shape.
+    """
+    found = {}
+    for stage in (stage for stage in stages if stage.program == TRAIN):
+        settings = [f"model.pretrained={graph.places.base}", *stage.names[1:]]
+        tree = plain(compose([*stage.settings, *settings], "train").settings)
+        found[stage.name] = plan_of(tree, device_of(tree))
+    return found
+
+
+def plan(settings: Settings) -> str:
+    """Return the page of plan=true: a table, what it leaves out, and one JSON object as the last line."""
+    graph = graph_of(settings)
+    stages = choose(graph, settings.stages)
+    plans = plans_of(graph, stages)
+    left_out = [stage.name for stage in stages if stage.program != TRAIN]
+    note = "hours are lower bounds (docs/planning.md); evaluations are not planned: " + (", ".join(left_out) or "none")
+    summary = {**totals(plans), "stages": {name: made.summary() for name, made in plans.items()}}
+    return f"{table_of(plans)}{note}\n{json.dumps(summary)}"
+
+
+def make(settings: Settings) -> Path:
+    """Run the chosen stages that are not done and write the page; return its folder. UserError where something is
+    missing, before anything runs, and where a stage failed, once the page is written.
+    """
+    graph = graph_of(settings)
+    stages = choose(graph, settings.stages)
+    if graph.made:
+        with alone(graph.places.output):
+            make_inputs(graph.places)
+    refuse({"stale": stale(stages, graph), "missing": missing(graph, stages, needed_gb(graph, stages))})
+    with alone(graph.places.output):
+        failed = run_stages(graph, stages, settings.ways)
+        folder = report(graph, failed)
+    refuse_failed(failed, folder)
+    return folder
+
+
+def needed_gb(graph: Graph, stages: Sequence[Stage]) -> float:
+    """Return the disk that the stages take which are not done: what the scale says, or their plans."""
+    todo = [stage for stage in stages if record_of(stage) is None]
+    return graph.disk_gb if graph.disk_gb is not None else disk_gb(plans_of(graph, todo))
+
+
+def refuse(found: Mapping[str, Sequence[str]]) -> None:
+    """Print every line found, after the name of its kind, and raise UserError where there is any."""
+    lines = [f"{kind}: {line}" for kind, own in found.items() for line in own]
+    for line in lines:
+        print(line, file=sys.stderr)
+    if lines:
+        raise UserError(f"nothing was run: the lines above say what is in the way ({len(lines)})")

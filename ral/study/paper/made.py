@@ -1,0 +1,49 @@
+"""Data and benchmarks of scale=tiny: Video-R1's two files and fifteen benchmarks in their schemas, made once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from ral.study.paper import made_clips, made_pictures
+from ral.study.paper.graph import Places
+from ral.worlds import visual_search
+
+SIZES = {"sft": 384, "train": 384}  # entries
+FILES = {"sft": "Video-R1-COT-165k.json", "train": "Video-R1-260k.json"}
+"""Split of visual_search -> the file of Video-R1 that it stands for."""
+SEED = 4
+"""Of the entries; others than those of the default data and of the study."""
+OWN = "evidence"
+"""Field that visual_search adds to Video-R1's."""
+WHOLE = ".whole"
+"""In the folder of a made benchmark, written last."""
+
+
+def make_inputs(places: Places) -> None:
+    """Make what is not there yet."""
+    places.data.mkdir(parents=True, exist_ok=True)
+    for split, file in FILES.items():
+        made = visual_search.make(places.data / "made", split, size=SIZES[split], seed=SEED, free_form_share=0.4)
+        write_entries(made, places.data, file)
+    for name, write in {**made_clips.MAKERS, **made_pictures.MAKERS}.items():
+        folder = places.benchmarks / name
+        if not (folder / WHOLE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            write(folder)
+            (folder / WHOLE).touch()
+
+
+def write_entries(made: Path, data: Path, file: str) -> None:
+    """Write the entries of a split as Video-R1 has them: its fields alone, paths below `data`."""
+    if (data / file).exists() and (data / file).stat().st_mtime >= made.stat().st_mtime:
+        return
+    below = made.parent.relative_to(data)
+    entries = [
+        {k: f"./{below / v}" if k == "path" else v for k, v in entry.items() if k != OWN}
+        for entry in json.loads(made.read_text(encoding="utf-8"))
+    ]
+    draft = data / f".{file}"
+    draft.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+    draft.replace(data / file)

@@ -1,0 +1,87 @@
+"""Questions for made benchmarks: held-out scenes of `visual_search`, as a benchmark of any schema can ask them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ral.worlds.draw import render
+from ral.worlds.questions import CLIP_TEMPLATES, PICTURE_TEMPLATES, World
+from ral.worlds.scene import Scene
+from ral.worlds.visual_search import Settings, compose
+
+SEED = 7
+"""Of the scenes; they are of the split "test", so that none of them is trained on."""
+WORLD = World(grid=4, clip_grid=3, frames=8, distractors=3)
+COLOR, LOOKS, COUNT = 0, 1, 2
+"""Turns of PICTURE_TEMPLATES: a choice of colours, a description, a number."""
+FIRST_WAY, MOVES = 0, 1
+"""Turns of CLIP_TEMPLATES: a choice of directions, a number."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question about a scene. options: in words, without letters; () where it is open. answer: in words."""
+
+    scene: Scene
+    text: str
+    options: tuple[str, ...]
+    answer: str
+
+    @property
+    def letter(self) -> str:
+        """Return the right option's letter."""
+        return "ABCDEFGHIJ"[self.options.index(self.answer)]
+
+    @property
+    def bracketed(self) -> str:
+        """Return the options as `(A) red`, a line each."""
+        return "\n".join(f"({letter}) {word}" for letter, word in zip("ABCDEFGHIJ", self.options, strict=False))
+
+
+def ask(turn: int, count: int, first: int, clips: bool = False) -> list[Asked]:
+    """Return `count` questions of one turn. first: number of the first, so that benchmarks have scenes of their own."""
+    settings = Settings("test", 1, SEED, WORLD, float(clips), 0.0, 0.0)
+    every = len(CLIP_TEMPLATES if clips else PICTURE_TEMPLATES)
+    return [_asked(every * number + turn, settings) for number in range(first, first + count)]
+
+
+def _asked(index: int, settings: Settings) -> Asked:
+    scene, question, reply = compose(index, settings)
+    words = {option[0]: option[3:] for option in question.options}
+    return Asked(scene, question.text, tuple(words.values()), words.get(reply.answer, reply.answer))
+
+
+def png(scene: Scene) -> dict[str, Any]:
+    """Return a scene as a picture in a hub's parquet file."""
+    return stored(render(scene.items, scene.grid, scene.background))
+
+
+def stored(picture: Image.Image) -> dict[str, Any]:
+    """Return a picture as the hub's parquet files hold it."""
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return {"bytes": content.getvalue(), "path": None}
+
+
+def write_rows(file: Path, rows: Sequence[Mapping[str, Any]], pictures: Sequence[str] = ()) -> None:
+    """Write rows as a parquet file, pictures as the hub's datasets hold them.
+
+    pictures: names of columns that hold one picture, or a list of them. A column that a row lacks is null there.
+    """
+    import datasets  # takes a second, so only where it is used
+    from datasets import Dataset, List
+
+    datasets.disable_progress_bars()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Dataset.from_dict({name: [row.get(name) for row in rows] for name in names})
+    for name in pictures:
+        several = any(isinstance(row.get(name), list) for row in rows)
+        table = table.cast_column(name, List(datasets.Image()) if several else datasets.Image())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(file)

@@ -1,0 +1,169 @@
+"""Runs stages in order, each as a process whose folder goes on where it was interrupted; evaluations side by side."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from ral.errors import UserError
+from ral.files import repository
+from ral.study.paper.graph import EVALUATE, TRAIN, Graph, Stage
+from ral.study.paper.records import record_of, write_record
+from ral.study.processes import POLL, QUIET, Process, interrupt, launch, problem_of, stop
+
+PROGRAMS = {TRAIN: str(repository.TRAIN), EVALUATE: str(repository.EVALUATE)}
+GRACE = 900.0
+"""Seconds that a stopped stage has to finish its step and save it. Ctrl-C once more ends it at once."""
+LOOK = 5.0
+"""Seconds between looks at a stage's last line, on a terminal."""
+ON_CPU = ("hardware=cpu", "device=cpu")
+"""Settings of stages that one thread each makes."""
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The ways in which stages are run. keep_checkpoints: whether those of a finished stage stay beside its hf/.
+
+    cards: evaluations at once, each on a card of its own. programs: the file of each.
+    """
+
+    keep_checkpoints: bool = False
+    cards: int = 1
+    programs: Mapping[str, str] = field(default_factory=lambda: PROGRAMS)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stage under way on a card."""
+
+    stage: Stage
+    process: Process
+    card: int
+
+
+class Runner:
+    """Runs the chosen stages of a graph. failed: {stage: why} of those that failed or could not begin."""
+
+    def __init__(self, graph: Graph, chosen: Sequence[Stage], ways: Ways) -> None:
+        self.graph, self.chosen, self.ways = graph, chosen, ways
+        self.console = Console(stderr=True)
+        self.waiting, self.running, self.failed = list(chosen), list[Running](), dict[str, str]()
+
+    def __call__(self) -> dict[str, str]:
+        """Run them all; an interruption lets those under way save what they have."""
+        looked = time.monotonic()
+        try:
+            with self.console.status("") if self.console.is_terminal else nullcontext() as shown:
+                while self.waiting or self.running:
+                    self._begin()
+                    self._end()
+                    if shown is not None and time.monotonic() - looked > LOOK:
+                        looked = time.monotonic()
+                        shown.update("; ".join(map(last_line, self.running)))
+        except BaseException:
+            leave([run.process for run in self.running])
+            raise
+        return self.failed
+
+    def _begin(self) -> None:
+        """Start what may start: a training stage alone, evaluations while there are cards."""
+        while self.waiting and self._has_room(self.waiting[0]):
+            stage = self.waiting.pop(0)
+            if record_of(stage) is not None:
+                self._tell(stage, "done before")
+            elif problem := unready(self.graph, stage):
+                self._failed(stage, problem)
+            else:
+                self._start(stage)
+
+    def _has_room(self, stage: Stage) -> bool:
+        alone = stage.program == TRAIN or any(run.stage.program == TRAIN for run in self.running)
+        return len(self.running) < (1 if alone else self.ways.cards)
+
+    def _start(self, stage: Stage) -> None:
+        taken = {run.card for run in self.running}
+        card = next(n for n in range(self.ways.cards) if n not in taken)
+        on_cpu = any(setting in ON_CPU for setting in stage.settings)
+        several = stage.program == EVALUATE and self.ways.cards > 1 and not on_cpu
+        command = [
+            sys.executable,
+            self.ways.programs[stage.program],
+            *stage.command,
+            *([f"device=cuda:{card}"] * several),
+        ]
+        log = self.graph.places.output / "logs" / f"{stage.name}.log"
+        self.running.append(Running(stage, launch(command, log, QUIET if on_cpu else {}), card))
+        self._tell(stage, f"runs, its output is in {log}")
+
+    def _end(self) -> None:
+        """Wait a moment, then record what has ended."""
+        if self.running:
+            time.sleep(POLL)
+        for run in [run for run in self.running if run.process.ended]:
+            self.running.remove(run)
+            if problem := problem_of(run.process):
+                self._failed(run.stage, f"{problem} ({run.process.path} has its output)")
+                continue
+            write_record(run.stage, self.graph, run.process.seconds)
+            if not self.ways.keep_checkpoints:
+                shutil.rmtree(run.stage.folder / "checkpoints", ignore_errors=True)
+            self._tell(run.stage, f"{run.process.seconds:.0f} s")
+
+    def _failed(self, stage: Stage, problem: str) -> None:
+        self.failed[stage.name] = problem
+        self._tell(stage, problem)
+
+    def _tell(self, stage: Stage, what: str) -> None:
+        line = f"{self.chosen.index(stage) + 1}/{len(self.chosen)} {stage.name}: {what}"
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, str]:
+    """Run the chosen stages that are not done; return {stage: why} of those that failed or could not begin."""
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        return Runner(graph, chosen, ways)()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def unready(graph: Graph, stage: Stage) -> str | None:
+    """Return why a stage cannot begin: the one that it begins with is not done."""
+    earlier = next((s for s in graph.stages if s.name == stage.begins), None)
+    if earlier is None or record_of(earlier) is not None:
+        return None
+    return f"not run: it begins with {earlier.name}, which is not done"
+
+
+def last_line(run: Running) -> str:
+    """Return the last line that a stage printed, after its name."""
+    lines = run.process.path.read_text(errors="replace").strip().splitlines()
+    return f"{run.stage.name}: {lines[-1][:100] if lines else ''}"
+
+
+def leave(running: Sequence[Process]) -> None:
+    """Let stages save what they have, then end; at once where Ctrl-C comes again."""
+    try:
+        stop(running, GRACE)
+    except KeyboardInterrupt:
+        for run in running:
+            if not run.ended:
+                os.killpg(run.process.pid, signal.SIGKILL)
+                run.process.wait()
+        raise
+
+
+def refuse_failed(failed: Mapping[str, str], folder: Path) -> None:
+    """Raise UserError where stages failed. folder: of the page that was written all the same."""
+    if failed:
+        done = f"{folder} holds the page of what is done; the same command goes on with the others"
+        raise UserError(f"stages that are not done: {', '.join(failed)}; {done}")

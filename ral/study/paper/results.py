@@ -1,0 +1,123 @@
+"""Numbers of the table: of each row and benchmark what was measured, with its interval, beside the paper's."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ral.evaluation.benchmarks import items_file
+from ral.evaluation.benchmarks.items import ScoredItem
+from ral.evaluation.benchmarks.table import reported
+from ral.files.repository import CONF
+from ral.report.summary import BOOTSTRAP_SEED
+from ral.study.paper.graph import BENCHMARKS, EVALUATE, Graph
+
+RESAMPLES = 1_000
+AVERAGED = ("videommmu", "mvbench", "mmmu_pro", "mme", "blink", "cv_bench")
+"""Benchmarks whose figure is not the mean score over items: averages of averages, or points."""
+STRATA = ("subset", "type", "source")
+"""Facts of an item that, with its group, say in which average it counts."""
+PAIRED = "picture"
+"""Fact of items that count together: MME's two questions on a picture."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure in the unit of the paper's table, with the ends of its 95% bootstrap interval over items.
+
+    errors: items that could not be asked; unfinished: answers that the length limit cut.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    errors: int
+    unfinished: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: {benchmark: what was measured}, and {benchmark: the paper's}; empty where there is none."""
+
+    name: str
+    title: str
+    measured: Mapping[str, Measured]
+    published: Mapping[str, float]
+    published_name: str | None
+
+
+@cache
+def published(benchmark: str) -> dict[str, float]:
+    """Return the paper's rows of a benchmark, from conf/benchmark."""
+    node = yaml.safe_load((CONF / "benchmark" / f"{benchmark}.yaml").read_text(encoding="utf-8"))
+    return dict(node["paper"])
+
+
+def lines_of(graph: Graph) -> list[Line]:
+    """Return every row of the table with what its folder holds."""
+    found = []
+    for row in graph.rows:
+        folder = graph.stage(f"{EVALUATE}_{row.name}").folder
+        there = {
+            name: measured(folder / name, name) for name in BENCHMARKS if (folder / name / "summary.json").is_file()
+        }
+        own = {n: published(n)[row.published] for n in BENCHMARKS if row.published in published(n)}
+        found.append(Line(row.name, row.title, there, own, row.published))
+    return found
+
+
+def measured(folder: Path, benchmark: str) -> Measured:
+    """Return a benchmark's figure from the folder of a finished evaluation."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    counts = {"n": summary["n"], "errors": summary["errors"], "unfinished": summary["unfinished"]}
+    if benchmark not in AVERAGED:
+        return Measured(summary["reported"], 100 * summary["ci_low"], 100 * summary["ci_high"], **counts)
+    records = [item.record() for item in items_file.read(folder / "items.jsonl")]
+    low, high = ends(records, import_module(f"ral.evaluation.benchmarks.{benchmark}").summary)
+    return Measured(summary["reported"], low, high, **counts)
+
+
+def ends(
+    records: Sequence[ScoredItem], summary: Callable[[Sequence[ScoredItem]], dict[str, float]]
+) -> tuple[float, float]:
+    """Return the ends of the 95% percentile bootstrap interval of a summary's figure.
+
+    Items are drawn again within their groups, so that no average loses its items; those of one picture together.
+    """
+    strata: dict[tuple[Any, ...], dict[Any, list[ScoredItem]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        stratum = (record.group, *(record.facts.get(fact) for fact in STRATA))
+        strata[stratum][record.facts.get(PAIRED, record.uid)].append(record)
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    figures = [
+        reported(summary(drawn([list(units.values()) for units in strata.values()], rng))) for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(figures, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def drawn(strata: Sequence[Sequence[Sequence[ScoredItem]]], rng: np.random.Generator) -> list[ScoredItem]:
+    """Return as many units of each stratum, drawn with replacement; a unit drawn twice is two pictures."""
+    found: list[ScoredItem] = []
+    for units in strata:
+        for n, index in enumerate(rng.integers(len(units), size=len(units))):
+            unit = units[index]
+            if PAIRED in unit[0].facts:
+                unit = [replace(r, facts={**r.facts, PAIRED: f"{n} {r.facts[PAIRED]}"}) for r in unit]
+            found += unit
+    return found
+
+
+def facts(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Return the table as plain values, for paper.json."""
+    return [asdict(line) for line in lines]
