@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -47,7 +48,7 @@ class Held:
 
 def mapped(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a .bin file, whose bytes are read where they are used."""
-    if not torch.serialization._is_zipfile(file.open("rb")):
+    if not is_zipfile(file):
         raise UserError(f"{file}: written by PyTorch before 1.6, and not to be read in parts: save it as safetensors")
     tensors: dict[str, Tensor] = torch.load(file, "cpu", mmap=True, weights_only=True)
     return tensors
