@@ -1,11 +1,7 @@
-"""Networks of sharded runs: made without memory, their weights read by each rank in parts, equal to those read whole."""
+"""Networks of sharded runs: made without memory, their weights read in parts, equal to those read whole."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import ENVIRONMENT, ROOT, SMALL, TEXTS
-from safetensors.torch import load_file, save_file
-from test_models_loading import BROKEN, FILE, copied, without  # noqa: F401
+from conftest import SMALL, TEXTS
+from safetensors.torch import load_file
+from test_models_loading import BROKEN, FILE, without
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -110,7 +106,7 @@ def test_adapters_and_a_reward_head_are_drawn_as_ever(parts: Callable[..., MLLM]
 
 
 def test_a_frozen_weight_that_bf16_holds_is_found_by_its_numbers(
-    copied: Callable[..., Path],  # noqa: F811
+    copied: Callable[..., Path],
 ) -> None:
     """Norms of fp32 files whose numbers are those of bf16 rest in bf16; one number that is not keeps a weight fp32."""
 
@@ -130,7 +126,9 @@ def test_a_frozen_weight_that_bf16_holds_is_found_by_its_numbers(
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_not_whole_is_refused_in_the_same_words(
-    name: str, copied: Callable[..., Path], load: Callable[..., MLLM]  # noqa: F811
+    name: str,
+    copied: Callable[..., Path],
+    load: Callable[..., MLLM],
 ) -> None:
     folder = str(copied(BROKEN[name][0]))
     with pytest.raises(UserError) as whole:
@@ -167,7 +165,9 @@ def head_alone(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("change", [wrapped, own_head, same_head, head_alone], ids=lambda c: c.__name__)
 def test_names_are_mapped_and_weights_tied_as_ever(
-    change: Callable[..., Any], copied: Callable[..., Path], tmp_path: Path  # noqa: F811
+    change: Callable[..., Any],
+    copied: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     folder = str(copied(change))
     ours, whole = MLLM.load(folder, whole=False), MLLM.load(folder)
@@ -179,15 +179,16 @@ def test_names_are_mapped_and_weights_tied_as_ever(
     assert saved[0].keys() == saved[1].keys() and all(torch.equal(saved[0][n], saved[1][n]) for n in saved[0])
 
 
-def test_weights_in_bin_files_are_read_by_parts(copied: Callable[..., Path]) -> None:  # noqa: F811
+def test_weights_in_bin_files_are_read_by_parts(copied: Callable[..., Path]) -> None:
     folder = copied()
     torch.save(load_file(folder / FILE), folder / "pytorch_model.bin")
     (folder / FILE).unlink()
     ours, whole = MLLM.load(str(folder), whole=False), MLLM.load(str(folder))
     fill({"policy": ours}, CPU)
     alike(ours, whole)
-    torch.save(torch.load(folder / "pytorch_model.bin"), folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    with pytest.raises(UserError, match="before 1.6.*safetensors"):
+    weights = torch.load(folder / "pytorch_model.bin")
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    with pytest.raises(UserError, match=r"before 1\.6.*safetensors"):
         MLLM.load(str(folder), whole=False)
 
 

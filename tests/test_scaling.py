@@ -117,6 +117,38 @@ def test_layouts_of_one_batch_make_the_same_updates(
     assert all(max(g) <= later for g in gradients) and all(w <= weight for w in weights), (gradients, weights)
 
 
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model whose numbers are those of bf16, as in most published checkpoints."""
+    folder = tmp_path_factory.mktemp("half")
+    return write_model(folder, TEXTS, family="qwen2_5_vl", sizes=SMALL, seed=3, vocab_size=300, dtype=torch.bfloat16)
+
+
+BF16_FIRST, BF16_LATER, BF16_WEIGHT = 5e-3, 3e-2, 2e-4
+"""Bounds of bf16 arithmetic: of the first update's gradient, of later ones', and of a weight after five updates."""
+
+
+@slow
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(["algo=grpo", "hardware.precision=bf16-mixed"], id="grpo"),
+        pytest.param(["algo=ral", "lora.rank=4", "hardware.precision=auto", "hardware.dtype=bfloat16"], id="lora"),
+    ],
+)
+def test_layouts_make_the_same_updates_in_bf16(chosen: list[str], tmp_path: Path, half: Path) -> None:
+    """Sharded weights are gathered in bf16 and their gradients summed in fp32: within the rounding of bf16."""
+    common = [*made(tmp_path, half), *SGD, "max_steps=1", f"algo.updates_per_rollout={UPDATES}"]
+    folders = {name: train(tmp_path / name.replace(" ", "_"), *own, *common, *chosen) for name, own in LAYOUTS.items()}
+    first = folders["one process"]
+    others = {name: folder for name, folder in folders.items() if name != "one process"}
+    gradients = {name: [distance(first, other, n) for n in range(1, UPDATES + 1)] for name, other in others.items()}
+    weights = {name: weights_apart(first, other) for name, other in others.items()}
+    print(f"{chosen[0]} in bf16: gradients {gradients}, weights {weights}")
+    assert all(g[0] <= BF16_FIRST and max(g) <= BF16_LATER for g in gradients.values()), gradients
+    assert all(w <= BF16_WEIGHT for w in weights.values()), weights
+
+
 def dealt(first: str, second: str) -> tuple[str, ...]:
     """Eight entries of which seed 0 deals four of one kind to the first rank, four of the other to the second."""
     return tuple(first if entry in (1, 2, 4, 7) else second for entry in range(8))

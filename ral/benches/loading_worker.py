@@ -55,7 +55,7 @@ def checksum(models: dict[str, MLLM]) -> str:
     for model in models.values():
         for name, weight in model.network.named_parameters():
             found.update(name.encode())
-            found.update(local(weight.detach()).contiguous().view(torch.uint8).numpy())
+            found.update(local(weight.detach()).contiguous().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 
@@ -71,7 +71,7 @@ def main() -> None:
     models = loaded(spec, spec["model"], whole=spec["path"] == "whole")
     dist.barrier()
     seconds, most = time.perf_counter() - start, peak_gb() - bare
-    facts = {"seconds": seconds, "bare_gb": bare, "peak_gb": most, "parts_gb": parts_gb(models)}
+    facts: dict[str, Any] = {"seconds": seconds, "bare_gb": bare, "peak_gb": most, "parts_gb": parts_gb(models)}
     facts |= {"largest_layer_gb": largest_layer_gb(models["policy"]), "checksum": checksum(models)}
     print(json.dumps({**facts, "weights": sum(p.numel() for p in models["policy"].parameters())}))
     dist.barrier()

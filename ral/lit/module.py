@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ral.learner.first_weights import load_shards
 from ral.learner.gradients import without_wrapper
 from ral.learner.metrics import Meter
-from ral.learner.first_weights import load_shards
 from ral.learner.ranks import sum_over_ranks
 from ral.learner.state import RunState
 from ral.learner.step import Step
@@ -120,7 +120,8 @@ class PolicyModule(L.LightningModule):
             self.shard(network, self.device_mesh["data_parallel"])
         strategy = self.trainer.strategy
         rests = torch.device("cpu") if getattr(strategy, "offload", False) else strategy.root_device
-        load_shards(networks, rests)
+        with self.trainer.precision_plugin.val_step_context():  # the arithmetic of the steps
+            load_shards(networks, rests)
 
     def configure_optimizers(self) -> Optimizer:
         """Return an optimizer over the trained parameters alone: frozen weights get no state."""

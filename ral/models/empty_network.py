@@ -124,7 +124,7 @@ def new_name(
 
 def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) -> dict[str, Origin]:
     """Return the origins with those of every weight that a converter makes, not of its first alone."""
-    every = {}
+    every: dict[str, Origin] = {}
     for name, origin in origins.items():
         every |= dict.fromkeys(origin.made(network, meta=True) if origin.converter else [name], origin)
     return every

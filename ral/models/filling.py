@@ -93,8 +93,10 @@ def placed(weight: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def like(weight: Tensor, part: Tensor) -> nn.Parameter:
     """Return a parameter that is sharded as `weight`, with this rank's part."""
     if isinstance(weight, DTensor):
-        sizes = {"shape": weight.shape, "stride": weight.stride()}
-        part = DTensor.from_local(part, weight.device_mesh, weight.placements, run_check=False, **sizes)
+        shape, stride = weight.shape, weight.stride()
+        part = DTensor.from_local(
+            part, weight.device_mesh, weight.placements, run_check=False, shape=shape, stride=stride
+        )
     return nn.Parameter(part, requires_grad=weight.requires_grad)
 
 

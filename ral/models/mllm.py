@@ -42,8 +42,8 @@ class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
-    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32. stored: where weights on
-    the meta device are read from when the network is sharded (ral.models.filling); None where all are in memory.
+    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32. stored: where the
+    weights on the meta device are read from when the network is sharded (ral.models.filling); None: all are in memory.
     """
 
     shares = True

@@ -58,7 +58,7 @@ def response_scores(
     hidden = model.states(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
-        return model.network.reward_head(last.float()).squeeze(-1)
+        return nn.functional.linear(last.float(), model.network.reward_head.weight.float()).squeeze(-1)
 
 
 def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts: Mapping[str, Any]) -> None:

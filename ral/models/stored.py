@@ -56,7 +56,7 @@ def mapped(file: Path) -> dict[str, Tensor]:
 
 def held(folder: Path, named: str) -> dict[str, Held]:
     """Return what the files of a folder hold, by name. UserError as read_headers."""
-    found = {}
+    found: dict[str, Held] = {}
     for name in weight_files(folder, named):
         file = folder / name
         if file.suffix == ".safetensors":
@@ -121,11 +121,14 @@ class Stored:
         """
         origin = self.origins[own_name(name)]
         inner = tuple(slice(o, o + s) for o, s in zip(offset[1:], shape[1:], strict=True))
-        if origin.converter is not None or not shape:
-            whole = origin.parts[0][1].read(()) if origin.converter is None else origin.made(self.network)[own_name(name)]
-            yield 0, whole[(slice(offset[0], offset[0] + shape[0]), *inner)].to(self.dtype) if shape else whole
+        if origin.converter is not None:
+            whole = origin.made(self.network)[own_name(name)]
+            yield 0, whole[(slice(offset[0], offset[0] + shape[0]), *inner)].to(self.dtype)
             return
         tensor, rows = origin.parts[0][1], rows_of(shape)
+        if not shape:
+            yield 0, tensor.read(())
+            return
         for start in range(0, shape[0], rows):
             end = min(start + rows, shape[0])
             yield start, tensor.read((slice(offset[0] + start, offset[0] + end), *inner)).to(self.dtype)
