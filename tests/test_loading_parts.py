@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from conftest import SMALL, TEXTS
+from conftest import ENVIRONMENT, ROOT, SMALL, TEXTS
 from safetensors.torch import load_file
 from test_models_loading import BROKEN, FILE, without
 from torch.distributed.device_mesh import init_device_mesh
@@ -21,12 +24,13 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from ral.learner.first_weights import load_shards
 from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.families import qwen3_vl
-from ral.models.filling import fill, local
+from ral.models.filling import fill, joined, local
 from ral.models.fresh import write_model
+from ral.models.loading import Numbers
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.models.reward import add_head
-from ral.models.sharding import shard_layers
+from ral.models.sharding import numbers_of, shard_layers
 from ral.models.stored import Stored
 from ral.types import UserError
 
@@ -222,3 +226,74 @@ def test_a_large_weight_is_read_a_block_at_a_time(
     blocks = list(stored.blocks(name, (10, 64), (20, 0)))
     assert [(row, len(values)) for row, values in blocks] == [(0, 3), (3, 3), (6, 3), (9, 1)]
     assert torch.equal(torch.cat([values for _, values in blocks]), whole[name][20:30])
+
+
+def test_ranks_agree_on_the_numbers_of_a_weight() -> None:
+    """NaN that one rank has read, the greatest number of any, and zeros only where all have nothing else."""
+    fine, bad, wild = (Numbers(True).and_of(torch.tensor(v)) for v in ([1.0], [float("nan")], [-1e9]))
+    nothing = Numbers(True).and_of(torch.zeros(2))
+    for parts_of_ranks in ((bad, fine), (fine, bad)):
+        assert not joined({"policy": {"w": part}} for part in parts_of_ranks)["policy"]["w"].finite
+    whole = joined({"policy": {"w": part}} for part in (fine, wild, nothing))["policy"]["w"]
+    assert whole == Numbers(True, True, 1e9, False)
+    assert joined({"policy": {"w": nothing}} for _ in range(2))["policy"]["w"].empty
+
+
+@pytest.mark.parametrize("arithmetic", [torch.float32, torch.bfloat16])
+def test_weights_are_gathered_in_the_arithmetic_and_gradients_summed_in_fp32(
+    arithmetic: torch.dtype, parts: Callable[..., MLLM]
+) -> None:
+    model = parts()
+    with rank_of(0, 1) as mesh:
+        shard_layers(model, mesh, precision="bf16-mixed" if arithmetic == torch.bfloat16 else "32-true")
+        fill({"policy": model}, CPU)
+        model.unshard()
+        assert {w.dtype for w in model.network.lm_head.parameters()} == {arithmetic}
+        weight = model.network.lm_head.weight
+        (weight.float() * 3).sum().backward()
+        assert weight.grad is not None and weight.grad.dtype == arithmetic
+        model.reshard()
+        assert {w.dtype for w in model.parameters()} == {torch.float32}
+    policy = numbers_of(arithmetic)
+    assert policy.reduce_dtype == (torch.float32 if arithmetic == torch.bfloat16 else None)
+    assert not policy.cast_forward_inputs
+
+
+BAD = {
+    "the last rank's NaN": ("last_row", [], "with numbers that are not finite"),
+    "a file that one rank cannot read": (
+        None,
+        ["hardware.shard._target_=scaling_parts.shard_and_lose_a_file"],
+        "its weights cannot be read",
+    ),
+}
+
+
+def last_row(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """NaN where the last of two ranks reads."""
+    name = next(n for n in weights if n.endswith("layers.1.mlp.gate_proj.weight"))
+    weights[name][-1, -1] = float("nan")
+    return weights
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", BAD)
+def test_ranks_end_together_with_one_line(what: str, copied: Callable[..., Path], tmp_path: Path) -> None:
+    """Also where one of them alone finds what is wrong."""
+    change, more, words = BAD[what]
+    folder = copied(last_row if change else None)
+    paths = os.pathsep.join((str(ROOT / "tests"), str(ROOT)))
+    done = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "train.py"), "hardware=fsdp", "hardware.accelerator=cpu", "algo=grpo"),
+            *("hardware.precision=32-true", "hardware.num_workers=0", f"model.pretrained={folder}", *more),
+            *("max_steps=1", "eval.prompts=2", "logger=jsonl", f"hydra.run.dir={tmp_path / 'run'}"),
+        ],
+        env=ENVIRONMENT | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert done.returncode == 1 and errors and len(set(errors)) == 1, done.stderr
+    assert errors[0].startswith(f"error: model.pretrained={folder}: ") and words in errors[0]
