@@ -124,7 +124,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(folder, TEXTS, family="qwen2_5_vl", sizes=SMALL, seed=3, vocab_size=300, dtype=torch.bfloat16)
 
 
-BF16_FIRST, BF16_LATER, BF16_WEIGHT = 5e-3, 3e-2, 2e-4
+BF16_FIRST, BF16_LATER, BF16_WEIGHT = 5e-3, 5e-2, 2e-4
 """Bounds of bf16 arithmetic: of the first update's gradient, of later ones', and of a weight after five updates."""
 
 
@@ -136,17 +136,18 @@ BF16_FIRST, BF16_LATER, BF16_WEIGHT = 5e-3, 3e-2, 2e-4
         pytest.param(["algo=ral", "lora.rank=4", "hardware.precision=auto", "hardware.dtype=bfloat16"], id="lora"),
     ],
 )
-def test_layouts_make_the_same_updates_in_bf16(chosen: list[str], tmp_path: Path, half: Path) -> None:
-    """Sharded weights are gathered in bf16 and their gradients summed in fp32: within the rounding of bf16."""
+def test_sharded_weights_make_the_updates_of_whole_ones_in_bf16(chosen: list[str], tmp_path: Path, half: Path) -> None:
+    """Gathered in bf16, their gradients summed in fp32: within its rounding of weights that are whole on each rank.
+
+    Both layouts sample the same answers, which one process, with other batches, need not: a token turns at a rounding.
+    """
     common = [*made(tmp_path, half), *SGD, "max_steps=1", f"algo.updates_per_rollout={UPDATES}"]
-    folders = {name: train(tmp_path / name.replace(" ", "_"), *own, *common, *chosen) for name, own in LAYOUTS.items()}
-    first = folders["one process"]
-    others = {name: folder for name, folder in folders.items() if name != "one process"}
-    gradients = {name: [distance(first, other, n) for n in range(1, UPDATES + 1)] for name, other in others.items()}
-    weights = {name: weights_apart(first, other) for name, other in others.items()}
-    print(f"{chosen[0]} in bf16: gradients {gradients}, weights {weights}")
-    assert all(g[0] <= BF16_FIRST and max(g) <= BF16_LATER for g in gradients.values()), gradients
-    assert all(w <= BF16_WEIGHT for w in weights.values()), weights
+    common += [*chosen, "algo.learning_rate=1e-3"]
+    whole, sharded = (train(tmp_path / name, *LAYOUTS[name], *common) for name in ("ddp", "fsdp"))
+    gradients = [distance(whole, sharded, n) for n in range(1, UPDATES + 1)]
+    weight = weights_apart(whole, sharded)
+    print(f"{chosen[0]} in bf16: gradients {gradients}, weights {weight}")
+    assert gradients[0] <= BF16_FIRST and max(gradients) <= BF16_LATER and weight <= BF16_WEIGHT, gradients
 
 
 def dealt(first: str, second: str) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is known of the numbers of a weight, or of a part of it. greatest: absolute value."""
+    """Knowledge of the numbers of a weight, or of a part of it. greatest: absolute value."""
 
     matrix: bool
     finite: bool = True

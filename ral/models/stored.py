@@ -69,7 +69,7 @@ def held(folder: Path, named: str) -> dict[str, Held]:
 
 @dataclass
 class Origin:
-    """What a weight is made of: one tensor of the files as it is, or several that Transformers joins or splits.
+    """Origin of a weight: one tensor of the files as it is, or several that Transformers joins or splits.
 
     parts: (pattern of the converter, tensor), in order; converter: None for one tensor; first: its first target.
     """
