@@ -30,7 +30,7 @@ from ral.models.saving import save_network
 from ral.models.sight import kinds, see
 from ral.models.states import Openings, States, TokenRows, joined_deepstack
 from ral.models.stored import Stored
-from ral.models.tokens import check_media, check_seen, check_template, check_tokens
+from ral.models.tokens import check_fit, check_seen
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError, VisualStates
 
@@ -77,8 +77,7 @@ class MLLM(nn.Module):
     ) -> MLLM:
         """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it.
 
-        trained: False for a model whose own weights never change, so that all of them are in `dtype`. whole: False for
-        a network on the meta device, whose weights are read when it is sharded.
+        trained: False where no weight ever changes, so that all are in `dtype`. whole: False for the meta device.
         """
         reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
         if reason is not None:
@@ -86,9 +85,7 @@ class MLLM(nn.Module):
         kind = DTYPES[dtype]
         network, stored = (load_network(pretrained, kind), None) if whole else empty_network(pretrained, kind)
         processor = Processor.from_folder(pretrained)
-        check_tokens(processor, network)
-        check_template(processor)
-        check_media(processor)
+        check_fit(processor, network)
         if whole:
             check_seen(processor, partial(see, network, processor))
         model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind, stored=stored)

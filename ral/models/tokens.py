@@ -17,6 +17,13 @@ from ral.types import Example, Media, Pixels, PromptBatch, UserError
 QUESTION = "What is this?"
 
 
+def check_fit(processor: Processor, network: PreTrainedModel) -> None:
+    """Raise UserError unless tokenizer, chat template and media fit the network, as far as no weight is needed."""
+    check_tokens(processor, network)
+    check_template(processor)
+    check_media(processor)
+
+
 def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
     """Raise UserError where the network has no row for an id of the tokenizer, or other ids for placeholders."""
     parts: dict[str, Any] = {"embeddings": network.get_input_embeddings(), "the head": network.get_output_embeddings()}
