@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from jaxtyping import install_import_hook
 from omegaconf import open_dict
+from safetensors.torch import load_file, save_file
 
 install_import_hook("ral.ops", "beartype.beartype")
 
@@ -69,6 +72,26 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 def load(model_folder: Callable[[str], Path]) -> Callable[..., MLLM]:
     """A freshly loaded random model of a family."""
     return lambda family="qwen2_5_vl", **settings: MLLM.load(str(model_folder(family)), **settings)
+
+
+@pytest.fixture
+def copied(model_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+    """A copy of a random model's folder with other weights and other keys of config.json."""
+
+    def folder(
+        change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]] | None = None,
+        family: str = "qwen2_5_vl",
+        **keys: Any,
+    ) -> Path:
+        path = shutil.copytree(model_folder(family), tmp_path / "model")
+        if change is not None:
+            weights = {n: w.contiguous() for n, w in change(load_file(path / "model.safetensors")).items()}
+            save_file(weights, path / "model.safetensors", metadata={"format": "pt"})
+        config = json.loads((path / "config.json").read_text())
+        (path / "config.json").write_text(json.dumps(config | keys))
+        return path
+
+    return folder
 
 
 def make_pixels(kind: str, seed: int, sides: tuple[int, int] = (56, 84), frames: int = 4) -> Pixels:

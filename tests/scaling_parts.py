@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ral.models.sharding import shard_layers
 from ral.rollout.native import NativeEngine
 from ral.types import Example, Rollout
 
@@ -56,3 +57,12 @@ class RaggedEngine(NativeEngine):
         """Responses that the length limit cuts, where the model does not end them before."""
         long = int(os.environ.get("LOCAL_RANK", 0)) > 0
         return super().generate(prompts, count, replace(sampling, max_new_tokens=40 if long else 4), seed)
+
+
+def shard_and_lose_a_file(model: Any, mesh: Any, **given: Any) -> None:
+    """Shard as ever; on the second rank a file of weights is then gone."""
+    shard_layers(model, mesh, **given)
+    if int(os.environ.get("LOCAL_RANK", 0)) > 0 and model.stored is not None:
+        name = next(iter(model.stored.origins))
+        pattern, part = model.stored.origins[name].parts[0]
+        model.stored.origins[name].parts[0] = (pattern, replace(part, file=Path("/gone/model.safetensors")))

@@ -28,22 +28,6 @@ FILE = "model.safetensors"
 EMBEDDINGS = "model.embed_tokens.weight"
 
 
-@pytest.fixture
-def copied(model_folder: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
-    """A copy of a random model's folder with other weights and other keys of config.json."""
-
-    def folder(change: Callable[[Weights], Weights] | None = None, family: str = "qwen2_5_vl", **keys: Any) -> Path:
-        path = shutil.copytree(model_folder(family), tmp_path / "model")
-        if change is not None:
-            weights = {n: w.contiguous() for n, w in change(load_file(path / FILE)).items()}
-            save_file(weights, path / FILE, metadata={"format": "pt"})
-        config = json.loads((path / "config.json").read_text())
-        (path / "config.json").write_text(json.dumps(config | keys))
-        return path
-
-    return folder
-
-
 def without(part: str) -> Callable[[Weights], Weights]:
     return lambda weights: {n: w for n, w in weights.items() if part not in n}
 

@@ -128,7 +128,9 @@ def test_sharding_divides_what_rests_and_gathers_for_a_rollout() -> None:
     whole, shard = (plan.phases[0].parts["weights"] for plan in (alone, eight))
     assert whole == pytest.approx(8 * shard)
     rollout = next(phase for phase in eight.phases if phase.name == "rollout")
-    assert rollout.parts["gathered"] > 8 * rollout.parts["weights"]
+    assert rollout.parts["gathered"] == eight.networks.policy.counts.total * 2  # bf16, over shards in fp32
+    assert rollout.parts["gathered"] < 8 * rollout.parts["weights"]
+    assert eight.host.load * 1e9 < eight.networks.policy_bytes / 2  # a rank reads its parts, onto the GPU
     assert eight.fits and not alone.fits
 
 

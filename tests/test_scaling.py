@@ -117,6 +117,39 @@ def test_layouts_of_one_batch_make_the_same_updates(
     assert all(max(g) <= later for g in gradients) and all(w <= weight for w in weights), (gradients, weights)
 
 
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model whose numbers are those of bf16, as in most published checkpoints."""
+    folder = tmp_path_factory.mktemp("half")
+    return write_model(folder, TEXTS, family="qwen2_5_vl", sizes=SMALL, seed=3, vocab_size=300, dtype=torch.bfloat16)
+
+
+BF16_FIRST, BF16_LATER, BF16_WEIGHT = 5e-3, 5e-2, 2e-4
+"""Bounds of bf16 arithmetic: of the first update's gradient, of later ones', and of a weight after five updates."""
+
+
+@slow
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param(["algo=grpo", "hardware.precision=bf16-mixed"], id="grpo"),
+        pytest.param(["algo=ral", "lora.rank=4", "hardware.precision=auto", "hardware.dtype=bfloat16"], id="lora"),
+    ],
+)
+def test_sharded_weights_make_the_updates_of_whole_ones_in_bf16(chosen: list[str], tmp_path: Path, half: Path) -> None:
+    """Gathered in bf16, their gradients summed in fp32: within its rounding of weights that are whole on each rank.
+
+    Both layouts sample the same answers, which one process, with other batches, need not: a token turns at a rounding.
+    """
+    common = [*made(tmp_path, half), *SGD, "max_steps=1", f"algo.updates_per_rollout={UPDATES}"]
+    common += [*chosen, "algo.learning_rate=1e-3"]
+    whole, sharded = (train(tmp_path / name, *LAYOUTS[name], *common) for name in ("ddp", "fsdp"))
+    gradients = [distance(whole, sharded, n) for n in range(1, UPDATES + 1)]
+    weight = weights_apart(whole, sharded)
+    print(f"{chosen[0]} in bf16: gradients {gradients}, weights {weight}")
+    assert gradients[0] <= BF16_FIRST and max(gradients) <= BF16_LATER and weight <= BF16_WEIGHT, gradients
+
+
 def dealt(first: str, second: str) -> tuple[str, ...]:
     """Eight entries of which seed 0 deals four of one kind to the first rank, four of the other to the second."""
     return tuple(first if entry in (1, 2, 4, 7) else second for entry in range(8))

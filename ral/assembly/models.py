@@ -37,6 +37,7 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
         dtype=hardware.dtype,
         freeze_vision=cfg.model.freeze_vision,
         trained=trained,
+        whole=hardware.shard is None,
     )
 
 

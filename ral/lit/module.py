@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ral.learner.first_weights import load_shards
 from ral.learner.gradients import without_wrapper
 from ral.learner.metrics import Meter
 from ral.learner.ranks import sum_over_ranks
@@ -111,10 +112,16 @@ class PolicyModule(L.LightningModule):
             logger.log_metrics(dict(values), step=self.state.progress.step)
 
     def configure_model(self) -> None:
-        """Shard the networks where the hardware asks for it."""
-        if self.shard is not None:
-            for network in (self.policy, *self.frozen.values()):
-                self.shard(network, self.device_mesh["data_parallel"])
+        """Shard the networks where the hardware asks for it, and read this rank's part of their weights."""
+        if self.shard is None:
+            return
+        networks = {"policy": self.policy, **self.models.with_weights()}
+        for network in networks.values():
+            self.shard(network, self.device_mesh["data_parallel"])
+        strategy = self.trainer.strategy
+        rests = torch.device("cpu") if getattr(strategy, "offload", False) else strategy.root_device
+        with self.trainer.precision_plugin.val_step_context():  # the arithmetic of the steps
+            load_shards(networks, rests)
 
     def configure_optimizers(self) -> Optimizer:
         """Return an optimizer over the trained parameters alone: frozen weights get no state."""

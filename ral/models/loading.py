@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -58,7 +60,7 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
         )
     keep_names(network, renamed(stored) or {})
     check_whole(pretrained, network, told, stored)
-    check_numbers(pretrained, network)
+    check_numbers(pretrained, numbers_of(network))
     return network
 
 
@@ -175,25 +177,51 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
     return "download the weights again, or save the whole model"
 
 
-def check_numbers(pretrained: str, network: nn.Module) -> None:
+@dataclass(frozen=True)
+class Numbers:
+    """Knowledge of the numbers of a weight, or of a part of it. greatest: absolute value."""
+
+    matrix: bool
+    finite: bool = True
+    greatest: float = 0.0
+    empty: bool = True
+
+    def and_of(self, values: torch.Tensor) -> Numbers:
+        """Return what is known of this and more numbers together."""
+        most = greatest(values)
+        whole = self.finite and math.isfinite(most)
+        return Numbers(self.matrix, whole, max(self.greatest, most), self.empty and not most)
+
+    def joined(self, other: Numbers) -> Numbers:
+        """Return what is known of two parts of a weight together."""
+        most = max(self.greatest, other.greatest)
+        return Numbers(self.matrix, self.finite and other.finite, most, self.empty and other.empty)
+
+
+def numbers_of(network: nn.Module) -> dict[str, Numbers]:
+    """Return what is known of the numbers of each weight, by name."""
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+    return {name: Numbers(weight.ndim > 1).and_of(weight) for name, weight in weights.items()}
+
+
+def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
     """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
 
     A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself.
     """
-    bad = [name for name, weight in network.named_parameters() if not finite(weight.detach())]
-    if bad:
+    if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(
             f"{KEY}={pretrained}: {some(len(bad), 'weight')} with numbers that are not finite (NaN or infinity): "
             f"{listed(bad)}; the run that wrote it went wrong: take an earlier checkpoint of it"
         )
-    if wild := [name for name, weight in network.named_parameters() if greatest(weight.detach()) > LARGEST]:
-        value = max(greatest(weight.detach()) for weight in network.parameters())
+    if wild := [name for name, known in numbers.items() if known.greatest > LARGEST]:
+        value = max(known.greatest for known in numbers.values())
         raise UserError(
             f"{KEY}={pretrained}: {some(len(wild), 'weight')} with numbers up to {value:.1e}, which no network works "
             f"with: {listed(wild)}; the run that wrote it went wrong: take an earlier checkpoint of it"
         )
-    matrices = {name: weight for name, weight in network.named_parameters() if weight.ndim > 1}
-    empty = [name for name, weight in matrices.items() if not weight.detach().any()]
+    matrices = {name: known for name, known in numbers.items() if known.matrix}
+    empty = [name for name, known in matrices.items() if known.empty]
     sizes, holes = Counter(map(part_of, matrices)), Counter(map(part_of, empty))
     if any(holes[part] > size * MOST_EMPTY for part, size in sizes.items()):
         raise UserError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
@@ -22,21 +23,37 @@ PRODUCTS = (nn.Linear, nn.Conv2d, nn.Conv3d)
 """Modules whose weights enter products alone."""
 
 
-def settle(network: nn.Module, dtype: torch.dtype) -> None:
-    """Give each weight its number type, in place: fp32 where it is trained, `dtype` where that loses nothing."""
+class InFiles(Protocol):
+    """Weights that are not read yet."""
+
+    def lossless(self, name: str, dtype: torch.dtype) -> bool:
+        """Tell whether the numbers of a weight stay what they are in `dtype`."""
+        ...
+
+
+def settle(network: nn.Module, dtype: torch.dtype, files: InFiles | None = None) -> None:
+    """Give each weight its number type, in place: fp32 where it is trained, `dtype` where that loses nothing.
+
+    files: tells the latter of weights on the meta device, which have no numbers yet.
+    """
     owners: dict[nn.Parameter, list[nn.Module]] = {}
-    for module in network.modules():
-        for weight in module.parameters(recurse=False):
+    names: dict[nn.Parameter, str] = {}
+    for path, module in network.named_modules():
+        for name, weight in module.named_parameters(path, recurse=False):
             owners.setdefault(weight, []).append(module)
+            names.setdefault(weight, name)
     for weight, modules in owners.items():
-        weight.data = weight.data.to(resting_dtype(weight, modules, dtype))
+        exact = partial(files.lossless, names[weight]) if files and weight.is_meta else partial(lossless, weight.data)
+        weight.data = weight.data.to(resting_dtype(weight, modules, dtype, exact))
 
 
-def resting_dtype(weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dtype) -> torch.dtype:
-    """Return the number type of a weight that `owners` hold."""
+def resting_dtype(
+    weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dtype, exact: Callable[[torch.dtype], bool]
+) -> torch.dtype:
+    """Return the number type of a weight that `owners` hold. exact: whether its numbers stay what they are in one."""
     if weight.requires_grad or not weight.is_floating_point():
         return torch.float32 if weight.is_floating_point() else weight.dtype
-    if all(isinstance(owner, PRODUCTS) for owner in owners) or lossless(weight.data, dtype):
+    if all(isinstance(owner, PRODUCTS) for owner in owners) or exact(dtype):
         return dtype
     return torch.float32
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers import PreTrainedModel
 from ral.models.attention.interface import NAME, Layout
 from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
 from ral.models.attention.training_layouts import Packed, Recorder
+from ral.models.empty_network import empty_network
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
 from ral.models.network_config import read_config, shareable
@@ -27,7 +29,8 @@ from ral.models.recomputation import recomputation
 from ral.models.saving import save_network
 from ral.models.sight import kinds, see
 from ral.models.states import Openings, States, TokenRows, joined_deepstack
-from ral.models.tokens import check_media, check_template, check_tokens
+from ral.models.stored import Stored
+from ral.models.tokens import check_fit, check_seen
 from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError, VisualStates
 
@@ -39,7 +42,8 @@ class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
-    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32.
+    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32. stored: where the
+    weights on the meta device are read from when the network is sharded (ral.models.filling); None: all are in memory.
     """
 
     shares = True
@@ -51,9 +55,10 @@ class MLLM(nn.Module):
         *,
         freeze_vision: bool = True,
         dtype: torch.dtype = torch.float32,
+        stored: Stored | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.processor, self.dtype = network, processor, dtype
+        self.network, self.processor, self.dtype, self.stored = network, processor, dtype, stored
         self.network.set_attn_implementation({"text_config": NAME, "vision_config": "sdpa"})
         if freeze_vision:
             for part in self._towers():
@@ -61,23 +66,32 @@ class MLLM(nn.Module):
         self.network.eval()  # no dropout anywhere: rollout and training are the same function
 
     @classmethod
-    def load(cls, pretrained: str, *, dtype: str = "float32", freeze_vision: bool = True, trained: bool = True) -> MLLM:
+    def load(
+        cls,
+        pretrained: str,
+        *,
+        dtype: str = "float32",
+        freeze_vision: bool = True,
+        trained: bool = True,
+        whole: bool = True,
+    ) -> MLLM:
         """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it.
 
-        trained: False for a model whose own weights never change, so that all of them are in `dtype`.
+        trained: False where no weight ever changes, so that all are in `dtype`. whole: False for the meta device.
         """
         reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
         if reason is not None:
             raise UserError(f"model.pretrained={pretrained}: {reason}; choose another model")
         kind = DTYPES[dtype]
-        network, processor = load_network(pretrained, kind), Processor.from_folder(pretrained)
-        check_tokens(processor, network)
-        check_template(processor)
-        check_media(processor, network)
-        model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind)
+        network, stored = (load_network(pretrained, kind), None) if whole else empty_network(pretrained, kind)
+        processor = Processor.from_folder(pretrained)
+        check_fit(processor, network)
+        if whole:
+            check_seen(processor, partial(see, network, processor))
+        model = cls(network, processor, freeze_vision=freeze_vision, dtype=kind, stored=stored)
         if not trained:
             model.requires_grad_(False)
-        settle(network, kind)
+        settle(network, kind, stored)
         return model
 
     def frozen_copy(self, *, averaged: bool = False) -> MLLM:
@@ -89,7 +103,7 @@ class MLLM(nn.Module):
         shared = {id(p): p for p in parts if not p.requires_grad}
         twin = copy.deepcopy(self, memo={id(self.processor): self.processor, **shared}).requires_grad_(False)
         if not averaged:
-            settle(twin.network, self.dtype)
+            settle(twin.network, self.dtype, self.stored)
         return twin
 
     def arithmetic(self) -> AbstractContextManager[object]:

@@ -35,7 +35,8 @@ def add_head(model: MLLM) -> None:
     """
     network: Any = model.network
     size = int(network.config.get_text_config().hidden_size)
-    head = nn.Linear(size, 1, bias=False, device=model.device, dtype=torch.float32)
+    device = torch.device("cpu") if model.device.type == "meta" else model.device
+    head = nn.Linear(size, 1, bias=False, device=device, dtype=torch.float32)
     file = Path(model.processor.name) / HEAD_FILE
     weight = torch.randn(1, size, generator=torch.Generator().manual_seed(0)) / (size + 1)
     with torch.no_grad():
@@ -57,7 +58,7 @@ def response_scores(
     hidden = model.states(prepared, ids, longer, None, None if shown is None else shown.padded()).hidden
     last = hidden[torch.arange(len(ids), device=ids.device), valid.sum(1)]
     with torch.autocast(last.device.type, enabled=False):
-        return model.network.reward_head(last.float()).squeeze(-1)
+        return nn.functional.linear(last.float(), model.network.reward_head.weight.float()).squeeze(-1)
 
 
 def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import (
     CPUOffloadPolicy,
     FSDPModule,
+    MixedPrecisionPolicy,
     OffloadPolicy,
     fully_shard,
     register_fsdp_forward_method,
@@ -18,17 +19,29 @@ from torch.distributed.fsdp import (
 from ral.models.mllm import MLLM, PASSES
 
 
-def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False) -> None:
+def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision: str = "auto") -> None:
     """Shard each decoder layer by itself and all other weights together, over `mesh`.
 
-    offload: shards stay in main memory between passes.
+    offload: shards stay in main memory between passes. precision: of the arithmetic, as hardware.precision has it.
     """
-    policy = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
+    rests = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
+    numbers = numbers_of(torch.bfloat16 if precision == "bf16-mixed" else model.dtype)
     for layer in model.network.model.language_model.layers:
-        fully_shard(layer, mesh=mesh, offload_policy=policy)
-    fully_shard(model, mesh=mesh, offload_policy=policy)
+        fully_shard(layer, mesh=mesh, offload_policy=rests, mp_policy=numbers)
+    fully_shard(model, mesh=mesh, offload_policy=rests, mp_policy=numbers)
     for name in PASSES:
         register_fsdp_forward_method(model, name)
+
+
+def numbers_of(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
+    """Return the types of sharded weights: gathered in that of the arithmetic, their gradients summed in fp32.
+
+    Shards are what they were, fp32 where they are trained. States between layers stay fp32: passes cast what a product
+    reads (ral.models.masters), nothing is cast on the way into a layer.
+    """
+    if arithmetic == torch.float32:
+        return MixedPrecisionPolicy(cast_forward_inputs=False)
+    return MixedPrecisionPolicy(param_dtype=arithmetic, reduce_dtype=torch.float32, cast_forward_inputs=False)
 
 
 def reshard(model: MLLM) -> None:

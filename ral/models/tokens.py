@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,16 @@ from transformers import PreTrainedModel
 
 from ral.files.pretrained import KEY
 from ral.models.processor import Processor
-from ral.models.sight import see
-from ral.types import Example, Media, Pixels, UserError
+from ral.types import Example, Media, Pixels, PromptBatch, UserError
 
 QUESTION = "What is this?"
+
+
+def check_fit(processor: Processor, network: PreTrainedModel) -> None:
+    """Raise UserError unless tokenizer, chat template and media fit the network, as far as no weight is needed."""
+    check_tokens(processor, network)
+    check_template(processor)
+    check_media(processor)
 
 
 def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
@@ -106,15 +113,17 @@ def _cause(processor: Processor, kind: str, text: str) -> str:
     return "it is of a text model" if kind == "image" else "it is of a model of pictures alone"
 
 
-def check_media(processor: Processor, network: PreTrainedModel) -> None:
-    """Raise UserError unless pictures and clips become placeholders whose kinds and embeddings the family agrees on.
-
-    Where one placeholder serves for both, the vision tower is run once, on a black picture and a black clip.
-    """
-    marks, side = processor.family.placeholders, processor.patches.factor
+def black(processor: Processor) -> dict[str, Pixels]:
+    """Return a black picture and a black clip, the smallest there are."""
+    side = processor.patches.factor
     frames = torch.zeros(processor.patches.temporal_patch_size, side, side, 3, dtype=torch.uint8)
-    media = {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}
-    for what, pixels in media.items():
+    return {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}
+
+
+def check_media(processor: Processor) -> None:
+    """Raise UserError unless pictures and clips become placeholders whose kinds the family agrees on."""
+    marks = processor.family.placeholders
+    for what, pixels in black(processor).items():
         text = processor.family.pixels.expand(pixels, processor.patches)
         left = [token for token in (marks.image, marks.video, *marks.kinds) if token in text]
         strange = [token for token in left if token not in marks.kinds]
@@ -122,12 +131,20 @@ def check_media(processor: Processor, network: PreTrainedModel) -> None:
             found = f"{strange[0]}, of which placeholders.kinds does not say the kind" if strange else "no placeholder"
             names = f"family {processor.family.model_type}: pixels.expand"
             raise UserError(f"{names} leaves for a {what} {found}; name there what it leaves: {', '.join(marks.kinds)}")
-    if marks.image == marks.video:
-        shown = tuple(Media(pixels.kind, Path("black")) for pixels in media.values())
-        example = Example("black", QUESTION, "", "free-form", shown, source="a black picture and clip")
-        batch = processor.batch([example], [QUESTION], [list(media.values())])
-        with torch.no_grad():
-            see(network, processor, batch.to(network.device))
+
+
+def check_seen(processor: Processor, look: Callable[[PromptBatch], object]) -> None:
+    """Raise UserError where one placeholder serves for pictures and clips, and their embeddings are not as many.
+
+    look(prompts) runs the vision tower, on a black picture and a black clip.
+    """
+    if processor.family.placeholders.image != processor.family.placeholders.video:
+        return
+    media = black(processor).values()
+    shown = tuple(Media(pixels.kind, Path("black")) for pixels in media)
+    example = Example("black", QUESTION, "", "free-form", shown, source="a black picture and clip")
+    with torch.no_grad():
+        look(processor.batch([example], [QUESTION], [list(media)]))
 
 
 def _written(processor: Processor, kind: str, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ral.models.stored import BLOCK
 from ral.planning.memory import GB, peak
 from ral.planning.networks import Networks
 
@@ -39,8 +40,14 @@ def main_memory(networks: Networks, base_gb: float) -> MainMemory:
 
 
 def loaded(networks: Networks) -> float:
-    """Return the bytes of all networks as every rank makes them: whole, before they go to the device or are cut up."""
-    numbers, policy = networks.work.numbers, networks.policy
+    """Return the bytes of all networks as a rank makes them: whole, before they go to the device.
+
+    Of sharded ones it reads its own parts, a block at a time, and holds those that rest in main memory.
+    """
+    numbers, policy, ranks = networks.work.numbers, networks.policy, networks.work.ranks
+    if ranks.sharded:
+        parts = (networks.policy_bytes + sum(networks.frozen_bytes.values())) / ranks.parts
+        return BLOCK + (0.0 if ranks.on_gpu and not ranks.offload else parts)
     half = numbers.frozen < numbers.trained and policy.half
     own = max(networks.policy_bytes, policy.counts.total * (numbers.frozen if half else EXPORT_BYTES))
     return own + sum(networks.frozen_bytes.values())

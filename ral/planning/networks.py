@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ral.planning.architecture import Architecture
-from ral.planning.workload import Workload
+from ral.planning.workload import Numbers, Workload
 
 GROUPS_AT_ONCE = 2
 """Decoder layers that FSDP2 holds whole: the one that computes and the one that is fetched meanwhile."""
@@ -107,14 +107,37 @@ class Networks:
         if not self.work.ranks.sharded:
             return 0.0
         counts, numbers = architecture.counts, self.work.numbers
+        size, tower = (min(n, numbers.product) for n in (size, self.tower_bytes))
         rest = counts.decoder - counts.layers + GROUPS_AT_ONCE * counts.layers / architecture.decoder.layers
-        return size * rest + counts.vision * (numbers.trained if self.work.training.vision else numbers.frozen)
+        return size * rest + counts.vision * tower
+
+    @property
+    def in_passes(self) -> Numbers:
+        """Return the bytes of numbers as a pass reads them: gathered weights are in the type of products."""
+        numbers = self.work.numbers
+        if not self.work.ranks.sharded:
+            return numbers
+        trained, frozen = (min(size, numbers.product) for size in (numbers.trained, numbers.frozen))
+        return replace(numbers, trained=trained, frozen=frozen)
+
+    @property
+    def tower_bytes(self) -> int:
+        """Return the bytes of a weight of the vision tower: trained or frozen."""
+        return self.work.numbers.trained if self.work.training.vision else self.work.numbers.frozen
+
+    @property
+    def gathered_policy(self) -> float:
+        """Return the bytes of the whole policy as ranks gather it: under bf16 arithmetic in bf16."""
+        numbers = self.work.numbers
+        adapters = self.trained if self.work.training.rank else 0
+        return (self.policy.counts.total + adapters) * numbers.product if numbers.mixed else self.policy_bytes
 
     @property
     def for_rollout(self) -> float:
         """Return the bytes that a rollout holds beside the weights: whole ones where sharded, copies of products."""
-        whole = self.policy_bytes if self.work.ranks.sharded else 0.0
-        return whole + self.copies
+        if not self.work.ranks.sharded:
+            return self.copies
+        return self.gathered_policy + (0.0 if self.work.numbers.mixed else self.copies)
 
     @property
     def copies(self) -> float:

@@ -102,7 +102,7 @@ def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> T
             "flops": flops * times,
             "memory": batch.response * read / rate * times,
             "launches": batch.response * launches * times,
-            "network": wire(networks, device, networks.policy_bytes if ranks.sharded else 0.0),
+            "network": wire(networks, device, networks.gathered_policy if ranks.sharded else 0.0),
         },
     )
 
@@ -113,7 +113,7 @@ def scoring(networks: Networks, device: Device) -> Time:
     for name in set(work.frozen.signals) - {"old"}:
         model = networks.teacher if name == "teacher" and networks.teacher is not None else networks.policy
         flops += pass_flops(model, work.batch, work.batch.group)
-        size = model.counts.total * work.numbers.frozen
+        size = model.counts.total * min(work.numbers.frozen, work.numbers.product)
         sent += work.batch.passes * wire(networks, device, size) if work.ranks.sharded else 0.0
     return slowest("frozen passes", {"flops": flops / flops_s(networks, device), "network": sent})
 
@@ -148,7 +148,7 @@ def exchanged(networks: Networks) -> float:
     if not work.ranks.sharded:
         return float(2 * gradients)
     sums = 1 if work.ranks.sum_once else work.batch.passes
-    return 2 * work.batch.passes * networks.policy_bytes + sums * gradients
+    return 2 * work.batch.passes * networks.gathered_policy + sums * gradients
 
 
 def evaluation(networks: Networks, device: Device) -> float:

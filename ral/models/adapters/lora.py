@@ -51,8 +51,11 @@ def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         inject_adapter_in_model(adapters.config(), decoder)
-        settle(model.network, model.dtype)
+        settle(model.network, model.dtype, model.stored)
         for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
+            for factor in (layer.lora_A[NAME], layer.lora_B[NAME]):
+                if factor.weight.is_meta:  # small, and drawn alike on every rank, which then keeps its part
+                    factor.to_empty(device="cpu")
             layer.reset_lora_parameters(NAME, init_lora_weights=True)
 
 

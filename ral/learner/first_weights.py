@@ -1,0 +1,33 @@
+"""The first weights of sharded networks: read in parts, and checked as a whole by all ranks together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ral.files.pretrained import KEY
+from ral.learner.ranks import gather, together
+from ral.models.filling import fill, joined
+from ral.models.loading import check_numbers, named
+from ral.models.mllm import MLLM
+from ral.models.sharding import reshard
+from ral.models.tokens import check_seen
+
+KEYS = {"teacher": "model.teacher"}
+"""Network -> the setting that names its folder; of all others it is model.pretrained."""
+
+
+def load_shards(networks: Mapping[str, MLLM], device: torch.device) -> None:
+    """Read this rank's part of each weight that has none yet, onto `device`; every rank must call it.
+
+    UserError, on all ranks, where one of them cannot read its part, or a weight is not one to train with.
+    """
+    waiting = {name: model for name, model in networks.items() if model.stored is not None}
+    found = together(lambda: fill(waiting, device))
+    for name, numbers in joined(gather(found)).items():
+        with named(KEYS.get(name, KEY)):
+            check_numbers(waiting[name].processor.name, numbers)
+    for model in waiting.values():
+        check_seen(model.processor, model.prepare)
+        reshard(model)

@@ -1,0 +1,148 @@
+"""A network without memory for its weights (the meta device), and where in its files each of them is.
+
+Which names of the files are which weights is Transformers' knowledge, as when it loads them whole; nothing is read but
+the headers. Buffers that follow from config.json (rotary frequencies) are made as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from huggingface_hub import snapshot_download
+from torch import nn
+from transformers import AutoModelForImageTextToText, GenerationConfig, PreTrainedModel
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    WeightTransform,
+    dot_natural_key,
+    rename_source_key,
+)
+
+from ral.files.pretrained import KEY, check_folder
+from ral.files.repository import find
+from ral.models.loading import LORA, check_whole, first, keep_names, one_line, quiet, renamed
+from ral.models.network_config import read_config
+from ral.models.stored import Held, Origin, Stored, held
+from ral.types import UserError
+
+WEIGHTS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+"""Files of a repository on the hub that are fetched before it is known whether its weights are in .bin files."""
+SETTINGS = "generation_config.json"
+
+
+def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Stored]:
+    """Return the network of a folder or hub id on the meta device, and its weights, each to be read by its parts.
+
+    They are read as fp32, or as `dtype` where all of them are that. UserError as load_network, of all that names,
+    shapes and headers tell; the numbers are checked when they are read.
+    """
+    check_folder(pretrained)
+    folder = local(pretrained)
+    with one_line(pretrained):
+        files = held(folder, f"{KEY}={pretrained}")
+    if any(LORA in name for name in files):
+        raise UserError(f"{KEY}={pretrained}: its files hold adapters ({first(files, LORA)}); merge them in first")
+    half = dtype == torch.bfloat16 and {part.dtype for part in files.values()} == {dtype}
+    kind = dtype if half else torch.float32
+    with quiet(), one_line(pretrained), init_empty_weights(include_buffers=False):
+        network = AutoModelForImageTextToText.from_config(read_config(str(folder)), dtype=kind)
+    network.tie_weights()  # every parameter that is registered above is one of its own
+    network.config._name_or_path = network.name_or_path = str(folder)
+    if (folder / SETTINGS).is_file():
+        network.generation_config = GenerationConfig.from_pretrained(folder)
+    with one_line(pretrained):
+        origins, told = matched(network, files)
+    stored = Stored(pretrained, kind, network, origins)
+    tie(network, stored, told)
+    network._adjust_missing_and_unexpected_keys(told)
+    check_whole(pretrained, network, vars(told), files)
+    return network, stored
+
+
+def local(pretrained: str) -> Path:
+    """Return the folder of a model, fetched from the hub where it is a hub id that is not on this machine."""
+    folder = Path(find(pretrained))
+    if folder.is_dir():
+        return folder
+    fetched = Path(snapshot_download(pretrained, allow_patterns=WEIGHTS))
+    if not any(fetched.glob("*.safetensors")):
+        fetched = Path(snapshot_download(pretrained, allow_patterns=[*WEIGHTS, "*.bin"]))
+    return fetched
+
+
+def matched(network: PreTrainedModel, files: Mapping[str, Held]) -> tuple[dict[str, Origin], SimpleNamespace]:
+    """Return the origin of each weight and persistent buffer of a network, and what does not match.
+
+    The latter as Transformers tells it: missing_keys, unexpected_keys, mismatched_keys (name, theirs, ours).
+    """
+    rules = get_model_conversion_mapping(network, key_mapping=renamed(files))
+    ours = network.state_dict()
+    origins: dict[str, Origin] = {}
+    unexpected = set()
+    for name in sorted(files, key=dot_natural_key):
+        target, pattern = new_name(name, rules, network, ours)
+        if target not in ours:
+            unexpected.add(target)
+            continue
+        converter = next((r for r in rules if pattern is not None and pattern in r.source_patterns), None)
+        origin = origins.setdefault(target, Origin([], converter, target))
+        origin.parts.append((pattern or name, files[name]))
+    origins = with_all_targets(origins, network)
+    used = [rule for rule in rules if rule.was_used()]
+    network._weight_conversions = used
+    keep_names(network, renamed(files) or {})
+    shapes = {name: origin.shape(name, network) for name, origin in origins.items()}
+    wrong = {(n, shapes[n], tuple(ours[n].shape)) for n in origins if n in ours and shapes[n] != tuple(ours[n].shape)}
+    missing = set(ours) - set(origins)
+    return origins, SimpleNamespace(
+        missing_keys=missing, unexpected_keys=unexpected | (set(origins) - set(ours)), mismatched_keys=wrong
+    )
+
+
+def new_name(
+    name: str, rules: list[WeightTransform], network: PreTrainedModel, ours: Mapping[str, Any]
+) -> tuple[str, str | None]:
+    """Return the name in the network of a tensor in the files, and the pattern of the converter that takes it.
+
+    A name that the network has is not renamed to one that it lacks.
+    """
+    prefix = network.base_model_prefix
+    renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
+    converters = [rule for rule in rules if isinstance(rule, WeightConverter)]
+    target, pattern = rename_source_key(name, renamings, converters, prefix, ours)
+    if target not in ours and name in ours:
+        target, pattern = rename_source_key(name, [], [], prefix, ours)
+    return target, pattern
+
+
+def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) -> dict[str, Origin]:
+    """Return the origins with those of every weight that a converter makes, not of its first alone."""
+    every: dict[str, Origin] = {}
+    for name, origin in origins.items():
+        every |= dict.fromkeys(origin.made(network, meta=True) if origin.converter else [name], origin)
+    return every
+
+
+def tie(network: PreTrainedModel, stored: Stored, told: SimpleNamespace) -> None:
+    """Let weights that config.json ties be one, unless the files have both with different numbers.
+
+    What is missing and tied to a weight that the files have is not missing.
+    """
+    for target, source in list(network.all_tied_weights_keys.items()):
+        there = [name for name in (source, target) if name in stored.origins]
+        if len(there) == 2 and not stored.alike(source, target):
+            part, _, name = target.rpartition(".")
+            own = network.get_parameter(source)
+            setattr(network.get_submodule(part), name, nn.Parameter(torch.empty_like(own)))
+            del network.all_tied_weights_keys[target]
+        elif there:
+            told.missing_keys -= {source, target}
+            for name in (source, target):
+                stored.origins.setdefault(name, stored.origins[there[0]])

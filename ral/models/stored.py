@@ -1,0 +1,168 @@
+"""Weights that rest in the files of a model until a rank reads its part of each: no weight is whole in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.core_model_loading import WeightConverter
+
+from ral.files.pretrained import read_header, weight_files
+from ral.models.masters import lossless
+from ral.types import UserError
+
+BLOCK = 2**25
+"""Bytes of a weight that are read at a time."""
+TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""Types of weights by their names in safetensors; whatever else is in a file is of numbers that no network trains."""
+BASE = ".base_layer."
+"""Stands in the name of a weight under an adapter (peft), and not in the name that its file has."""
+Index = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A tensor in a file: its name there, shape and dtype."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    def read(self, index: Index) -> Tensor:
+        """Read a part; only its bytes stay in memory."""
+        if self.file.suffix == ".safetensors":
+            with safe_open(self.file, "pt") as opened:
+                return opened.get_slice(self.name)[index] if index else opened.get_tensor(self.name)
+        return mapped(self.file)[self.name][index]
+
+
+def mapped(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a .bin file, whose bytes are read where they are used."""
+    if not is_zipfile(file):
+        raise UserError(f"{file}: written by PyTorch before 1.6, and not to be read in parts: save it as safetensors")
+    tensors: dict[str, Tensor] = torch.load(file, "cpu", mmap=True, weights_only=True)
+    return tensors
+
+
+def held(folder: Path, named: str) -> dict[str, Held]:
+    """Return what the files of a folder hold, by name. UserError as read_headers."""
+    found: dict[str, Held] = {}
+    for name in weight_files(folder, named):
+        file = folder / name
+        if file.suffix == ".safetensors":
+            header = read_header(file, named)
+            found |= {n: Held(file, n, h.shape, TYPES.get(h.dtype, torch.int64)) for n, h in header.items()}
+        else:
+            found |= {n: Held(file, n, tuple(t.shape), t.dtype) for n, t in mapped(file).items()}
+    return found
+
+
+@dataclass
+class Origin:
+    """Origin of a weight: one tensor of the files as it is, or several that Transformers joins or splits.
+
+    parts: (pattern of the converter, tensor), in order; converter: None for one tensor; first: its first target.
+    """
+
+    parts: list[tuple[str, Held]]
+    converter: WeightConverter | None = None
+    first: str = ""
+
+    def made(self, network: PreTrainedModel, meta: bool = False) -> dict[str, Tensor]:
+        """Return the whole weights that the converter makes, by name. meta: without their numbers, for their shapes."""
+        converter = deepcopy(self.converter)
+        assert converter is not None
+        for pattern, part in self.parts:
+            value = torch.empty(part.shape, dtype=part.dtype, device="meta") if meta else part.read(())
+            converter.add_tensor(self.first, part.name, pattern, partial(returned, value))
+        made = converter.convert(self.first, model=network, config=network.config)
+        return {name: value[0] if isinstance(value, list) else value for name, value in made.items()}
+
+    def shape(self, target: str, network: PreTrainedModel) -> tuple[int, ...]:
+        """Return the shape of the weight."""
+        if self.converter is None:
+            return self.parts[0][1].shape
+        return tuple(self.made(network, meta=True)[target].shape)
+
+
+@dataclass(eq=False)
+class Stored:
+    """The weights of a network in its files. origins: by the names that they have in the network.
+
+    dtype: which they have when they are read, before each gets the one that it rests in.
+    """
+
+    pretrained: str
+    dtype: torch.dtype
+    network: PreTrainedModel = field(repr=False)
+    origins: dict[str, Origin] = field(repr=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Stored:
+        """Return this: copies of a network begin with the same weights."""
+        return self
+
+    def __contains__(self, name: str) -> bool:
+        return own_name(name) in self.origins
+
+    def blocks(self, name: str, shape: tuple[int, ...], offset: tuple[int, ...]) -> Iterator[tuple[int, Tensor]]:
+        """Yield (first row, rows) of a part of a weight, some BLOCK bytes at a time.
+
+        shape, offset: of the part in the whole weight. Rows count from the part's first.
+        """
+        origin = self.origins[own_name(name)]
+        inner = tuple(slice(o, o + s) for o, s in zip(offset[1:], shape[1:], strict=True))
+        if origin.converter is not None:
+            whole = origin.made(self.network)[own_name(name)]
+            yield 0, whole[(slice(offset[0], offset[0] + shape[0]), *inner)].to(self.dtype)
+            return
+        tensor, rows = origin.parts[0][1], rows_of(shape)
+        if not shape:
+            yield 0, tensor.read(())
+            return
+        for start in range(0, shape[0], rows):
+            end = min(start + rows, shape[0])
+            yield start, tensor.read((slice(offset[0] + start, offset[0] + end), *inner)).to(self.dtype)
+
+    def lossless(self, name: str, dtype: torch.dtype) -> bool:
+        """Tell whether the numbers of a weight stay what they are in `dtype`."""
+        origin = self.origins[own_name(name)]
+        if all(part.dtype == dtype for _, part in origin.parts):
+            return True
+        shape = origin.shape(own_name(name), self.network)
+        return all(lossless(rows, dtype) for _, rows in self.blocks(name, shape, (0,) * len(shape)))
+
+    def alike(self, name: str, other: str) -> bool:
+        """Tell whether two weights have the same shape and numbers."""
+        shape, theirs = (self.origins[n].shape(n, self.network) for n in (name, other))
+        if shape != theirs:
+            return False
+        both = (self.blocks(n, shape, (0,) * len(shape)) for n in (name, other))
+        return all(torch.equal(ours, theirs) for (_, ours), (_, theirs) in zip(*both, strict=True))
+
+
+def own_name(name: str) -> str:
+    """Return the name of a weight before an adapter was put around its layer."""
+    return name.replace(BASE, ".")
+
+
+def rows_of(shape: tuple[int, ...]) -> int:
+    """Return how many rows of a part are read at a time: BLOCK bytes of fp32, one at least."""
+    row = 4
+    for size in shape[1:]:
+        row *= size
+    return max(BLOCK // max(row, 1), 1)
+
+
+def returned(value: Tensor) -> Tensor:
+    """Return a tensor that a converter asks for."""
+    return value
