@@ -1,0 +1,47 @@
+"""Qwen3.5: layers of linear attention (gated delta rule) between those of softmax attention.
+
+Pictures, clips and their times are Qwen3-VL's, without deepstack. The linear layers' states after a prompt are handed to
+its answers (`ral.models.attention.recurrent`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from ral.models.families import qwen3_vl
+from ral.models.family import Family
+from ral.models.qwen import QWEN, patch_files, qwen_parts
+from ral.models.recipe import Recipe, Sizes
+
+EVERY = 4
+"""One layer in so many has softmax attention in published checkpoints; the last one has."""
+ROTATED = 0.25
+"""Share of a head's dimensions that positions rotate."""
+
+
+def parts(sizes: Sizes) -> dict[str, Any]:
+    """Return the keys of a small network's configuration; one of few layers has softmax attention in every other."""
+    head, every = sizes.hidden // sizes.heads, min(EVERY, max(2, sizes.layers // 2))
+    half = int(head * ROTATED) // 2
+    sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
+    vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
+    vision |= {"out_hidden_size": sizes.hidden, "patch_size": 16, "num_position_embeddings": 16**2}
+    found = qwen_parts(sizes, vision)
+    rotation = {"mrope_section": sections, "mrope_interleaved": True, "partial_rotary_factor": ROTATED}
+    found["text"]["rope_parameters"] |= rotation
+    kinds = ["linear_attention" if (sizes.layers - 1 - n) % every else "full_attention" for n in range(sizes.layers)]
+    linear = {"linear_num_key_heads": sizes.kv_heads, "linear_num_value_heads": sizes.heads}
+    linear |= {"linear_key_head_dim": head // 2, "linear_value_head_dim": head // 2}
+    found["text"] |= {"head_dim": head, "layer_types": kinds} | linear
+    return found
+
+
+FAMILY = Family(
+    **QWEN
+    | {"pixels": qwen3_vl.FAMILY.pixels, "network": replace(qwen3_vl.FAMILY.network, hands_states=True)},
+    model_type="qwen3_5",
+    classes=qwen3_vl.FAMILY.classes,
+    recipe=Recipe(parts, partial(patch_files, patch_size=16)),
+)
