@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, Cache, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, Cache, PreTrainedConfig
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.errors import UserError
@@ -21,6 +22,7 @@ from ral.models.registry import FAMILIES
 def read_config(pretrained: str) -> PreTrainedConfig:
     """Return config.json of a model folder (or hub id at hand); UserError unless it is of a family known here."""
     check_folder(pretrained)
+    check_known(pretrained)
     try:
         config = AutoConfig.from_pretrained(find(pretrained))
     except Exception as error:  # checks of its fields have classes of their own in each release of Transformers
@@ -39,6 +41,17 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     check_fields(pretrained, config)
     check_rotation(pretrained, config.get_text_config())
     return config
+
+
+def check_known(pretrained: str) -> None:
+    """Raise UserError where config.json is of a family of ours that this version of Transformers lacks."""
+    file = Path(find(pretrained)) / "config.json"
+    family = json.loads(file.read_text()).get("model_type") if file.is_file() else None
+    if family in FAMILIES and family not in CONFIG_MAPPING:
+        raise UserError(
+            f"model.pretrained={pretrained}: Transformers {transformers.__version__} does not know model_type "
+            f"{family!r}: pip install -U transformers"
+        )
 
 
 def check_rotation(pretrained: str, text: Any) -> None:

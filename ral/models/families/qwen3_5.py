@@ -6,9 +6,12 @@ its answers (`ral.models.attention.recurrent`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
+
+import torch
 
 from ral.models.families import qwen3_vl
 from ral.models.family import Family
@@ -17,6 +20,8 @@ from ral.models.recipe import Recipe, Sizes
 
 EVERY = 4
 """One layer in so many has softmax attention in published checkpoints; the last one has."""
+TIME_STEPS = (0.001, 0.1)
+"""Least and greatest time step of a head at random weights: what softplus makes of its bias."""
 ROTATED = 0.25
 """Share of a head's dimensions that positions rotate."""
 
@@ -38,10 +43,21 @@ def parts(sizes: Sizes) -> dict[str, Any]:
     return found
 
 
+def remember(network: Any) -> None:
+    """Let states decay slowly: time steps of 0.001 to 0.1 over the heads, as Gated DeltaNet (2412.06464) begins them.
+
+    Transformers draws decays of up to e^-21 a token, under which no state outlives the next one.
+    """
+    for name, bias in network.named_parameters():
+        if name.endswith(".dt_bias"):
+            steps = torch.logspace(*map(math.log10, TIME_STEPS), len(bias))
+            bias.data.copy_(torch.log(torch.expm1(steps)))  # the inverse of softplus
+
+
 FAMILY = Family(
     **QWEN
     | {"pixels": qwen3_vl.FAMILY.pixels, "network": replace(qwen3_vl.FAMILY.network, hands_states=True)},
     model_type="qwen3_5",
     classes=qwen3_vl.FAMILY.classes,
-    recipe=Recipe(parts, partial(patch_files, patch_size=16)),
+    recipe=Recipe(parts, partial(patch_files, patch_size=16), settle=remember),
 )
