@@ -27,8 +27,8 @@ ROTATED = 0.25
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration; one of few layers has softmax attention in every other."""
-    head, every = sizes.hidden // sizes.heads, min(EVERY, max(2, sizes.layers // 2))
+    """Return the keys of a small network's configuration; one of fewer than four layers has softmax attention in every other."""
+    head, every = sizes.hidden // sizes.heads, EVERY if sizes.layers >= EVERY else 2
     half = int(head * ROTATED) // 2
     sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
