@@ -176,7 +176,9 @@ def test_states_are_kept_once_and_handed_to_every_row_of_a_group() -> None:
 
 def test_what_cannot_be_had_of_it_is_refused_in_one_line(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = MLLM.load(folder)
-    with pytest.raises(UserError, match=r"^checkpoint=mine: a knock-out cuts softmax attention, .*choose a model whose"):
+    with pytest.raises(
+        UserError, match=r"^checkpoint=mine: a knock-out cuts softmax attention, .*choose a model whose"
+    ):
         check_cuttable(model, "mine")
     with pytest.raises(UserError, match=r"^rollout: vLLM is known .* not for qwen3_5: write rollout=native$"):
         check_family(model.processor)

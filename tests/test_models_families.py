@@ -233,7 +233,7 @@ def test_a_layer_that_cannot_be_the_policy_is_named_with_those_that_can():
     check_spec(AttentionSpec(layers=(-1, 1)), [model_with(config)])
     with pytest.raises(UserError, match=rf"algo.attention_policy.layers names layer 2 .*{SLIDING}.*\[1, 3\]$"):
         check_spec(AttentionSpec(layers=(-2,)), [model_with(config)])
-    with pytest.raises(UserError, match="names layer 4, but the model has 4 layers with softmax attention$"):
+    with pytest.raises(UserError, match=r"names layer 4, but the model has 4 layers with softmax attention$"):
         check_spec(AttentionSpec(layers=(4,)), [model_with(config)])
     with pytest.raises(UserError, match="names head 99"):
         check_spec(AttentionSpec(heads=(99,)), [model_with(config)])

@@ -54,9 +54,17 @@ def write_bench_model(
         letters = random.Random(0)
         words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
         texts = [*[f"user assistant {QUESTION}"] * 1000, " ".join(words)]
-        area, kind = token_side(family) ** 2, DTYPES[dtype]
-        own = {"pixels": (area, LARGEST_PROMPT * area), "device": device, "dtype": kind, "family": family}
-        write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, **own)
+        area = token_side(family) ** 2
+        write_model(
+            folder,
+            texts,
+            family=family,
+            sizes=sizes,
+            vocab_size=vocabulary,
+            pixels=(area, LARGEST_PROMPT * area),
+            device=device,
+            dtype=DTYPES[dtype],
+        )
         if device != "cpu":
             gc.collect()
             torch.cuda.empty_cache()  # what is measured next is another process's

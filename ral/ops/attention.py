@@ -57,7 +57,10 @@ class AttentionSpec:
         """
         for layer in self.layers:
             if not -depth <= layer < depth:
-                raise ValueError(f"attention_policy.layers names layer {layer}, but the model has {depth} layers with softmax attention")
+                raise ValueError(
+                    f"attention_policy.layers names layer {layer}, but the model has {depth} layers with softmax"
+                    " attention"
+                )
         return tuple(layer % depth for layer in self.layers)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:

@@ -29,8 +29,8 @@ NAME = "ral"
 class Layout(Protocol):
     """Treatment, by a forward pass, of the queries, keys and values of a layer.
 
-    mask: Transformers' own mask [B S] of valid positions; None where the layout attends itself. past: its cache, or that
-    of states which prompts hand to answers; None for none. Layers are counted among those with softmax attention.
+    mask: Transformers' own mask [B S] of valid positions; None where the layout attends itself. past: its cache, or the
+    cache of states that prompts hand to answers; None for none. Layers are counted among those with softmax attention.
     """
 
     @property

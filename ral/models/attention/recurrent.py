@@ -3,8 +3,8 @@
 A layer of linear attention (Qwen3.5's gated delta rule) reads what came before from the last inputs of a convolution
 and from a recurrent state, and its module asks the cache of a pass for both. `LinearStates` is such a cache: it hands
 out the states that the prompt left, with their graph, so that prompts are computed once and the gradient of every
-answer reaches them. A row [prompt | r1 | ... | rG] is then two passes of the decoder: over the prompts, B rows, and over
-the answers, B * G rows that begin with the states of their prompt. No class of Transformers is patched.
+answer reaches them. A row [prompt | r1 | ... | rG] is then two passes of the decoder: over the prompts, B rows, and
+over the answers, B * G rows that begin with the states of their prompt. No class of Transformers is patched.
 
 Shapes: convolution [M F K] (F channels, K inputs), recurrent [M H Dk Dv]; others: `ral.models.attention.interface`.
 """

@@ -88,8 +88,8 @@ class Decode:
     [B Hkv G T D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
     that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
     where it began with none. explored: disturbs the attention of some layers; None for none. cut: keys of the prompt
-    that responses do not see; None for none. past: states of linear-attention layers, one row a response; None where the
-    network has none.
+    that responses do not see; None for none. past: states of linear-attention layers, one row a response; None where
+    the network has none.
     """
 
     valid: Tensor

@@ -1,7 +1,7 @@
 """Qwen3.5: layers of linear attention (gated delta rule) between those of softmax attention.
 
-Pictures, clips and their times are Qwen3-VL's, without deepstack. The linear layers' states after a prompt are handed to
-its answers (`ral.models.attention.recurrent`).
+Pictures, clips and their times are Qwen3-VL's, without deepstack. The linear layers' states after a prompt are handed
+to its answers (`ral.models.attention.recurrent`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROTATED = 0.25
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration; one of fewer than four layers has softmax attention in every other."""
+    """Return the keys of a small network's configuration; of fewer than four layers every other has softmax attention."""
     head, every = sizes.hidden // sizes.heads, EVERY if sizes.layers >= EVERY else 2
     half = int(head * ROTATED) // 2
     sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
@@ -50,13 +50,13 @@ def remember(network: Any) -> None:
     """
     for name, bias in network.named_parameters():
         if name.endswith(".dt_bias"):
-            steps = torch.logspace(*map(math.log10, TIME_STEPS), len(bias))
+            least, greatest = map(math.log10, TIME_STEPS)
+            steps = torch.logspace(least, greatest, len(bias))
             bias.data.copy_(torch.log(torch.expm1(steps)))  # the inverse of softplus
 
 
 FAMILY = Family(
-    **QWEN
-    | {"pixels": qwen3_vl.FAMILY.pixels, "network": replace(qwen3_vl.FAMILY.network, hands_states=True)},
+    **QWEN | {"pixels": qwen3_vl.FAMILY.pixels, "network": replace(qwen3_vl.FAMILY.network, hands_states=True)},
     model_type="qwen3_5",
     classes=qwen3_vl.FAMILY.classes,
     recipe=Recipe(parts, partial(patch_files, patch_size=16), settle=remember),
