@@ -133,8 +133,10 @@ class AnswersPart:
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Do as the answers of the whole row: [B*G H C D] -> [B*G C H D]."""
-        joined = (x.unflatten(0, (-1, self.group)).transpose(1, 2).flatten(2, 3) for x in (query, key, value))
-        out = self.whole.on_answers(layer, *joined, scaling)
+        query, key, value = (
+            x.unflatten(0, (-1, self.group)).transpose(1, 2).flatten(2, 3) for x in (query, key, value)
+        )
+        out = self.whole.on_answers(layer, query, key, value, scaling)
         return out.unflatten(1, (self.group, -1)).flatten(0, 1)
 
 

@@ -27,7 +27,7 @@ ROTATED = 0.25
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration; of fewer than four layers every other has softmax attention."""
+    """Return the keys of a small network's configuration; of fewer than four layers every other attends by softmax."""
     head, every = sizes.hidden // sizes.heads, EVERY if sizes.layers >= EVERY else 2
     half = int(head * ROTATED) // 2
     sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
