@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,26 @@ def test_a_transformers_that_lacks_the_family_is_named(folder: str, monkeypatch:
     monkeypatch.delitem(CONFIG_MAPPING._mapping, "qwen3_5")
     with pytest.raises(UserError, match=r"Transformers [\d.]+ does not know model_type 'qwen3_5'.*pip install -U"):
         read_config(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algo", ["sft", "grpo", "ral"])
+def test_a_run_trains_exports_and_loads_again(
+    algo: str, run: Callable[..., Path], small: list[str], folder: str
+) -> None:
+    given = [f"model.{name}={folder}" for name in ("pretrained", "teacher")]
+    own = run(
+        f"algo={algo}", "model=qwen3_5", *small, *given, "algo.learning_rate=1e-2", "eval.every=0", "algo.warmup=0"
+    )
+    before, after = MLLM.load(folder), MLLM.load(str(own / "hf"))
+    moved = {
+        name: float((weight - old).detach().abs().max())
+        for (name, weight), (_, old) in zip(
+            after.network.named_parameters(), before.network.named_parameters(), strict=True
+        )
+    }
+    if algo == "sft":
+        assert min(v for name, v in moved.items() if "language_model" in name and "embed" not in name) > 1e-4
+    assert max(v for name, v in moved.items() if ".visual." in name) == 0
+    steps = [json.loads(line) for line in (own / "metrics.jsonl").read_text().splitlines()]
+    assert max(line["step"] for line in steps) == 2
