@@ -235,7 +235,7 @@ class MLLM(nn.Module):
         ).last_hidden_state
 
     def _states_of_prompts(self) -> LinearStates | None:
-        """What keeps the states of prompts for their answers; None where no layer has any."""
+        """A cache that keeps the states of prompts for their answers; None where no layer has any."""
         return LinearStates() if self.linear else None
 
     @in_own_arithmetic
