@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.attention.interface import NAME, Layout
-from ral.models.attention.kinds import FULL, LINEAR, attention_layers, layer_types
-from ral.models.attention.recurrent import LinearStates, run_answers, run_prompts
+from ral.models.attention.kinds import LINEAR, attention_layers, layer_types
+from ral.models.attention.recurrent import LinearStates
 from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
 from ral.models.attention.training_layouts import Packed, Recorder
+from ral.models.decoder import run_decoder, states_kept
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
 from ral.models.network_config import read_config, shareable
@@ -191,52 +192,9 @@ class MLLM(nn.Module):
         return torch.where(prepared.visual[..., None], prepared.seen.states.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
-        """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S.
-
-        Where linear-attention layers hand states from prompts to answers, they are two passes.
-        """
-        if isinstance(past := layout.past, LinearStates):
-            assert deepstack is None or not len(deepstack), "no family has both deepstack and linear attention"
-            return self._in_parts(embeds, positions, layout, past)
-        visual: dict[str, Any] = {}
-        if deepstack is not None and len(deepstack):
-            prompt = torch.arange(embeds.shape[1], device=embeds.device) < deepstack.shape[2]
-            visual["visual_pos_masks"] = prompt.expand(embeds.shape[:2])
-            visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
-        mask = unmasked(embeds) if layout.mask is None else layout.mask
-        return self._stack(embeds, positions, layout, mask, use_cache=layout.past is not None, **visual)
-
-    def _in_parts(self, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
-        """The decoder stack over prompts, then over their answers; over a token of each response while decoding."""
-
-        def stack(embeds: Tensor, positions: Tensor, part: Layout, valid: Tensor | None) -> Tensor:
-            masks = {FULL: unmasked(embeds), LINEAR: valid}
-            return self._stack(embeds, positions, part, masks, use_cache=False)
-
-        if past.before is not None:
-            return run_answers(stack, embeds, positions, layout, past, embeds.shape[1])
-        p = layout.valid.shape[1]
-        prompts = run_prompts(stack, embeds[:, :p], positions[..., :p], layout, past)
-        if embeds.shape[1] == p:
-            return prompts
-        after = LinearStates(past.kept, layout.group_size)
-        answers = run_answers(stack, embeds[:, p:], positions[..., p:], layout, after, layout.group_size)
-        return torch.cat([prompts, answers], dim=1)
-
-    def _stack(self, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:
-        """One call of the network's decoder, [M S D] -> [M S D]. mask: as Transformers takes it."""
-        return self.network.model.language_model(
-            inputs_embeds=embeds,
-            position_ids=positions[: self.processor.family.network.axes].squeeze(0),
-            attention_mask=mask,
-            past_key_values=layout.past,
-            layout=layout,
-            **others,
-        ).last_hidden_state
-
-    def _states_of_prompts(self) -> LinearStates | None:
-        """A cache that keeps the states of prompts for their answers; None where no layer has any."""
-        return LinearStates() if self.linear else None
+        """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
+        axes = self.processor.family.network.axes
+        return run_decoder(self.network.model.language_model, embeds, positions[:axes], layout, deepstack)
 
     @in_own_arithmetic
     def states(
@@ -275,7 +233,7 @@ class MLLM(nn.Module):
     def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         """The layout of `states`. valid [N C]: which tokens of the continuations count."""
         sizes = len(valid) // len(prepared), valid.shape[1]
-        return Packed(prepared.valid, *sizes, layers, past=self._states_of_prompts(), cut=prepared.cut)
+        return Packed(prepared.valid, *sizes, layers, past=states_kept(self.linear), cut=prepared.cut)
 
     def checkpoint_layers(self) -> None:
         """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
@@ -289,13 +247,11 @@ class MLLM(nn.Module):
 
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
-        layout = Prefill(prepared.valid, past=self._states_of_prompts(), cut=prepared.cut)
+        layout = Prefill(prepared.valid, past=states_kept(self.linear), cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
         hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
         state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache, cut=prepared.cut)
-        if isinstance(layout.past, LinearStates):
-            each = torch.arange(len(prepared), device=out.device).repeat_interleave(group_size)
-            state.past = LinearStates(layout.past.kept.take(each))
+        state.past = layout.past.handed(group_size) if isinstance(layout.past, LinearStates) else None
         if openings is not None and bool(openings.lengths.any()):
             assert prepared.cut is None, "openings may hold words of the question, which a cut knows as the prompt's"
             hidden = self._open(hidden, state, openings)
@@ -340,8 +296,3 @@ class MLLM(nn.Module):
     def save(self, folder: Path) -> None:
         """Write a folder that `from_pretrained` of plain Transformers loads: model, tokenizer, processor files."""
         save_network(self.network, self.network.state_dict(), self.processor, folder)
-
-
-def unmasked(embeds: Tensor) -> Tensor:
-    """Return a mask that hides nothing; Transformers hands one of four dimensions on, and the layout makes its own."""
-    return embeds.new_zeros(1, 1, 1, 1)

@@ -56,6 +56,11 @@ class LinearStates:
         """Return the cache of a pass that goes on from the states kept here."""
         return LinearStates(self.kept)
 
+    def handed(self, group: int) -> LinearStates:
+        """Return the cache by which each of `group` answers goes on from the states kept here, a row of its own."""
+        rows = next(iter(self.kept.recurrent.values()))
+        return LinearStates(self.kept.take(torch.arange(len(rows), device=rows.device).repeat_interleave(group)))
+
     def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
         """Return the last inputs of a layer's convolution before these rows."""
         return None if self.before is None else self.before.conv[layer_idx].repeat_interleave(self.group, dim=0)
