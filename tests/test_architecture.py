@@ -80,6 +80,7 @@ WIDE = {
     "ral/types/examples.py:Example": 14,  # sources outside fill by keyword what their entries have: 10 have defaults
     "ral/types/examples.py:Media": 10,  # as Example; names of its fields are those of records and of the disk cache
     "ral/models/attention/rollout_layouts.py:Decode": 9,  # three say what is decoded, the rest changes with each step
+    "ral/planning/architecture.py:Decoder": 10,  # numbers of one shape, which the same equations read
     "ral/types/trajectory.py:Rollout": 11,  # one row a trajectory in each; engines add theirs by `replace`
     "ral/evaluation/benchmarks/items_file.py:Answered": 13,  # a line of a file, key by key: read and written in one go
     "ral/evaluation/benchmarks/table.py:Result": 9,  # a column of the table

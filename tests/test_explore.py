@@ -30,7 +30,7 @@ def explored(
 
 SPECS = (
     AttentionSpec(),
-    AttentionSpec(layers=(0, 2), heads=(1,)),
+    AttentionSpec(layers=(0, -1), heads=(1,)),
     AttentionSpec(query="previous"),
     AttentionSpec(keys="prompt"),
     AttentionSpec(keys="visual", query="previous"),

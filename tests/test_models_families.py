@@ -15,6 +15,7 @@ from conftest import MIXED, SMALL, make_pixels, make_prompts
 from transformers import AutoConfig
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 
+from ral.models.attention.kinds import attention_layers, counted
 from ral.models.checks import check_spec, same_tokens
 from ral.models.families.internvl import tiles
 from ral.models.families.qwen3_vl import timed_runs
@@ -209,7 +210,7 @@ def config_with(layer_types, **text):
 
 def model_with(config):
     """As much of an MLLM as check_spec looks at."""
-    depth = config.get_text_config().num_hidden_layers
+    depth = len(attention_layers(config))
     return SimpleNamespace(depth=depth, network=SimpleNamespace(config=config), processor=SimpleNamespace(name="m"))
 
 
@@ -227,17 +228,26 @@ def test_which_networks_the_shared_prompt_layout_can_serve(model_folder):
     assert "layer 0 has sliding_attention" in shareable(everywhere)
 
 
-@pytest.mark.parametrize("kind", [LINEAR, SLIDING])
-def test_a_layer_that_cannot_be_the_policy_is_named_with_those_that_can(kind):
-    kinds = [kind, FULL, kind, FULL]
-    config = config_with(kinds, model_type="qwen3_next" if kind == LINEAR else "qwen2", use_sliding_window=True)
+def test_a_layer_that_cannot_be_the_policy_is_named_with_those_that_can():
+    config = config_with([SLIDING, FULL, SLIDING, FULL], use_sliding_window=True)
     check_spec(AttentionSpec(layers=(-1, 1)), [model_with(config)])
-    with pytest.raises(UserError, match=rf"algo.attention_policy.layers names layer 2 .*{kind}.*\[1, 3\]$"):
+    with pytest.raises(UserError, match=rf"algo.attention_policy.layers names layer 2 .*{SLIDING}.*\[1, 3\]$"):
         check_spec(AttentionSpec(layers=(-2,)), [model_with(config)])
-    with pytest.raises(UserError, match="names layer 4, but the model has 4 layers"):
+    with pytest.raises(UserError, match=r"names layer 4, but the model has 4 layers with softmax attention$"):
         check_spec(AttentionSpec(layers=(4,)), [model_with(config)])
     with pytest.raises(UserError, match="names head 99"):
         check_spec(AttentionSpec(heads=(99,)), [model_with(config)])
+
+
+def test_layers_of_the_policy_are_counted_among_those_with_softmax_attention():
+    config = config_with([LINEAR, FULL, LINEAR, FULL], model_type="qwen3_next")
+    assert attention_layers(config) == (1, 3)
+    check_spec(AttentionSpec(layers=(0, -1)), [model_with(config)])
+    words = r"layer 2, but the model has 2 layers with softmax attention, which alone are counted"
+    with pytest.raises(UserError, match=words + r" \(decoder layers 1, 3 of 4\): write layers among \[0, 1\]$"):
+        check_spec(AttentionSpec(layers=(2,)), [model_with(config)])
+    module = SimpleNamespace(layer_idx=3, config=config.get_text_config())
+    assert counted(module) == 1 and counted(SimpleNamespace(layer_idx=3)) == 3
 
 
 def test_a_model_with_a_sliding_window_is_refused_at_load(model_folder, tmp_path):

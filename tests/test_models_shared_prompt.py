@@ -79,7 +79,7 @@ def test_log_probs_and_rows_equal_the_eager_model(family, load, model_folder):
     prompts = make_prompts(model, MIXED)
     ids, mask = responses(model, len(prompts) * group)
     prepared = model.prepare(prompts)
-    for spec in (AttentionSpec(), AttentionSpec(layers=(0, 2), heads=(1,))):
+    for spec in (AttentionSpec(), AttentionSpec(layers=(0, -1), heads=(1,))):
         with torch.no_grad():
             states = model.states(prepared, ids, mask, spec)
             rows = states.attention.rows(chunk=4)
@@ -196,9 +196,10 @@ def test_padding_changes_nothing(family, load):
         again = model.states(model.prepare(prompts), scrambled, mask, AttentionSpec())
         part = model.prepare(prompts).take([1])
         alone = model.states(part, ids[2:4], mask[2:4], None)
+    close = 1e-5 if model.linear else 2e-6  # padding moves the chunks in which the delta rule is computed
     torch.testing.assert_close(together.hidden[mask], again.hidden[mask], atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(together.attention.rows(), again.attention.rows(), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(alone.hidden[mask[2:4]], together.hidden[2:4][mask[2:4]], atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(alone.hidden[mask[2:4]], together.hidden[2:4][mask[2:4]], atol=close, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

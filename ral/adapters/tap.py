@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from ral.errors import UserError
 from ral.models.attention.interface import NAME
+from ral.models.attention.kinds import attention_types
 from ral.models.attention.training_layouts import Recorder
-from ral.models.network_config import layer_types
 from ral.ops.attention import AttentionSpec, CapturedAttention
 
 
@@ -57,7 +57,7 @@ class Tap:
 
     def __post_init__(self) -> None:
         config: Any = self.network.config
-        kinds = layer_types(config)
+        kinds = attention_types(config)
         try:
             self.layers = self.spec.resolve_layers(len(kinds))
         except ValueError as error:

@@ -12,11 +12,11 @@ from ral.learner.models import Models
 from ral.learner.objective import Objective
 from ral.models.adapters.files import read_adapters
 from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
+from ral.models.attention.kinds import FULL, attention_types
 from ral.models.checks import check_spec, same_tokens
 from ral.models.frozen import FrozenModel
 from ral.models.loading import named
 from ral.models.mllm import MLLM
-from ral.models.network_config import layer_types
 from ral.models.offload import Offloaded
 from ral.models.opening import load
 from ral.models.registry import register_named
@@ -64,7 +64,7 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
-    has_rows = "full_attention" in layer_types(policy.network.config)
+    has_rows = FULL in attention_types(policy.network.config)
     if cfg.algo.attention_policy is not None and (has_rows or reads_rows(cfg, objective)):
         check_attention(cfg, policy, {**fixed, **averaged})
     return Models(policy, {**fixed, **averaged}, averaged)
@@ -109,7 +109,7 @@ def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
 def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:
     """Raise UserError where a network lacks the layers and heads whose attention is the policy, or is measured."""
     check_spec(instantiate(cfg.algo.attention_policy), [policy, *frozen.values()])
-    others = {kind for kind in layer_types(policy.network.config) if kind != "full_attention"}
+    others = set(attention_types(policy.network.config)) - {FULL}
     if others and cfg.eval.layers == "all":
         raise UserError(
             f"eval.layers=all: {policy.processor.name} has layers that are {', '.join(sorted(others))}, not softmax"

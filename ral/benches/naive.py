@@ -67,7 +67,11 @@ class NaiveMLLM(PlainMLLM):
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers
-        hooks = [x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1])) for x in layers]
+        hooks = [
+            x.self_attn.register_forward_hook(lambda _, __, out: self.weights.append(out[1]))
+            for x in layers
+            if hasattr(x, "self_attn")
+        ]
         try:
             return super().states(prepared, token_ids, valid, spec, shown)
         finally:

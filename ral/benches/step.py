@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from ral.benches.measure import Worker, compare, in_turn, range_text
-from ral.benches.work import LARGEST_PROMPT, TOKEN_SIDE, VOCABULARY, drawn, write_bench_model, write_data
+from ral.benches.work import FAMILY, LARGEST_PROMPT, VOCABULARY, drawn, token_side, write_bench_model, write_data
 from ral.files.markdown import table
 from ral.models.recipe import Sizes
 
 SIZES = {
     "small": Sizes(hidden=256, layers=4, heads=4, kv_heads=2, mlp=704, vision_hidden=128, vision_depth=4),
+    "qwen3_5": Sizes(hidden=256, layers=4, heads=4, kv_heads=2, mlp=704, vision_hidden=128, vision_depth=4),
     "3b": Sizes(2048, 36, 16, 2, 11008, vision_hidden=1280, vision_depth=32, vision_heads=16),
     "7b": Sizes(3584, 28, 28, 4, 18944, vision_hidden=1280, vision_depth=32, vision_heads=16),
 }
-"""Decoder and vision tower: one of 4 layers for the CPU, and the shapes of Qwen2.5-VL-3B and 7B; random weights."""
+"""Decoder and vision tower: one of 4 layers for the CPU, and the shapes of Qwen2.5-VL-3B and 7B; random weights.
+
+qwen3_5: one of 4 layers too, three of linear attention and one of softmax attention.
+"""
+FAMILIES = {"qwen3_5": "qwen3_5"}
+"""Families of the models that are no Qwen2.5-VL."""
 WARMUP = 1
 GROWTH = {"prompt_tokens": (256, 512, 1024, 2048), "group_size": (2, 4, 8, 16), "response_tokens": (32, 64, 128, 256)}
 BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
@@ -27,13 +33,16 @@ BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
     """Return the order to a worker."""
     steps = WARMUP + given.repeats
-    data = write_data(given.output / "data" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3)
-    folder = given.output / f"step_{given.model}"
-    model = write_bench_model(folder, SIZES[given.model], VOCABULARY, *drawn(given.hardware != "cpu"))
+    family = FAMILIES.get(given.model, FAMILY)
+    side, folder = token_side(family), given.output / f"step_{given.model}"
+    data = write_data(
+        given.output / f"data_{side}" / str(work["prompt_tokens"]), work["prompt_tokens"], steps + 3, side
+    )
+    model = write_bench_model(folder, SIZES[given.model], VOCABULARY, *drawn(given.hardware != "cpu"), family)
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),
-        "largest_picture": LARGEST_PROMPT * TOKEN_SIDE**2,
+        "largest_picture": LARGEST_PROMPT * side**2,
         "prompts": 1,
         "group_size": work["group_size"],
         "response_tokens": work["response_tokens"],

@@ -21,7 +21,10 @@ SIZES = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden
 VOCABULARY = 6144
 """With SIZES about 30 million parameters; vision tower and vocabulary have shares like those of Qwen2.5-VL-3B."""
 TOKEN_SIDE = 28
-"""Pixels of a visual token's side."""
+"""Pixels of a visual token's side of Qwen2.5-VL."""
+FAMILY = "qwen2_5_vl"
+SIDES = {"qwen3_5": 32}
+"""Pixels of a visual token's side, of the families where they differ."""
 LARGEST_PROMPT = 16384
 """Visual tokens of the largest picture that the model folder lets pass unscaled."""
 QUESTION = "What do you see in the picture? Describe every shape, its color and its place."
@@ -39,21 +42,38 @@ def sizes_of(text: str) -> list[int]:
 
 
 def write_bench_model(
-    folder: Path, sizes: Sizes = SIZES, vocabulary: int = VOCABULARY, device: str = "cpu", dtype: str = "float32"
+    folder: Path,
+    sizes: Sizes = SIZES,
+    vocabulary: int = VOCABULARY,
+    device: str = "cpu",
+    dtype: str = "float32",
+    family: str = FAMILY,
 ) -> Path:
-    """Return a random Qwen2.5-VL, once; its weights are drawn on `device` and written in `dtype`."""
+    """Return a random model of a family, once; its weights are drawn on `device` and written in `dtype`."""
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)
         words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
         texts = [*[f"user assistant {QUESTION}"] * 1000, " ".join(words)]
-        largest = LARGEST_PROMPT * TOKEN_SIDE**2
-        pixels = (TOKEN_SIDE**2, largest)
-        kind = DTYPES[dtype]
-        write_model(folder, texts, sizes=sizes, vocab_size=vocabulary, pixels=pixels, device=device, dtype=kind)
+        area = token_side(family) ** 2
+        write_model(
+            folder,
+            texts,
+            family=family,
+            sizes=sizes,
+            vocab_size=vocabulary,
+            pixels=(area, LARGEST_PROMPT * area),
+            device=device,
+            dtype=DTYPES[dtype],
+        )
         if device != "cpu":
             gc.collect()
             torch.cuda.empty_cache()  # what is measured next is another process's
     return folder
+
+
+def token_side(family: str) -> int:
+    """Return the pixels of a visual token's side."""
+    return SIDES.get(family, TOKEN_SIDE)
 
 
 def drawn(on_gpu: bool) -> tuple[str, str]:
@@ -61,10 +81,13 @@ def drawn(on_gpu: bool) -> tuple[str, str]:
     return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 
-def write_data(folder: Path, visual_tokens: int, entries: int) -> Path:
-    """Write PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2."""
+def write_data(folder: Path, visual_tokens: int, entries: int, pixels: int = TOKEN_SIDE) -> Path:
+    """Write PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2.
+
+    pixels: of a visual token's side.
+    """
     rows = next(n for n in range(math.isqrt(visual_tokens), 0, -1) if visual_tokens % n == 0)
-    side = (visual_tokens // rows * TOKEN_SIDE, rows * TOKEN_SIDE)
+    side = (visual_tokens // rows * pixels, rows * pixels)
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
     for number in range(entries):

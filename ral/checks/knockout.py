@@ -53,6 +53,7 @@ def knock_out(cfg: DictConfig) -> None:
     examples = instantiate(cfg.dataset.source)(split=cfg.split)
     places = with_evidence(cfg, examples)
     policy, folder = load_policy(cfg), Path(cfg.output)
+    check_cuttable(policy, str(cfg.checkpoint))
     layers = cfg.layers if isinstance(cfg.layers, str) else list(cfg.layers)
     plan = conditions(cfg.cut, cfg.parts, cfg.draws, layer_sets(layers, cfg.window, policy.depth))
     run_folder.begin(folder)
@@ -63,6 +64,15 @@ def knock_out(cfg: DictConfig) -> None:
     answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / "answers.jsonl")
     batches.tell()
     show(results_of(answers), len({answer.uid for answer in answers}), folder)
+
+
+def check_cuttable(policy: MLLM, checkpoint: str) -> None:
+    """Raise UserError for a model whose layers of linear attention carry what a cut of softmax attention leaves out."""
+    if policy.linear:
+        raise UserError(
+            f"checkpoint={checkpoint}: a knock-out cuts softmax attention, and this model's layers of linear attention"
+            " carry what is cut in their states; choose a model whose every layer has softmax attention"
+        )
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:

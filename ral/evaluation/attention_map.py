@@ -112,7 +112,9 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
     """Return the model's greedy answer and where its tokens look."""
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
-        raise UserError(f"layer={layer}: {name} has {policy.depth} decoder layers, 0 to {policy.depth - 1}")
+        raise UserError(
+            f"layer={layer}: {name} has {policy.depth} layers of softmax attention, 0 to {policy.depth - 1}"
+        )
     asked = ask(policy, example, pixels, template, Sampling(1.0, number(settings, "max_new_tokens"), greedy=True))
     found, inside = asked.map(asked.rows(AttentionSpec(layers=(layer,))))
     return MappedAnswer(name, asked.rollout.texts[0], inside, found, grounding(example, found))

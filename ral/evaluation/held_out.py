@@ -12,9 +12,9 @@ from torch import Tensor
 from ral.data.recorded import about
 from ral.evaluation.looks import MEASURES, attention_of_tokens, grounding, looks_of
 from ral.learner.experience import Forward
+from ral.models.attention.kinds import FULL, attention_types
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
-from ral.models.network_config import layer_types
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec, CapturedAttention
 from ral.rewards.answers import answer_span, extract_answer
@@ -58,7 +58,7 @@ def evaluate_prompts(
         spec = AttentionSpec(layers=layers, heads=passes.spec.heads, query=query, keys="all")
         return replace(passes, spec=spec).states(view, rollout, attention=True).attention  # type: ignore[return-value]
 
-    if "full_attention" not in layer_types(policy.network.config):  # no layer has rows over all positions
+    if FULL not in attention_types(policy.network.config):  # no layer has rows over all positions
         return [record(policy.processor, rollout, scores, (None, None), n) for n in range(len(rollout.texts))]
     own = prompt_rows(capture(passes.spec.query, chosen))
     attention = capture("previous", captured)

@@ -10,9 +10,9 @@ from torch import Tensor
 from ral.evaluation.held_out import answer_tokens, layers_of, prompt_rows
 from ral.evaluation.looks import seen_of, slot_seconds
 from ral.learner.experience import Forward
+from ral.models.attention.kinds import FULL, attention_types
 from ral.models.frozen import View
 from ral.models.mllm import MLLM
-from ral.models.network_config import layer_types
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
 from ral.ops.grounding import evidence_tokens
@@ -23,8 +23,8 @@ ENDED = "<end>"
 
 
 def full_layers(policy: MLLM) -> tuple[int, ...]:
-    """Return the decoder layers that have rows over all positions; those of a window have none."""
-    return tuple(n for n, kind in enumerate(layer_types(policy.network.config)) if kind == "full_attention")
+    """Return the layers, among those with softmax attention, that have rows over all positions; a window has none."""
+    return tuple(n for n, kind in enumerate(attention_types(policy.network.config)) if kind == FULL)
 
 
 def head_count(policy: MLLM) -> int:

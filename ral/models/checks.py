@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ral.models.attention.kinds import FULL, attention_layers, attention_types, layer_types
 from ral.models.frozen import FrozenModel
-from ral.models.network_config import layer_types
 from ral.models.processor import Processor
 from ral.ops.attention import AttentionSpec
 from ral.types import UserError
@@ -37,15 +37,15 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
     Rows are compared over all earlier positions: the layer must have softmax attention without a window.
     """
     for model in models:
-        kinds = layer_types(model.network.config)
-        fit = [layer for layer, kind in enumerate(kinds) if kind == "full_attention"]
+        kinds = attention_types(model.network.config)
+        fit = [layer for layer, kind in enumerate(kinds) if kind == FULL]
         heads = int(model.network.config.get_text_config().num_attention_heads)
         try:
             layers = spec.resolve_layers(model.depth)
         except ValueError as error:
-            raise UserError(f"algo.{error}") from error
+            raise UserError(f"algo.{error}{those_counted(model)}") from error
         for layer in layers:
-            if kinds[layer] != "full_attention":
+            if kinds[layer] != FULL:
                 write = f"write layers among {fit}" if fit else NO_LAYER
                 raise UserError(
                     f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
@@ -53,3 +53,14 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
                 )
         if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
             raise UserError(f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}")
+
+
+def those_counted(model: FrozenModel) -> str:
+    """Return which decoder layers `attention_policy.layers` counts, in words; "" where it counts all of them."""
+    there, every = attention_layers(model.network.config), len(layer_types(model.network.config))
+    if len(there) == every:
+        return ""
+    return (
+        f", which alone are counted (decoder layers {', '.join(map(str, there))} of {every}): write layers among"
+        f" {list(range(len(there)))}"
+    )

@@ -92,12 +92,15 @@ class NetworkRules:
     positions: (network.model, prompts, kinds [M S]) -> positions [3 M S], counted from each row's first valid token.
     encode: (network.model, tensors) -> {kind: visual embeddings [M D] of all its tokens in order, then those for the
         first layers (deepstack)}; {} without media.
+    hands_states: whether its linear-attention layers ask Transformers' cache for the states that they begin with, and
+        tell it those that they end with (`ral.models.attention.recurrent`), so that answers share a prompt.
     """
 
     towers: tuple[str, ...]
     axes: int
     positions: Callable[[Any, Sequences, Tensor], Tensor]
     encode: Callable[[Any, Mapping[str, Tensor]], dict[int, list[Tensor]]]
+    hands_states: bool = False
 
 
 @dataclass(frozen=True)

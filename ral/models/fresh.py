@@ -119,6 +119,8 @@ def fresh_network(
     with torch.random.fork_rng([] if device == "cpu" else [device]), torch.device(device):
         torch.manual_seed(seed)
         network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes), dtype=dtype)
+    if (settle := FAMILIES[family].recipe.settle) is not None:
+        settle(network)
     network.generation_config.pad_token_id = tokenizer.pad_token_id
     network.generation_config.eos_token_id = [tokenizer.eos_token_id, tokenizer.pad_token_id]
     return network

@@ -28,7 +28,7 @@ class FrozenModel(Protocol):
 
     @property
     def depth(self) -> int:
-        """Return the number of decoder layers."""
+        """Return the number of decoder layers that have softmax attention."""
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
@@ -82,7 +82,7 @@ class Wrapped(ABC):
 
     @property
     def depth(self) -> int:
-        """Return the number of decoder layers."""
+        """Return the number of decoder layers that have softmax attention."""
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:

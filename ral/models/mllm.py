@@ -18,8 +18,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ral.models.attention.interface import NAME, Layout
+from ral.models.attention.kinds import LINEAR, attention_layers, layer_types
+from ral.models.attention.recurrent import LinearStates
 from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
 from ral.models.attention.training_layouts import Packed, Recorder
+from ral.models.decoder import run_decoder, states_kept
 from ral.models.empty_network import empty_network
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
@@ -126,8 +129,13 @@ class MLLM(nn.Module):
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers."""
-        return int(self.network.config.get_text_config().num_hidden_layers)
+        """Number of decoder layers that have softmax attention."""
+        return len(attention_layers(self.network.config))
+
+    @property
+    def linear(self) -> bool:
+        """Tell whether some decoder layers have linear attention, whose states prompts hand to answers."""
+        return LINEAR in layer_types(self.network.config)
 
     @property
     def device(self) -> torch.device:
@@ -199,21 +207,8 @@ class MLLM(nn.Module):
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
         """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
-        visual: dict[str, Any] = {}
-        if deepstack is not None and len(deepstack):
-            prompt = torch.arange(embeds.shape[1], device=embeds.device) < deepstack.shape[2]
-            visual["visual_pos_masks"] = prompt.expand(embeds.shape[:2])
-            visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
-        return self.network.model.language_model(
-            inputs_embeds=embeds,
-            position_ids=positions[: self.processor.family.network.axes].squeeze(0),
-            # Transformers hands a mask of four dimensions on as it is; this one hides nothing, the layout makes its own
-            attention_mask=embeds.new_zeros(1, 1, 1, 1) if layout.mask is None else layout.mask,
-            past_key_values=layout.past,
-            use_cache=layout.past is not None,
-            layout=layout,
-            **visual,
-        ).last_hidden_state
+        axes = self.processor.family.network.axes
+        return run_decoder(self.network.model.language_model, embeds, positions[:axes], layout, deepstack)
 
     @in_own_arithmetic
     def states(
@@ -251,7 +246,8 @@ class MLLM(nn.Module):
 
     def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
         """The layout of `states`. valid [N C]: which tokens of the continuations count."""
-        return Packed(prepared.valid, len(valid) // len(prepared), valid.shape[1], layers, cut=prepared.cut)
+        sizes = len(valid) // len(prepared), valid.shape[1]
+        return Packed(prepared.valid, *sizes, layers, past=states_kept(self.linear), cut=prepared.cut)
 
     def checkpoint_layers(self) -> None:
         """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
@@ -265,10 +261,11 @@ class MLLM(nn.Module):
 
         openings: tokens that responses begin with; the first token is then the one that follows them.
         """
-        layout = Prefill(prepared.valid, cut=prepared.cut)
+        layout = Prefill(prepared.valid, past=states_kept(self.linear), cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
         hidden, positions = out[:, -1].repeat_interleave(group_size, dim=0), prepared.next_position[:, None]
         state = Decode(prepared.valid, positions.expand(-1, group_size), layout.cache, cut=prepared.cut)
+        state.past = layout.past.handed(group_size) if isinstance(layout.past, LinearStates) else None
         if openings is not None and bool(openings.lengths.any()):
             assert prepared.cut is None, "openings may hold words of the question, which a cut knows as the prompt's"
             hidden = self._open(hidden, state, openings)
@@ -276,6 +273,8 @@ class MLLM(nn.Module):
 
     def _open(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
         """Feed given tokens to all responses in one pass; the states [N D] that predict what follows them."""
+        if isinstance(state.past, LinearStates):
+            return self._open_by_token(hidden, state, openings)
         (batch, group), length = state.position.shape, openings.ids.shape[1]
         layout = Extend(state.valid, group, length, cache=state.cache)
         places = state.position[..., None] + torch.arange(length, device=hidden.device)
@@ -283,9 +282,22 @@ class MLLM(nn.Module):
         out = self._decoder(words, places.flatten(1).expand(3, -1, -1), layout)
         out, lengths = out.unflatten(1, (group, length)).flatten(0, 1), openings.lengths
         state.own, state.position = layout.own, state.position + lengths.view(batch, group)
-        state.given = (torch.arange(length, device=hidden.device) < lengths[:, None]).unflatten(0, (batch, group))
+        state.given = openings.mask().unflatten(0, (batch, group))
         last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
         return torch.where(lengths[:, None] > 0, last, hidden)
+
+    def _open_by_token(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
+        """Do as `_open`, a token a pass: no padding behind a shorter opening may enter the state that it leaves."""
+        shape, fed = state.position.shape, openings.mask()
+        for step in range(openings.ids.shape[1]):
+            before, running = state.past, fed[:, step]
+            out = self.decode(openings.ids[:, step], state)
+            assert isinstance(before, LinearStates) and before.before and isinstance(state.past, LinearStates)
+            state.past = LinearStates(before.kept.where(running, before.before))
+            hidden = torch.where(running[:, None], out, hidden)
+        state.step, state.position = 0, state.position + openings.lengths.view(shape)
+        state.given = fed.unflatten(0, shape)
+        return hidden
 
     @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:

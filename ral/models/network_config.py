@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
+import transformers
+from transformers import CONFIG_MAPPING, AutoConfig, Cache, PreTrainedConfig
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ral.errors import UserError
 from ral.files.pretrained import OWN_FAMILY, check_folder
 from ral.files.repository import find
+from ral.models.attention.kinds import FULL, LINEAR, layer_types
 from ral.models.config_fields import check_fields
 from ral.models.registry import FAMILIES
 
@@ -18,6 +22,7 @@ from ral.models.registry import FAMILIES
 def read_config(pretrained: str) -> PreTrainedConfig:
     """Return config.json of a model folder (or hub id at hand); UserError unless it is of a family known here."""
     check_folder(pretrained)
+    check_known(pretrained)
     try:
         config = AutoConfig.from_pretrained(find(pretrained))
     except Exception as error:  # checks of its fields have classes of their own in each release of Transformers
@@ -38,6 +43,17 @@ def read_config(pretrained: str) -> PreTrainedConfig:
     return config
 
 
+def check_known(pretrained: str) -> None:
+    """Raise UserError where config.json is of a family of ours that this version of Transformers lacks."""
+    file = Path(find(pretrained)) / "config.json"
+    family = json.loads(file.read_text()).get("model_type") if file.is_file() else None
+    if family in FAMILIES and family not in CONFIG_MAPPING:
+        raise UserError(
+            f"model.pretrained={pretrained}: Transformers {transformers.__version__} does not know model_type "
+            f"{family!r}: pip install -U transformers"
+        )
+
+
 def check_rotation(pretrained: str, text: Any) -> None:
     """Raise UserError unless the sections of mRoPE (time, row, column) cover half of a head's dimensions."""
     rope = getattr(text, "rope_parameters", None) or {}
@@ -54,20 +70,22 @@ def check_rotation(pretrained: str, text: Any) -> None:
         )
 
 
-def layer_types(config: Any) -> tuple[str, ...]:
-    """Return the kind of each decoder layer, by Transformers' names; one kind for all where the network names none.
-
-    A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
-    """
-    text = config.get_text_config()
-    window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
-    alike = "sliding_attention" if window else "full_attention"
-    return tuple(getattr(text, "layer_types", None) or [alike] * text.num_hidden_layers)
-
-
 def shareable(config: Any) -> str | None:
     """Return why the shared-prompt layout cannot serve a network of this configuration; None where it can."""
+    family = FAMILIES.get(config.model_type)
+    handed = family is not None and family.network.hands_states
     for layer, kind in enumerate(layer_types(config)):
-        if kind != "full_attention":
+        if kind == LINEAR and handed:
+            if missing := without_states():
+                return missing
+        elif kind != FULL:
             return f"decoder layer {layer} has {kind}, and responses share a prompt only through full_attention"
     return None
+
+
+def without_states() -> str | None:
+    """Return why this Transformers cannot hand states of linear attention to answers; None where it can."""
+    asked = hasattr(Cache, "get_conv_state") and hasattr(Cache, "get_recurrent_state")
+    if asked and hasattr(GradientCheckpointingLayer, "_can_checkpoint_with_cache"):
+        return None
+    return f"Transformers {transformers.__version__} does not ask a cache for its linear-attention layers' states"

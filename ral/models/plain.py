@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 
 from ral.models.attention.kernel import summed
 from ral.models.attention.rollout_layouts import Decode
@@ -39,7 +39,7 @@ class PlainDecode(Decode):
         """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
-        assert self.past is not None
+        assert isinstance(self.past, Cache)
         self.past.batch_select_indices(rows)
         self.cut = None if self.cut is None else self.cut.take(rows)
         if self.explored is not None:

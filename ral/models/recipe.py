@@ -39,7 +39,8 @@ class Recipe:
     least and largest area of a picture. token_ids: config key -> token. named_tokens: attribute -> token, for every
     token that Transformers' processor of the family asks the tokenizer for (`tokenizer.start_image_token`, and its id
     as `tokenizer.start_image_token_id`); {} where its processor writes its tokens out. chat_template: with the family's
-    own placeholders and turns.
+    own placeholders and turns. settle: changes random weights that Transformers draws as no training begins; None for
+    none.
     """
 
     parts: Callable[[Sizes], dict[str, Any]]
@@ -54,3 +55,4 @@ class Recipe:
     )
     named_tokens: dict[str, str] = field(default_factory=dict)
     chat_template: str = CHAT_TEMPLATE
+    settle: Callable[[Any], None] | None = None

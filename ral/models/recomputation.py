@@ -18,6 +18,7 @@ def recomputation(network: PreTrainedModel) -> Iterator[None]:
     layers = [m for m in decoder.modules() if isinstance(m, GradientCheckpointingLayer)]
     for layer in layers:
         layer.training = torch.is_grad_enabled()  # of the layer alone: Transformers asks it before checkpointing
+        layer._can_checkpoint_with_cache = True  # of this project, which is read and written alike a second time
     try:
         yield
     finally:

@@ -19,6 +19,10 @@ class Openings:
     lengths: Tensor
     asked: Tensor
 
+    def mask(self) -> Tensor:
+        """Mark the tokens [N T] that responses begin with."""
+        return torch.arange(self.ids.shape[1], device=self.ids.device) < self.lengths[:, None]
+
     def to(self, device: torch.device) -> Openings:
         """Return the same on `device`."""
         return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))

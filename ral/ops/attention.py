@@ -28,7 +28,8 @@ SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
 class AttentionSpec:
     """Choice of the attention that is the policy. Defaults are the paper's.
 
-    layers: decoder layers, negative counts from the last; divergences are averaged over them.
+    layers: decoder layers that have softmax attention, counted among themselves (layers of linear attention have no
+            rows and no number); negative counts from the last; divergences are averaged over them.
     heads:  "mean", or the indices of the heads that are averaged.
     query:  "self", the generated token's own position; "previous", the position that produced it.
     keys:   "all" earlier positions, those of the "prompt", or its "visual" ones; the rows are renormalised over these.
@@ -56,7 +57,10 @@ class AttentionSpec:
         """
         for layer in self.layers:
             if not -depth <= layer < depth:
-                raise ValueError(f"attention_policy.layers names layer {layer}, but the model has {depth} layers")
+                raise ValueError(
+                    f"attention_policy.layers names layer {layer}, but the model has {depth} layers with softmax"
+                    " attention"
+                )
         return tuple(layer % depth for layer in self.layers)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:

@@ -105,12 +105,16 @@ def captured(decoder: Decoder, tokens: int, training: Training, numbers: Numbers
 
 
 def cache(decoder: Decoder, prompts: int, batch: Batch, numbers: Numbers) -> float:
-    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with its spare room."""
+    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with its spare room.
+
+    States of linear attention are fp32, one of each response, and of the prompts while they are handed out.
+    """
     room = FIRST_ROOM
     while room < batch.response:
         room *= 2
     tokens = prompts * (batch.prompt + batch.group * room)
-    return float(tokens * decoder.layers * 2 * decoder.keys * numbers.product)
+    states = 4 * prompts * (batch.group + 1) * decoder.state
+    return float(tokens * decoder.attending * 2 * decoder.keys * numbers.product + states)
 
 
 def drawing(decoder: Decoder, responses: int) -> float:

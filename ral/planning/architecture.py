@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from ral.errors import UserError
 from ral.files.pretrained import read_headers
 from ral.files.repository import find
+from ral.models.attention.kinds import attention_layers, layer_types
 from ral.models.network_config import read_config
 from ral.models.registry import FAMILIES
 
@@ -27,7 +28,11 @@ IN_TEXT = {"internvl": {"model_type": "qwen2"}}
 
 @dataclass(frozen=True)
 class Decoder:
-    """Shape of the decoder. mlp: inner width that a token passes (of experts, those that it is sent to)."""
+    """Shape of the decoder. mlp: inner width that a token passes (of experts, those that it is sent to).
+
+    attending: layers with softmax attention; the others have linear attention, whose states of a row are `state`
+    numbers, all layers together.
+    """
 
     layers: int
     width: int
@@ -37,6 +42,8 @@ class Decoder:
     mlp: int
     vocabulary: int
     normed_heads: bool
+    attending: int
+    state: int = 0
 
     @property
     def queries(self) -> int:
@@ -160,7 +167,21 @@ def decoder_of(config: Any) -> Decoder:
         mlp=mlp,
         vocabulary=text.vocab_size,
         normed_heads="qwen3" in str(text.model_type),
+        attending=len(attention_layers(config)),
+        state=state_of(config),
     )
+
+
+def state_of(config: Any) -> int:
+    """Return the numbers in a row's states of linear attention: recurrent ones and inputs of convolutions."""
+    text = config.get_text_config()
+    layers = len(layer_types(config)) - len(attention_layers(config))
+    if not layers or not hasattr(text, "linear_key_head_dim"):
+        return 0
+    recurrent = text.linear_num_value_heads * text.linear_key_head_dim * text.linear_value_head_dim
+    keys = 2 * text.linear_num_key_heads * text.linear_key_head_dim
+    channels = keys + text.linear_num_value_heads * text.linear_value_head_dim
+    return int(layers * (recurrent + channels * text.linear_conv_kernel_dim))
 
 
 def vision_of(config: Any) -> Vision:

@@ -67,7 +67,7 @@ def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
     tokens = p + answers * c
     products = FLOPS_A_WEIGHT * architecture.counts.layers * tokens
     pairs = p * p / 2 + answers * c * (p + c / 2)
-    attention = 2 * FLOPS_A_WEIGHT * decoder.layers * decoder.queries * pairs
+    attention = 2 * FLOPS_A_WEIGHT * decoder.attending * decoder.queries * pairs
     head = FLOPS_A_WEIGHT * decoder.vocabulary * decoder.width * answers * c
     return float(batch.prompts * (products + attention + head))
 
@@ -92,7 +92,7 @@ def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> T
     decoder, numbers, ranks = networks.policy.decoder, networks.work.numbers, networks.work.ranks
     rate = device.traffic.memory_gb_s * SCALE * device.compute.decoding_share
     weights = (networks.policy.counts.layers + networks.head) * numbers.product
-    keys = 2 * decoder.layers * decoder.keys * numbers.product
+    keys = 2 * decoder.attending * decoder.keys * numbers.product
     read = weights + keys * batch.prompts * (batch.prompt + batch.group * batch.response / 2)
     flops = pass_flops(networks.policy, batch, batch.group) / flops_s(networks, device)
     launches = 0.0 if networks.work.frozen.graphs else decoder.layers * OPERATIONS * device.compute.launch_us * 1e-6

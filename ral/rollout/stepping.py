@@ -150,6 +150,8 @@ def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None
         return "sharded weights are gathered by hooks that a captured step would leave out"
     if not policy.shares:
         return "each response has a row of its own (the plain path), whose cache grows with every token"
+    if policy.linear:
+        return "its layers of linear attention put a new state in the place of the last at every token"
     if sampling.noise is not None:
         return "noise on attention is drawn and recorded on the CPU at every token"
     if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts")):

@@ -18,6 +18,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
+from ral.models.attention.kinds import counted
+from ral.models.attention.recurrent import LinearStates
 from ral.models.attention.unhonoured import refuse_unhonoured
 
 NAME = "ral"
@@ -27,14 +29,15 @@ NAME = "ral"
 class Layout(Protocol):
     """Treatment, by a forward pass, of the queries, keys and values of a layer.
 
-    mask: Transformers' own mask [B S] of valid positions, past: its cache; None where the layout attends itself.
+    mask: Transformers' own mask [B S] of valid positions; None where the layout attends itself. past: its cache, or the
+    cache of states that prompts hand to answers; None for none. Layers are counted among those with softmax attention.
     """
 
     @property
     def mask(self) -> Tensor | None: ...
 
     @property
-    def past(self) -> Cache | None: ...
+    def past(self) -> Cache | LinearStates | None: ...
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
         """Return the attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
@@ -56,7 +59,7 @@ def shared_attention(
 
     UserError for what neither would honour, so that it is not left out unseen.
     """
-    out = None if layout is None else layout.attend(int(module.layer_idx), query, key, value, scaling)
+    out = None if layout is None else layout.attend(counted(module), query, key, value, scaling)
     refuse_unhonoured(module, kwargs, causal=layout is not None, whole=out is not None)
     if out is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)

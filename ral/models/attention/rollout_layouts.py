@@ -14,6 +14,7 @@ from transformers import Cache
 
 from ral.models.attention.kernel import summed
 from ral.models.attention.padded import cut_mask, on_prompts, prompt_mask, sdpa
+from ral.models.attention.recurrent import LinearStates
 from ral.models.attention.training_layouts import Packed, Pair
 from ral.types import Cut
 
@@ -44,7 +45,7 @@ class Prefill:
 
     valid: Tensor
     mask: Tensor | None = None
-    past: Cache | None = None
+    past: Cache | LinearStates | None = None
     cut: Cut | None = None
     cache: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
@@ -57,6 +58,8 @@ class Prefill:
         if self.cut is not None and self.cut.hides(layer, prompt=True):
             return sdpa(query, key, value, cut_mask(self.valid, self.cut), scaling)
         return on_prompts(query, key, value, self.valid, self._mask, scaling)
+
+    on_prompt = attend
 
 
 @dataclass
@@ -85,14 +88,15 @@ class Decode:
     [B Hkv G T D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
     that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
     where it began with none. explored: disturbs the attention of some layers; None for none. cut: keys of the prompt
-    that responses do not see; None for none.
+    that responses do not see; None for none. past: states of linear-attention layers, one row a response; None where
+    the network has none.
     """
 
     valid: Tensor
     position: Tensor
     cache: dict[int, Pair]
     step: int = 0
-    past: Cache | None = None
+    past: Cache | LinearStates | None = None
     own: dict[int, Pair] = field(default_factory=dict)
     given: Tensor | None = None
     explored: Explores | None = None
@@ -111,6 +115,9 @@ class Decode:
         if len(prompts) < len(self.valid):
             self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
         rows = prompts[:, None]
+        if isinstance(self.past, LinearStates) and self.past.before is not None:
+            chosen = (rows * self.position.shape[1] + slots).flatten()
+            self.past = LinearStates(self.past.before.take(chosen))
         self.valid, self.position = self.valid[prompts], self.position[rows, slots]
         self.given = None if self.given is None else self.given[rows, slots]
         self.cut = None if self.cut is None else self.cut.take(prompts)
@@ -139,13 +146,17 @@ class Decode:
         out = (out + summed(weights[..., p:], own_v)).to(value.dtype)
         return out.permute(0, 2, 1, 3, 4).reshape(batch, group, heads, width)
 
+    on_answers = attend
+
     def places(self) -> Tensor:
         """Positions [B G] of the tokens that are fed."""
         return self.position + self.step
 
     def advance(self) -> None:
-        """Count the token that has been fed."""
+        """Count the token that has been fed, and go on from the states that it left."""
         self.step += 1
+        if isinstance(self.past, LinearStates):
+            self.past = self.past.next()
 
     def on_own(self, scores: Tensor) -> Tensor:
         """Hide, in place, what pads the tokens that responses began with, in their scores [B Hkv G R t] on own keys."""

@@ -15,6 +15,7 @@ from transformers import Cache
 
 from ral.models.attention.kernel import KERNELS, attend_shared
 from ral.models.attention.padded import apart, cut_mask, on_prompts, prompt_mask, response_mask, sdpa, starts
+from ral.models.attention.recurrent import LinearStates
 from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
 from ral.types import Cut, Shown
 
@@ -35,7 +36,7 @@ class Recorder:
     response_length: int
     layers: tuple[int, ...] = ()
     mask: Tensor | None = None
-    past: Cache | None = None
+    past: Cache | LinearStates | None = None
     recorded: dict[int, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
     cut: Cut | None = None
 
@@ -81,7 +82,13 @@ class Recorder:
 
 @dataclass
 class Packed(Recorder):
-    """Training layout of shared prompts: a prompt and all its responses in one row."""
+    """Training layout of shared prompts: a prompt and all its responses in one row.
+
+    Where linear-attention layers make prompts and answers two passes (`on_prompt`, `on_answers`), `prompts` holds each
+    layer's queries, keys and values of the first.
+    """
+
+    prompts: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._prompt_mask = prompt_mask(self.valid)
@@ -91,12 +98,32 @@ class Packed(Recorder):
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
+        prompt = self._of_prompts(layer, query[:, :, :p], before, scaling)
+        return torch.cat([prompt, self._of_answers(layer, query[:, :, p:], before, own, scaling)], dim=1)
+
+    def on_prompt(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Attend from prompts alone, [B P H D]; keep what answers need."""
+        self.prompts[layer] = (query if layer in self.layers else query[:, :, :0], key, value)
+        return self._of_prompts(layer, query, (key, value), scaling)
+
+    def on_answers(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Attend from answers alone, [B G*C H D], after `on_prompt`."""
+        first, *before = self.prompts[layer]
+        if layer in self.layers:
+            whole = torch.cat([first, query], dim=2), torch.cat([before[0], key], dim=2)
+            self.record(layer, *whole, scaling)
+        return self._of_answers(layer, query, (before[0], before[1]), (key, value), scaling)
+
+    def _of_prompts(self, layer: int, query: Tensor, before: Pair, scaling: float) -> Tensor:
+        """Let prompts attend to themselves, [B P H D]."""
         if self.cut is not None and self.cut.hides(layer, prompt=True):
-            prompt = sdpa(query[:, :, :p], *before, cut_mask(self.valid, self.cut), scaling)
-        else:
-            prompt = on_prompts(query[:, :, :p], *before, self.valid, self._prompt_mask, scaling)
+            return sdpa(query, *before, cut_mask(self.valid, self.cut), scaling)
+        return on_prompts(query, *before, self.valid, self._prompt_mask, scaling)
+
+    def _of_answers(self, layer: int, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
+        """Let responses attend to their prompt, less what is cut, and to themselves, [B G*C H D]."""
         cut = self.cut.keys if self.cut is not None and self.cut.hides(layer, response=True) else None
-        return torch.cat([prompt, self.respond(query[:, :, p:], before, own, scaling, cut)], dim=1)
+        return self.respond(query, before, own, scaling, cut)
 
     def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float, cut: Tensor | None = None) -> Tensor:
         """Let responses attend to everything they may see, [B G*C H D]; cut [B P]: keys of the prompt that they do not

@@ -1,0 +1,71 @@
+"""Calls of a network's decoder under a layout of its attention: one pass, or one over prompts and one over answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.models.attention.interface import Layout
+from ral.models.attention.kinds import FULL, LINEAR
+from ral.models.attention.recurrent import LinearStates, run_answers, run_prompts
+
+
+def run_decoder(
+    decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None
+) -> Tensor:
+    """Run the decoder stack under a layout, [B S D] -> [B S D]. positions [A B S]; deepstack [J B P D], P <= S.
+
+    Where linear-attention layers hand states from prompts to answers, they are two passes.
+    """
+    if isinstance(past := layout.past, LinearStates):
+        assert deepstack is None or not len(deepstack), "no family has both deepstack and linear attention"
+        return run_in_parts(decoder, embeds, positions, layout, past)
+    visual: dict[str, Any] = {}
+    if deepstack is not None and len(deepstack):
+        prompt = torch.arange(embeds.shape[1], device=embeds.device) < deepstack.shape[2]
+        visual["visual_pos_masks"] = prompt.expand(embeds.shape[:2])
+        visual["deepstack_visual_embeds"] = list(deepstack.flatten(1, 2))
+    mask = unmasked(embeds) if layout.mask is None else layout.mask
+    return call(decoder, embeds, positions, layout, mask, use_cache=layout.past is not None, **visual)
+
+
+def states_kept(linear: bool) -> LinearStates | None:
+    """Return a cache that keeps the states of prompts for their answers; None where no layer has linear attention."""
+    return LinearStates() if linear else None
+
+
+def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
+    """Run the stack over prompts, then over their answers; over a token of each response while decoding."""
+
+    def stack(embeds: Tensor, positions: Tensor, part: Layout, valid: Tensor | None) -> Tensor:
+        return call(decoder, embeds, positions, part, {FULL: unmasked(embeds), LINEAR: valid}, use_cache=False)
+
+    if past.before is not None:
+        return run_answers(stack, embeds, positions, layout, past, embeds.shape[1])
+    p = layout.valid.shape[1]
+    prompts = run_prompts(stack, embeds[:, :p], positions[..., :p], layout, past)
+    if embeds.shape[1] == p:
+        return prompts
+    after = LinearStates(past.kept, layout.group_size)
+    answers = run_answers(stack, embeds[:, p:], positions[..., p:], layout, after, layout.group_size)
+    return torch.cat([prompts, answers], dim=1)
+
+
+def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:
+    """Call the network's decoder once, [M S D] -> [M S D]. mask: as Transformers takes it."""
+    out: Tensor = decoder(
+        inputs_embeds=embeds,
+        position_ids=positions.squeeze(0),
+        attention_mask=mask,
+        past_key_values=layout.past,
+        layout=layout,
+        **others,
+    ).last_hidden_state
+    return out
+
+
+def unmasked(embeds: Tensor) -> Tensor:
+    """Return a mask that hides nothing; Transformers hands one of four dimensions on, and the layout makes its own."""
+    return embeds.new_zeros(1, 1, 1, 1)
