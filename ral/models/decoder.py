@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from ral.models.attention.interface import Layout
 from ral.models.attention.kinds import FULL, LINEAR
 from ral.models.attention.recurrent import LinearStates, run_answers, run_prompts
+from ral.models.attention.rollout_layouts import Decode
+from ral.models.states import Openings
 
 
 def run_decoder(
@@ -51,6 +54,25 @@ def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, p
     after = LinearStates(past.kept, layout.group_size)
     answers = run_answers(stack, embeds[:, p:], positions[..., p:], layout, after, layout.group_size)
     return torch.cat([prompts, answers], dim=1)
+
+
+def open_by_token(
+    decode: Callable[[Tensor, Decode], Tensor], hidden: Tensor, state: Decode, openings: Openings
+) -> Tensor:
+    """Feed given tokens to all responses, a token a pass; return the states [N D] that predict what follows them.
+
+    No padding behind a shorter opening may enter the states of linear attention that it leaves.
+    """
+    shape, fed = state.position.shape, openings.mask()
+    for step in range(openings.ids.shape[1]):
+        before, running = state.past, fed[:, step]
+        out = decode(openings.ids[:, step], state)
+        assert isinstance(before, LinearStates) and before.before and isinstance(state.past, LinearStates)
+        state.past = LinearStates(before.kept.where(running, before.before))
+        hidden = torch.where(running[:, None], out, hidden)
+    state.step, state.position = 0, state.position + openings.lengths.view(shape)
+    state.given = fed.unflatten(0, shape)
+    return hidden
 
 
 def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:

@@ -22,7 +22,7 @@ from ral.models.attention.kinds import LINEAR, attention_layers, layer_types
 from ral.models.attention.recurrent import LinearStates
 from ral.models.attention.rollout_layouts import Decode, Extend, Prefill
 from ral.models.attention.training_layouts import Packed, Recorder
-from ral.models.decoder import run_decoder, states_kept
+from ral.models.decoder import open_by_token, run_decoder, states_kept
 from ral.models.empty_network import empty_network
 from ral.models.loading import load_network
 from ral.models.masters import DTYPES, arithmetic, in_own_arithmetic, settle
@@ -274,7 +274,7 @@ class MLLM(nn.Module):
     def _open(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
         """Feed given tokens to all responses in one pass; the states [N D] that predict what follows them."""
         if isinstance(state.past, LinearStates):
-            return self._open_by_token(hidden, state, openings)
+            return open_by_token(self.decode, hidden, state, openings)
         (batch, group), length = state.position.shape, openings.ids.shape[1]
         layout = Extend(state.valid, group, length, cache=state.cache)
         places = state.position[..., None] + torch.arange(length, device=hidden.device)
@@ -285,19 +285,6 @@ class MLLM(nn.Module):
         state.given = openings.mask().unflatten(0, (batch, group))
         last = out[torch.arange(len(out), device=out.device), (lengths - 1).clamp_min(0)]
         return torch.where(lengths[:, None] > 0, last, hidden)
-
-    def _open_by_token(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
-        """Do as `_open`, a token a pass: no padding behind a shorter opening may enter the state that it leaves."""
-        shape, fed = state.position.shape, openings.mask()
-        for step in range(openings.ids.shape[1]):
-            before, running = state.past, fed[:, step]
-            out = self.decode(openings.ids[:, step], state)
-            assert isinstance(before, LinearStates) and before.before and isinstance(state.past, LinearStates)
-            state.past = LinearStates(before.kept.where(running, before.before))
-            hidden = torch.where(running[:, None], out, hidden)
-        state.step, state.position = 0, state.position + openings.lengths.view(shape)
-        state.given = fed.unflatten(0, shape)
-        return hidden
 
     @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
