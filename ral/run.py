@@ -13,7 +13,15 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ral.assembly.data import build_collate, build_ledger, build_reader, check_even, check_redraw, prompts_read
+from ral.assembly.data import (
+    build_collate,
+    build_ledger,
+    build_reader,
+    check_acting,
+    check_even,
+    check_redraw,
+    prompts_read,
+)
 from ral.assembly.forecast import forecast
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
@@ -136,6 +144,7 @@ def build_run(
     objective = build_objective(cfg)
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
+    check_acting(objective, data.train)
     reward = build_reward(cfg, policy)
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     opened.callback(close_engine, engine)

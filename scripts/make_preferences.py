@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clo
 
 from ral.data.sources import parse_own, read_file
 from ral.errors import UserError
-from ral.worlds.preferences import entry, pairs, usable, visual_search, write
+from ral.worlds.preferences import entry, pairs, try_writing, usable, visual_search, write
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        try_writing(options.output)
         data = options.data or visual_search(options.limit or 4000)
         entries = read_file(data, media_root=options.media_root, limit=options.limit, parse=parse_own)
         examples, bad = usable(entries)

@@ -233,7 +233,7 @@ def test_a_layer_that_cannot_be_the_policy_is_named_with_those_that_can():
     check_spec(AttentionSpec(layers=(-1, 1)), [model_with(config)])
     with pytest.raises(UserError, match=rf"algo.attention_policy.layers names layer 2 .*{SLIDING}.*\[1, 3\]$"):
         check_spec(AttentionSpec(layers=(-2,)), [model_with(config)])
-    with pytest.raises(UserError, match=r"names layer 4, but the model has 4 layers with softmax attention$"):
+    with pytest.raises(UserError, match=r"names layer 4, but the model has 4 layers .*: write 0 to 3, or -4 to -1"):
         check_spec(AttentionSpec(layers=(4,)), [model_with(config)])
     with pytest.raises(UserError, match="names head 99"):
         check_spec(AttentionSpec(heads=(99,)), [model_with(config)])
@@ -243,8 +243,8 @@ def test_layers_of_the_policy_are_counted_among_those_with_softmax_attention():
     config = config_with([LINEAR, FULL, LINEAR, FULL], model_type="qwen3_next")
     assert attention_layers(config) == (1, 3)
     check_spec(AttentionSpec(layers=(0, -1)), [model_with(config)])
-    words = r"layer 2, but the model has 2 layers with softmax attention, which alone are counted"
-    with pytest.raises(UserError, match=words + r" \(decoder layers 1, 3 of 4\): write layers among \[0, 1\]$"):
+    words = "layer 2, but the model has 2 layers with softmax attention: write 0 to 1, or -2 to -1 from the last one; "
+    with pytest.raises(UserError, match=words + "they alone are counted: decoder layers 1, 3 of 4$"):
         check_spec(AttentionSpec(layers=(2,)), [model_with(config)])
     module = SimpleNamespace(layer_idx=3, config=config.get_text_config())
     assert counted(module) == 1 and counted(SimpleNamespace(layer_idx=3)) == 3

@@ -16,7 +16,7 @@ import torch
 from conftest import ENVIRONMENT, ROOT
 from safetensors.torch import load_file, save_file
 
-from ral.files.pretrained import MODEL_TYPES, check_folder
+from ral.files.pretrained import MODEL_TYPES, check_folder, read_header
 from ral.models.loading import load_network
 from ral.models.mllm import MLLM
 from ral.models.network_config import layer_types, read_config
@@ -392,3 +392,10 @@ def test_a_field_of_config_json_that_is_no_number_is_named(tmp_path: Path) -> No
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"config.json does not fit its model \(.*hidden_size.*\w.*\); take the one"):
         read_config(str(folder))
+
+
+def test_gguf_bytes_are_named_whatever_the_file_is_called(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(UserError, match=r"m: model.safetensors is a GGUF file, which cannot be trained"):
+        read_header(file, "m")

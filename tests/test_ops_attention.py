@@ -399,6 +399,8 @@ def test_layers_are_resolved_and_wrong_settings_are_named():
     for wrong in (4, -5):
         with pytest.raises(ValueError, match=f"names layer {wrong}, but the model has 4 layers"):
             AttentionSpec(layers=(wrong,)).resolve_layers(4)
+    with pytest.raises(ValueError, match="names one of the model's 4 layers twice, the second time as -1"):
+        AttentionSpec(layers=(3, 0, -1)).resolve_layers(4)
     for settings, message in (
         ({"query": "next"}, "'next'"),
         ({"keys": "own"}, "'own'"),

@@ -13,6 +13,7 @@ import pytest
 import torch
 from conftest import MIXED, make_prompts, native
 from ops_reference import capture, copied, loop_rows
+from PIL import Image
 from torch import Tensor
 
 from ral.algorithms.views import blackened, evidence_alone, masked_patches
@@ -416,3 +417,28 @@ def test_the_paper_codes_own_variant_makes_one_pass_a_rollout(run: Callable[...,
     given = ["algo=papo", "algo.perception.against=view", "algo.objective=[token,kl,perception]", "max_steps=1"]
     (step,) = steps(run(*given, "eval.every=0", *[s for s in small if not s.startswith("max_steps")]))
     assert step["train/view_kl"] > 0
+
+
+@pytest.mark.parametrize(
+    ("algo", "medium", "said"),
+    [
+        ("ease", {"path": "a.png", "data_type": "image"}, "has evidence .*, which algo.evidence_attention reads"),
+        ("attention_advantage", {"path": "a.png", "data_type": "image"}, "has evidence .*, which algo.token reads"),
+        ("evidence_distill", {"path": "a.png", "data_type": "image"}, "has evidence .*, which algo.* reads"),
+        ("papo", {}, "has a picture or clip, which algo.view reads"),
+    ],
+)
+def test_data_without_what_the_method_learns_from_are_refused(
+    algo: str,
+    medium: dict[str, str],
+    said: str,
+    run: Callable[..., Path],
+    model_folder: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    Image.new("RGB", (56, 56)).save(tmp_path / "a.png")
+    entry = {"problem": "What is it?", "solution": "<answer>red</answer>", "problem_type": "free-form", **medium}
+    (tmp_path / "own.json").write_text(json.dumps([entry] * 4))
+    given = [f"dataset.path={tmp_path / 'own.json'}", f"model.pretrained={model_folder()}", "dataset=jsonl"]
+    with pytest.raises(UserError, match=f"dataset: no entry of its training split that can be used {said}"):
+        run(f"algo={algo}", *given, "algo.prompts_per_step=2", "eval.every=0", "max_steps=1")

@@ -227,6 +227,7 @@ def test_pairs_are_made_of_a_dataset(tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
     assert found[1].media[0].path == tmp_path / "0.png"
     assert load_script("make_preferences").main(["--data", str(tmp_path / "none.json"), "--output", str(output)]) == 1
+    assert load_script("make_preferences").main(["--data", str(data), "--output", str(data / "pairs.jsonl")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 

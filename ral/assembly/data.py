@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from ral.config.build import instantiate
-from ral.data.bad import Checked, EntryRecord, Ledger, any_use
+from ral.data.bad import BadSample, Checked, EntryRecord, Ledger, any_use
 from ral.data.media import MediaReader, media_reader
 from ral.files.run_folder import first_rank
 from ral.learner.collate import Collate
+from ral.learner.objective import Objective
 from ral.models.processor import Processor
+from ral.ops.signals import needed
 from ral.rewards.accuracy import check_gold
 from ral.types import Example, UserError
 
@@ -75,6 +77,40 @@ def check_redraw(cfg: DictConfig, entries: int) -> None:
             f"{prompts_read(cfg)} prompts a step, and the training split has {entries}: write algo.redraw=null, or "
             "fewer rounds or prompts"
         )
+
+
+def check_acting(objective: Objective, examples: Sequence[Example]) -> None:
+    """Raise UserError where a term reads evidence, or the second view, and no entry of the training split has any.
+
+    The entries are read, without their media, until one has it.
+    """
+    view = objective.view
+    readers = [f"algo.{name}" for name, term in objective.terms.items() if "evidence" in needed([term])]
+    if getattr(getattr(view, "func", view), "of_evidence", False):
+        readers.append("algo.view")
+    if readers and not any_usable(examples, lambda example: example.evidence):
+        raise without("evidence (docs/data.md)", readers[0])
+    if view is not None and not any_usable(examples, lambda example: example.media):
+        raise without("a picture or clip", "algo.view")
+
+
+def without(what: str, reader: str) -> UserError:
+    """Return the error for data that lack what a part of the algorithm learns from."""
+    return UserError(
+        f"dataset: no entry of its training split that can be used has {what}, which {reader} reads: "
+        "name data that has it, or write algo=grpo"
+    )
+
+
+def any_usable(examples: Sequence[Example], has: Callable[[Example], object]) -> bool:
+    """Tell whether an entry that can be used has what is asked for."""
+    for at in range(len(examples)):
+        try:
+            if has(examples[at]):
+                return True
+        except BadSample:
+            continue
+    return False
 
 
 def scorable(reward: DictConfig) -> Callable[[Example], object]:

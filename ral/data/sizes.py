@@ -37,8 +37,16 @@ class MediaSettings:
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.max_frames < 2 or self.factor < 1:
             raise UserError(f"media: fps, max_frames or factor too small in {self}; write fps > 0, max_frames >= 2")
-        if self.image_min_pixels > self.image_max_pixels or self.video_min_pixels > self.video_max_pixels:
-            raise UserError(f"media: a min_pixels is above its max_pixels in {self}; write min <= max")
+        bounds = {
+            "image": (self.image_min_pixels, self.image_max_pixels),
+            "video": (self.video_min_pixels, self.video_max_pixels),
+        }
+        for kind, (least, most) in bounds.items():
+            if least > most:
+                raise UserError(
+                    f"media: {kind}_min_pixels={least} is above {kind}_max_pixels={most}; write "
+                    f"{kind}_max_pixels={least} or more"
+                )
         if self.timeout_s is not None and self.timeout_s <= 0:
             raise UserError(f"media: timeout_s={self.timeout_s:g} leaves no time; write seconds above 0, or null")
 

@@ -283,9 +283,10 @@ def read_header(file: Path, named: str) -> dict[str, Header]:
     """Return the header of a safetensors file. UserError unless the file is as long as that."""
     size = file.stat().st_size
     with file.open("rb") as handle:
-        length = int.from_bytes(handle.read(LENGTH_BYTES), "little")
-        if size < LENGTH_BYTES or length > size - LENGTH_BYTES:
-            raise UserError(f"{named}: {file.name} is cut off or no safetensors file ({size:,} bytes); {AGAIN}")
+        length = int.from_bytes(head := handle.read(LENGTH_BYTES), "little")
+        if head[:4] == b"GGUF" or size < LENGTH_BYTES or length > size - LENGTH_BYTES:
+            cut = f"cut off or no safetensors file ({size:,} bytes); {AGAIN}"
+            raise UserError(f"{named}: {file.name} is {a_file(Path('x.gguf')) if head[:4] == b'GGUF' else cut}")
         raw = handle.read(length)
     try:
         entries = {name: entry for name, entry in json.loads(raw).items() if name != "__metadata__"}

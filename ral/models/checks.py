@@ -52,7 +52,10 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
                     f"{kinds[layer]}, not softmax attention over all earlier tokens; {write}"
                 )
         if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
-            raise UserError(f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}")
+            raise UserError(
+                f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}: "
+                f"write 0 to {heads - 1}"
+            )
 
 
 def those_counted(model: FrozenModel) -> str:
@@ -60,7 +63,4 @@ def those_counted(model: FrozenModel) -> str:
     there, every = attention_layers(model.network.config), len(layer_types(model.network.config))
     if len(there) == every:
         return ""
-    return (
-        f", which alone are counted (decoder layers {', '.join(map(str, there))} of {every}): write layers among"
-        f" {list(range(len(there)))}"
-    )
+    return f"; they alone are counted: decoder layers {', '.join(map(str, there))} of {every}"

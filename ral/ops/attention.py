@@ -51,7 +51,7 @@ class AttentionSpec:
             raise ValueError("attention_policy.layers is empty: name at least one decoder layer, such as [-1]")
 
     def resolve_layers(self, depth: int) -> tuple[int, ...]:
-        """Return the layers as indices in 0..depth-1. ValueError names a layer that the model does not have.
+        """Return the layers as indices in 0..depth-1. ValueError names a layer that is not there, or is there twice.
 
         RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
         """
@@ -59,9 +59,16 @@ class AttentionSpec:
             if not -depth <= layer < depth:
                 raise ValueError(
                     f"attention_policy.layers names layer {layer}, but the model has {depth} layers with softmax"
-                    " attention"
+                    f" attention: write 0 to {depth - 1}, or -{depth} to -1 from the last one"
                 )
-        return tuple(layer % depth for layer in self.layers)
+        chosen = tuple(layer % depth for layer in self.layers)
+        twice = [layer for at, layer in enumerate(self.layers) if chosen[at] in chosen[:at]]
+        if twice:
+            raise ValueError(
+                f"attention_policy.layers names one of the model's {depth} layers twice, the second time as "
+                f"{twice[0]}: write each layer once"
+            )
+        return chosen
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
         """Mark the prompt's positions that remain in the rows.

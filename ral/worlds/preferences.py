@@ -14,7 +14,7 @@ from typing import Any
 from ral.data.bad import BadSample
 from ral.data.own_fields import fields_of
 from ral.data.prompts import target
-from ral.types import Example
+from ral.types import Example, UserError
 from ral.worlds.visual_search import make
 
 LETTER = re.compile(r"\(?([A-Z])[.):]\s*")
@@ -81,6 +81,18 @@ def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
         except BadSample as error:
             bad.append(error)
     return good, bad
+
+
+def try_writing(path: Path) -> None:
+    """Check that a file can be written, before the work for it; none is left. UserError where it cannot."""
+    there = path.exists()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise UserError(f"--output {path}: cannot be written ({error.strerror}); write another --output") from error
 
 
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
