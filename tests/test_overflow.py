@@ -10,20 +10,20 @@ from conftest import make_prompts, native
 
 from ral.errors import UserError
 from ral.learner.diagnostics import Diagnostics
-from ral.models.loading import LARGEST, check_numbers
+from ral.models.loading import LARGEST, check_numbers, numbers_of
 from ral.models.mllm import MLLM
 
 
 def test_weights_that_no_network_works_with_are_named_when_it_is_loaded() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.LayerNorm(4))
-    check_numbers("some/model", network)
+    check_numbers("some/model", numbers_of(network))
     with torch.no_grad():
         network[1].weight[2] = -2 * LARGEST
     words = (
         r"^model.pretrained=some/model: 1 weight with numbers up to 2.0e\+08, which no network .*: 1.weight; the run"
     )
     with pytest.raises(UserError, match=words):
-        check_numbers("some/model", network)
+        check_numbers("some/model", numbers_of(network))
 
 
 @pytest.mark.parametrize("greedy", [True, False])

@@ -14,7 +14,7 @@ from torch import nn
 from ral.config.ranges import some_part_is_rewarded
 from ral.data.prompts import BUILTIN, render, variables
 from ral.machine import check_torchrun
-from ral.models.loading import check_numbers
+from ral.models.loading import check_numbers, numbers_of
 from ral.models.processor import Processor
 from ral.models.tokens import check_opening
 from ral.types import Example, UserError
@@ -83,11 +83,11 @@ def test_a_part_of_zeros_is_refused(emptied: str) -> None:
     network = nn.ModuleDict({"model": nn.ModuleDict({"visual": tower, "language_model": decoder})})
     with torch.no_grad():
         layers[0].weight.zero_()
-        check_numbers("x", network)
+        check_numbers("x", numbers_of(network))
         for name, weight in network.named_parameters():
             weight.mul_(0.0 if emptied in name else 1.0)
     with pytest.raises(UserError, match="matrices hold nothing but zeros"):
-        check_numbers("x", network)
+        check_numbers("x", numbers_of(network))
 
 
 def rewarded(**parts: Any) -> str | None:
