@@ -144,7 +144,7 @@ def build_run(
     objective = build_objective(cfg)
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
-    check_acting(objective, data.train)
+    check_acting(objective, cfg.algo.temporal is not None, data.train)
     reward = build_reward(cfg, policy)
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     opened.callback(close_engine, engine)

@@ -30,7 +30,7 @@ from ral.models.loading import Numbers
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.models.reward import add_head
-from ral.models.sharding import numbers_of, shard_layers
+from ral.models.sharding import mixed_precision, shard_layers
 from ral.models.stored import Stored
 from ral.types import UserError
 
@@ -254,7 +254,7 @@ def test_weights_are_gathered_in_the_arithmetic_and_gradients_summed_in_fp32(
         assert weight.grad is not None and weight.grad.dtype == arithmetic
         model.reshard()
         assert {w.dtype for w in model.parameters()} == {torch.float32}
-    policy = numbers_of(arithmetic)
+    policy = mixed_precision(arithmetic)
     assert policy.reduce_dtype == (torch.float32 if arithmetic == torch.bfloat16 else None)
     assert not policy.cast_forward_inputs
 

@@ -426,6 +426,8 @@ def test_the_paper_codes_own_variant_makes_one_pass_a_rollout(run: Callable[...,
         ("attention_advantage", {"path": "a.png", "data_type": "image"}, "has evidence .*, which algo.token reads"),
         ("evidence_distill", {"path": "a.png", "data_type": "image"}, "has evidence .*, which algo.* reads"),
         ("papo", {}, "has a picture or clip, which algo.view reads"),
+        ("t_grpo", {"path": "a.png", "data_type": "image"}, "has a clip, which algo.temporal reads"),
+        ("ral algo.attention_policy.keys=visual", {}, "has a picture or clip, which algo.attention_policy.keys=visual"),
     ],
 )
 def test_data_without_what_the_method_learns_from_are_refused(
@@ -441,4 +443,4 @@ def test_data_without_what_the_method_learns_from_are_refused(
     (tmp_path / "own.json").write_text(json.dumps([entry] * 4))
     given = [f"dataset.path={tmp_path / 'own.json'}", f"model.pretrained={model_folder()}", "dataset=jsonl"]
     with pytest.raises(UserError, match=f"dataset: no entry of its training split that can be used {said}"):
-        run(f"algo={algo}", *given, "algo.prompts_per_step=2", "eval.every=0", "max_steps=1")
+        run(*f"algo={algo}".split(), *given, "algo.prompts_per_step=2", "eval.every=0", "max_steps=1")

@@ -79,10 +79,11 @@ def check_redraw(cfg: DictConfig, entries: int) -> None:
         )
 
 
-def check_acting(objective: Objective, examples: Sequence[Example]) -> None:
-    """Raise UserError where a term reads evidence, or the second view, and no entry of the training split has any.
+def check_acting(objective: Objective, temporal: bool, examples: Sequence[Example]) -> None:
+    """Raise UserError where the algorithm learns from what no entry of the training split has.
 
-    The entries are read, without their media, until one has it.
+    That is evidence, pictures and clips for a second view or for attention on them alone, and clips where `temporal`
+    says that their frames are shuffled. The entries are read, without their media, until one has it.
     """
     view = objective.view
     readers = [f"algo.{name}" for name, term in objective.terms.items() if "evidence" in needed([term])]
@@ -92,6 +93,12 @@ def check_acting(objective: Objective, examples: Sequence[Example]) -> None:
         raise without("evidence (docs/data.md)", readers[0])
     if view is not None and not any_usable(examples, lambda example: example.media):
         raise without("a picture or clip", "algo.view")
+    if temporal and not any_usable(examples, lambda example: any(m.kind == "video" for m in example.media)):
+        raise without("a clip", "algo.temporal")
+    spec = getattr(objective.passes, "spec", None)
+    on_media = spec is not None and spec.keys == "visual" and "attention" in needed(objective.terms.values())
+    if on_media and not any_usable(examples, lambda example: example.media):
+        raise without("a picture or clip", "algo.attention_policy.keys=visual")
 
 
 def without(what: str, reader: str) -> UserError:

@@ -25,9 +25,9 @@ FIRST_S = 3600
 COPIED = ("ral", "tests", "conf", "scripts", "docs")
 """Folders that a mutation or a test may read and write; everything else is linked."""
 PRELOADED = ("pytest", "torch", "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl", "lightning", "hydra")
-"""What most tests import, none of it ral's: imported once, before processes are forked that run the tests."""
+"""Import these once, before processes that run tests are forked: most tests need them, and none is ral's."""
 QUIET = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""What pytest is given beside the tests; plugins that are imported already cannot be rewritten, and need not be."""
+"""Give pytest these beside the tests. The warning is of plugins that the forked process has imported already."""
 NO_TESTS_RAN = (2, 3, 4, 5)
 """Exit codes of pytest where nothing was tested."""
 

@@ -18,7 +18,7 @@ from ral.models.mllm import MLLM
 from ral.models.stored import Stored, own_name
 
 Found = dict[str, Numbers]
-"""What is known of the numbers of weights, by name."""
+"""Weights by name, each with what its numbers are like: finite, how large, whether all are zero."""
 
 
 def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:

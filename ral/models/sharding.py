@@ -25,7 +25,7 @@ def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision
     offload: shards stay in main memory between passes. precision: of the arithmetic, as hardware.precision has it.
     """
     rests = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
-    numbers = numbers_of(torch.bfloat16 if precision == "bf16-mixed" else model.dtype)
+    numbers = mixed_precision(torch.bfloat16 if precision == "bf16-mixed" else model.dtype)
     for layer in model.network.model.language_model.layers:
         fully_shard(layer, mesh=mesh, offload_policy=rests, mp_policy=numbers)
     fully_shard(model, mesh=mesh, offload_policy=rests, mp_policy=numbers)
@@ -33,7 +33,7 @@ def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision
         register_fsdp_forward_method(model, name)
 
 
-def numbers_of(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
+def mixed_precision(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
     """Return the types of sharded weights: gathered in that of the arithmetic, their gradients summed in fp32.
 
     Shards are what they were, fp32 where they are trained. States between layers stay fp32: passes cast what a product

@@ -17,7 +17,7 @@ def layer_types(config: Any) -> tuple[str, ...]:
     """
     text = config.get_text_config()
     window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
-    alike = "sliding_attention" if window else "full_attention"
+    alike = "sliding_attention" if window else FULL
     return tuple(getattr(text, "layer_types", None) or [alike] * text.num_hidden_layers)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ral.models.attention.kinds import FULL, LINEAR
 from ral.models.families import qwen3_vl
 from ral.models.family import Family
 from ral.models.qwen import QWEN, patch_files, qwen_parts
@@ -36,7 +37,7 @@ def parts(sizes: Sizes) -> dict[str, Any]:
     found = qwen_parts(sizes, vision)
     rotation = {"mrope_section": sections, "mrope_interleaved": True, "partial_rotary_factor": ROTATED}
     found["text"]["rope_parameters"] |= rotation
-    kinds = ["linear_attention" if (sizes.layers - 1 - n) % every else "full_attention" for n in range(sizes.layers)]
+    kinds = [LINEAR if (sizes.layers - 1 - n) % every else FULL for n in range(sizes.layers)]
     linear = {"linear_num_key_heads": sizes.kv_heads, "linear_num_value_heads": sizes.heads}
     linear |= {"linear_key_head_dim": head // 2, "linear_value_head_dim": head // 2}
     found["text"] |= {"head_dim": head, "layer_types": kinds} | linear

@@ -14,7 +14,7 @@ SIZES = {"sft": 384, "train": 384}  # entries
 FILES = {"sft": "Video-R1-COT-165k.json", "train": "Video-R1-260k.json"}
 """Split of visual_search -> the file of Video-R1 that it stands for."""
 SEED = 4
-"""Of the entries; others than those of the default data and of the study."""
+"""Draw entries that neither the default data nor the study has."""
 OWN = "evidence"
 """Field that visual_search adds to Video-R1's."""
 WHOLE = ".whole"

@@ -16,7 +16,7 @@ from ral.worlds.scene import Scene
 from ral.worlds.visual_search import Settings, compose
 
 SEED = 7
-"""Of the scenes; they are of the split "test", so that none of them is trained on."""
+"""Draw the scenes. They are of the split "test": no stage trains on them."""
 WORLD = World(grid=4, clip_grid=3, frames=8, distractors=3)
 COLOR, LOOKS, COUNT = 0, 1, 2
 """Turns of PICTURE_TEMPLATES: a choice of colours, a description, a number."""
