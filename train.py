@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from ral.config.check import check, plain
 from ral.config.cli import run
+from ral.config.model_files import check_model_files
 from ral.files import run_folder
-from ral.files.pretrained import check_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> float | None:
 def files(tree: Node) -> None:
     """Look at what a run needs on disk; a plan reads shapes alone, and says itself where it has none."""
     if not tree["plan"]:
-        check_named(tree)
+        check_model_files(tree)
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:

@@ -399,3 +399,12 @@ def test_train_py_answers_from_any_folder(tmp_path: Path) -> None:
     assert only_line(done.stderr) == (
         "error: algo.group_size=True has the wrong type: int expected; write 1 or more, such as algo.group_size=8"
     )
+
+
+def test_help_whose_reader_has_gone_ends_without_a_word() -> None:
+    command = [sys.executable, str(REPOSITORY / "train.py"), "--help"]
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=REPOSITORY, timeout=60)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (cli.READER_GONE, b"")

@@ -25,7 +25,7 @@ from ral.config.build import instantiate
 from ral.config.numbers import wrong_number
 from ral.config.rules import rules
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, select, walk
-from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
+from ral.config.terms import learns_something, settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
 
 HERE = __name__
@@ -160,7 +160,7 @@ def test_a_valid_configuration_passes() -> None:
         ({"seed": 1e3}, "seed=1000.0 has the wrong type: int expected; write seed=1000"),
         ({"max_steps": 2e1}, "max_steps=20.0 has the wrong type: int expected; write max_steps=20"),
         ({"seed": float("inf")}, "seed=inf has the wrong type: int expected"),
-        ({"seed": None}, "seed=None has the wrong type: int expected"),
+        ({"seed": None}, "seed=null has the wrong type: int expected; write 0 to 4398046511103, such as seed=0"),
         ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected"),
         ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),
         ({"sead": 3}, "unknown key sead; did you mean seed?"),
@@ -648,6 +648,9 @@ def test_a_term_stands_once_in_the_objective() -> None:
         (["algo=grpo", "algo.teacher=assets/tiny_teacher"], "algo.teacher without effect: no term of"),
         (["algo=distill", "model.teacher=assets/tiny_teacher"], ""),
         (["algo=grpo", "algo.teacher=null"], ""),
+        (["algo=ral", "algo.attention.coef=0"], "algo.attention.coef=0: the term attention is computed and logged"),
+        (["algo=papo", "algo.perception.coef=0.0"], "algo.perception.coef=0: the term perception is computed"),
+        (["algo=ral", "algo.attention.coef=0.5"], ""),
         (["algo=grpo"], ""),
     ],
 )
@@ -665,3 +668,35 @@ def test_kl_to_the_reference_alone_does_not_start(overrides: list[str]) -> None:
         tree, whole = (config.plain(compose("train", ["algo=grpo", *more])) for more in (overrides, []))
     assert "compares the policy with its own earlier self alone" in str(starts_moving(tree))
     assert starts_moving(whole) is None
+
+
+def composed(*overrides: str) -> config.Node:
+    with initialize_config_dir(str(cli.CONF), version_base="1.3"):
+        return config.plain(compose("train", list(overrides)))
+
+
+def test_an_advantage_over_the_batch_has_a_batch() -> None:
+    one = ["algo=reinforce_pp", "algo.advantage._target_=ral.ops.advantages.batch_normalised", "algo.group_size=1"]
+    (line,) = wrong_terms(composed(*one, "algo.prompts_per_step=1"))
+    assert line.startswith("algo.group_size=1 with algo.prompts_per_step=1: ") and "\n" not in line
+    assert list(wrong_terms(composed(*one, "algo.prompts_per_step=2"))) == []
+    assert list(wrong_terms(composed(*one, "algo.prompts_per_step=1", "algo.group_size=2"))) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warned"),
+    [
+        (["algo=grpo", "algo.objective=[entropy]"], True),
+        (["algo=papo", "algo.token.coef=0"], False),  # the masked view tells looking from guessing
+        (["algo=distill"], False),
+        (["algo=ral_distill"], False),
+        (["algo=sft"], False),
+        (["algo=reward_model"], False),
+        (["algo=evidence_distill"], False),
+        (["algo=grpo"], False),
+        (["algo=ral"], False),
+    ],
+)
+def test_an_objective_without_reward_or_teacher_is_told(overrides: list[str], warned: bool) -> None:
+    told = learns_something(composed(*overrides))
+    assert bool(told) == warned and "\n" not in (told or "")

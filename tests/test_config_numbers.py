@@ -18,8 +18,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from ral.config import check as config
 from ral.config import cli
-from ral.config.number_table import ANY, MOST, RANGES
-from ral.config.numbers import leaves, range_of, wrong_number, wrong_numbers
+from ral.config.number_table import ANY, MOST, RANGES, range_of
+from ral.config.numbers import leaves, wrong_number, wrong_numbers
 from ral.config.signature import is_target, locate, walk
 from ral.errors import UserError
 

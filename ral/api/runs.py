@@ -14,9 +14,9 @@ from ral.api.job import PROGRAMS, Composed, Task
 from ral.config import evaluation
 from ral.config import knockout as knockouts
 from ral.config.check import check
+from ral.config.model_files import check_model_files
 from ral.errors import UserError
 from ral.files import jsonl, run_folder
-from ral.files.pretrained import check_named
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -167,7 +167,7 @@ def _check_run(cfg: DictConfig) -> None:
     """
     if cfg.plan:
         raise UserError("plan=true: ral.train makes runs: write python train.py with the same settings for a plan")
-    check(cfg, files=check_named)
+    check(cfg, files=check_model_files)
     hardware = cfg.hardware
     if hardware.devices * hardware.num_nodes > 1:
         raise UserError(

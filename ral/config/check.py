@@ -27,7 +27,7 @@ from ral.config.renamed_keys import check_moved
 from ral.config.rules import rules
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
-from ral.config.terms import settings_without_effect, starts_moving, wrong_terms
+from ral.config.terms import learns_something, settings_without_effect, starts_moving, wrong_terms
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
 
@@ -151,5 +151,6 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     if (message := next(wrong_terms(tree), None)) is not None:
         raise UserError(message)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        for line in filter(None, (*doubts(tree), starts_moving(tree), *settings_without_effect(tree, overridden()))):
+        trains = starts_moving(tree) or learns_something(tree)
+        for line in filter(None, (*doubts(tree), trains, *settings_without_effect(tree, overridden()))):
             print(f"warning: {line}", file=sys.stderr, flush=True)

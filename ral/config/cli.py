@@ -37,6 +37,8 @@ from ral.files.repository import CONF
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
+READER_GONE = 141
+"""Exit code where the program that reads the output has ended: 128 + SIGPIPE."""
 SPINS = "20000"
 """Turns a thread waits by spinning before it sleeps (GNU OpenMP): well under a millisecond."""
 
@@ -100,12 +102,15 @@ def run(
     try:
         flags = _check_flags(sys.argv[1:])
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
-            return print(page)
+            return print(page, flush=True)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))
         with _leaving_on_signals():
             hydra.main(version_base=VERSION_BASE, config_path=str(config_dir), config_name=config_name)(job)()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # of `--help | head`: who reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(READER_GONE)
     except Exception as error:
         _report(explain(error, config_dir, config_name, message_of), error, _wants_traceback(sys.argv[1:]))
         failures.append(error)

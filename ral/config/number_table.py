@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 MOST = 2**31 - 1
@@ -240,3 +242,9 @@ RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATI
 """Range by dotted key without list indices; * stands for any letters, and the first that fits counts."""
 ANY = {"benchmark.tasks.*.paper.*": "a row of the paper's table, which is printed and nothing else"}
 """Keys of which every finite number is right, with the reason."""
+
+
+def range_of(key: str) -> Range | None:
+    """Return the range of a dotted key; None where it has none."""
+    bare = re.sub(r"\[\d+\]", "", key)
+    return next((found for pattern, found in RANGES.items() if fnmatchcase(bare, pattern)), None)

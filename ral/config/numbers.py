@@ -9,18 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
-from ral.config.number_table import MOST, OURS, RANGES, Range, plain
+from ral.config.number_table import MOST, OURS, Range, plain, range_of
 from ral.config.schema import Node
 from ral.config.signature import AT_RUN_TIME, select, walk
-
-
-def range_of(key: str) -> Range | None:
-    """Return the range of a dotted key; None where it has none."""
-    bare = re.sub(r"\[\d+\]", "", key)
-    return next((found for pattern, found in RANGES.items() if fnmatchcase(bare, pattern)), None)
 
 
 def leaves(value: Any, key: str = "", ours: bool = True) -> Iterator[tuple[str, Any]]:

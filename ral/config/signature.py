@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ral.config.moved_targets import where_now
+from ral.config.number_table import plain, range_of
 from ral.errors import UserError
 
 AT_RUN_TIME = "<known at run time>"
@@ -108,7 +109,10 @@ def expect(value: Any, annotation: Any, key: str) -> None:
     if not fits(value, annotation):
         whole = isinstance(value, float) and value.is_integer() and fits(int(value), annotation)
         write = f"; write {key}={int(value)}" if whole else ""
-        raise UserError(f"{key}={value!r} has the wrong type: {describe(annotation)} expected{write}")
+        if value is None and (found := range_of(key)) is not None:
+            write = f"; write {found}, such as {key}={plain(found.such_as)}"
+        typed = "null" if value is None else repr(value)
+        raise UserError(f"{key}={typed} has the wrong type: {describe(annotation)} expected{write}")
 
 
 def locate(path: str, key: str) -> Any:

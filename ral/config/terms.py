@@ -128,14 +128,21 @@ def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that an advantage relative to the group has a group."""
-    algo = tree["algo"]
-    least = getattr(function_at(tree, "algo", "advantage"), "least_group", 1)
-    if algo["rollouts"] and algo["group_size"] < least and any("advantages" in term.asked for term in terms):
+    """Check that an advantage relative to the group has a group, and one relative to the batch a batch."""
+    algo, advantage = tree["algo"], function_at(tree, "algo", "advantage")
+    least, batch = (getattr(advantage, name, 1) for name in ("least_group", "least_batch"))
+    if not algo["rollouts"] or not any("advantages" in term.asked for term in terms):
+        return
+    if algo["group_size"] < least:
         yield (
             f"algo.group_size={algo['group_size']}: the advantage compares the responses to one prompt with each other,"
             f" and one response has nothing to be compared with; write algo.group_size={least} or more (the paper uses"
             " 8)"
+        )
+    elif algo["group_size"] * algo.get("prompts_per_step", batch) < batch:
+        yield (
+            "algo.group_size=1 with algo.prompts_per_step=1: the advantage compares the responses of a batch with each"
+            " other, and this batch is one response; write algo.prompts_per_step=8 or algo.group_size=8"
         )
 
 
@@ -228,6 +235,23 @@ def wrong_terms(tree: Node) -> Iterator[str]:
         yield from rule(tree, terms)
 
 
+TEACHES = ("advantages", "scores", "evidence", "named", "teacher_", "masked_", "view_")
+"""Signals, or how their names begin, that tell a policy more than what it and its earlier selves say already."""
+
+
+def learns_something(tree: Node) -> str | None:
+    """Return a warning where sampled answers are learned from without anything that tells a good one from a bad one."""
+    terms = [term for term in found_terms(tree) if term.counts]
+    read = {signal for term in terms for signal in resolved(term.asked, term.against).values()}
+    if not tree["algo"]["rollouts"] or not terms or any(name.startswith(TEACHES) for name in read):
+        return None
+    return (
+        f"algo.objective={list(tree['algo']['objective'])} learns neither from the reward nor from a teacher, evidence"
+        " or a second view (terms of coef=0 do not count): the answers cannot get better; add a term that does, such as"
+        " token"
+    )
+
+
 def starts_moving(tree: Node) -> str | None:
     """Return a warning where no term has a gradient at the start: all compare the policy with itself."""
     terms = [term for term in found_terms(tree) if term.counts]
@@ -246,6 +270,10 @@ def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]
     idle = [key for key in ("lora.alpha", "lora.targets", "lora.merge") if key in named]
     if idle and not lora.get("rank") and lora.get("resume") is None:
         yield f"{' and '.join(idle)} without effect: lora.rank=0 trains the weights themselves; write lora.rank=16"
+    for term in found_terms(tree):
+        if f"{term.key}.coef" in named and not term.counts:
+            name = term.key.removeprefix("algo.")
+            yield f"{term.key}.coef=0: the term {name} is computed and logged, and has no part in the loss"
     given = [key for key in ("algo.teacher", "model.teacher") if key in named and select(tree, key) is not None]
     if given and not any(name.startswith("teacher") for term in found_terms(tree) for name in term.asked):
         yield (

@@ -49,6 +49,7 @@ def leave_one_out(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
     return rewards - (rewards.sum(dim=1, keepdim=True) - rewards) / (count - 1)
 
 
+@compares(batch=2)
 def batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
     """Normalise over the whole batch: (r - mean) / (std + epsilon) of all B G rewards, std with B G - 1.
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ral.ops.divergence import Divergence
+from ral.ops.layers import resolve_layers
 from ral.ops.pieces import Limits, OwnKeys, Pieces, PromptKeys
 from ral.ops.pieces import renormalise as renormalise
 from ral.ops.readers import Divergences, Read, Reader, WholeRows
@@ -55,20 +56,7 @@ class AttentionSpec:
 
         RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
         """
-        for layer in self.layers:
-            if not -depth <= layer < depth:
-                raise ValueError(
-                    f"attention_policy.layers names layer {layer}, but the model has {depth} layers with softmax"
-                    f" attention: write 0 to {depth - 1}, or -{depth} to -1 from the last one"
-                )
-        chosen = tuple(layer % depth for layer in self.layers)
-        twice = [layer for at, layer in enumerate(self.layers) if chosen[at] in chosen[:at]]
-        if twice:
-            raise ValueError(
-                f"attention_policy.layers names one of the model's {depth} layers twice, the second time as "
-                f"{twice[0]}: write each layer once"
-            )
-        return chosen
+        return resolve_layers(self.layers, depth)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
         """Mark the prompt's positions that remain in the rows.

@@ -159,11 +159,11 @@ def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[...,
     return mark
 
 
-def compares(least: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark an advantage that is zero in groups of fewer than `least` responses."""
+def compares(least: int = 1, batch: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark an advantage that is zero in groups of fewer than `least` responses, or batches of fewer than `batch`."""
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        vars(function)["least_group"] = least
+        vars(function).update(least_group=least, least_batch=batch)
         return function
 
     return mark
