@@ -308,21 +308,6 @@ def test_contradictions_are_refused_in_words(overrides: list[str], said: str) ->
 # ----------------------------------------------------------------------------------------------------------- runs
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_two_steps_on_two_processes_equal_those_of_one(
-    name: str, tmp_path: Path, model_folder: Callable[..., Path]
-) -> None:
-    from test_scaling import LAYOUTS, SGD, distance, made, train
-
-    common = [f"algo={name}", *made(tmp_path, model_folder()), *SGD, "max_steps=2", "algo.updates_per_rollout=2"]
-    common += ["algo.prompts_per_step=4", "algo.redraw.rounds=2"] if name == "dapo" else []
-    one, two = (
-        train(tmp_path / key, *common, *LAYOUTS[layout]) for key, layout in (("a", "one process"), ("b", "ddp"))
-    )
-    assert max(distance(one, two, update) for update in (1, 2, 3, 4)) <= 1e-5
-
-
 def test_a_run_of_dapo_draws_again(run: Callable[..., Path], small: list[str]) -> None:
     """A random model is never right: all places draw to their bound, and the metrics say so."""
     settings = ["algo=dapo", "algo.prompts_per_step=2", "max_steps=1", "eval.every=0"]
