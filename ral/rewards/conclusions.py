@@ -17,13 +17,23 @@ _CONCLUDED = re.compile(
     rf"|\b(?:for|giving|making) a total of|\bin total[:,]?),?(?P<end>{_TOLD}{_WORKED}{_SAID}[^\d.?？]*)[.。!]?\s*",
     re.IGNORECASE | re.DOTALL,
 )
+_ALTOGETHER = r"(?:in total|in all|altogether|all together|overall|all told|total)"
+_LEADING = (
+    r"(?:(?:so|that is|that's|that makes|which is|which makes|making|for|for a total of|a total of|there are|it is|it's"
+    r"|and) )*(?<![\d.,-])"
+)
+_TOTALLED = re.compile(
+    rf"[^?？]*\d[^?？]*(?:[,;.:，；。：\n—-]|\band)\s*(?P<end>{_LEADING}{_SAID}(?P<things>(?: [^\W\d_]+){{0,3}}?)),?"
+    rf" {_ALTOGETHER}[\s.!]*",
+    re.IGNORECASE | re.DOTALL,
+)
 _TWICE = re.compile(
     r"(?P<one>[^()（）]*\d[^()（）]*?)\s*"
     r"(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
 )
 _EXPLAINED = re.compile(
     rf"(?P<end>\D{{0,40}}{_SAID}[^\d()（）:：,，;]{{0,30}}?)\s*"
-    r"(?:[(（:：]|[,;，]?\s*\b(?:because|since|as)\b|因为)(?P<parts>[^?？]*\d[^?？]*)",
+    rf"(?:[(（:：]|[,;，]?\s*\b(?:because|since|as)\b|因为|(?<!\w){_ALTOGETHER}\s*[,;—-])(?P<parts>[^?？]*\d[^?？]*)",
     re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
@@ -49,6 +59,8 @@ def explained(text: str) -> str | None:
     """
     if found := _CONCLUDED.fullmatch(text):
         return found["end"]
+    if found := _TOTALLED.fullmatch(text):  # "2 red, 3 blue in total" does not say what
+        return found["end"] if not found["things"] or len(_NUMBER.findall(text[: found.start("end")])) > 1 else None
     found = _EXPLAINED.fullmatch(text)
     if found is None or _NOT_ADDED.search(found["parts"]):
         return None

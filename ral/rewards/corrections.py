@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-_IT_IS = r"(?:it is|it's|it was|that is|that's|they are|there are|this is|the (?:\w+ )?answer is|make (?:it|that))"
+_WHAT_IS_ASKED = r"(?:answer|number|count|total|result|value|figure|sum|amount|option|choice|letter|one)"
+_IT_IS = (
+    r"(?:it is|it's|it was|that is|that's|they are|there are|this is|make (?:it|that)"
+    rf"|the (?:\w+ ){{0,2}}?{_WHAT_IS_ASKED} (?:is|was|should be|must be|would be))"
+)
 _BUT = (
     rf"(?:,? but(?: rather| instead)?(?: {_IT_IS})?(?! (?:also|not|maybe|perhaps|possibly)\b)"
     rf"|[,;.] (?:but |rather |instead,? )?{_IT_IS}(?! not\b)|[,;] (?:rather|instead),?)"
@@ -20,8 +24,14 @@ INSTEAD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """Matches "not A but B", from its first word on."""
+_ON_REFLECTION = (
+    r"(?:up)?on (?:second thoughts?|(?:further |second |closer |careful )?(?:reflection|inspection|consideration|look|count))"
+    r"|after (?:a (?:closer|second|more careful|careful) )(?:look|count|check|inspection)"
+    r"|(?:after )?(?:looking|counting|checking|thinking)(?: about it)? (?:again|more carefully|more closely|once more)"
+)
 _OVER = (
-    r"\bwait[\s,.!…-]+(?:no|nope)\b|\b(?:oh )?no,? wait\b|\b(?:scratch|strike) that\b|\bcorrection\s*:|更正|哦不|噢不"
+    rf"\b(?:{_ON_REFLECTION})(?=\s*[,:—-]\s*\w|\s+{_IT_IS}|\s+i (?:now )?(?:think|choose|pick|say|believe))"
+    r"|\bwait[\s,.!…-]+(?:no|nope)\b|\b(?:oh )?no,? wait\b|\b(?:scratch|strike) that\b|\bcorrection\s*:|更正|哦不|噢不"
     r"|(?:等等|等一下)[,，.。]?\s*不对|(?<=[,，.。;；])\s*(?:不对|不對)\s*[,，.。]\s*(?=.*[\da-zA-Z一二两兩三四五六七八九十])"
 )
 _MAYBE = (
@@ -42,12 +52,18 @@ _SAY = (
     r"(?:thought|said|guessed|believed|chose|picked|answered|assumed|suspected|supposed|considered|figured|wrote"
     r"|counted|(?:was|were) (?:going|about) to (?:say|choose|pick|answer)|almost (?:said|chose|picked))"
 )
+_FIRST = r"(?:(?:very )?first|initial|original|earlier|previous|immediate)"
+_GUESS = r"(?:guess|thought|answer|choice|pick|count|estimate|instinct|impression|intuition|reading|idea|reaction)"
+_BEFORE = (
+    rf"(?:my|the) {_FIRST} {_GUESS}(?: (?:was|is|had been|would be|would have been|said))?(?: that)?"
+    r"(?: (?:it|the answer) (?:was|is))?:?"
+)
 _FIRST_SAID = (
-    r"(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
-    rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?"
+    rf"(?:{_BEFORE}|(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
+    rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?)"
     r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
     r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
-    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
+    rf"(?:(?:now|then|actually|in fact|really|{_ON_REFLECTION}),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
     r"|i (?:now )?(?:think|choose|pick|say|believe)"
     r"|(?:now )?(?:it|that) (?:seems|must|should)"
     r"|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
@@ -80,20 +96,28 @@ _RULED = (
     r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
     rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"
     rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*"
-    r"(?:错误?的?|錯誤?的?|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
+    r"(?:错误?的?|錯誤?的?|不是|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
 )
-_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL)
+_INSTEAD = r"(?:so|but|rather|instead|thus|hence|therefore)"
+_NEITHER = (
+    r"(?:it(?:'s| is) )?neither (?P<neither>[^.;,:]{1,40}? nor [^.;,:]{1,40}?)"
+    rf"(?: (?:is|are|was|were|seems?|fits?|works?)(?: {_THE_ONE})?)?"
+    rf"(?:[.;,:—-]+ ?(?:{_INSTEAD},? )?|,? {_INSTEAD},? | (?={_IT_IS}))(?!(?:because|since|as|and|nor)\b)(?=\S)"
+    r"|(?:答案)?(?:既|也|都|并)?(?:不是|非) ?(?P<neither_han>[^,，.。;；]{1,20}?[,，]?(?:也|又|更)(?:不是|非) ?[^,，.。;；]{1,20}?)"
+    r"[,，.。;；]\s*(?:而)?(?=(?:应该?|應該?)?[是选選]|答案|正确|正確|\W*\w\W*$)"
+)
+_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_NEITHER}|{_RULED})", re.IGNORECASE | re.DOTALL)
 _RATHER = re.compile(
     r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
 )
 
 
-_ASIDE = ("ruled", "denied", "asked", "han")
+_ASIDE = ("ruled", "denied", "asked", "han", "neither", "neither_han")
 
 
 def _ends_with(text: str, ruled: str) -> bool:
     """Tell whether a text ends with one of the letters or numbers that were ruled out in front of it."""
-    names = re.findall(r"[A-Z]\b|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
+    names = re.findall(r"(?<![^\W\u3400-\u9fff])[A-Z](?![A-Za-z])|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
     pattern = "|".join(map(re.escape, names))
     return (
         bool(names)

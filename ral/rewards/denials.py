@@ -42,7 +42,14 @@ _NOT = (
 _TOO = r"too (?:many|few|high|low|large|small|big|much|little|long|short)"
 _BAD = rf"(?:{_WRONG}|impossible|a mistake|an error|mistaken|{_TOO})"
 _GOOD = rf"(?:(?:the|a|my) )?(?:(?:correct|right|true|final) )?(?:{_RIGHT}|number|value|count|solution|case|so)"
-_VERDICT = rf"(?:{_SINGULAR} {_ADVERBS}(?:{_BAD}|not {_GOOD})|{_NOT} {_GOOD}|isn't){_END}"
+_NAMED = r"(?:answer|option|choice|one|statement|letter|candidate|pick|guess|number|value|response)s?"
+_WRONG_ONE = (
+    r"(?:(?:the|an?|one of the|among the) )?(?:(?:only|clearly|obviously|definitely|single|most) )*"
+    rf"(?:wrong|incorrect|false|untrue|invalid|erroneous|mistaken) {_NAMED}\b"
+)
+_VERDICT = (
+    rf"(?:(?:{_SINGULAR} {_ADVERBS}(?:{_BAD}|not {_GOOD})|{_NOT} {_GOOD}|isn't){_END}|{_SINGULAR} {_ADVERBS}{_WRONG_ONE})"
+)
 _SAID = r"(?:(?:but|and|or|no|nope|oh|well|actually|sorry|wait)\b,? ?)*(?:(?:that|this|it|which)(?: (?=\w)|(?='s)))?"
 _OTHERS = (
     r"(?:(?:ist|war|wäre) (?:falsch|nicht richtig|nicht korrekt|unmöglich)|(?:est|serait) (?:faux|incorrecte?|fausse)"
@@ -87,7 +94,8 @@ _AHEAD = re.compile(
     r"(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|be|would be|should be)|'s))?"
     r"|(?<!\bno )(?<!\bany )(?<!without )(?<!\ba )(?<!beyond )(?<!n't )(?<!not )(?<!never )\bdoubt(?:s|ed|ful)?"
     r"(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
-    r"|\b(?:wrong|incorrect|false) (?:answer|number|option|choice|value)?(?: (?:is|was|would be))?"
+    rf"|\b(?:wrong|incorrect|false|untrue|invalid|erroneous|mistaken) (?:{_NAMED})?(?: (?:here|among them|of (?:them|these)))?"
+    r"(?: (?:is|was|would be|must be|has to be|should be|seems to be))?"
     r"|\b(?:wrong|incorrect|false|untrue|a mistake|an error|(?:not|n't) (?:right|correct|true|accurate))"
     r" to (?:say|answer|claim|think|write|state|conclude|assume|guess|respond|reply|report|count|believe|call it)"
     r"(?: that)?(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|were|would be)|'s))?"

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ral.rewards.claims import LONGEST, REASON, UNSURE
-from ral.rewards.compounds import content_word, part_of_more
+from ral.rewards.below_zero import FREEZING, below_zero
+from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
+from ral.rewards.rough import ROUGH
 
 MOST_WORDS = 24  # of such a sentence
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -85,9 +87,13 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
     found = list(mentions(line, options))
-    if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
+    if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line):
         return None
     letter, own = found[0][0], options[found[0][0]]
+    article = article_before(line, *found[0][1:]) and MODEL.fullmatch(line[found[0][2] :])
+    if (line.startswith("A ") and not article) or below_zero(line) != line:  # "A" may be the letter
+        return None
+    line = f"a{line[1:]}" if article else line
     pairs = any(_JOINED.search(text) for text in options.values())  # "blue with white" may be "blue and white"
     if lone_letters(line) - {letter}:
         return None
