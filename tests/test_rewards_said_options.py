@@ -34,12 +34,13 @@ TABLE = [
     B is the only wrong one | B is the wrong answer | the only incorrect option is B | The wrong one is B | B is a wrong choice
     The incorrect answer is B. | B is clearly the incorrect option | B, which is the wrong one | B is an incorrect statement
     I would not call it B | I wouldn't say B | I wouldn't say it's B | I'm not sure it's B | It isn't B | The false statement is B
+    A and B are wrong | only B is wrong | B and A are wrong answers |
     B would be the wrong choice | blue is the wrong answer | the only wrong color is blue | B is the only false one
     """),
     *rows(COLORS, "B", """
     B is the only right one | B is the only correct option | the only correct option is B | B, the others are wrong answers
-    B; all others are wrong | B is right and A is the wrong one | A is the wrong one, so B | I would say B | I'd call it B
-    Only B is not wrong | The wrong ones are A, C and D, so B
+    B; all others are wrong | B, since the rest are wrong | B and the other options are incorrect. | B is correct, and A is wrong. | B but A is wrong | B is right and A is the wrong one | A is the wrong one, so B | I would say B | I'd call it B
+    Only B is right | The wrong ones are A, C and D, so B
     """),
     # what is set aside in front of the answer
     *rows(COLORS, "C", """
@@ -67,7 +68,7 @@ TABLE = [
     *rows(MAKERS, "B", "a Honda CR-V | It's a Honda Civic | the Honda Accord"),
     *rows(MAKERS, "", "a Toyota Corolla and a Honda Civic | not a Toyota Corolla | a Mazda 3 | a Toyota Corolla or a BMW X5"),
     *rows(("Toyota Corolla", "Toyota", "Toyota Camry"), "A", "a Toyota Corolla | Toyota Corolla"),
-    *rows(("Dog", "Cat", "New York"), "", "It is a Dog House | a Cat Tree | a York"),
+    *rows(("Dog", "Cat", "New York"), "", "It is a Dog House | a Cat House | a York"),
     # contractions
     *rows(CHANGES, "B", """
     It doesn't increase. | doesn't increase | It does not increase | doesn’t increase | It doesnt increase. | B. It doesn't increase
@@ -115,7 +116,7 @@ STATEMENTS = ("A. It is red.", "B. It is round.", "C. It is big.")
         ("Which statement is incorrect?", "B is incorrect.", "B"), ("Which statement is incorrect?", "The incorrect statement is B.", "B"),
         ("Which of these is not true?", "B is not true", "B"), ("Which one is wrong?", "B is the only wrong one", "B"),
         ("Which statement is false?", "The false one is B", "B"), ("下列说法错误的是？", "B是错误的", "B"), ("下列说法不正确的是", "B不正确", "B"),
-        ("Which statement is incorrect?", "B", "B"), ("Which statement is incorrect?", "A is wrong, so A", ""),
+        ("Which statement is incorrect?", "B", "B"), ("Which statement is incorrect?", "A is wrong, so A", "A"),
         ("Which statement is correct?", "B is incorrect.", ""), ("Which statement is correct?", "The incorrect statement is B.", ""),
         ("What is wrong with the car? Which part?", "B", "B"), ("Which is the color?", "B is wrong", ""), ("下列说法正确的是", "B是错误的", ""),
         ("Which statement is incorrect?", "not B", ""), ("Which statement is incorrect?", "A and B are incorrect", ""),

@@ -123,10 +123,10 @@ def _regression(gold: Number, answer: Number | None) -> float:
 
 def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
-    if same_text(gold, answer) or same_text(gold, plain):
-        return 1.0
     if (yes := verdict_of_gold(gold)) is not None and (said := stated_verdict(undress(answer))):
         return float(said.yes is yes)
+    if same_text(gold, answer) or same_text(gold, plain):
+        return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 
 

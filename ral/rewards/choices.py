@@ -25,7 +25,7 @@ from ral.rewards.claims import (
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
 from ral.rewards.corrections import INSTEAD, corrected
-from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
+from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
@@ -188,7 +188,8 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
     if taken_back(rest) or taken_back(_behind(rest, own)):
         return None
     if confirmed := CONFIRMED.match(rest):
-        return None if _contradicts(rest[confirmed.end() :], letter, texts) else letter
+        rest = rest[confirmed.end() :]
+        return None if not AND_RULED_OUT.match(rest) and _contradicts(rest, letter, texts) else letter
     if REASON.match(rest):
         return letter
     marked = _STRONG.match(rest)

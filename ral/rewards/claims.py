@@ -37,11 +37,12 @@ _BE = r"(?:is|would be|should be|must be|will be|has to be|appears to be|seems t
 _PICK = (
     r"(?:(?:i|we|let us|let)(?:'d|'ll|'m|'s| would| will| shall| am| have to| must)? ?)?(?:rather )?"
     r"(?:choose|pick|select|chose|picked|selected|go(?:ing)? (?:with|for)|going to go with|opt for|vote for|say|answer"
-    r"|believe|think|guess|conclude|suppose|settle on|choosing|picking|selecting)\b(?: that)?"
+    r"|believe|think|guess|conclude|suppose|settle on|call (?:it|this|that)|choosing|picking|selecting)\b(?: that)?"
 )
 _ENGLISH = (
     rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
+    r"only (?=(?:option |[(\[])?[a-z][)\]]? is\b)",
     rf"{_PICK} ?:? ?",
     rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be "
     r"|(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
@@ -86,7 +87,9 @@ _OTHERS = (
 _NAMED = (
     r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項|選択肢|선택지) ?:? ?"
 )
-SURE_LAST = re.compile(rf"(?<=[^\W_]),? {_SURE}(?: about (?:it|that))?[\s.!]*$", re.IGNORECASE)
+SURE_LAST = re.compile(
+    rf"(?<=[^\W_]),? (?:{_SURE}(?: about (?:it|that))?|on (?:second thoughts?|reflection))[\s.!]*$", re.IGNORECASE
+)
 IT_IS_LAST = re.compile(r"(?<=\w)(?:です|である|だ|입니다|이에요|예요|이다)[\s.。!]*$")
 """Matches "it is" as Japanese and Korean say it, behind what it is."""
 CLAIM = re.compile(

@@ -94,6 +94,7 @@ _RULED = (
     rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true))(?:{_BECAUSE}|{_SO})"
     rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}"
     r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
+    rf"|(?:the )?(?:wrong|incorrect|false) {_WHAT_IS_ASKED}s are {_LIST % 'wrong'}{_SO}"
     rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"
     rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*"
     r"(?:错误?的?|錯誤?的?|不是|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
@@ -112,7 +113,7 @@ _RATHER = re.compile(
 )
 
 
-_ASIDE = ("ruled", "denied", "asked", "han", "neither", "neither_han")
+_ASIDE = ("ruled", "denied", "asked", "han", "wrong", "neither", "neither_han")
 
 
 def _ends_with(text: str, ruled: str) -> bool:

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.below_zero import FREEZING, below_zero
+from ral.rewards.bounds import bound
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
+from ral.rewards.number_words import read_words
 from ral.rewards.rough import ROUGH
 
 MOST_WORDS = 24  # of such a sentence
@@ -43,6 +45,7 @@ _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|s
 _ADDED = re.compile(
     r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
+_NUMERAL = re.compile(r"\d[\d.,]*|[零〇一二两兩三四五六七八九十百千万萬亿億]+")
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
@@ -100,11 +103,18 @@ def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     for _, start, end in found:
         ahead, behind = line[:start], line[end:]
         added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
+        if _is_number(own) and bound(ahead, behind):
+            return None
         if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
     return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
+
+
+def _is_number(own: str) -> bool:
+    """Tell whether an option is nothing but a number, in digits or words."""
+    return _NUMERAL.fullmatch(own) is not None or read_words(own) is not None
 
 
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:

@@ -102,7 +102,7 @@ def stated_verdict(text: str) -> Verdict | None:
     """
     if said := next(filter(None, map(find_verdict, without_claims(text))), None):
         return said
-    line = _plain(text)
+    line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
     if UNSURE.search(line) or SETS_OFF.search(others):
         return Verdict(None, "")
@@ -196,7 +196,7 @@ def _both() -> re.Pattern[str]:
 def _last() -> re.Pattern[str]:
     """Return the pattern of a yes or no that a text ends with, in a clause of nothing else: "..., so the answer is yes"."""
     return re.compile(
-        rf"(?:[,.;:!?。，；]\s*|\b(?:so|thus|hence|therefore),?\s+|(?:所以|因此|故)[,，]?)"
+        rf"(?:^|[,.;:!?。，；]\s*|\b(?:so|thus|hence|therefore),?\s+|(?:所以|因此|故)[,，]?)"
         r"(?:(?:so|thus|hence|therefore),? )?(?:(?:(?:the |my )?(?:final |correct |right )?answer|it|that)(?:'s| is| would be| must be):? )?"
         rf"(?:an? )?(?:答案[是为]?:?)?(?P<said>{_any_word()})[\s.!。)]*$"
     )
