@@ -22,14 +22,14 @@ _OPENERS = (
     r"|so|therefore|thus|hence|then|well|ok|okay|yes|sure|clearly|finally|in conclusion|overall|所以|因此|故|那么)"
 )
 _ADVERBS = (
-    rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
+    rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly|absolutely|still"
     rf"|{_SURE})"
 )
 _KINDS = (
     r"(?:answer|ans\.?|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
     r"|verdict|conclusion)"
 )
-_BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
+_BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|(?:one and )?only|proper|true)"
 _NOUN = (
     rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
 )

@@ -27,6 +27,11 @@ _TOTALLED = re.compile(
     rf" {_ALTOGETHER}[\s.!]*",
     re.IGNORECASE | re.DOTALL,
 )
+_IN_WORDS = re.compile(
+    rf"[^?？]{{3,}}?(?:[,;.:—]\s*|\b)(?:(?:so|hence|thus|therefore|making|that makes|which makes|for a total of)[,:]? (?P<so>[^\d?？,;.]{{2,40}}?)"
+    rf"(?:,? {_ALTOGETHER})?|(?<=[,;:] )(?:and |that's )?(?P<total>[^\d?？,;.]{{2,40}}?),? {_ALTOGETHER})[\s.!]*",
+    re.IGNORECASE | re.DOTALL,
+)
 _TWICE = re.compile(
     r"(?P<one>[^()（）]*\d[^()（）]*?)\s*"
     r"(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
@@ -50,6 +55,12 @@ def said_twice(text: str) -> tuple[str, str] | None:
     """Return both forms of a number that a text gives in two: "2/5" and "40%" of "2/5 (40%)" and "2/5, or 40%"."""
     found = _TWICE.fullmatch(text)
     return (found["one"], found["inner"] or found["other"]) if found else None
+
+
+def concluded_in_words(text: str) -> str | None:
+    """Return what a text concludes without digits: "five" of "two red and three blue, so five"; None for none."""
+    found = _IN_WORDS.fullmatch(text)
+    return (found["so"] or found["total"]) if found else None
 
 
 def explained(text: str) -> str | None:

@@ -27,6 +27,7 @@ INSTEAD = re.compile(
 _ON_REFLECTION = (
     r"(?:up)?on (?:second thoughts?|(?:further |second |closer |careful )?(?:reflection|inspection|consideration|look|count))"
     r"|after (?:a (?:closer|second|more careful|careful) )(?:look|count|check|inspection)"
+    r"|after (?:checking|counting|looking|thinking|reviewing|reconsidering)(?: it)?(?=,)"
     r"|(?:after )?(?:looking|counting|checking|thinking)(?: about it)? (?:again|more carefully|more closely|once more)"
 )
 _OVER = (
@@ -53,18 +54,20 @@ _SAY = (
     r"|counted|(?:was|were) (?:going|about) to (?:say|choose|pick|answer)|almost (?:said|chose|picked))"
 )
 _FIRST = r"(?:(?:very )?first|initial|original|earlier|previous|immediate)"
+_AT_FIRST = r"at first(?: sight| glance)?|initially|originally"
 _GUESS = r"(?:guess|thought|answer|choice|pick|count|estimate|instinct|impression|intuition|reading|idea|reaction)"
 _BEFORE = (
-    rf"(?:my|the) {_FIRST} {_GUESS}(?: (?:was|is|had been|would be|would have been|said))?(?: that)?"
+    rf"(?:(?:my|the) {_FIRST} {_GUESS}|(?:(?:{_AT_FIRST}),? )?my {_GUESS}(?= (?:was|had been|said)))(?: (?:was|is|had been|would be|would have been|said))?(?: that)?"
     r"(?: (?:it|the answer) (?:was|is))?:?"
 )
 _FIRST_SAID = (
-    rf"(?:{_BEFORE}|(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
+    rf"(?:{_BEFORE}|(?:i was |i'm |i am )?torn between(?= .{{1,40}} and )|(?=[^.;,]{{1,40}}? (?:{_AT_FIRST}),? but)"
+    rf"|(?:{_AT_FIRST}),?(?: (?:it|this|that) (?:seems?|seemed|looks?|looked|appears?|appeared)(?: like| to be)?)?(?! i\b)|(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
     rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?)"
-    r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
+    rf"(?: |(?<!\w)(?=\w))(?!nothing|about)[^.;,]{{1,40}}?(?: (?:{_AT_FIRST}))?"
     r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
     rf"(?:(?:now|then|actually|in fact|really|{_ON_REFLECTION}),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
-    r"|i (?:now )?(?:think|choose|pick|say|believe)"
+    r"|i(?:'d|'ll| would| will)? (?:now )?(?:think|choose|pick|say|believe|go with|settle on|opt for|answer)"
     r"|(?:now )?(?:it|that) (?:seems|must|should)"
     r"|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
     r"(?:now )?"
@@ -74,7 +77,7 @@ _FIRST_SAID_HAN = (
     r"(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
     r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?"
     r"(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
-    r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
+    r"(?:(?:改|换|換)(?:成|为|為|选|選)了?)?(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
 )
 _ONE = r"[(\[]?(?:[A-Z]|(?>\d+(?:[.,]\d+)*))[)\]]?"
 _LIST = rf"(?P<%s>{_ONE}(?:(?:, ?| and | or | nor |, (?:and|or) |、|和){_ONE}){{0,8}})"
@@ -101,11 +104,16 @@ _RULED = (
 )
 _INSTEAD = r"(?:so|but|rather|instead|thus|hence|therefore)"
 _NEITHER = (
-    r"(?:it(?:'s| is) )?neither (?P<neither>[^.;,:]{1,40}? nor [^.;,:]{1,40}?)"
+    r"(?:it(?:'s| is) )?(?:neither|not) (?P<neither>[^.;:]{1,40}? nor [^.;,:]{1,40}?)"
     rf"(?: (?:is|are|was|were|seems?|fits?|works?)(?: {_THE_ONE})?)?"
     rf"(?:[.;,:—-]+ ?(?:{_INSTEAD},? )?|,? {_INSTEAD},? | (?={_IT_IS}))(?!(?:because|since|as|and|nor)\b)(?=\S)"
     r"|(?:答案)?(?:既|也|都|并)?(?:不是|非) ?(?P<neither_han>[^,，.。;；]{1,20}?[,，]?(?:也|又|更)(?:不是|非) ?[^,，.。;；]{1,20}?)"
     r"[,，.。;；]\s*(?:而)?(?=(?:应该?|應該?)?[是选選]|答案|正确|正確|\W*\w\W*$)"
+)
+_SEEMS = re.compile(
+    r"\W*(?:(?:it|this|that) )?(?:(?:looks?|looked|seems?|seemed|appears?|appeared) (?:like|to be|as if it(?:'s| is))"
+    rf"|(?:could|might|may) (?:be|have been)) [^.;]{{1,40}}?,? (?:but|yet|however) (?={_IT_IS})",
+    re.IGNORECASE,
 )
 _SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_NEITHER}|{_RULED})", re.IGNORECASE | re.DOTALL)
 _RATHER = re.compile(
@@ -137,6 +145,8 @@ def corrected(text: str) -> tuple[str, bool] | None:
         return "" if _ends_with(rest, next((aside[name] for name in _ASIDE if aside[name]), "")) else rest, True
     if rather := _RATHER.fullmatch(text):
         return rather[1], True
+    if seems := _SEEMS.match(text):
+        return text[seems.end() :], False
     found = list(_CORRECTION.finditer(text))
     return (text[found[-1].end() :], any(match["over"] for match in found)) if found else None
 

@@ -11,7 +11,10 @@ LONGEST = 200  # characters around an answer in which such words are looked for
 
 _WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
 _RIGHT = r"(?:correct|right|answer|best|true|valid|it|possible)"
-_NAMED = r"(?:answer|option|choice|one|statement|letter|candidate|pick|guess|number|value|response)s?"
+_NAMED = (
+    r"(?:answer|option|choice|one|statement|letter|candidate|pick|guess|number|value|response|count|total|result|figure"
+    r"|amount|sum|solution|conclusion|colou?r)s?"
+)
 _ADVERB = r"also|clearly|definitely|certainly|surely|obviously|just|simply|probably|likely"
 _ADVERBS = rf"(?:(?:{_ADVERB}) )?"
 _IS = (

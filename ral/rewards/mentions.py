@@ -24,7 +24,7 @@ SETS_OFF = re.compile(
     r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
     r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
     r"|similar|almost|nearly|guess|assume|suppose|hope|wish|would have|exclud\w*|eliminat\w*|rul\w* out|lacks?"
-    r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed)\b|n['’]t\b|[?？≠]|!="
+    r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed|hesitat\w*|reluctant)\b|n['’]t\b|[?？≠]|!="
     r"|不|没|沒|非|无|無|别|或|还是|還是|但|可能|也许|除|ない|아니",
     re.IGNORECASE,
 )

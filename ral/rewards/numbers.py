@@ -18,7 +18,7 @@ from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.clauses import join_parts, total_said, without_times, year_of_month
 from ral.rewards.clocks import read_clock
-from ral.rewards.conclusions import NO_NUMBER, explained, said_twice
+from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
@@ -89,7 +89,7 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
-    readings = (explained, total_said, year_of_month, without_times)
+    readings = (explained, concluded_in_words, total_said, year_of_month, without_times)
     return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
 
 

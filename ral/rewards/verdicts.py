@@ -63,6 +63,8 @@ _TORN = re.compile(
     r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만",
     re.IGNORECASE,
 )
+_NOT_YES = re.compile(r"(?:n't|\bnot)(?: (?!no\b)\w+){0,3}? (?:a )?yes\b")
+_MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|might|could)\b|也许|也許|可能")
 _SHORT = re.compile(
     r"(?:it|there|he|she|they|we|you|i|this|that|these|those)(?:'s|'re| (?:is|are|was|were|does|do|did|has|have|had|can"
     r"|could|will|would|should))(?P<no>n't| not)?",
@@ -103,11 +105,10 @@ def stated_verdict(text: str) -> Verdict | None:
     if said := next(filter(None, map(find_verdict, without_claims(text))), None):
         return said
     line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
+    if (last := _last().search(line)) and not UNSURE.search(line) and not _MAYBE.search(line):
+        return Verdict(_answers()[last["said"]], "")
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
-    if UNSURE.search(line) or SETS_OFF.search(others):
-        return Verdict(None, "")
-    last = _last().search(line)
-    return Verdict(_answers()[last["said"]], "") if last else None
+    return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
 
 
 def verdict_of_gold(gold: str) -> bool | None:
@@ -156,7 +157,7 @@ def _contradicts(yes: bool, rest: str) -> bool:
         return True
     if yes and (_HAN_NO.match(rest) or re.search(r"(?<!\w)(?:no|nope)(?!\w)", rest)):
         return True
-    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", rest):
+    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", _NOT_YES.sub(" ", rest)):
         return True
     short = _SHORT.fullmatch(re.split(r"[,.;!。]", rest, maxsplit=1)[0].strip())
     return short is not None and (short["no"] is not None) == yes
