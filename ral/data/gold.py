@@ -85,7 +85,7 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
 
 
 def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
-    """Raise the bad entry's error where an option is a letter and its mark alone, such as "B.": of what, nothing says."""
+    """Raise the bad entry's error where an option is a letter and its mark alone, such as "B."."""
     pairs = [letter_and_text(option) for option in options]
     if bare := [number for number, pair in enumerate(pairs) if pair is not None and not pair[1]]:
         write = f'{EXAMPLE}, or the letters alone, as in ["A", "B"], where all options stand in the picture'

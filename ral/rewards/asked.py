@@ -11,8 +11,12 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _NOUN = r"(?:one|answer|option|choice|statement|claim|letter|description|sentence|fact)"
-_IS_WRONG = re.compile(rf"\b(?:is|isn't|was) ?(?:(?:the|an?) )?(?:only )?{_WRONG}(?: {_NOUN})?(?=[\s.!,;]|$)", re.IGNORECASE)
-_THE_WRONG = re.compile(rf"\b(?:the |an? )?(?:only )?{_WRONG} (?:{_NOUN} )?(?=is\b)|(?:错误|錯誤|不正确|不正確|不对|不對)的(?=是)", re.I)
+_IS_WRONG = re.compile(
+    rf"\b(?:is|isn't|was) ?(?:(?:the|an?) )?(?:only )?{_WRONG}(?: {_NOUN})?(?=[\s.!,;]|$)", re.IGNORECASE
+)
+_THE_WRONG = re.compile(
+    rf"\b(?:the |an? )?(?:only )?{_WRONG} (?:{_NOUN} )?(?=is\b)|(?:错误|錯誤|不正确|不正確|不对|不對)的(?=是)", re.I
+)
 _HAN_WRONG = re.compile(r"(?:是)?(?:错误|錯誤|不正确|不正確|不对|不對|错|錯)的?(?=[\s。.!]*$)")
 
 
@@ -21,4 +25,8 @@ def as_asked(question: str, answer: str) -> str:
     if not _ASKS.search(question):
         return answer
     turned = _THE_WRONG.sub("the answer ", answer)
-    return _HAN_WRONG.sub("是答案", turned) if turned != answer else _HAN_WRONG.sub("是答案", _IS_WRONG.sub("is the answer", answer))
+    return (
+        _HAN_WRONG.sub("是答案", turned)
+        if turned != answer
+        else _HAN_WRONG.sub("是答案", _IS_WRONG.sub("is the answer", answer))
+    )

@@ -163,7 +163,9 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     said = {_norm(text) for text in dressed}
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
-    named = named or [letter for letter, own in texts.items() if dressed[0].startswith("A ") and _is_article(dressed[0], own)]
+    named = named or [
+        letter for letter, own in texts.items() if dressed[0].startswith("A ") and _is_article(dressed[0], own)
+    ]
     named = named or [letter for letter, own in texts.items() if _ARTICLE.sub("", own, count=1) in said - {""}]
     if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
         return _by_text((inner[1],), texts)
@@ -257,7 +259,8 @@ def _stated_last(text: str, texts: dict[str, str]) -> str | None:
     sentence = re.split(r"[.!?。]\s", line[: found.start()])[-1]
     letter = (found[1] or found[2]).upper()
     doubted = UNSURE.search(sentence) or re.search(
-        r"\b(?:not|never|(?<!no )(?<!without )(?<!without a )(?<!beyond )doubt|whether|if|unless|wrong|incorrect|false|untrue|invalid|eliminate|avoid)\b|n't\b",
+        r"\b(?:not|never|(?<!no )(?<!without )(?<!without a )(?<!beyond )doubt|whether|if|unless|wrong|incorrect|false"
+        r"|untrue|invalid|eliminate|avoid)\b|n't\b",
         sentence,
         re.I,
     )

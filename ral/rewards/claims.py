@@ -22,14 +22,17 @@ _OPENERS = (
     r"|so|therefore|thus|hence|then|well|ok|okay|yes|sure|clearly|finally|in conclusion|overall|所以|因此|故|那么)"
 )
 _ADVERBS = (
-    rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly|absolutely|still"
-    rf"|{_SURE})"
+    rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
+    rf"|absolutely|still|{_SURE})"
 )
 _KINDS = (
     r"(?:answer|ans\.?|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
     r"|verdict|conclusion)"
 )
-_BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|(?:one and )?only|proper|true)"
+_BEST = (
+    r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|(?:one and )?only"
+    r"|proper|true)"
+)
 _NOUN = (
     rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
 )
@@ -40,9 +43,9 @@ _PICK = (
     r"|believe|think|guess|conclude|suppose|settle on|call (?:it|this|that)|choosing|picking|selecting)\b(?: that)?"
 )
 _ENGLISH = (
-    rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
+    rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE}| was)(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
-    r"only (?=(?:option |[(\[])?[a-z][)\]]? is\b)",
+    r"only (?=(?:option |[(\[])?[a-z][)\]]?(?: is\b|[\s.!]*$))",
     rf"{_PICK} ?:? ?",
     rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be "
     r"|(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
@@ -103,6 +106,7 @@ OPENER = re.compile(rf"{_HAN_SURE}[,:、]? ?|{_OPENERS}(?:[,:.] ?| )", re.IGNORE
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
+    rf" (?:is not|isn't) (?:the|an?) (?:wrong|incorrect|false) (?:one|{_KINDS})",
     rf" it is| for sure| is(?=[\s.!]*$)|,? {_ADVERBS}",
     r",? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
     r" ?是(?:正确|正確)?(?:答案|选项)",

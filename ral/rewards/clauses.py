@@ -32,7 +32,8 @@ _HAN = re.compile(
 )
 _MONTH_OF_YEAR = re.compile(rf"\D{{0,12}}(?P<year>{_YEAR})\s*年\s*\d{{1,2}}\s*月(?:份)?[\s.。!]*")
 DATED = re.compile(
-    rf"\b{_MONTH},? (?:{_YEAR}|{_DAY}\b)|(?<!\d){_DAY} (?:of )?{_MONTH}(?![a-z])|\d年\s*\d{{1,2}}\s*月|\d月\s*\d{{1,2}}\s*[日号號]",
+    rf"\b{_MONTH},? (?:{_YEAR}|{_DAY}\b)|(?<!\d){_DAY} (?:of )?{_MONTH}(?![a-z])|\d年\s*\d{{1,2}}\s*月"
+    r"|\d月\s*\d{1,2}\s*[日号號]",
     re.IGNORECASE,
 )
 """Matches a date, of which a number is only a part."""

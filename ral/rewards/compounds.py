@@ -71,12 +71,14 @@ _SUBJECT = re.compile(r"(?:(?:the|this|that|an?|one)\s+)?", re.IGNORECASE)
 _HAN_NEXT = re.compile(r"([\u4e00-\u9fff]{1,3})\s*(?:$|[,.;!。，；])")
 _HAN_IS = re.compile(r"[是为為](?:一[只隻个個条條匹头頭张張辆輛家座件])?$")
 _HAN_GOES_ON = "的了在和与與及或色吗呢吧啊"
-_MAKERS = frozenset(
-    "toyota honda ford bmw mercedes audi volkswagen vw tesla nissan hyundai kia chevrolet chevy jeep subaru mazda lexus"
-    " volvo porsche ferrari lamborghini fiat renault peugeot citroen citroën skoda opel suzuki mitsubishi cadillac buick"
-    " chrysler bentley maserati bugatti boeing airbus cessna embraer yamaha kawasaki ducati harley samsung google huawei"
-    " xiaomi sony nokia motorola dell hp lenovo asus acer canon nikon microsoft nintendo nike adidas".split()
+_MAKER_NAMES = (
+    "toyota honda ford bmw mercedes audi volkswagen vw tesla nissan hyundai kia chevrolet chevy jeep subaru mazda"
+    " lexus volvo porsche ferrari lamborghini fiat renault peugeot citroen citroën skoda opel suzuki mitsubishi"
+    " cadillac buick chrysler bentley maserati bugatti boeing airbus cessna embraer yamaha kawasaki ducati harley"
+    " samsung google huawei xiaomi sony nokia motorola dell hp lenovo asus acer canon nikon microsoft nintendo nike"
+    " adidas"
 )
+_MAKERS = frozenset(_MAKER_NAMES.split())
 """Makers whose name stands in front of what they make."""
 MODEL = re.compile(
     r"(?: (?!(?:Dealer|Logo|Store|Shop|Sign|Stadium|Cent|Factory|Plant|Park))(?:[A-Z][\w-]*|[A-Za-z]*-?\d[\w-]*))+[.!]?"

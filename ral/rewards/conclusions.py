@@ -12,7 +12,7 @@ _WORKED = r"(?:[\d.]+(?:\s*[-+×x*·/]\s*[\d.]+)+\s*=\s*)?"
 _CONCLUDED = re.compile(
     rf".*\d.*(?:[,;，；.。:\n—]\s*(?:so|hence|thus|therefore|then|altogether|overall|in total|in all|making|giving"
     r"|that makes|which makes|which gives|the (?:total|answer|sum|result|count)(?: number)?\b"
-    r"|(?:total|sum|answer|result)\s*[:=]"
+    r"|(?:total|sum|answer|result)(?:\s*[:=]|(?= \d))"
     r"|所以|因此|一共|总共|共|合计)"
     rf"|\b(?:for|giving|making) a total of|\bin total[:,]?),?(?P<end>{_TOLD}{_WORKED}{_SAID}[^\d.?？]*)[.。!]?\s*",
     re.IGNORECASE | re.DOTALL,
@@ -28,8 +28,9 @@ _TOTALLED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _IN_WORDS = re.compile(
-    rf"[^?？]{{3,}}?(?:[,;.:—]\s*|\b)(?:(?:so|hence|thus|therefore|making|that makes|which makes|for a total of)[,:]? (?P<so>[^\d?？,;.]{{2,40}}?)"
-    rf"(?:,? {_ALTOGETHER})?|(?<=[,;:] )(?:and |that's )?(?P<total>[^\d?？,;.]{{2,40}}?),? {_ALTOGETHER})[\s.!]*",
+    r"[^?？]{3,}?(?:[,;.:—]\s*|\b)(?:(?:so|hence|thus|therefore|making|that makes|which makes|for a total of)[,:]?"
+    rf" (?P<so>[^\d?？,;.]{{2,40}}?)(?:,? {_ALTOGETHER})?"
+    rf"|(?<=[,;:] )(?:and |that's )?(?P<total>[^\d?？,;.]{{2,40}}?),? {_ALTOGETHER})[\s.!]*",
     re.IGNORECASE | re.DOTALL,
 )
 _TWICE = re.compile(

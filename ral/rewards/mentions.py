@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
+from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.number_words import read_words

@@ -12,11 +12,9 @@ _SMALL_NAMES = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
     " eighteen nineteen"
 )
+_TENS_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
 SMALL = {word: i for i, word in enumerate(_SMALL_NAMES.split())}
-TENS = {
-    word: 10 * i
-    for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
+TENS = {word: 10 * i for i, word in enumerate(_TENS_NAMES.split(), start=2)}
 _LARGE = {name: value for name, value in SCALES.items() if name.isascii() and value >= 1000}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}

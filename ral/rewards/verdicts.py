@@ -63,7 +63,7 @@ _TORN = re.compile(
     r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만",
     re.IGNORECASE,
 )
-_NOT_YES = re.compile(r"(?:n't|\bnot)(?: (?!no\b)\w+){0,3}? (?:a )?yes\b")
+_NOT_SAID = re.compile(r"[^.,;]*(?:n't|\bnot)(?: (?:say|answer|call it|call this|be|have said))+ (?:a )?(?:yes|no)\b")
 _MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|might|could)\b|也许|也許|可能")
 _SHORT = re.compile(
     r"(?:it|there|he|she|they|we|you|i|this|that|these|those)(?:'s|'re| (?:is|are|was|were|does|do|did|has|have|had|can"
@@ -105,7 +105,8 @@ def stated_verdict(text: str) -> Verdict | None:
     if said := next(filter(None, map(find_verdict, without_claims(text))), None):
         return said
     line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
-    if (last := _last().search(line)) and not UNSURE.search(line) and not _MAYBE.search(line):
+    last = next(filter(None, map(_last().search, without_claims(line))), None)
+    if last and not UNSURE.search(line) and not _MAYBE.search(line):
         return Verdict(_answers()[last["said"]], "")
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
     return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
@@ -151,13 +152,14 @@ def _poles(options: Mapping[str, str]) -> dict[bool, str] | None:
 
 def _contradicts(yes: bool, rest: str) -> bool:
     """Tell whether what follows a verdict takes it back: the other word, a short clause of the other kind, a doubt."""
+    rest = _NOT_SAID.sub(" ", rest)
     if _TORN.search(rest) or UNSURE.search(rest):
         return True
     if (other := _head().match(rest)) and _answers()[other[1]] != yes:
         return True
     if yes and (_HAN_NO.match(rest) or re.search(r"(?<!\w)(?:no|nope)(?!\w)", rest)):
         return True
-    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", _NOT_YES.sub(" ", rest)):
+    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", rest):
         return True
     short = _SHORT.fullmatch(re.split(r"[,.;!。]", rest, maxsplit=1)[0].strip())
     return short is not None and (short["no"] is not None) == yes
@@ -195,10 +197,11 @@ def _both() -> re.Pattern[str]:
 
 @cache
 def _last() -> re.Pattern[str]:
-    """Return the pattern of a yes or no that a text ends with, in a clause of nothing else: "..., so the answer is yes"."""
+    """Return the pattern of a yes or no that a text ends with, in a clause of nothing else: "..., so it is yes"."""
     return re.compile(
         rf"(?:^|[,.;:!?。，；]\s*|\b(?:so|thus|hence|therefore),?\s+|(?:所以|因此|故)[,，]?)"
-        r"(?:(?:so|thus|hence|therefore),? )?(?:(?:(?:the |my )?(?:final |correct |right )?answer|it|that)(?:'s| is| would be| must be):? )?"
+        r"(?:(?:so|thus|hence|therefore),? )?"
+        r"(?:(?:(?:the |my )?(?:final |correct |right )?answer|it|that)(?:'s| is| would be| must be):? )?"
         rf"(?:an? )?(?:答案[是为]?:?)?(?P<said>{_any_word()})[\s.!。)]*$"
     )
 
