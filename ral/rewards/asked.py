@@ -6,14 +6,14 @@ import re
 
 _WRONG = r"(?:incorrect|wrong|false|untrue|invalid|(?:not|n't) (?:correct|right|true|accurate|valid))"
 _ASKS = re.compile(
-    rf"\b(?:which|what|select|choose|identify|find|pick|mark|name)\b[^.?!\n]*?\b{_WRONG}(?!\w)"
-    r"|(?:错误|錯誤|不正确|不正確|不对|不對|有误)的(?:是|一项|一項|选项|選項|说法)|(?:哪|何)[^。?？]{0,12}(?:错误|錯誤|不正确|不正確|不对|不對)",
+    rf"\b(?:which|what|select|choose|identify|find|pick|mark|name)\b[^.?!\n]*?(?:\b|(?=n't)){_WRONG}(?! (?:with|in|about|here)\b)(?!\w)"
+    r"|(?:错误|錯誤|不正确|不正確|不对|不對|有误)的(?:是|一项|一項|选项|選項|说法)"
+    r"|(?:哪|何)[^。?？]{0,12}(?:错误|錯誤|不正确|不正確|不对|不對)",
     re.IGNORECASE,
 )
+"""Matches a question for what is wrong, not "What is wrong with it?"."""
 _NOUN = r"(?:one|answer|option|choice|statement|claim|letter|description|sentence|fact)"
-_IS_WRONG = re.compile(
-    rf"\b(?:is|isn't|was) ?(?:(?:the|an?) )?(?:only )?{_WRONG}(?: {_NOUN})?(?=[\s.!,;]|$)", re.IGNORECASE
-)
+_IS_WRONG = re.compile(rf"\b(?:is|was) ?(?:(?:the|an?) )?(?:only )?{_WRONG}(?: {_NOUN})?(?=[\s.!,;]|$)", re.IGNORECASE)
 _THE_WRONG = re.compile(
     rf"\b(?:the |an? )?(?:only )?{_WRONG} (?:{_NOUN} )?(?=is\b)|(?:错误|錯誤|不正确|不正確|不对|不對)的(?=是)", re.I
 )
@@ -25,8 +25,6 @@ def as_asked(question: str, answer: str) -> str:
     if not _ASKS.search(question):
         return answer
     turned = _THE_WRONG.sub("the answer ", answer)
-    return (
-        _HAN_WRONG.sub("是答案", turned)
-        if turned != answer
-        else _HAN_WRONG.sub("是答案", _IS_WRONG.sub("is the answer", answer))
-    )
+    if turned == answer:
+        turned = _IS_WRONG.sub("is the answer", answer)
+    return _HAN_WRONG.sub("是答案", turned)

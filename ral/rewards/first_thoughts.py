@@ -1,4 +1,4 @@
-"""What people say first and set aside: "I first thought A, but it is B", "My first guess was C; on reflection B"."""
+"""Answers that people give first and set aside: "I first thought A, but it is B", "My guess was C; now B"."""
 
 from __future__ import annotations
 
