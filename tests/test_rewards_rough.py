@@ -159,7 +159,9 @@ def test_a_total_behind_its_parts(gold: str, answer: str, right: bool) -> None:
         ("6", "6. On second thought, 5", False),
         ("5", "Neither 4 nor 5", False), ("4", "neither 4 nor 5 is right", False),
         ("5", "5. On second thought, I'm not sure.", False),
-        ("5", "I counted 5, but the correct number is not 5", False),
+        ("5", "I counted 5, but the correct number is not 5", False), ("5", "It looks like 5, but it is blurry", True),
+        ("2", "At first 3, then 2", False), ("3", "At first 3, then 2", False),
+        ("6", "It looks like 5, but it is 6", True),
     ],
 )  # fmt: skip
 def test_numbers_that_are_corrected(gold: str, answer: str, right: bool) -> None:

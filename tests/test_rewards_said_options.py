@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ral.evaluation.benchmarks.choice import letter as letter_read
 from ral.rewards.accuracy import accuracy
 from ral.types import Example
 
@@ -106,6 +107,7 @@ TABLE = [
     0
     """),
     *rows(("1/3", "0.33", "2/5"), "B", "0.33"),
+    *rows(("0.333", "0.5"), "", "0.33"),  # decimals are met exactly
     *rows(("1/3", "0.333", "2/5"), "", "0.33"),  # digits of both
     *rows(("333/1000", "1/3", "2/5"), "", "0.33"),
     *rows(("0.35", "0.45"), "", "0.350001 | 0.4 | 0.449"),
@@ -170,3 +172,23 @@ def test_a_question_for_what_is_wrong_is_answered_by_what_is_wrong(question: str
 def test_yes_and_no_in_free_form(gold: str, answer: str, right: bool) -> None:
     example = Example("u", "?", gold, "free-form")
     assert accuracy(example, f"<answer>{answer}</answer>") == float(right)
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "named"),
+    [
+        ("B is the only wrong one", "Which?", ""), ("the only incorrect option is B", "Which?", ""),
+        ("B is wrong", "Which?", ""),
+        ("I would not call it B", "Which?", ""), ("I wouldn't say B", "Which?", ""),
+        ("I wouldn't say it's B", "Which?", ""),
+        ("The wrong answer is B", "Which?", ""), ("I'm not sure it's B", "Which?", ""),
+        ("B is clearly wrong", "Which?", ""),
+        ("Neither A nor B; C.", "Which?", "C"), ("My first guess was C; on reflection it's B.", "Which?", "B"),
+        ("A is the wrong one. It must be B.", "Which?", "B"), ("I wouldn't say A. B fits.", "Which?", "B"),
+        ("The incorrect statement is B", "Which is incorrect?", "B"),
+        ("B is the only wrong one", "Which one is wrong?", "B"),
+        ("I looked at all four. The incorrect statement is B.", "Which statement is incorrect?", "B"),
+    ],
+)  # fmt: skip
+def test_benchmarks_read_them_alike(answer: str, question: str, named: str) -> None:
+    assert letter_read(answer, COLORS, question) == named

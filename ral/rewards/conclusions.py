@@ -10,7 +10,8 @@ _SAID = r"(?P<said>[-+]?\d[\d,]*(?:\.\d+)?)"
 _TOLD = r"(?:(?!\b(?:of|than|option|question|part|choose|pick|select)\b)[^\d.?？,;，；-]){0,40}?"
 _WORKED = r"(?:[\d.]+(?:\s*[-+×x*·/]\s*[\d.]+)+\s*=\s*)?"
 _CONCLUDED = re.compile(
-    rf".*\d.*(?:[,;，；.。:\n—]\s*(?:so|hence|thus|therefore|then|altogether|overall|in total|in all|making|giving"
+    rf".*\d.*(?:[,;，；.。:\n—]\s*(?:so|hence|thus|therefore|(?P<then>then)|altogether"
+    r"|overall|in total|in all|making|giving"
     r"|that makes|which makes|which gives|the (?:total|answer|sum|result|count)(?: number)?\b"
     r"|(?:total|sum|answer|result)(?:\s*[:=]|(?= \d))"
     r"|所以|因此|一共|总共|共|合计)"
@@ -33,6 +34,7 @@ _IN_WORDS = re.compile(
     rf"|(?<=[,;:] )(?:and |that's )?(?P<total>[^\d?？,;.]{{2,40}}?),? {_ALTOGETHER})[\s.!]*",
     re.IGNORECASE | re.DOTALL,
 )
+_IN_ORDER = re.compile(r"\b(?:first|initially|originally|starts?|started|begins?|began)\b", re.IGNORECASE)
 _TWICE = re.compile(
     r"(?P<one>[^()（）]*\d[^()（）]*?)\s*"
     r"(?:[(（](?P<inner>[^()（）]*\d[^()（）]*)[)）]|,? or (?P<other>.*\d.*))\s*[.。]?"
@@ -70,7 +72,7 @@ def explained(text: str) -> str | None:
     A conclusion at the end counts as it stands; parts behind the number only where they add up to it.
     """
     if found := _CONCLUDED.fullmatch(text):
-        return found["end"]
+        return None if found["then"] and _IN_ORDER.search(text) else found["end"]
     if found := _TOTALLED.fullmatch(text):  # "2 red, 3 blue in total" does not say what
         return found["end"] if not found["things"] or len(_NUMBER.findall(text[: found.start("end")])) > 1 else None
     found = _EXPLAINED.fullmatch(text)
