@@ -187,6 +187,8 @@ def test_yes_and_no_in_free_form(gold: str, answer: str, right: bool) -> None:
         ("A is the wrong one. It must be B.", "Which?", "B"), ("I wouldn't say A. B fits.", "Which?", "B"),
         ("The incorrect statement is B", "Which is incorrect?", "B"),
         ("B is the only wrong one", "Which one is wrong?", "B"),
+        ("Looking at the picture in detail, I see that statement B is incorrect.", "Which one is incorrect?", "B"),
+        ("Looking at the picture in detail, I see that statement B is incorrect.", "Which one is correct?", ""),
         ("I looked at all four. The incorrect statement is B.", "Which statement is incorrect?", "B"),
     ],
 )  # fmt: skip
