@@ -7,7 +7,7 @@ import re
 _WRONG = r"(?:incorrect|wrong|false|untrue|invalid|(?:not|n't) (?:correct|right|true|accurate|valid))"
 _HAN = r"(?:错误|錯誤|不正确|不正確|不对|不對|有误)"
 _ASKS = re.compile(
-    rf"\b(?:which|what|select|choose|identify|find|pick|mark|name)\b[^.?!\n]*?(?:\b|(?=n't)){_WRONG}"
+    rf"\b(?:which|what|select|choose|identify|find|pick|mark|name)\b[^.?!\n]{{0,120}}?(?:\b|(?=n't)){_WRONG}"
     r"(?! (?:with|in|about|here)\b)(?!\w)"
     rf"|{_HAN}的(?:是|一项|一項|选项|選項|说法)|(?:哪|何)[^。?？]{{0,12}}{_HAN}",
     re.IGNORECASE,
