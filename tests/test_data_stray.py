@@ -116,7 +116,7 @@ def test_times_that_are_the_answer_are_no_part_to_read(tmp_path: Path, answer: s
 def test_times_of_the_right_option_are_the_answer(tmp_path: Path) -> None:
     options = ["A. 0 to 2 s", "B. 2 to 5 s"]
     clip(tmp_path, answer="B", options=options, segments=[[2, 5]])
-    with pytest.raises(BadSample, match="segments"):
+    with pytest.raises(BadSample, match=r"segments.*or leave it out; .* the answer '.*' does not have its times$"):
         clip(tmp_path, answer="A", options=options, segments=[[2, 5]])
 
 

@@ -91,6 +91,11 @@ def test_fields_with_single_letters_are_options_only_of_a_gold_answer_among_them
         (["1. 3 m", "2. 2 m"], "2", "B"),
         (["1. B", "2. A"], "1", "A"),
         (["1. 10", "2. 2"], "2", "B"),
+        (["甲、 red", "乙、 blue"], "乙", "B"),
+        (["一． red", "二． blue"], "二", "B"),
+        (["가. red", "나. blue"], "나", "B"),
+        (["ア： red", "イ： blue"], "イ", "B"),
+        (["（甲） red", "（乙） blue"], "乙", "B"),
     ],
 )
 def test_a_numbered_option_is_named_by_its_number(folder: Path, options: list[str], gold: Any, letter: str) -> None:
@@ -98,6 +103,37 @@ def test_a_numbered_option_is_named_by_its_number(folder: Path, options: list[st
     assert example.answer == letter
     first, second = example.options
     assert first == f"A. {options[0].split(' ', 1)[1]}" and second == f"B. {options[1].split(' ', 1)[1]}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"options": ["A. red", "B. "]}, "option 2, 'B.', has a letter and no text"),
+        ({"options": ["A. red", "(B)"]}, "option 2, '(B)', has a letter and no text"),
+        ({"options": ["A.", "B.", "C."]}, "option 1, 'A.', has a letter and no text"),
+        ({"options": "A. red\nB. \nC. blue"}, "option 2, 'B.', has a letter and no text"),
+        ({"options": {"A": "red", "B": ""}}, "option 2, 'B.', has a letter and no text"),
+        ({"A": "red", "B": " "}, "option 2, 'B.', has a letter and no text"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("gold", ["A", "B"])
+def test_a_letter_without_a_text_is_bad(folder: Path, fields: dict[str, Any], said: str, gold: str) -> None:
+    message = refused(folder, answer=gold, **fields)
+    assert said in message and 'write ["A. red", "B. blue"], or the letters alone, as in ["A", "B"]' in message
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["A", "B"], ("A. A", "B. B")),  # which stand in the picture
+        ({"A": "red", "B": "blue", "C": None}, ("A. red", "B. blue")),
+        (["A. -", "B. B"], ("A. -", "B. B")),
+        (["A. red", "B. 0"], ("A. red", "B. 0")),
+    ],
+)
+def test_letters_alone_and_short_texts_are_options(folder: Path, options: Any, kept: tuple[str, ...]) -> None:
+    assert read(folder, options=options, answer="A").options == kept
 
 
 def test_numbers_that_are_texts_stay(folder: Path) -> None:

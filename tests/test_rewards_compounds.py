@@ -11,6 +11,8 @@ from ral.types import Example
 KINDS = {"c": "multiple choice", "n": "numerical", "o": "OCR", "f": "free-form", "r": "regression"}
 DOG_HOT_DOG_STAND = ("A. dog", "B. hot dog stand")
 DOG_CAT = ("dog", "cat")
+BUTTER_SANDWICH = ("butter", "peanut butter sandwich", "jam")
+ORANGE_JUICE_STAND = ("orange", "orange juice stand", "apple")
 APPLE_PINEAPPLE = ("A. apple", "B. pineapple", "C. apple pie")
 CAR_FIRE_TRUCK = ("A. car", "B. fire truck", "C. truck")
 BUS_BUS_STOP = ("A. bus", "B. bus stop", "C. bus station")
@@ -42,6 +44,10 @@ FOUR_COUNTS = ("A. 3", "B. 4", "C. 5", "D. 6")
 # (kind, options, gold, answers that are right)
 RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", DOG_HOT_DOG_STAND, "B", "It is a hot dog stand"),
+    ("c", BUTTER_SANDWICH, "A", "It is butter. | There is butter on it"),
+    ("c", BUTTER_SANDWICH, "B", "It is a peanut butter sandwich"),
+    ("c", ORANGE_JUICE_STAND, "A", "It is an orange. | He eats the orange"),
+    ("c", ORANGE_JUICE_STAND, "B", "It is an orange juice stand."),
     ("c", APPLE_PINEAPPLE, "C", "It is an apple pie"),
     ("c", APPLE_PINEAPPLE, "A", "It's an apple. | It's a red apple on a table"),
     ("c", APPLE_PINEAPPLE, "B", "It is a pineapple."),
@@ -105,6 +111,10 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
 WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", DOG_HOT_DOG_STAND, "A", "It is a hot dog stand | It is a hot dog"),
     ("c", DOG_CAT, "A", "It is a hot dog stand"),
+    ("c", BUTTER_SANDWICH, "A", "It is peanut butter | There is peanut butter on it | a peanut butter sandwich"),
+    ("c", BUTTER_SANDWICH, "B", "It is peanut butter | It is butter"),
+    ("c", ORANGE_JUICE_STAND, "A", "It is orange juice | He drinks orange juice. | an orange juice stand"),
+    ("c", ORANGE_JUICE_STAND, "B", "It is orange juice | It is an orange"),
     ("c", APPLE_PINEAPPLE, "A", "It is an apple pie | It is a pineapple. | It is apple juice."),
     ("c", CAR_FIRE_TRUCK, "C", "It is a fire truck. | There is a truck driver"),
     ("c", CAR_FIRE_TRUCK, "A", "A car wash"),

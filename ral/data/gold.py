@@ -54,6 +54,7 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
         )
     if empty := [number for number, option in enumerate(options, start=1) if not option]:
         entry.fail(options_field(entry), f"option {empty[0]} is empty", EXAMPLE)
+    _refuse_no_text(entry, options)
     word_for_word = _norm(answer) in map(_norm, options)
     pairs = [letter_and_text(option) for option in options]
     given = [pair[0] for pair in pairs if pair is not None]
@@ -81,6 +82,15 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
         for option, pair, (letter, text) in zip(options, pairs, texts.items(), strict=True)
     )
     return named, texts
+
+
+def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
+    """Raise the bad entry's error where an option is a letter and its mark alone, such as "B."."""
+    pairs = [letter_and_text(option) for option in options]
+    if bare := [number for number, pair in enumerate(pairs) if pair is not None and not pair[1]]:
+        write = f'{EXAMPLE}, or the letters alone, as in ["A", "B"], where all options stand in the picture'
+        problem = f"option {bare[0] + 1}, {shown(options[bare[0]])}, has a letter and no text"
+        entry.fail(options_field(entry), problem, write)
 
 
 def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequence[str], word_for_word: bool) -> None:

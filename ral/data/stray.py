@@ -38,7 +38,12 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
             write = f'"{kind}s": [..., {shown(value)}], a list of all of them'
             entry.fail(name, f"nothing reads it, and it looks like another {kind}", write)
         if part and (write := part_asked(name, value, is_medium(value))) and not repeats(name, value, answer):
-            entry.fail(name, "nothing reads it, and it looks like a part of the clip", write)
+            why = (
+                f"; it is not what is asked for, since the answer {shown(answer)} does not have its times"
+                if answer
+                else ""
+            )
+            entry.fail(name, "nothing reads it, and it looks like a part of the clip", f"{write}, or leave it out{why}")
         if rate and (write := frames_asked(name, value)):
             entry.fail(name, "nothing reads it, and it looks like frames to read of the clip", write)
         if clip and (key := _setting(name, value)):

@@ -12,18 +12,16 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.published import published_accuracy
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
-from ral.rewards.verdicts import find_verdict, verdict_of_gold
+from ral.rewards.verdicts import stated_verdict, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
-
-ENDS = (".", "。")
-"""Full stops, which an OCR answer may have where the text has none."""
 Scorer = Callable[[str], float]
 
 
@@ -89,7 +87,7 @@ def _choice_judge(example: Example) -> Scorer:
         raise UserError(
             f"{_name(example)}: field {example.answer_field}: {example.answer!r} names no option; write {known}"
         )
-    return lambda answer: float(chosen_letter(answer, example.options) == gold)
+    return lambda answer: float(chosen_letter(answer, example.options, example.question) == gold)
 
 
 def _answered(gold: Number, answer: str) -> Number | None:
@@ -125,17 +123,17 @@ def _regression(gold: Number, answer: Number | None) -> float:
 
 def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
+    if (yes := verdict_of_gold(gold)) is not None and (said := stated_verdict(undress(answer))):
+        return float(said.yes is yes)
     if same_text(gold, answer) or same_text(gold, plain):
         return 1.0
-    if (yes := verdict_of_gold(gold)) is not None and (said := find_verdict(undress(answer))):
-        return float(said.yes is yes)
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 
 
 def _read_text(gold: str, answer: str) -> float:
     """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
     plain = unwrapped(answer)
-    forms = {answer, plain, quoted(answer) or answer, *([] if gold.rstrip().endswith(ENDS) else [plain.rstrip(" .。")])}
+    forms = {answer, plain, quoted(answer) or answer, plain.rstrip(" .。")}
     golds = {one_line(gold), one_line(unwrapped(gold))}
     rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
     return min(1.0, max(0.0, 1.0 - min(rates)))
@@ -143,7 +141,7 @@ def _read_text(gold: str, answer: str) -> float:
 
 def _gold_number(example: Example) -> Number:
     gold = parse_number(example.answer)
-    if gold is None or gold.bound == "±" or FACTORIAL.fullmatch(example.answer):
+    if gold is None or gold.bound == "±" or FACTORIAL.fullmatch(example.answer) or DATED.search(example.answer):
         raise UserError(
             f"{_name(example)}: field {example.answer_field}: {_short(example.answer)} holds no single number, "
             f'which problem type "{example.problem_type}" needs; write one such as 42, 3/4 or 12.5 cm, or make the '

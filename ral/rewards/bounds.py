@@ -6,6 +6,7 @@ import re
 
 _MORE = (
     r"(?:>=?|≥|\b(?:(?:more|greater|larger|higher|bigger|longer) than|at least|over|above|no less than|exceed\w*"
+    r"|upwards? of|in excess of|north of"
     r"|más de|mais de|plus de|più di|mehr als|mindestens|al menos|por lo menos|pelo menos|au moins|almeno"
     r"|более|больше|не менее)"
     r"|(?:(?<!不)(?:超过|超過|多于|多於|大于|大於|高于|高於)|至少|最少|起码|起碼|不少于|不少於|不小于|不小於|不低于"
@@ -25,12 +26,16 @@ _AHEAD = (
 )
 _THING = r"\s*[\u4e00-\u9fff]{0,3}?"  # what is counted
 _OR_MORE = re.compile(
-    rf"\s*(?:\+(?!\s*\d)|(?:\w+ )?or (?:more|above|over|higher|greater)\b)|{_THING}以上"
+    rf"\s*(?:\+(?!\s*\d)|(?:\w+ )?or (?:more|above|over|higher|greater)\b"
+    r"|[\s-]plus\b(?!\s*[\d(])|(?:\s[^\W\d_]+)?,? (?:at (?:the )?(?:very )?least)\b(?=[\s.!]*$)"
+    rf"|(?: \w+)? and (?:more|above|over|up|upwards?|counting)\b(?=[\s.!]*$))|{_THING}以上"
     r"|\s*[个個只隻人名位年天岁歲块塊米元次分秒]?(?:多(?![边邊项項变變样樣云雲])|[几幾])|\s*\w? ?(?:이상|초과)",
     re.IGNORECASE,
 )
 _OR_LESS = re.compile(
-    rf"\s*(?:\w+ )?or (?:less|fewer|below|under|lower)\b|{_THING}(?:以下|以内|以內|之内|之內|未満|未满)"
+    rf"\s*(?:\w+ )?or (?:less|fewer|below|under|lower)\b"
+    r"|(?:\s[^\W\d_]+)?,? (?:at (?:the )?(?:very )?most|tops)\b(?=[\s.!]*$)"
+    rf"|{_THING}(?:以下|以内|以內|之内|之內|未満|未满)"
     r"|\s*\w? ?(?:이하|미만)",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ral.options import lettered
+from ral.rewards.asked import as_asked
 from ral.rewards.claims import (
     CONFIRMED,
     DESCRIBED,
@@ -21,8 +22,10 @@ from ral.rewards.claims import (
     UNSURE,
     without_claims,
 )
+from ral.rewards.compounds import article_before
+from ral.rewards.contractions import written_out
 from ral.rewards.corrections import INSTEAD, corrected
-from ral.rewards.denials import OTHER_RULED_OUT, RULED_OUT, taken_back
+from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
@@ -46,7 +49,7 @@ _KEYED = re.compile(
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
-def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
+def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> str | None:
     """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
@@ -55,14 +58,27 @@ def chosen_letter(answer: str, options: Sequence[str]) -> str | None:
     None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
     the last words state ("..., so the answer is B"), and then the one option that a short sentence names
     (`mentions.one_in_sentence`). Where the options are yes and no, the yes or no of any language that an answer begins
-    with (`verdicts`). Case, width, quotes and white space do not count.
+    with (`verdicts`). Case, width, quotes and white space do not count. What names none is read again with its
+    contractions written out ("doesn't" for an option "does not"), and where `question` asks for what is wrong, "B is
+    wrong" as B (`asked.as_asked`).
     """
+    if named := _chosen(answer, options):
+        return named
+    plain, own = written_out(answer), tuple(map(written_out, options))
+    if (plain, own) != (answer, tuple(options)) and (named := _chosen(plain, own)):
+        return named
+    turned = as_asked(question, answer)
+    return _chosen(turned, options) if turned != answer else None
+
+
+def _chosen(answer: str, options: Sequence[str]) -> str | None:
+    """Return the letter of the option that an answer names as it is written."""
     if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
         answer = held[1]
     texts, plain = split_options(tuple(options)), undress(answer)
     later, own_text = corrected(answer[: 2 * LONGEST]), _by_text((plain, visible(answer)), texts)
     if later and len(answer) <= 2 * LONGEST and not own_text:
-        named = chosen_letter(later[0], options)
+        named = _chosen(later[0], options)
         if named or later[1]:
             return named
     if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
@@ -147,6 +163,9 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     said = {_norm(text) for text in dressed}
     said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
     named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
+    named = named or [
+        letter for letter, own in texts.items() if dressed[0].startswith("A ") and _is_article(dressed[0], own)
+    ]
     named = named or [letter for letter, own in texts.items() if _ARTICLE.sub("", own, count=1) in said - {""}]
     if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
         return _by_text((inner[1],), texts)
@@ -154,6 +173,11 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
         forms = {_norm(form) for form in without_claims(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
     return named[0] if len(named) == 1 else None
+
+
+def _is_article(text: str, own: str) -> bool:
+    """Tell whether a text is an option's with the article "A" in front."""
+    return _norm(text[2:]) == own and article_before(text, 2, len(text.rstrip(ENDS)))
 
 
 def _with_text(text: str, texts: dict[str, str]) -> str | None:
@@ -166,7 +190,8 @@ def _with_text(text: str, texts: dict[str, str]) -> str | None:
     if taken_back(rest) or taken_back(_behind(rest, own)):
         return None
     if confirmed := CONFIRMED.match(rest):
-        return None if _contradicts(rest[confirmed.end() :], letter, texts) else letter
+        rest = rest[confirmed.end() :]
+        return None if not AND_RULED_OUT.match(rest) and _contradicts(rest, letter, texts) else letter
     if REASON.match(rest):
         return letter
     marked = _STRONG.match(rest)
@@ -234,7 +259,8 @@ def _stated_last(text: str, texts: dict[str, str]) -> str | None:
     sentence = re.split(r"[.!?。]\s", line[: found.start()])[-1]
     letter = (found[1] or found[2]).upper()
     doubted = UNSURE.search(sentence) or re.search(
-        r"\b(?:not|never|(?<!no )(?<!without )(?<!without a )(?<!beyond )doubt|whether|if|unless|wrong)\b|n't\b",
+        r"\b(?:not|never|(?<!no )(?<!without )(?<!without a )(?<!beyond )doubt|whether|if|unless|wrong|incorrect|false"
+        r"|untrue|invalid|eliminate|avoid)\b|n't\b",
         sentence,
         re.I,
     )

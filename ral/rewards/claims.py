@@ -23,13 +23,16 @@ _OPENERS = (
 )
 _ADVERBS = (
     rf"(?:most likely|probably|likely|clearly|definitely|obviously|therefore|thus|indeed|simply|actually|certainly"
-    rf"|{_SURE})"
+    rf"|absolutely|still|{_SURE})"
 )
 _KINDS = (
     r"(?:answer|ans\.?|pick|option|choice|letter|response|solution|alternative|candidate|selection|statement|guess|bet|vote"
     r"|verdict|conclusion)"
 )
-_BEST = r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|only|proper|true)"
+_BEST = (
+    r"(?:correct|right|best|final|most (?:likely|appropriate|accurate|plausible|suitable|fitting)|(?:one and )?only"
+    r"|proper|true)"
+)
 _NOUN = (
     rf"(?:(?:the|my|our|your) )?(?:{_BEST} ){{0,2}}{_KINDS}(?: here| choice| option| letter| to (?:the|this) question)?"
 )
@@ -37,11 +40,12 @@ _BE = r"(?:is|would be|should be|must be|will be|has to be|appears to be|seems t
 _PICK = (
     r"(?:(?:i|we|let us|let)(?:'d|'ll|'m|'s| would| will| shall| am| have to| must)? ?)?(?:rather )?"
     r"(?:choose|pick|select|chose|picked|selected|go(?:ing)? (?:with|for)|going to go with|opt for|vote for|say|answer"
-    r"|believe|think|guess|conclude|suppose|settle on|choosing|picking|selecting)\b(?: that)?"
+    r"|believe|think|guess|conclude|suppose|settle on|call (?:it|this|that)|choosing|picking|selecting)\b(?: that)?"
 )
 _ENGLISH = (
-    rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE})(?: {_ADVERBS})?(?: that)? ?:? ?)",
+    rf"(?:{_PICK} )?(?:(?:{_NOUN}|it|that|this)(?:'s| ?{_BE}| was)(?: {_ADVERBS})?(?: that)? ?:? ?)",
     rf"{_NOUN}(?: ?:| -+)? ?",
+    r"only (?=(?:option |[(\[])?[a-z][)\]]?(?: is\b|[\s.!]*$))",
     rf"{_PICK} ?:? ?",
     rf"(?:it )?(?:must|should|has to|can only|would)(?: {_ADVERBS})? be "
     r"|(?:selected|chosen|picked)(?: (?:answer|option|choice))? ?: ?",
@@ -86,7 +90,9 @@ _OTHERS = (
 _NAMED = (
     r"(?:(?:the )?(?:option|choice|letter|answer)(?: (?:letter|number))?|opción|opção|选项|選項|選択肢|선택지) ?:? ?"
 )
-SURE_LAST = re.compile(rf"(?<=[^\W_]),? {_SURE}(?: about (?:it|that))?[\s.!]*$", re.IGNORECASE)
+SURE_LAST = re.compile(
+    rf"(?<=[^\W_]),? (?:{_SURE}(?: about (?:it|that))?|on (?:second thoughts?|reflection))[\s.!]*$", re.IGNORECASE
+)
 IT_IS_LAST = re.compile(r"(?<=\w)(?:です|である|だ|입니다|이에요|예요|이다)[\s.。!]*$")
 """Matches "it is" as Japanese and Korean say it, behind what it is."""
 CLAIM = re.compile(
@@ -100,6 +106,7 @@ OPENER = re.compile(rf"{_HAN_SURE}[,:、]? ?|{_OPENERS}(?:[,:.] ?| )", re.IGNORE
 _CONFIRMED = (
     rf" (?:is|would be|should be|must be|seems|looks|appears)(?: to be)?(?: {_ADVERBS})?"
     rf" (?:(?:the|my|our) )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})",
+    rf" (?:is not|isn't) (?:the|an?) (?:wrong|incorrect|false) (?:one|{_KINDS})",
     rf" it is| for sure| is(?=[\s.!]*$)|,? {_ADVERBS}",
     r",? (?:i think|i believe|i guess|i suppose|i would say|i'd say)| \(?final answer\)?",
     r" ?是(?:正确|正確)?(?:答案|选项)",

@@ -10,7 +10,10 @@ import re
 from ral.rewards.number_words import read_words
 
 _YEAR = r"(?:1[0-9]|20)\d\d(?!\d|[.,]\d)"
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_MONTH = (
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december"
+    r"|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)(?![a-z])\.?)"
+)
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _DATE = rf"(?:(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
 _CLOCK = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
@@ -25,8 +28,15 @@ _OF_ALL = r"(?:out )?of (?:(?:the|all|these|those|all the) )?\d+(?: [^\W\d_]+){0
 _FIRST = re.compile(rf"\s*(?:{_WHEN}|{_AT}|{_OF_ALL})\s*,\s*|\s*(?:{_WHEN})\s+", re.IGNORECASE)
 _LAST = re.compile(rf"[,;]?\s+(?:{_WHEN}|{_AT})[\s.!]*$", re.IGNORECASE)
 _HAN = re.compile(
-    rf"(?:在|于|截至|到)?{_YEAR}\s*年(?:\d{{1,2}}月)?(?:\d{{1,2}}[日号])?(?:底|末|初|时|的时候)?[,，]?\s*的?(?=\D*\d)"
+    rf"(?:在|于|截至|到)?{_YEAR}\s*年(?:\d{{1,2}}月)?+(?:\d{{1,2}}[日号])?+(?:底|末|初|时|的时候)?[,，]?\s*的?(?=\D*\d)"
 )
+_MONTH_OF_YEAR = re.compile(rf"\D{{0,12}}(?P<year>{_YEAR})\s*年\s*\d{{1,2}}\s*月(?:份)?[\s.。!]*")
+DATED = re.compile(
+    rf"\b{_MONTH},? (?:{_YEAR}|{_DAY}\b)|(?<!\d){_DAY} (?:of )?{_MONTH}(?![a-z])|\d年\s*\d{{1,2}}\s*月"
+    r"|\d月\s*\d{1,2}\s*[日号號]",
+    re.IGNORECASE,
+)
+"""Matches a date, of which a number is only a part."""
 _REST = re.compile(r"\d")
 
 _OPERATOR = r"(?:plus|minus|times|multiplied by|divided by|added to)"
@@ -51,6 +61,12 @@ def without_times(text: str) -> str | None:
     rest = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     rest = _HAN.sub("", _LAST.sub("", rest), count=1)
     return rest if rest != text and _REST.search(rest) else None
+
+
+def year_of_month(text: str) -> str | None:
+    """Return the year of a month: "2015" of 2015年3月, as "March 2015" holds no other number; None for other texts."""
+    found = _MONTH_OF_YEAR.fullmatch(text)
+    return found["year"] if found else None
 
 
 def total_said(text: str) -> str | None:

@@ -71,6 +71,19 @@ _SUBJECT = re.compile(r"(?:(?:the|this|that|an?|one)\s+)?", re.IGNORECASE)
 _HAN_NEXT = re.compile(r"([\u4e00-\u9fff]{1,3})\s*(?:$|[,.;!。，；])")
 _HAN_IS = re.compile(r"[是为為](?:一[只隻个個条條匹头頭张張辆輛家座件])?$")
 _HAN_GOES_ON = "的了在和与與及或色吗呢吧啊"
+_MAKER_NAMES = (
+    "toyota honda ford bmw mercedes audi volkswagen vw tesla nissan hyundai kia chevrolet chevy jeep subaru mazda"
+    " lexus volvo porsche ferrari lamborghini fiat renault peugeot citroen citroën skoda opel suzuki mitsubishi"
+    " cadillac buick chrysler bentley maserati bugatti boeing airbus cessna embraer yamaha kawasaki ducati harley"
+    " samsung google huawei xiaomi sony nokia motorola dell hp lenovo asus acer canon nikon microsoft nintendo nike"
+    " adidas"
+)
+_MAKERS = frozenset(_MAKER_NAMES.split())
+"""Makers whose name stands in front of what they make."""
+MODEL = re.compile(
+    r"(?: (?!(?:Dealer|Logo|Store|Shop|Sign|Stadium|Cent|Factory|Plant|Park))(?:[A-Z][\w-]*|[A-Za-z]*-?\d[\w-]*))+[.!]?"
+)
+"""Matches the name of what a maker makes, behind the maker's: " Corolla", " 747", " CR-V"."""
 MOST_WORDS = 3  # of a text that is one noun with what describes it
 
 
@@ -86,20 +99,34 @@ def part_of_more(line: str, start: int, end: int) -> bool:
         return more is not None and not set(more[1]) & set(_HAN_GOES_ON)
     if any(found.end() == start for found in _OTHER_THINGS.finditer(line)):
         return True
+    if own.casefold() in _MAKERS and MODEL.match(behind):
+        return False
     found = _NEXT.match(behind)
-    if found is None or found[2] or _describes(own) or (own[:1].isupper() and start and found[1].islower()):
+    if found is None or found[2] or describes(own) or (own[:1].isupper() and start and found[1].islower()):
         return False
     acts = _SUBJECT.fullmatch(line[:start]) and found[1].endswith("s") and found[3] not in _BE
     return not acts and content_word(found[1])
 
 
-def _describes(own: str) -> bool:
+def describes(own: str) -> bool:
     """Tell whether words are no noun that another could follow: an adjective, a number, a verb in -ing, a sentence."""
     words = own.casefold().split()
     last = words[-1]
     if len(words) > MOST_WORDS or not last.isalpha() or last in _ADJECTIVES or last in _FUNCTION:
         return True
     return (last.endswith("ing") and last not in _NOUNS_IN_ING) or _ADJECTIVE.fullmatch(last) is not None
+
+
+def article_before(line: str, start: int, end: int) -> bool:
+    """Tell whether the "A" that a line begins with is the article of the words line[start:end] right behind it.
+
+    So before one noun of small letters ("A car") and before a maker ("A Toyota"), which is no letter and its text; not
+    before an adjective, a plural, a name, or yes and no.
+    """
+    own = line[start:end]
+    if line[:start] != "A " or describes(own) or own.casefold() in ("yes", "no", "true", "false", "none"):
+        return False
+    return own.casefold() in _MAKERS or (own.islower() and not re.search(r"[^su]s$", own))
 
 
 def content_word(word: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-_IT_IS = r"(?:it is|it's|it was|that is|that's|they are|there are|this is|the (?:\w+ )?answer is|make (?:it|that))"
+from ral.rewards.first_thoughts import FIRST_SAID, FIRST_SAID_HAN, IT_IS, ON_REFLECTION, SEEMS, WHAT_IS_ASKED
+
 _BUT = (
-    rf"(?:,? but(?: rather| instead)?(?: {_IT_IS})?(?! (?:also|not|maybe|perhaps|possibly)\b)"
-    rf"|[,;.] (?:but |rather |instead,? )?{_IT_IS}(?! not\b)|[,;] (?:rather|instead),?)"
+    rf"(?:,? but(?: rather| instead)?(?: {IT_IS})?(?! (?:also|not|maybe|perhaps|possibly)\b)"
+    rf"|[,;.] (?:but |rather |instead,? )?{IT_IS}(?! not\b)|[,;] (?:rather|instead),?)"
 )
 _HAN_BUT = r"[,;.。，；]? ?(?:而是|而选|而應?选|应该?[是选为]|應該?[是選為]|选|選|是|为)"
 _HAN_NOT = r"(?:不是|并不是|並不是|并非|並非|不选|不選|不应该?选|不应该?是)"
@@ -15,18 +16,19 @@ _MEASURE = r"[^\d]{0,20}?"
 _ONLY = r"(?!(?:only|just|merely|simply|necessarily)\b)"
 INSTEAD = re.compile(
     rf"(?:(?:not|n't) {_ONLY}(?P<denied>.{{1,60}}?){_BUT} ?:? ?|{_HAN_NOT} ?(?P<han>.{{1,30}}?){_HAN_BUT} ?:? ?"
-    rf"|(?:instead of|rather than) (?P<other>.{{1,60}}?), (?:{_IT_IS} )?)"
+    rf"|(?:instead of|rather than) (?P<other>.{{1,60}}?), (?:{IT_IS} )?)"
     r"(?P<given>\S.*)",
     re.IGNORECASE | re.DOTALL,
 )
 """Matches "not A but B", from its first word on."""
 _OVER = (
-    r"\bwait[\s,.!…-]+(?:no|nope)\b|\b(?:oh )?no,? wait\b|\b(?:scratch|strike) that\b|\bcorrection\s*:|更正|哦不|噢不"
+    rf"\b(?:{ON_REFLECTION})(?=\s*[,:—-]\s*\w|\s+{IT_IS}|\s+i (?:now )?(?:think|choose|pick|say|believe))"
+    r"|\bwait[\s,.!…-]+(?:no|nope)\b|\b(?:oh )?no,? wait\b|\b(?:scratch|strike) that\b|\bcorrection\s*:|更正|哦不|噢不"
     r"|(?:等等|等一下)[,，.。]?\s*不对|(?<=[,，.。;；])\s*(?:不对|不對)\s*[,，.。]\s*(?=.*[\da-zA-Z一二两兩三四五六七八九十])"
 )
 _MAYBE = (
     r"(?<=[,.;!?…] )(?:wait|hmm|sorry|i mean(?:t)?)\b|(?<=\? )(?:no|nope)\b(?! (?:doubt|question|problem|wonder)s?\b)"
-    rf"|(?<=[,.;!…] )(?:no|nope),(?= )|(?<=[,.;!?…] )actually,?(?= (?:no\b|{_IT_IS}\b|\S+\s*$))|(?:等等|等一下)[,，.。]"
+    rf"|(?<=[,.;!…] )(?:no|nope),(?= )|(?<=[,.;!?…] )actually,?(?= (?:no\b|{IT_IS}\b|\S+\s*$))|(?:等等|等一下)[,，.。]"
 )
 _CORRECTION = re.compile(rf"(?:(?P<over>{_OVER})|{_MAYBE})[\s,.:;!…—-]*", re.IGNORECASE)
 _WORD = r"[^\W\d_]+(?:[ -][^\W\d_]+)?"
@@ -38,28 +40,6 @@ _WORDS = (
 )
 
 
-_SAY = (
-    r"(?:thought|said|guessed|believed|chose|picked|answered|assumed|suspected|supposed|considered|figured|wrote"
-    r"|counted|(?:was|were) (?:going|about) to (?:say|choose|pick|answer)|almost (?:said|chose|picked))"
-)
-_FIRST_SAID = (
-    r"(?:(?:at first|initially|originally|first),? )?(?:i|we) (?:had |have )?(?:(?:at )?first |initially |originally )?"
-    rf"{_SAY}(?: (?:at first|initially|originally))?(?: that)?(?: (?:it|the answer) (?:was|is|would be|might be))?"
-    r" (?!nothing|about)[^.;,]{1,40}?(?: (?:at first|initially|originally))?"
-    r"(?:,? (?:but|yet|however,?|although|and now|then)|[;.,] ?(?:but|however,?|now|then|actually,?)?) "
-    rf"(?:(?:now|then|actually|in fact|really),? )?(?={_IT_IS}|\W*\w+\W*$|\d"
-    r"|i (?:now )?(?:think|choose|pick|say|believe)"
-    r"|(?:now )?(?:it|that) (?:seems|must|should)"
-    r"|(?:i|it|that|this) (?:was|am|is|may be|might be) (?:wrong|mistaken|a mistake))"
-    r"(?:now )?"
-)
-_FIRST_SAID_HAN = (
-    r"我?(?:一开始|一開始|先|原来|原來|起初|原本|原先|最初|本来|本來|原|刚才|剛才)我?"
-    r"(?:以为|以為|认为|認為|觉得|覺得|选了?|選了?|猜|说|說)"
-    r"(?:答案)?(?:是|为|為)?[^,，。;；]{1,20}?[,，。;；] ?"
-    r"(?:但|但是|不过|可|可是|后来|现在|其实|實際上|实际上|發現|发现){0,3}"
-    r"(?=应|應|是|选|選|答案|正确|正確|\W*\w\W*$|\d)"
-)
 _ONE = r"[(\[]?(?:[A-Z]|(?>\d+(?:[.,]\d+)*))[)\]]?"
 _LIST = rf"(?P<%s>{_ONE}(?:(?:, ?| and | or | nor |, (?:and|or) |、|和){_ONE}){{0,8}})"
 _SO = (
@@ -78,22 +58,32 @@ _RULED = (
     rf"|(?<=n't) {_THE_ONE}|(?<=be) (?:right|correct|it|true))(?:{_BECAUSE}|{_SO})"
     rf"|(?:it )?(?:is not|isn't|'s not|cannot be|can't be|not) {_LIST % 'denied'}"
     r"(?:, | )(?:so|thus|hence|therefore|which leaves) (?=\S)"
+    rf"|(?:the )?(?:wrong|incorrect|false) {WHAT_IS_ASKED}s are {_LIST % 'wrong'}{_SO}"
     rf"|{_LIST % 'asked'}\? (?:wrong|incorrect|nope|no)[.!,] (?=\S)"
     rf"|{_LIST % 'han'}(?:项|選項|选项)?(?:是|都|均)*"
-    r"(?:错误?的?|錯誤?的?|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
+    r"(?:错误?的?|錯誤?的?|不是|不对|不對|不正确|不正確|有误)[,，。;；] ?(?:所以|因此|故)?(?=\S)"
 )
-_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{_FIRST_SAID}|{_FIRST_SAID_HAN}|{_RULED})", re.IGNORECASE | re.DOTALL)
+_INSTEAD = r"(?:so|but|rather|instead|thus|hence|therefore)"
+_NEITHER = (
+    r"(?:it(?:'s| is) )?(?:neither|not) (?P<neither>[^.;:]{1,40}? nor [^.;,:]{1,40}?)"
+    rf"(?: (?:is|are|was|were|seems?|fits?|works?)(?: {_THE_ONE})?)?"
+    rf"(?:[.;,:—-]+ ?(?:{_INSTEAD},? )?|,? {_INSTEAD},? | (?={IT_IS}))(?!(?:because|since|as|and|nor)\b)(?=\S)"
+    r"|(?:答案)?(?:既|也|都|并)?(?:不是|非) ?"
+    r"(?P<neither_han>[^,，.。;；]{1,20}?[,，]?(?:也|又|更)(?:不是|非) ?[^,，.。;；]{1,20}?)"
+    r"[,，.。;；]\s*(?:而)?(?=(?:应该?|應該?)?[是选選]|答案|正确|正確|\W*\w\W*$)"
+)
+_SET_ASIDE = re.compile(rf"[^\w(\[]*(?:{FIRST_SAID}|{FIRST_SAID_HAN}|{_NEITHER}|{_RULED})", re.IGNORECASE | re.DOTALL)
 _RATHER = re.compile(
     r"\W*(?:rather|sooner|more likely) ([^,;.]{1,40}?) than ([^,;.]{1,40}?)[\s.!]*", re.IGNORECASE | re.DOTALL
 )
 
 
-_ASIDE = ("ruled", "denied", "asked", "han")
+_ASIDE = ("ruled", "denied", "asked", "han", "wrong", "neither", "neither_han")
 
 
 def _ends_with(text: str, ruled: str) -> bool:
     """Tell whether a text ends with one of the letters or numbers that were ruled out in front of it."""
-    names = re.findall(r"[A-Z]\b|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
+    names = re.findall(r"(?<![^\W\u3400-\u9fff])[A-Z](?![A-Za-z])|\d[\d.,]*(?<=\d)", ruled, re.IGNORECASE)
     pattern = "|".join(map(re.escape, names))
     return (
         bool(names)
@@ -112,6 +102,8 @@ def corrected(text: str) -> tuple[str, bool] | None:
         return "" if _ends_with(rest, next((aside[name] for name in _ASIDE if aside[name]), "")) else rest, True
     if rather := _RATHER.fullmatch(text):
         return rather[1], True
+    if seems := SEEMS.match(text):
+        return text[seems.end() :], False
     found = list(_CORRECTION.finditer(text))
     return (text[found[-1].end() :], any(match["over"] for match in found)) if found else None
 

@@ -11,6 +11,10 @@ LONGEST = 200  # characters around an answer in which such words are looked for
 
 _WRONG = r"(?:wrong|incorrect|false|untrue|ruled out|excluded|eliminated|out)"
 _RIGHT = r"(?:correct|right|answer|best|true|valid|it|possible)"
+_NAMED = (
+    r"(?:answer|option|choice|one|statement|letter|candidate|pick|guess|number|value|response|count|total|result|figure"
+    r"|amount|sum|solution|conclusion|colou?r)s?"
+)
 _ADVERB = r"also|clearly|definitely|certainly|surely|obviously|just|simply|probably|likely"
 _ADVERBS = rf"(?:(?:{_ADVERB}) )?"
 _IS = (
@@ -25,13 +29,27 @@ RULED_OUT = re.compile(
     re.IGNORECASE,
 )
 """Matches the words behind a letter that is ruled out: "B. is wrong", "B. not correct"."""
+_IS_WRONG = (
+    rf"(?:(?:all|clearly|both|just|simply) )?(?:the |an? )?(?:{_WRONG}|not {_RIGHT})(?: {_NAMED})?\s*(?:[.,;!)]|$)"
+)
+_OTHERS_ARE_WRONG = (
+    r"(?:all |any |every )?(?:the )?(?:others?|rest|(?:other|remaining) (?:option|answer|choice|one)s?)"
+    rf" (?:is|are|were|was) {_IS_WRONG}"
+)
+_LETTER = r"(?:option )?[(\[]?[A-Z][)\]]?"
+_LETTER_IS_WRONG = rf"{_LETTER} is {_IS_WRONG}"
+AND_RULED_OUT = re.compile(rf"[,;.]? ?and {_LETTER_IS_WRONG}", re.IGNORECASE)
+"""Matches the words behind a letter that is said to be right: "B is right and A is wrong"."""
 OTHER_RULED_OUT = re.compile(
     r"(?:and |but )?(?:(?:certainly|definitely|clearly) )?(?:not|rather than|instead of|不是|不选|而不是|而非"
     r"|nicht|no la|pas)"
-    r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])",
+    r" ?(?:option )?[(\[]?[A-Za-z][)\]]?(?![A-Za-z])"
+    rf"|(?:(?:and|but|while|whereas|as|since|because) )?{_OTHERS_ARE_WRONG}"
+    rf"|(?:(?:and|as|since|because) )?neither {_LETTER} nor {_LETTER}(?![A-Za-z])"
+    rf"|(?:but|while|whereas) {_LETTER_IS_WRONG}",
     re.IGNORECASE,
 )
-"""Matches the words behind a letter that is given in place of another: "B, not A"."""
+"""Matches the words behind a letter that is given in place of another: "B, not A", "B, the others are wrong"."""
 
 _END = r"\s*(?:[.,;:!?)。，！]|$|because\b|since\b|as\b|and\b|so\b|here\b|answer\b)"
 _SINGULAR = r"(?:is|was|would be|would have been|must be|has to be|will be|seems|looks|appears|sounds)(?: to be)?"
@@ -42,7 +60,14 @@ _NOT = (
 _TOO = r"too (?:many|few|high|low|large|small|big|much|little|long|short)"
 _BAD = rf"(?:{_WRONG}|impossible|a mistake|an error|mistaken|{_TOO})"
 _GOOD = rf"(?:(?:the|a|my) )?(?:(?:correct|right|true|final) )?(?:{_RIGHT}|number|value|count|solution|case|so)"
-_VERDICT = rf"(?:{_SINGULAR} {_ADVERBS}(?:{_BAD}|not {_GOOD})|{_NOT} {_GOOD}|isn't){_END}"
+_WRONG_ONE = (
+    r"(?:(?:the|an?|one of the|among the) )?(?:(?:only|clearly|obviously|definitely|single|most) )*"
+    rf"(?:wrong|incorrect|false|untrue|invalid|erroneous|mistaken) {_NAMED}\b"
+)
+_VERDICT = (
+    rf"(?:(?:{_SINGULAR} {_ADVERBS}(?:{_BAD}|not {_GOOD})|{_NOT} {_GOOD}|isn't){_END}"
+    rf"|{_SINGULAR} {_ADVERBS}{_WRONG_ONE})"
+)
 _SAID = r"(?:(?:but|and|or|no|nope|oh|well|actually|sorry|wait)\b,? ?)*(?:(?:that|this|it|which)(?: (?=\w)|(?='s)))?"
 _OTHERS = (
     r"(?:(?:ist|war|wäre) (?:falsch|nicht richtig|nicht korrekt|unmöglich)|(?:est|serait) (?:faux|incorrecte?|fausse)"
@@ -87,7 +112,8 @@ _AHEAD = re.compile(
     r"(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|be|would be|should be)|'s))?"
     r"|(?<!\bno )(?<!\bany )(?<!without )(?<!\ba )(?<!beyond )(?<!n't )(?<!not )(?<!never )\bdoubt(?:s|ed|ful)?"
     r"(?: (?:that|if|whether|it|this|there|the answer|is|are|was|would be))*"
-    r"|\b(?:wrong|incorrect|false) (?:answer|number|option|choice|value)?(?: (?:is|was|would be))?"
+    rf"|\b(?:wrong|incorrect|false|untrue|invalid|erroneous|mistaken) (?:{_NAMED})?"
+    r"(?: (?:here|among them|of (?:them|these)))?(?: (?:is|was|would be|must be|has to be|should be|seems to be))?"
     r"|\b(?:wrong|incorrect|false|untrue|a mistake|an error|(?:not|n't) (?:right|correct|true|accurate))"
     r" to (?:say|answer|claim|think|write|state|conclude|assume|guess|respond|reply|report|count|believe|call it)"
     r"(?: that)?(?: (?:it|this|that|there|the answer|the number)(?: (?:is|are|was|were|would be)|'s))?"

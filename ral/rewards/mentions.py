@@ -8,9 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ral.rewards.below_zero import FREEZING, below_zero
+from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
-from ral.rewards.compounds import content_word, part_of_more
+from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
+from ral.rewards.number_words import read_words
+from ral.rewards.rough import ROUGH
 
 MOST_WORDS = 24  # of such a sentence
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
@@ -20,7 +24,7 @@ SETS_OFF = re.compile(
     r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
     r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
     r"|similar|almost|nearly|guess|assume|suppose|hope|wish|would have|exclud\w*|eliminat\w*|rul\w* out|lacks?"
-    r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed)\b|n['’]t\b|[?？≠]|!="
+    r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed|hesitat\w*|reluctant)\b|n['’]t\b|[?？≠]|!="
     r"|不|没|沒|非|无|無|别|或|还是|還是|但|可能|也许|除|ない|아니",
     re.IGNORECASE,
 )
@@ -41,6 +45,7 @@ _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|s
 _ADDED = re.compile(
     r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
+_NUMERAL = re.compile(r"\d[\d.,]*|[零〇一二两兩三四五六七八九十百千万萬亿億]+")
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
@@ -85,20 +90,31 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
     found = list(mentions(line, options))
-    if len({letter for letter, *_ in found}) != 1 or line.startswith("A "):  # which may be the letter
+    if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line):
         return None
     letter, own = found[0][0], options[found[0][0]]
+    article = article_before(line, *found[0][1:]) and MODEL.fullmatch(line[found[0][2] :])
+    if (line.startswith("A ") and not article) or below_zero(line) != line:  # "A" may be the letter
+        return None
+    line = f"a{line[1:]}" if article else line
     pairs = any(_JOINED.search(text) for text in options.values())  # "blue with white" may be "blue and white"
     if lone_letters(line) - {letter}:
         return None
     for _, start, end in found:
         ahead, behind = line[:start], line[end:]
         added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
+        if _is_number(own) and bound(ahead, behind):
+            return None
         if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
     return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
+
+
+def _is_number(own: str) -> bool:
+    """Tell whether an option is nothing but a number, in digits or words."""
+    return _NUMERAL.fullmatch(own) is not None or read_words(own) is not None
 
 
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:

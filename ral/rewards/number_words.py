@@ -8,14 +8,17 @@ from typing import NamedTuple
 
 from ral.rewards.scales import SCALES
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-_SMALL = {word: i for i, word in enumerate(f"{_ONES} seventeen eighteen nineteen".split())}
+_SMALL_NAMES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
+)
 _TENS_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
-_TENS = {word: 10 * i for i, word in enumerate(_TENS_NAMES.split(), start=2)}
+SMALL = {word: i for i, word in enumerate(_SMALL_NAMES.split())}
+TENS = {word: 10 * i for i, word in enumerate(_TENS_NAMES.split(), start=2)}
 _LARGE = {name: value for name, value in SCALES.items() if name.isascii() and value >= 1000}
 _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
 _PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}
-_CARDINAL = _SMALL | _TENS
+_CARDINAL = SMALL | TENS
 _DOZEN = ("dozen", "dozens")
 _LEAD = re.compile(
     r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
@@ -43,11 +46,12 @@ def read_words(text: str) -> Words | None:
     if (part := _OUT_OF.fullmatch(text.strip())) and (share := _share(part[1], part[2])):
         return share
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
+    line = line.removesuffix(" or so")
     while lead := _LEAD.match(line):
         line = line[lead.end() :]
     words = re.findall(r"[^\W\d_]+|[^\w\s]", line)
     sign = -1 if words[:1] in (["minus"], ["negative"]) else 1
-    read = _number(words[1:] if sign < 0 else words)
+    read = _number(words[1:] if sign < 0 or words[:1] in (["plus"], ["positive"]) else words)
     if read is None:
         return None
     value, rest = read
@@ -96,12 +100,12 @@ def _year(words: list[str]) -> tuple[Fraction, list[str]] | None:
     first = _CARDINAL.get(words[0], 0) if words else 0
     if first not in range(13, 21) or len(words) < 2:
         return None
-    if words[1] in ("oh", "o") and 0 < _SMALL.get(words[2] if len(words) > 2 else "", 0) < 10:
-        return Fraction(100 * first + _SMALL[words[2]]), words[3:]
+    if words[1] in ("oh", "o") and 0 < SMALL.get(words[2] if len(words) > 2 else "", 0) < 10:
+        return Fraction(100 * first + SMALL[words[2]]), words[3:]
     ten = _CARDINAL.get(words[1], 0)
     if ten < 10:
         return None
-    one = _SMALL.get(words[2], 0) if ten >= 20 and len(words) > 2 else 0
+    one = SMALL.get(words[2], 0) if ten >= 20 and len(words) > 2 else 0
     return (Fraction(100 * first + ten + one), words[3:]) if 0 < one < 10 else (Fraction(100 * first + ten), words[2:])
 
 
@@ -117,7 +121,7 @@ def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] |
     if rest[:1] == ["and"] and (part := _number(rest[1:])) and 0 < part[0] < 1:
         return value + part[0], part[1]
     if rest[:1] == ["point"] and len(rest) > 1:
-        digits = [str(_SMALL[w]) for w in rest[1:] if _SMALL.get(w, 10) < 10]
+        digits = [str(SMALL[w]) for w in rest[1:] if SMALL.get(w, 10) < 10]
         scale = SCALES.get(rest[1 + len(digits)], 1) if len(rest) > 1 + len(digits) else 1
         used = 1 + len(digits) + (scale > 1)
         return ((value + Fraction(f"0.{''.join(digits)}")) * scale, rest[used:]) if digits else None
@@ -133,14 +137,14 @@ def _cardinal(words: list[str]) -> tuple[Fraction, list[str]] | None:
         if joined and joined[0] in _CARDINAL and (section >= 100 or total) and words[place - 1] in ("hundred", *_LARGE):
             place += 1
             continue
-        if word in _SMALL and (
-            section % 100 == 0 or (section % 100 >= 20 and section % 10 == 0 and 0 < _SMALL[word] < 10)
+        if word in SMALL and (
+            section % 100 == 0 or (section % 100 >= 20 and section % 10 == 0 and 0 < SMALL[word] < 10)
         ):
-            if place and words[place - 1] in _SMALL:
+            if place and words[place - 1] in SMALL:
                 return None
-            section += _SMALL[word]
-        elif word in _TENS and section % 100 == 0 and (not place or words[place - 1] not in _CARDINAL):
-            section += _TENS[word]
+            section += SMALL[word]
+        elif word in TENS and section % 100 == 0 and (not place or words[place - 1] not in _CARDINAL):
+            section += TENS[word]
         elif word == "hundred" and 0 < section < 100:
             section *= 100
         elif word in _DOZEN and place:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
+from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
-from ral.rewards.clauses import join_parts, total_said, without_times
+from ral.rewards.clauses import join_parts, total_said, without_times, year_of_month
 from ral.rewards.clocks import read_clock
-from ral.rewards.conclusions import NO_NUMBER, explained, said_twice
+from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
@@ -29,6 +30,7 @@ from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_valu
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.quantities import join_money, join_quantities, join_rates
+from ral.rewards.rough import ROUGH
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
 from ral.rewards.spelling import join_powers
@@ -87,7 +89,7 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
-    readings = (explained, total_said, without_times)
+    readings = (explained, concluded_in_words, total_said, year_of_month, without_times)
     return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
 
 
@@ -108,7 +110,10 @@ def _parsed(text: str) -> Number | None:
     if taken is None or NO_NUMBER.search(taken[0]):
         return None
     rest, currency = taken
-    box, plain = BOXED.search(rest), join_quantities(join_rates(join_powers(join_parts(plain_text(rest)))))
+    box, read = BOXED.search(rest), below_zero(plain_text(rest))
+    if ROUGH.search(read) or FREEZING.search(read):
+        return None
+    plain = join_quantities(join_rates(join_powers(join_parts(read))))
     if box and (denied(rest[: box.start()]) or taken_back(rest[box.end() :])):
         return None
     if LISTED.search(unicodedata.normalize("NFKC", rest)):
@@ -165,7 +170,7 @@ def _in_words(plain: str, currency: Unit | None) -> Number | None:
         return None
     if share := find_share(words.rest):
         return Number(words.value * share.factor, words.whole and share.factor == 1, unit=share.unit)
-    return Number(words.value, words.whole, unit=currency or find_unit(words.rest))
+    return Number(words.value, words.whole, currency or find_unit(words.rest), bound("", f" {words.rest}"))
 
 
 def _from_token(token: re.Match[str], currency: Unit | None) -> Number | None:

@@ -10,9 +10,10 @@ from functools import lru_cache
 from ral.options import lettered
 from ral.rewards.claims import UNSURE
 from ral.rewards.mentions import SETS_OFF
-from ral.rewards.numbers import Number, in_terms_of, parse_number
+from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
 from ral.rewards.units import CLOCK, TIME_OF_DAY
 
+FEWEST_DIGITS = 2  # of a decimal that names a fraction: 0.33 names 1/3, 0.3 may be 3/10
 HALF_A_DAY = 12 * 60  # minutes
 _ENDS = " .。,!"
 _WORD = re.compile(r"[^\W\d_]+")
@@ -21,6 +22,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of the one option that is the same number; None for no number, no such option, or several.
 
+    Where none is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off from,
+    if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names none.
     Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and what
     doubts or sets off ("maybe 3", "other than 3") is not.
     """
@@ -30,12 +33,31 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
     said, sure = set(_WORD.findall(text.casefold())), not SETS_OFF.search(text) and not UNSURE.search(text)
     if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
         return None
-    named = [
-        letter
+    alike = {
+        letter: own
         for letter, (own, words) in _values(tuple(options)).items()
-        if own and (said <= words or (sure and not words) or _both_measured(own, number)) and _same(own, number)
-    ]
+        if own and own.bound == number.bound and (said <= words or (sure and not words) or _both_measured(own, number))
+    }
+    named = [letter for letter, own in alike.items() if own.value in in_terms_of(own, number)]
+    if not named and len(near := [letter for letter, own in alike.items() if _rounds(own, number)]) == 1:
+        named = near if _exact(alike[near[0]]) else []
     return named[0] if len(named) == 1 else None
+
+
+def _exact(number: Number) -> bool:
+    """Tell whether a number is written as a fraction, a root or with π, so that its decimals may go on without end."""
+    return not number.whole and number.step <= abs(number.value) * FORMULA_STEP
+
+
+def _rounds(option: Number, answer: Number) -> bool:
+    """Tell whether the digits of an answer, FEWEST_DIGITS or more, are those of an option, rounded or cut off."""
+    if not answer.step or not answer.value or abs(answer.value) < answer.step * 10 ** (FEWEST_DIGITS - 1):
+        return False
+    for value in in_terms_of(option, answer):
+        step = answer.step * abs(value / answer.value)
+        if value * option.value > 0 and -step / 2 <= abs(option.value) - abs(value) < step:
+            return True
+    return False
 
 
 def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
@@ -57,11 +79,6 @@ def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
 
 def _both_measured(option: Number, answer: Number) -> bool:
     return option.unit is not None and answer.unit is not None
-
-
-def _same(option: Number, answer: Number) -> bool:
-    """Tell whether an answer has an option's value, exactly."""
-    return option.bound == answer.bound and option.value in in_terms_of(option, answer)
 
 
 def _other_half(option: Number | None, answer: Number) -> bool:

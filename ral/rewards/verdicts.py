@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from ral.rewards.claims import UNSURE
-from ral.rewards.mentions import lone_letters
+from ral.rewards.claims import UNSURE, without_claims
+from ral.rewards.mentions import SETS_OFF, lone_letters
 
 # words for yes, words for no: of one language or of one way to judge
 _LANGUAGES = (
@@ -63,6 +63,8 @@ _TORN = re.compile(
     r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만",
     re.IGNORECASE,
 )
+_NOT_SAID = re.compile(r"[^.,;]*(?:n't|\bnot)(?: (?:say|answer|call it|call this|be|have said))+ (?:a )?(?:yes|no)\b")
+_MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|might|could)\b|也许|也許|可能")
 _SHORT = re.compile(
     r"(?:it|there|he|she|they|we|you|i|this|that|these|those)(?:'s|'re| (?:is|are|was|were|does|do|did|has|have|had|can"
     r"|could|will|would|should))(?P<no>n't| not)?",
@@ -92,6 +94,22 @@ def find_verdict(text: str) -> Verdict | None:
         return None
     yes, rest = _answers()[found[1]], line[found.end() :].strip(" \n,.;:!。、…)-–—")
     return Verdict(None if _contradicts(yes, rest) or line[found.end() :].lstrip()[:1] == "?" else yes, rest)
+
+
+def stated_verdict(text: str) -> Verdict | None:
+    """Return the verdict that a text without dress gives first or last; one of None where it denies or doubts one.
+
+    "Yes, it is", "The answer is yes", "I'd say no" and "There is one, so yes" give it; "not yes", "I wouldn't say yes"
+    and "I'm not sure it's yes" doubt it. None where it does neither, as in "there are two" and "yes indeed it shines".
+    """
+    if said := next(filter(None, map(find_verdict, without_claims(text))), None):
+        return said
+    line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
+    last = next(filter(None, map(_last().search, without_claims(line))), None)
+    if last and not UNSURE.search(line) and not _MAYBE.search(line):
+        return Verdict(_answers()[last["said"]], "")
+    others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
+    return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
 
 
 def verdict_of_gold(gold: str) -> bool | None:
@@ -134,6 +152,7 @@ def _poles(options: Mapping[str, str]) -> dict[bool, str] | None:
 
 def _contradicts(yes: bool, rest: str) -> bool:
     """Tell whether what follows a verdict takes it back: the other word, a short clause of the other kind, a doubt."""
+    rest = _NOT_SAID.sub(" ", rest)
     if _TORN.search(rest) or UNSURE.search(rest):
         return True
     if (other := _head().match(rest)) and _answers()[other[1]] != yes:
@@ -174,6 +193,17 @@ def _head() -> re.Pattern[str]:
 def _both() -> re.Pattern[str]:
     """Return the pattern of "yes and no", 是或否 and "yes/no"."""
     return re.compile(rf"(?:{_any_word()}){_JOINED}(?:{_any_word()})(?![a-z])")
+
+
+@cache
+def _last() -> re.Pattern[str]:
+    """Return the pattern of a yes or no that a text ends with, in a clause of nothing else: "..., so it is yes"."""
+    return re.compile(
+        rf"(?:^|[,.;:!?。，；]\s*|\b(?:so|thus|hence|therefore),?\s+|(?:所以|因此|故)[,，]?)"
+        r"(?:(?:so|thus|hence|therefore),? )?"
+        r"(?:(?:(?:the |my )?(?:final |correct |right )?answer|it|that)(?:'s| is| would be| must be):? )?"
+        rf"(?:an? )?(?:答案[是为]?:?)?(?P<said>{_any_word()})[\s.!。)]*$"
+    )
 
 
 def _any_word() -> str:

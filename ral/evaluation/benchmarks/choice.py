@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from ral.evaluation.benchmarks.items import Item, Judged
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
+from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter, split_options
 from ral.rewards.claims import DESCRIBED, UNSURE
 from ral.rewards.compounds import part_of_more
@@ -46,7 +47,12 @@ _SEVERAL = re.compile(
 _DENIED = re.compile(
     rf"(?i:\b(?:not|rule[sd]? out|ruling out|eliminat\w+|exclud\w+|reject\w*|rather than|instead of|unlike"
     rf"|than)|n't) {_ONE}"
-    rf"|(?<![\w']){_ONE}(?= ?(?i:(?:is|was|would be|can be|seems|looks|does|could)(?: \w+)?"
+    rf"|(?i:(?:\b(?:not|never)|n't) (?:say|call it|choose|pick|select|go with|answer|believe|think)(?: that)?"
+    rf"(?: it(?:'s| is))?) {_ONE}"
+    r"|(?i:\b(?:wrong|incorrect|false|untrue) (?:one|answer|option|choice|statement)(?: (?:is|was|would be))?):?"
+    rf" {_ONE}"
+    rf"|(?<![\w']){_ONE}"
+    r"(?= ?(?i:(?:is|was|would be|can be|seems|looks|does|could)(?: \w+)?(?: (?:only|clearly|single))?"
     r"(?: not|n't| wrong| incorrect| false| ruled out| out| excluded| eliminated)|isn't|doesn't|cannot|can't)\b)"
 )
 _NEGATION = re.compile(r"(?:\b(?:not|no|never|neither|nor|without|cannot)|n't)(?: (?!but\b)\w+){0,2} *$")
@@ -69,8 +75,10 @@ def lettered(options: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(options))
 
 
-def letter(text: str, options: Sequence[str]) -> str:
+def letter(text: str, options: Sequence[str], question: str = "") -> str:
     """Return the letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
+
+    question: one that asks for what is wrong turns what "B is incorrect" means (`ral.rewards.asked`).
 
     First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
     its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:
@@ -78,10 +86,10 @@ def letter(text: str, options: Sequence[str]) -> str:
     occurs; the one capital letter that stands alone.
     """
     texts = split_options(tuple(options))
-    chosen = chosen_letter(text, options)
+    chosen = chosen_letter(text, options, question)
     if chosen and (not texts or chosen in texts):
         return chosen
-    certain = _certain(text, texts)
+    certain = _certain(as_asked(question, text), texts)
     line = " ".join(certain.split())
     if stated := _letters(_STATED, line, texts):
         return stated[-1]
@@ -144,5 +152,5 @@ def _occurring(texts: dict[str, str], line: str) -> list[str]:
 def judge(item: Item, response: str) -> Judged:
     """Return 1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
     options = item.example.options
-    named = letter(final(response), options)
+    named = letter(final(response), options, item.example.question)
     return Judged(named, float(named != "" and named == letter(item.example.answer, options)))
