@@ -26,7 +26,7 @@ def test_two_steps_on_two_ranks_equal_one_process(
     """Two steps of two updates on made pictures and clips, all with evidence; plain gradients, whole."""
     teacher = write_model(tmp_path / "teacher", TEXTS, family="qwen2_5_vl", sizes=SMALL, seed=4, vocab_size=300)
     common = [*chosen, *GROUPS, *MADE_REWARD, *SGD, f"model.pretrained={model_folder()}", f"model.teacher={teacher}"]
-    common += [f"dataset.path={data_folder}", "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}"]
+    common += [f"dataset.path={data_folder}", "dataset.source.sizes={sft: 16, train: 24, validation: 4, test: 4}"]
     common += ["max_steps=2", "algo.updates_per_rollout=2", "eval.every=0", "eval.before=false", "eval.prompts=2"]
     common += ["logger=jsonl", "viewer=false"]
     alone = train(tmp_path / "alone", *common, *LAYOUTS["one process"])
