@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, MutableMapping
 
 from ral.errors import UserError
@@ -98,3 +99,16 @@ def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> 
         raise UserError(f"hardware.accelerator={accelerator}: PyTorch sees no GPU here: write {ways}")
     if gpus and devices > gpus:
         raise UserError(f"hardware.devices={devices}: PyTorch sees {gpus} GPUs here: write hardware.devices={gpus}")
+
+
+def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
+    """Raise UserError where weights are to rest in 4 bits (lora.base=nf4) without a GPU, or without bitsandbytes."""
+    if base != "nf4":
+        return
+    if accelerator == "cpu" or not gpus:
+        raise UserError(
+            "lora.base=nf4 keeps weights in 4 bits on a GPU, and this run has none: write hardware=single_gpu on a "
+            "machine with one, or lora.base=dtype"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("lora.base=nf4 needs bitsandbytes, which is not installed: pip install '.[fourbit]'")

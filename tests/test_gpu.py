@@ -15,6 +15,8 @@ from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts, nativ
 from test_training import REWARD_FOR_LENGTH
 
 from ral.learner.experience import Experience, Forward, remember
+from ral.models.adapters.four_bit import dequantized, four_bit_layers, quantize
+from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.padded import response_mask
 from ral.models.fresh import write_model
@@ -254,3 +256,28 @@ def test_a_run_goes_on_and_is_evaluated(
     command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={whole / 'hf'}", f"device={device}", "limit=4"]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@GPU
+def test_weights_in_four_bits_are_those_of_the_cpu_and_train(
+    load: Callable[..., MLLM], run: Callable[..., Path], small: list[str], signal: list[str]
+) -> None:
+    """Quantised on the GPU, moved there with the network; products with what the weights stand for; a whole run."""
+    pytest.importorskip("bitsandbytes")
+    model, plain = load(), load()
+    quantize(model, torch.float32)
+    for name, layer in four_bit_layers(model.network).items():
+        weight = plain.network.get_submodule(name).weight
+        assert float((dequantized(layer) - weight).norm() / weight.norm()) < 0.1
+        weight.data = dequantized(layer)
+    add_adapters(model, Adapters(4, 8.0, ("q_proj", "v_proj")))  # which add nothing yet
+    ids = torch.randint(5, 250, (2 * len(MIXED), 6), generator=torch.Generator().manual_seed(1)).cuda()
+    found = []
+    for each in (model.cuda(), plain.cuda()):
+        with torch.no_grad():
+            states = each.states(each.prepare(make_prompts(each, MIXED)), ids, torch.ones_like(ids) > 0, None)
+        found.append(states.hidden)
+    assert all(layer.weight.is_cuda and layer.weight.dtype == torch.uint8 for layer in four_bit_layers(model).values())
+    close(*found, 1e-4)
+    sound(run(*HARDWARE["cuda"], "algo=ral", "lora.rank=4", "lora.base=nf4", *small, *signal, REWARD_FOR_LENGTH))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from omegaconf import DictConfig
 
-from ral.config.build import instantiate
+from ral.config.build import instantiate, precision_of
 from ral.files.repository import find
 from ral.learner.models import Models
 from ral.learner.objective import Objective
 from ral.models.adapters.files import read_adapters
+from ral.models.adapters.four_bit import NF4, quantize
 from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.attention.kinds import FULL, attention_types
 from ral.models.checks import check_spec, same_tokens
@@ -44,9 +46,11 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
 def load_policy(cfg: DictConfig) -> MLLM:
     """Load the network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
 
-    The configuration then says what rank, alpha and targets these have.
+    The configuration then says what rank, alpha and targets these have. lora.base=nf4 puts the decoder into 4 bits.
     """
     policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
+    if cfg.lora.get("base") == NF4:
+        quantize(policy, torch.bfloat16 if "bf16" in precision_of(cfg.hardware) else torch.float32)
     if cfg.lora.get("resume"):
         resumed = read_adapters(str(cfg.lora.resume), policy, cfg.lora.rank)
         resumed.put(policy)

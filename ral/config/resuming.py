@@ -129,11 +129,12 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with every node of algo, keyword of its terms and key of model that may be left out."""
+    """Return a configuration with every node of algo, keyword of terms, key of model and lora that may be absent."""
     unused = UNNAMED - set(tree.get("algo", {}).get("objective") or ())
     algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items() if name not in unused}
     model = {"family": None, **tree.get("model", {})}
-    return {**tree, "algo": {**OFF, **algo}, "model": model}
+    lora = {"lora": {"base": "dtype", **tree["lora"]}} if tree.get("lora") else {}
+    return {**tree, "algo": {**OFF, **algo}, "model": model, **lora}
 
 
 def complete_term(node: Any) -> Any:

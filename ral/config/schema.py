@@ -67,6 +67,7 @@ class Lora:
     alpha: float
     targets: list[str]
     merge: bool
+    base: Literal["dtype", "nf4"] = "dtype"
     resume: str | None = None
 
 
