@@ -17,6 +17,7 @@ from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.attention.kinds import FULL, attention_types
 from ral.models.checks import check_spec, same_tokens
 from ral.models.frozen import FrozenModel
+from ral.models.fused import fuse
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.offload import Offloaded
@@ -68,6 +69,10 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
+    if cfg.hardware.get("fused_log_probs"):
+        for model in (policy, *fixed.values(), *averaged.values()):
+            if isinstance(model, MLLM):  # a view has the policy's head
+                fuse(model)
     has_rows = FULL in attention_types(policy.network.config)
     if cfg.algo.attention_policy is not None and (has_rows or reads_rows(cfg, objective)):
         check_attention(cfg, policy, {**fixed, **averaged})

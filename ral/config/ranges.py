@@ -137,6 +137,18 @@ def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
     return None
 
 
+def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
+    """Check that a kernel for log-probs gets the whole head, in bf16."""
+    if not select(cfg, "hardware.fused_log_probs"):
+        return None
+    if select(cfg, "hardware.shard") is not None:
+        return "hardware.fused_log_probs=true reads a whole head, and these weights are sharded: write false"
+    precision, dtype = select(cfg, "hardware.precision"), select(cfg, "hardware.dtype")
+    if precision != "bf16-mixed" and (precision, dtype) != ("auto", "bfloat16"):
+        return "hardware.fused_log_probs=true is for bf16 arithmetic: write hardware.precision=bf16-mixed, or false"
+    return None
+
+
 def indices(value: Any) -> bool:
     """Tell whether a value is a list of at least one integer, none of them twice."""
     whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
@@ -163,6 +175,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
     a_base_in_four_bits_is_trainable,
+    fused_log_probs_are_whole_and_half,
     attention_is_of_something,
 )
 

@@ -26,6 +26,7 @@ FREE = (
         "hardware.frozen_in_memory",
     ),
     *("hardware.gradient_checkpointing", "hardware.num_workers", "hardware.profile", "hardware.term_gradients"),
+    *("hardware.fused_log_probs",),
     *("hardware.threads", "lora.merge"),
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
     *("dataset.media.timeout_s", "rollout.gaps", "rollout.urls", "rollout.engine.urls", "rollout.engine.cache_gb"),

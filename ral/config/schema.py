@@ -108,6 +108,7 @@ class Hardware:
     strategy: Any
     shard: Any
     gather_weights: Any
+    fused_log_probs: bool = False
 
 
 @dataclass
