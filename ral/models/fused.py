@@ -58,7 +58,8 @@ def fused(model: FrozenModel) -> Scores | None:
 def scores(weight: Tensor, hidden: Tensor, ids: Tensor, temperature: float, banned: Tensor) -> tuple[Tensor, Tensor]:
     """Return log-probs [M] with gradient and entropy [M] without, fp32; of weight [V D], hidden [M D], ids [M].
 
-    banned [V]: tokens that are left out. As ral.ops.logprobs gives them, but for the rounding: products are in the type of the weight, the entropy too.
+    banned [V]: tokens that are left out. As ral.ops.logprobs gives them, but for the rounding: products are in the type
+    of the weight, and so is the entropy.
     """
     left_out = banned.nonzero().squeeze(-1)
     given = (hidden.to(weight.dtype), weight, ids, temperature, NO_TOKEN, 1, True)
