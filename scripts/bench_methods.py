@@ -10,20 +10,18 @@ processor time are taken pair by pair. The last line is a JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from ral.benches.measure import Worker, compare, in_turn, machine, progress_bar, publish, range_text
-from ral.benches.step import WARMUP, specification
+from ral.benches.measure import machine, progress_bar, publish, range_text
+from ral.benches.methods import BASE, measured
+from ral.benches.step import WARMUP
 from ral.benches.work import sizes_of
 from ral.errors import UserError
 from ral.files.markdown import table
 
-METHODS, BASE = "papo,vppo,ease,evidence_distill,attention_advantage", "grpo"
-EVIDENCE = [{"box": [0.25, 0.25, 0.5, 0.5]}]
-"""A sixteenth of each picture."""
+METHODS = "papo,vppo,ease,evidence_distill,attention_advantage"
 
 
 def arguments() -> argparse.Namespace:
@@ -37,30 +35,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="steps that count")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
     return parser.parse_args(namespace=argparse.Namespace(hardware="cpu", model="small", threads=1, more=[]))
-
-
-def with_evidence(folder: Path) -> None:
-    """Give each entry of a folder's data.jsonl its evidence."""
-    rows = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
-    (folder / "data.jsonl").write_text("".join(json.dumps(row | {"evidence": EVIDENCE}) + "\n" for row in rows))
-
-
-def measured(given: argparse.Namespace, size: int, names: list[str], progress: Any) -> dict[str, Any]:
-    """Return the figures of each algorithm against GRPO."""
-    work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}
-    spec, workers = specification(given, work), dict[str, Worker]()
-    with_evidence(Path(spec["data"]))
-    try:
-        for name in (BASE, *names):
-            run = given.output.absolute() / "runs" / f"method_{name}"
-            run.mkdir(parents=True, exist_ok=True)
-            own = spec | {"run": str(run), "algo": name}
-            workers[name] = Worker(Path(sys.executable), "ral.benches.ral_worker", own, run / "log.txt", given.threads)
-        found = in_turn(workers, WARMUP, given.repeats, progress)
-    finally:
-        for worker in workers.values():
-            worker.close()
-    return {name: compare(found[BASE], found[name]) for name in names}
 
 
 def main() -> None:
