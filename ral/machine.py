@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, MutableMapping
 
 from ral.errors import UserError
@@ -98,3 +99,39 @@ def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> 
         raise UserError(f"hardware.accelerator={accelerator}: PyTorch sees no GPU here: write {ways}")
     if gpus and devices > gpus:
         raise UserError(f"hardware.devices={devices}: PyTorch sees {gpus} GPUs here: write hardware.devices={gpus}")
+
+
+HOPPER = (9, 0)
+"""Compute capability of an H100, H200 or GH200."""
+
+
+def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | None) -> None:
+    """Raise UserError where fused log-probs are asked for on what has no kernel for them, or without liger-kernel.
+
+    capability: of this process's GPU; None without one.
+    """
+    if not asked:
+        return
+    if accelerator == "cpu" or capability != HOPPER:
+        here = "this run has no GPU" if accelerator == "cpu" or capability is None else "this GPU is another"
+        raise UserError(
+            f"hardware.fused_log_probs=true: the kernel is for an H100 or H200 (compute capability 9.0), and {here}: "
+            "write hardware.fused_log_probs=false, which keeps no logits of all tokens either"
+        )
+    if importlib.util.find_spec("liger_kernel") is None or importlib.util.find_spec("cutlass") is None:
+        raise UserError(
+            "hardware.fused_log_probs=true needs liger-kernel, which is not installed: pip install '.[liger]'"
+        )
+
+
+def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
+    """Raise UserError where weights are to rest in 4 bits (lora.base=nf4) without a GPU, or without bitsandbytes."""
+    if base != "nf4":
+        return
+    if accelerator == "cpu" or not gpus:
+        raise UserError(
+            "lora.base=nf4 keeps weights in 4 bits on a GPU, and this run has none: write hardware=single_gpu on a "
+            "machine with one, or lora.base=dtype"
+        )
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("lora.base=nf4 needs bitsandbytes, which is not installed: pip install '.[fourbit]'")

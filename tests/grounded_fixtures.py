@@ -172,3 +172,35 @@ def treebench(folder: Path, boxes: str | None = None) -> Path:
             given = own if n or boxes is None else boxes
             out.writerow([n, picture_text, question, options, answer, category, given])
     return folder / "TreeBench.tsv"
+
+
+HOPS = (
+    (
+        "1hop",
+        "ego",
+        "(a) red cup, (b) tall lamp, (c) cat, asleep, (d) grey sofa",
+        "(c) cat, asleep",
+        [20.0, 28.0, 40.0, 14.0],
+    ),
+    ("2hop", "exo", "(a) fork, (b) knife", "(a) fork", [0.0, 56.0, 200.0, 56.0]),
+    ("3hop", "ego", "(a) bin, (b) door, (c) tree", "(b) door", [150.5, -7.28, 60.0, 42.28]),
+)
+
+
+def multihop_rows() -> list[dict[str, Any]]:
+    asked = "Seen from the chair, which thing is {}behind it{}? <choice>%s</choice> Give the box of your answer too."
+    return [
+        {
+            **{"id": n, "image_path": f"{n:012}.jpg", "image_resolution": "200x112", "view": view, "hop": hop},
+            **{"question": asked.format("", "") % options, "question_tag": asked.format("<POS>", "</POS>") % options},
+            **{"answer": answer, "bbox": box},
+        }
+        for n, (hop, view, options, answer, box) in enumerate(HOPS, start=1)
+    ]
+
+
+def multihop_spatial(folder: Path, rows: list[dict[str, Any]] | None = None) -> Path:
+    for n in range(1, len(HOPS) + 1):
+        picture(folder / "images" / f"{n:012}.jpg")
+    (folder / "multihop_test_4500.json").write_text(json.dumps(multihop_rows() if rows is None else rows))
+    return folder / "multihop_test_4500.json"

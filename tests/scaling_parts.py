@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ral.models.sharding import shard_layers
 from ral.rollout.native import NativeEngine
-from ral.types import Example, Rollout
+from ral.types import Box, Example, Rollout
 
 
 def noted(parameters: list[Tensor], number: int) -> None:
@@ -66,3 +66,8 @@ def shard_and_lose_a_file(model: Any, mesh: Any, **given: Any) -> None:
         name = next(iter(model.stored.origins))
         pattern, part = model.stored.origins[name].parts[0]
         model.stored.origins[name].parts[0] = (pattern, replace(part, file=Path("/gone/model.safetensors")))
+
+
+def first_letters(example: Example, text: str, *, wrong: bool = False) -> list[tuple[int, int, Box]]:
+    """Say of the first two characters of any response that they look at the left third of the picture."""
+    return [(0, min(len(text), 2), (0.0, 0.0, 1 / 3, 1.0))]

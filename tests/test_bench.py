@@ -205,6 +205,20 @@ def test_variants_of_the_native_engine_beside_generate(
     assert all(0 < f["bandwidth_share"]["median"] < 1 and f["peak_gb"] > 0 for f in found.values())
 
 
+@pytest.mark.slow
+def test_methods_are_measured_against_grpo_at_several_sizes(tmp_path: Path) -> None:
+    """PAPO, which makes a second pass in every update, costs more; every side has evidence and runs twice."""
+    small = ["--prompt-tokens", "64,256", "--response-tokens", "8", "--group-size", "2", "--repeats", "2"]
+    command = [sys.executable, str(SCRIPTS / "bench_methods.py"), "--algorithms", "papo,ease", *small]
+    done = subprocess.run([*command, f"--output={tmp_path}"], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["sizes"]
+    assert list(found) == ["64", "256"] and list(found["64"]) == ["papo", "ease"]
+    assert found["256"]["papo"]["cpu_ratio"]["median"] > 1.3
+    entries = [json.loads(line) for line in next(tmp_path.glob("data_*/256/data.jsonl")).read_text().splitlines()]
+    assert all(entry["evidence"] == [{"box": [0.25, 0.25, 0.5, 0.5]}] for entry in entries)
+
+
 def test_engines_that_are_none() -> None:
     with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,native_casts,"):
         rollout.engines_of("native,nativ")

@@ -122,7 +122,7 @@ def test_help_lists_options_of_every_folder_and_not_what_they_share(tmp_path: Pa
         (
             "dataset.validation_path",
             {"dataset": "hf"},
-            "is in dataset=jsonl, dataset=video_r1, dataset=video_r1_cot, dataset=viscot",
+            "is in dataset=jsonl, dataset=multihop_spatial, dataset=video_r1, dataset=video_r1_cot, dataset=viscot",
         ),
         ("hardware.strategy.offload", {"hardware": "cpu"}, "strategy.offload is in hardware=fsdp"),
         ("reward.parts.judge.weight", {"reward": "rules"}, "parts.judge is in reward=judge"),

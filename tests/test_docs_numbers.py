@@ -22,7 +22,6 @@ SOURCE = re.compile(
 )
 """Command, commit, seeds and machine; or a link to a section that has them."""
 NOT_MEASURED = {
-    "algorithms.md": ("Methods of perception",),
     "benchmarks.md": ("Benchmarks",),
     "data.md": ("Files", "Media", "The disk cache", "visual_path"),
     "evaluation.md": ("How answers are read", "What an evaluation leaves"),

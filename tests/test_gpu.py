@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ from conftest import ENVIRONMENT, MIXED, ROOT, SMALL, TEXTS, make_prompts, nativ
 from test_training import REWARD_FOR_LENGTH
 
 from ral.learner.experience import Experience, Forward, remember
+from ral.machine import HOPPER
+from ral.models.adapters.four_bit import dequantized, four_bit_layers, quantize
+from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.padded import response_mask
 from ral.models.fresh import write_model
+from ral.models.fused import scores
 from ral.models.mllm import MLLM
 from ral.models.registry import FAMILIES
 from ral.ops.aggregate import counts, sequence_mean
 from ral.ops.attention import AttentionSpec
+from ral.ops.logprobs import token_log_probs
 from ral.ops.signals import evaluate, needed
 from ral.rollout.noise import Noise
 from ral.types import Rollout
@@ -254,3 +260,51 @@ def test_a_run_goes_on_and_is_evaluated(
     command = [sys.executable, str(ROOT / "evaluate.py"), f"checkpoint={whole / 'hf'}", f"device={device}", "limit=4"]
     done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@GPU
+def test_weights_in_four_bits_are_those_of_the_cpu_and_train(
+    load: Callable[..., MLLM], run: Callable[..., Path], small: list[str], signal: list[str]
+) -> None:
+    """Quantised on the GPU, moved there with the network; products with what the weights stand for; a whole run."""
+    pytest.importorskip("bitsandbytes")
+    model, plain = load(), load()
+    quantize(model, torch.float32)
+    for name, layer in four_bit_layers(model.network).items():
+        weight = plain.network.get_submodule(name).weight
+        assert float((dequantized(layer) - weight).norm() / weight.norm()) < 0.1
+        weight.data = dequantized(layer)
+    add_adapters(model, Adapters(4, 8.0, ("q_proj", "v_proj")))  # which add nothing yet
+    ids = torch.randint(5, 250, (2 * len(MIXED), 6), generator=torch.Generator().manual_seed(1)).cuda()
+    found = []
+    for each in (model.cuda(), plain.cuda()):
+        with torch.no_grad():
+            states = each.states(each.prepare(make_prompts(each, MIXED)), ids, torch.ones_like(ids) > 0, None)
+        found.append(states.hidden)
+    assert all(layer.weight.is_cuda and layer.weight.dtype == torch.uint8 for layer in four_bit_layers(model).values())
+    close(*found, 1e-4)
+    sound(run(*HARDWARE["cuda"], "algo=ral", "lora.rank=4", "lora.base=nf4", *small, *signal, REWARD_FOR_LENGTH))
+
+
+@pytest.mark.slow
+@GPU
+@pytest.mark.parametrize("banned", [0, 5])
+def test_the_kernel_s_log_probs_are_those_of_chunks(banned: int) -> None:
+    """bf16 products at a published head's width: both within their rounding of fp64, gradients too."""
+    pytest.importorskip("cutlass")
+    if torch.cuda.get_device_capability() != HOPPER:
+        pytest.skip("the kernel is for Hopper")
+    generator = torch.Generator("cuda").manual_seed(0)
+    hidden, weight = (torch.randn(n, 2048, device="cuda", generator=generator) for n in (1500, 151_936))
+    ids = torch.randint(100, 151_000, (1, 1500), device="cuda", generator=generator)
+    hidden, weight = hidden[None].requires_grad_(), (weight * 0.02).bfloat16().requires_grad_()
+    out = torch.arange(len(weight), device="cuda") < banned
+    found = []
+    for kernel in (None, partial(scores, weight)):
+        log_probs, entropy = token_log_probs(
+            hidden, ids, ids > 0, lambda h: h.bfloat16() @ weight.T, temperature=0.9, banned=out, scores=kernel
+        )
+        found.append([log_probs, entropy, *torch.autograd.grad(log_probs.sum(), [hidden, weight])])
+    for (ours, theirs), bound in zip(zip(*reversed(found), strict=True), (2e-2, 2e-2, 2e-2, 5e-2), strict=True):
+        assert float((ours - theirs).float().norm()) <= bound * float(theirs.float().norm())

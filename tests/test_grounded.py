@@ -21,7 +21,7 @@ from PIL import Image
 from ral.config.cli import run
 from ral.data.bad import BadSample
 from ral.data.entries import Entries
-from ral.data.grounded import nextgqa, refcoco, saliency_r1, treebench, viscot, vstar, zwz
+from ral.data.grounded import multihop, nextgqa, refcoco, saliency_r1, treebench, viscot, vstar, zwz
 from ral.data.grounded.boxes import cuts
 from ral.evaluation.benchmarks import box, choice
 from ral.evaluation.benchmarks.grounded import load, summary
@@ -135,6 +135,59 @@ def test_treebench_as_published(tmp_path: Path) -> None:
     assert [e.uid for e in entries] == ["Attributes/1", "Comparison/2", "OCR/3"]
     assert [e.answer for e in entries] == ["B", "A", "A"] and [len(e.options) for e in entries] == [4, 2, 0]
     assert choice.judge(Item(entries[2]), "<answer>A</answer>").score == 1
+
+
+def test_multihop_spatial_as_published(tmp_path: Path) -> None:
+    """A comma inside an option stays; a box over the picture's edge is cut; the request for a box is left out."""
+    file = fixtures.multihop_spatial(tmp_path)
+    entries = multihop.read(file)
+    assert [boxes(e) for e in entries] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150.5, 0, 200, 35)]]
+    assert [e.evidence[0].cut for e in entries] == [False, False, True]
+    assert [e.answer for e in entries] == ["C", "A", "B"] and [len(e.options) for e in entries] == [4, 2, 3]
+    assert (
+        "cat, asleep" in entries[0].options[2]
+        and entries[0].question == "Seen from the chair, which thing is behind it?"
+    )
+    assert [e.uid for e in entries] == ["1hop ego/1#1", "2hop exo/2#2", "3hop ego/3#3"]
+    held_out = multihop.source("validation", path=file)
+    elsewhere = multihop.read(file, media_root=tmp_path / "images")
+    assert (
+        [e.uid for e in held_out] == ["3hop ego/3#3"] and len(elsewhere) == 3 and elsewhere[0].media == entries[0].media
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("question", "Which? (a) a cup, (b) a bottle", "has no options between <choice> and </choice>"),
+        ("question", "Which? <choice>a cup, a bottle</choice>", "has no options between <choice> and </choice>"),
+        ("question", "Which? <choice>(a) a cup, (b) </choice>", "has no options between <choice> and </choice>"),
+        ("question", "Which? <choice>(a) a cup, (a) a jug</choice>", "has no options between <choice> and </choice>"),
+        ("question", None, "has no options between <choice> and </choice>"),
+        ("answer", "(e) a jug", "names none of the options a, b, c, d"),
+        ("answer", "cat", "names none of the options a, b, c, d"),
+        ("answer", 3, "names none of the options a, b, c, d"),
+        ("image_resolution", "640x480", "is not the size of"),
+        ("image_path", "gone.jpg", "no such file"),
+        ("bbox", [0.1, 0.2, 0.3, 0.4], "looks like fractions"),
+        ("bbox", [20.0, 28.0, 0.0, 14.0], "has no area"),
+        ("bbox", [300.0, 28.0, 10.0, 14.0], "lies outside the picture"),
+    ],
+)
+def test_odd_rows_of_multihop_spatial(tmp_path: Path, field: str, value: Any, problem: str) -> None:
+    rows = fixtures.multihop_rows()
+    rows[0][field] = value
+    entries = multihop.read(fixtures.multihop_spatial(tmp_path, rows))
+    assert problem in (line := refused(entries, 0)) and "multihop_test_4500.json: entry 1" in line
+    assert entries[1].answer == "A"
+
+
+def test_multihop_spatial_without_a_box_or_a_size_is_asked_all_the_same(tmp_path: Path) -> None:
+    rows = fixtures.multihop_rows()
+    rows[0]["bbox"], rows[0]["image_path"] = None, "/000000000001.jpg"
+    del rows[1]["image_resolution"]
+    entries = multihop.read(fixtures.multihop_spatial(tmp_path, rows))
+    assert entries[0].evidence == () and len(entries[1].evidence) == 1
 
 
 def test_saliency_r1_as_published(tmp_path: Path) -> None:
@@ -400,12 +453,13 @@ def test_grounding_and_pointing_by_hand_on_three_examples(tmp_path: Path) -> Non
 # ------------------------------------------------------------------------------------------------ from the yamls
 
 
-@pytest.mark.parametrize("name", ["vstar_evidence", "nextgqa", "viscot", "saliency_r1", "zwz"])
+@pytest.mark.parametrize("name", ["vstar_evidence", "nextgqa", "viscot", "multihop_spatial", "saliency_r1", "zwz"])
 def test_each_dataset_opens_by_its_yaml(tmp_path: Path, name: str) -> None:
     made: dict[str, Callable[[], Path]] = {
         "vstar_evidence": lambda: fixtures.vstar(tmp_path),
         "nextgqa": lambda: fixtures.nextgqa(fixtures.nextgqa(tmp_path), "val"),
         "viscot": lambda: fixtures.viscot(tmp_path),
+        "multihop_spatial": lambda: fixtures.multihop_spatial(tmp_path),
         "saliency_r1": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.saliency_rows()),
         "zwz": lambda: fixtures.table(tmp_path / "train.parquet", fixtures.zwz_rows(tmp_path)),
     }
@@ -430,7 +484,7 @@ def test_groups_and_cuts_of_a_benchmark(tmp_path: Path) -> None:
     assert Evidence((0, 0, 1, 1), cut=True) == Evidence((0, 0, 1, 1))
 
 
-@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench"])
+@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench", "multihop_spatial"])
 def test_evaluate_measures_where_answers_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
 ) -> None:

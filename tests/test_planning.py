@@ -156,7 +156,12 @@ def test_what_saves_most_is_found_by_planning_again() -> None:
 def test_settings_that_have_nothing_to_give_are_not_named() -> None:
     tree = tree_of("experiment=paper/3b_24gb")
     names = [setting for setting, _ in candidates(tree)]
-    assert not [n for n in names if n.startswith(("lora", "hardware.gradient", "hardware.dtype", "hardware.strategy"))]
+    assert not [
+        n for n in names if n.startswith(("lora.rank", "hardware.gradient", "hardware.dtype", "hardware.strategy"))
+    ]
+    assert "lora.base=nf4" in names and not any(
+        "lora.base" in n for n, _ in candidates(tree_of("experiment=paper/ral"))
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from omegaconf import DictConfig
 
-from ral.config.build import instantiate
+from ral.config.build import instantiate, precision_of
 from ral.files.repository import find
 from ral.learner.models import Models
 from ral.learner.objective import Objective
 from ral.models.adapters.files import read_adapters
+from ral.models.adapters.four_bit import NF4, quantize
 from ral.models.adapters.lora import Adapters, WithoutAdapters, add_adapters
 from ral.models.attention.kinds import FULL, attention_types
 from ral.models.checks import check_spec, same_tokens
 from ral.models.frozen import FrozenModel
+from ral.models.fused import fuse
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.offload import Offloaded
@@ -44,9 +47,11 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
 def load_policy(cfg: DictConfig) -> MLLM:
     """Load the network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
 
-    The configuration then says what rank, alpha and targets these have.
+    The configuration then says what rank, alpha and targets these have. lora.base=nf4 puts the decoder into 4 bits.
     """
     policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
+    if cfg.lora.get("base") == NF4:
+        quantize(policy, torch.bfloat16 if "bf16" in precision_of(cfg.hardware) else torch.float32)
     if cfg.lora.get("resume"):
         resumed = read_adapters(str(cfg.lora.resume), policy, cfg.lora.rank)
         resumed.put(policy)
@@ -64,6 +69,10 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:
         fixed = offloaded(cfg, fixed, policy)
+    if cfg.hardware.get("fused_log_probs"):
+        for model in (policy, *fixed.values(), *averaged.values()):
+            if isinstance(model, MLLM):  # a view has the policy's head
+                fuse(model)
     has_rows = FULL in attention_types(policy.network.config)
     if cfg.algo.attention_policy is not None and (has_rows or reads_rows(cfg, objective)):
         check_attention(cfg, policy, {**fixed, **averaged})

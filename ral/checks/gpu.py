@@ -131,6 +131,9 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
     ]
     adapters = ["lora.rank=16", "hardware.dtype=bfloat16"] if given.hardware != "cpu" else ["lora.rank=16"]
     found = {"lora": train(given, "large_lora", *common, *adapters), "full": train(given, "large_full", *common)}
+    if given.hardware != "cpu" and importlib.util.find_spec("bitsandbytes") is not None:
+        four_bit = ["lora.base=nf4", "lora.merge=false"]
+        found["qlora"] = train(given, "large_qlora", *common, *adapters, *four_bit)
     shutil.rmtree(folder)
     return found
 

@@ -43,6 +43,7 @@ SAME = {
     "checkpoint.every": "save_steps save_every save_freq save_interval",
     "eval.every": "eval_steps eval_every test_freq eval_interval",
     "eval.prompts": "eval_samples n_eval max_eval_samples",
+    "lora.base": "load_in_4bit quantization_bit quantization use_qlora qlora bnb_4bit_quant_type",
     "lora.rank": "lora_rank lora_r rank use_lora peft",
     "resume": "resume_from resume_from_checkpoint continue restart",
     "seed": "seeds random_seed rng",
@@ -53,7 +54,7 @@ SAME = {
 NAMES = {other: own for own, others in SAME.items() for other in others.split()}
 LIKE = 0.8
 """Names less alike than this (0 to 1) are not taken for one of NAMES."""
-OTHER_VALUES = {"hardware.precision", "hardware.micro_batch_prompts", "lora.rank", "resume"}
+OTHER_VALUES = {"hardware.precision", "hardware.micro_batch_prompts", "lora.base", "lora.rank", "resume"}
 """Settings whose values are written otherwise elsewhere, as `bf16=true` is; so are epochs, of which there are none."""
 SIMILAR_KEY = 0.75
 """Dotted keys less alike than this (0 to 1) are not offered as corrections."""

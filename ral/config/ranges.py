@@ -124,6 +124,31 @@ def adapters_have_a_size(cfg: Node) -> str | None:
     return None
 
 
+def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
+    """Check that weights in 4 bits have adapters on them, are whole on each process, and sample by themselves."""
+    if select(cfg, "lora.base") != "nf4":
+        return None
+    if not select(cfg, "lora.rank") and select(cfg, "lora.resume") is None:
+        return "lora.base=nf4 freezes the decoder in 4 bits, and lora.rank=0 trains it: write lora.rank=16"
+    if select(cfg, "hardware.shard") is not None:
+        return "lora.base=nf4: weights in 4 bits cannot be sharded: write hardware=ddp, or lora.base=dtype"
+    if str(select(cfg, "rollout.engine._target_")).startswith("ral.rollout.vllm"):
+        return "lora.base=nf4: vLLM gets whole weights after every step, and these are in 4 bits: write rollout=native"
+    return None
+
+
+def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
+    """Check that a kernel for log-probs gets the whole head, in bf16."""
+    if not select(cfg, "hardware.fused_log_probs"):
+        return None
+    if select(cfg, "hardware.shard") is not None:
+        return "hardware.fused_log_probs=true reads a whole head, and these weights are sharded: write false"
+    precision, dtype = select(cfg, "hardware.precision"), select(cfg, "hardware.dtype")
+    if precision != "bf16-mixed" and (precision, dtype) != ("auto", "bfloat16"):
+        return "hardware.fused_log_probs=true is for bf16 arithmetic: write hardware.precision=bf16-mixed, or false"
+    return None
+
+
 def indices(value: Any) -> bool:
     """Tell whether a value is a list of at least one integer, none of them twice."""
     whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
@@ -149,6 +174,8 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     form_is_what_prompts_ask_for,
     nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
+    a_base_in_four_bits_is_trainable,
+    fused_log_probs_are_whole_and_half,
     attention_is_of_something,
 )
 

@@ -26,6 +26,7 @@ FREE = (
         "hardware.frozen_in_memory",
     ),
     *("hardware.gradient_checkpointing", "hardware.num_workers", "hardware.profile", "hardware.term_gradients"),
+    *("hardware.fused_log_probs",),
     *("hardware.threads", "lora.merge"),
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
     *("dataset.media.timeout_s", "rollout.gaps", "rollout.urls", "rollout.engine.urls", "rollout.engine.cache_gb"),
@@ -129,11 +130,12 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with every node of algo, keyword of its terms and key of model that may be left out."""
+    """Return a configuration with every node of algo, keyword of terms, key of model and lora that may be absent."""
     unused = UNNAMED - set(tree.get("algo", {}).get("objective") or ())
     algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items() if name not in unused}
     model = {"family": None, **tree.get("model", {})}
-    return {**tree, "algo": {**OFF, **algo}, "model": model}
+    lora = {"lora": {"base": "dtype", **tree["lora"]}} if tree.get("lora") else {}
+    return {**tree, "algo": {**OFF, **algo}, "model": model, **lora}
 
 
 def complete_term(node: Any) -> Any:

@@ -67,6 +67,7 @@ class Lora:
     alpha: float
     targets: list[str]
     merge: bool
+    base: Literal["dtype", "nf4"] = "dtype"
     resume: str | None = None
 
 
@@ -107,6 +108,7 @@ class Hardware:
     strategy: Any
     shard: Any
     gather_weights: Any
+    fused_log_probs: bool = False
 
 
 @dataclass

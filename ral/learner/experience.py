@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ral.models.frozen import FrozenModel, View
+from ral.models.fused import fused
 from ral.models.mllm import MLLM
 from ral.models.states import States
 from ral.ops.attention import AttentionSpec
@@ -91,7 +92,9 @@ class Forward:
         """Return log-probs and entropy [N C] of the sampled tokens."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
-        return token_log_probs(states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned)
+        return token_log_probs(
+            states.hidden, ids, mask, model.head, temperature=self.temperature, banned=banned, scores=fused(model)
+        )
 
     @torch.no_grad()
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:

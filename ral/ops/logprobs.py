@@ -13,10 +13,19 @@ from torch.utils.checkpoint import checkpoint
 Head = Callable[[Float[Tensor, "M D"]], Float[Tensor, "M V"]]
 """Hidden states [M D] -> logits [M V]."""
 
+Scores = Callable[
+    [Float[Tensor, "M D"], Int[Tensor, " M"], float, Bool[Tensor, " V"]],
+    tuple[Float[Tensor, " M"], Float[Tensor, " M"]],
+]
+"""Hidden states, tokens, temperature, banned tokens -> log-probs with gradient and entropy without, fp32."""
+
 CHUNK_TOKENS = 1024
 """Tokens whose logits exist at once: 1024 x 152k x 4 bytes = 0.6 GB for Qwen's vocabulary."""
 KEPT_LOGITS = 2**24
 """Up to this many logits (64 MB in fp32) are kept for the backward pass; more are recomputed in it, chunk by chunk."""
+
+LEAST_LEFT = 1e-4
+"""Least probability of all tokens that are not banned: one less less than it is no number of four digits in fp32."""
 
 
 def policy_logits(
@@ -48,18 +57,37 @@ def token_log_probs(
     temperature: float,
     banned: Bool[Tensor, " V"],
     chunk: int = CHUNK_TOKENS,
+    scores: Scores | None = None,
 ) -> tuple[Float[Tensor, "N C"], Float[Tensor, "N C"]]:
     """Compute log pi(token) with gradient and the policy's entropy without: [N C] fp32, nats, 0 where mask is False.
 
     pi_theta of GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3, at the sampling temperature. hidden[n, c] is the state
     that predicts token c. Only tokens under the mask go through the head; the backward pass recomputes each chunk's
-    logits, unless there are few of them.
+    logits, unless there are few of them. scores: a kernel that does all of it at once, in place of the head.
     """
     flat, chosen = hidden[mask], ids[mask]
     few = len(flat) * len(banned) <= KEPT_LOGITS
     run = _chunk if few else partial(checkpoint, _chunk, use_reentrant=False)
-    parts = [run(h, i, head, temperature, banned) for h, i in zip(flat.split(chunk), chosen.split(chunk), strict=True)]
+    pairs = zip(flat.split(chunk), chosen.split(chunk), strict=True)
+    if scores is None:
+        parts = [run(h, i, head, temperature, banned) for h, i in pairs]
+    else:
+        parts = [scores(flat, chosen, temperature, banned)] if len(flat) else []
     values = torch.cat([p[0] for p in parts]) if parts else flat.sum(-1).float()
     entropy = torch.cat([p[1] for p in parts]) if parts else values.detach()
     empty = torch.zeros(mask.shape, dtype=torch.float32, device=hidden.device)
     return empty.masked_scatter(mask, values), empty.masked_scatter(mask, entropy)
+
+
+def without_banned(
+    log_probs: Float[Tensor, " M"], entropy: Float[Tensor, " M"], banned_log_probs: Float[Tensor, "M K"]
+) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
+    """Compute log-probs and entropy of a distribution from which K tokens are left out, from those with them.
+
+    With p_b the probabilities left out and Z = 1 - sum p_b: log p' = log p - log Z, and H' = (H + sum p_b log p_b) / Z
+    + log Z. Not in a paper. Z below LEAST_LEFT counts as that.
+    """
+    left_out = banned_log_probs.exp()
+    rest = (1 - left_out.sum(-1)).clamp_min(LEAST_LEFT)
+    known = entropy + (left_out * banned_log_probs).sum(-1)
+    return log_probs - rest.log(), known / rest + rest.log()

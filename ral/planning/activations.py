@@ -46,7 +46,9 @@ def norm_bytes(numbers: Numbers, adapters: bool) -> int:
 
 
 def layer_casts(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the weights that mixed products cast for a layer, kept until its backward pass."""
+    """Return the bytes of the weights that mixed products cast for a layer and keep until its backward pass."""
+    if training.rank and numbers.base:
+        return 0.0
     wide = (numbers.frozen if training.rank else numbers.trained) > numbers.product
     return architecture.counts.layers / architecture.decoder.layers * numbers.product if numbers.mixed and wide else 0.0
 
@@ -68,10 +70,13 @@ def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float
 
 
 def weight_gradient(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the largest weight's gradient before it is added: as computed, and as the weight's type."""
-    if training.rank:
-        return 0.0
+    """Return the bytes of the largest weight's gradient before it is added: as computed, and as the weight's type.
+
+    A frozen weight has none; one in 4 bits is written out for its product, in its files' type and in the products'.
+    """
     decoder = architecture.decoder
+    if training.rank:
+        return float(decoder.mlp * decoder.width * (numbers.frozen + numbers.product)) if numbers.base else 0.0
     largest = max(decoder.mlp * decoder.width, architecture.decoder.vocabulary * decoder.width)
     return float(largest * (numbers.product if numbers.mixed else 0) + largest * numbers.trained)
 

@@ -34,7 +34,8 @@ class Networks:
         """Return the bytes of the whole policy."""
         numbers, counts = self.work.numbers, self.policy.counts
         if self.work.training.rank:
-            return self.trained * numbers.trained + counts.total * numbers.frozen
+            rest = (counts.total - counts.layers) * numbers.frozen
+            return self.trained * numbers.trained + counts.layers * (numbers.base or numbers.frozen) + rest
         return self.trained * numbers.trained + (counts.total - self.trained) * numbers.frozen
 
     @property
@@ -145,7 +146,7 @@ class Networks:
         numbers, batch = self.work.numbers, self.work.batch
         products = self.policy.counts.layers + self.head
         if numbers.mixed and self.weight_bytes > numbers.product:
-            return float(products * numbers.product)
+            return float((self.head if numbers.base else products) * numbers.product)
         rows = batch.prompts * batch.group
         packed = not self.work.ranks.on_gpu and rows <= PACKED_ROWS and batch.response >= PACKED_STEPS
         return float(products * numbers.product) if packed and not numbers.mixed else 0.0

@@ -28,8 +28,10 @@ def head(plan: Plan) -> str:
         f"a rank and step: {batch.prompts} prompts of at most {batch.visual} visual and {batch.text} text tokens "
         f"(planning.visual_tokens, planning.text_tokens), {batch.group} responses of {batch.response} tokens each, "
         f"{work.training.updates} updates of {batch.passes} passes",
-        "bytes of numbers: " + f"trained weights {work.numbers.trained}, frozen {work.numbers.frozen}, "
-        f"products {work.numbers.product}, optimizer state {work.numbers.state} a weight",
+        "bytes of numbers: "
+        + f"trained weights {work.numbers.trained}, frozen {work.numbers.frozen}, "
+        + (f"under adapters {work.numbers.base:.3f}, " if work.numbers.base else "")
+        + f"products {work.numbers.product}, optimizer state {work.numbers.state} a weight",
     ]
     return "\n".join(lines)
 

@@ -57,7 +57,7 @@ def followers(tree: Tree, key: str, value: int) -> dict[str, Any]:
 
 
 def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the settings that change memory and speed; the last three of them change what is learned."""
+    """Yield the settings that change memory and speed; the last of them change what is learned."""
     hardware, sharded = tree["hardware"], tree["hardware"]["shard"] is not None
     strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}
     tried = {
@@ -68,6 +68,7 @@ def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
         "hardware.strategy.sum_once": (sharded and strategy.get("sum_once", True), False),
         "diagnostics.gradients": (bool(tree["diagnostics"].get("gradients")), False),
         "lora.rank": (not tree["lora"]["rank"] and tree["model"]["freeze_vision"], 16),
+        "lora.base": (four_bit_possible(tree), "nf4"),
     }
     for key, (possible, value) in tried.items():
         if possible:
@@ -76,6 +77,12 @@ def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "hardware.dtype=bfloat16", {"hardware.dtype": "bfloat16", "hardware.precision": "bf16-mixed"}
     if str(tree["optim"]["optimizer"]["_target_"]).startswith("torch.optim.Adam") and not sharded:
         yield "optim=adamw_8bit", {"optim.optimizer._target_": "ral.learner.eightbit.adamw_8bit"}
+
+
+def four_bit_possible(tree: Tree) -> bool:
+    """Tell whether the frozen weights under adapters could rest in 4 bits, and do not."""
+    on_gpu = tree["hardware"]["accelerator"] != "cpu" and tree["hardware"]["shard"] is None
+    return bool(tree["lora"]["rank"]) and tree["lora"].get("base") != "nf4" and on_gpu
 
 
 def at(tree: Tree, key: str) -> Any:

@@ -15,6 +15,9 @@ Tree = Mapping[str, Any]
 STATE = {"ral.learner.eightbit.adamw_8bit": 2, "torch.optim.AdamW": 8, "torch.optim.Adam": 8, "torch.optim.SGD": 0}
 """Bytes of an optimizer's state for each weight; 8 for those not named here."""
 
+FOUR_BIT = 0.5 + 1 / 64 + 4 / (64 * 256)
+"""Bytes of a weight in NF4: four bits, a byte for each block of 64, four for each 256 of these (QLoRA, 2305.14314)."""
+
 
 def workload(tree: Tree, architecture: Architecture) -> Workload:
     """Return the work of a configuration, resolved, with a policy of this architecture."""
@@ -67,12 +70,13 @@ def made_tokens(source: Tree, vision: Vision) -> int | None:
 
 
 def numbers_of(tree: Tree, architecture: Architecture) -> Numbers:
-    """Return the bytes of numbers: trained weights fp32, frozen ones by hardware.dtype."""
+    """Return the bytes of numbers: trained weights fp32, frozen ones by hardware.dtype and lora.base."""
     half = "bf16" in precision_of(tree["hardware"])
     frozen = 2 if tree["hardware"]["dtype"] == "bfloat16" else 4
     target = str(tree["optim"]["optimizer"]["_target_"])
     product = 2 if half else 4
-    return Numbers(product=product, frozen=frozen, state=STATE.get(target, 8), mixed=half)
+    base = FOUR_BIT if tree["lora"].get("base") == "nf4" else 0.0
+    return Numbers(product=product, frozen=frozen, base=base, state=STATE.get(target, 8), mixed=half)
 
 
 def ranks_of(tree: Tree) -> Ranks:

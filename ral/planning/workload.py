@@ -45,14 +45,16 @@ class Batch:
 class Numbers:
     """Bytes of a number. product: in products; stream: of the states between layers; trained: of a trained weight.
 
-    frozen: of a frozen weight; state: of the optimizer's state of a weight; scratch: of what its step allocates for
-    each weight (torch's foreach AdamW: one trained weight; fused: none). mixed: whether products cast what they read.
+    frozen: of a frozen weight; base: of one of the decoder's layers under adapters, 0 where that is the same; state: of
+    the optimizer's state of a weight; scratch: of what its step allocates for each weight (torch's foreach AdamW: one
+    trained weight; fused: none). mixed: whether products cast what they read.
     """
 
     product: int = 4
     stream: int = 4
     trained: int = 4
     frozen: int = 4
+    base: float = 0.0
     state: int = 8
     scratch: int = 0
     mixed: bool = False

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ral.models.adapters.four_bit import four_bit_layers
 from ral.models.attention.fixed_layouts import FixedDecode
 from ral.models.attention.rollout_layouts import Decode
 from ral.models.mllm import MLLM
@@ -152,6 +153,8 @@ def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None
         return "each response has a row of its own (the plain path), whose cache grows with every token"
     if policy.linear:
         return "its layers of linear attention put a new state in the place of the last at every token"
+    if four_bit_layers(policy.network):
+        return "products with weights in 4 bits (lora.base=nf4) were never captured on a GPU"
     if sampling.noise is not None:
         return "noise on attention is drawn and recorded on the CPU at every token"
     if any(getattr(config, name, None) for name in ("num_experts", "num_local_experts")):

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from ral.models.adapters.four_bit import written_out
 from ral.models.frozen import Wrapped
 from ral.models.masters import settle
 from ral.models.mllm import MLLM
@@ -99,11 +100,11 @@ class WithoutAdapters(Wrapped):
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Return a state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A, in
-    fp32.
+    fp32. Of weights in 4 bits W is what they stand for.
     """
     layers = adapted(network)
     result: dict[str, Tensor] = {}
-    for key, value in state.items():
+    for key, value in written_out(state, network).items():
         name, _, rest = key.partition(".base_layer.")
         if rest:
             result[f"{name}.{rest}"] = value
