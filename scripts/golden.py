@@ -3,6 +3,7 @@
     python scripts/golden.py run --checkout /path/to/before --output /tmp/before      # 7 algorithms x 2 seeds, 5 steps
     python scripts/golden.py run --checkout . --output /tmp/after --processes ddp fsdp
     python scripts/golden.py compare /tmp/before /tmp/after --tolerance 1e-6
+    python scripts/golden.py compare /tmp/before /tmp/after --renamed train/log_prob_gap=train/engine_log_prob_gap
 
 `run` uses this Python and the code of the checkout. `compare` prints a line for each run: metrics compared, the largest
 relative difference and where, keys that only one side has. Exits with 1 above the tolerance (0: to the last digit).
@@ -31,9 +32,13 @@ def main() -> int:
     both.add_argument("before", type=Path)
     both.add_argument("after", type=Path)
     both.add_argument("--tolerance", type=float, default=0.0)
+    both.add_argument(
+        "--renamed", nargs="+", default=[], metavar="BEFORE=AFTER", help="metrics with another name since"
+    )
     chosen = parser.parse_args()
     if chosen.verb == "compare":
-        return int(compare(chosen.before, chosen.after, chosen.tolerance) > 0)
+        renamed = dict(pair.split("=", 1) for pair in chosen.renamed)
+        return int(compare(chosen.before, chosen.after, chosen.tolerance, renamed) > 0)
     run(chosen.checkout.resolve(), chosen.output.resolve(), chosen.algorithms, chosen.seeds, chosen.processes)
     return 0
 

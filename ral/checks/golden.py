@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.progress import track
@@ -69,14 +69,19 @@ def difference(a: float, b: float) -> float:
     return 0.0 if a == b or (a != a and b != b) else abs(a - b) / max(abs(a), abs(b), 1e-12)
 
 
-def compare(before: Path, after: Path, tolerance: float) -> int:
-    """Print the largest difference of each run that both folders hold; return how many exceed the tolerance."""
+def compare(before: Path, after: Path, tolerance: float, renamed: Mapping[str, str] | None = None) -> int:
+    """Print the largest difference of each run that both folders hold; return how many exceed the tolerance.
+
+    renamed: {key before: key after} of metrics that have another name since.
+    """
+    renamed = renamed or {}
     wrong = 0
     names = sorted(
         {p.parent.name for p in before.glob("*/metrics.jsonl")} & {p.parent.name for p in after.glob("*/metrics.jsonl")}
     )
     for name in names:
         one, two = ({(s, k): v for s, k, v in metrics(f / name / "metrics.jsonl")} for f in (before, after))
+        one = {(s, renamed.get(k, k)): v for (s, k), v in one.items()}
         worst = max(((difference(one[k], two[k]), *k) for k in one.keys() & two.keys()), default=(0.0, 0, "nothing"))
         alone = sorted({key for _, key in one.keys() ^ two.keys()})
         wrong += worst[0] > tolerance
