@@ -13,7 +13,7 @@ from typing import Any
 
 from ral.config.schema import Node
 from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate, select
-from ral.ops.signals import ANCHOR, OF_A_POLICY, PLACES, SIGNALS, asked, resolved, second_view
+from ral.ops.signals import ANCHOR, OF_A_GROUP, OF_A_POLICY, PLACES, SIGNALS, asked, resolved, second_view
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,22 @@ def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[s
         )
 
 
+def of_whole_groups(terms: Sequence[FoundTerm]) -> Iterator[FoundTerm]:
+    """Yield the terms that compare the responses of a group with each other, so that they need all of them at once."""
+    return (term for term in terms if OF_A_GROUP & set(term.asked))
+
+
+def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Check that passes hold whole groups where a term compares the responses of one."""
+    part = select(tree, "hardware.micro_batch_responses")
+    if isinstance(part, int) and part < tree["algo"]["group_size"]:
+        for term in of_whole_groups(terms):
+            yield (
+                f"hardware.micro_batch_responses={part}: {term.key} compares the responses to one prompt with each"
+                " other, so that a pass has to hold all of them; write hardware.micro_batch_responses=null"
+            )
+
+
 def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     """Check that RAL against the old policy has several updates: one has no attention signal (section 3, Eq. 3)."""
     algo = tree["algo"]
@@ -213,6 +229,7 @@ TERM_RULES: tuple[TermRule, ...] = (
     signals_are_known,
     views_are_made_and_read,
     groups_can_be_compared,
+    groups_are_whole_where_they_are_compared,
     updates_move_away_from_the_anchor,
     averages_move,
     corrections_are_of_the_policy,
@@ -246,6 +263,8 @@ def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]
     idle = [key for key in ("lora.alpha", "lora.targets", "lora.merge") if key in named]
     if idle and not lora.get("rank") and lora.get("resume") is None:
         yield f"{' and '.join(idle)} without effect: lora.rank=0 trains the weights themselves; write lora.rank=16"
+    if "hardware.offload_activations" in named and select(tree, "hardware.accelerator") == "cpu":
+        yield "hardware.offload_activations without effect on a CPU, whose activations are in main memory anyway"
     given = [key for key in ("algo.teacher", "model.teacher") if key in named and select(tree, key) is not None]
     if given and not any(name.startswith("teacher") for term in found_terms(tree) for name in term.asked):
         yield (
