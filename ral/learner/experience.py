@@ -42,8 +42,8 @@ class Experience:
 
     `freeze` makes the micro-batches, each trimmed to its own longest prompt and response.
     advantages [N], zero until rewards are there; weights [N C], shares of the whole batch over all ranks; signals:
-    frozen tensors, [N C] or, for attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None
-    where each is one answer.
+    frozen tensors, [N C] or, for attention rows, [L N C K]. shown: what the continuations hold beside sampled text,
+    None where each is one answer.
     evidence [B P]: visual tokens that terms take for the evidence; second: the second view of the prompts, where a term
     reads one.
     """

@@ -16,13 +16,13 @@ AUTO = "auto"
 PROMPTS, RESPONSES = "hardware.micro_batch_prompts", "hardware.micro_batch_responses"
 OF_A_PASS = ("frozen passes", "update, forward", "update, backward")
 """Phases whose memory the size of a pass changes."""
-SHARE = 0.85
-"""Part of a device's room that is used: planned peaks have been within 15% of measured ones (docs/planning.md)."""
+SHARE = 0.9
+"""Part of a device's room that is used: measured peaks were up to 1% above the planned ones of docs/planning.md."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Sizes by key in place of `auto`; None: all responses of a group. gb: of a pass at its most; room: what there is."""
+    """Sizes by key in place of `auto`; None: all responses of a group. gb: of a pass at its most; room: there is."""
 
     sizes: Mapping[str, int | None]
     gb: float

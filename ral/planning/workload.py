@@ -101,8 +101,8 @@ class Training:
     """Training of the policy. rank: of adapters, 0 for none; targets: layers that get one.
 
     checkpointing: layers are recomputed; aside: what is kept of them rests in main memory; vision: the tower is
-    trained; gradients: terms whose own gradients are held where diagnostics measure them. captured: decoder layers whose
-    attention is read in an update.
+    trained; gradients: terms whose own gradients are held where diagnostics measure them. captured: decoder layers
+    whose attention is read in an update.
     """
 
     updates: int = 1
