@@ -29,7 +29,8 @@ def fails_on(example: object, text: str, *, words: Sequence[str]) -> float:
 
 
 def waits_for(example: object, text: str, *, file: str) -> float:
-    """1 once there is a file; an error where there is none for 30 seconds."""
+    """1 once there is a file, after writing another that says so; an error where there is none for 30 seconds."""
+    Path(f"{file}.awaited").touch()
     for _ in range(300):
         if Path(file).exists():
             return 1.0

@@ -234,9 +234,18 @@ def test_what_recomputation_keeps_goes_to_main_memory_and_back(
     assert sum(t.numel() for t in moved) < 1.2 * sum(t.numel() for t in states)
 
 
-def test_a_run_with_offloaded_activations_is_the_same_to_the_bit(run: Callable[..., Path], small: list[str]) -> None:
+def test_a_run_with_offloaded_activations_is_the_same_to_the_bit(
+    run: Callable[..., Path], small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four updates move something with the setting, and nothing without."""
+    used, real = [], recomputation.save_on_cpu
+    monkeypatch.setattr(recomputation, "save_on_cpu", lambda **given: (used.append(given), real(**given))[1])
     common = ["algo=ral", *small, REWARD_FOR_LENGTH, "hardware.gradient_checkpointing=true", "max_steps=1"]
-    folders = [run(*common, f"hardware.offload_activations={v}", folder=v) for v in ("false", "true")]
+    folders = []
+    for value in ("false", "true"):
+        assert not used
+        folders.append(run(*common, f"hardware.offload_activations={value}", folder=value))
+    assert len(used) >= 4
     one, other = ([json.loads(x) for x in (f / "metrics.jsonl").read_text().splitlines()] for f in folders)
     for a, b in zip(one, other, strict=True):
         assert {k: v for k, v in a.items() if "time/" not in k} == {k: v for k, v in b.items() if "time/" not in k}

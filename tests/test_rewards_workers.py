@@ -67,9 +67,12 @@ def test_scores_are_those_of_the_reward_itself(count: int, beside: Callable[...,
 
 
 def test_the_run_goes_on_while_responses_are_scored(beside: Callable[..., RewardBeside], tmp_path: Path) -> None:
-    """The scores need a file that this process writes after they were begun."""
+    """The scores need a file that this process writes once it has seen that they were begun."""
     made = beside(2, waits=partial(waits_for, file=str(tmp_path / "go")))
-    waiting = begun(made, rollout())
+    waiting, deadline = begun(made, rollout()), time.monotonic() + 60
+    while not (tmp_path / "go.awaited").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     (tmp_path / "go").touch()
     assert waiting().parts["waits"].tolist() == [1.0] * 9
 

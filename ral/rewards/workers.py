@@ -105,7 +105,7 @@ class RewardBeside:
     """
 
     def __init__(self, reward: Reward, count: int) -> None:
-        """UserError for a part that cannot be sent to another process."""
+        """Start the processes. UserError for a part that cannot be sent to one."""
         self.reward = reward
         self.away = {n: p.function for n, p in reward.parts.items() if not hasattr(p.function, "score_rollout")}
         for name, function in self.away.items():
