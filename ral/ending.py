@@ -39,7 +39,12 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
     ways = ways if hardware.micro_batch_prompts > 1 else []
-    ways += [] if hardware.gradient_checkpointing else ["hardware.gradient_checkpointing=true"]
+    if not hardware.gradient_checkpointing:
+        ways.append("hardware.gradient_checkpointing=true")
+    elif not hardware.offload_activations:
+        ways.append("hardware.offload_activations=true")
+    part = hardware.micro_batch_responses or algo.group_size
+    ways += [f"hardware.micro_batch_responses={part // 2}"] if part > 1 else []
     ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
     ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
     return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"

@@ -45,11 +45,13 @@ from ral.lit.callbacks.watch import Watch
 from ral.lit.datamodule import Evaluation, PromptData, Steps
 from ral.lit.module import PolicyModule
 from ral.models.mllm import MLLM
+from ral.rewards.workers import RewardBeside
 from ral.rollout.engine import Engine, open_engine
 from ral.starting import (
     check_machine,
     check_resumed,
     check_unresumed,
+    choose_pass_size,
     find_checkpoint,
     owned,
     quiet_libraries,
@@ -72,6 +74,7 @@ def train(cfg: DictConfig) -> float | None:
     folder = run_folder()
     with owned(folder, cfg.resume, bool(cfg.get("overwrite", False))):
         check_machine(cfg)
+        choose_pass_size(cfg)
         resume = find_checkpoint(cfg.resume, folder)
         if resume is not None:
             check_resumed(cfg, resume)
@@ -146,6 +149,8 @@ def build_run(
     data = build_data(cfg, policy, state, folder)
     check_acting(objective, cfg.algo.temporal is not None, data.train)
     reward = build_reward(cfg, policy)
+    if isinstance(reward, RewardBeside):
+        opened.callback(reward.close)
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     opened.callback(close_engine, engine)
     task = build_task(cfg, objective, engine, reward)
@@ -173,6 +178,7 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
         steps=Steps(algo.train_split, prompts_read(cfg), cfg.max_steps, cfg.seed, first=state.progress.step),
         evaluation=Evaluation(cfg.eval.prompts, cfg.eval.batch),
         num_workers=cfg.hardware.num_workers,
+        read_ahead=cfg.hardware.read_ahead,
     )
     data.load()
     check_redraw(cfg, len(data.train))

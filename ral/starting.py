@@ -27,6 +27,7 @@ from ral.files import run_folder as folders
 from ral.files.own_folder import unusable
 from ral.learner.checkpoints import CONFIG, FILE, newest, read, verified
 from ral.machine import check_devices, check_four_bit, check_fused, check_slurm, check_torchrun, srun_tasks
+from ral.planning.fitting import fitted_here
 from ral.report.environment import write_environment
 from ral.types import UserError
 
@@ -98,6 +99,17 @@ def check_machine(cfg: DictConfig) -> None:
     capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else None
     check_fused(bool(hardware.get("fused_log_probs")), hardware.accelerator, capability)
     check_four_bit(cfg.lora.get("base", "dtype"), hardware.accelerator, torch.cuda.device_count())
+
+
+def choose_pass_size(cfg: DictConfig) -> None:
+    """Put numbers in place of `auto` in hardware.micro_batch_*, and say which: those that the machine has room for."""
+    chosen = fitted_here(plain(cfg), torch.cuda)
+    if chosen is None:
+        return
+    for key, value in chosen.sizes.items():
+        OmegaConf.update(cfg, key, value)
+    if folders.first_rank():
+        print(chosen, file=sys.stderr, flush=True)
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:

@@ -2,7 +2,7 @@
 
     python scripts/bench_step.py --prompt-tokens 1500                            # plain, each saving alone, all
     python scripts/bench_step.py --prompt-tokens 100,400,1500,4000 --variants plain,all
-    python scripts/bench_step.py --growth                                       # seconds over P, G, C, with exponents
+    python scripts/bench_step.py --growth                        # seconds and memory over P, G, C, with exponents
     python scripts/bench_step.py --hardware single_gpu --model 7b --prompt-tokens 4096,16384 --variants plain,all \
         --more lora.rank=16 hardware.dtype=bfloat16 hardware.gradient_checkpointing=true   # on a GPU
 
@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="steps of each side that count")
     parser.add_argument("--threads", type=int, default=1, help="threads of each side")
     parser.add_argument("--variants", default=",".join(VARIANTS), help="sides, a comma list; ratios are to `all`")
-    parser.add_argument("--growth", action="store_true", help="instead: seconds of `all` over P, G and C")
+    parser.add_argument("--growth", action="store_true", help="instead: seconds and memory of `all` over P, G and C")
     parser.add_argument("--model", choices=list(SIZES), default="small", help="shape of the model")
     parser.add_argument("--hardware", default="cpu", help="hardware group of the runs: cpu, or single_gpu")
     parser.add_argument("--more", nargs="*", default=[], help="more overrides of train.py, for every side")

@@ -25,7 +25,8 @@ from ral.config.build import instantiate
 from ral.config.numbers import wrong_number
 from ral.config.rules import rules
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, select, walk
-from ral.config.terms import learns_something, settings_without_effect, starts_moving, wrong_terms
+from ral.config.terms import wrong_terms
+from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
 from ral.errors import UserError
 
 HERE = __name__

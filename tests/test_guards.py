@@ -141,7 +141,8 @@ def test_out_of_memory_names_what_is_left_to_lower() -> None:
     cfg = OmegaConf.create(
         {
             "hardware": {
-                **{"micro_batch_prompts": 4, "gradient_checkpointing": True},
+                **{"micro_batch_prompts": 4, "micro_batch_responses": None},
+                **{"gradient_checkpointing": True, "offload_activations": False},
                 **{"precision": "bf16-mixed", "dtype": "float32"},
             },
             "algo": {"group_size": 8},
@@ -151,7 +152,9 @@ def test_out_of_memory_names_what_is_left_to_lower() -> None:
     message = out_of_memory(cfg, "CUDA out of memory. Tried to allocate 2 GiB\nmore")
     assert "micro_batch_prompts=1 (now 4)" in message and "checkpointing" not in message and "\n" not in message
     cfg.hardware.micro_batch_prompts = 1
-    assert "micro_batch" not in out_of_memory(cfg, "x")
+    assert "offload_activations=true" in message and "micro_batch_responses=4" in message
+    cfg.hardware.micro_batch_responses, cfg.hardware.offload_activations = 1, True
+    assert "micro_batch" not in out_of_memory(cfg, "x") and "offload" not in out_of_memory(cfg, "x")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ral.assembly.learner import build_terms
 from ral.benches.naive import NaiveMLLM
-from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.learner.experience import Experience, Forward, PassSize, freeze, portions, remember
 from ral.models.attention.kernel import attend_shared
 from ral.models.attention.padded import response_mask
 from ral.models.checks import check_spec, same_tokens
@@ -113,7 +113,7 @@ def losses_and_gradients(model: MLLM, teacher: MLLM, kinds, group: int, algo: st
     others = dict.fromkeys(("teacher", "reference"), View(teacher, teacher.prepare(prompts)))
     others = {name: value for name, value in others.items() if any(n.startswith(name) for n in needs)}
     total, shown = 0.0, []
-    for part in freeze(passes, others, batch, needs, prompts=2):
+    for part in freeze(passes, others, batch, needs, portions(batch.prepared, rollout, PassSize(2))):
         live = passes.live(model, part, needs)
         part = remember(part, live, needs)
         moved = {
@@ -375,7 +375,7 @@ def test_a_teacher_of_another_width_depth_and_head_count_teaches(tmp_path: Path,
     rollout = make_rollout(student.processor, prepared, *tokens, tokens[1].any(1), 3)
     batch = Experience(prepared, rollout, torch.linspace(-1, 1, 6), sequence_mean(tokens[1], counts(tokens[1])))
     others = {"teacher": View(teacher, seen), "reference": View(student.frozen_copy(), prepared)}
-    (part,) = freeze(passes, others, batch, needs, prompts=2)
+    (part,) = freeze(passes, others, batch, needs, portions(batch.prepared, rollout, PassSize(2)))
     live = passes.live(student, part, needs)
     part = remember(part, live, needs)
     losses = {

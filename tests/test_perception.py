@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ral.algorithms.views import blackened, evidence_alone, masked_patches
 from ral.learner import placebo
-from ral.learner.experience import Experience, Forward, freeze, of_responses
+from ral.learner.experience import Experience, Forward, PassSize, freeze, of_responses, portions
 from ral.learner.models import Models
 from ral.learner.objective import Objective
 from ral.learner.placebo import around, place, rectangle
@@ -309,7 +309,7 @@ def test_signals_of_the_second_view_are_those_of_a_policy_that_sees_it(load: Cal
     original = passes.frozen(View(model, prepared), rollout, ("log_probs",))["log_probs"]
     assert (alone - original)[:2].abs().max() > 1e-4 and alone[2:4].equal(original[2:4])  # text has one view
     for size in (1, 3):
-        for part in freeze(passes, views.frozen, whole, needs, size):
+        for part in freeze(passes, views.frozen, whole, needs, portions(prepared, rollout, PassSize(size))):
             at = [int(e.uid) for e in part.prepared.prompts.examples]
             rows = torch.tensor([2 * n + g for n in at for g in (0, 1)])
             length = part.rollout.token_ids.shape[1]

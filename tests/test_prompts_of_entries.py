@@ -15,7 +15,7 @@ from ral.data.prompts import conversation, render, target
 from ral.data.samples import Sample
 from ral.evaluation.shared_questions import share
 from ral.learner.collate import Collate
-from ral.learner.experience import Experience, Forward, freeze
+from ral.learner.experience import Experience, Forward, PassSize, freeze, portions
 from ral.models.mllm import MLLM
 from ral.models.reach import grid_of, most_positions
 from ral.models.registry import FAMILIES
@@ -201,4 +201,6 @@ def micro_batches(model: MLLM, prepared: Prepared, lengths: list[int]) -> list[E
     ids, count = torch.full(mask.shape, model.processor.end_id), len(lengths)
     rollout = Rollout(prepared.prompts, ids, mask, mask, ("",) * count, ("stop",) * count, 1)
     batch = Experience(prepared, rollout, torch.zeros(count), mask.float())
-    return freeze(Forward(1.0, AttentionSpec(layers=(0,))), {}, batch, frozenset(), 2)
+    return freeze(
+        Forward(1.0, AttentionSpec(layers=(0,))), {}, batch, frozenset(), portions(prepared, batch.rollout, PassSize(2))
+    )

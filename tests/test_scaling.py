@@ -207,6 +207,24 @@ def test_ranks_may_cut_their_prompts_differently(
     assert all(distance(alone, ranks, n) <= 3e-6 for n in (1, 2, 3, 4)) and weights_apart(alone, ranks) <= 1e-6
 
 
+PARTS = [
+    *("hardware.micro_batch_prompts=1", "hardware.micro_batch_responses=3", "hardware.reward_workers=1"),
+    *("hardware.gradient_checkpointing=true", "hardware.offload_activations=true"),
+]
+
+
+@slow
+@pytest.mark.parametrize("hardware", ["ddp", "fsdp"])
+def test_parts_of_groups_make_the_same_updates_on_ranks(
+    hardware: str, tmp_path: Path, model_folder: Callable[..., Path]
+) -> None:
+    """Three of four answers and then the fourth, what layers keep offloaded, rewards scored by other processes."""
+    common = ["algo=ral", *made(tmp_path, model_folder()), *SGD, "max_steps=1"]
+    alone = train(tmp_path / "alone", *common, *LAYOUTS["one process"])
+    ranks = train(tmp_path / "ranks", *common, *LAYOUTS[hardware][:-1], *PARTS)
+    assert all(distance(alone, ranks, n) <= 3e-6 for n in (1, 2, 3, 4)) and weights_apart(alone, ranks) <= 1e-6
+
+
 @slow
 def test_sharded_gradients_are_the_same_summed_once_or_for_each_micro_batch(
     tmp_path: Path, model_folder: Callable[..., Path]

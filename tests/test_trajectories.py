@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
 from ral.assembly.learner import build_terms
-from ral.learner.experience import Experience, Forward, freeze, remember
+from ral.learner.experience import Experience, Forward, PassSize, freeze, portions, remember
 from ral.models.frozen import read
 from ral.models.mllm import MLLM
 from ral.models.plain import PlainMLLM
@@ -307,7 +307,7 @@ def parts_of(model: MLLM, case: Case, rollout: Rollout, prompts: int) -> tuple[l
     advantages = torch.tensor([1.0, -0.5, -1.5, 0.7])
     batch = Experience(view.prepared, rollout, advantages, sequence_mean(mask, counts(mask)), shown=view.shown)
     needs = needed(objective.values())
-    parts = freeze(passes, {"reference": view}, batch, needs, prompts)
+    parts = freeze(passes, {"reference": view}, batch, needs, portions(view.prepared, rollout, PassSize(prompts)))
     return [remember(p, passes.live(model, p, needs), needs) for p in parts], passes, objective
 
 

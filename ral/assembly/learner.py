@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from ral.config.build import instantiate, precision_of
 from ral.evaluation.policy_task import PolicyTask
-from ral.learner.experience import Forward, Passes
+from ral.learner.experience import Forward, Passes, PassSize
 from ral.learner.guard import Guard
 from ral.learner.models import Models
 from ral.learner.moved_share import Moved
@@ -23,6 +23,8 @@ from ral.learner.update import Schedule, Update
 from ral.models.mllm import MLLM
 from ral.models.reward import LearnedReward
 from ral.ops.signals import Term, needed
+from ral.rewards.combine import Reward
+from ral.rewards.workers import RewardBeside
 from ral.rollout.engine import Engine, Sampling
 from ral.types import Rollout, UserError
 
@@ -56,12 +58,16 @@ def build_passes(algo: DictConfig) -> Passes:
 
 
 def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
-    """Return the reward by its yaml, its parts checked against the policy where they read the policy's tokens."""
+    """Return the reward by its yaml, its parts checked against the policy where they read the policy's tokens.
+
+    hardware.reward_workers processes score its parts; a reward of another kind scores in this one.
+    """
     reward = instantiate(cfg.reward)
     for part in getattr(reward, "parts", {}).values():
         if isinstance(part.function, LearnedReward):
             part.function.check(policy)
-    return reward
+    count = cfg.hardware.reward_workers if cfg.algo.rollouts else 0
+    return RewardBeside(reward, count) if count and isinstance(reward, Reward) else reward
 
 
 def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
@@ -135,7 +141,7 @@ def build_step(
         instantiate(cfg.algo.reward) or reward,
         build_update(cfg, models, objective, folder),
         observers,
-        micro_batch_prompts=max(cfg.hardware.micro_batch_prompts, 1),
+        size=PassSize(cfg.hardware.micro_batch_prompts, cfg.hardware.micro_batch_responses),
         ema_decay=cfg.algo.ema_decay,
     )
 

@@ -22,6 +22,7 @@ from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.offload import Offloaded
 from ral.models.opening import load
+from ral.models.recomputation import keep_in_main_memory
 from ral.models.registry import register_named
 from ral.ops.signals import needed
 from ral.types import UserError
@@ -65,6 +66,8 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     """Return the policy and whatever other networks the objective needs frozen signals of."""
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
+    if cfg.hardware.offload_activations:
+        keep_in_main_memory(policy.network)
     averaged = {"ema": policy.frozen_copy(averaged=True)} if "ema" in objective.frozen else {}
     fixed = {name: make(cfg, policy) for name, make in FIXED.items() if name in objective.frozen}
     if cfg.hardware.frozen_in_memory:

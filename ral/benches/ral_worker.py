@@ -76,7 +76,7 @@ def overrides(spec: dict[str, Any]) -> list[str]:
         "+reward.parts.hash": "{_target_: ral.rewards.combine.Part, weight: 1, "
         "function: {_target_: ral.benches.worker.reward, _partial_: true}}",
         "hydra.run.dir": spec["run"],
-        "overwrite": True,  # the same side at another size
+        "overwrite": True,  # the folder is the bench's own, of its last size or call
     }
     groups = [f"algo={spec.get('algo', 'grpo')}", "model=qwen2_5_vl", "dataset=jsonl", "logger=jsonl"]
     groups.append(f"hardware={spec.get('hardware', 'cpu')}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ FAMILIES = {"qwen3_5": "qwen3_5"}
 """Families of the models that are no Qwen2.5-VL."""
 WARMUP = 1
 GROWTH = {"prompt_tokens": (256, 512, 1024, 2048), "group_size": (2, 4, 8, 16), "response_tokens": (32, 64, 128, 256)}
+LEAST_ADDED = 0.001
+"""GB below which a difference of peaks says nothing."""
 BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
@@ -87,21 +90,34 @@ def exponent(points: dict[int, float]) -> float:
 
 
 def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], str]:
-    """Return the median seconds of a step over each axis, and the exponents."""
+    """Return the median seconds and the peak memory of a step over each axis, and their exponents."""
     result: dict[str, Any] = {}
     rows = []
     for axis, values in GROWTH.items():
-        points = {}
+        points, peaks = {}, {}
         for value in values:
             answers = replies(given, BASE | {axis: value}, ["all"], progress)["all"]
-            points[value] = compare(answers, answers)["ours"]["seconds"]
-        slope = round(exponent({size: p["median"] for size, p in points.items()}), 2)
-        result[axis] = {"seconds": {str(k): v for k, v in points.items()}, "exponent": slope}
+            ours = compare(answers, answers)["ours"]
+            points[value], peaks[value] = ours["seconds"], ours["peak_gb"]
+        slopes = {size: p["median"] for size, p in points.items()}, added(peaks)
+        of_seconds, of_memory = (round(exponent(found), 2) for found in slopes)
+        result[axis] = {"seconds": {str(k): v for k, v in points.items()}, "exponent": of_seconds}
+        result[axis] |= {"peak_gb": {str(k): v for k, v in peaks.items()}, "memory_exponent": of_memory}
         cells = ", ".join(f"{size}: {range_text(p)}" for size, p in points.items())
-        rows.append((axis.replace("_", " "), cells, slope))
+        memory = ", ".join(f"{size}: {peak:.3f}" for size, peak in peaks.items())
+        rows.append((axis.replace("_", " "), cells, of_seconds, memory, of_memory))
     others = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in BASE.items())
-    head = f"Seconds a step, median (min to max); the axes that do not vary: {others}.\n\n"
-    return {"growth": result}, head + table(("over", "seconds", "exponent"), rows)
+    head = (
+        f"Seconds a step, median (min to max), and peak memory; the axes that do not vary: {others}. The exponent of\n"
+        "memory is that of what each doubling adds, which leaves out what does not grow.\n\n"
+    )
+    return {"growth": result}, head + table(("over", "seconds", "exponent", "peak GB", "exponent "), rows)
+
+
+def added(peaks: dict[int, float]) -> dict[int, float]:
+    """Return what each size adds to the one before it, GB; LEAST_ADDED where that is less."""
+    sizes = list(peaks)
+    return {b: max(peaks[b] - peaks[a], LEAST_ADDED) for a, b in itertools.pairwise(sizes)}
 
 
 def against_itself(given: argparse.Namespace, sizes: list[int], progress: Any) -> tuple[dict[str, Any], str]:

@@ -27,7 +27,8 @@ from ral.config.renamed_keys import check_moved
 from ral.config.rules import rules
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
-from ral.config.terms import learns_something, settings_without_effect, starts_moving, wrong_terms
+from ral.config.terms import wrong_terms
+from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
 

@@ -260,6 +260,13 @@ def precision_keeps_weights_exact(cfg: Node) -> str | None:
     return None
 
 
+def activations_that_are_offloaded_are_few(cfg: Node) -> str | None:
+    """Check that what is moved to main memory are the inputs of recomputed layers, not all that layers compute."""
+    if not cfg["hardware"].get("offload_activations") or cfg["hardware"].get("gradient_checkpointing"):
+        return None
+    return "hardware.offload_activations=true moves what hardware.gradient_checkpointing=true keeps: write both"
+
+
 Rule = Callable[[Node], str | None]
 """What is wrong with a resolved configuration, as one line; None if nothing is."""
 RULES: tuple[Rule, ...] = (
@@ -280,6 +287,7 @@ RULES: tuple[Rule, ...] = (
     bonuses_have_names_of_their_own,
     parts_have_names_of_their_own,
     precision_keeps_weights_exact,
+    activations_that_are_offloaded_are_few,
     adapters_stand_alone,
     *RANGES,
 )

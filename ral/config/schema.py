@@ -97,11 +97,15 @@ class Hardware:
     num_nodes: int
     precision: str
     dtype: str
-    micro_batch_prompts: int
+    micro_batch_prompts: int | Literal["auto"]
+    micro_batch_responses: int | Literal["auto"] | None
     num_workers: int
+    read_ahead: int
+    reward_workers: int
     share_prompt: bool
     frozen_in_memory: bool
     gradient_checkpointing: bool
+    offload_activations: bool
     profile: bool
     term_gradients: bool
     threads: int | None

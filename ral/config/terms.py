@@ -13,7 +13,7 @@ from typing import Any
 
 from ral.config.schema import Node
 from ral.config.signature import SPECIAL_KEYS, did_you_mean, locate, select
-from ral.ops.signals import ANCHOR, OF_A_POLICY, PLACES, SIGNALS, asked, resolved, second_view
+from ral.ops.signals import ANCHOR, OF_A_GROUP, OF_A_POLICY, PLACES, SIGNALS, asked, resolved, second_view
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,22 @@ def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[s
         )
 
 
+def of_whole_groups(terms: Sequence[FoundTerm]) -> Iterator[FoundTerm]:
+    """Yield the terms that compare the responses of a group with each other, so that they need all of them at once."""
+    return (term for term in terms if OF_A_GROUP & set(term.asked))
+
+
+def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
+    """Check that passes hold whole groups where a term compares the responses of one."""
+    part = select(tree, "hardware.micro_batch_responses")
+    if isinstance(part, int) and part < tree["algo"]["group_size"]:
+        for term in of_whole_groups(terms):
+            yield (
+                f"hardware.micro_batch_responses={part}: {term.key} compares the responses to one prompt with each"
+                " other, so that a pass has to hold all of them; write hardware.micro_batch_responses=null"
+            )
+
+
 def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     """Check that RAL against the old policy has several updates: one has no attention signal (section 3, Eq. 3)."""
     algo = tree["algo"]
@@ -220,6 +236,7 @@ TERM_RULES: tuple[TermRule, ...] = (
     signals_are_known,
     views_are_made_and_read,
     groups_can_be_compared,
+    groups_are_whole_where_they_are_compared,
     updates_move_away_from_the_anchor,
     averages_move,
     corrections_are_of_the_policy,
@@ -233,50 +250,3 @@ def wrong_terms(tree: Node) -> Iterator[str]:
     terms = found_terms(tree)
     for rule in TERM_RULES:
         yield from rule(tree, terms)
-
-
-TEACHES = ("advantages", "scores", "evidence", "named", "teacher_", "masked_", "view_")
-"""Signals, or how their names begin, that tell a policy more than what it and its earlier selves say already."""
-
-
-def learns_something(tree: Node) -> str | None:
-    """Return a warning where sampled answers are learned from without anything that tells a good one from a bad one."""
-    terms = [term for term in found_terms(tree) if term.counts]
-    read = {signal for term in terms for signal in resolved(term.asked, term.against).values()}
-    if not tree["algo"]["rollouts"] or not terms or any(name.startswith(TEACHES) for name in read):
-        return None
-    return (
-        f"algo.objective={list(tree['algo']['objective'])} learns neither from the reward nor from a teacher, evidence"
-        " or a second view (terms of coef=0 do not count): the answers cannot get better; add a term that does, such as"
-        " token"
-    )
-
-
-def starts_moving(tree: Node) -> str | None:
-    """Return a warning where no term has a gradient at the start: all compare the policy with itself."""
-    terms = [term for term in found_terms(tree) if term.counts]
-    if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):
-        return None
-    return (
-        f"algo.objective={list(tree['algo']['objective'])} compares the policy with its own earlier self alone (terms"
-        " of coef=0 do not count): the two are the same before the first update, whose gradient is zero or rounding,"
-        " so that nothing is learned; add a term that learns from the reward, such as token"
-    )
-
-
-def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]:
-    """Yield a warning for each setting of the command line that nothing in this run reads; named: their keys."""
-    lora = tree.get("lora") or {}
-    idle = [key for key in ("lora.alpha", "lora.targets", "lora.merge") if key in named]
-    if idle and not lora.get("rank") and lora.get("resume") is None:
-        yield f"{' and '.join(idle)} without effect: lora.rank=0 trains the weights themselves; write lora.rank=16"
-    for term in found_terms(tree):
-        if f"{term.key}.coef" in named and not term.counts:
-            name = term.key.removeprefix("algo.")
-            yield f"{term.key}.coef=0: the term {name} is computed and logged, and has no part in the loss"
-    given = [key for key in ("algo.teacher", "model.teacher") if key in named and select(tree, key) is not None]
-    if given and not any(name.startswith("teacher") for term in found_terms(tree) for name in term.asked):
-        yield (
-            f"{' and '.join(given)} without effect: no term of algo.objective={list(tree['algo']['objective'])} asks"
-            " for a teacher; write algo=distill or algo=ral_distill"
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -20,12 +20,31 @@ from ral.types import Prepared, Rollout, Shown
 
 
 @dataclass(frozen=True)
+class PassSize:
+    """Most of what a forward pass of an update holds: prompts, and responses to each (None: all of a group).
+
+    It bounds memory, never the result. Passes over parts of a group read the prompt again.
+    """
+
+    prompts: int = 1
+    responses: int | None = None
+
+
+class Portion(NamedTuple):
+    """A micro-batch by its places: prompts of the batch, and which responses of each group."""
+
+    prompts: list[int]
+    responses: range
+
+
+@dataclass(frozen=True)
 class Experience:
     """Prompts with all their responses and what an update needs of them: a rank's whole batch, then its micro-batches.
 
-    `freeze` cuts the batch into micro-batches, each trimmed to its own longest prompt and response.
-    advantages [N]; weights [N C], shares of the whole batch over all ranks; signals: frozen tensors, [N C] or, for
-    attention rows, [L N C K]. shown: what the continuations hold beside sampled text; None where each is one answer.
+    `freeze` makes the micro-batches, each trimmed to its own longest prompt and response.
+    advantages [N], zero until rewards are there; weights [N C], shares of the whole batch over all ranks; signals:
+    frozen tensors, [N C] or, for attention rows, [L N C K]. shown: what the continuations hold beside sampled text,
+    None where each is one answer.
     evidence [B P]: visual tokens that terms take for the evidence; second: the second view of the prompts, where a term
     reads one.
     """
@@ -39,11 +58,11 @@ class Experience:
     evidence: Tensor | None = None
     second: Prepared | None = None
 
-    def take(self, chosen: Sequence[int]) -> Experience:
-        """Return the chosen prompts with all their responses."""
+    def take(self, chosen: Sequence[int], responses: range | None = None) -> Experience:
+        """Return the chosen prompts with all their responses, or with those at the given places of each group."""
         prepared = self.prepared.take(chosen)
-        part = self.rollout.take(prepared.prompts, chosen)
-        rows, length = self.rollout.rows(chosen), part.token_ids.shape[1]
+        part = self.rollout.take(prepared.prompts, chosen, responses)
+        rows, length = self.rollout.rows(chosen, responses), part.token_ids.shape[1]
         shown = None if self.shown is None else self.shown.take(rows, length)
         evidence, width = self.evidence, prepared.token_ids.shape[1]
         return Experience(
@@ -157,36 +176,45 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
     return [sorted(part, key=lambda n: (lengths[n], n)) for part in parts]
 
 
+def portions(prepared: Prepared, rollout: Rollout, size: PassSize) -> list[Portion]:
+    """Cut a batch into micro-batches of at most this size; prompts of similar cost share one."""
+    group = rollout.group_size
+    some = min(size.responses or group, group)
+    parts = [range(start, min(start + some, group)) for start in range(0, group, some)]
+    return [Portion(chosen, part) for chosen in cut(prepared.valid, rollout.valid, size.prompts) for part in parts]
+
+
 def freeze(
     passes: Passes,
     models: Mapping[str, View],
     batch: Experience,
     needs: frozenset[str],
-    prompts: int,
+    places: Sequence[Portion],
 ) -> list[Experience]:
-    """Make micro-batches of at most `prompts` prompts with the frozen signals of `needs`, such as "teacher_rows".
+    """Make the micro-batches at these places with the frozen signals of `needs`, such as "teacher_rows".
 
     models: {name: the network and how it reads the batch}; what is read in updates alone (the second view) makes no
-    pass here. Prompts of similar cost share a micro-batch.
+    pass here.
     """
     wanted = frozen_needs(needs)
     batches = []
-    for chosen in cut(batch.prepared.valid, batch.rollout.valid, prompts):
-        part = batch.take(chosen)
+    for place in places:
+        part = batch.take(*place)
         signals = {
             f"{name}_{kind}": value
             for name, view in models.items()
             if wanted.get(name)
-            for kind, value in passes.frozen(view_of(view, part, chosen, batch), part.rollout, wanted[name]).items()
+            for kind, value in passes.frozen(view_of(view, part, place, batch), part.rollout, wanted[name]).items()
         }
         batches.append(replace(part, signals=signals))
     return batches
 
 
-def view_of(view: View, part: Experience, chosen: Sequence[int], batch: Experience) -> View:
-    """Return how a network reads the chosen prompts of a batch and their continuations, which are `part`."""
-    rows, length = batch.rollout.rows(chosen), part.rollout.token_ids.shape[1]
-    return View(view.model, view.prepared.take(chosen), None if view.shown is None else view.shown.take(rows, length))
+def view_of(view: View, part: Experience, place: Portion, batch: Experience) -> View:
+    """Return how a network reads a micro-batch, `part`, at its place in the batch."""
+    rows, length = batch.rollout.rows(*place), part.rollout.token_ids.shape[1]
+    shown = None if view.shown is None else view.shown.take(rows, length)
+    return View(view.model, view.prepared.take(place.prompts), shown)
 
 
 @torch.no_grad()

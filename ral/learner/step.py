@@ -1,16 +1,17 @@
-"""One step: rollout, rewards, advantages, frozen signals, updates. Each stage is a method that returns its result."""
+"""One step: rollout, frozen signals, rewards, advantages, updates. Each stage is a method that returns its result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ral.learner.clock import Clock
-from ral.learner.experience import Experience, freeze
+from ral.learner.experience import Experience, PassSize, Portion, freeze, portions
 from ral.learner.metrics import rollout_pairs
 from ral.learner.models import Models, move_average
 from ral.learner.objective import Objective
@@ -25,6 +26,8 @@ from ral.rollout.engine import Engine, check_version
 from ral.rollout.seeds import hash_seed
 from ral.types import Metrics, Prepared, PromptBatch, Rollout, Scores
 
+Scoring = Callable[[], tuple[Scores, list[Metrics]]]
+"""Waits for the rewards of a rollout: these, and what to log of them."""
 Observer = Callable[[Rollout, Scores], None]
 """Is shown each step's rollout and scores, before the updates."""
 
@@ -114,8 +117,8 @@ class Stepped:
 class Step:
     """The steps of a run: call it once for each.
 
-    reward(rollout) -> Scores. micro_batch_prompts bounds memory, never the result. ema_decay: of the averaged models,
-    per step.
+    reward(rollout) -> Scores; one with a method begin(rollout) scores beside the frozen passes (`begun`). size: of a
+    pass of an update. ema_decay: of the averaged models, per step.
     """
 
     models: Models
@@ -124,17 +127,21 @@ class Step:
     reward: Callable[[Rollout], Scores]
     update: Update
     observers: Sequence[Observer] = ()
-    micro_batch_prompts: int = 1
+    size: PassSize = field(default_factory=PassSize)
     ema_decay: float = 0.99
 
     def __call__(self, prompts: PromptBatch, progress: Progress, backend: Backend) -> Stepped:
-        """Roll out, score, freeze what the objective compares with, and update several times on the same batch."""
+        """Roll out, freeze what the objective compares with, score, and update several times on the same batch."""
         policy, clock = self.models.policy, Clock(self.models.policy.device)
         with clock("vision_s"):
             prepared = policy.prepare(prompts)
-        prepared, rollout, scores, metrics = self.answers(prompts, prepared, progress, clock)
+        with clock("rollout_s"):
+            prepared, rollout, scoring = self.answers(prompts, prepared, progress)
         with clock("freeze_s"):
-            parts = self.experience(prepared, rollout, scores)
+            places, parts = self.frozen(prepared, rollout)
+        with clock("reward_s"):
+            scores, metrics = scoring()
+            parts = self.rewarded(places, parts, rollout, scores)
         for index in range(self.update.schedule.updates):
             with clock("update_s"):
                 updated = self.update(parts, index, progress, backend)
@@ -145,35 +152,29 @@ class Step:
         return Stepped(progress, [*metrics, rollout_pairs(rollout, scores)], clock.seconds | {"step_s": clock.total()})
 
     def answers(
-        self, prompts: PromptBatch, prepared: Prepared, progress: Progress, clock: Clock
-    ) -> tuple[Prepared, Rollout, Scores, list[Metrics]]:
-        """Return the prompts that are trained on with their responses and rewards, and what to log of these.
+        self, prompts: PromptBatch, prepared: Prepared, progress: Progress
+    ) -> tuple[Prepared, Rollout, Scoring]:
+        """Return the prompts that are trained on with their responses, and what waits for the rewards of these.
 
         With `redraw` the rewards of all rounds are made beside their rollouts, and count as time of these.
         """
         policy, redraw = self.models.policy, self.responding.redraw
         if redraw is None:
-            with clock("rollout_s"):
-                rollout, further = self.responding(policy, prompts, prepared, progress)
-            with clock("reward_s"):
-                scores, metrics = self.score(rollout, lambda: self.reward(rollout), further)
-            return prepared, rollout, scores, metrics
-        with clock("rollout_s"):
-            redrawn = self.responding.redrawn(policy, prepared, progress, redraw, self.reward)
-        prepared, rollout, plain, drawn = redrawn
-        with clock("reward_s"):
-            scores, metrics = self.score(rollout, lambda: plain, None)
-        return prepared, rollout, scores, [*metrics, {"prompts_drawn": (drawn, len(prepared))}]
+            rollout, further = self.responding(policy, prompts, prepared, progress)
+            return prepared, rollout, partial(self.score, rollout, begun(self.reward, rollout), further)
+        prepared, rollout, plain, drawn = self.responding.redrawn(policy, prepared, progress, redraw, self.reward)
+        more: Metrics = {"prompts_drawn": (drawn, len(prepared))}
+        return prepared, rollout, partial(self.score, rollout, lambda: plain, None, more)
 
     def score(
-        self, rollout: Rollout, reward: Callable[[], Scores], further: Rollout | None
+        self, rollout: Rollout, reward: Callable[[], Scores], further: Rollout | None, *more: Metrics
     ) -> tuple[Scores, list[Metrics]]:
         """Return the rewards, shown to the observers, and what to log of the companion's responses and of lengths."""
         scores, metrics = together(lambda: self.responding.companion.add(reward(), rollout, further))
         scores, shaped = self.shaped(scores, rollout)
         for observe in self.observers:
             observe(rollout, scores)
-        return scores, [metrics, shaped]
+        return scores, [metrics, shaped, *more]
 
     def shaped(self, scores: Scores, rollout: Rollout) -> tuple[Scores, Metrics]:
         """Return the scores with what is added for length, and what to log of it."""
@@ -182,23 +183,34 @@ class Step:
         added = self.objective.shaping(rollout.trainable.sum(1)).to(scores.reward)
         return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
-    def experience(self, prepared: Prepared, rollout: Rollout, scores: Scores) -> list[Experience]:
-        """Return micro-batches with advantages, weights over all ranks, and the frozen models' signals."""
+    def frozen(self, prepared: Prepared, rollout: Rollout) -> tuple[list[Portion], list[Experience]]:
+        """Return micro-batches by their places, with weights over all ranks and the frozen models' signals."""
         objective, mask = self.objective, rollout.trainable
-        advantages = over_ranks(objective.advantage, scores.reward.view(-1, rollout.group_size)).flatten()
         evidence, second = self.second_view(prepared, rollout)
         views = self.models.views(objective.frozen, prepared.prompts, prepared, rollout, second)
         weights = objective.aggregate(mask, counts_over_ranks(mask))
         batch = Experience(
             prepared,
             rollout,
-            advantages.to(weights.device),
+            weights.new_zeros(len(weights)),
             weights,
             shown=views.policy.shown,
             evidence=evidence,
             second=views.frozen["view"].prepared if second is not None else None,
         )
-        return freeze(objective.passes, views.frozen, batch, objective.needs, self.micro_batch_prompts)
+        places = portions(prepared, rollout, self.size)
+        return places, freeze(objective.passes, views.frozen, batch, objective.needs, places)
+
+    def rewarded(
+        self, places: Sequence[Portion], parts: Sequence[Experience], rollout: Rollout, scores: Scores
+    ) -> list[Experience]:
+        """Return the micro-batches with the advantages of their responses."""
+        rewards = scores.reward.view(-1, rollout.group_size)
+        advantages = over_ranks(self.objective.advantage, rewards).flatten().to(parts[0].weights.device)
+        return [
+            replace(part, advantages=advantages[rollout.rows(*place)])
+            for place, part in zip(places, parts, strict=True)
+        ]
 
     def second_view(self, prepared: Prepared, rollout: Rollout) -> tuple[Tensor, PromptBatch | None]:
         """Return what counts as evidence [B P], and the second view of the prompts; None where no term reads one."""
@@ -209,6 +221,15 @@ class Step:
         settings = self.models.policy.processor.patches
         drawn = hash_seed(self.responding.seed, rollout.policy_version or 0)
         return evidence, objective.view(replace(prompts, evidence=evidence), settings, drawn)
+
+
+def begun(reward: Callable[[Rollout], Scores], rollout: Rollout) -> Callable[[], Scores]:
+    """Return what waits for the scores of a rollout: a reward with a method `begin` makes them meanwhile, elsewhere.
+
+    Another makes them when it is asked: here, while nothing else is done.
+    """
+    begin = getattr(reward, "begin", None)
+    return partial(reward, rollout) if begin is None else begin(rollout)
 
 
 def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor:

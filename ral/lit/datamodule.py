@@ -51,7 +51,7 @@ class PromptData(L.LightningDataModule):
     """Prompts of a dataset for training steps and for evaluation.
 
     source(split=...) -> examples. collate makes batches of training prompts; evaluation uses it without targets.
-    ledger: of the entries that cannot be used. num_workers: processes that read ahead.
+    ledger: of the entries that cannot be used. num_workers: processes that read ahead, read_ahead batches each at most.
     """
 
     def __init__(
@@ -64,10 +64,12 @@ class PromptData(L.LightningDataModule):
         steps: Steps,
         evaluation: Evaluation,
         num_workers: int = 0,
+        read_ahead: int = 2,
     ) -> None:
         super().__init__()
         self.source, self.reader, self.collate, self.ledger = source, reader, collate, ledger
-        self.steps, self.evaluation, self.num_workers = steps, evaluation, num_workers
+        self.steps, self.evaluation = steps, evaluation
+        self.num_workers, self.read_ahead = num_workers, read_ahead
         self.train: Sequence[Example] = []
         self.validation: Sequence[Example] = []
         self.told: set[str] = set()
@@ -113,6 +115,7 @@ class PromptData(L.LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            prefetch_factor=self.read_ahead if self.num_workers else None,
             multiprocessing_context="spawn" if self.num_workers else None,  # decoders do not survive a fork
         )
 

@@ -1,14 +1,30 @@
-"""Gradient checkpointing of decoder layers, without the dropout that training mode would switch on."""
+"""Gradient checkpointing of decoder layers, without the dropout that training mode would switch on.
+
+What it keeps, the states that enter each layer, may wait in main memory for the backward pass.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
+from torch.autograd.graph import save_on_cpu
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
+
+
+def keep_in_main_memory(network: PreTrainedModel) -> None:
+    """From now on what recomputed layers keep goes to main memory after they were computed, and comes back for them."""
+    network.kept_in_main_memory = True
+
+
+def where_kept(network: PreTrainedModel) -> AbstractContextManager[object]:
+    """Return the context in which layers are computed: tensors that they save rest where they are to be."""
+    if not getattr(network, "kept_in_main_memory", False):
+        return nullcontext()
+    return save_on_cpu(pin_memory=torch.cuda.is_available())
 
 
 @contextmanager
@@ -20,7 +36,8 @@ def recomputation(network: PreTrainedModel) -> Iterator[None]:
         layer.training = torch.is_grad_enabled()  # of the layer alone: Transformers asks it before checkpointing
         layer._can_checkpoint_with_cache = True  # of this project, which is read and written alike a second time
     try:
-        yield
+        with where_kept(network):
+            yield
     finally:
         for layer in layers:
             layer.training = False

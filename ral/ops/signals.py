@@ -91,6 +91,8 @@ SIGNALS: Mapping[str, Signal] = {
     "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
 """Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
+OF_A_GROUP = frozenset({"group_size", "scores"})
+"""Signals that a term reads to compare the responses to one prompt with each other: a pass then holds whole groups."""
 OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin not in (SCORED, PLACED))
 """Signals that a policy's passes give (ral.learner.experience.Forward)."""
 

@@ -53,14 +53,23 @@ def layer_casts(architecture: Architecture, numbers: Numbers, training: Training
     return architecture.counts.layers / architecture.decoder.layers * numbers.product if numbers.mixed and wide else 0.0
 
 
-def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: Training) -> float:
-    """Return the bytes that all layers hold at the end of a forward pass over `tokens` tokens."""
+def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: Training, on_gpu: bool = False) -> float:
+    """Return the bytes that all layers hold at the end of a forward pass over `tokens` tokens.
+
+    on_gpu: whether what rests in main memory is elsewhere.
+    """
     decoder = architecture.decoder
     one = layer_bytes(decoder, numbers, bool(training.rank)) * tokens + layer_casts(architecture, numbers, training)
     ends = (2 * numbers.stream + norm_bytes(numbers, bool(training.rank))) * decoder.width * tokens
     if not training.checkpointing:
         return decoder.layers * one + ends
-    return decoder.layers * numbers.stream * decoder.width * tokens + one + ends
+    kept = 0.0 if training.aside and on_gpu else inputs_of_layers(decoder, tokens, numbers)
+    return kept + one + ends
+
+
+def inputs_of_layers(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
+    """Return the bytes that recomputation keeps: the states that enter each layer."""
+    return float(decoder.layers * numbers.stream * decoder.width * tokens)
 
 
 def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float:
@@ -94,7 +103,7 @@ def logits(decoder: Decoder, answers: int, distilled: bool) -> float:
 
 def scores(decoder: Decoder, batch: Batch, on_gpu: bool) -> float:
     """Return the bytes of the attention scores that exist at once while rows are computed."""
-    most = batch.group * batch.response * decoder.heads * (batch.prompt + batch.response)
+    most = batch.together * batch.response * decoder.heads * (batch.prompt + batch.response)
     return float(min(most, SCORES_AT_ONCE[on_gpu]) * 4 * SCORE_TENSORS)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 import yaml
 
@@ -61,6 +61,16 @@ class Device:
     room: Room
 
 
+class GPU(Protocol):
+    """The part of torch.cuda that is asked."""
+
+    def is_available(self) -> bool: ...
+
+    def get_device_name(self) -> str: ...
+
+    def get_device_properties(self, device: int) -> Any: ...
+
+
 def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
     """Return the device to plan for: the one that the configuration names, that which is present, or the default.
 
@@ -71,6 +81,15 @@ def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
     on_gpu = tree["hardware"]["accelerator"] != "cpu"
     found = next((name for part, name in NAMES.items() if present and part in present), None)
     return read_device(found if on_gpu and found else DEFAULT[on_gpu])
+
+
+def present(tree: Mapping[str, Any], gpu: GPU) -> Device:
+    """Return the device of a run: the one that the configuration names, else what is there, with the memory it has."""
+    if tree.get("machine") or tree["hardware"]["accelerator"] == "cpu" or not gpu.is_available():
+        return device_of(tree)
+    device = device_of(tree, gpu.get_device_name())
+    there = gpu.get_device_properties(0).total_memory / 1e9
+    return replace(device, room=replace(device.room, gpu_gb=there))
 
 
 def read_device(name: str) -> Device:

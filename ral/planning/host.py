@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ral.models.stored import BLOCK
+from ral.planning import activations as act
 from ral.planning.memory import GB, peak
 from ral.planning.networks import Networks
 
 WORKER_GB = 0.5
 """Main memory of a process that decodes media, without what it decodes: Python, torch and the readers."""
-AHEAD = 2
-"""Batches that each of them holds ready (torch's prefetch_factor)."""
 EXPORT_BYTES = 4
 """Bytes of a weight in hf/, which is fp32."""
 
@@ -33,7 +32,7 @@ class MainMemory:
 def main_memory(networks: Networks, base_gb: float) -> MainMemory:
     """Return the main memory of a rank. base_gb: of Python and its libraries, and of the device's driver."""
     whole = loaded(networks) / GB
-    steady = base_gb + reading(networks) / GB + resting(networks) / GB
+    steady = base_gb + (reading(networks) + resting(networks) + waiting(networks)) / GB
     load = base_gb + whole
     export = networks.policy.counts.total * EXPORT_BYTES / GB if networks.work.ranks.on_gpu else 0.0
     return MainMemory(load, steady, steady + export)
@@ -65,13 +64,21 @@ def resting(networks: Networks) -> float:
     return others if ranks.aside else 0.0
 
 
+def waiting(networks: Networks) -> float:
+    """Return the bytes of activations that wait in main memory for the backward pass; a CPU has all of them there."""
+    work, decoder = networks.work, networks.policy.decoder
+    if not (work.training.aside and work.training.checkpointing and work.ranks.on_gpu):
+        return 0.0
+    return act.inputs_of_layers(decoder, work.batch.tokens, work.numbers)
+
+
 def reading(networks: Networks) -> float:
     """Return the bytes of decoded media and of the processes that decode them."""
     work, vision = networks.work, networks.policy.vision
     batch = 4.0 * work.batch.prompts * work.batch.visual * vision.patches * vision.values
     workers = work.upkeep.workers
     own = workers * (WORKER_GB + work.upkeep.cache_gb) * GB
-    return own + (AHEAD * workers + 1) * batch
+    return own + (work.upkeep.ahead * workers + 1) * batch
 
 
 def disk_gb(networks: Networks) -> float:

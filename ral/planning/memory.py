@@ -144,7 +144,7 @@ def during(networks: Networks, whole: bool) -> dict[str, float]:
     numbers, training, tokens = work.numbers, work.training, work.batch.tokens
     held, scores = kept(networks), act.scores(policy.decoder, work.batch, work.ranks.on_gpu)
     one = act.layer_bytes(policy.decoder, numbers, bool(training.rank)) * tokens
-    layers = act.saved(policy, tokens, networks.in_passes, training) if whole else one
+    layers = act.saved(policy, tokens, networks.in_passes, training, work.ranks.on_gpu) if whole else one
     layers += act.captured(policy.decoder, tokens, training, numbers)
     if training.vision and whole:
         layers += act.tower(policy, work.batch.prompts * work.batch.visual, numbers, trained=True)

@@ -87,10 +87,14 @@ class Plan:
 
 def plan_of(tree: Tree, device: Device) -> Plan:
     """Return the plan of a configuration, resolved. UserError where a network's shape is not known."""
+    return planned(networks_of(tree), device)
+
+
+def networks_of(tree: Tree) -> Networks:
+    """Return the networks of a configuration, resolved, with their work. UserError where a shape is not known."""
     policy = architecture_of(str(tree["model"]["pretrained"]))
     work = workload(tree, policy)
-    teacher = teacher_of(tree) if "teacher" in work.frozen.signals else None
-    return planned(Networks(policy, teacher, work), device)
+    return Networks(policy, teacher_of(tree) if "teacher" in work.frozen.signals else None, work)
 
 
 def planned(networks: Networks, device: Device) -> Plan:

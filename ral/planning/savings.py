@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ral.config.terms import found_terms, of_whole_groups
 from ral.planning.plan import Plan, Tree, changed, plan_of
 
 LEAST_GB = 0.001
@@ -60,9 +61,14 @@ def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the settings that change memory and speed; the last of them change what is learned."""
     hardware, sharded = tree["hardware"], tree["hardware"]["shard"] is not None
     strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}
+    recomputed = hardware["gradient_checkpointing"] and hardware["accelerator"] != "cpu"
+    may_be_cut = hardware["micro_batch_prompts"] == 1 and not list(of_whole_groups(found_terms(tree)))
+    part = hardware["micro_batch_responses"] or tree["algo"]["group_size"]
     tried = {
         "hardware.gradient_checkpointing": (not hardware["gradient_checkpointing"], True),
+        "hardware.offload_activations": (recomputed and not hardware["offload_activations"], True),
         "hardware.micro_batch_prompts": (hardware["micro_batch_prompts"] > 1, 1),
+        "hardware.micro_batch_responses": (may_be_cut and part > 1, -(-part // 2)),
         "hardware.frozen_in_memory": (not sharded and not hardware["frozen_in_memory"], True),
         "hardware.strategy.offload": (sharded and not strategy.get("offload"), True),
         "hardware.strategy.sum_once": (sharded and strategy.get("sum_once", True), False),

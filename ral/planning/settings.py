@@ -45,6 +45,7 @@ def batch_of(tree: Tree, vision: Vision) -> Batch:
         text=planning["text_tokens"],
         visual=most_visual(tree["dataset"], vision) if given is None else given,
         response=planning["response_tokens"] or tree["dataset"]["max_new_tokens"],
+        part=tree["hardware"]["micro_batch_responses"],
     )
 
 
@@ -119,6 +120,7 @@ def training_of(tree: Tree, architecture: Architecture) -> Training:
         vision=not tree["model"]["freeze_vision"],
         gradients=len(algo["objective"]) if own and len(algo["objective"]) > 1 else 0,
         captured=layers_of(tree) if reads else 0,
+        aside=bool(tree["hardware"]["offload_activations"]),
     )
 
 
@@ -154,5 +156,6 @@ def upkeep_of(tree: Tree) -> Upkeep:
         batch=tree["eval"]["batch"],
         checkpoints=checkpoint["keep"] + int(checkpoint["best"] is not None) + 1,
         workers=tree["hardware"]["num_workers"],
+        ahead=tree["hardware"]["read_ahead"],
         cache_gb=tree["dataset"]["cache_gb"],
     )

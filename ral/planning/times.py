@@ -112,7 +112,7 @@ def scoring(networks: Networks, device: Device) -> Time:
     work, flops, sent = networks.work, 0.0, 0.0
     for name in set(work.frozen.signals) - {"old"}:
         model = networks.teacher if name == "teacher" and networks.teacher is not None else networks.policy
-        flops += pass_flops(model, work.batch, work.batch.group)
+        flops += work.batch.parts * pass_flops(model, work.batch, work.batch.together)
         size = model.counts.total * min(work.numbers.frozen, work.numbers.product)
         sent += work.batch.passes * wire(networks, device, size) if work.ranks.sharded else 0.0
     return slowest("frozen passes", {"flops": flops / flops_s(networks, device), "network": sent})
@@ -126,7 +126,7 @@ def updates(networks: Networks, device: Device) -> Time:
     """
     work, training, numbers = networks.work, networks.work.training, networks.work.numbers
     factor = (2 if training.rank else 3) + training.checkpointing
-    flops = factor * pass_flops(networks.policy, work.batch, work.batch.group)
+    flops = factor * work.batch.parts * pass_flops(networks.policy, work.batch, work.batch.together)
     rate = device.traffic.memory_gb_s * SCALE
     moved = networks.trained / work.ranks.parts * (3 * numbers.trained + 2 * numbers.state)
     read = work.batch.passes * factor * networks.policy_bytes

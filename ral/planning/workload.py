@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Batch:
     """Sizes on one rank. prompts: of a step; micro: of a forward pass; group: responses to each.
 
-    text, visual, response: tokens of the longest prompt and response; sum: tokens of the longest row.
+    text, visual, response: tokens of the longest prompt and response. part: responses of a group in a pass of an
+    update; None for all.
     """
 
     prompts: int
@@ -19,6 +20,7 @@ class Batch:
     text: int
     visual: int
     response: int
+    part: int | None = None
 
     @property
     def prompt(self) -> int:
@@ -26,19 +28,29 @@ class Batch:
         return self.text + self.visual
 
     @property
+    def together(self) -> int:
+        """Return the responses to a prompt in a forward pass."""
+        return min(self.part or self.group, self.group)
+
+    @property
+    def parts(self) -> int:
+        """Return the forward passes that a group takes."""
+        return -(-self.group // self.together)
+
+    @property
     def tokens(self) -> int:
-        """Return the tokens of a forward pass: micro * (prompt + group * response)."""
-        return self.micro * (self.prompt + self.group * self.response)
+        """Return the tokens of a forward pass: micro * (prompt + together * response)."""
+        return self.micro * (self.prompt + self.together * self.response)
 
     @property
     def answers(self) -> int:
         """Return the response tokens of a forward pass."""
-        return self.micro * self.group * self.response
+        return self.micro * self.together * self.response
 
     @property
     def passes(self) -> int:
         """Return the forward passes of an update."""
-        return -(-self.prompts // self.micro)
+        return -(-self.prompts // self.micro) * self.parts
 
 
 @dataclass(frozen=True)
@@ -90,8 +102,9 @@ class Ranks:
 class Training:
     """Training of the policy. rank: of adapters, 0 for none; targets: layers that get one.
 
-    checkpointing: layers are recomputed; vision: the tower is trained; gradients: terms whose own gradients are held
-    where diagnostics measure them. captured: decoder layers whose attention is read in an update.
+    checkpointing: layers are recomputed; aside: what is kept of them rests in main memory; vision: the tower is
+    trained; gradients: terms whose own gradients are held where diagnostics measure them. captured: decoder layers
+    whose attention is read in an update.
     """
 
     updates: int = 1
@@ -101,6 +114,7 @@ class Training:
     vision: bool = False
     gradients: int = 0
     captured: int = 0
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +141,7 @@ class Upkeep:
     """Work beside the steps: evaluations, checkpoints, reading.
 
     evaluations: of a run; held_out: prompts of all ranks; batch: of them decoded at once; checkpoints: kept;
-    workers: processes that decode media, each with cache_gb of decoded ones.
+    workers: processes that decode media, each with cache_gb of decoded ones and at most `ahead` steps ready.
     """
 
     evaluations: int = 0
@@ -135,6 +149,7 @@ class Upkeep:
     batch: int = 1
     checkpoints: int = 1
     workers: int = 0
+    ahead: int = 2
     cache_gb: float = 0.0
 
 

@@ -37,11 +37,7 @@ class Reward:
 
     def __call__(self, rollout: Rollout) -> Scores:
         """Return the scores of the N responses of a rollout; response n belongs to example n // group_size."""
-        examples = rollout.prompts.examples
-        if len(rollout.texts) != len(examples) * rollout.group_size:
-            raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
-        each = [examples[n // rollout.group_size] for n in range(len(rollout.texts))]
-        return self.score(each, rollout.texts, rollout)
+        return self.score(pairs_of(rollout), rollout.texts, rollout)
 
     def score(self, examples: Sequence[Example], texts: Sequence[str], rollout: Rollout | None = None) -> Scores:
         """Return the scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts
@@ -50,17 +46,27 @@ class Reward:
         rollout: where the responses are from, for parts that score rollouts.
         Raises UserError, naming the part and the entry, where a part fails or returns no finite number.
         """
-        parts = {
-            name: torch.tensor(_values(name, part.function, examples, texts, rollout), dtype=torch.float32)
-            for name, part in self.parts.items()
-        }
-        reward = torch.zeros(len(texts), dtype=torch.float32)
+        values = {n: values_of(n, part.function, examples, texts, rollout) for n, part in self.parts.items()}
+        return self.weighted(values)
+
+    def weighted(self, values: Mapping[str, Sequence[float]]) -> Scores:
+        """Return the scores from the values of every part, one a response."""
+        parts = {name: torch.tensor(values[name], dtype=torch.float32) for name in self.parts}
+        reward = torch.zeros(len(next(iter(parts.values()))), dtype=torch.float32)
         for name, part in self.parts.items():
             reward = reward + part.weight * parts[name]
         return Scores(reward=reward, parts=parts)
 
 
-def _values(
+def pairs_of(rollout: Rollout) -> list[Example]:
+    """Return the example of each response. ValueError where the groups do not have their size."""
+    examples = rollout.prompts.examples
+    if len(rollout.texts) != len(examples) * rollout.group_size:
+        raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
+    return [examples[n // rollout.group_size] for n in range(len(rollout.texts))]
+
+
+def values_of(
     name: str,
     function: Callable[..., float],
     examples: Sequence[Example],

@@ -86,9 +86,19 @@ class Judge:
             raise UserError("judge: url is no address; write one such as http://localhost:8000/v1/chat/completions")
         self.url, self.model, self.options = url, model, dict(options or {})
         self.key_variable = api_key_variable
-        self.template = _load(Path(template) if template else TEMPLATE)
+        self.file = Path(template) if template else TEMPLATE
+        self.template = _load(self.file)
         self.requests = requests
         self._key()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the template out, which another process reads from its file."""
+        return {name: value for name, value in vars(self).items() if name != "template"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read the template again."""
+        vars(self).update(state)
+        self.template = _load(self.file)
 
     def __call__(self, example: Example, response: str) -> float:
         """Return the score of one response."""

@@ -97,9 +97,12 @@ class Rollout:
         """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit cut one."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
-    def take(self, prompts: PromptBatch, chosen: Sequence[int]) -> Rollout:
-        """Return the trajectories of the chosen prompts without pixels and shared padding; prompts: of that part."""
-        rows, group = self.rows(chosen), self.group_size
+    def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:
+        """Return the trajectories of the chosen prompts without pixels and shared padding; prompts: of that part.
+
+        responses: those of each prompt, by their place in its group; None for all.
+        """
+        rows, group = self.rows(chosen, responses), self.group_size if responses is None else len(responses)
         length = max(int(self.valid[rows].sum(1).max()), 1)
         valid = self.valid[rows, :length]
         trimmed = self.prompts.token_ids.shape[1] - prompts.token_ids.shape[1]
@@ -119,9 +122,10 @@ class Rollout:
             shown=None if self.shown is None else self.shown.take(rows, length),
         )
 
-    def rows(self, chosen: Sequence[int]) -> list[int]:
-        """Return the indices of the trajectories of the chosen prompts."""
-        return [n * self.group_size + g for n in chosen for g in range(self.group_size)]
+    def rows(self, chosen: Sequence[int], responses: range | None = None) -> list[int]:
+        """Return the indices of the trajectories of the chosen prompts. responses: as in `take`."""
+        places = range(self.group_size) if responses is None else responses
+        return [n * self.group_size + g for n in chosen for g in places]
 
 
 @dataclass(frozen=True)

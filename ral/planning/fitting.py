@@ -1,0 +1,95 @@
+"""Sizes of a forward pass that a device has room for: what hardware.micro_batch_* stand for where they are `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ral.config.terms import found_terms, of_whole_groups
+from ral.planning.device import GPU, Device, present
+from ral.planning.memory import GB, phases
+from ral.planning.networks import Networks
+from ral.planning.plan import Tree, changed, networks_of
+
+AUTO = "auto"
+PROMPTS, RESPONSES = "hardware.micro_batch_prompts", "hardware.micro_batch_responses"
+OF_A_PASS = ("frozen passes", "update, forward", "update, backward")
+"""Phases whose memory the size of a pass changes."""
+SHARE = 0.9
+"""Part of a device's room that is used: measured peaks were up to 1% above the planned ones of docs/planning.md."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Sizes by key in place of `auto`; None: all responses of a group. gb: of a pass at its most; room: there is."""
+
+    sizes: Mapping[str, int | None]
+    gb: float
+    room: float
+
+    def __str__(self) -> str:
+        """Return the sizes as they are typed, and what was chosen by, in one line."""
+        typed = " ".join(f"{key}={'null' if size is None else size}" for key, size in self.sizes.items())
+        fits = "" if self.gb <= self.room else "; nothing smaller fits either"
+        return f"{typed} (auto: {self.gb:.1f} GB planned of {self.room:.1f}{fits})"
+
+
+def fitted(tree: Tree, device: Device) -> Fitted | None:
+    """Return the largest sizes that the device has room for, else the smallest; None where none is `auto`."""
+    asked = {key: at for key, at in of_a_pass(tree).items() if at == AUTO}
+    if not asked:
+        return None
+    networks = networks_of(changed(tree, dict.fromkeys(asked, 1)))
+    room, found = room_gb(networks, device), None
+    for prompts, responses in sizes(tree, networks):
+        batch = replace(networks.work.batch, micro=prompts, part=responses)
+        gb = most_gb(replace(networks, work=replace(networks.work, batch=batch)))
+        found = Fitted({key: {PROMPTS: prompts, RESPONSES: responses}[key] for key in asked}, gb, room)
+        if gb <= room:
+            break
+    return found
+
+
+def fitted_here(tree: Tree, gpu: GPU) -> Fitted | None:
+    """Return the same for a run on this machine, with the memory that its GPU has."""
+    if AUTO not in of_a_pass(tree).values():
+        return None
+    here = tree if gpu.is_available() else changed(tree, {"hardware.accelerator": "cpu"})
+    return fitted(here, present(here, gpu))
+
+
+def of_a_pass(tree: Tree) -> dict[str, Any]:
+    """Return the two settings by key."""
+    return {key: tree["hardware"][key.removeprefix("hardware.")] for key in (PROMPTS, RESPONSES)}
+
+
+def sizes(tree: Tree, networks: Networks) -> Iterator[tuple[int, int | None]]:
+    """Yield (prompts, responses) of a pass, the largest first.
+
+    Groups are cut last, as each part reads the prompt again, and never where a term compares the responses of one.
+    """
+    prompts, responses = of_a_pass(tree).values()
+    batch = networks.work.batch
+    whole = None if responses == AUTO else responses
+    tried = halves(batch.prompts) if prompts == AUTO else [min(prompts, batch.prompts)]
+    yield from ((size, whole) for size in tried)
+    if responses == AUTO and next(of_whole_groups(found_terms(tree)), None) is None:
+        yield from ((tried[-1], size) for size in halves(batch.group)[1:])
+
+
+def halves(count: int) -> list[int]:
+    """Return count, its half, the half of that, ... down to 1."""
+    return [count] + (halves(-(-count // 2)) if count > 1 else [])
+
+
+def most_gb(networks: Networks) -> float:
+    """Return the memory of the phase of an update that holds most."""
+    return max(phase.total for phase in phases(networks) if phase.name in OF_A_PASS) / GB
+
+
+def room_gb(networks: Networks, device: Device) -> float:
+    """Return the memory that passes may take on a rank: of its GPU, or without one its share of the machine's."""
+    room, ranks = device.room, networks.work.ranks
+    there = room.gpu_gb - room.reserve_gb if ranks.on_gpu else room.host_gb / ranks.devices - room.base_gb
+    return SHARE * max(there, 0.0)

@@ -1,0 +1,199 @@
+"""Rewards beside the run: processes that score responses while the learner does what needs no rewards.
+
+Threads would not do: most rules are Python that holds the interpreter's lock, for which each operation of a pass would
+wait. The processes are started by their command line, take no Ctrl-C, and end when the run closes their input, however
+it ended.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ral.rewards.combine import Reward, pairs_of, values_of
+from ral.types import Example, Rollout, Scores, UserError
+
+COMMAND = (sys.executable, "-P", "-c", "from ral.rewards.workers import main; main()")
+KEY = "hardware.reward_workers"
+END_S = 5.0
+"""Seconds that an ended process may take to be gone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Responses that one part of the reward shall score: texts[n] answers examples[n]."""
+
+    part: str
+    examples: Sequence[Example]
+    texts: Sequence[str]
+
+
+Answer = list[float] | str
+"""Values of a job, or what was wrong, in words."""
+
+
+class Worker:
+    """A process that scores what it is sent, in order. functions: of the parts, by name."""
+
+    def __init__(self, functions: Mapping[str, Callable[..., float]]) -> None:
+        folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+        self.process = subprocess.Popen(
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": folders},
+            start_new_session=True,  # Ctrl-C is for the run, which finishes its step
+        )
+        self.end = weakref.finalize(self, ended, self.process)
+        self.send(functions)
+
+    def send(self, value: object) -> None:
+        """Send a value. UserError where the process has ended."""
+        assert self.process.stdin is not None
+        try:
+            pickle.dump(value, self.process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            self.process.stdin.flush()
+        except OSError:
+            raise self.gone() from None
+
+    def receive(self) -> list[Answer]:
+        """Wait for the answers to the jobs that were sent last. UserError where the process has ended."""
+        assert self.process.stdout is not None
+        try:
+            answers: list[Answer] = pickle.load(self.process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            raise self.gone() from None
+        return answers
+
+    def gone(self) -> UserError:
+        """Return the error for a process that has ended by itself."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_S)
+        code = self.process.poll()
+        why = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
+        return UserError(
+            f"{KEY}: a process that scores responses ended {why} (its last words are above); where memory was short, "
+            f"write fewer; {KEY}=0 scores them in the run's own process"
+        )
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process: there is nothing to save."""
+    process.kill()
+    for stream in (process.stdin, process.stdout):
+        with suppress(OSError):  # what could not be sent to a dead process
+            stream.close()  # type: ignore[union-attr]
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(END_S)
+
+
+class RewardBeside:
+    """A reward whose parts are scored by `count` processes, with the values and errors of the reward itself.
+
+    Parts that read texts go there: those scored one by one are dealt out, one that is asked once for all responses
+    (score_many) is scored whole, by the last. Parts that read rollouts (score_rollout) stay in the run, and are scored
+    when the values are asked for. A function that remembers its calls has a memory of its own in each process.
+    """
+
+    def __init__(self, reward: Reward, count: int) -> None:
+        """Start the processes. UserError for a part that cannot be sent to one."""
+        self.reward = reward
+        self.away = {n: p.function for n, p in reward.parts.items() if not hasattr(p.function, "score_rollout")}
+        for name, function in self.away.items():
+            check_sent(name, function)
+        self.workers = [Worker(self.away) for _ in range(count)] if self.away else []
+
+    def __call__(self, rollout: Rollout) -> Scores:
+        """Return the scores of the responses of a rollout."""
+        return self.begin(rollout)()
+
+    def begin(self, rollout: Rollout) -> Callable[[], Scores]:
+        """Send the responses away; return what waits for their scores."""
+        try:
+            examples = pairs_of(rollout)
+            dealt = [self.jobs(examples, rollout.texts, n) for n in range(len(self.workers))]
+            for worker, jobs in zip(self.workers, dealt, strict=True):
+                worker.send(jobs)
+        except UserError as error:  # told where all ranks hear of it
+            return partial(failed, error)
+        return partial(self.scores, dealt, examples, rollout)
+
+    def jobs(self, examples: Sequence[Example], texts: Sequence[str], number: int) -> list[Job]:
+        """Return what a worker scores: its share of the responses, and for the last all of parts that take many."""
+        size = -(-len(texts) // len(self.workers))
+        own, last = slice(number * size, (number + 1) * size), number == len(self.workers) - 1
+        many = [name for name, function in self.away.items() if hasattr(function, "score_many")]
+        one_by_one = [Job(n, examples[own], texts[own]) for n in self.away if n not in many]
+        return one_by_one + [Job(n, examples, texts) for n in many if last]
+
+    def scores(self, dealt: Sequence[Sequence[Job]], examples: Sequence[Example], rollout: Rollout) -> Scores:
+        """Wait for the answers. UserError: the one that the reward itself would have raised first."""
+        answers = [worker.receive() for worker in self.workers]
+        values: dict[str, list[float]] = {}
+        for name, part in self.reward.parts.items():
+            if name not in self.away:
+                values[name] = values_of(name, part.function, examples, rollout.texts, rollout)
+                continue
+            pairs = zip(dealt, answers, strict=True)
+            found = [a for jobs, each in pairs for job, a in zip(jobs, each, strict=True) if job.part == name]
+            values[name] = [value for answer in found for value in checked(answer)]
+        return self.reward.weighted(values)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self.workers:
+            worker.end()
+
+
+def check_sent(name: str, function: Callable[..., float]) -> None:
+    """Raise UserError for a function that cannot be sent to another process."""
+    try:
+        pickle.dumps(function)
+    except Exception as error:  # whatever pickle meets inside it
+        raise UserError(
+            f"{KEY}: reward.parts.{name} cannot be sent to another process ({type(error).__name__}: {error}): write "
+            f"{KEY}=0"
+        ) from error
+
+
+def failed(error: UserError) -> Scores:
+    """Raise an error that is told later than it was met."""
+    raise error
+
+
+def checked(answer: Answer) -> list[float]:
+    """Return the values of an answer. UserError with its words where it has none."""
+    if isinstance(answer, str):
+        raise UserError(answer)
+    return answer
+
+
+def answer_to(job: Job, functions: Mapping[str, Callable[..., float]]) -> Answer:
+    """Return the values of a job, or what was wrong, in words."""
+    try:
+        return values_of(job.part, functions[job.part], job.examples, job.texts, None)
+    except UserError as error:
+        return str(error)
+
+
+def main() -> None:
+    """Answer lists of jobs from stdin until it is closed; first come the functions of the parts."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
+        signal.signal(ignored, signal.SIG_IGN)
+    answers, requests = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
+    os.dup2(2, 1)  # what a function prints must not get between the answers
+    with suppress(EOFError, BrokenPipeError):  # the run has ended
+        functions: Mapping[str, Any] = pickle.load(requests)
+        while True:
+            jobs: list[Job] = pickle.load(requests)
+            pickle.dump([answer_to(job, functions) for job in jobs], answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
