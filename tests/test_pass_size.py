@@ -199,6 +199,28 @@ def test_auto_becomes_a_number_that_the_run_keeps(run: Callable[..., Path], smal
     assert all(torch.equal(value, plain[name]) for name, value in weights(chosen).items())
 
 
+def test_ranks_of_sharded_networks_make_the_same_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first step: a rank that made more would wait for the others for ever."""
+    from ral.lit import module
+
+    told: list[int] = []
+    engine = SimpleNamespace(update_weights=lambda policy, version: told.append(version))
+    step = SimpleNamespace(size=PassSize(2), responding=SimpleNamespace(engine=engine))
+    state = SimpleNamespace(progress=SimpleNamespace(version=7))
+    one: Any = SimpleNamespace(shard=print, step=step, checkpoint=None, policy=None, state=state)
+    monkeypatch.setattr(module, "gather", lambda size: [size, PassSize(1, 4)])
+    with pytest.raises(
+        UserError, match=r"ranks .* differ \(1 prompts, 4 responses, 2 prompts, all responses\).*numbers$"
+    ):
+        module.PolicyModule.on_fit_start(one)
+    monkeypatch.setattr(module, "gather", lambda size: [size, PassSize(2)])
+    module.PolicyModule.on_fit_start(one)
+    monkeypatch.setattr(module, "gather", lambda size: [size, PassSize(1)])
+    one.shard = None
+    module.PolicyModule.on_fit_start(one)
+    assert told == [7, 7]
+
+
 # ------------------------------------------------------------------------------------------- activations in main memory
 
 

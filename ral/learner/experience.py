@@ -29,6 +29,10 @@ class PassSize:
     prompts: int = 1
     responses: int | None = None
 
+    def __str__(self) -> str:
+        """Return both numbers in words."""
+        return f"{self.prompts} prompts, {'all' if self.responses is None else self.responses} responses"
+
 
 class Portion(NamedTuple):
     """A micro-batch by its places: prompts of the batch, and which responses of each group."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ral.learner.experience import PassSize
 from ral.learner.first_weights import load_shards
 from ral.learner.gradients import without_wrapper
 from ral.learner.metrics import Meter
-from ral.learner.ranks import sum_over_ranks
+from ral.learner.ranks import gather, sum_over_ranks
 from ral.learner.state import RunState
 from ral.learner.step import Step
 from ral.learner.task import Task
 from ral.learner.weights import restore
-from ral.types import PromptBatch
+from ral.types import PromptBatch, UserError
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,16 @@ class LightningBackend:
         """Add the gradient of a loss that all ranks have a share of: ranks average gradients, hence the factor."""
         with without_wrapper(self.module.trainer.strategy):
             self.module.manual_backward(loss * self.ranks, retain_graph=keep_graph)
+
+
+def check_same_passes(sizes: Sequence[PassSize]) -> None:
+    """Raise UserError unless all ranks make passes of one size: each pass over sharded networks needs all of them."""
+    if len(set(sizes)) > 1:
+        first, other = sorted(set(sizes), key=lambda size: (size.prompts, size.responses or 0))[:2]
+        raise UserError(
+            f"hardware.micro_batch_prompts, hardware.micro_batch_responses: ranks of sharded networks differ ({first},"
+            f" {other}), as cards of different memory do with auto: write numbers"
+        )
 
 
 class PolicyModule(L.LightningModule):
@@ -130,8 +141,11 @@ class PolicyModule(L.LightningModule):
     def on_fit_start(self) -> None:
         """Put the checkpoint's weights and optimizer state back, now that both are where they are trained.
 
-        The engine then hears of the weights that the run begins with.
+        The engine then hears of the weights that the run begins with. UserError where ranks of sharded networks would
+        make different numbers of passes.
         """
+        if self.shard is not None:
+            check_same_passes(gather(self.step.size))
         if self.checkpoint is not None:
             restore(self.models, self.optimizers(use_pl_optimizer=False), self.checkpoint)
         self.step.responding.engine.update_weights(self.policy, self.state.progress.version)
