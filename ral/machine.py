@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 
 from ral.errors import UserError
 
@@ -75,6 +75,29 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
         f"a node, hardware.num_nodes={num_nodes}): write {fits}, or start python train.py alone, which starts the "
         "processes that it asks for itself"
     )
+
+
+OF_A_NODE = ("NODE_RANK", "GROUP_RANK")
+"""Variables that number nodes, which people set by hand where nothing starts the processes of all of them."""
+
+
+def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
+    """Raise UserError where one of the variables says that this is a later process of several that nothing started.
+
+    Such a process would leave the folder, the metrics and the report to a first one that does not exist.
+    """
+    several = devices * num_nodes > 1
+    if several and (srun_tasks(env) > 1 or "WORLD_SIZE" in env):
+        return
+    for name in variables:
+        if several and name in OF_A_NODE:
+            continue
+        if number(env, name) > 0:
+            ways = "" if several else " (or hardware=ddp for several processes)"
+            raise UserError(
+                f"{name}={env[name]} says that this process is a later one of several, and nothing started the others: "
+                f"write unset {name} before the command{ways}"
+            )
 
 
 def check_alone(env: Mapping[str, str], script: str) -> None:

@@ -26,7 +26,15 @@ from ral.config.resuming import allowed_names, check_same_experiment, later_sche
 from ral.files import run_folder as folders
 from ral.files.own_folder import unusable
 from ral.learner.checkpoints import CONFIG, FILE, newest, read, verified
-from ral.machine import check_devices, check_four_bit, check_fused, check_slurm, check_torchrun, srun_tasks
+from ral.machine import (
+    check_devices,
+    check_four_bit,
+    check_fused,
+    check_rank,
+    check_slurm,
+    check_torchrun,
+    srun_tasks,
+)
 from ral.planning.fitting import fitted_here
 from ral.report.environment import write_environment
 from ral.types import UserError
@@ -95,6 +103,7 @@ def check_machine(cfg: DictConfig) -> None:
     hardware = cfg.hardware
     check_slurm(os.environ, hardware.devices, hardware.num_nodes)
     check_torchrun(os.environ, hardware.devices, hardware.num_nodes)
+    check_rank(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
     capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else None
     check_fused(bool(hardware.get("fused_log_probs")), hardware.accelerator, capability)

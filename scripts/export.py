@@ -46,7 +46,7 @@ def export(checkpoint: Path, output: Path) -> Path:
     from ral.starting import config_of, quiet_libraries
 
     quiet_libraries()
-    config = config_of(verified(checkpoint))
+    config = config_of(verified(checkpoint, key=""))
     if config is None:
         raise UserError(f"{checkpoint.parent.parent / 'config.yaml'}: missing; export from the run's own folder")
     cfg = OmegaConf.create(config)

@@ -76,6 +76,17 @@ def test_a_run_does_not_begin_again_where_all_are_damaged(root: Path) -> None:
     assert newest(root / "empty") is None
 
 
+def test_the_model_that_a_run_wrote_is_no_checkpoint(root: Path) -> None:
+    run = root.parent
+    (run / "checkpoints").exists() or root.rename(run / "checkpoints")
+    (run / "hf").mkdir()
+    newest_one = saved(run / "checkpoints")[-1]
+    with pytest.raises(UserError, match=rf"^resume=.*/hf: .*the model that a run wrote: write resume={newest_one}$"):
+        verified(run / "hf")
+    with pytest.raises(UserError, match=rf"^{run}: .*the folder of some: write {newest_one}$"):
+        verified(run, key="")
+
+
 def test_a_named_one_is_verified(root: Path) -> None:
     assert torch.equal(read(verified(root / "step_000010"))["weights"]["policy"]["w"], torch.full((5000,), 10.0))
     damage(root / "step_000010")
@@ -83,6 +94,8 @@ def test_a_named_one_is_verified(root: Path) -> None:
         verified(root / "step_000010")
     with pytest.raises(UserError, match=r"no such checkpoint folder; write resume=auto"):
         verified(root / "step_000099")
+    with pytest.raises(UserError, match=r"^/.*step_000099: no such checkpoint folder; write outputs/"):
+        verified(root / "step_000099", key="")
     (root / "step_000005" / CHECKSUM).unlink()  # as version 0.1.0 wrote them
     assert read(verified(root / "step_000005"))["step"] == 5
     (root / "step_000005" / FILE).write_bytes(b"no checkpoint")

@@ -119,6 +119,8 @@ def test_what_does_not_work_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "d.jsonl").write_text(json.dumps(entry | {"evidence": [{"box": [0, 0, 1, 1]}]}) + "\n")
     refused("1 of free-form, image", *own, "problem_types=[numerical]")
     refused("layers names layer 9", *own, "layers=[9]")
+    refused("layers names layer 9", *own, "layers=9")
+    refused(r"layers=1.5 is not known", *own, "layers=1.5")
     refused("checkpoint", "checkpoint=nowhere/at/all", "output=o")
     refused(r"cut=\[evidense\]", "cut=[evidense]", "output=o")
     refused("draws=0", "draws=0", "output=o")
@@ -173,6 +175,7 @@ def test_placebos_are_as_many_other_tokens_of_the_medium_and_differ_by_draw(load
 def test_sets_of_layers_and_their_names() -> None:
     assert layer_sets(ALL, 2, 4) == [] and layer_sets("each", 2, 3) == [(0,), (1,), (2,)]
     assert layer_sets("windows", 2, 4) == [(0, 1), (1, 2), (2, 3)] and layer_sets([-1, 0], 2, 4) == [(0, 3)]
+    assert layer_sets(-1, 2, 4) == [(3,)]
     assert [label(s) for s in ((2,), (0, 1), (1, 2, 3), (0, 3))] == ["2", "0-1", "1-3", "0+3"]
     for layers, window in (("every", 2), ([4], 2), ([-5], 2), ("windows", 5), ([], 2)):
         with pytest.raises(UserError, match="layer"):

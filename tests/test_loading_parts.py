@@ -167,7 +167,7 @@ def head_alone(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return without("embed_tokens")(same_head(weights))
 
 
-@pytest.mark.parametrize("change", [wrapped, own_head, same_head, head_alone], ids=lambda c: c.__name__)
+@pytest.mark.parametrize("change", [wrapped, same_head, head_alone], ids=lambda c: c.__name__)
 def test_names_are_mapped_and_weights_tied_as_ever(
     change: Callable[..., Any],
     copied: Callable[..., Path],
@@ -181,6 +181,13 @@ def test_names_are_mapped_and_weights_tied_as_ever(
         model.save(tmp_path / name)
     saved = [load_file(tmp_path / name / FILE) for name in ("ours", "whole")]
     assert saved[0].keys() == saved[1].keys() and all(torch.equal(saved[0][n], saved[1][n]) for n in saved[0])
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_two_heads_where_one_is_said_are_refused(whole: bool, copied: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match=r'"tie_word_embeddings": true, and the files have an lm_head\.weight') as found:
+        MLLM.load(str(copied(own_head)), whole=whole)
+    assert "\n" not in str(found.value)
 
 
 def test_weights_in_bin_files_are_read_by_parts(copied: Callable[..., Path]) -> None:

@@ -18,9 +18,10 @@ from omegaconf import OmegaConf
 
 from ral.config.resuming import FREE, changed, check_same_experiment
 from ral.errors import UserError
+from ral.files.run_folder import RANK_VARIABLES
 from ral.learner.checkpoints import CONFIG, read, save
 from ral.learner.weights import fits
-from ral.machine import check_devices, check_slurm, check_torchrun
+from ral.machine import check_devices, check_rank, check_slurm, check_torchrun
 from ral.starting import check_unresumed, config_of
 
 RAW: dict[str, Any] = {
@@ -282,6 +283,22 @@ def test_a_slurm_shell_without_srun_is_one_process() -> None:
 
 
 TORCHRUN = {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize("name", RANK_VARIABLES)
+def test_a_later_process_of_none_is_refused(name: str) -> None:
+    """It would train into a folder that nobody holds, without metrics."""
+    check_rank({name: "0"}, 1, 1, RANK_VARIABLES)
+    check_rank({name: ""}, 1, 1, RANK_VARIABLES)
+    with pytest.raises(UserError, match=rf"^{name}=1 says that this process is a later .* write unset {name} before"):
+        check_rank({name: "1"}, 1, 1, RANK_VARIABLES)
+    check_rank({name: "1", "WORLD_SIZE": "2"}, 2, 1, RANK_VARIABLES)
+    check_rank({**STEP, name: "1"}, 2, 1, RANK_VARIABLES)
+    if name in ("NODE_RANK", "GROUP_RANK"):
+        check_rank({name: "1"}, 2, 2, RANK_VARIABLES)
+    else:
+        with pytest.raises(UserError, match=f"{name}=1 says"):
+            check_rank({name: "1"}, 2, 1, RANK_VARIABLES)
 
 
 def test_torchrun_starts_as_many_processes_as_hardware_asks_for() -> None:

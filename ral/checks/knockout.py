@@ -54,7 +54,7 @@ def knock_out(cfg: DictConfig) -> None:
     places = with_evidence(cfg, examples)
     policy, folder = load_policy(cfg), Path(cfg.output)
     check_cuttable(policy, str(cfg.checkpoint))
-    layers = cfg.layers if isinstance(cfg.layers, str) else list(cfg.layers)
+    layers = list(cfg.layers) if OmegaConf.is_list(cfg.layers) else cfg.layers
     plan = conditions(cfg.cut, cfg.parts, cfg.draws, layer_sets(layers, cfg.window, policy.depth))
     run_folder.begin(folder)
     folder.mkdir(parents=True, exist_ok=True)

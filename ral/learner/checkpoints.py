@@ -17,6 +17,8 @@ from ral.learner.shards import checksum
 from ral.types import UserError
 
 FILE, CHECKSUM = "state.pt", "sha256"
+EXPORTED = ("hf", "adapter")
+"""Folders of a run that hold what it trained, without the state that training goes on from."""
 CONFIG = "config"
 """Key of the configuration, as yaml, with which a checkpoint was made; those of earlier versions have none."""
 PARTIAL = "partial_"
@@ -95,16 +97,17 @@ def newest(root: Path) -> Path | None:
     return None
 
 
-def verified(folder: Path) -> Path:
-    """Return the checkpoint folder. UserError where there is none, or a damaged one."""
+def verified(folder: Path, key: str = "resume=") -> Path:
+    """Return the checkpoint folder. UserError where there is none, or a damaged one; key: what it was typed behind."""
     if not (folder / FILE).is_file():
-        if steps := saved(folder / "checkpoints") or saved(folder):
-            raise UserError(f"resume={folder}: that is no checkpoint but the folder of some: write resume={steps[-1]}")
-        raise UserError(
-            f"resume={folder}: no such checkpoint folder; write resume=auto or outputs/.../checkpoints/step_N"
-        )
+        exported = folder.name in EXPORTED and saved(folder.parent / "checkpoints")
+        if steps := saved(folder / "checkpoints") or saved(folder) or exported:
+            what = "the model that a run wrote" if exported else "the folder of some"
+            raise UserError(f"{key}{folder}: that is no checkpoint but {what}: write {key}{steps[-1]}")
+        auto = f"{key}auto or " if key else ""
+        raise UserError(f"{key}{folder}: no such checkpoint folder; write {auto}outputs/.../checkpoints/step_N")
     if not whole(folder):
-        raise UserError(f"resume={folder}: it is damaged (its checksum does not fit); name another checkpoint folder")
+        raise UserError(f"{key}{folder}: it is damaged (its checksum does not fit); name another checkpoint folder")
     return folder
 
 

@@ -130,6 +130,12 @@ def check_whole(
             f"should have {tuple(ours)}{f' by {fields}' if fields else ''}; mend the field, or take config.json and "
             "weights from one source"
         )
+    if getattr(network, "config", None) is not None and two_heads(network):
+        raise UserError(
+            f'{setting}: config.json says "tie_word_embeddings": true, and the files have an lm_head.weight with other '
+            'numbers than the table of embeddings; write "tie_word_embeddings": false if the head is one of its own, '
+            "or take lm_head.weight out of the files"
+        )
     if missing == ["lm_head.weight"]:
         raise UserError(
             f"{setting}: lm_head.weight is missing, and config.json says that the head is not the table of embeddings; "
@@ -151,6 +157,13 @@ def check_whole(
             f"{setting}: the files have {some(len(left), 'weight')} that the network of config.json{said} does not "
             f"know: {listed(left)}; take config.json and weights from one source"
         )
+
+
+def two_heads(network: PreTrainedModel) -> bool:
+    """Tell whether the head is no view of the table of embeddings, though config.json ties them."""
+    tied = bool(getattr(network.config, "tie_word_embeddings", False))
+    head, table = network.get_output_embeddings(), network.get_input_embeddings()
+    return tied and head is not None and head.weight is not table.weight
 
 
 def computed(name: str) -> bool:

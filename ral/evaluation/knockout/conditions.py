@@ -44,11 +44,12 @@ def label(layers: Sequence[int]) -> str:
     return f"{layers[0]}-{layers[-1]}" if run and len(layers) > 1 else "+".join(map(str, layers))
 
 
-def layer_sets(layers: str | Sequence[int], window: int, depth: int) -> list[tuple[int, ...]]:
+def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> list[tuple[int, ...]]:
     """Return the sets of layers that are cut beside all of them.
 
-    layers: "all" (none beside), "each" layer alone, "windows" of so many layers in a row, or the layers of one set,
-    negative from the last. UserError for a layer or a window that the model, of so many layers, does not have.
+    layers: "all" (none beside), "each" layer alone, "windows" of so many layers in a row, or the layers of one set
+    or one number, negative from the last. UserError for a layer or a window that the model, of so many layers, does
+    not have.
     """
     if layers == ALL:
         return []
@@ -58,7 +59,9 @@ def layer_sets(layers: str | Sequence[int], window: int, depth: int) -> list[tup
         if not 1 <= window <= depth:
             raise UserError(f"window={window}: the model has {depth} layers: write 1 to {depth}")
         return [tuple(range(start, start + window)) for start in range(depth - window + 1)]
-    if isinstance(layers, str) or not layers:
+    if isinstance(layers, int) and not isinstance(layers, bool):
+        layers = [layers]
+    if isinstance(layers, str | float | bool) or not layers or any(type(layer) is not int for layer in layers):
         raise UserError(f"layers={layers} is not known: write all, each, windows, or a list such as [0,1]")
     for layer in layers:
         if not -depth <= layer < depth:
