@@ -35,6 +35,15 @@ def test_a_start_that_fails_leaves_no_folder(kind: str, small: list[str], tmp_pa
     assert not (tmp_path / "outputs").exists() and list(tmp_path.iterdir()) == []
 
 
+def test_a_later_process_that_nothing_started_leaves_no_folder(
+    small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    done = call("train.py", "algo=grpo", *small, f"hydra.run.dir={tmp_path / 'outputs' / 'run'}", folder=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: LOCAL_RANK=1 says"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 READS = """
 import sys, time
 from ral.files.pretrained import check_folder

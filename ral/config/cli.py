@@ -25,7 +25,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, read_write
 
 from ral.config import listing, sweeps
 from ral.config.check import check as check_config
@@ -155,7 +155,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
     @functools.wraps(main)
     def job(cfg: DictConfig) -> float | None:
         try:
-            claimed = claim(cfg) if claim is not None and (run_folder.first_rank() or is_alone(cfg)) else None
+            claimed = claim(cfg) if claim is not None and (run_folder.first_rank() or sweeps.is_alone(cfg)) else None
         except UserError as error:  # the folder is another run's, so nothing is noted in it
             return failed(error, cfg, sweeps.refused)
         reported = ""
@@ -184,12 +184,6 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
         return value
 
     return job
-
-
-def is_alone(cfg: DictConfig) -> bool:
-    """Tell whether a job asks for one process, which is then the first, whatever its number is."""
-    devices, nodes = (OmegaConf.select(cfg, f"hardware.{name}") for name in ("devices", "num_nodes"))
-    return devices == 1 and nodes in (1, None)
 
 
 def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:

@@ -28,6 +28,12 @@ REFUSED = "refused.txt"
 """The same of a run that was not let into the folder, which is another run's."""
 
 
+def is_alone(cfg: DictConfig) -> bool:
+    """Tell whether a job asks for one process, which is then the first, whatever its number is."""
+    devices, nodes = (OmegaConf.select(cfg, f"hardware.{name}") for name in ("devices", "num_nodes"))
+    return devices == 1 and nodes in (1, None)
+
+
 class Sweeps(Callback):
     """Observer of sweeps, called by Hydra in the launching process. begun: folder of the sweep and its start."""
 
@@ -35,7 +41,7 @@ class Sweeps(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note which folders are there; a folder named after the time alone gets a name that no other run has."""
-        if not run_folder.first_rank():
+        if not run_folder.first_rank() and not is_alone(config):
             return
         HydraConfig.instance().set_config(config)  # names in the folder may come from it; Hydra sets it next
         folder = Path(config.hydra.run.dir)
