@@ -1,0 +1,160 @@
+"""A file of one's own as a benchmark, and models that are asked as they were trained, whatever program asks."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import CONF, train_in
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+
+from ral.config.as_trained import as_trained
+from ral.config.cli import run
+from ral.evaluation.benchmarks.own import jsonl
+from ral.files.trained_as import MEDIA, trained_as
+
+TINY = CONF.parent / "assets/tiny"
+COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
+
+
+def own_file(folder: Path, count: int = 10) -> Path:
+    """Entries in two formats: a question with options, and a conversation of LLaVA's."""
+    rows: list[dict[str, Any]] = []
+    for n in range(count):
+        colour = list(COLOURS)[n % 3]
+        Image.new("RGB", (56, 56), COLOURS[colour]).save(folder / f"{n}.png")
+        turns = [{"from": "human", "value": "<image>\nWhat color is it?"}, {"from": "gpt", "value": colour}]
+        asked = {"question": "What color is it?", "options": list(COLOURS), "answer": colour}
+        rows.append({"id": n, "image": f"{n}.png", **({"conversations": turns} if n % 2 else asked)})
+    path = folder / "held.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def run_folder(folder: Path, *, thinking: bool = True, template: str = "think", pixels: int = 3136) -> Path:
+    """A run's folder with the shipped model as its hf/."""
+    folder.mkdir()
+    (folder / "hf").symlink_to(TINY)
+    media = dict(zip(MEDIA, (1.0, 4, pixels, 4 * pixels, pixels, 2 * pixels), strict=True))
+    dataset = {"templates": {"think": template, "zero": "zero"}, "media": media, "max_new_tokens": 9}
+    (folder / "config.yaml").write_text(yaml.safe_dump({"algo": {"thinking": thinking}, "dataset": dataset}))
+    return folder
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """evaluate.py in this process, in the test's own folder."""
+    module = importlib.import_module("evaluate")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
+        code = 0
+        try:
+            run(module.main, "evaluate", check=module.check)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_every_entry_of_an_own_file_is_an_item(tmp_path: Path) -> None:
+    path = own_file(tmp_path)
+    whole, held = jsonl(path, unpacked=tmp_path / "u"), jsonl(path, split="validation", unpacked=tmp_path / "u")
+    assert [whole[n].example.answer for n in range(3)] == ["A", "blue", "C"] and len(whole) == 10
+    assert [whole[n].group for n in range(2)] == ["multiple choice", "free-form"]
+    assert [item.example.uid for item in held[:]] == ["held-8", "held-9"]
+    assert [item.example.uid for item in jsonl(path, split="validation", validation_size=1)[:]] == ["held-9"]
+
+
+def test_a_runs_model_scores_on_its_own_file_as_in_training(call: Call, tmp_path: Path) -> None:
+    """The wording, pixels and length limit of the run, none of them the defaults, without a word."""
+    own_file(tmp_path)
+    data = ("dataset=jsonl", f"dataset.path={tmp_path / 'held.json'}", "dataset.source.unpacked=u")
+    look = ("dataset.templates.think=mini", "dataset.media.image_min_pixels=3136", "dataset.max_new_tokens=20")
+    steps = ("algo=sft", "algo.thinking=false", "max_steps=1", "algo.prompts_per_step=2", "eval.before=false")
+    zero = "dataset.templates.zero=mini"
+    folder = train_in(tmp_path / "run", *data, *look, *steps, zero, "viewer=false", report=False)
+    trained = [json.loads(line) for line in (folder / "eval/after.jsonl").read_text().splitlines()]
+    code, out, err = call(
+        f"checkpoint={folder / 'hf'}",
+        "benchmark=jsonl",
+        "benchmark.path=held.json",
+        "benchmark.tasks.jsonl.source.split=validation",
+        "output=o",
+    )
+    assert code == 0, err
+    items = [json.loads(line) for line in Path("o/items.jsonl").read_text().splitlines()]
+    assert [(i["uid"], i["response"], i["score"]) for i in items] == [
+        (line["uid"], line["response"], line["accuracy"]) for line in trained
+    ]
+    assert "jsonl: asked with template=mini, pictures of 3136 to 4014080 pixels" in err
+    assert out.splitlines()[-1].endswith("n: 2")
+
+
+def evaluation(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("evaluate", [*overrides, "benchmark.path=x"])
+
+
+def test_what_a_run_was_trained_with_is_used_but_for_what_is_typed(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", template="short")
+    cfg, said = as_trained(evaluation(f"checkpoint={folder / 'hf'}", "benchmark=jsonl"), [])
+    line = said["jsonl"]
+    task = cfg.benchmark.tasks.jsonl
+    assert (task.template, task.max_new_tokens, task.media.image_min_pixels, task.media.max_frames) == (
+        "short",
+        9,
+        3136,
+        4,
+    )
+    assert line.endswith(f"frames of 3136 to 6272 pixels: as trained by {folder / 'config.yaml'}")
+    typed = ("template=mini", "media.image_min_pixels=784", "max_new_tokens=5")
+    own = evaluation(f"checkpoint={folder / 'hf'}", "benchmark=jsonl", *typed)
+    cfg, said = as_trained(own, [o.partition("=")[0] for o in typed])
+    line = said["jsonl"]
+    assert (
+        cfg.template == "mini" and cfg.max_new_tokens == 5 and "image_min_pixels" not in cfg.benchmark.tasks.jsonl.media
+    )
+    assert line.endswith(f"{folder / 'config.yaml'}, but for template, image_min_pixels")
+
+
+def test_a_published_benchmark_keeps_its_settings_and_says_what_training_had(tmp_path: Path) -> None:
+    cfg = evaluation(f"checkpoint={run_folder(tmp_path / 'run') / 'hf'}", "benchmark=vstar")
+    found, said = as_trained(cfg, [])
+    line = said["vstar"]
+    assert OmegaConf.to_container(found) == OmegaConf.to_container(cfg)
+    assert line.startswith("warning: vstar: the model was trained with template think (here as_asked)")
+    assert "image_min_pixels 3136 (here 100352)" in line
+    assert "to ask as in training: template=think media.max_frames=4 media.image_min_pixels=3136" in line
+
+
+def test_nothing_is_made_up_where_nothing_is_known(tmp_path: Path) -> None:
+    """A hub id, a folder without a run, a config.yaml of something else; the shipped models are known."""
+    (tmp_path / "hf").mkdir()
+    assert trained_as("Qwen/Qwen2.5-VL-7B-Instruct") is None and trained_as(str(tmp_path / "hf")) is None
+    (tmp_path / "config.yaml").write_text("a: [1\n")
+    assert trained_as(str(tmp_path / "hf")) is None
+    cfg, said = as_trained(evaluation(f"checkpoint={tmp_path / 'hf'}", "benchmark=jsonl"), [])
+    line = said["jsonl"]
+    assert cfg.benchmark.tasks.jsonl.template == "think"
+    assert line.endswith("nothing beside the checkpoint says how it was trained")
+    shipped = trained_as("assets/tiny")
+    assert shipped is not None and shipped.template == "mini" and shipped.media["image_min_pixels"] == 784
+    path = trained_as("assets/path_student")
+    assert path is not None and path.max_new_tokens == 64
+    zero = trained_as(str(run_folder(tmp_path / "zero", thinking=False) / "hf"))
+    assert zero is not None and zero.template == "zero"
