@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import CONF, train_in
+from conftest import CONF, load_script, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ral.config.as_trained import as_trained
+from ral.config.as_trained import as_trained, dataset_as_trained
 from ral.config.cli import run
+from ral.evaluation.attention_map import complete, said_of
 from ral.evaluation.benchmarks.own import jsonl
 from ral.files.trained_as import MEDIA, trained_as
 
@@ -158,3 +159,49 @@ def test_nothing_is_made_up_where_nothing_is_known(tmp_path: Path) -> None:
     assert path is not None and path.max_new_tokens == 64
     zero = trained_as(str(run_folder(tmp_path / "zero", thinking=False) / "hf"))
     assert zero is not None and zero.template == "zero"
+
+
+# --- the programs that ask about single questions
+
+
+def test_one_s_own_question_is_asked_as_the_checkpoint_was_trained(tmp_path: Path) -> None:
+    checkpoint = str(run_folder(tmp_path / "run", template="short") / "hf")
+    asked = {"checkpoint": checkpoint, "question": "x"}
+    picture = complete({**asked, "image": "a.png"})
+    assert said_of(picture) == "template=short, a picture of 3136 to 12544 pixels" and picture["max_frames"] == "4"
+    typed = complete({**asked, "video": "a.mp4", "template": "zero", "min_pixels": "784"})
+    assert said_of(typed) == "template=zero, a frame of 784 to 6272 pixels"
+    unknown = complete({**asked, "checkpoint": "a/b", "image": "a.png"})
+    assert said_of(unknown) == "template=as_asked, a picture of 784 to 4014080 pixels"
+    assert unknown["max_frames"] == "128"
+
+
+def explored(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("explore", list(overrides))
+
+
+def test_a_datasets_questions_are_asked_as_the_checkpoint_was_trained(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", template="short", thinking=False)
+    own = explored(f"checkpoint={folder / 'hf'}", "dataset.media.image_min_pixels=784")
+    cfg, line = dataset_as_trained(own, ["dataset.media.image_min_pixels"])
+    assert (cfg.dataset.templates.think, cfg.thinking, cfg.dataset.media.image_max_pixels) == ("short", False, 12544)
+    assert "template=zero, pictures of 784 to 12544 pixels" in line
+    assert line.endswith(f"as trained by {folder / 'config.yaml'}, but for image_min_pixels")
+    assert dataset_as_trained(own, ["thinking"])[0].thinking and not OmegaConf.is_missing(own, "dataset")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["image=a.png", "dataset.media.image_min_pixels=784"], "write min_pixels=<value>"),
+        (["video=a.mp4", "split=train"], "split is not read where video=a.mp4 asks: leave out split"),
+        (["run=outputs/x", "question=x"], "question is not read where run=outputs/x asks"),
+        (["min_pixels=784"], "write dataset.media.image_min_pixels=<value>, or add image=<file>"),
+        (["image=a.png", "question=x", "min_pixels=784", "max_frames=4"], None),
+        (["dataset.media.image_min_pixels=784", "limit=3", "dataset=visual_path"], None),
+    ],
+)
+def test_settings_that_the_viewer_would_not_read_are_refused(typed: list[str], said: str | None) -> None:
+    found = load_script("explore").beside(dict(explored(*typed)), [one.partition("=")[0] for one in typed])
+    assert (found is None) if said is None else said in found

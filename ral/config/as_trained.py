@@ -30,6 +30,21 @@ def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dic
     return cfg, lines
 
 
+def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, str]:
+    """Return a configuration with `dataset` and `thinking` in which questions are asked as the checkpoint was trained.
+
+    Wording and pixels are those of its run, but for what is typed; the line says which they are and where from.
+    """
+    trained, cfg = trained_as(str(cfg.checkpoint)), cfg.copy()
+    if trained is not None:
+        media = {k: v for k, v in trained.media.items() if f"dataset.media.{k}" not in typed}
+        templates = {k: v for k, v in trained.templates.items() if f"dataset.templates.{k}" not in typed}
+        cfg.dataset = OmegaConf.merge(cfg.dataset, {"media": media, "templates": templates})
+        cfg.thinking = cfg.thinking if "thinking" in typed else trained.thinking
+    template = cfg.dataset.templates.think if cfg.thinking else cfg.dataset.templates.zero
+    return cfg, sentence(str(template), cfg.dataset.media, trained)
+
+
 def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, Any]:
     """Return the settings of a benchmark that come from the run: those that nobody typed."""
     own = f"benchmark.tasks.{name}"
@@ -49,12 +64,16 @@ def asked(cfg: DictConfig, name: str) -> tuple[str, Mapping[str, Any]]:
 
 def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
     """Return how a benchmark is asked, and where that is from."""
-    template, media = asked(cfg, name)
+    return f"{name}: {sentence(*asked(cfg, name), trained)}"
+
+
+def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
+    """Return wording and pixels in words, with what in them is not as in training."""
     if trained is None:
-        return f"{name}: asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"
+        return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"
     others = [key for key, *_ in differences(trained, template, media)]
     less = f", but for {', '.join(others)}" if others else ""
-    return f"{name}: asked with {said(template, media)}: as trained by {trained.source}{less}"
+    return f"asked with {said(template, media)}: as trained by {trained.source}{less}"
 
 
 def warned(cfg: DictConfig, name: str, trained: TrainedAs) -> str | None:

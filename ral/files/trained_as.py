@@ -24,8 +24,9 @@ MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min
 
 @dataclass(frozen=True)
 class TrainedAs:
-    """Hold how a model was asked in training. source: the file that says it; template: wording of the prompts; templates: {think: ..., zero: ...};
-    media: the settings MEDIA; max_new_tokens: length limit of a response.
+    """Hold how a model was asked in training. source: the file that says it; template: the wording of its prompts.
+
+    templates: {think: ..., zero: ...}; media: the settings MEDIA; max_new_tokens: length limit of a response.
     """
 
     source: Path
