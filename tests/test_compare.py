@@ -150,7 +150,7 @@ def test_small_values_keep_their_digits_and_each_metric_its_files(small_values: 
     out = capsys.readouterr().out
     assert "2.25e-05" in out and "0 to 0.000118" in out and "…" not in out and "0.0000" not in out
     run_compare(small_values, small_values, "reward/mean", "attention.coef=5")
-    assert "-7.3e-05 to 0.000118" in (small_values / "compare_reward_mean.md").read_text()
+    assert "-7.28e-05 to 0.000118" in (small_values / "compare_reward_mean.md").read_text()
     run_compare(small_values, small_values, "eval/accuracy", "algo.attention.coef=0.5")
     table = (small_values / "compare.md").read_text()
     assert "no value differs in any seed: too few steps or seeds to tell" in table

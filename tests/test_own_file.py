@@ -18,6 +18,7 @@ from PIL import Image
 
 from ral.config.as_trained import as_trained, dataset_as_trained
 from ral.config.cli import run
+from ral.ending import held_out_line
 from ral.evaluation.attention_map import complete, said_of
 from ral.evaluation.benchmarks.own import jsonl
 from ral.files.trained_as import MEDIA, trained_as
@@ -205,3 +206,28 @@ def test_a_datasets_questions_are_asked_as_the_checkpoint_was_trained(tmp_path: 
 def test_settings_that_the_viewer_would_not_read_are_refused(typed: list[str], said: str | None) -> None:
     found = load_script("explore").beside(dict(explored(*typed)), [one.partition("=")[0] for one in typed])
     assert (found is None) if said is None else said in found
+
+
+# --- the end of a run
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            [{"accuracy": 0.0}, {"accuracy": 1.0}],
+            [{"accuracy": 1.0}, {"accuracy": 1.0}],
+            "accuracy, %: 50.0 -> 100.0 (n=2)",
+        ),
+        (None, [{"accuracy": 0.5}], "accuracy, %: 50.0 (n=1)"),
+        ([{"accuracy": 0.0}, {"accuracy": 0.0}], [{"accuracy": 0.25}], "accuracy, %: 0.0 -> 25.0 (n=2, 1)"),
+        ([{"reward": 0.1}], [{"reward": 0.25}], "reward: 0.100 -> 0.250 (n=1)"),
+        ([{"accuracy": 0.0}], None, None),
+    ],
+)
+def test_a_finished_run_says_what_it_gained(before: Any, after: Any, said: str | None, tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    for name, lines in (("before", before), ("after", after)):
+        if lines is not None:
+            (tmp_path / f"eval/{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert held_out_line(tmp_path) == (None if said is None else f"held-out {said}")
