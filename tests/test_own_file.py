@@ -7,21 +7,26 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+import torch
 import yaml
 from conftest import CONF, load_script, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ral.config.as_trained import as_trained, dataset_as_trained
+from ral.config.as_trained import as_trained, asked_otherwise, dataset_as_trained
 from ral.config.cli import run
 from ral.ending import held_out_line
 from ral.evaluation.attention_map import complete, said_of
 from ral.evaluation.benchmarks.own import jsonl
 from ral.files.trained_as import MEDIA, trained_as
+from ral.learner.start_check import StartCheck
+from ral.types import Rollout, Scores
 
 TINY = CONF.parent / "assets/tiny"
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
@@ -208,7 +213,48 @@ def test_settings_that_the_viewer_would_not_read_are_refused(typed: list[str], s
     assert (found is None) if said is None else said in found
 
 
-# --- the end of a run
+# --- a run
+
+
+def training(*overrides: str) -> Any:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", ["dataset=jsonl", "dataset.path=x", *overrides])
+
+
+def test_a_run_is_told_of_wording_and_pixels_that_its_model_does_not_know(tmp_path: Path) -> None:
+    line = asked_otherwise(training())
+    assert line.startswith("model.pretrained=assets/tiny was trained with template mini (here think)")
+    assert "image_min_pixels 784 (here 100352)" in line
+    write = line.partition("to ask as then: ")[2].split()
+    assert write == [
+        "dataset.templates.think=mini",
+        "dataset.media.image_min_pixels=784",
+        "dataset.media.video_min_pixels=784",
+    ]
+    assert asked_otherwise(training(*write)) == ""
+    assert asked_otherwise(training(*write, "algo=ral_zero", "dataset.templates.zero=mini_zero")) == ""
+    assert asked_otherwise(training("model.pretrained=Qwen/Qwen2.5-VL-7B-Instruct")) == ""
+
+
+def test_the_check_at_the_start_says_so_beside_other_warnings_alone() -> None:
+    shown: list[list[str]] = []
+    check = StartCheck(SimpleNamespace(), first_rank=True, asked="asked otherwise")  # type: ignore[arg-type]
+    with (
+        patch.object(check, "show", lambda rollout, scores, warnings: shown.append(warnings)),
+        patch("ral.learner.start_check.as_seen", lambda prompts, processor: prompts),
+    ):
+        for rewards in ([0.1, 0.1], [0.0, 1.0]):
+            check.shown = False
+            values = torch.tensor(rewards)
+            prompts = SimpleNamespace(examples=())
+            ids = torch.zeros(2, 1, dtype=torch.int64)
+            reasons: Any = ("stop", "stop")
+            texts = ("<think>a</think><answer>b</answer>",) * 2
+            rollout = Rollout(prompts, ids, ids == 0, ids == 0, texts, reasons, 2)  # type: ignore[arg-type]
+            check(rollout, Scores(values, {"accuracy": values - 0.1, "format": torch.ones(2)}))
+    first, second = shown
+    assert first[0].startswith("all 2 rewards are 0.1: no answer is right") and first[-1] == "asked otherwise"
+    assert second == []
 
 
 @pytest.mark.parametrize(

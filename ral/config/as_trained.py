@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -43,6 +44,21 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
         cfg.thinking = cfg.thinking if "thinking" in typed else trained.thinking
     template = cfg.dataset.templates.think if cfg.thinking else cfg.dataset.templates.zero
     return cfg, sentence(str(template), cfg.dataset.media, trained)
+
+
+def asked_otherwise(cfg: DictConfig) -> str:
+    """Return a line on what a run asks its model otherwise than that was trained before; "" where nothing is known."""
+    known, mode = trained_as(str(cfg.model.pretrained)), "think" if cfg.algo.thinking else "zero"
+    if known is None:
+        return ""
+    known = replace(known, template=known.templates.get(mode, known.template))
+    found = differences(known, str(cfg.dataset.templates[mode]), cfg.dataset.media)
+    if not found:
+        return ""
+    both = ", ".join(f"{key} {there} (here {here})" for key, there, here in found)
+    keys = {key: f"dataset.media.{key}" for key in known.media} | {"template": f"dataset.templates.{mode}"}
+    write = " ".join(f"{keys[key]}={there}" for key, there, _ in found)
+    return f"model.pretrained={cfg.model.pretrained} was trained with {both}; to ask as then: {write}"
 
 
 def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, Any]:
