@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ral.config.build import precision_of
 from ral.config.check import first_line, plain
+from ral.files import jsonl
 from ral.lit.loggers import Wandb
 from ral.lit.module import PolicyModule
 from ral.models.adapters.lora import merged, save_adapters
@@ -94,6 +95,8 @@ def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], 
     except (OSError, RuntimeError, SafetensorError) as error:
         raise not_exported(folder, error) from error
     tell_missed(plain(cfg), folder, torch.cuda)
+    if (line := held_out_line(folder)) is not None:
+        print(line)
     if cfg.viewer:
         print_viewer(folder)
     print_report(folder)
@@ -134,6 +137,24 @@ def not_exported(folder: Path, error: Exception) -> UserError:
         f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
         f"then the same command with resume=auto hydra.run.dir={folder} writes it"
     )
+
+
+def held_out_line(folder: Path) -> str | None:
+    """Return the accuracy on held-out questions before and after training, in percent; None where none was measured.
+
+    Answers that have no accuracy, of a reward without that part, count by their reward.
+    """
+    found = {side: folder / "eval" / f"{side}.jsonl" for side in ("before", "after")}
+    lines = {side: jsonl.readable(path) for side, path in found.items() if path.is_file()}
+    if "after" not in lines:
+        return None
+    for part, name, scale in (("accuracy", "accuracy, %", 100), ("reward", "reward", 1)):
+        values = {side: [scale * float(one[part]) for one in own if part in one] for side, own in lines.items()}
+        if values["after"]:
+            means = [f"{sum(own) / len(own):.{1 if scale > 1 else 3}f}" for own in values.values() if own]
+            counts = list(dict.fromkeys(str(len(own)) for own in values.values() if own))
+            return f"held-out {name}: {' -> '.join(means)} (n={', '.join(counts)})"
+    return None
 
 
 def print_viewer(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -18,7 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.utils.logging import disable_progress_bar
 
+from ral.config.as_trained import AS_ASKED, as_trained
 from ral.config.build import instantiate
+from ral.config.check import overridden
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking
@@ -38,7 +41,6 @@ from ral.report.summary import bootstrap
 from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Example, UserError
 
-AS_ASKED = "as_asked"
 RESAMPLES = 10_000  # of the bootstrap
 ENDS = 2**20  # bytes of each end of a weights file that tell it from another
 
@@ -46,6 +48,7 @@ ENDS = 2**20  # bytes of each end of a weights file that tell it from another
 def evaluate(cfg: DictConfig) -> None:
     """Answer and score every benchmark of a checked configuration, write results, print the accuracies."""
     disable_progress_bar()  # of loading weights
+    cfg, lines = as_trained(cfg, overridden())
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     tasks = cfg.benchmark.tasks
@@ -57,7 +60,8 @@ def evaluate(cfg: DictConfig) -> None:
     results = []
     with closing(make_engine(cfg, policy)) as engine:
         for name, items in sources.items():
-            results.append(run(cfg, policy, engine, name, items, folder / name if len(tasks) > 1 else folder))
+            where = folder / name if len(tasks) > 1 else folder
+            results.append(run(cfg, policy, engine, name, items, where, lines.get(name)))
     (folder / "results.md").write_text(table(results, str(cfg.checkpoint)), encoding="utf-8")
     print(f"results: {folder / 'results.md'}")
     for result in results:
@@ -75,8 +79,10 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
     return engine
 
 
-def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path) -> Result:
-    """Evaluate one benchmark, from where its folder says it was left; its files are written."""
+def run(
+    cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path, line: str | None
+) -> Result:
+    """Evaluate one benchmark, from where its folder says it was left; write its files. line: what is said first."""
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +90,8 @@ def run(cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequenc
     count = min(len(items), cfg.limit or len(items))
     if not count:
         raise UserError(f"benchmark {name}: no items below {path_of(cfg, name)}")
+    if line:
+        print(line, file=sys.stderr, flush=True)
     media = MediaSettings(**settings["media"], factor=policy.processor.patches.factor)
     answering = Answering(
         items=items,
@@ -194,7 +202,7 @@ def path_of(cfg: DictConfig, name: str) -> str:
     inherited = OmegaConf.is_interpolation(task, "path")
     if task.path is None:
         if task.get("default_path") is None:
-            raise UserError(f"benchmark.path is not set: write benchmark.path=<the downloaded folder> for {name}")
+            raise UserError(f"benchmark.path is not set: write benchmark.path=<its folder or file> for {name}")
         return str(task.default_path)
     several = inherited and len(cfg.benchmark.tasks) > 1
     return str(Path(task.path) / name if several else task.path)

@@ -25,7 +25,9 @@ from ral.assembly.data import (
 from ral.assembly.forecast import forecast
 from ral.assembly.learner import build_objective, build_responding, build_reward, build_step, build_task
 from ral.assembly.models import build_models, load_policy
+from ral.config.as_trained import asked_otherwise
 from ral.config.build import instantiate, precision_of
+from ral.config.check import overridden
 from ral.config.titles import run_title
 from ral.data.overview import unread
 from ral.ending import finish, named_cause, original, out_of_memory
@@ -160,7 +162,8 @@ def build_run(
         print(line, file=sys.stderr, flush=True)
     responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts
-    observers = [StartCheck(policy.processor, folders.first_rank())] if asked else []
+    unlike = asked_otherwise(cfg)
+    observers = [StartCheck(policy.processor, folders.first_rank(), asked=unlike)] if asked else []
     step = build_step(cfg, models, objective, responding, reward, folder, observers)
     optimizer, shard = instantiate(cfg.optim.optimizer), instantiate(cfg.hardware.shard)
     return PolicyModule(step, task, optimizer, state, resume, shard), data
@@ -176,7 +179,7 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
         build_collate(cfg, policy.processor),
         build_ledger(cfg, folder, state.drawn),
         steps=Steps(algo.train_split, prompts_read(cfg), cfg.max_steps, cfg.seed, first=state.progress.step),
-        evaluation=Evaluation(cfg.eval.prompts, cfg.eval.batch),
+        evaluation=Evaluation(cfg.eval.prompts, cfg.eval.batch, asked="eval.prompts" in overridden()),
         num_workers=cfg.hardware.num_workers,
         read_ahead=cfg.hardware.read_ahead,
     )

@@ -7,14 +7,14 @@ Settings are written key=value:
   checkpoint2  another one, drawn below on the same scale of heat
   image, video the picture or the clip: one of the two
   question     the question, options included
-  template     how it is worded: as_asked, think, zero, mini, ... or a .j2 file (default: mini for the shipped model,
-               else as_asked)
+  template     how it is worded: as_asked, think, zero, mini, ... or a .j2 file (default: as the checkpoint was trained,
+               by the config.yaml of its run; as_asked where there is none)
   evidence     x0,y0,x1,y1 as fractions: drawn, and the share of the attention inside it (grounding) is printed
   layer        decoder layer, negative from the last (default: -1, the paper's)
   output       file to write (default: outputs/attention.png)
   max_new_tokens, max_frames, min_pixels, max_pixels, device
-               length limit of the answer (256); frames of a clip (128); area of a picture or frame in pixels
-               (784 and 4014080; 100352 for a clip); cpu or cuda (cpu)
+               length limit of the answer (256); frames of a clip, and area of a picture or frame in pixels (as the
+               checkpoint was trained; else 128, 784 and 4014080, 100352 for a clip); cpu or cuda (cpu)
 
 The map is the mean over the tokens in the answer block (over the whole response where there is none) of the attention
 on the visual tokens, mean over heads, renormalised: what evaluation during training measures.
@@ -45,11 +45,12 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
 
 def draw(settings: dict[str, str]) -> Path:
     """Answer, print, write the picture."""
-    from ral.evaluation.attention_map import map_answers
+    from ral.evaluation.attention_map import map_answers, said_of
     from ral.report.sheet import attention_of, plain, sheet, strip
 
     example, pixels, answers = map_answers(settings)
     print("\n".join(line for answer in answers for line in answer.lines))
+    print(f"asked with {said_of(settings)}")
     peak = max(max(answer.map["weights"]) for answer in answers)
     maps = [attention_of(answer.map) for answer in answers]
     strips = [strip(m, example.evidence, pixels, peak, a.caption) for m, a in zip(maps, answers, strict=True)]

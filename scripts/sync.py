@@ -19,7 +19,7 @@ PATTERN = "offline-run-*"
 
 def offline_runs(folder: Path) -> list[Path]:
     """The folders of offline runs below `folder`, oldest first; wandb marks those it has uploaded."""
-    found = [path for path in folder.rglob(PATTERN) if path.is_dir()]
+    found = [path for path in folder.rglob(PATTERN) if path.is_dir() and not path.is_symlink()]
     waiting = [path for path in found if not list(path.glob("*.wandb.synced"))]
     return sorted(waiting, key=lambda path: path.name)
 

@@ -75,7 +75,7 @@ WIDE = {
     "ral/config/schema.py:Hardware": 21,  # the same
     "ral/config/schema.py:Dataset": 11,  # the same
     "ral/config/evaluation.py:Evaluate": 21,  # the same
-    "ral/config/evaluation.py:Task": 11,  # the same
+    "ral/config/evaluation.py:Task": 12,  # the same
     "ral/config/knockout.py:Settings": 21,  # the same
     "ral/types/examples.py:Example": 14,  # sources outside fill by keyword what their entries have: 10 have defaults
     "ral/types/examples.py:Media": 10,  # as Example; names of its fields are those of records and of the disk cache

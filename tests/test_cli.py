@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -19,9 +20,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from ral.config import cli
+from ral.config import cli, listing
 from ral.config.check import Node, check
-from ral.config.explain import quoted
+from ral.config.explain import VERSION_BASE, quoted
+from ral.config.groups import PROGRAMS, of_another_program, own_groups
 from ral.errors import UserError
 from ral.files import run_folder
 
@@ -132,6 +134,42 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return start
 
 
+def test_a_group_of_another_program_is_answered_with_what_this_one_takes(tmp_path: Path) -> None:
+    """Whatever form it is typed in; --help lists the groups that a program takes, and no others."""
+    listing.register()
+    told = partial(of_another_program, config_dir=REPOSITORY / "conf")
+    typed = ["dataset=jsonl", "+dataset.path=held.json"]
+    line = "evaluate.py has no group dataset, its groups are benchmark, rollout: write benchmark=jsonl benchmark.path="
+    for key in ("dataset", "dataset.path"):
+        found = told(key, config_name="evaluate", typed=typed)
+        assert found == f"{line}held.json, or another of conf/benchmark"
+    assert (told("model", config_name="explore", typed=[]) or "").endswith("write checkpoint=<folder or hub id>")
+    assert (told("optim", config_name="knockout", typed=[]) or "").endswith("--help lists what it takes")
+    for known in ("benchmark", "benchmark.path", "hydra.run.dir", "nothing", "", "limit"):
+        assert told(known, config_name="evaluate", typed=[]) is None
+    for config in (path.stem for path in (REPOSITORY / "conf").glob("*.yaml") if path.stem in PROGRAMS):
+        page = listing.help_page(cli._check_flags(["--help"]), REPOSITORY / "conf", config, VERSION_BASE) or ""
+        listed = re.findall(r"(?m)^([a-z]+): ", page.partition("EXAMPLES")[0])
+        assert listed == sorted(own_groups(REPOSITORY / "conf", config)), config
+
+
+@pytest.mark.parametrize(
+    "argument", ["dataset=jsonl", "+dataset=jsonl", "dataset.path=x", "+dataset.path=x", "+dataset=hf"]
+)
+def test_evaluate_py_says_how_it_takes_data(argument: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from evaluate import check as check_evaluation
+
+    def said(typed: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", typed])
+        with pytest.raises(SystemExit):
+            cli.run(lambda cfg: None, "evaluate", check=check_evaluation)
+        return only_line(capsys.readouterr().err)
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # so that what cli sets is undone after the test
+    assert "write benchmark=jsonl benchmark.path=" in said(argument)
+    assert all(name in said("benchmark=zzzz") for name in ("jsonl", "vstar_evidence", "paper_image"))
+
+
 def only_line(stderr: str) -> str:
     """The one line of an error's output."""
     lines = stderr.splitlines()
@@ -156,6 +194,7 @@ def only_line(stderr: str) -> str:
         ("zzz=1", "unknown key zzz; --cfg job prints every key"),
         ("~algo.grup_size", "did you mean algo.group_size?"),
         ("algo=rall", "algo=rall: conf/algo has no 'rall'; did you mean ral? (options: grpo, ral)"),
+        ("algo=zzzz", "algo=zzzz: conf/algo has no 'zzzz'; known: grpo, ral"),
         ("dataset=none", "dataset=none: conf/dataset has no 'none'; known: jsonl, toy"),
         ("+unheard=1", "unknown key unheard"),
         ("+algo.grup_size=4", "unknown key algo.grup_size; did you mean group_size?"),

@@ -8,12 +8,14 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from commands import call
 from conftest import ROOT
 
+from ral.study.compare import compare as run_compare
 from ral.study.statistics import holm, interval, sign_flip_p
 
 
@@ -128,6 +130,37 @@ def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pyt
     assert "to 100.0" in done.stdout and not re.search(r"to 1[0-9]{2}\.[1-9]", done.stdout)
 
 
+@pytest.fixture
+def small_values(tmp_path: Path) -> Path:
+    """Two coefficients, two seeds each; a metric of the size of 3e-5, the same accuracy in both rows."""
+    for coefficient in ("0.5", "5"):
+        for seed in range(2):
+            own = ["algo=ral", f"algo.attention.coef={coefficient}", f"seed={seed}"]
+            folder = tmp_path / f"{coefficient}-{seed}"
+            write_run(folder, own, {2: 0.5 + 0.1 * seed})
+            value = 3e-5 * (1 + seed) * float(coefficient)
+            with (folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"step": 2, "train/attention_jsd": value, "reward/mean": value}) + "\n")
+    return tmp_path
+
+
+def test_small_values_keep_their_digits_and_each_metric_its_files(small_values: Path, capsys: Any) -> None:
+    """Seeds 1.5e-5 and 3e-5: Student's interval would begin below 0, where a divergence cannot be, but a reward can."""
+    run_compare(small_values, small_values, "train/attention_jsd", "attention.coef=0.5")
+    out = capsys.readouterr().out
+    assert "2.25e-05" in out and "0 to 0.000118" in out and "…" not in out and "0.0000" not in out
+    run_compare(small_values, small_values, "reward/mean", "attention.coef=5")
+    assert "-7.28e-05 to 0.000118" in (small_values / "compare_reward_mean.md").read_text()
+    run_compare(small_values, small_values, "eval/accuracy", "algo.attention.coef=0.5")
+    table = (small_values / "compare.md").read_text()
+    assert "no value differs in any seed: too few steps or seeds to tell" in table
+    assert "The least p that can come out: 0.5 with 2 pairs of seeds." in table
+    names = {
+        f"compare{name}.{end}" for name in ("", "_train_attention_jsd", "_reward_mean") for end in ("md", "json", "png")
+    }
+    assert {path.name for path in small_values.glob("compare*")} == names
+
+
 def test_runs_that_cannot_be_compared_are_named(sweep: Path) -> None:
     left_out = json.loads((compare(sweep).returncode == 0) and (sweep / "compare.json").read_text())["left_out"]
     assert left_out == {
@@ -168,6 +201,7 @@ def test_overrides_may_look_like_markup(tmp_path: Path) -> None:
             "--baseline algo=none: no such runs; write one of 'algo=grpo', 'algo=ral', 'algo=x lr=1'",
         ),
         (["--metric", "eval/nothing"], "no eval/nothing in metrics.jsonl"),
+        (["--metric", "eval/acc"], "no eval/acc in metrics.jsonl; did you mean eval/accuracy?"),
         (["--baseline", "lr=1"], "--baseline lr=1: 2 kinds of runs have it; write the whole of one of 'algo=grpo'"),
     ],
 )

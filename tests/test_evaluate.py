@@ -257,7 +257,7 @@ def test_every_benchmark_composes_and_binds(name: str) -> None:
     assert len(cfg.benchmark.tasks) == count
     for task, node in cfg.benchmark.tasks.items():
         known = ["visual_search", "video_r1", "nextgqa", "refcoco", "treebench", "viscot", "vstar_evidence"]
-        known += ["multihop_spatial"]
+        known += ["multihop_spatial", "jsonl"]
         assert all(10 < value < (100 if task != "mme" else 2800) for value in node.paper.values())
         assert bool(node.paper) == (task not in known)
         assert path_of(cfg, task) == (f"x/{task}" if count > 1 else "x")

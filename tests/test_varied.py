@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from conftest import load_script
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from ral.config.search import Trial, told, trials
-from ral.config.sweeps import name_runs
+from ral.config.sweeps import link_offline, name_runs
+from ral.config.titles import run_title
 from ral.config.varied import subdir, varied_keys
 
 
@@ -27,6 +30,39 @@ from ral.config.varied import subdir, varied_keys
 def test_keys_with_several_values_vary(typed: list[str], searched: dict[str, str], keys: list[str] | None) -> None:
     expected = ["algo.attention.coef", "algo.learning_rate"] if keys is None else keys
     assert varied_keys(typed, searched) == expected
+
+
+def test_titles_of_a_sweep_say_what_varies_and_no_constants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = ["algo=ral", "algo.attention.coef=0.5", "max_steps=4", "eval.prompts=64", "seed=1"]
+    asked = ["algo=ral", "algo.attention.coef=0.5,1", "max_steps=4", "eval.prompts=64", "seed=0,1"]
+    sweep = {"hydra": {"overrides": {"task": asked}, "sweeper": {"params": {"max_steps": "choice(4)"}}}}
+    for mode, said in (("RUN", "max_steps=4 eval.prompts=64 "), ("MULTIRUN", "max_steps=4 ")):
+        hydra = {"mode": mode, "overrides": {"task": typed}, "sweep": {"dir": str(tmp_path)}}
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", OmegaConf.create({"hydra": hydra}))
+        monkeypatch.setattr(HydraConfig, "get", lambda: HydraConfig.instance().cfg.hydra)
+        monkeypatch.setattr("ral.config.titles.RunMode", SimpleNamespace(MULTIRUN="MULTIRUN"))
+        OmegaConf.save(OmegaConf.create(sweep), tmp_path / "multirun.yaml")
+        title = run_title(OmegaConf.create({"name": "ral", "seed": 1}))
+        assert title == f"ral attention.coef=0.5 {said}seed=1", mode
+
+
+def test_a_sweep_has_the_wandb_folders_of_all_its_runs(tmp_path: Path) -> None:
+    """Again after more runs; a run without W&B, and one that was moved away, are left out."""
+    for n in range(2):
+        (tmp_path / f"{n}-ral" / "wandb" / f"offline-run-2026_1-id{n}").mkdir(parents=True)
+    (tmp_path / "0-ral/wandb/latest-run").symlink_to("offline-run-2026_1-id0")
+    (tmp_path / "2-ral").mkdir()
+    assert link_offline(tmp_path) == 2
+    (tmp_path / "2-ral/wandb/run-2026_2-id2").mkdir(parents=True)
+    assert link_offline(tmp_path) == 3
+    assert sorted(path.name for path in (tmp_path / "wandb").iterdir()) == [
+        "offline-run-2026_1-id0",
+        "offline-run-2026_1-id1",
+        "run-2026_2-id2",
+    ]
+    assert all(path.resolve().parent.name == "wandb" and path.is_dir() for path in (tmp_path / "wandb").iterdir())
+    assert link_offline(tmp_path / "2-ral") == 0 and not (tmp_path / "2-ral/wandb/wandb").exists()
+    assert {path.parent.parent.name for path in load_script("sync").offline_runs(tmp_path)} == {"0-ral", "1-ral"}
 
 
 def test_a_folder_says_the_values() -> None:

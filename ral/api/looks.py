@@ -53,9 +53,9 @@ def sample(
     seed: int = 0,
     template: str | None = None,
     evidence: tuple[float, float, float, float] | None = None,
-    min_pixels: int = 784,
+    min_pixels: int | None = None,
     max_pixels: int | None = None,
-    max_frames: int = 128,
+    max_frames: int | None = None,
 ) -> Asked:
     """Ask a model one question about a picture or clip, several times.
 
@@ -69,12 +69,12 @@ def sample(
         greedy: the likeliest token every time, in place of sampling.
         max_new_tokens: length limit of an answer.
         seed: of the sampling; the same seed gives the same answers.
-        template: how the question is worded: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: "mini" for
-            the shipped model, else "as_asked".
+        template: how the question is worded: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the
+            model was trained, by the config.yaml of its run; "as_asked" where there is none.
         evidence: (left, top, right, bottom) as fractions, which `ral.overlay` draws.
-        min_pixels: area of a picture or frame in pixels, at least.
-        max_pixels: at most; None: 4,014,080 for a picture, 100,352 for a frame.
-        max_frames: frames of a clip, at most.
+        min_pixels: area of a picture or frame in pixels, at least; None: as the model was trained, else 784.
+        max_pixels: at most; None: as the model was trained, else 4,014,080 for a picture, 100,352 for a frame.
+        max_frames: frames of a clip, at most; None: as the model was trained, else 128.
 
     Returns:
         The answers: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`

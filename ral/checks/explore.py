@@ -10,13 +10,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
+from ral.config.as_trained import dataset_as_trained
+from ral.config.check import overridden
 from ral.errors import UserError
 from ral.evaluating import load_policy
+from ral.evaluation.attention_map import said_of
 from ral.files import run_folder
 from ral.models.mllm import MLLM
-from ral.report.viewer import VIEWER_NAME
+from ral.report.viewer import ASKED_WITH, VIEWER_NAME
 from ral.viewing.pages import Kept, Side, make_page, told, view_run
-from ral.viewing.questions import Question, dataset_questions, own_question
+from ral.viewing.questions import Question, dataset_questions, own_question, own_settings
 
 
 def explore(cfg: DictConfig) -> None:
@@ -36,18 +39,32 @@ def explore(cfg: DictConfig) -> None:
 
 
 def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
-    """Write the page of one checkpoint's answers, or of two."""
-    skipped = list[str]()
+    """Write the page of one checkpoint's answers, or of two; return lines on how they are asked and what it holds."""
+    skipped, counted = list[str](), set[str]()
+    own = cfg.image is not None or cfg.video is not None
+    cfg, line = (cfg, f"asked with {said_of(own_settings(cfg))}") if own else dataset_as_trained(cfg, overridden())
 
     def questions(policy: MLLM) -> Sequence[Question]:
-        own = cfg.image is not None or cfg.video is not None
-        return own_question(cfg, policy) if own else dataset_questions(cfg, policy, skipped)
+        if own:
+            return own_question(cfg, policy)
+        found, entries = dataset_questions(cfg, policy, skipped)
+        counted.add(count_of(len(found), entries, cfg))
+        return found
 
     after = Side(
         "answer" if cfg.before is None else "after", lambda: opened(cfg, "checkpoint", cfg.checkpoint), questions
     )
     before = [] if cfg.before is None else [Side("before", lambda: opened(cfg, "before", cfg.before), questions)]
-    return make_page(path, (*before, after), kept, facts_of(cfg), lambda: told(skipped))
+    facts = facts_of(cfg) | {ASKED_WITH: line.removeprefix(f"{ASKED_WITH} ")}
+    holds = make_page(path, (*before, after), kept, facts, lambda: told(skipped))
+    return "\n".join((line, *counted, holds))
+
+
+def count_of(asked: int, entries: int, cfg: DictConfig) -> str:
+    """Say how many entries of which split are asked, and how others are."""
+    more = f"; limit={entries} takes all" if asked == cfg.limit < entries else ""
+    other = "train" if cfg.split != "train" else "validation"
+    return f"asked: {asked} of {entries} entries of split {cfg.split}{more}; split={other} takes the others"
 
 
 def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:

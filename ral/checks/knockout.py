@@ -20,6 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from transformers.utils.logging import disable_progress_bar
 
+from ral.config.as_trained import dataset_as_trained
+from ral.config.check import overridden
 from ral.data.bad import BadSample, Checked
 from ral.data.media import media_reader
 from ral.data.samples import Sample, Samples
@@ -48,6 +50,7 @@ FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window"
 def knock_out(cfg: DictConfig) -> None:
     """Ask, print the table, write the files; the last line is the results' JSON."""
     disable_progress_bar()  # of loading weights
+    cfg, line = dataset_as_trained(cfg, overridden())
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     examples = instantiate(cfg.dataset.source)(split=cfg.split)
@@ -59,6 +62,7 @@ def knock_out(cfg: DictConfig) -> None:
     run_folder.begin(folder)
     folder.mkdir(parents=True, exist_ok=True)
     check_settings(folder / "settings.json", settings_of(cfg))
+    print(line, file=sys.stderr, flush=True)
     knockout = Knockout(policy, plan, Sampling(1.0, cfg.dataset.max_new_tokens, greedy=True), cfg.seed)
     batches = Batches(cfg, policy, examples, places)
     answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / "answers.jsonl")

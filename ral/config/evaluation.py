@@ -33,6 +33,7 @@ class Task:
     default_path: str | None = None
     template: str | None = None
     bare: bool = False
+    as_trained: bool = False
     media: Node | None = None
     looks: int | None = None
 

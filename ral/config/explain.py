@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 import sys
@@ -22,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
+from ral.config.groups import of_another_program, own_groups
 from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
@@ -70,11 +70,13 @@ def better(
 
     arguments: what was typed; None for the command line.
     """
+    wrong = re.match(r"unknown key ([\w.]+)|([\w.]+) is not set", message)
+    at_fault = wrong[1] or wrong[2] if wrong else ""
+    if (line := of_another_program(at_fault, config_dir, config_name, typed(arguments))) is not None:
+        return line
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
-        known = [p.name for p in config_dir.iterdir() if p.is_dir()] + [
-            key for key, _ in walk(OmegaConf.to_container(cfg))
-        ]
+        known = own_groups(config_dir, config_name) + [key for key, _ in walk(OmegaConf.to_container(cfg))]
         way = known_here(match[1], _value(match[1]), known, config_dir)
         return of_other_choices(match[1], config_dir, chosen) or (
             f"unknown key {match[1]}: write {way}" if way else message
@@ -138,8 +140,10 @@ def _missing_config(error: MissingConfigException, overrides: Sequence[str]) -> 
     group, _, option = name.rpartition("/")
     if not group:
         return first_line(error)
-    options, low = sorted(error.options or ()), option.lower()
-    said = f"{group}={option}: conf/{group} has no {option!r}{did_you_mean(low, options)}{_listed(low, options)}"
+    options = sorted(error.options or ())
+    near = did_you_mean(option.lower(), options)
+    listed = "" if "known:" in near or not options else f" (options: {', '.join(options)})"
+    said = f"{group}={option}: conf/{group} has no {option!r}{near}{listed}"
     return "; ".join([said, *_own_folders(group, option, overrides)])
 
 
@@ -156,12 +160,6 @@ def _own_folders(group: str, option: str, overrides: Sequence[str]) -> list[str]
     ]
 
 
-def _listed(option: str, options: Sequence[str]) -> str:
-    """Return all options, unless did_you_mean has listed them already."""
-    close = difflib.get_close_matches(option, options)
-    return f" (options: {', '.join(options)})" if close else ""
-
-
 def _composition(
     error: ConfigCompositionException, config_dir: Path, config_name: str, arguments: Sequence[str] | None
 ) -> str:
@@ -170,6 +168,8 @@ def _composition(
     key = match[1] if (match := re.search(r"'([^']*)'", text)) else ""
     if not key and "No match in the defaults list" in text:
         return "cannot read '=': write key=value without spaces"
+    if (line := of_another_program(key, config_dir, config_name, typed(arguments))) is not None:
+        return line
     if text.startswith("Ambiguous value"):
         way = quoted(key)
         text = f", or {way} for a text with a comma" if way else ""
@@ -270,7 +270,7 @@ def _known_keys(
     choices = {str(k): str(v) for k, v in raw["hydra"]["runtime"]["choices"].items()}
     if not wrong.startswith("hydra"):
         del raw["hydra"]
-    groups = [p.name for p in folder.iterdir() if p.is_dir()]
+    groups = own_groups(folder, flags.config_name or config_name)
     return groups + [key for key, _ in walk(raw) if key and "[" not in key], choices
 
 

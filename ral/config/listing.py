@@ -25,10 +25,11 @@ def options(folders: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def listing(_root_: Any) -> str:
-    """Return a line for each group of a configuration's search path: `group: option, option`."""
+    """Return a line for each group that a configuration takes: `group: option, option`."""
     sources = _root_.hydra.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
-    return "\n".join(f"{group}: {', '.join(names)}" for group, names in options(folders).items())
+    own = _root_.hydra.runtime.choices
+    return "\n".join(f"{group}: {', '.join(names)}" for group, names in options(folders).items() if group in own)
 
 
 def register() -> None:

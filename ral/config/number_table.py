@@ -195,6 +195,7 @@ DATA: dict[str, Range] = {
     "dataset.cache_gb": GIGABYTES,
     "dataset.disk_cache_gb": GIGABYTES,
     "dataset.source.validation_size": Range(1, MOST, 256, whole=True),
+    "benchmark.tasks.jsonl.source.validation_size": Range(1, MOST, 256, whole=True),
     "*.source.sizes.*": Range(1, MOST, 256, whole=True),
     "*.source.seed": SEED,
     "*.source.grid": Range(2, 64, 4, whole=True),

@@ -62,7 +62,9 @@ class Sweeps(Callback):
         name_runs(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print how noisy the best of a search is, and keep that beside Optuna's results."""
+        """Say where W&B's runs are, and how noisy the best of a search is, and keep that beside Optuna's results."""
+        if count := link_offline(Path(config.hydra.sweep.dir)):
+            print(f"wandb: {count} runs of the sweep: wandb leet {config.hydra.sweep.dir}/wandb", flush=True)
         metric = (config.get("checkpoint") or {}).get("best")
         if "direction" not in config.hydra.sweeper or not metric:
             return
@@ -71,6 +73,24 @@ class Sweeps(Callback):
         if lines:
             (folder / SEARCHED).write_text("".join(f"{line}\n" for line in lines))
             print("\n".join(lines), flush=True)
+
+
+def link_offline(folder: Path) -> int:
+    """Link what W&B has of each run of a sweep into `<folder>/wandb`, under W&B's own names; return how many there are.
+
+    W&B's viewer in the terminal lists one folder's runs, and goes by these names. What cannot be linked is left out.
+    """
+    kept = sorted(path for path in folder.glob("*/wandb/*run-*") if path.is_dir() and not path.is_symlink())
+    if not kept:
+        return 0
+    here = folder / "wandb"
+    with contextlib.suppress(OSError):  # a disk without links: each run's own wandb/ is there all the same
+        here.mkdir(exist_ok=True)
+        for path in kept:
+            link = here / path.name
+            if not link.is_symlink():
+                link.symlink_to(Path("..") / path.relative_to(folder), target_is_directory=True)
+    return sum(link.is_symlink() and link.exists() for link in here.glob("*run-*"))
 
 
 def name_runs(config: DictConfig) -> None:

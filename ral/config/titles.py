@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 LONGEST = 128
 """Characters of a title, as many as W&B shows in a list."""
 SAID_OTHERWISE = ("algo", "seed", "name", "experiment", "resume", "resume_changed", "overwrite", "logger")
 """Keys that a title leaves out: the name and the seed say them, or they do not change what is trained."""
+SWEEP = "multirun.yaml"
+"""In the folder of a sweep (ral.config.sweeps writes it): what was asked for."""
 PARTS = 2
 """Parts of a dotted key that a title keeps, from the last."""
 
@@ -18,7 +23,23 @@ PARTS = 2
 def run_title(cfg: DictConfig) -> str:
     """Return the title of the run that Hydra started: its name, what was typed, its seed."""
     typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    return title(str(cfg.name), typed, int(cfg.seed))
+    return title(str(cfg.name), varying(typed), int(cfg.seed))
+
+
+def varying(typed: Sequence[str]) -> Sequence[str]:
+    """Return the overrides of a run of a sweep that are not the same in all of its runs; all of any other run's.
+
+    typed: the overrides of the run. What varies is read from the file that the sweep's folder has of itself.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return typed
+    asked = Path(HydraConfig.get().sweep.dir) / SWEEP
+    if not asked.is_file():
+        return typed
+    hydra: Any = OmegaConf.to_container(OmegaConf.load(asked), resolve=False)["hydra"]  # type: ignore[index,call-overload]
+    searched = set(hydra["sweeper"].get("params") or ())
+    same = {str(override) for override in hydra["overrides"]["task"]}
+    return [o for o in typed if o not in same or o.partition("=")[0] in searched]
 
 
 def title(name: str, typed: Sequence[str], seed: int) -> str:

@@ -14,6 +14,7 @@ from ral.errors import UserError
 from ral.evaluation.asking import ask
 from ral.evaluation.looks import grounding
 from ral.files.repository import SHIPPED, find
+from ral.files.trained_as import trained_as
 from ral.models.mllm import MLLM
 from ral.models.opening import load
 from ral.ops.attention import AttentionSpec
@@ -31,11 +32,14 @@ DEFAULTS = {
     "layer": "-1",
     "output": "outputs/attention.png",
     "max_new_tokens": "256",
-    "max_frames": "128",
-    "min_pixels": "784",
+    "max_frames": "",
+    "min_pixels": "",
     "max_pixels": "",
     "device": "cpu",
 }
+UNKNOWN = {"template": "as_asked", "max_frames": 128, "min_pixels": 784}
+"""What counts where nothing beside the checkpoint says how it was trained; beside it MOST_PIXELS."""
+MOST_PIXELS = {"image": 4014080, "video": 100352}
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,31 @@ class MappedAnswer:
 
 
 def complete(given: Mapping[str, str]) -> dict[str, str]:
-    """Add the defaults to settings. UserError where the medium or the question is missing."""
+    """Add the defaults to settings: wording, frames and pixels as the checkpoint was trained, where that is known.
+
+    UserError where the medium or the question is missing.
+    """
     found = DEFAULTS | dict(given)
     if bool(found["image"]) == bool(found["video"]):
         raise UserError("write image=<file> or video=<file>, one of the two")
     if not found["question"]:
         raise UserError('question is not set: write question="What color is the star?"')
-    found["template"] = found["template"] or ("mini" if found["checkpoint"] == DEFAULTS["checkpoint"] else "as_asked")
-    found["max_pixels"] = found["max_pixels"] or ("100352" if found["video"] else "4014080")
-    return found
+    known, kind = trained_as(found["checkpoint"]), "video" if found["video"] else "image"
+    if known is not None:
+        sizes = {f"{end}_pixels": known.media.get(f"{kind}_{end}_pixels", "") for end in ("min", "max")}
+        found = filled(found, {"template": known.template, "max_frames": known.media.get("max_frames", ""), **sizes})
+    return filled(found, UNKNOWN | {"max_pixels": MOST_PIXELS[kind]})
+
+
+def filled(settings: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings of which the empty ones are taken from `otherwise`."""
+    return {**settings, **{key: settings[key] or str(value) for key, value in otherwise.items()}}
+
+
+def said_of(settings: Mapping[str, str]) -> str:
+    """Return the wording and the pixels of complete settings in words."""
+    kind = "frame" if settings["video"] else "picture"
+    return f"template={settings['template']}, a {kind} of {settings['min_pixels']} to {settings['max_pixels']} pixels"
 
 
 def number(settings: Mapping[str, str], key: str) -> int:

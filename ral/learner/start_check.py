@@ -18,11 +18,12 @@ from ral.types import FinishReason, PromptBatch, Rollout, Scores, Wording
 class StartCheck:
     """Display of three answers of the first step with rewards, on rank 0; its warnings look at those of all ranks.
 
-    It observes the steps of this process, also of a resumed run, and keeps nothing of them.
+    It observes the steps of this process, also of a resumed run, and keeps nothing of them. asked: a line on wording
+    and pixels that are not those the model knows, "" for none; it is one more warning beside others.
     """
 
-    def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None) -> None:
-        self.processor, self.first_rank = processor, first_rank
+    def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None, asked: str = "") -> None:
+        self.processor, self.first_rank, self.asked = processor, first_rank, asked
         self.console = console or Console(stderr=True)
         self.shown = False
 
@@ -34,7 +35,8 @@ class StartCheck:
         everyone = gather((rollout.texts, rollout.finish_reasons, scores))
         if self.first_rank:
             seen = replace(rollout, prompts=as_seen(rollout.prompts, self.processor))
-            self.show(seen, scores, start_warnings(*joined(rollout, everyone)))
+            warnings = start_warnings(*joined(rollout, everyone))
+            self.show(seen, scores, [*warnings, *([self.asked] if warnings and self.asked else [])])
 
     def show(self, rollout: Rollout, scores: Scores, warnings: list[str]) -> None:
         """Print; the warnings stand out, one line each however wide the terminal is."""

@@ -41,10 +41,11 @@ class Steps:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The first `prompts` of the validation split, `batch` at once."""
+    """The first `prompts` of the validation split, `batch` at once. asked: whether somebody asked for as many."""
 
     prompts: int
     batch: int
+    asked: bool = True
 
 
 class PromptData(L.LightningDataModule):
@@ -141,7 +142,7 @@ class PromptData(L.LightningDataModule):
             yield filler, prompts is not None
         lost = self.count(VALIDATION, len(self.validation), found)
         there = min(self.evaluation.prompts, len(self.validation))
-        self.tell(short(self.evaluation.prompts, there, there - lost))
+        self.tell(short(self.evaluation.prompts if self.evaluation.asked else there, there, there - lost))
 
     def tell(self, line: str | None) -> None:
         """Print a warning, by the first rank, once however many evaluations there are."""

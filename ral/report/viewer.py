@@ -27,6 +27,8 @@ from ral.report.words import seconds
 from ral.types import Example, Pixels, RowChoice, TokenRows
 
 MOST_FRAMES = 16  # of a clip
+ASKED_WITH = "asked with"
+"""Name of the fact that says wording and pixels; the title leaves it out."""
 SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
 
 
@@ -74,7 +76,7 @@ def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], not
         .get_template("explore.html.j2")
         .render(
             facts=facts,
-            title=" · ".join(facts.values()),
+            title=" · ".join(text for name, text in facts.items() if name != ASKED_WITH),
             notes=notes,
             script=script,
             digest=digest,
@@ -178,4 +180,4 @@ def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
     heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
     layers = ", ".join(map(str, choice.layers))
     megabytes = path.stat().st_size / 1e6
-    return f"{len(samples)} samples, layers {layers}, {heads}; {megabytes:.1f} MB"
+    return f"{len(samples)} sample{'s' * (len(samples) != 1)}, layers {layers}, {heads}; {megabytes:.1f} MB"

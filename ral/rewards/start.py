@@ -90,7 +90,10 @@ def _why_equal(scores: Scores) -> str:
     if right is not None and bool((right >= 1).all()):
         return "every answer is right already; take harder data or a weaker model"
     if right is not None and not bool((right > 0).any()):
-        return "no answer is right; check that the solutions fit the prompts, take easier data, or start with algo=sft"
+        return (
+            "no answer is right; check that the solutions fit the prompts, and wording (dataset.templates) and pixels "
+            "(dataset.media) the model, take easier data, or start with algo=sft"
+        )
     return "check the reward's parts and weights, and that sampling is not greedy (temperature above 0)"
 
 

@@ -12,11 +12,12 @@ from torch import Tensor
 from ral.errors import UserError
 from ral.evaluation.token_rows import row_choices, token_rows
 from ral.files.repository import find
+from ral.files.trained_as import said
 from ral.models.mllm import MLLM
 from ral.models.opening import load
 from ral.models.registry import register_named
 from ral.report.token_maps import expected_bytes
-from ral.report.viewer import VIEWER_NAME, Answer, ViewedSample, size_note, write_viewer
+from ral.report.viewer import ASKED_WITH, VIEWER_NAME, Answer, ViewedSample, size_note, write_viewer
 from ral.report.words import verdict_of
 from ral.rewards.accuracy import accuracy
 from ral.rollout.engine import Sampling
@@ -170,7 +171,10 @@ def view_run(
 
 def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
     """Return what the head of a run's page says."""
-    return {"run": str(run.config.get("name") or folder.name), "before": start, "after": str(folder / "hf")}
+    media, algo, templates = run.config.dataset.media, run.config.algo, run.config.dataset.templates
+    asked = said(str(templates.think if algo.thinking else templates.zero), media)
+    name = str(run.config.get("name") or folder.name)
+    return {"run": name, "before": start, "after": str(folder / "hf"), ASKED_WITH: asked}
 
 
 def told(skipped: Sequence[str]) -> list[str]:

@@ -43,10 +43,15 @@ class Question:
     said: tuple[str, bool] | None = None
 
 
+def own_settings(cfg: DictConfig) -> dict[str, str]:
+    """Return the settings of a question of one's own, with wording and pixels as the checkpoint was trained."""
+    given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
+    return complete({"checkpoint": str(cfg.checkpoint), **given})
+
+
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
     """Return the question that the settings ask. UserError where the picture or the words are missing."""
-    given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
-    settings = complete({"checkpoint": str(cfg.checkpoint), **given})
+    settings = own_settings(cfg)
     example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
     pixels = read(settings, example, policy.processor.patches.factor)
     worded = example.question if settings["template"] == "as_asked" else render(example, settings["template"])
@@ -86,9 +91,10 @@ def of_dataset(
         yield Question(sample.example, collate.word(sample.example), sample.media, dataset.max_new_tokens)
 
 
-def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> list[Question]:
-    """Return the first cfg.limit questions of the dataset that can be used."""
-    return list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
+def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> tuple[list[Question], int]:
+    """Return the first cfg.limit questions of a split that can be used, and how many entries the split has."""
+    found = list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
+    return found, len(instantiate(cfg.dataset.source)(split=cfg.split))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
+from ral.data import sources
 from ral.data.bad import Checked
-from ral.data.sources import read_file
+from ral.data.files import UNPACKED, located
+from ral.data.sources import parse_own, read_file
 from ral.evaluation.benchmarks.items import Item, Judged
 from ral.rewards.accuracy import accuracy, check_gold
 from ral.rewards.answers import extract_answer
@@ -90,6 +92,27 @@ def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnIt
         raise UserError(f"{path}: no {VIDEO_R1}; expected {expected}; write benchmark.path=<that folder, or one file>")
     root = None if media_root is None else Path(media_root).expanduser()
     return OwnItems({f.stem.removeprefix("eval_"): read_file(f, media_root=root) for f in files}, by_file=True)
+
+
+def jsonl(
+    path: str | Path,
+    *,
+    split: str | None = None,
+    validation_size: int = 256,
+    media_root: str | Path | None = None,
+    unpacked: str | Path = UNPACKED,
+) -> OwnItems:
+    """Read a user's own file, in every format of dataset=jsonl (`ral.data.sources.jsonl`): each entry is an item.
+
+    split: "validation" for the entries that training on the file holds out, as many as validation_size says; None for
+    all. Groups are problem types.
+    """
+    root, copies = None if media_root is None else located(media_root), Path(unpacked)
+    if split is None:
+        examples = read_file(located(path), media_root=root, parse=parse_own, unpacked=copies)
+    else:
+        examples = sources.jsonl(split, path=path, media_root=root, validation_size=validation_size, unpacked=copies)
+    return OwnItems({located(path).stem: examples})
 
 
 def judge(item: Item, response: str) -> Judged:

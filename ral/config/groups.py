@@ -1,0 +1,56 @@
+"""Groups of a program: those that its configuration takes, and what to write in place of another program's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+PROGRAMS = {
+    "train": "train.py",
+    "evaluate": "evaluate.py",
+    "explore": "scripts/explore.py",
+    "knockout": "scripts/knockout.py",
+    "check": "scripts/check_dataset.py",
+}
+"""Name of a configuration -> the program that it is of."""
+A_MODEL, DATA, DEVICE = "checkpoint=<folder or hub id>", "dataset=<name> dataset.path=<file or folder>", "device=<cuda>"
+INSTEAD = {
+    ("evaluate", "model"): A_MODEL,
+    ("explore", "model"): A_MODEL,
+    ("knockout", "model"): A_MODEL,
+    ("evaluate", "hardware"): DEVICE,
+    ("explore", "hardware"): DEVICE,
+    ("knockout", "hardware"): DEVICE,
+    ("explore", "benchmark"): DATA,
+    ("knockout", "benchmark"): DATA,
+    ("check", "benchmark"): DATA,
+    ("train", "benchmark"): "dataset=<name> to train on; evaluate.py checkpoint=<the run>/hf benchmark=<name> scores",
+}
+"""(configuration, another's group) -> what to write. Data for evaluate.py: `_of_own_data`."""
+
+
+def own_groups(config_dir: Path, config_name: str) -> list[str]:
+    """Return the groups in the defaults list of a configuration, in its order."""
+    defaults = yaml.safe_load((config_dir / f"{config_name}.yaml").read_text(encoding="utf-8")).get("defaults") or []
+    named = [str(key).removeprefix("optional ") for entry in defaults if isinstance(entry, dict) for key in entry]
+    return [name for name in named if not name.startswith(("override ", "hydra"))]
+
+
+def of_another_program(key: str, config_dir: Path, config_name: str, typed: Sequence[str]) -> str | None:
+    """Return the line for a group, or a key in one, that only other programs have; None for any other key."""
+    group = key.partition(".")[0]
+    own = own_groups(config_dir, config_name)
+    if not group or group in (*own, "hydra") or not (config_dir / group).is_dir():
+        return None
+    way = _of_own_data(typed) if (config_name, group) == ("evaluate", "dataset") else INSTEAD.get((config_name, group))
+    program = PROGRAMS.get(config_name, config_name)
+    said = f"{program} has no group {group}, its groups are {', '.join(own)}"
+    return f"{said}: write {way}" if way else f"{said}; --help lists what it takes"
+
+
+def _of_own_data(typed: Sequence[str]) -> str:
+    """Return how evaluate.py is told of data of one's own."""
+    paths = [value for key, _, value in (one.lstrip("+").partition("=") for one in typed) if key == "dataset.path"]
+    return f"benchmark=jsonl benchmark.path={paths[-1] if paths else '<file>'}, or another of conf/benchmark"

@@ -1,0 +1,93 @@
+"""How a model was trained to be asked: wording, pixels and length limit, from what lies beside its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ral.files.repository import CONF, ROOT, find
+
+MADE_FOR = {
+    "tiny": "visual_search",
+    "tiny_teacher": "visual_search",
+    "path_student": "visual_path",
+    "path_teacher": "visual_path",
+}
+"""Folder of assets/ -> the option of conf/dataset that the shipped model was trained on."""
+MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min_pixels", "video_max_pixels")
+"""Settings of media that decide what a model sees."""
+
+
+@dataclass(frozen=True)
+class TrainedAs:
+    """Hold how a model was asked in training. source: the file that says it; template: the wording of its prompts.
+
+    templates: {think: ..., zero: ...}; media: the settings MEDIA; max_new_tokens: length limit of a response.
+    """
+
+    source: Path
+    template: str
+    templates: Mapping[str, str]
+    thinking: bool
+    media: Mapping[str, Any]
+    max_new_tokens: int
+
+
+def trained_as(checkpoint: str) -> TrainedAs | None:
+    """Return how the model of a folder was trained, by the config.yaml of its run or as a shipped model.
+
+    None for any other folder, and for a hub id: nothing there says it.
+    """
+    folder = Path(find(checkpoint)).absolute()
+    run = folder.parent / "config.yaml"
+    if folder.is_dir() and run.is_file():
+        return _of(run, _mapping(run))
+    if folder.parent == ROOT / "assets" and folder.name in MADE_FOR:
+        own = CONF / "dataset" / f"{MADE_FOR[folder.name]}.yaml"
+        shared, dataset = _mapping(CONF / "dataset" / "shared" / "entries.yaml"), _mapping(own)
+        media = {**_part(shared, "media"), **_part(dataset, "media")}
+        return _of(own, {"dataset": {**shared, **dataset, "media": media}, "algo": {"thinking": True}})
+    return None
+
+
+def _of(source: Path, config: Mapping[str, Any]) -> TrainedAs | None:
+    """Return what a configuration of a run says; None where it is none of a run."""
+    dataset, algo = _part(config, "dataset"), _part(config, "algo")
+    templates, media, limit = _part(dataset, "templates"), _part(dataset, "media"), dataset.get("max_new_tokens")
+    thinking = bool(algo.get("thinking", True))
+    template = templates.get("think" if thinking else "zero")
+    known = {key: media[key] for key in MEDIA if media.get(key) is not None}
+    if template is None or not known or limit is None:
+        return None
+    return TrainedAs(source, str(template), {k: str(v) for k, v in templates.items()}, thinking, known, int(limit))
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = tree.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("image", "video")) -> str:
+    """Return wording and pixels in words, as every program says them."""
+    names = {"image": "pictures", "video": "frames"}
+    areas = [f"{names[k]} of {media[f'{k}_min_pixels']} to {media[f'{k}_max_pixels']} pixels" for k in kinds]
+    return ", ".join([f"template={template}", *areas])
+
+
+def differences(trained: TrainedAs, template: str, media: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (setting, value in training, value here) of each that is another here: template, and those of MEDIA."""
+    pairs: list[tuple[str, Any, Any]] = [("template", trained.template, template)]
+    pairs += [(key, value, media.get(key)) for key, value in trained.media.items() if key in media]
+    return [(key, there, here) for key, there, here in pairs if there != here]
