@@ -1,0 +1,172 @@
+"""Answers in plain words that people and models write, judged by hand: right ones earn 1, their neighbours 0."""
+
+from __future__ import annotations
+
+import pytest
+
+from ral.rewards.accuracy import accuracy
+from ral.types import Example
+
+YES_NO = ("A. Yes", "B. No")
+TRUE_FALSE = ("A. True", "B. False")
+# answers of which yes, no, and neither is the verdict
+YES = """
+Yes, there are no cars.|Yes. There are no cars in the picture.|Yes, because there are no cars in the picture.
+Yes because there are no cars.|Yes, no cars are visible.|Yes, but it is small.|Yes, it actually is a dog.
+Yes, there is no doubt.|Yes, there is no one but him.|No, wait, yes.|No. Actually, yes, there is one.
+Yes, they wait at the stop.|Yes, it is not red.|Yes, since nobody is there, no shop is open.
+"""
+NO = """
+No, there is a dog but it is not brown.|No, but there is a cat.|No, although it looks like one.
+No, the sign does not say "yes".
+Yes, no, wait, no|Yes. Actually no.|Yes, wait, no.|Yes, it is. Actually, no, there is none.
+No, because there is a dog.|No since it is red.|No. There are two dogs, though they are far away.
+"""
+NEITHER = """
+Yes, but no.|Yes, but not really.|Yes, no.|Yes, it looks red but it is not.|Yes, but maybe not|Yes, so the answer is no.
+No, but yes.|No, but it is.|Yes, wait.|Yes. Wait, there are none.|Yes, but it isn't.|Yes, however no.|Yes, it isn't
+Yes, I am not sure|Yes and no cars|yes or no cars|No, it is.|Perhaps yes|Yes? No cars.
+"""
+TRUE = """
+The statement is true.|It is not false.|The statement isn't false.|Not false|It's correct, because it is red.|True.
+That is not wrong.|This claim is accurate.
+"""
+FALSE = """
+The statement is not true.|Not true|The statement is not correct.|It isn't true.|It's not right|False, since it is red.
+The statement is clearly not true, because there are two.|This is untrue.|The statement is wrong.
+"""
+UNTOLD = """
+The statement is not true or false.|I am not sure it is true.|Not entirely true|It is true, but it is not.
+It is neither true nor false|The statement is not|Not true? It may be.
+"""
+
+
+def said(block: str) -> list[str]:
+    """The answers of a block."""
+    return [answer for line in block.split("\n") for answer in line.split("|") if answer]
+
+
+def score(gold: str, answer: str, kind: str = "numerical", options: tuple[str, ...] = ()) -> float:
+    """The accuracy of one answer."""
+    return accuracy(Example("u", "?", gold, kind, options=options), f"<answer>{answer}</answer>")
+
+
+def chosen(answer: str, golds: tuple[str, ...], kind: str, options: tuple[str, ...] = ()) -> list[float]:
+    """The accuracy of one answer to each of several gold answers."""
+    return [score(gold, answer, kind, options) for gold in golds]
+
+
+CASES = (
+    [(a, [1.0, 0.0]) for a in said(YES)] + [(a, [0.0, 1.0]) for a in said(NO)] + [(a, [0.0] * 2) for a in said(NEITHER)]
+)
+
+
+@pytest.mark.parametrize(("answer", "scores"), CASES)
+def test_the_verdict_that_stands_first_counts_until_it_is_changed(answer: str, scores: list[float]) -> None:
+    assert chosen(answer, ("A", "B"), "multiple choice", YES_NO) == scores
+    if answer not in ("Perhaps yes",):  # no verdict stands first: compared as text
+        assert chosen(answer, ("Yes", "No"), "free-form") == scores
+
+
+TRUTHS = [(a, [1.0, 0.0]) for a in said(TRUE)] + [(a, [0.0, 1.0]) for a in said(FALSE)]
+
+
+@pytest.mark.parametrize(("answer", "scores"), TRUTHS)
+def test_not_true_is_false(answer: str, scores: list[float]) -> None:
+    assert chosen(answer, ("A", "B"), "multiple choice", TRUE_FALSE) == scores
+    assert chosen(answer, ("True", "False"), "free-form") == scores
+
+
+@pytest.mark.parametrize("answer", said(UNTOLD))
+def test_what_says_no_truth_value_chooses_none(answer: str) -> None:
+    assert chosen(answer, ("A", "B"), "multiple choice", TRUE_FALSE) == [0.0, 0.0]
+
+
+# gold ; answer
+CHAINS = r"""
+2\sqrt{3} ; $2\sqrt{3} \approx 3.46$
+3.46 ; $2\sqrt{3} \approx 3.46$
+3.46 ; 2√3 ≈ 3.46
+2√3 ; 2√3 ≈ 3.46
+2\sqrt{3} ; 2\sqrt{3} = 3.46
+1/3 ; \frac{1}{3} \approx 0.33
+1/3 ; $\frac{1}{3} \approx 0.33$
+3.14 ; \pi \approx 3.14
+\pi ; \pi \approx 3.14
+7 ; \sqrt{49} = 7
+25 ; \text{Area} = 5 \times 5 = 25
+25 ; Area = 5 × 5 = 25
+25 ; $\text{Area} = 5 \times 5 = 25$
+25 ; A = 5^2 = 25
+12 ; P = 2(4 + 2) = 12
+12 ; P = 2(l + w) = 2(4 + 2) = 12
+25 ; The area is 5 × 5 = 25.
+25 ; A = 5 × 5 = 25 cm^2
+25 ; Area = 5 × 5 = \boxed{25}
+25 ; 25 = 5 × 5
+7 ; 7 = 3+4
+78.54 ; A = \pi \times 5^2 \approx 78.54
+3 ; 10 / 3 ≈ 3
+50% ; 1/2 = 50%
+0.5 ; 1/2 = 0.5
+5 ; x = 5
+8 ; 5 red + 3 blue = 8
+8 ; 5 + 3 = 8 balls
+6 ; x = 2 * 3 = 6
+0.67 ; 2/3 = 0.67
+0.66 ; 2/3 = 0.66
+5 ; \frac{10}{2} = 5
+5 ; (2 + 3) = 5
+12 ; 3 x 4 = 12
+1500 ; 1,000 + 500 = 1,500
+3.46 ; = 3.46
+3.5 ; 2√3 ≈ 3.5
+14 ; x + 4 = 10 + 4 = 14
+5 ; f(2) = 2^2 + 1 = 5
+\sqrt{3}/2 ; \frac{\sqrt{3}}{2} \approx 0.866
+-3 ; 2 - 5 = -3
+"""
+OTHER_CHAINS = r"""
+2\sqrt{3} ; 2\sqrt{3} \approx 3.64
+3.64 ; 2\sqrt{3} \approx 3.64
+3.46 ; 2√3 = 3.64
+1/3 ; \frac{1}{3} \approx 0.34
+0.34 ; \frac{1}{3} \approx 0.34
+3.15 ; \pi \approx 3.15
+8 ; \sqrt{49} = 8
+7 ; \sqrt{49} = 8
+24 ; 5 × 5 = 24
+25 ; 5 × 5 = 24
+24 ; Area = 5 × 5 = 24
+24 ; The area is 5 × 5 = 24.
+5 ; A = 5^2 = 25
+24 ; 24 = 5 × 5
+9 ; 5 + 3 = 9 balls
+6 ; x = 2 * 4 = 6
+13 ; 3 x 4 = 13
+2 ; 4 = 2 + 2 = 2
+10 ; 2 + 3 = 5 × 2 = 10
+6 ; f(2) = 2^2 + 1 = 6
+0.886 ; \frac{\sqrt{3}}{2} \approx 0.886
+4 ; 10/3 ≈ 4
+3 ; 10/3 = 3
+3 ; 2 - 5 = 3
+36 ; 6 × 6 ≠ 36
+9 ; 9^9999999 = 9
+5 ; 5/0 = 5
+"""
+
+
+def pairs(block: str) -> list[tuple[str, str]]:
+    """(gold, answer) of each line of a block."""
+    return [(gold, answer) for line in block.strip().split("\n") for gold, answer in [line.split(" ; ", 1)]]
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs(CHAINS))
+def test_a_chain_whose_sides_agree_is_its_value(gold: str, answer: str) -> None:
+    assert score(gold, answer) == 1.0
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs(OTHER_CHAINS))
+def test_a_chain_that_contradicts_itself_or_has_another_value_earns_0(gold: str, answer: str) -> None:
+    assert score(gold, answer) == 0.0
