@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ral.rewards.accuracy import accuracy
+from ral.rewards.equations import evaluate
 from ral.types import Example
 
 YES_NO = ("A. Yes", "B. No")
@@ -152,8 +153,6 @@ OTHER_CHAINS = r"""
 3 ; 10/3 = 3
 3 ; 2 - 5 = 3
 36 ; 6 × 6 ≠ 36
-9 ; 9^9999999 = 9
-5 ; 5/0 = 5
 """
 
 
@@ -170,3 +169,53 @@ def test_a_chain_whose_sides_agree_is_its_value(gold: str, answer: str) -> None:
 @pytest.mark.parametrize(("gold", "answer"), pairs(OTHER_CHAINS))
 def test_a_chain_that_contradicts_itself_or_has_another_value_earns_0(gold: str, answer: str) -> None:
     assert score(gold, answer) == 0.0
+
+
+@pytest.mark.parametrize(
+    "side", ["9^9999999", "9^9^9", "5/0", "sqrt(-4)", "√-4", "2 1/2", "a + 3", "()", "1 if 1 else 2"]
+)
+def test_what_is_not_computed_has_no_value(side: str) -> None:
+    assert evaluate(side) is None
+
+
+NUMBERS = ("12", "15", "18", "20")
+COLOURS = ("A. red", "B. blue", "C. green")
+CARS = ("A. car", "B. dog", "C. the red car, not the blue one")
+FRACTIONS = ("A. 1/3", "B. 2/3", "C. 1/2")
+LENGTHS = ("A. 5 cm", "B. 5 m", "C. 500 m")
+# (options, letter, answers); "-": none
+SAID = [
+    (NUMBERS, "-", "C. 180 ; C. 19 ; (C) 180 ; C) 19. ; C: 180 ; C. nineteen ; C. 19 cm ; C. 12"),
+    (NUMBERS, "-", "C 180 ; C - 19"),
+    (NUMBERS, "C", "C. 18 ; C. eighteen ; C. 18.0 ; C. 18 cm ; C. purple ; C. 6 rows of 3"),
+    (NUMBERS, "C", "C. 12 + 6 = 18 ; C ; C. 18 (not 12) ; C. There are 2 rows"),
+    (FRACTIONS, "A", "A. 0.33 ; A. 33.3%"),
+    (FRACTIONS, "-", "A. 0.5 ; B. 0.34"),
+    (LENGTHS, "B", "B. 5 m ; B. 5"),
+    (LENGTHS, "-", "B. 7 m"),
+    (COLOURS, "B", "B. 3 ; The correct answer is **B) blue**, not A) red."),
+    (COLOURS, "B", "Between A and B, B is the better choice. ; blue rather than red"),
+    (COLOURS, "B", "It is blue and not red ; B) blue, not A) red ; Blue, not red."),
+    (COLOURS, "A", "red, not blue ; The car is red, not blue. ; The car is not blue but red."),
+    (COLOURS, "A", "The car isn't blue but red. ; Between red and blue, red fits better."),
+    (COLOURS, "A", "The answer is A, not B."),
+    (COLOURS, "-", "Between A and B, C is the better choice. ; Between A and B, neither."),
+    (COLOURS, "-", "not red, not blue ; The car is not red, not blue."),
+    (COLOURS, "-", "The car is not only blue but red. ; The car is not blue but also red"),
+    (COLOURS, "-", "The car is red, not red. ; The car is red or green, not blue. ; B is not red"),
+    (COLOURS, "-", "not A, B ; The car is not blue but dark. ; The car is not red"),
+    (COLOURS, "-", "I am not sure it is red, not blue ; Between A and B, it is not A."),
+    (COLOURS, "-", "red, not blue? No ; The car might be red, not blue."),
+    (CARS, "C", "the red car, not the blue one"),
+    (("A. red, not blue", "B. blue", "C. red"), "A", "red, not blue"),
+]
+CHOICES = [(options, letter, answer) for options, letter, answers in SAID for answer in answers.split(" ; ")]
+
+
+@pytest.mark.parametrize(("options", "letter", "answer"), CHOICES)
+def test_one_option_in_place_of_another_and_numbers_behind_letters(
+    options: tuple[str, ...], letter: str, answer: str
+) -> None:
+    letters = "ABCD"[: len(options)]
+    scores = chosen(answer, tuple(letters), "multiple choice", options)
+    assert "".join(own for own, score in zip(letters, scores, strict=True) if score) == letter.strip("-")

@@ -21,13 +21,14 @@ from ral.rewards.claims import (
 )
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
+from ral.rewards.contrasts import preferred
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
-from ral.rewards.values import option_of_value, values_differ_in_unit
+from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
 from ral.rewards.verdicts import changed_verdict, option_of_verdict
 
 _LETTER = re.compile(
@@ -53,12 +54,12 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
-    None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
-    the last words state ("..., so the answer is B"), and then the one option that a short sentence names
-    (`mentions.one_in_sentence`). Where the options are yes and no, the yes or no of any language that an answer begins
-    with (`verdicts`). Case, width, quotes and white space do not count. What names none is read again with its
-    contractions written out ("doesn't" for an option "does not"), and where `question` asks for what is wrong, "B is
-    wrong" as B (`asked.as_asked`).
+    None where that text is another option's or another number than the option, lists more letters, rules the letter
+    out or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that a
+    short sentence names (`mentions.one_in_sentence`), or gives in place of another (`contrasts`). Where the options are
+    yes and no, the yes or no of any language that an answer begins with (`verdicts`). Case, width, quotes and white
+    space do not count. What names none is read again with its contractions written out ("doesn't" for an option "does
+    not"), and where `question` asks for what is wrong, "B is wrong" as B (`asked.as_asked`).
     """
     if named := _chosen(answer, options):
         return named
@@ -83,7 +84,11 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
             return named
     if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
         return said[0]
+    if not own_text and (named := preferred(plain, lambda part: _chosen(part, options))):
+        return named
     if named := _read(answer, texts):
+        if other_number(_text_behind(plain), options, named):
+            return None
         if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):
             return None
         other = option_of_value(_text_behind(plain), options)
@@ -101,8 +106,10 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
 def _text_behind(text: str) -> str:
     """Return the text behind the letter and mark that a text begins with; "" for no letter, or a long text."""
     found = _LETTER.match(text)
-    mark = _STRONG.match(text, found.end()) if found else None
-    return text[mark.end() :] if mark and len(text) <= LONGEST else ""
+    if found is None or len(text) > LONGEST:
+        return ""
+    mark = _STRONG.match(text, found.end())
+    return text[mark.end() if mark else found.end() :] if mark or found[3] else ""
 
 
 def _first_value(answer: str, options: Sequence[str]) -> str | None:
