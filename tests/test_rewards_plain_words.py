@@ -219,3 +219,90 @@ def test_one_option_in_place_of_another_and_numbers_behind_letters(
     letters = "ABCD"[: len(options)]
     scores = chosen(answer, tuple(letters), "multiple choice", options)
     assert "".join(own for own, score in zip(letters, scores, strict=True) if score) == letter.strip("-")
+
+
+COUNTS = """
+3 ; There are three dogs and no cats.
+3 ; There are 3 dogs and no cats.
+3 ; 3 dogs, no cats.
+3 ; There are three dogs, but no cats.
+2 ; Two (one on the left and one on the right)
+2 ; Two: one on the left and one on the right.
+2 ; There are 2 cats, 1 black and 1 white.
+2 ; There are two cats, one black and one white.
+3 ; Three people, two sitting and one standing.
+3 ; There are 3 people, 2 of them sitting and 1 standing.
+5 ; There are 5 people, including 2 children.
+5 ; There are five people, including two children.
+5 ; 5 people, 2 of whom are sitting.
+5 ; 5 people, two of them are sitting.
+4 ; 4 of the 6 people are sitting.
+4 ; Four of the six people are sitting.
+4 ; 4 of the 6
+2/5 ; 2 out of 5
+4 ; Four of the people
+4 ; Four of the people are sitting.
+4 ; 4 of the people are sitting.
+4 ; The answer is 4, since 2 of the 6 are hidden.
+4 ; The answer is 4 because 2 of the 6 are hidden.
+4 ; The total is 4, because there are 3 cars and 1 bus.
+1 ; Only one person is visible in the second frame.
+1 ; There is only 1 person in the 2nd frame.
+3 ; There are three cars in the first picture.
+1 ; One of the two dogs is brown.
+1 ; Only one of the dogs is brown.
+2 ; There are 2 cats, 1 in the box and 1 on the mat.
+"""
+OTHER_COUNTS = """
+3 ; three dogs and no more than five cats
+3 ; There are three dogs and no one knows
+0 ; There are three dogs and no cats.
+2 ; Two (one on the left and two on the right)
+3 ; Two (one on the left and two on the right)
+1 ; There are 2 cats, 1 black and 1 white.
+4 ; There are 2 cats, 1 dog and 1 bird.
+2 ; There are 2 cats, 1 dog and 1 bird.
+3 ; There are 3 cats, 1 black and 1 white.
+2 ; There are 5 people, including 2 children.
+5 ; There are 5 people, including 7 children.
+5 ; There are 5 people, not including 2 children.
+6 ; 4 of the 6 people are sitting.
+7 ; 7 of the 6 people are sitting.
+2 ; 2 out of 5
+2 ; 2 out of the 5
+2 ; 2 in 5
+1 ; It is one of the cars.
+1 ; One of the reasons is the rain.
+2 ; The answer is 4, since 2 of the 6 are hidden.
+4 ; The answer is not 4, since 2 of the 6 are hidden.
+4 ; The answer is 4 or 5, since 2 are hidden.
+4 ; The answer is 4, since 2 are hidden, so 5
+4 ; The answer is 4, since 3 + 2 = 5, so the total is 5.
+2 ; Only one person is visible in the second frame.
+2 ; There is only 1 person in the 2nd frame.
+3 ; three cars in the first picture and two in the second
+2 ; The second frame
+2 ; It is in the second frame.
+1 ; In the first frame
+3 ; three cars in the first third
+4 ; At least 4 of the 6 people are sitting.
+1/2 ; half of the 6 people
+3 ; half of the 6 people
+6 ; none of the 6 people
+4 ; not 4 of the 6 people
+5 ; 4 of the 6 people and 1 of the 2 dogs
+4 ; 4 of the 6 people and 1 of the 2 dogs
+12 ; a third of the 36 balls
+1 ; It is one of the two dogs.
+5 ; Two of the three, plus 3 more
+"""
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs(COUNTS))
+def test_a_count_that_is_explained_or_part_of_a_whole_counts(gold: str, answer: str) -> None:
+    assert score(gold, answer) == 1.0
+
+
+@pytest.mark.parametrize(("gold", "answer"), pairs(OTHER_COUNTS))
+def test_other_numbers_of_such_a_sentence_earn_0(gold: str, answer: str) -> None:
+    assert score(gold, answer) == 0.0
