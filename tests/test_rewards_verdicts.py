@@ -89,6 +89,7 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", UNSURE, "C", "It cannot be determined."),
     ("c", UNSURE, "B", "No."),
     ("c", TRUE_FALSE, "A", "The statement is true. | Yes | 正确 | 没错"),
+    ("c", TRUE_FALSE, "B", "The statement is not true"),
     ("c", TRUE_FALSE, "B", "False, because the ball is red. | 不正确 | 错误"),
     ("f", (), "否", "不是 | 没有"),
     ("f", (), "No", "Nein"),
@@ -162,7 +163,7 @@ WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", BARE, "B", "No, it is | None | No idea. | No one knows | no way to tell"),
     ("c", UNSURE, "A", "Yes, but it cannot be determined"),
     ("c", UNSURE, "B", "没有足够的信息"),
-    ("c", TRUE_FALSE, "B", "The statement is not true | 没错"),
+    ("c", TRUE_FALSE, "B", "没错"),
     ("c", TRUE_FALSE, "A", "不正确"),
 ]
 

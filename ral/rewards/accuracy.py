@@ -11,14 +11,15 @@ from fractions import Fraction
 from typing import Literal
 
 from ral.rewards.answers import extract_answer
-from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
+from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
-from ral.rewards.verdicts import stated_verdict, verdict_of_gold
+from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
@@ -38,7 +39,7 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
       word, whose ROUGE-2 is 0 (published: 0.667); to a gold answer that is yes or no, the yes or no that the answer
-      begins with is right or wrong as a whole (`verdicts`);
+      begins with is right or wrong as a whole, and so is "It is not true." to true or false (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
 
@@ -125,6 +126,8 @@ def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
     if (yes := verdict_of_gold(gold)) is not None and (said := stated_verdict(undress(answer))):
         return float(said.yes is yes)
+    if (true := truth_of_gold(gold)) is not None and (said := stated_truth(undress(answer))):
+        return float(said.yes is true)
     if same_text(gold, answer) or same_text(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))

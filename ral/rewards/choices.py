@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Sequence
-from functools import lru_cache
 
-from ral.options import lettered
 from ral.rewards.asked import as_asked
 from ral.rewards.claims import (
     CONFIRMED,
@@ -24,13 +21,15 @@ from ral.rewards.claims import (
 )
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
+from ral.rewards.contrasts import preferred
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
-from ral.rewards.values import option_of_value, values_differ_in_unit
-from ral.rewards.verdicts import option_of_verdict
+from ral.rewards.option_texts import normalised, split_options
+from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
+from ral.rewards.verdicts import changed_verdict, option_of_verdict
 
 _LETTER = re.compile(
     rf"[\s#>:*•-]*([{OPENING}]*)\s*([A-Za-z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff_'])(?:\s*([{CLOSING}]+))?"
@@ -55,12 +54,12 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
-    None where that text is another option's, lists more letters, rules the letter out or refuses to answer. Else what
-    the last words state ("..., so the answer is B"), and then the one option that a short sentence names
-    (`mentions.one_in_sentence`). Where the options are yes and no, the yes or no of any language that an answer begins
-    with (`verdicts`). Case, width, quotes and white space do not count. What names none is read again with its
-    contractions written out ("doesn't" for an option "does not"), and where `question` asks for what is wrong, "B is
-    wrong" as B (`asked.as_asked`).
+    None where that text is another option's or another number than the option, lists more letters, rules the letter
+    out or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that a
+    short sentence names (`mentions.one_in_sentence`), or gives in place of another (`contrasts`). Where the options are
+    yes and no, the yes or no of any language that an answer begins with (`verdicts`). Case, width, quotes and white
+    space do not count. What names none is read again with its contractions written out ("doesn't" for an option "does
+    not"), and where `question` asks for what is wrong, "B is wrong" as B (`asked.as_asked`).
     """
     if named := _chosen(answer, options):
         return named
@@ -76,6 +75,8 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
     if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
         answer = held[1]
     texts, plain = split_options(tuple(options)), undress(answer)
+    if changed_verdict(plain) and (said := option_of_verdict((plain,), texts)):
+        return said[0]
     later, own_text = corrected(answer[: 2 * LONGEST]), _by_text((plain, visible(answer)), texts)
     if later and len(answer) <= 2 * LONGEST and not own_text:
         named = _chosen(later[0], options)
@@ -83,7 +84,11 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
             return named
     if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
         return said[0]
+    if not own_text and (named := preferred(plain, lambda part: _chosen(part, options))):
+        return named
     if named := _read(answer, texts):
+        if other_number(_text_behind(plain), options, named):
+            return None
         if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):
             return None
         other = option_of_value(_text_behind(plain), options)
@@ -101,8 +106,10 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
 def _text_behind(text: str) -> str:
     """Return the text behind the letter and mark that a text begins with; "" for no letter, or a long text."""
     found = _LETTER.match(text)
-    mark = _STRONG.match(text, found.end()) if found else None
-    return text[mark.end() :] if mark and len(text) <= LONGEST else ""
+    if found is None or len(text) > LONGEST:
+        return ""
+    mark = _STRONG.match(text, found.end())
+    return text[mark.end() if mark else found.end() :] if mark or found[3] else ""
 
 
 def _first_value(answer: str, options: Sequence[str]) -> str | None:
@@ -160,9 +167,9 @@ def _bare(text: str, texts: dict[str, str]) -> str | None:
 
 def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     """Return the one option whose text, or letter and text, an answer is word for word."""
-    said = {_norm(text) for text in dressed}
-    said |= {_norm(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
-    named = [letter for letter, own in texts.items() if said & {own, _norm(f"{letter} {own}")} - {""}]
+    said = {normalised(text) for text in dressed}
+    said |= {normalised(text[article.end() :]) for text in dressed if (article := _ARTICLE.match(text))}
+    named = [letter for letter, own in texts.items() if said & {own, normalised(f"{letter} {own}")} - {""}]
     named = named or [
         letter for letter, own in texts.items() if dressed[0].startswith("A ") and _is_article(dressed[0], own)
     ]
@@ -170,14 +177,14 @@ def _by_text(dressed: tuple[str, ...], texts: dict[str, str]) -> str | None:
     if not named and (inner := _BRACKETED.fullmatch(dressed[0])):
         return _by_text((inner[1],), texts)
     if not named and (found := _TEXT_THEN_LETTER.fullmatch(dressed[0][:LONGEST])):
-        forms = {_norm(form) for form in without_claims(found[1])}
+        forms = {normalised(form) for form in without_claims(found[1])}
         named = [letter for letter, own in texts.items() if letter == found[2].upper() and own in forms]
     return named[0] if len(named) == 1 else None
 
 
 def _is_article(text: str, own: str) -> bool:
     """Tell whether a text is an option's with the article "A" in front."""
-    return _norm(text[2:]) == own and article_before(text, 2, len(text.rstrip(ENDS)))
+    return normalised(text[2:]) == own and article_before(text, 2, len(text.rstrip(ENDS)))
 
 
 def _with_text(text: str, texts: dict[str, str]) -> str | None:
@@ -210,7 +217,7 @@ def _is_own(text: str, own: str, letter: str, texts: dict[str, str]) -> bool:
     line = " ".join(unmarked(text).casefold().split())
     if not own or line.strip(ENDS).upper() in texts:
         return False
-    if _norm(text) == own:
+    if normalised(text) == own:
         return True
     rest = line[len(own) :]
     split = rest.startswith((".", ",", ";", "。", "(")) or REASON.match(rest)
@@ -225,7 +232,7 @@ def _behind(rest: str, own: str) -> str:
 
 def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
     """Tell whether the text behind a letter takes it back: another option, more letters, "is wrong", "cannot tell"."""
-    head, bare = text[:LONGEST].strip(), _norm(text)
+    head, bare = text[:LONGEST].strip(), normalised(text)
     own = texts.get(letter)
     if not bare.strip(ENDS + OPENING + CLOSING) or bare == own or bare.strip("() ") == own:
         return False
@@ -277,22 +284,3 @@ def _lists_letters(text: str) -> bool:
     return bool(words) and all(
         (len(word) == 1 and word.isascii() and word.isalpha()) or word in ("or", "and") for word in words
     )
-
-
-@lru_cache(maxsize=4096)
-def split_options(options: tuple[str, ...]) -> dict[str, str]:
-    """Return {letter: normalised text} of ("A.
-
-    red", "C) blue"): given letters stay, options without get A, B, C, ...
-    """
-    found = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
-    return {letter: _norm(text) for letter, text in found.items()}
-
-
-def _norm(text: str) -> str:
-    """Return the text as options are compared: one case, one width, single blanks, no marks at its ends or after the
-    letter.
-    """
-    text = re.sub(r"^\s*[(\[]?([A-Za-z])[)\].:、]+\s+", r"\1 ", visible(text))
-    line = " ".join(unmarked(text).casefold().split())
-    return line.strip(ENDS) or line

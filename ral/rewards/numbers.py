@@ -20,10 +20,12 @@ from ral.rewards.clauses import join_parts, total_said, without_times, year_of_m
 from ral.rewards.clocks import read_clock
 from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
+from ral.rewards.counts import counted
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
 from ral.rewards.dress import shown
+from ral.rewards.equations import Chain, agree, read_chain, rounded_end
 from ral.rewards.halves import join_halves
 from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_value, plain_text
@@ -72,6 +74,7 @@ class Number:
     unit: of measure, of money, or a share such as percent.
     bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
     step: what one more in the last digit written is worth; 0 for fractions and words, which are exact.
+    also: the same number as the text shows it rounded: 3.46 of "2√3 ≈ 3.46".
     """
 
     value: Fraction
@@ -79,6 +82,7 @@ class Number:
     unit: Unit | None = None
     bound: str = ""
     step: Fraction = Fraction(0)
+    also: Fraction | None = None
 
 
 @lru_cache(maxsize=4096)
@@ -89,8 +93,23 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
-    readings = (explained, concluded_in_words, total_said, year_of_month, without_times)
+    if chain := read_chain(text):
+        return _equated(chain, rounded_end(text))
+    readings = (explained, concluded_in_words, total_said, year_of_month, without_times, counted)
     return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
+
+
+def _equated(chain: Chain, rounded: bool) -> Number | None:
+    """Return the value of a chain of equations; None where its sides differ, or its end is no number."""
+    end = _parsed(chain.end)
+    if end is None or end.bound:
+        return None
+    shares = end.unit is not None and end.unit.dimension == SHARE
+    said = end.value * end.unit.size if end.unit and shares and chain.computed[0] != end.value else end.value
+    if not agree(chain.computed, said, end.step if rounded or not end.whole else Fraction(0)):
+        return None
+    exact = chain.computed[0] * end.value / said if said else end.value
+    return end if exact == end.value else replace(end, value=exact, also=end.value)
 
 
 def _twice(text: str) -> Number | None:
@@ -228,6 +247,9 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
     one of the two is a share and the other has no unit, both readings count: "50%" is met by "50" (the question asked
     for percent) and by "0.5" (the same number); "50 kg" contradicts it.
     """
+    if answer.also is not None:
+        exact, rounded = replace(answer, also=None), replace(answer, value=answer.also, also=None)
+        return [*in_terms_of(gold, exact), *in_terms_of(gold, rounded)]
     if answer.bound and answer.bound != gold.bound:
         return []
     if TIME_OF_DAY in (unit.dimension for unit in (gold.unit, answer.unit) if unit) and None in (

@@ -10,12 +10,14 @@ from functools import lru_cache
 from ral.options import lettered
 from ral.rewards.claims import UNSURE
 from ral.rewards.mentions import SETS_OFF
+from ral.rewards.number_words import read_words
 from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
 from ral.rewards.units import CLOCK, TIME_OF_DAY
 
 FEWEST_DIGITS = 2  # of a decimal that names a fraction: 0.33 names 1/3, 0.3 may be 3/10
 HALF_A_DAY = 12 * 60  # minutes
 _ENDS = " .。,!"
+_ONLY_NUMBER = re.compile(r"[\s$€£¥]*[-+]?\d[\d.,/\s]*(?:[%°]|[^\W\d_]{1,12})?[\s.。!]*")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -58,6 +60,22 @@ def _rounds(option: Number, answer: Number) -> bool:
         if value * option.value > 0 and -step / 2 <= abs(option.value) - abs(value) < step:
             return True
     return False
+
+
+def other_number(text: str, options: Sequence[str], letter: str) -> bool:
+    """Tell whether the text behind an option's letter is nothing but a number, and another one than the option's.
+
+    "180" behind the letter of "18" is; words, and numbers beside an option that is none, are not.
+    """
+    own = _values(tuple(options)).get(letter, (None, frozenset()))[0]
+    bare = _ONLY_NUMBER.fullmatch(text) or ((words := read_words(text)) and not words.rest)
+    number = parse_number(text) if bare and own else None
+    return (
+        own is not None
+        and number is not None
+        and own.value not in in_terms_of(own, number)
+        and not _rounds(own, number)
+    )
 
 
 def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:

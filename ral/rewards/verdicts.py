@@ -51,17 +51,40 @@ _JUDGEMENTS = (
 _OF_OPTIONS_ALONE = (("right", "wrong"), ("〇 ○ ✓ ✔ √ o", "× ✗ ✘ x"))
 """Words that mean yes and no where they are the options, and may mean anything else in an answer."""
 
+_OF_STATEMENTS = {"true", "false", "correct", "incorrect", "right", "wrong"}
+
 _QUESTION = re.compile(
     r".{0,8}(?:是否|是不是|[对對]不[对對]|有[没沒]有|能否|[会會]不[会會]|能不能|可不可以|可否)|.*[吗嗎][\s.。?!]*$",
     re.DOTALL,
 )
 _CLAUSE = r"(?:it|there|he|she|they|we|you|i|this|that|these|those|the|all|both|everyone)(?:'\w+)?\b"
-_END = rf"(?=\s*(?:$|\n|[,.;:!?。、…)])|\s+[-–—]+\s|\s+{_CLAUSE})"
+_END = rf"(?=\s*(?:$|\n|[,.;:!?。、…)])|\s+[-–—]+\s|\s+{_CLAUSE}|\s+(?:because|since)\b)"
 _JOINED = r"\s*(?:[/&]|\b(?:and|or|und|oder|et|ou|y|o|e|или|и)\b|或者?|和|还是|還是|かつ|または)\s*"
 _TORN = re.compile(
-    r"(?<!\w)(?:but|wait|maybe|perhaps|possibly|sorry|actually|however|although|unless|aber|vielleicht|mais|peut-être"
-    r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만",
+    r"(?<!\w)(?:maybe|perhaps|possibly|sorry|unless|aber|vielleicht|mais|peut-être"
+    r"|pero|quizás|talvez|però|forse|но|может)(?!\w)|\?|但|不过|不過|然而|也许|也許|可能|でも|하지만"
+    r"|(?:^|[,.;:!?…—–-]\s*)(?:wait|actually|hmm)(?!\w)",
     re.IGNORECASE,
+)
+_MARK = r"(?:^|[,.;:!?…—–-]\s*)"
+_PLAIN_YES, _PLAIN_NO = r"(?:yes|yeah|yep|yup)", r"(?:no|nope)"
+_ALONE = (
+    rf"(?:{_MARK}|\b(?:but|and|or|so|is|be|however|although|then|also|well|oh|rather|thus|hence|therefore|actually|wait|say)\s+)%s"
+    r"(?=\s*(?:$|[,.;:!?…)]))"
+)
+_YES_ALONE, _NO_ALONE = re.compile(_ALONE % _PLAIN_YES), re.compile(_ALONE % _PLAIN_NO)
+_CHANGED = re.compile(
+    rf"{_MARK}(?:(?:oh|wait|actually|sorry|hmm|{_PLAIN_NO}|{_PLAIN_YES}|scratch that|correction|on second thought)"
+    rf"[\s,.:;!…—–-]+)*(?:wait|actually|scratch that|correction|on second thought)[\s,.:;!…—–-]+(?:it's |it is )?"
+    rf"(?:(?P<yes>{_PLAIN_YES})|{_PLAIN_NO})(?=\s*(?:$|[,.;!…]))"
+)
+"""Matches a plain second verdict: "Yes, wait, no", "Yes. Actually no.", "No, no, wait, yes"."""
+_LIMITED = re.compile(
+    r"(?<!\w)(?:but|however|although|though)(?!\w),? ?(?P<clause>[^.;!]*)",
+)
+_NOT_QUITE = re.compile(
+    r"(?:it |that |this |there |they )?(?:is |are |was |does |do )?(?:not|n't)"
+    r"(?:$|[ ,]+(?:really|quite|exactly|fully|entirely|completely|always|all|in the|actually|sure)\b)"
 )
 _NOT_SAID = re.compile(r"[^.,;]*(?:n't|\bnot)(?: (?:say|answer|call it|call this|be|have said))+ (?:a )?(?:yes|no)\b")
 _MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|might|could)\b|也许|也許|可能")
@@ -69,6 +92,13 @@ _SHORT = re.compile(
     r"(?:it|there|he|she|they|we|you|i|this|that|these|those)(?:'s|'re| (?:is|are|was|were|does|do|did|has|have|had|can"
     r"|could|will|would|should))(?P<no>n't| not)?",
     re.IGNORECASE,
+)
+_TRUE, _FALSE = "true|correct|right|accurate", "false|incorrect|wrong|untrue|inaccurate"
+_TRUTH = re.compile(
+    r"(?:(?:(?:the|this|that) (?:given |above )?(?:statement|claim|sentence|assertion|proposition|description|caption)"
+    r"|it|this|that)(?:'s| is| was|(?= ?(?:is|was)n't)))? ?"
+    r"(?P<no>(?:(?:is|was)n't|(?:(?:clearly|definitely|simply) )?not) )?"
+    rf"(?:(?:clearly|definitely|simply|indeed) )?(?:(?P<true>{_TRUE})|{_FALSE})(?=\s*(?:$|[.,;!]|(?:because|since)\b))"
 )
 _HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|正[确確]))")
 
@@ -92,8 +122,17 @@ def find_verdict(text: str) -> Verdict | None:
     found = _head().match(line)
     if found is None:
         return None
+    if changed := changed_verdict(line):
+        return changed
     yes, rest = _answers()[found[1]], line[found.end() :].strip(" \n,.;:!。、…)-–—")
     return Verdict(None if _contradicts(yes, rest) or line[found.end() :].lstrip()[:1] == "?" else yes, rest)
+
+
+def changed_verdict(text: str) -> Verdict | None:
+    """Return the last verdict of a text that begins with one and plainly changes it: "Yes, wait, no"; else None."""
+    line = _plain(text)
+    found = list(_CHANGED.finditer(line)) if _head().match(line) else []
+    return Verdict(found[-1]["yes"] is not None, "") if found and not UNSURE.search(line) else None
 
 
 def stated_verdict(text: str) -> Verdict | None:
@@ -110,6 +149,22 @@ def stated_verdict(text: str) -> Verdict | None:
         return Verdict(_answers()[last["said"]], "")
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
     return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
+
+
+def stated_truth(text: str) -> Verdict | None:
+    """Return what a text says first of a statement: "It is not true." is False, "isn't false" True; else None."""
+    line = _plain(text)
+    found = next(filter(None, map(_TRUTH.match, without_claims(line))), None)
+    if found is None:
+        return None
+    true = (found["true"] is not None) != (found["no"] is not None)
+    rest = found.string[found.end() :].strip(" \n,.;:!")
+    return Verdict(None if _contradicts(true, rest) else true, "")
+
+
+def truth_of_gold(gold: str) -> bool | None:
+    """Return the truth value of a gold answer that is nothing but "true" or "false"; None for any other."""
+    return {"true": True, "false": False}.get(_plain(gold).strip(" .!"))
 
 
 def verdict_of_gold(gold: str) -> bool | None:
@@ -131,6 +186,8 @@ def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple
     if not poles:
         return None
     found = next(((form, verdict) for form in forms if (verdict := find_verdict(form))), None)
+    if found is None and {_plain(options[letter]).strip(" .!") for letter in poles.values()} <= _OF_STATEMENTS:
+        found = next(((form, verdict) for form in forms if (verdict := stated_truth(form))), None)
     if found is None:
         return None
     form, verdict = found
@@ -157,11 +214,15 @@ def _contradicts(yes: bool, rest: str) -> bool:
         return True
     if (other := _head().match(rest)) and _answers()[other[1]] != yes:
         return True
-    if yes and (_HAN_NO.match(rest) or re.search(r"(?<!\w)(?:no|nope)(?!\w)", rest)):
+    if (yes and _HAN_NO.match(rest)) or (_NO_ALONE if yes else _YES_ALONE).search(rest):
         return True
-    if not yes and re.search(r"(?<!\w)(?:yes|yeah|yep)(?!\w)", rest):
-        return True
-    short = _SHORT.fullmatch(re.split(r"[,.;!。]", rest, maxsplit=1)[0].strip())
+    clauses = [re.split(r"[,.;!。]", rest, maxsplit=1)[0], *(found["clause"] for found in _LIMITED.finditer(rest))]
+    return any(map(_NOT_QUITE.match, clauses[1:])) or any(_is_other(yes, clause) for clause in clauses)
+
+
+def _is_other(yes: bool, clause: str) -> bool:
+    """Tell whether a clause is a short one of the other kind: "it is not" behind yes, "there is" behind no."""
+    short = _SHORT.fullmatch(re.split(r"[,.;!。]", clause, maxsplit=1)[0].strip())
     return short is not None and (short["no"] is not None) == yes
 
 

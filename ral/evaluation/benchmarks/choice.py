@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from ral.evaluation.benchmarks.items import Item, Judged
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
 from ral.rewards.asked import as_asked
-from ral.rewards.choices import chosen_letter, split_options
+from ral.rewards.choices import chosen_letter
 from ral.rewards.claims import DESCRIBED, UNSURE
 from ral.rewards.compounds import part_of_more
+from ral.rewards.option_texts import split_options
 
 _STATED = re.compile(
     r"(?i:\b(?:answers?|(?:correct|right|best|final|my) (?:option|choice))\b(?:\s+(?:is|would be|should be|must be))?)"

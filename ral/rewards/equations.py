@@ -1,0 +1,144 @@
+r"""Chains of equations that end in their value: "Area = 5 × 5 = 25", "2\sqrt{3} ≈ 3.46", "A = 5^2 = 25".
+
+Sides of digits, roots, powers, pi and the four operations are computed; all have to agree within the digits shown.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+LONGEST = 200  # characters of such a chain
+LARGEST_POWER = 64  # exponents beyond it are not computed
+SAME = Fraction(1, 10**9)  # relative: roots and pi are computed in double precision
+
+_PLAIN = (
+    (r"\\(?:text|textbf|mathrm|mbox|operatorname|boxed)\s*\{([^{}]*)\}", r" \1 "),
+    (r"\$\$?([^$]*[\\=≈^√][^$]*)\$\$?", r" \1 "),
+    (r"\\(?:left|right|displaystyle)(?![a-z])|\\[()\[\],;:! ]", " "),
+    (r"\\(?:approx|simeq|thickapprox)(?![a-z])|≃|≅", "≈"),
+    (r"\\(?:times|cdot)(?![a-z])|[×·∙]|(?<=[\d)])\s*x\s*(?=[\d(])", "*"),
+    (r"\\div(?![a-z])|÷", "/"),
+    (r"\\pi(?![a-z])", "π"),
+    (r"\\sqrt(?![a-z])", "√"),
+    (r"[−–]", "-"),
+    (r"²", "^2"),
+    (r"³", "^3"),
+    (r"(?<=\d),(?=\d{3}(?!\d))", ""),
+)
+_RULES = tuple((re.compile(pattern), replacement) for pattern, replacement in _PLAIN)
+_FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{([^{}]*)\}\s*\{([^{}]*)\}|(\d)\s*(\d))")
+_ROOT = re.compile(r"√\s*(?:\{([^{}]*)\}|\(([^()]*)\)|(\d+(?:\.\d+)?))")
+_JOINTS = re.compile(r"(?<![<>!:≠])([=≈])")
+_NO_CHAIN = re.compile(r"[<>≤≥≠±;?%:]|!=|\\(?!frac|dfrac|tfrac|cfrac|text)")
+_LEAD = re.compile(r"^[^\d\\√π=≈]*(?:\b(?:is|are|was|get|gives|equals|total|have|answer)\b|:)\s*(?=[\d(√\\π-])")
+_NAME = re.compile(r"\s*(?!π)[^\W\d][^\d=+*/π√\\]*")
+_TERMS = re.compile(r"[\sA-Za-z\d.+*/^()π√_{}\\-]*[A-Za-z][\sA-Za-z\d.+*/^()π√_{}\\-]*")
+_COMPUTED = re.compile(r"[\d.\s+*/^()√π{}\[\]-]+")
+_TIMES = re.compile(r"(?<=[\d)π])\s*(?=[(π√s])|(?<=[)π])\s*(?=\d)")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+
+
+class Chain(NamedTuple):
+    """A chain of sides. computed: values of the sides in front that were computed. end: the last side as written."""
+
+    computed: tuple[Fraction, ...]
+    end: str
+
+
+def read_chain(text: str) -> Chain | None:
+    """Return the sides of a chain of equations; None for any other text, and for one with nothing to compute.
+
+    The first side may be a name ("Area"), any but the last an expression of letters ("2(l + w)"). Of "25 = 5 × 5" the
+    number is the end.
+    """
+    if len(text) > LONGEST or not _JOINTS.search(line := _plain(text)) or _NO_CHAIN.search(line):
+        return None
+    *sides, end = [side.strip() for side in _JOINTS.split(line)[::2]]
+    sides = [_LEAD.sub("", sides[0]), *sides[1:]]
+    if _NAME.fullmatch(sides[0]):
+        sides = sides[1:]
+    if len(sides) == 1 and _NUMBER.fullmatch(sides[0]) and not _NUMBER.fullmatch(end.strip(" .")):
+        sides, end = [end.strip(" .")], sides[0]
+    values = [evaluate(side) for side in sides]
+    if any(value is None and not _TERMS.fullmatch(side) for side, value in zip(sides, values, strict=True)):
+        return None
+    computed = tuple(value for value in values if value is not None)
+    return Chain(computed, end) if computed and re.search(r"\d", end) else None
+
+
+def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool:
+    """Tell whether the sides of a chain are one value, the last one written with digits down to `step`.
+
+    A decimal may be rounded or cut off; step 1 is an integer behind "≈", 0 what is written exactly.
+    """
+    exact = computed[0]
+    if any(abs(value - exact) > SAME * max(abs(value), abs(exact)) for value in computed[1:]):
+        return False
+    if abs(shown - exact) <= SAME * max(abs(shown), abs(exact)):
+        return True
+    return shown * exact > 0 and -step / 2 <= abs(exact) - abs(shown) < step
+
+
+def rounded_end(text: str) -> bool:
+    """Tell whether the last side of a chain stands behind "≈", so that an integer may be rounded too."""
+    return _JOINTS.findall(_plain(text))[-1:] == ["≈"]
+
+
+def evaluate(side: str) -> Fraction | None:
+    r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{\sqrt{3}}{2}"; None for any other text."""
+    for _ in range(4):  # roots and fractions inside one another
+        side = _ROOT.sub(lambda m: f"sqrt(({m[1] or m[2] or m[3]}))", side)
+        side = _FRACTION.sub(lambda m: f"(({m[1] or m[3]})/({m[2] or m[4]}))", side)
+    if not _COMPUTED.fullmatch(side.replace("sqrt", "√")):
+        return None
+    source = _TIMES.sub("*", side.replace("{", "(").replace("}", ")")).replace("sqrt*(", "sqrt(")
+    source = re.sub(r"(?<!\d)0+(?=\d)", "", source.replace("^", "**").replace("π", "pi"))
+    try:
+        return _value(ast.parse(source.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
+        return None
+
+
+def _value(node: ast.AST) -> Fraction:
+    """Return the value of a parsed expression; ValueError for one that is not computed."""
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return Fraction(str(number))
+        case ast.Name(id="pi"):
+            return Fraction(math.pi)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.Call(func=ast.Name(id="sqrt"), args=[inner]):
+            return _root(_value(inner))
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            return _value(left) / _value(right)
+        case ast.BinOp(left=left, op=ast.Pow(), right=right):
+            base, power = _value(left), _value(right)
+            if power.denominator > 1 or abs(power) > LARGEST_POWER or abs(base) > 10**6:
+                raise ValueError(f"power {power} is not computed")
+            return base**power.numerator
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            return Fraction(_OPERATIONS[type(operation)](_value(left), _value(right)))
+    raise ValueError(f"{type(node).__name__} is not computed")
+
+
+def _root(value: Fraction) -> Fraction:
+    """Return a square root, exact where it is a fraction."""
+    if value < 0:
+        raise ValueError("a negative number has no real root")
+    top, bottom = math.isqrt(value.numerator), math.isqrt(value.denominator)
+    return Fraction(top, bottom) if Fraction(top, bottom) ** 2 == value else Fraction(math.sqrt(value))
+
+
+def _plain(text: str) -> str:
+    """Return a chain with ASCII operators, without LaTeX's delimiters."""
+    for pattern, replacement in _RULES:
+        text = pattern.sub(replacement, text)
+    return text.strip(" .。")
