@@ -2,101 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
-from ral.config.check import bind_targets, check_schema, overridden, plain
 from ral.config.cli import run
-from ral.config.schema import Dataset
-from ral.errors import UserError
-from ral.files import run_folder
-from ral.files.pretrained import check_folder
-from ral.machine import check_alone
+from ral.config.exploring import check, claim
 
-
-@dataclass
-class Settings:
-    """conf/explore.yaml."""
-
-    checkpoint: str
-    before: str | None
-    run: str | None
-    family: str | None
-    image: str | None
-    video: str | None
-    question: str | None
-    evidence: Any
-    template: str | None
-    max_frames: int | None
-    min_pixels: int | None
-    max_pixels: int | None
-    max_new_tokens: int | None
-    dataset: Dataset
-    split: str
-    limit: int
-    thinking: bool
-    queries: list[str]
-    layers: Any
-    max_mb: float
-    device: str
-    dtype: str
-    share_prompt: bool
-    threads: int | None
-    output: str
-    debug: bool
-
-
-def check(cfg: DictConfig) -> None:
-    """UserError for a configuration that does not fit together."""
-    check_alone(os.environ, "scripts/explore.py")
-    tree = plain(cfg)
-    check_schema(tree, Settings)
-    for key in ("limit", "max_new_tokens", "max_mb", "threads"):
-        if tree[key] is not None and tree[key] <= 0:
-            raise UserError(f"{key}={tree[key]} is too small: write more than 0")
-    if not tree["queries"] or not set(tree["queries"]) <= {"previous", "self"}:
-        raise UserError(f"queries=[{','.join(tree['queries'])}] is not known: write some of [previous,self]")
-    for key in [key for key in ("checkpoint", "before") if tree[key] is not None and not tree["run"]]:
-        check_folder(tree[key], key, any_type=tree["family"] is not None)
-    if line := beside(tree, overridden()):
-        raise UserError(line)
-    bind_targets(cfg)
-
-
-OF_DATASETS = {
-    "dataset.templates.think": "template",
-    "dataset.templates.zero": "template",
-    "dataset.max_new_tokens": "max_new_tokens",
-    "dataset.media.max_frames": "max_frames",
-    "dataset.media.image_min_pixels": "min_pixels",
-    "dataset.media.image_max_pixels": "max_pixels",
-    "dataset.media.video_min_pixels": "min_pixels",
-    "dataset.media.video_max_pixels": "max_pixels",
-}
-"""Settings of a dataset's questions -> what they are called of a question of one's own."""
-OF_OWN = ("question", "evidence", *dict.fromkeys(OF_DATASETS.values()))
-OF_SPLITS = ("split", "limit", "thinking")
-
-
-def beside(tree: Mapping[str, Any], typed: Collection[str]) -> str | None:
-    """Return the line where a setting is typed that nothing would read, and what is; else None."""
-    asks = next((key for key in ("run", "image", "video") if tree[key] is not None), "dataset")
-    for key in sorted(typed):
-        of_dataset, of_own = key in OF_SPLITS or key.partition(".")[0] == "dataset", key in OF_OWN
-        if asks == "dataset" and of_own:
-            names = [name for name, own in OF_DATASETS.items() if own == key]
-            way = f"write {names[0]}=<value>" if names else f"leave out {key}"
-            return f"{key} is of a picture or clip of your own, and the dataset asks: {way}, or add image=<file>"
-        if asks != "dataset" and (of_dataset or (asks == "run" and (of_own or key in ("image", "video")))):
-            own = OF_DATASETS.get(key) if asks != "run" else None
-            way = f"write {own}=<value>" if own else f"leave out {key}"
-            return f"{key} is not read where {asks}={tree[asks]} asks: {way}"
-    return None
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def main(cfg: DictConfig) -> None:
@@ -107,4 +19,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "explore", check=check, claim=lambda c: run_folder.claim(Path(c.output), "output"), texts=["question"])
+    run(main, "explore", check=check, claim=claim, texts=["question"])

@@ -77,6 +77,7 @@ WIDE = {
     "ral/config/evaluation.py:Evaluate": 21,  # the same
     "ral/config/evaluation.py:Task": 12,  # the same
     "ral/config/knockout.py:Settings": 21,  # the same
+    "ral/config/exploring.py:Settings": 26,  # the same
     "ral/types/examples.py:Example": 14,  # sources outside fill by keyword what their entries have: 10 have defaults
     "ral/types/examples.py:Media": 10,  # as Example; names of its fields are those of records and of the disk cache
     "ral/models/attention/rollout_layouts.py:Decode": 9,  # three say what is decoded, the rest changes with each step

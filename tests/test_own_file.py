@@ -14,13 +14,14 @@ from unittest.mock import patch
 import pytest
 import torch
 import yaml
-from conftest import CONF, load_script, train_in
+from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
 from ral.config.as_trained import as_trained, asked_otherwise, dataset_as_trained
 from ral.config.cli import run
+from ral.config.exploring import beside
 from ral.ending import held_out_line
 from ral.evaluation.attention_map import complete, said_of
 from ral.evaluation.benchmarks.own import jsonl
@@ -209,7 +210,7 @@ def test_a_datasets_questions_are_asked_as_the_checkpoint_was_trained(tmp_path: 
     ],
 )
 def test_settings_that_the_viewer_would_not_read_are_refused(typed: list[str], said: str | None) -> None:
-    found = load_script("explore").beside(dict(explored(*typed)), [one.partition("=")[0] for one in typed])
+    found = beside(dict(explored(*typed)), [one.partition("=")[0] for one in typed])
     assert (found is None) if said is None else said in found
 
 

@@ -76,7 +76,7 @@ class Sweeps(Callback):
 
 
 def link_offline(folder: Path) -> int:
-    """Link what W&B has of each run of a sweep into `<folder>/wandb`, under W&B's own names; return how many there are.
+    """Make links to W&B's folders of a sweep's runs in `<folder>/wandb`, by their own names; return how many there are.
 
     W&B's viewer in the terminal lists one folder's runs, and goes by these names. What cannot be linked is left out.
     """

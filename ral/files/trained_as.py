@@ -1,4 +1,4 @@
-"""How a model was trained to be asked: wording, pixels and length limit, from what lies beside its folder."""
+"""Wording, pixels and length limit of a model's training, from what lies beside its folder."""
 
 from __future__ import annotations
 
