@@ -238,7 +238,6 @@ COUNTS = """
 5 ; 5 people, two of them are sitting.
 4 ; 4 of the 6 people are sitting.
 4 ; Four of the six people are sitting.
-4 ; 4 of the 6
 2/5 ; 2 out of 5
 4 ; Four of the people
 4 ; Four of the people are sitting.
@@ -268,6 +267,8 @@ OTHER_COUNTS = """
 5 ; There are 5 people, not including 2 children.
 6 ; 4 of the 6 people are sitting.
 7 ; 7 of the 6 people are sitting.
+4 ; 4 of the 6
+4 ; 4 of the 6 people
 2 ; 2 out of 5
 2 ; 2 out of the 5
 2 ; 2 in 5
