@@ -73,8 +73,8 @@ def refuse_unread_options(entry: Entry) -> None:
 
     One such field counts where it holds several texts, else two or more of them have to. Alternatives may be answers.
     """
-    names = [name for name in entry.data if _LIKE_OPTIONS.fullmatch(name) and "alternative" not in name.lower()]
-    like = {name: entry.data[name] for name in names if name not in FIELDS and entry.data[name] not in (None, "")}
+    fields = {name: value for name, value in entry.data.items() if _LIKE_OPTIONS.fullmatch(name) and name not in FIELDS}
+    like = {name: value for name, value in fields.items() if value and "alternative" not in name.lower()}
     several = [name for name, value in like.items() if isinstance(value, list | dict) and len(value) > 1]
     single = [name for name, value in like.items() if isinstance(value, str) or is_number(value)]
     if unread := several or (single if len(single) > 1 else []):

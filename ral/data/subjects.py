@@ -1,4 +1,4 @@
-r"""The problem type that an entry's subject implies: "ability": "math" makes the gold answer "\frac{3}{4}" numerical."""
+r"""Problem type that an entry's subject implies: "ability": "math" makes the gold answer "\frac{3}{4}" numerical."""
 
 from __future__ import annotations
 
