@@ -16,7 +16,7 @@ from ral.types import Example, UserError
 
 def read(folder: Path, fields: dict[str, Any]) -> Example:
     """One entry as it is parsed."""
-    return parse_own(Entry(folder / "data.jsonl", 1, {"question": "How much?", **fields}, folder))
+    return parse_own(Entry(folder / "data.jsonl", 1, {"question": "How much?", "images": [], **fields}, folder))
 
 
 def verl(gold: str, **labels: str) -> dict[str, Any]:

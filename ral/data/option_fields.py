@@ -74,7 +74,11 @@ def refuse_unread_options(entry: Entry) -> None:
     One such field counts where it holds several texts, else two or more of them have to. Alternatives may be answers.
     """
     fields = {name: value for name, value in entry.data.items() if _LIKE_OPTIONS.fullmatch(name) and name not in FIELDS}
-    like = {name: value for name, value in fields.items() if value and "alternative" not in name.lower()}
+    like = {
+        name: value
+        for name, value in fields.items()
+        if value not in (None, "", []) and "alternative" not in name.lower()
+    }
     several = [name for name, value in like.items() if isinstance(value, list | dict) and len(value) > 1]
     single = [name for name, value in like.items() if isinstance(value, str) or is_number(value)]
     if unread := several or (single if len(single) > 1 else []):
