@@ -126,6 +126,23 @@ CHAINS = r"""
 5 ; f(2) = 2^2 + 1 = 5
 \sqrt{3}/2 ; \frac{\sqrt{3}}{2} \approx 0.866
 -3 ; 2 - 5 = -3
+3 ; 3.0 = 3
+10 ; 5 × 2 = 10, not 12
+10 ; 10 = 5 × 2 = 10
+16 ; 4^2 = 16
+30 ; \angle A = 180 - 150 = 30^\circ
+30 ; \angle A = 180° - 150° = 30°
+30 ; 180° - 150° = 30°
+10\sqrt{2} ; 10\sqrt{2} cm ≈ 14.14 cm
+20 ; \text{Area} = \frac{1}{2} \times 8 \times 5 = 20
+20 ; Area = 1/2 × 8 × 5 = 20 square units
+20 ; Area = (1/2)(8)(5) = 20
+20 ; The area is \frac{1}{2} \cdot 8 \cdot 5 = 20 \text{ cm}^2
+6 ; |AB| = 6
+5 ; c = \sqrt{3^2 + 4^2} = 5
+5 ; c = \sqrt{3^2 + 4^2} = \sqrt{25} = 5
+2 ; One red + one blue = 2
+50 ; 100 × 50% = 50
 """
 OTHER_CHAINS = r"""
 2\sqrt{3} ; 2\sqrt{3} \approx 3.64
@@ -153,6 +170,13 @@ OTHER_CHAINS = r"""
 3 ; 10/3 = 3
 3 ; 2 - 5 = 3
 36 ; 6 × 6 ≠ 36
+3 ; x = 3, or x = 4
+5 ; 2x = 10 = 5
+8 ; 4^2 = 8
+31 ; 180° - 150° = 31°
+6 ; c = \sqrt{3^2 + 4^2} = 6
+0.5 ; \sin 30 = 0.5
+7 ; 1 + 1 = 3, so 7
 """
 
 
@@ -238,7 +262,6 @@ COUNTS = """
 5 ; 5 people, two of them are sitting.
 4 ; 4 of the 6 people are sitting.
 4 ; Four of the six people are sitting.
-4 ; 4 of the 6
 2/5 ; 2 out of 5
 4 ; Four of the people
 4 ; Four of the people are sitting.
@@ -268,6 +291,8 @@ OTHER_COUNTS = """
 5 ; There are 5 people, not including 2 children.
 6 ; 4 of the 6 people are sitting.
 7 ; 7 of the 6 people are sitting.
+4 ; 4 of the 6
+4 ; 4 of the 6 people
 2 ; 2 out of 5
 2 ; 2 out of the 5
 2 ; 2 in 5

@@ -68,6 +68,24 @@ def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
         entry.fail(field, f"{shown(answer)} is a letter, and nothing reads '{hidden[0]}'", f'"options": {EXAMPLE}')
 
 
+def refuse_unread_options(entry: Entry) -> None:
+    """Raise the bad entry's error where options stand in fields that nothing reads: `option_a`, `candidates`.
+
+    One such field counts where it holds several texts, else two or more of them have to. Alternatives may be answers.
+    """
+    fields = {name: value for name, value in entry.data.items() if _LIKE_OPTIONS.fullmatch(name) and name not in FIELDS}
+    like = {
+        name: value
+        for name, value in fields.items()
+        if value not in (None, "", []) and "alternative" not in name.lower()
+    }
+    several = [name for name, value in like.items() if isinstance(value, list | dict) and len(value) > 1]
+    single = [name for name, value in like.items() if isinstance(value, str) or is_number(value)]
+    if unread := several or (single if len(single) > 1 else []):
+        problem = "holds what to choose from, and nothing reads it"
+        entry.fail(unread[0], problem, f'"options": {EXAMPLE}, or "problem_type": "free-form" for an answer in words')
+
+
 def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: str) -> tuple[tuple[str, ...], str]:
     """Options that are numbered in order, from 0 or 1, without their numbers, and the gold answer in their letters.
 

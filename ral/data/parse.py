@@ -37,8 +37,10 @@ from ral.data.option_fields import (
     options_of,
     refuse_hidden_options,
     refuse_null,
+    refuse_unread_options,
     without_numbers,
 )
+from ral.data.subjects import type_by_subject
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -95,7 +97,11 @@ def parse_own(entry: Entry) -> Example:
         if not answer:
             refuse_null(entry, field, options)
         answer = required(entry, answer, [field], '"red"')
+    untyped = not options and entry.named(["problem_type"]) is None
     options, answer = _chosen(entry, field, options, answer, kind)
+    if untyped:
+        refuse_unread_options(entry)
+        kind = type_by_subject(entry, answer)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
     example = Example(

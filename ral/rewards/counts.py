@@ -23,8 +23,11 @@ _PLACE = (
     r" (?:frame|image|picture|photo|scene|clip|video|row|column|line|panel|shot|half|floor|shelf|table|chart|figure)"
 )
 _SEEN = re.compile(rf"\s+(?:in|on|of|at|from|during) the {_PLACE}{_END}", re.IGNORECASE)
+_VERB = r"(?:is|are|was|were|has|have|had|can|do|does|did|seem|look|wear|show|hold|stand|sit)"
 _OF_THESE = re.compile(
-    rf"(?P<part>{_N}) of (?:the|these|those|all|all the) (?P<whole>{_N})(?! (?:and|or|to|plus)\b)", re.IGNORECASE
+    rf"(?P<part>{_N}) of (?:the|these|those|all|all the) (?P<whole>{_N})"
+    rf"(?=(?: (?!and\b|or\b)[^\W\d_]+){{0,3}} {_VERB}\b)",
+    re.IGNORECASE,
 )
 _ONE_OF = re.compile(r"\b(?:it|he|she|this|that)(?:'s| is| was)\s*$", re.IGNORECASE)
 _OF_THE = re.compile(
@@ -60,8 +63,8 @@ _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|total|altogether|wait|act
 def counted(text: str) -> str | None:
     """Return a sentence with its count alone; None where it says no more than that.
 
-    "N of the M" is the count N where N is no more than M; "N out of M" and "N in M" are shares and not read here. Parts
-    ("2 cats, 1 black and 1 white") have to add up to the count.
+    "N of the M people are" with a verb is the count N where N is no more than M; "N of the M people" alone may be a
+    share, and "N out of M" and "N in M" are. Parts ("2 cats, 1 black and 1 white") have to add up to the count.
     """
     rest = _SEEN.sub("", _AND_NONE.sub("", text))
     rest = _OF_THESE.sub(_part, rest)

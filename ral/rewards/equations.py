@@ -21,6 +21,8 @@ _PLAIN = (
     (r"\\(?:text|textbf|mathrm|mbox|operatorname|boxed)\s*\{([^{}]*)\}", r" \1 "),
     (r"\$\$?([^$]*[\\=≈^√][^$]*)\$\$?", r" \1 "),
     (r"\\(?:left|right|displaystyle)(?![a-z])|\\[()\[\],;:! ]", " "),
+    (r"\^\s*\{?\s*\\circ\s*\}?", "°"),
+    (r"\\(?:tri)?angle(?![a-z])|[∠△]", " "),
     (r"\\(?:approx|simeq|thickapprox)(?![a-z])|≃|≅", "≈"),
     (r"\\(?:times|cdot)(?![a-z])|[×·∙]|(?<=[\d)])\s*x\s*(?=[\d(])", "*"),
     (r"\\div(?![a-z])|÷", "/"),
@@ -42,6 +44,7 @@ _TERMS = re.compile(r"[\sA-Za-z\d.+*/^()π√_{}\\-]*[A-Za-z][\sA-Za-z\d.+*/^()�
 _COMPUTED = re.compile(r"[\d.\s+*/^()√π{}\[\]-]+")
 _TIMES = re.compile(r"(?<=[\d)π])\s*(?=[(π√s])|(?<=[)π])\s*(?=\d)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_UNIT = re.compile(r"(?<=[\d\s])[A-Za-z]+(?:\^[23])?$")
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
@@ -56,7 +59,7 @@ def read_chain(text: str) -> Chain | None:
     """Return the sides of a chain of equations; None for any other text, and for one with nothing to compute.
 
     The first side may be a name ("Area"), any but the last an expression of letters ("2(l + w)"). Of "25 = 5 × 5" the
-    number is the end.
+    number is the end. Degrees, and the unit of the end, may stand behind the others too.
     """
     if len(text) > LONGEST or not _JOINTS.search(line := _plain(text)) or _NO_CHAIN.search(line):
         return None
@@ -66,7 +69,8 @@ def read_chain(text: str) -> Chain | None:
         sides = sides[1:]
     if len(sides) == 1 and _NUMBER.fullmatch(sides[0]) and not _NUMBER.fullmatch(end.strip(" .")):
         sides, end = [end.strip(" .")], sides[0]
-    values = [evaluate(side) for side in sides]
+    unit = _UNIT.search(end)
+    values = [evaluate(side.replace("°", "").removesuffix(unit[0] if unit else "")) for side in sides]
     if any(value is None and not _TERMS.fullmatch(side) for side, value in zip(sides, values, strict=True)):
         return None
     computed = tuple(value for value in values if value is not None)
