@@ -302,6 +302,8 @@ OTHER_COUNTS = """
 4 ; The answer is not 4, since 2 of the 6 are hidden.
 4 ; The answer is 4 or 5, since 2 are hidden.
 4 ; The answer is 4, since 2 are hidden, so 5
+4 ; The answer is 4, since 2 of the 6 hide but I count 5.
+4 ; The answer is 4, since 2 of 6 hide. The answer is 5.
 4 ; The answer is 4, since 3 + 2 = 5, so the total is 5.
 2 ; Only one person is visible in the second frame.
 2 ; There is only 1 person in the 2nd frame.
