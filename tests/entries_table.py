@@ -289,7 +289,7 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
     ),
     "options_empty_one": (
         {"question": "Which?", "answer": "B", "options": ["A. red", "B. blue", "C. "], "image": "a.png"},
-        ("B", 1),
+        "BAD option 3, 'C.', has a letter and no text",
     ),
     "options_single_letters": (
         {"question": "Which plot?", "answer": "C", "options": ["A", "B", "C", "D"], "image": "a.png"},
