@@ -1,4 +1,4 @@
-"""What a method costs beside GRPO: whole training steps of several algorithms on the same prompts, in turns.
+"""Times whole training steps of several algorithms on the same prompts, in turns, against a step of GRPO.
 
     python scripts/bench_methods.py                                             # the methods of perception
     python scripts/bench_methods.py --algorithms ral,papo --prompt-tokens 400,1500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import runpy
 import signal
@@ -10,12 +11,17 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import FileIO, TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
+import pytest
 from hydra.core.global_hydra import GlobalHydra
+
+from ral.config.cli import run
 
 ROOT = Path(__file__).parents[1]
 POLL_S = 0.02
@@ -82,3 +88,32 @@ def _be(command: list[str], folder: Path, out: Path, err: Path) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def evaluate_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> Callable[..., Done]:
+    """Return a call of evaluate.py in this process and `folder`: one of its own takes seconds to import torch."""
+    module = importlib.import_module("evaluate")
+    monkeypatch.chdir(folder)
+
+    def call(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
+        code = 0
+        try:
+            run(module.main, "evaluate", check=module.check)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        captured = capsys.readouterr()
+        return Done(code, captured.out, captured.err)
+
+    return call

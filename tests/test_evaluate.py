@@ -9,18 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from commands import Done, evaluate_here
 from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ral.config.cli import run
 from ral.evaluating import path_of
 from ral.evaluation.benchmarks.items import Item, accuracy
 from ral.evaluation.benchmarks.items_file import Answered, append, check_settings, read
@@ -45,35 +44,13 @@ def command(data: Path, output: Path, *settings: str) -> list[str]:
     return [sys.executable, str(ROOT / "evaluate.py"), *given]
 
 
-@dataclass(frozen=True)
-class Done:
-    """What a command left."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 Call = Callable[..., Done]
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """evaluate.py in this process, in the test's own folder: a process of its own takes seconds to import torch."""
-    module = importlib.import_module("evaluate")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
-        code = 0
-        try:
-            run(module.main, "evaluate", check=module.check)
-        except SystemExit as error:
-            code = int(error.code or 0)
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return call
+    """evaluate.py in this process, in the test's own folder."""
+    return evaluate_here(monkeypatch, capsys, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +12,13 @@ from unittest.mock import patch
 import pytest
 import torch
 import yaml
+from commands import Done, evaluate_here
 from conftest import CONF, train_in
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
 from ral.config.as_trained import as_trained, asked_otherwise, dataset_as_trained
-from ral.config.cli import run
 from ral.config.exploring import beside
 from ral.ending import held_out_line
 from ral.evaluation.attention_map import complete, said_of
@@ -57,26 +55,13 @@ def run_folder(folder: Path, *, thinking: bool = True, template: str = "think", 
     return folder
 
 
-Call = Callable[..., tuple[int, str, str]]
+Call = Callable[..., Done]
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
     """evaluate.py in this process, in the test's own folder."""
-    module = importlib.import_module("evaluate")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
-        code = 0
-        try:
-            run(module.main, "evaluate", check=module.check)
-        except SystemExit as error:
-            code = int(error.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return evaluate_here(monkeypatch, capsys, tmp_path)
 
 
 def test_every_entry_of_an_own_file_is_an_item(tmp_path: Path) -> None:
@@ -97,20 +82,20 @@ def test_a_runs_model_scores_on_its_own_file_as_in_training(call: Call, tmp_path
     zero = "dataset.templates.zero=mini"
     folder = train_in(tmp_path / "run", *data, *look, *steps, zero, "viewer=false", report=False)
     trained = [json.loads(line) for line in (folder / "eval/after.jsonl").read_text().splitlines()]
-    code, out, err = call(
+    done = call(
         f"checkpoint={folder / 'hf'}",
         "benchmark=jsonl",
         "benchmark.path=held.json",
         "benchmark.tasks.jsonl.source.split=validation",
         "output=o",
     )
-    assert code == 0, err
+    assert done.returncode == 0, done.stderr
     items = [json.loads(line) for line in Path("o/items.jsonl").read_text().splitlines()]
     assert [(i["uid"], i["response"], i["score"]) for i in items] == [
         (line["uid"], line["response"], line["accuracy"]) for line in trained
     ]
-    assert "jsonl: asked with template=mini, pictures of 3136 to 4014080 pixels" in err
-    assert out.splitlines()[-1].endswith("n: 2")
+    assert "jsonl: asked with template=mini, pictures of 3136 to 4014080 pixels" in done.stderr
+    assert done.stdout.splitlines()[-1].endswith("n: 2")
 
 
 def evaluation(*overrides: str) -> Any:

@@ -14,17 +14,16 @@ import signal
 import subprocess
 import sys
 import weakref
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from ral.data.clip_times import BadRequest
 from ral.data.clips import ClipReader
 from ral.data.sizes import Frames, MediaSettings
+from ral.files import piped
 
 CLIPS_OF_A_PROCESS = 500
 START_S = 30.0  # seconds beyond a clip's limit: for the start of the process, and before one that nothing ends is left
-END_S = 5.0  # seconds that an ended process may take to be gone
 INNER = (
     re.compile(r"\[\d+:\d+:\d+\]\s*"),  # the time
     re.compile(r"(?<!\S)\S+\.(?:c|cc|cpp|cu|h|hpp|py|pyx):\d+:?\s*"),  # a line of a source file
@@ -36,7 +35,7 @@ INNER = (
     re.compile(r": '[^']*'(?:; last error log.*)?$"),
 )
 """Parts of a reader's message that are about the reader."""
-COMMAND = (sys.executable, "-P", "-c", "from ral.data.decoder import main; main()")
+COMMAND = piped.calling("ral.data.decoder.main")
 
 
 class Decoder:
@@ -64,7 +63,7 @@ class Decoder:
             self._process = None
             if isinstance(error, EOFError | BrokenPipeError | pickle.UnpicklingError):
                 raise ValueError(_end(process, settings)) from None
-            _stop(process)
+            piped.kill(process)
             raise
         if isinstance(answer, BadRequest):
             raise answer
@@ -76,19 +75,12 @@ class Decoder:
         """Return the process, a new one after CLIPS_OF_A_PROCESS clips."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
-            _stop(self._process)
+            piped.kill(self._process)
             self._process = None
         if self._process is None:
-            folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-            self._process = subprocess.Popen(
-                COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=os.environ | {"PYTHONPATH": folders},
-                start_new_session=True,  # Ctrl-C is for the run, which finishes its step
-            )
+            self._process = piped.start(COMMAND)
             self._clips = 1
-            weakref.finalize(self, _stop, self._process)
+            weakref.finalize(self, piped.kill, self._process)
         return self._process
 
 
@@ -102,30 +94,15 @@ def _await(answers: IO[bytes], settings: MediaSettings) -> None:
 
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
     """Return why a process gave no answer; waits for its end."""
-    _close(process)
+    piped.close(process)
     try:
-        code = process.wait(END_S)
+        code = process.wait(piped.END_S)
     except subprocess.TimeoutExpired:
         process.kill()
         return "ended its answer too early"
     if code == -signal.SIGALRM:
         return f"not done after {settings.timeout_s:g} s"
     return f"crashed ({signal.Signals(-code).name})" if code < 0 else f"ended with exit code {code}"
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        try:
-            stream.close()  # type: ignore[union-attr]
-        except OSError:  # what could not be sent to a dead process
-            continue
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    _close(process)
-    with suppress(subprocess.TimeoutExpired):  # the kernel ends it when its disk answers
-        process.wait(END_S)
 
 
 def reason_of(error: BaseException) -> str:

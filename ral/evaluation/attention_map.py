@@ -38,7 +38,7 @@ DEFAULTS = {
     "device": "cpu",
 }
 UNKNOWN = {"template": "as_asked", "max_frames": 128, "min_pixels": 784}
-"""What counts where nothing beside the checkpoint says how it was trained; beside it MOST_PIXELS."""
+"""Settings for a checkpoint with no config.yaml beside it to say how it was trained; MOST_PIXELS are the others."""
 MOST_PIXELS = {"image": 4014080, "video": 100352}
 
 

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ral.files import piped
 from ral.rewards.combine import Reward, pairs_of, values_of
 from ral.types import Example, Rollout, Scores, UserError
 
-COMMAND = (sys.executable, "-P", "-c", "from ral.rewards.workers import main; main()")
+COMMAND = piped.calling("ral.rewards.workers.main")
 KEY = "hardware.reward_workers"
-END_S = 5.0
-"""Seconds that an ended process may take to be gone."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,8 @@ class Worker:
     """A process that scores what it is sent, in order. functions: of the parts, by name."""
 
     def __init__(self, functions: Mapping[str, Callable[..., float]]) -> None:
-        folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-        self.process = subprocess.Popen(
-            COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": folders},
-            start_new_session=True,  # Ctrl-C is for the run, which finishes its step
-        )
-        self.end = weakref.finalize(self, ended, self.process)
+        self.process = piped.start(COMMAND)
+        self.end = weakref.finalize(self, piped.kill, self.process)
         self.send(functions)
 
     def send(self, value: object) -> None:
@@ -77,23 +69,13 @@ class Worker:
     def gone(self) -> UserError:
         """Return the error for a process that has ended by itself."""
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(END_S)
+            self.process.wait(piped.END_S)
         code = self.process.poll()
         why = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
         return UserError(
             f"{KEY}: a process that scores responses ended {why} (its last words are above); where memory was short, "
             f"write fewer; {KEY}=0 scores them in the run's own process"
         )
-
-
-def ended(process: subprocess.Popen[bytes]) -> None:
-    """End a process: there is nothing to save."""
-    process.kill()
-    for stream in (process.stdin, process.stdout):
-        with suppress(OSError):  # what could not be sent to a dead process
-            stream.close()  # type: ignore[union-attr]
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(END_S)
 
 
 class RewardBeside:
