@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
-from PIL import Image
+from PIL import ExifTags, Image
 from pyarrow import parquet
 
 VSTAR = {
@@ -64,22 +64,25 @@ def vstar(folder: Path, rows: Mapping[str, Any] = VSTAR) -> Path:
     return folder
 
 
-def nextgqa(folder: Path, split: str = "test", location: Any = None) -> Path:
-    """location: stands in place of the first question's times."""
+def nextgqa(folder: Path, split: str = "test", first: Mapping[str, Any] | None = None) -> Path:
+    """first: cells of the first question that differ, or `times`, what is known of its clip."""
     times: dict[str, Any] = {}
     videos = {row[0]: f"0101/{row[0]}" for row in GQA}
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{split}.csv").open("w", newline="") as file:
+        names = ["video_id", "frame_count", "width", "height", "question", "answer", "qid", "type", *OPTIONS]
         out = csv.writer(file)
-        out.writerow(["video_id", "frame_count", "width", "height", "question", "answer", "qid", "type", *OPTIONS])
-        for video, question, answer, qid, kind, spans in GQA:
-            out.writerow([video, 450, 320, 240, question, answer, qid, kind, *OTHERS[:2], answer, *OTHERS[2:]])
+        out.writerow(names)
+        for n, (video, question, answer, qid, kind, spans) in enumerate(GQA):
+            cells = [video, 450, 320, 240, question, answer, qid, kind, *OTHERS[:2], answer, *OTHERS[2:]]
+            given = first if n == 0 and first else {}
+            out.writerow([given.get(name, cell) for name, cell in zip(names, cells, strict=True)])
             times[video] = {"duration": 15, "location": {qid: spans}, "fps": 29.97}
             clip = folder / "NExTVideo" / f"{videos[video]}.mp4"
             clip.parent.mkdir(parents=True, exist_ok=True)
             clip.write_bytes(b"\0\0\0\x18ftypmp42")
-    if location is not None:
-        times[GQA[0][0]]["location"]["8"] = json.loads(location)
+    if first and "times" in first:
+        times[GQA[0][0]] = first["times"]
     (folder / f"gsub_{split}.json").write_text(json.dumps(times))
     (folder / "map_vid_vidorID.json").write_text(json.dumps(videos))
     return folder
@@ -107,16 +110,19 @@ def viscot(folder: Path, rows: list[dict[str, Any]] | None = None) -> Path:
     return folder / "viscot_363k.json"
 
 
-def encoded(kind: str = "PNG") -> bytes:
-    """A picture of SIDES as a file."""
-    content = io.BytesIO()
-    Image.new("RGB", SIDES, (7, 90, 60)).save(content, kind)
+def encoded(kind: str = "PNG", turned: bool = False) -> bytes:
+    """A picture of SIDES as a file; turned: by its EXIF."""
+    content, picture = io.BytesIO(), Image.new("RGB", SIDES, (7, 90, 60))
+    exif = picture.getexif()
+    if turned:
+        exif[ExifTags.Base.Orientation] = 6
+    picture.save(content, kind, exif=exif)
     return content.getvalue()
 
 
-def stored() -> dict[str, Any]:
+def stored(content: bytes | None = None) -> dict[str, Any]:
     """A picture as parquet files of the hub hold it."""
-    return {"bytes": encoded(), "path": "1.png"}
+    return {"bytes": encoded() if content is None else content, "path": "1.png"}
 
 
 def table(file: Path, rows: list[dict[str, Any]]) -> Path:
@@ -161,16 +167,18 @@ TREE = (
 )
 
 
-def treebench(folder: Path, boxes: str | None = None) -> Path:
-    """boxes: in place of those of the first row."""
+def treebench(folder: Path, first: Mapping[str, str] | None = None) -> Path:
+    """first: cells of the first row that differ."""
     folder.mkdir(parents=True, exist_ok=True)
     picture_text = base64.b64encode(encoded("JPEG")).decode()
     with (folder / "TreeBench.tsv").open("w", newline="") as file:
+        names = ["index", "image", "question", "multi-choice options", "answer", "category", "target_instances"]
         out = csv.writer(file, delimiter="\t")
-        out.writerow(["index", "image", "question", "multi-choice options", "answer", "category", "target_instances"])
+        out.writerow(names)
         for n, (category, question, options, answer, own) in enumerate(TREE):
-            given = own if n or boxes is None else boxes
-            out.writerow([n, picture_text, question, options, answer, category, given])
+            cells = [n, picture_text, question, options, answer, category, own]
+            given = first if n == 0 and first else {}
+            out.writerow([given.get(name, cell) for name, cell in zip(names, cells, strict=True)])
     return folder / "TreeBench.tsv"
 
 

@@ -1,8 +1,7 @@
-"""Datasets with evidence: rows as published, odd rows, and what evaluate.py makes of where answers look."""
+"""Datasets with evidence: rows as published, resized pictures, and what evaluate.py makes of where answers look."""
 
 from __future__ import annotations
 
-import copy
 import importlib
 import json
 import sys
@@ -12,21 +11,28 @@ from typing import Any
 
 import grounded_fixtures as fixtures
 import pytest
+import torch
 from conftest import CONF
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import open_dict
-from PIL import Image
 
 from ral.config.cli import run
 from ral.data.bad import BadSample
 from ral.data.entries import Entries
 from ral.data.grounded import multihop, nextgqa, refcoco, saliency_r1, treebench, viscot, vstar, zwz
 from ral.data.grounded.boxes import cuts
+from ral.data.media import MediaReader, MediaSettings
+from ral.data.samples import Sample
 from ral.evaluation.benchmarks import box, choice
 from ral.evaluation.benchmarks.grounded import load, summary
 from ral.evaluation.benchmarks.items import Item, ScoredItem
+from ral.evaluation.held_out import prompt_rows
+from ral.evaluation.looked import LOOKED
 from ral.evaluation.looks import chance_in, grounding_in, pointing_in
+from ral.learner.collate import Collate
+from ral.models.mllm import MLLM
+from ral.ops.attention import CapturedAttention
 from ral.types import Evidence, Example, UserError
 
 WIDTH, HEIGHT = fixtures.SIDES
@@ -156,32 +162,6 @@ def test_multihop_spatial_as_published(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "problem"),
-    [
-        ("question", "Which? (a) a cup, (b) a bottle", "has no options between <choice> and </choice>"),
-        ("question", "Which? <choice>a cup, a bottle</choice>", "has no options between <choice> and </choice>"),
-        ("question", "Which? <choice>(a) a cup, (b) </choice>", "has no options between <choice> and </choice>"),
-        ("question", "Which? <choice>(a) a cup, (a) a jug</choice>", "has no options between <choice> and </choice>"),
-        ("question", None, "has no options between <choice> and </choice>"),
-        ("answer", "(e) a jug", "names none of the options a, b, c, d"),
-        ("answer", "cat", "names none of the options a, b, c, d"),
-        ("answer", 3, "names none of the options a, b, c, d"),
-        ("image_resolution", "640x480", "is not the size of"),
-        ("image_path", "gone.jpg", "no such file"),
-        ("bbox", [0.1, 0.2, 0.3, 0.4], "looks like fractions"),
-        ("bbox", [20.0, 28.0, 0.0, 14.0], "has no area"),
-        ("bbox", [300.0, 28.0, 10.0, 14.0], "lies outside the picture"),
-    ],
-)
-def test_odd_rows_of_multihop_spatial(tmp_path: Path, field: str, value: Any, problem: str) -> None:
-    rows = fixtures.multihop_rows()
-    rows[0][field] = value
-    entries = multihop.read(fixtures.multihop_spatial(tmp_path, rows))
-    assert problem in (line := refused(entries, 0)) and "multihop_test_4500.json: entry 1" in line
-    assert entries[1].answer == "A"
-
-
 def test_multihop_spatial_without_a_box_or_a_size_is_asked_all_the_same(tmp_path: Path) -> None:
     rows = fixtures.multihop_rows()
     rows[0]["bbox"], rows[0]["image_path"] = None, "/000000000001.jpg"
@@ -213,218 +193,6 @@ def test_zwz_as_published(tmp_path: Path) -> None:
     found = (*entries, *held_out)
     assert [boxes(e) for e in found] == [[(20, 28, 60, 42)], [(0, 56, 200, 112)], [(150, 100, 200, 112)]]
     assert all(e.media[0].path == tmp_path / "original/1.png" and e.answer == "B" for e in found)
-    rows = fixtures.zwz_rows(tmp_path)
-    rows[0]["original_images"], rows[1]["original_images"] = None, ["gone.png"]
-    entries = zwz.source("train", path=fixtures.table(file, rows), unpacked=tmp_path / "unpacked")
-    assert "field 'original_images'" in refused(entries, 0) and "no such file" in refused(entries, 1)
-
-
-# -------------------------------------------------------------------------------------------------------- odd rows
-
-ODD: list[tuple[Any, str | list[tuple[float, ...]]]] = [
-    ([300.0, 10.0, 320.0, 20.0], "lies outside the picture"),
-    ([20.0, 28.0, 20.0, 42.0], "has no area"),
-    ([60.0, 42.0, 20.0, 28.0], "corners are swapped"),
-    ([0.1, 0.2, 0.3, 0.4], "looks like fractions"),
-    ([20.0, 28.0, 60.0], "is not four numbers"),
-    ([20.0, None, 60.0, 42.0], "is not four numbers"),
-    ("20, 28, 60, 42", "is no "),
-    (None, []),
-    ([], []),
-    ([-3.0, 28.0, 60.0, 42.0], [(0, 28, 60, 42)]),
-    ([[20.0, 28.0, 60.0, 42.0], [0.0, 0.0, 10.0, 10.0]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
-]
-
-
-@pytest.mark.parametrize(("given", "wanted"), ODD)
-def test_odd_boxes_of_zwz(tmp_path: Path, given: Any, wanted: Any) -> None:
-    rows = [{**row, "bbox": given} for row in fixtures.zwz_rows(tmp_path)]
-    entries = zwz.source("train", path=fixtures.table(tmp_path / "train.parquet", rows), unpacked=tmp_path)
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-@pytest.mark.parametrize(("given", "wanted"), ODD)
-def test_odd_boxes_of_treebench(tmp_path: Path, given: Any, wanted: Any) -> None:
-    text = "" if given is None else given if isinstance(given, str) else str(given)
-    entries = treebench.read(fixtures.treebench(tmp_path, text.replace("20, 28", "20 28")), unpacked=tmp_path / "copy")
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "entry 1: field 'target_instances'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        ([300.0, 10.0, 20.0, 20.0], "lies outside the picture"),
-        ([10.0, 10.0, 0.0, 20.0], "has no area"),
-        ([60.0, 42.0, -40.0, -14.0], "corners are swapped"),
-        ([0.1, 0.25, 0.2, 0.125], "looks like fractions"),
-        ([20.0, 28.0, 40.0], "is not four numbers"),
-        (["20", "28", "40", "14"], "is not four numbers"),
-        ("[20, 28, 40, 14]", "is no box"),
-        ([], "is not one box"),
-        (None, "is not one box"),
-        ([[20.0, 28.0, 40.0, 14.0], [0.0, 0.0, 9.0, 9.0]], "is not one box"),
-        ([180.0, 100.0, 40.0, 40.0], [(180, 100, 200, 112)]),
-    ],
-)
-def test_odd_boxes_of_refcoco(tmp_path: Path, given: Any, wanted: Any) -> None:
-    rows = [{**row, "bbox": given} for row in fixtures.refcoco_rows()]
-    entries = refcoco.read(fixtures.table(tmp_path / "val.parquet", rows), unpacked=tmp_path)
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "val.parquet: entry 1: field 'bbox'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-@pytest.mark.parametrize(
-    ("given", "wanted"),
-    [
-        ("[1.1, 0.2, 1.3, 0.4]", "lies outside the picture"),
-        ("[0.1, 0.2, 0.1, 0.4]", "has no area"),
-        ("[0.3, 0.4, 0.1, 0.2]", "corners are swapped"),
-        ("[20, 28, 60, 42]", "looks like pixels"),
-        ("[0.1, 0.2, 0.3]", "is not four numbers"),
-        ("[0.1, nan, 0.3, 0.4]", "is not four numbers"),
-        ("left", "is no box as text"),
-        ("[[0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]]", "is no box as text"),
-        ([0.1, 0.2, 0.3, 0.4], "is no box as text"),
-        (None, []),
-        ("", []),
-        ("[-0.1, 0.25, 0.3, 0.375]", [(0, 28, 60, 42)]),
-    ],
-)
-def test_odd_boxes_of_saliency_r1(tmp_path: Path, given: Any, wanted: Any) -> None:
-    rows = [{**row, "bbox": given} for row in fixtures.saliency_rows()]
-    file = fixtures.table(tmp_path / "train.parquet", rows)
-    entries = saliency_r1.source("train", path=file, unpacked=tmp_path)
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "train.parquet: entry 1: field 'bbox'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-VSTAR_BOXES: list[tuple[Any, Any]] = [
-    ([[300, 10, 20, 20]], "lies outside the picture of 200 x 112"),
-    ([[10, 10, 0, 20]], "has no area"),
-    ([[60, 42, -40, -14]], "corners are swapped"),
-    ([[0.1, 0.25, 0.2, 0.125]], "looks like fractions"),
-    ([["20", "28", "40", "14"]], "is not four numbers"),
-    ("20, 28, 40, 14", "is no box"),
-    ([[20, 28, 40]], "is not four numbers"),
-    ([[20, 28, None, 14]], "is not four numbers"),
-    ([], []),
-    (None, []),
-    ([20, 28, 40, 14], [(20, 28, 60, 42)]),
-    ([[180, 100, 40, 40]], [(180, 100, 200, 112)]),
-    ([[20, 28, 40, 14], [0, 0, 10, 10]], [(20, 28, 60, 42), (0, 0, 10, 10)]),
-]
-
-
-@pytest.mark.parametrize(("given", "wanted"), VSTAR_BOXES)
-def test_odd_boxes_of_vstar(tmp_path: Path, given: Any, wanted: Any) -> None:
-    name = "direct_attributes/sa_5"
-    entries = vstar.read(fixtures.vstar(tmp_path, {name: {**fixtures.VSTAR[name], "bbox": given}}))
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and f"{name}.json" in line and "field 'bbox'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-def test_odd_files_of_vstar(tmp_path: Path) -> None:
-    fixtures.vstar(tmp_path)
-    (tmp_path / "direct_attributes/sa_4690.jpg").unlink()
-    (tmp_path / "direct_attributes/sa_5.json").write_text("{")
-    (tmp_path / "relative_position/sa_79958.jpg").write_text("<html>")
-    entries = vstar.read(tmp_path)
-    assert "no such file" in refused(entries, 0) and "sa_5.json: cannot be read" in refused(entries, 1)
-    assert "sa_79958" in refused(entries, 2)
-    turned = Image.new("RGB", (8, 4)).getexif()
-    turned[0x0112] = 6
-    Image.new("RGB", fixtures.SIDES).save(tmp_path / "direct_attributes/sa_4690.jpg", exif=turned)
-    assert "turned by its EXIF" in refused(entries := vstar.read(tmp_path), 0)
-    fixtures.vstar(tmp_path, {"direct_attributes/sa_4690": {"question": "Where?", "options": ["here"], "bbox": []}})
-    assert "field 'options'" in refused(entries, 0)
-    with pytest.raises(UserError, match="expected the folders direct_attributes"):
-        vstar.read(tmp_path / "direct_attributes")
-
-
-SPANS: list[tuple[str, Any]] = [
-    ("[[20.0, 22.0]]", "lies outside the clip of 15 s"),
-    ("[[3.0, 3.0]]", "ends before it begins"),
-    ("[[7.0, 2.5]]", "ends before it begins"),
-    ('[["2.5", "7.0"]]', "is not two numbers"),
-    ("[[2.5]]", "is not two numbers"),
-    ("[2.5, 7.0]", "is not two numbers"),
-    ('"2.5-7"', "is no list of times"),
-    ("[[null, 7.0]]", "is not two numbers"),
-    ("[]", []),
-    ("null", []),
-    ("[[-1.0, 2.0]]", [(0.0, 2.0)]),
-    ("[[14.0, 15.3]]", [(14.0, 15.0)]),
-]
-
-
-@pytest.mark.parametrize(("given", "wanted"), SPANS)
-def test_odd_times_of_nextgqa(tmp_path: Path, given: str, wanted: Any) -> None:
-    entries = nextgqa.read(fixtures.nextgqa(tmp_path, location=given))
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "test.csv: entry 1: field 'location'" in line
-    else:
-        assert [e.span for e in entries[0].evidence] == wanted and cuts(entries[:1]) == (given in str(SPANS[-2:]))
-
-
-def test_odd_files_of_nextgqa(tmp_path: Path) -> None:
-    fixtures.nextgqa(tmp_path)
-    (tmp_path / "NExTVideo/0101/2574374895.mp4").unlink()
-    assert "no such file" in refused(nextgqa.read(tmp_path), 0)
-    (tmp_path / "map_vid_vidorID.json").write_text("[]")
-    with pytest.raises(UserError, match="is no object by the names of clips"):
-        nextgqa.read(tmp_path)
-    with pytest.raises(UserError, match="cannot be read"):
-        nextgqa.read(tmp_path, split="val")
-
-
-VISCOT_BOXES: list[tuple[str, Any]] = [
-    ("###[300, 10, 320, 20]", "lies outside the picture"),
-    ("###[20, 28, 20, 42]", "has no area"),
-    ("###[60, 42, 20, 28]", "corners are swapped"),
-    ("###[0.1, 0.2, 0.3, 0.4]", "looks like fractions"),
-    ("###[a, b, c, d]", "names no box"),
-    ("###[1, 2, 3]", "is not four numbers"),
-    ("###[20, nan, 60, 42]", "is not four numbers"),
-    ("", "names no box"),
-    ("###[-3, 28, 60, 42]", [(0, 28, 60, 42)]),
-    ("###[20,28,60,42]", [(20, 28, 60, 42)]),
-]
-
-
-@pytest.mark.parametrize(("given", "wanted"), VISCOT_BOXES)
-def test_odd_boxes_of_viscot(tmp_path: Path, given: str, wanted: Any) -> None:
-    rows = fixtures.viscot_rows()
-    rows[0]["image"][1] = f"cot/flickr30k/1.jpg{given}"
-    entries = viscot.read(fixtures.viscot(tmp_path, rows))
-    if isinstance(wanted, str):
-        assert wanted in (line := refused(entries, 0)) and "viscot_363k.json: entry 1: field 'image'" in line
-    else:
-        assert boxes(entries[0]) == wanted
-
-
-def test_odd_rows_of_viscot(tmp_path: Path) -> None:
-    rows = fixtures.viscot_rows()
-    rows[0]["image"] = rows[0]["image"][:1]
-    rows[1]["image"] = [None]
-    rows[2]["conversations"] = rows[2]["conversations"][:2]
-    rows += copy.deepcopy(fixtures.viscot_rows()[:1])
-    rows[3]["image"] = ["cot/gone.jpg", "cot/gone.jpg###[1, 2, 30, 40]"]
-    entries = viscot.read(fixtures.viscot(tmp_path, rows))
-    assert entries[0].evidence == ()
-    assert "is no list of a picture" in refused(entries, 1) and "another conversation" in refused(entries, 2)
-    assert "no such file" in refused(entries, 3)
 
 
 # --------------------------------------------------------------------------------------- where answers look, by hand
@@ -448,6 +216,50 @@ def test_grounding_and_pointing_by_hand_on_three_examples(tmp_path: Path) -> Non
     clip = {"grid": [3, 1, 1], "weights": [0.2, 0.35, 0.45], "seconds_per_slot": 5.0}
     assert grounding_in(times, clip) == pytest.approx(0.55) and pointing_in(times, clip) == 0
     assert grounding_in((), clip) is pointing_in((), clip) is chance_in((), clip) is None
+
+
+RESIZED: list[tuple[tuple[int, int], tuple[int, int, int], set[tuple[int, int]]]] = [
+    ((784, 25_088), (1, 4, 7), {(1, 1)}),
+    ((139_000, 200_000), (1, 10, 18), {(row, column) for row in (2, 3) for column in (2, 3, 4)}),
+    ((784, 7_056), (1, 2, 4), {(0, 0)}),
+]
+"""Bounds of the area of a picture of 200 x 112, its grid, and the tokens of 20..60, 28..42 by row and column, by hand.
+
+Centres in pixels of the file: of columns 14, 43, 71; 5.6, 17, 28, 39, 50, 61; 25, 75; of rows 14, 42; 5.6, 17, 28, 39,
+50; 28, 84.
+"""
+
+
+@pytest.mark.parametrize(("areas", "grid", "tokens"), RESIZED)
+@pytest.mark.parametrize("name", ["vstar", "viscot", "multihop_spatial", "treebench", "refcoco", "saliency_r1", "zwz"])
+def test_the_boxes_of_a_resized_picture_follow_it(
+    tmp_path: Path,
+    load: Callable[..., MLLM],
+    name: str,
+    areas: tuple[int, int],
+    grid: tuple[int, int, int],
+    tokens: set[tuple[int, int]],
+) -> None:
+    """Read as in training."""
+    own = {"unpacked": tmp_path / "unpacked"}
+    table = tmp_path / "train.parquet"
+    opened: dict[str, Callable[[], Any]] = {
+        "vstar": lambda: vstar.read(fixtures.vstar(tmp_path)),
+        "viscot": lambda: viscot.read(fixtures.viscot(tmp_path)),
+        "multihop_spatial": lambda: multihop.read(fixtures.multihop_spatial(tmp_path)),
+        "treebench": lambda: treebench.read(fixtures.treebench(tmp_path), **own),
+        "refcoco": lambda: refcoco.read(fixtures.table(table, fixtures.refcoco_rows()), **own),
+        "saliency_r1": lambda: saliency_r1.source("train", path=fixtures.table(table, fixtures.saliency_rows()), **own),
+        "zwz": lambda: zwz.source("train", path=fixtures.table(table, fixtures.zwz_rows(tmp_path)), **own),
+    }
+    example, model = opened[name]()[0], load()
+    assert model.processor.patches.factor == 28
+    reader = MediaReader(MediaSettings(image_min_pixels=areas[0], image_max_pixels=areas[1], factor=28))
+    sample = Sample(example, tuple(map(reader.read, example.media)))
+    prompts = Collate(model.processor, ("mini", "mini_zero"), thinking=True).prompts([sample])
+    assert prompts.grids[0] == (grid,)
+    marked = prompts.evidence[0][prompts.visual[0]].view(grid)[0].nonzero().tolist()
+    assert {(row, column) for row, column in marked} == tokens
 
 
 # ------------------------------------------------------------------------------------------------ from the yamls
@@ -484,18 +296,62 @@ def test_groups_and_cuts_of_a_benchmark(tmp_path: Path) -> None:
     assert Evidence((0, 0, 1, 1), cut=True) == Evidence((0, 0, 1, 1))
 
 
+def evaluated(
+    monkeypatch: pytest.MonkeyPatch, benchmark: str, path: Path, output: Path
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What evaluate.py leaves of a benchmark: its items and its summary."""
+    module = importlib.import_module("evaluate")
+    settings = (f"benchmark={benchmark}", f"benchmark.path={path}", f"output={output}", "max_new_tokens=4", "threads=1")
+    areas = [f"media.image_{end}_pixels={area}" for end, area in (("min", 784), ("max", 25088))]
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings, *areas, "template=mini"])
+    run(module.main, "evaluate", check=module.check)
+    items = [json.loads(line) for line in (output / "items.jsonl").read_text().splitlines()]
+    return items, json.loads((output / "summary.json").read_text())
+
+
+MAPS: list[dict[tuple[int, int], float]] = [
+    {(1, 1): 0.3, (1, 0): 0.2, (3, 6): 0.5},
+    {(0, 0): 0.6, (1, 2): 0.1, (2, 1): 0.3},
+    {(0, 2): 0.4, (3, 3): 0.4, (1, 0): 0.2},
+]
+"""Attention on the 4 x 7 visual tokens of the three pictures of V*, by row and column.
+
+Their evidence, by centres of tokens (rows 14, 42, 70, 98; columns 14, 43, 71, 100, ...): token 1, 1; the 2 x 4 of the
+upper left quarter, the centre on its edge among them; tokens 0, 0 and 1, 0 of the one object and 0, 2 of the other.
+"""
+LOOKS = [(0.3, 0.0, 1 / 28), (0.7, 1.0, 8 / 28), (0.6, 0.5, 3 / 28)]
+"""Grounding, pointing (one of two equal maxima is inside at last) and chance of each."""
+
+
+def test_evaluate_gives_the_looks_of_three_examples_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first token has half of its attention on the picture, all others spread theirs: the first alone looks."""
+    maps = iter(MAPS)
+
+    def planted(attention: CapturedAttention) -> torch.Tensor:
+        rows = torch.zeros_like(prompt_rows(attention))
+        visual = attention.visual[0].nonzero().squeeze(-1)
+        assert len(visual) == 28
+        rows[0, 1:, visual] = 1 / 28
+        for (row, column), share in next(maps).items():
+            rows[0, 0, visual[row * 7 + column]] = share / 2
+        return rows
+
+    monkeypatch.setattr("ral.evaluation.looked.prompt_rows", planted)
+    items, found = evaluated(monkeypatch, "vstar_evidence", fixtures.vstar(tmp_path / "data"), tmp_path / "out")
+    assert [item["uid"] for item in items] == sorted(fixtures.VSTAR)
+    for item, looks in zip(items, LOOKS, strict=True):
+        assert [item["looks"][name] for name in LOOKED] == pytest.approx(looks, abs=1e-6)
+    means = [found["looks"][name]["mean"] for name in LOOKED]
+    assert means == pytest.approx([1.6 / 3, 0.5, 12 / 28 / 3], abs=1e-6)
+
+
 @pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench", "multihop_spatial"])
 def test_evaluate_measures_where_answers_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
 ) -> None:
     path = getattr(fixtures, benchmark.removesuffix("_evidence"))(tmp_path / "data")
     module, output = importlib.import_module("evaluate"), tmp_path / "out"
-    settings = (f"benchmark={benchmark}", f"benchmark.path={path}", f"output={output}", "max_new_tokens=4", "threads=1")
-    areas = [f"media.image_{end}_pixels={area}" for end, area in (("min", 784), ("max", 25088))]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings, *areas, "template=mini"])
-    run(module.main, "evaluate", check=module.check)
-    items = [json.loads(line) for line in (output / "items.jsonl").read_text().splitlines()]
-    found = json.loads((output / "summary.json").read_text())
+    items, found = evaluated(monkeypatch, benchmark, path, output)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[-4:]] == ["grounding", "pointing", "chance", "accuracy"]
     for name in ("grounding", "pointing", "chance"):

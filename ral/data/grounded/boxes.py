@@ -21,6 +21,8 @@ Form = Literal["x, y, width, height", "left, top, right, bottom"]
 SIZES: Form = "x, y, width, height"
 CORNERS: Form = "left, top, right, bottom"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+LEAST_PIXELS = 2.0
+"""A box whose numbers all lie below it is one of fractions, which may reach over the edge; others are pixels."""
 
 
 def as_own(entry: Entry, uid: str, fields: Mapping[str, Any]) -> Example:
@@ -34,9 +36,16 @@ def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
     if value is None or value == "":
         return None
     try:
-        return [float(number) for number in value.strip("[]() ").split(",")]
+        return numbers(value.strip("[]() "))
     except (AttributeError, ValueError):
         entry.fail(field, f"{shown(value)} is no box as text", f'"[{form}]", with numbers')
+
+
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a text with commas between them. ValueError where one is none."""
+    if "_" in text:  # float takes 1_0 for 10
+        raise ValueError(text)
+    return [float(number) for number in text.split(",")]
 
 
 def boxes_of(entry: Entry, field: str, value: object, size: tuple[float, float], form: Form) -> tuple[Evidence, ...]:
@@ -62,9 +71,10 @@ def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], f
         entry.fail(field, f"box {shown(value)} is not four numbers", _wanted(form, size))
     left, top, *end = (float(x) for x in value)
     right, bottom = (left + end[0], top + end[1]) if form == SIZES else end
-    if max(size) > 1 and max(abs(x) for x in (left, top, right, bottom)) <= 1:
+    farthest = max(abs(x) for x in (left, top, right, bottom))
+    if max(size) > 1 and farthest < LEAST_PIXELS:
         entry.fail(field, f"box {shown(value)} looks like fractions", _wanted(form, size))
-    if max(size) == 1 and max(abs(x) for x in (left, top, right, bottom)) >= 2:
+    if max(size) == 1 and farthest >= LEAST_PIXELS:
         entry.fail(field, f"box {shown(value)} looks like pixels", _wanted(form, size))
     if right <= left or bottom <= top:
         entry.fail(field, f"box {shown(value)} has no area, or its corners are swapped", _wanted(form, size))
@@ -116,12 +126,14 @@ def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
     return size
 
 
-def on_picture(entry: Entry, example: Example, field: str, value: object, form: Form) -> Example:
-    """Return the example with the boxes of a field, in pixels of its picture, as evidence."""
+def on_picture(
+    entry: Entry, example: Example, field: str, value: object, form: Form, *, fractions: bool = False
+) -> Example:
+    """Return the example with the boxes of a field as evidence, in pixels of its picture, or in fractions of it."""
     if value is None or value == []:
         return example
     size = size_of(entry, "image", example.media[0])
-    return replace(example, evidence=boxes_of(entry, field, value, size, form))
+    return replace(example, evidence=boxes_of(entry, field, value, (1, 1) if fractions else size, form))
 
 
 def cuts(examples: Sequence[Example]) -> int:

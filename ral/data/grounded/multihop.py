@@ -31,10 +31,11 @@ def parse(entry: Entry) -> Example:
     """Return the example of one row; its uid begins with how many steps the question has and whose view it takes."""
     data = entry.data
     question, options = _asked(entry)
+    image = data.get("image_path")
     fields = {
         "question": question,
         "options": list(options.values()),
-        "image": str(data.get("image_path")).lstrip("/\\"),
+        "image": image.lstrip("/\\") if isinstance(image, str) else image,
     }
     group = f"{data.get('hop')} {data.get('view')}".replace("/", " ")
     uid = f"{group}/{entry_name(data, entry.number, ('id',))}#{entry.number}"
@@ -58,11 +59,14 @@ def _asked(entry: Entry) -> tuple[str, dict[str, str]]:
 
 
 def _right(entry: Entry, options: dict[str, str]) -> str:
-    """Return the text of the right option, which the letter of `answer` names."""
+    """Return the text of the right option, which the letter of `answer` names; its text may not be another option's."""
     value = entry.data.get("answer")
     found = OPTION.match(value) if isinstance(value, str) else None
     if found is None or found[1] not in options:
         entry.fail("answer", f"{shown(value)} names none of the options {', '.join(options)}", '"(b) a bottle"')
+    said = value[found.end() :].strip()
+    if said in options.values() and said != options[found[1]]:
+        entry.fail("answer", f"{shown(value)} is the letter of one option and the text of another", '"(b) a bottle"')
     return options[found[1]]
 
 

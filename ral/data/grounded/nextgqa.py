@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ral.data.bad import BadSample
 from ral.data.entries import Entries
-from ral.data.fields import Entry
+from ral.data.fields import Entry, shown
 from ral.data.files import located
 from ral.data.grounded.boxes import as_own, spans_of
 from ral.data.sources import SPLITS, TRAINING
@@ -47,14 +48,15 @@ class Questions:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return a question with the published path of its clip, its length and its times."""
+        """Return a question with the published path of its clip and what is known of it. BadSample for a row that is
+        shorter or longer than the first one.
+        """
         found = self.table[index]
+        if None in found or None in found.values():
+            place, problem = f"{self.path}: entry {index + 1}", "has another number of cells than the first row"
+            raise BadSample(place, problem, "write as many, with quotes around a cell that holds commas")
         video = found["video_id"]
-        about = self.times.get(video)
-        about = about if isinstance(about, Mapping) else {}
-        location = about.get("location")
-        times = location.get(found["qid"]) if isinstance(location, Mapping) else None
-        place = {"file": self.videos.get(video, video), "duration": about.get("duration"), "location": times}
+        place = {"file": self.videos.get(video, video), "times": self.times.get(video)}
         return {**found, **place, "id": f"{video}/{found['qid']}"}
 
     def ids(self) -> list[dict[str, str]]:
@@ -66,7 +68,7 @@ def _object(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({type(error).__name__}); expected {EXPECTED}") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: is no object by the names of clips; expected {EXPECTED}")
@@ -81,7 +83,17 @@ def parse(entry: Entry) -> Example:
     fields = {"question": data["question"], "answer": data["answer"], "video": str(clip)}
     fields |= {"options": [data[f"a{n}"] for n in range(5)], "problem_type": "multiple choice"}
     example = as_own(entry, f"{KINDS.get(str(data['type'])[:1], 'other')}/{data['id']}", fields)
-    return replace(example, evidence=spans_of(entry, "location", data["location"], data["duration"]))
+    times = _object_in(entry, data, "times", '{"duration": 35, "location": {...}}')
+    location = _object_in(entry, times, "location", '{"8": [[2.5, 7.0]]}')
+    return replace(example, evidence=spans_of(entry, "location", location.get(data["qid"]), times.get("duration")))
+
+
+def _object_in(entry: Entry, data: Mapping[str, Any], field: str, wanted: str) -> Mapping[str, Any]:
+    """Return the object under a field, {} where it is missing or null. BadSample where it is something else."""
+    value = data.get(field)
+    if value is not None and not isinstance(value, Mapping):
+        entry.fail(field, f"{shown(value)} is no object", wanted)
+    return value or {}
 
 
 def read(path: str | Path, *, split: str = "test", media_root: str | Path | None = None) -> Entries:

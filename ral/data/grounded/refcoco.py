@@ -14,6 +14,7 @@ from ral.data.entries import Entries
 from ral.data.fields import Entry, shown
 from ral.data.grounded.boxes import SIZES, as_own, boxes_of, size_of
 from ral.data.grounded.tables import UNPACKED, rows_of
+from ral.data.names import entry_name
 from ral.types import Example
 
 COLUMNS = ("question_id", "image", "answer", "bbox")
@@ -26,7 +27,8 @@ def parse(entry: Entry) -> Example:
     if not isinstance(said, list) or not said or not isinstance(said[0], str) or not said[0].strip():
         entry.fail("answer", f"{shown(said)} is no list of expressions", 'texts such as ["the man on the left"]')
     fields = {"question": ASKED.format(said[0].strip()), "answer": "[0, 0, 1, 1]", "image": data.get("image")}
-    example = as_own(entry, f"{entry.file.stem.split('-')[0]}/{data.get('question_id')}", fields)
+    name = entry_name(data, entry.number, ("question_id",))
+    example = as_own(entry, f"{entry.file.stem.split('-')[0]}/{name}", fields)
     evidence = boxes_of(entry, "bbox", data.get("bbox"), size_of(entry, "image", example.media[0]), SIZES)
     if len(evidence) != 1:
         entry.fail("bbox", f"{shown(data.get('bbox'))} is not one box", f"[{SIZES}] in pixels")

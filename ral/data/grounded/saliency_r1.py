@@ -6,12 +6,11 @@ authors' training code reads them (trl/grpo_vlm.py, trl/rewards/saliency_rewards
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ral.data.entries import Entries
 from ral.data.fields import Entry
-from ral.data.grounded.boxes import CORNERS, as_own, boxes_of, numbers_in
+from ral.data.grounded.boxes import CORNERS, as_own, numbers_in, on_picture
 from ral.data.grounded.tables import UNPACKED, rows_of, source_of
 from ral.data.names import entry_name
 from ral.types import Example
@@ -23,8 +22,7 @@ def parse(entry: Entry) -> Example:
     """Return the example of one row."""
     fields = {name: entry.data.get(name) for name in ("problem", "solution", "image")}
     example = as_own(entry, f"saliency_r1/{entry_name(entry.data, entry.number)}#{entry.number}", fields)
-    box = numbers_in(entry, "bbox", CORNERS)
-    return replace(example, evidence=boxes_of(entry, "bbox", box, (1, 1), CORNERS))
+    return on_picture(entry, example, "bbox", numbers_in(entry, "bbox", CORNERS), CORNERS, fractions=True)
 
 
 def source(

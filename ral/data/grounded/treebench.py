@@ -19,6 +19,7 @@ from ral.data.sources import read_file
 from ral.types import Example
 
 OCR = "OCR"
+OPTIONS = "multi-choice options"
 
 
 def parse(entry: Entry) -> Example:
@@ -26,7 +27,9 @@ def parse(entry: Entry) -> Example:
     data = entry.data
     fields = {name: data.get(name) for name in ("question", "answer")} | {"image": data.get("image")}
     if data.get("category") != OCR:
-        fields["options"] = data.get("multi-choice options")
+        fields["options"] = data.get(OPTIONS)
+        if not fields["options"]:
+            entry.fail(OPTIONS, "missing or empty", f'a line each, "A. red\\nB. blue", or the category {OCR}')
     category = str(data.get("category") or "").replace("/", " ")
     return on_picture(
         entry, as_own(entry, f"{category}/{entry.number}", fields), "target_instances", _boxes(entry), CORNERS
@@ -40,7 +43,7 @@ def _boxes(entry: Entry) -> Any:
         return value
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         entry.fail("target_instances", f"{shown(value)} is no list of boxes", f"[[{CORNERS}], ...] in pixels")
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from ral.data.entries import Entries
 from ral.data.fields import Entry, shown
 from ral.data.files import UNPACKED
-from ral.data.grounded.boxes import CORNERS, as_own, on_picture
+from ral.data.grounded.boxes import CORNERS, as_own, numbers, on_picture
 from ral.data.names import entry_name
 from ral.data.sources import file_split, read_file
 from ral.types import Example
 
 ASKS_FOR_A_BOX = re.compile(r"\s*Please provide the bounding box.*\Z", re.DOTALL)
-_BOX = re.compile(r"(.*)###\s*\[([^\]]*)\]\s*", re.DOTALL)
+_BOX = re.compile(r"(.*?)###\s*\[([^\]]*)\]\s*", re.DOTALL)
 PICTURES = '["a.jpg", "a.jpg###[10, 20, 110, 220]"]'
 TURNS = "four turns with a `value`: question, box, picture, answer"
 
@@ -43,18 +43,20 @@ def parse(entry: Entry) -> Example:
 
 
 def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
-    """Return the corners behind ### in the second picture's name; None where there is no second picture."""
+    """Return the corners behind ### in the second picture's name, else that of the first; None without a second one."""
     if len(pictures) < 2:
         return None
     found = _BOX.fullmatch(pictures[1])
     try:
-        return [float(number) for number in found[2].split(",")] if found else entry.fail("image", *_none(pictures))
+        box = numbers(found[2]) if found else None
     except ValueError:
-        entry.fail("image", *_none(pictures))
-
-
-def _none(pictures: list[str]) -> tuple[str, str]:
-    return f"{shown(pictures[1])} names no box", PICTURES
+        box = None
+    if found is None or box is None:
+        entry.fail("image", f"{shown(pictures[1])} names no box", PICTURES)
+    if found[1] != pictures[0]:
+        problem = f"{shown(pictures[1])} holds the box of another picture than {shown(pictures[0])}"
+        entry.fail("image", problem, PICTURES)
+    return box
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:

@@ -6,7 +6,6 @@ direct_attributes/sa_4690.jpg and sa_4690.json, whose keys are question, options
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,12 @@ from ral.data.entries import Entries
 from ral.data.fields import IMAGE_SUFFIXES, Entry, shown
 from ral.data.files import located
 from ral.data.grounded.boxes import SIZES, as_own, on_picture
+from ral.data.jsontext import parsed
 from ral.data.sources import parts
 from ral.types import Example, UserError
 
 EXPECTED = "the folders direct_attributes and relative_position, in each of them NAME.jpg and NAME.json"
+ROW = '{"question": ..., "options": [...], "bbox": [[x, y, width, height]]}'
 
 
 class JsonBeside:
@@ -45,11 +46,13 @@ class JsonBeside:
         name = self.names[index]
         file = Path(f"{name}.json")
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            found = parsed(file.read_bytes())
+        except OSError as error:
             raise BadSample(file, f"cannot be read ({type(error).__name__})", "write it beside its picture") from error
+        except (ValueError, RecursionError) as error:
+            raise BadSample(file, f"not JSON that can be read: {error}", f"write {ROW}") from error
         if not isinstance(found, dict):
-            raise BadSample(file, f"{shown(found)} is not an object", 'write {"question": ..., "options": [...], ...}')
+            raise BadSample(file, f"{shown(found)} is not an object", f"write {ROW}")
         own = f"{name.parent.name}/{name.name}"
         return {**found, "id": own, "file": str(file), "picture": self.pictures.get(name, f"{own}.jpg")}
 
