@@ -270,6 +270,18 @@ def test_placebos_are_as_large_and_elsewhere(load: Callable[..., MLLM]) -> None:
     ).any()
 
 
+def test_a_shuffled_placebo_stands_where_the_other_prompt_has_its_evidence(load: Callable[..., MLLM]) -> None:
+    """A picture of 2 x 2 tokens with the upper left one, a clip of 2 x 3 a slot with the lower right one of slot 0."""
+    prompts = with_evidence(load())
+    clip = prompts.visual[1].nonzero().squeeze(-1)
+    assert prompts.grids[0] == ((1, 2, 2),) and prompts.grids[1][0][1:] == (2, 3)
+    prompts.evidence[1] = False
+    prompts.evidence[1, clip[5]] = True
+    found = place("shuffled", prompts, 0)
+    assert found[0, prompts.visual[0]].nonzero().flatten().tolist() == [3]
+    assert found[1, clip].nonzero().flatten().tolist() == [0, 1]  # of the left half: the centre on its edge, too
+
+
 def test_rectangles() -> None:
     tokens = torch.zeros(2, 4, 8, dtype=torch.bool)
     tokens[1, 1:3, 6:] = True
