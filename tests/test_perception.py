@@ -397,6 +397,30 @@ def test_two_steps_and_micro_batches(name: str, run: Callable[..., Path], small:
     assert found[0][0]["train/grad_norm"] > 0
 
 
+ATTENTION = [
+    "+algo.attention={_target_: ral.ops.objectives.attention_policy, _partial_: true, coef: 1.0, against: old, "
+    "divergence: jsd}"
+]
+OWN = {
+    "papo": (["kl", "perception", "double_entropy"], "view_kl"),
+    "vppo": ([], "pivotal_tokens"),
+    "ease": (["kl", "evidence_attention"], "evidence_attention"),
+    "evidence_distill": (["kl", "evidence_distillation"], "evidence_distillation"),
+    "attention_advantage": (["kl"], "evidence_tokens"),
+}
+"""Terms beside the token's, and a metric of the method above 0."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_method_goes_with_attention(name: str, run: Callable[..., Path], small: list[str]) -> None:
+    """RAL's term of the second update has something to compare, and the method's own is there."""
+    terms, metric = OWN[name]
+    given = [f"algo={name}", *ATTENTION, f"algo.objective=[{','.join(['token', 'attention', *terms])}]"]
+    small = [*small, *REWARD, "algo.updates_per_rollout=2", "algo.group_size=4", "algo.warmup=0"]
+    (step,) = steps(run(*given, *small, "max_steps=1", "eval.every=0"))
+    assert step["train/attention_divergence"] > 0 and step[f"train/{metric}"] > 0
+
+
 @pytest.mark.parametrize(
     ("name", "places"),
     [("ease", ("true", "centre")), *(pytest.param(n, get_args(Place), marks=slow) for n in OF_EVIDENCE)],

@@ -64,7 +64,7 @@ def _right(entry: Entry, options: dict[str, str]) -> str:
     found = OPTION.match(value) if isinstance(value, str) else None
     if found is None or found[1] not in options:
         entry.fail("answer", f"{shown(value)} names none of the options {', '.join(options)}", '"(b) a bottle"')
-    said = value[found.end() :].strip()
+    said = found.string[found.end() :].strip()
     if said in options.values() and said != options[found[1]]:
         entry.fail("answer", f"{shown(value)} is the letter of one option and the text of another", '"(b) a bottle"')
     return options[found[1]]

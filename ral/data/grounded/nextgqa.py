@@ -53,11 +53,14 @@ class Questions:
         """
         found = self.table[index]
         if None in found or None in found.values():
-            place, problem = f"{self.path}: entry {index + 1}", "has another number of cells than the first row"
-            raise BadSample(place, problem, "write as many, with quotes around a cell that holds commas")
+            problem, write = (
+                "has another number of cells than the first row",
+                "write as many, with quotes around commas",
+            )
+            raise BadSample(f"{self.path}: entry {index + 1}", problem, write)
         video = found["video_id"]
-        place = {"file": self.videos.get(video, video), "times": self.times.get(video)}
-        return {**found, **place, "id": f"{video}/{found['qid']}"}
+        clip = {"file": self.videos.get(video, video), "times": self.times.get(video)}
+        return {**found, **clip, "id": f"{video}/{found['qid']}"}
 
     def ids(self) -> list[dict[str, str]]:
         """Return the ids of all rows."""
