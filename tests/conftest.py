@@ -54,6 +54,13 @@ def root_logger_as_it_was() -> Iterator[None]:
         handler.close()
 
 
+@pytest.fixture(autouse=True)
+def no_run_s_configuration_is_left() -> Iterator[None]:
+    """Forget the choices of a program that a test ran in this process: `${hydra:...}` of the next would be its."""
+    yield
+    HydraConfig.instance().cfg = None
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A folder with a random model of a family, written once a session."""

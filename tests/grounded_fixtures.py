@@ -139,6 +139,10 @@ def refcoco_rows() -> list[dict[str, Any]]:
     return [{**row, **shared, "bbox": box, "file_name": "COCO_1.jpg"} for row, box in zip(rows, boxes, strict=True)]
 
 
+def refcoco(folder: Path) -> Path:
+    return table(folder / "data/val-00000-of-00001.parquet", refcoco_rows()).parent
+
+
 def saliency_rows() -> list[dict[str, Any]]:
     boxes = ("[0.1, 0.25, 0.3, 0.375]", "[0.0, 0.5, 1.0, 1.0]", "[0.75, 0.9, 1.0, 1.01]")
     asked = (("What is the man holding?", "A rope"), ("What is the date?", "May 4"), ("Which side?", "Right"))

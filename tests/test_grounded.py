@@ -345,7 +345,7 @@ def test_evaluate_gives_the_looks_of_three_examples_by_hand(tmp_path: Path, monk
     assert means == pytest.approx([1.6 / 3, 0.5, 12 / 28 / 3], abs=1e-6)
 
 
-@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench", "multihop_spatial"])
+@pytest.mark.parametrize("benchmark", ["vstar_evidence", "viscot", "treebench", "multihop_spatial", "refcoco"])
 def test_evaluate_measures_where_answers_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], benchmark: str
 ) -> None:
