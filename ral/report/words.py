@@ -30,6 +30,7 @@ FILE_NOTES = {
     "tensorboard": "metrics for TensorBoard",
     "csv": "metrics as a table",
     "mlruns": "metrics and configuration for MLflow",
+    "trackio": "the name of its run in Trackio",
     "profile": "where the time of some steps went",
     "skipped": "batches of steps that were skipped",
     "explore.html": "the attention of the sampled answers, token by token",
