@@ -115,7 +115,8 @@ logged("trackio", folder, first_step=2)
 logged("trackio", folder / "other")
 runs = trackio.Api().runs("ral")
 logs = [trackio.SQLiteStorage.get_logs("ral", run.name, run_id=run.id) for run in runs]
-print(sorted((runs[n].config["seed"], [(log["step"], log["train/reward"]) for log in logs[n]]) for n in range(len(runs))))
+seeds = [run.config["seed"] for run in runs]
+print(sorted((seed, [(one["step"], one["train/reward"]) for one in log]) for seed, log in zip(seeds, logs)))
 """
     )
     there = {**os.environ, "TRACKIO_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)}

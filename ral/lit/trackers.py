@@ -13,6 +13,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ral.types import UserError
 
+OWN = 6
+"""Characters of its own at the end of a run's name in Trackio."""
 LONGEST_CAUSE = 80
 """Characters of a cause that a message shows."""
 
@@ -88,7 +90,7 @@ class Trackio(Logger):
     def __init__(self, project: str, run_name: str, package: Any, note: Path, first_step: int = 0) -> None:
         super().__init__()
         self.goes_on = first_step > 0 and note.is_file()
-        self.run_name = note.read_text().strip() if self.goes_on else f"{run_name} {uuid4().hex[:6]}"
+        self.run_name = note.read_text().strip() if self.goes_on else f"{run_name} {uuid4().hex[:OWN]}"
         self.project, self.package, self.note = project, package, note
         self.settings: dict[str, Any] = {}
         self.begun = False
