@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import CONF, ROOT, load_script
@@ -157,6 +159,53 @@ def test_the_dashboard_is_written_without_a_network(
     text = (tmp_path / "d" / "board.json").read_text()
     assert json.loads(text) and all(title in text for title in dashboard.SECTIONS) and "train/attention_jsd" in text
     assert "nothing was uploaded" in capsys.readouterr().out
+
+
+class Stand(BaseHTTPRequestHandler):
+    """Answers as W&B's server does when a dashboard is saved, and keeps what was sent."""
+
+    sent: ClassVar[list[dict[str, Any]]] = []
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+    def do_POST(self) -> None:
+        """Answer who is there, and a view that is saved."""
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        viewer = {"id": "u", "entity": "me", "username": "me", "email": "", "flags": "{}", "teams": {"edges": []}}
+        data: dict[str, Any] = {"viewer": viewer}
+        if "mutation UpsertView" in asked["query"]:
+            self.sent.append(asked["variables"])
+            saved = {"id": "v", "name": asked["variables"]["name"], "spec": asked["variables"]["spec"]}
+            data = {"upsertView": {"view": saved, "inserted": True}}
+        text = json.dumps({"data": data}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+def test_the_dashboard_is_uploaded(tmp_path: Path) -> None:
+    """To a server of this machine that stands in for W&B's."""
+    pytest.importorskip("wandb_workspaces")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stand)
+    Thread(target=server.serve_forever, daemon=True).start()
+    own = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
+    there = {**os.environ, **own, "PYTHONPATH": str(ROOT)}
+    command = (sys.executable, ROOT / "scripts" / "dashboard.py", "--entity", "me", "--output", tmp_path / "d.json")
+    try:
+        done = subprocess.run(command, env=there, capture_output=True, text=True, timeout=120)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert done.returncode == 0 and f"dashboard: {own['WANDB_BASE_URL']}/me/ral?nw=" in done.stdout
+    (view,) = Stand.sent
+    assert (view["entityName"], view["projectName"], view["displayName"]) == ("me", "ral", "ral")
+    sections = json.loads(view["spec"])["section"]["panelBankConfig"]["sections"]
+    assert {section["name"]: len(section["panels"]) for section in sections} == {
+        title: len(plots) for title, plots in dashboard.SECTIONS.items()
+    }
 
 
 def test_without_the_package_its_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
