@@ -28,7 +28,7 @@ def test_seconds_by_hand() -> None:
     assert work.seeing(SPEED) == 0.0
     # 200 visual tokens are 800 patches; once, or with 3 updates besides
     assert replace(work, vision=10**8).seeing(SPEED) == pytest.approx(2 * 1e8 * 800 / 1e11)
-    assert replace(work, vision=10**8, sees=True).seeing(SPEED) == pytest.approx((2 + 18) * 1e8 * 800 / 1e11)
+    assert replace(work, vision=10**8).seeing(SPEED, True) == pytest.approx((2 + 18) * 1e8 * 800 / 1e11)
 
 
 @pytest.mark.parametrize(

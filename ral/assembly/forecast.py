@@ -44,7 +44,7 @@ class Speed:
 class Work:
     """Size of a step: weights of the decoder, prompts, responses to each, tokens of both, updates, frozen passes.
 
-    vision: weights of the vision tower; sees: whether it is trained.
+    vision: weights of the vision tower.
     """
 
     weights: int
@@ -55,7 +55,6 @@ class Work:
     updates: int
     frozen: int
     vision: int = 0
-    sees: bool = False
 
     def sampling(self, speed: Speed) -> float:
         """Return the seconds to prefill the prompts and decode every response to its limit.
@@ -65,10 +64,10 @@ class Work:
         prefill = 2 * self.weights * self.prompts * self.prompt_tokens / speed.operations
         return prefill + self.new_tokens * self.weights / speed.decoding
 
-    def seeing(self, speed: Speed) -> float:
+    def seeing(self, speed: Speed, trained: bool = False) -> float:
         """Return the seconds of the vision tower: once for each prompt, and in each update where it is trained."""
         patches = self.prompts * self.prompt_tokens * PATCHES_A_TOKEN
-        return (2 + 6 * self.updates * self.sees) * self.vision * patches / speed.operations
+        return (2 + 6 * self.updates * trained) * self.vision * patches / speed.operations
 
     def training(self, speed: Speed) -> float:
         """Return the seconds of the frozen passes, and of each update: forward, backward, optimizer."""
@@ -112,8 +111,8 @@ def work_of(cfg: DictConfig, weights: int, frozen: int, vision: int) -> Work:
     algo, dataset = cfg.algo, cfg.dataset
     pictures = dataset.media.image_max_pixels // PIXELS_A_TOKEN
     responses, length = algo.group_size, dataset.max_new_tokens
-    prompts, updates, sees = algo.prompts_per_step, algo.updates_per_rollout, not cfg.model.freeze_vision
-    return Work(weights, prompts, responses, pictures, length, updates, frozen, vision, sees)
+    prompts, updates = algo.prompts_per_step, algo.updates_per_rollout
+    return Work(weights, prompts, responses, pictures, length, updates, frozen, vision)
 
 
 def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[int], Speed] = measured) -> str | None:
@@ -128,7 +127,8 @@ def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[int], 
         return None
     work = work_of(cfg, weights, frozen, vision)
     machine = speed(work.prompts * work.group)
-    step = work.seeing(machine) + work.training(machine) + (work.sampling(machine) if cfg.algo.rollouts else 0.0)
+    seeing = work.seeing(machine, not cfg.model.freeze_vision)
+    step = seeing + work.training(machine) + (work.sampling(machine) if cfg.algo.rollouts else 0.0)
     ways = [f"algo.prompts_per_step (now {work.prompts})", f"dataset.max_new_tokens ({work.new_tokens})"]
     ways += [f"dataset.media.image_max_pixels ({cfg.dataset.media.image_max_pixels})"]
     ways += [f"algo.group_size ({work.group})", f"algo.updates_per_rollout ({work.updates})"] * bool(cfg.algo.rollouts)
