@@ -51,7 +51,7 @@ def _between(centres: Float[Tensor, " K"], low: float, high: float) -> Bool[Tens
 
 
 def pointing(weights: Float[Tensor, " V"], inside: Bool[Tensor, " V"]) -> float:
-    """Play the pointing game: return 1 where the maximum of a map lies inside, else 0.
+    """Return the score of the pointing game: 1 where the maximum of a map lies inside, else 0.
 
     Of several equal maxima the share that lies inside. Zhang et al. 2016, arXiv 1608.00507, section 4.1, by visual
     tokens [V] and without their margin of 15 pixels.

@@ -79,7 +79,7 @@ def explored_score(
     coef: float = 1.0,
     sigma: float = 1.0,
 ) -> Loss:
-    """Reinforce the sampler's noise on attention logits e by the advantage: -A * sum_i noise_i e_i / sigma^2.
+    """Weight the sampler's noise on attention logits e by the advantage: -A * sum_i noise_i e_i / sigma^2.
 
     The score function of REINFORCE (Williams, "Simple statistical gradient-following algorithms", 1992) for the
     Gaussian policy N(e, sigma^2) over logits that the noise makes: at the weights of the rollout, the gradient of its

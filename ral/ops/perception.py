@@ -186,9 +186,9 @@ def evidence_attention(
 
     EASE (arXiv 2605.30912), of which only the abstract was read: a smoothed target over visual tokens, made of
     annotated regions, for the attention from response to image, on trajectories of high reward alone. Not in the
-    paper's abstract, chosen here: q puts 1 - `smooth` evenly on the evidence and `smooth` evenly on all visual tokens of the prompt;
-    p is each token's attention row, renormalised over these visual tokens; high reward is A > 0; D is KL(q || p) by
-    default. Prompts without evidence add 0.
+    paper's abstract, chosen here: q puts 1 - `smooth` evenly on the evidence and `smooth` evenly on all visual tokens
+    of the prompt; p is each token's attention row, renormalised over these visual tokens; high reward is A > 0; D is
+    KL(q || p) by default. Prompts without evidence add 0.
     """
     pulled = mask & (advantages > 0)[:, None] & evidence.any(-1)[:, None]
     kind = torch.promote_types(attention.layers[0].query.dtype, torch.float32)
