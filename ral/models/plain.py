@@ -33,11 +33,11 @@ class PlainDecode(Decode):
 
     @property
     def mask(self) -> Tensor:
-        """Return the mask of valid positions [N P + step + 1]: the prompt's and all response tokens up to the one fed."""
+        """Return the mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and, of each, the responses with indices slots [B' G']; drop the others."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert isinstance(self.past, Cache)

@@ -53,7 +53,7 @@ class FixedDecode(Decode):
             self.own[layer] = wider[0], wider[1]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and, of each, the responses with indices slots [B' G']; drop the others."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         super().keep(prompts, slots)
         self.own = {layer: (k.contiguous(), v.contiguous()) for layer, (k, v) in self.own.items()}
 

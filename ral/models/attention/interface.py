@@ -59,7 +59,7 @@ def shared_attention(
     layout: Layout | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """Compute a layer's attention by the layout, or by SDPA without one or where it returns None; return (output, None).
+    """Compute a layer's attention by the layout, or by SDPA without one or if it returns None; return (output, None).
 
     Registered with Transformers as NAME; output [B S H D]. UserError for options among kwargs that would
     be ignored (`refuse_unhonoured`).

@@ -31,7 +31,7 @@ class Explores(Protocol):
     layers: tuple[int, ...]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and, of each, the responses with indices slots [B' G']; drop the others."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         ...
 
     def attend(self, layer: int, scores: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class Decode:
         return None
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and, of each, the responses with indices slots [B' G']; drop the others."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         if len(prompts) < len(self.valid):
             self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
         rows = prompts[:, None]
