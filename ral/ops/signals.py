@@ -160,8 +160,9 @@ def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 def compares(least: int = 1, batch: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark an advantage function that returns zeros for groups of fewer than `least` responses, or for batches of fewer
-    than `batch` responses.
+    """Mark an advantage function that returns zeros for groups or batches that are too small.
+
+    least: number of responses from which on a group gets other values; batch: the same for a batch.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -28,7 +28,7 @@ ROTATED = 0.25
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return Recipe.parts of a small network: one layer in EVERY, or of fewer layers one in 2, has softmax attention."""
+    """Return Recipe.parts of a small network: one layer in EVERY, or in 2 of fewer layers, has softmax attention."""
     head, every = sizes.hidden // sizes.heads, EVERY if sizes.layers >= EVERY else 2
     half = int(head * ROTATED) // 2
     sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
