@@ -39,7 +39,7 @@ def packed_weights(modules: Iterable[nn.Module], rows: int, steps: int) -> Itera
 
 
 def supported() -> bool:
-    """Tell whether this torch has oneDNN and the two operators used here, which are private to torch.compile."""
+    """Tell whether this torch has oneDNN and its two operators used here (and by torch.compile)."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
 

@@ -36,7 +36,7 @@ def run_decoder(
 
 
 def states_kept(linear: bool) -> LinearStates | None:
-    """Return a new cache of linear-attention states; None where `linear`, having such layers, is False."""
+    """Return a new cache of linear-attention states if the network has such layers (`linear`), else None."""
     return LinearStates() if linear else None
 
 

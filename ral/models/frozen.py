@@ -126,7 +126,7 @@ class Wrapped(ABC):
 class View:
     """A frozen model with the prompts of a batch and the parts of responses that were not sampled, as it reads them.
 
-    shown: None where every response is one sampled segment.
+    shown: of MLLM.show; None for a rollout of sampled tokens alone.
     """
 
     model: FrozenModel

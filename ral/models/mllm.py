@@ -1,6 +1,7 @@
-"""A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step (states, prefill,
-decode). Axes: `ral.types`. The same function makes positions for rollouts and for training; the vision tower runs once
-per prompt and step.
+"""A multimodal LLM as a policy: positions, visual embeddings, and three forward passes (states, prefill, decode).
+
+Axes: `ral.types`. The same function makes positions for rollouts and for training; the vision tower runs once per
+prompt and step.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class MLLM(nn.Module):
     def prepare(self, prompts: PromptBatch) -> Prepared:
         """Move prompts to the device, make their positions, run the vision tower; call it once per prompt and step.
 
-        Pixels stay on the CPU, in Prepared.prompts, for models with another vision tower.
+        Pixels stay where they are, in Prepared.prompts, for models with another vision tower.
         """
         here = prompts.to(self.device)
         seen = self._see(here)
@@ -172,7 +173,7 @@ class MLLM(nn.Module):
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
         """Return positions [3 N C] and visual embeddings [N C D] of continuations; runs the vision tower on each call.
 
-        None where every trajectory is one sampled segment, for which `states` needs only its tokens.
+        None for a rollout without `shown`, whose responses are sampled tokens alone (Rollout.shown).
         """
         if rollout.shown is None:
             return None
@@ -221,8 +222,8 @@ class MLLM(nn.Module):
     ) -> States:
         """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
 
-        token_ids, valid [N C], N = B * G. spec: attention to capture, None for none. shown: result of `show`, None
-        where every response is one sampled segment.
+        token_ids, valid [N C], N = B * G. spec: attention to capture, None for none. shown: result of `show` for this
+        rollout.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch

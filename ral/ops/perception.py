@@ -42,7 +42,7 @@ def implicit_perception(
     coef: float = 0.02,
     against: str = "masked",
 ) -> Loss:
-    """Raise the distance from the policy that sees a masked picture: -coef * sum(weights * KL(pi || pi_masked)).
+    """Raise the distance from the policy that sees a masked image: -coef * sum(weights * KL(pi || pi_masked)).
 
     KL_prcp of PAPO (arXiv 2507.06448), section 3.2; coef is gamma. The estimate at each sampled token is k3, as in the
     paper's code; beyond 10 nats it is linear in the log-ratio (`ral.ops.ratios.kl_estimate`).
@@ -84,7 +84,7 @@ def double_entropy(
 def dependence(
     old_log_probs: Float[Tensor, "N C"], view_log_probs: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]
 ) -> Float[Tensor, "N C"]:
-    """Estimate how far each sampled token depends on the picture: KL(pi || pi_masked) by k3, in [0, MOST_DEPENDENCE].
+    """Estimate how far each sampled token depends on the image: KL(pi || pi_masked) by k3, in [0, MOST_DEPENDENCE].
 
     S of VPPO (arXiv 2510.09285), section 3.1; estimate and bound are those of its code. 0 where mask is False.
     """

@@ -10,7 +10,7 @@ from ral.models.processor import Processor
 LONGEST = 8192
 """Most tokens of a prompt and its response together, by default."""
 BLOCK = 32
-"""Number of tokens in a block of vLLM's cache on a CPU; with vLLM's own number, shorter prompts are not cached."""
+"""Number of tokens in a block of vLLM's cache on a CPU; vLLM's own number leaves shorter prompts uncached."""
 GB = 2**30
 
 
