@@ -1,7 +1,7 @@
 """Copies of weights in the dtype of the arithmetic, made once for many passes without gradient.
 
-Under autocast every product casts its fp32 weight anew: a decoding step of bf16 arithmetic over fp32 weights reads 4
-bytes a weight, writes 2 and reads these, where a copy is read alone. The product has the same operands, so its numbers
+Under autocast every matrix product casts its fp32 weight anew: a decoding step in bf16 over fp32 weights reads 4 bytes
+of each weight, writes 2 and reads them; with a copy it reads 2. The product has the same operands, so that its results
 are the same to the last bit.
 """
 
@@ -16,17 +16,17 @@ from torch import Tensor, nn
 
 
 def products_dtype(device: torch.device) -> torch.dtype | None:
-    """Return the dtype that autocast gives products at this moment; None where it is off."""
+    """Return the dtype to which autocast casts operands of matrix products at this moment; None where it is off."""
     return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
 
 
 @contextmanager
 def cast_once(modules: Iterable[nn.Module], dtype: torch.dtype | None) -> Iterator[None]:
-    """While open, the linear layers in these modules whose weights are wider than `dtype` read copies of that dtype.
+    """Let linear layers in these modules read copies of their weights in `dtype` inside the block.
 
-    dtype: of the arithmetic (`products_dtype`); None: nothing changes. Weights of that dtype are read as they are. For
-    passes under autocast without gradient, of weights that do not change meanwhile; any other pass reads the weights
-    themselves. The copies are freed at the end.
+    dtype: of the arithmetic (`products_dtype`); None changes nothing. Weights without more bits than `dtype` are read
+    as they are. Copies are read by passes under autocast without gradient, other passes read the weights. The weights
+    must not change meanwhile. The copies are freed at the end of the block.
     """
     layers = [] if dtype is None else [m for part in modules for m in wider(part, dtype)]
     try:
@@ -41,14 +41,14 @@ def cast_once(modules: Iterable[nn.Module], dtype: torch.dtype | None) -> Iterat
 
 
 def wider(module: nn.Module, dtype: torch.dtype) -> list[nn.Linear]:
-    """List the plain linear layers whose weight is whole on this rank and has more bits than `dtype`."""
+    """List the nn.Linear layers whose weight is whole on this rank (unsharded) and has more bits than `dtype`."""
     layers = [m for m in module.modules() if isinstance(m, nn.Linear) and type(m).forward is nn.Linear.forward]
     whole = [m for m in layers if "forward" not in vars(m) and type(m.weight) in (Tensor, nn.Parameter)]
     return [m for m in whole if m.weight.is_floating_point() and m.weight.itemsize > dtype.itemsize]
 
 
 def product(rows: Tensor, *, layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """rows [.. D_in] @ weight.T + bias by the copies, or by the layer's own where a copy would not do."""
+    """Compute rows [.. D_in] @ weight.T + bias by the copies; under gradient, or without autocast, by the layer."""
     if torch.is_grad_enabled() or not torch.is_autocast_enabled(rows.device.type):
         return nn.functional.linear(rows, layer.weight, layer.bias)
     return nn.functional.linear(rows, weight, bias)

@@ -1,4 +1,4 @@
-"""Requirements on models that work together, and on attention policies: checked before anything is trained."""
+"""Checks, made before training, that models fit each other and that an attention policy fits its models."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ral.types import UserError
 def same_tokens(
     ours: Processor, theirs: Processor, *, roles: tuple[str, str] = ("student", "teacher"), use: str = "distillation"
 ) -> None:
-    """Raise UserError unless both models read the same ids: `use` hands those of one to the other.
+    """Raise UserError unless two models have the same vocabulary and the same visual tokens of an image or video.
 
-    roles: what the two are called in the message.
+    roles: names of the two in the message. use: the feature that needs it, for the message.
     """
     both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
     if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
@@ -32,9 +32,9 @@ NO_LAYER = (
 
 
 def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
-    """Raise UserError where a model lacks a layer or head that the attention policy names, or a layer cannot serve it.
+    """Raise UserError where a model lacks a layer or head that the attention policy names.
 
-    Rows are compared over all earlier positions: the layer must have softmax attention without a window.
+    Also where such a layer has no softmax attention over all earlier tokens, such as one with a sliding window.
     """
     for model in models:
         kinds = attention_types(model.network.config)
@@ -59,7 +59,7 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
 
 
 def those_counted(model: FrozenModel) -> str:
-    """Return which decoder layers `attention_policy.layers` counts, in words; "" where it counts all of them."""
+    """Return, in words, the decoder layers that `attention_policy.layers` counts; "" where it counts all of them."""
     there, every = attention_layers(model.network.config), len(layer_types(model.network.config))
     if len(there) == every:
         return ""

@@ -1,4 +1,4 @@
-"""Fields of config.json that no network can have, and those that decide the shape of a weight, for messages."""
+"""Fields of config.json: a check for impossible values, and the fields that decide shapes of weights, for messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COUNTS = (
 )
 HEADS = ("num_heads", "num_attention_heads")
 OF_A_LAYER = 4
-"""Weights that a layer has at least: fewer are lost one by one."""
+"""Least number of weights in a decoder layer; fewer missing weights are no missing layer."""
 ACTIVATIONS = ("hidden_act", "hidden_activation")
 DECIDED = (
     (r"(?:visual|vision)\w*\..*patch_embed", ("patch_size", "temporal_patch_size", "in_channels", "hidden_size")),
@@ -30,11 +30,11 @@ DECIDED = (
     (r"embed_tokens|lm_head", ("vocab_size", "hidden_size")),
     (r"norm", ("hidden_size", "head_dim")),
 )
-"""Part of a weight's name -> the fields that decide its shape; the first that fits counts."""
+"""(Pattern of a weight's name, fields that decide its shape); the first pattern that matches counts."""
 
 
 def parts(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the parts of a configuration that have networks, by their names in config.json."""
+    """Yield (prefix of its keys, such as "text_config." or "", configuration) of language model and vision tower."""
     if not hasattr(config, "get_text_config"):
         return
     text = config.get_text_config()
@@ -44,7 +44,7 @@ def parts(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check_fields(pretrained: str, config: Any) -> None:
-    """Raise UserError where config.json has a field that no network can have: its name, and what it has to be."""
+    """Raise UserError for the first field of config.json with an impossible value, saying what it has to be."""
     for prefix, part in parts(config):
         if problem := _problem(part):
             name, what = problem
@@ -55,7 +55,7 @@ def check_fields(pretrained: str, config: Any) -> None:
 
 
 def _problem(part: Any) -> tuple[str, str] | None:
-    """The first field that cannot be, and why; None where all can."""
+    """Return the first field with an impossible value, and why it is; None where all are possible."""
     for name in COUNTS:
         value = getattr(part, name, None)
         if isinstance(value, int) and value < 1:
@@ -75,7 +75,7 @@ def _problem(part: Any) -> tuple[str, str] | None:
 
 
 def deciding(name: str, config: Any) -> str:
-    """Return the fields of config.json, with their values, that decide the shape of a weight; "" for unknown ones."""
+    """Return, as "key=value, ...", the fields of config.json that decide the shape of weight `name`; "" for none."""
     wanted = next((fields for pattern, fields in DECIDED if re.search(pattern, name)), ())
     visual = re.search(r"(?:visual|vision)\w*\.", name) is not None
     for prefix, part in parts(config):
@@ -86,7 +86,7 @@ def deciding(name: str, config: Any) -> str:
 
 
 def depth(names: Iterable[str], config: Any) -> str:
-    """Return the field that says how many layers there are, where the weights named are of whole layers; else ""."""
+    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else ""."""
     found = list(names)
     if len(found) < OF_A_LAYER or not all(re.search(r"\.(?:layers|blocks|layer)\.\d+\.", name) for name in found):
         return ""

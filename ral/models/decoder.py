@@ -1,4 +1,4 @@
-"""Calls of a network's decoder under a layout of its attention: one pass, or one over prompts and one over answers."""
+"""Calls of a network's decoder under an attention layout: one pass, or one over prompts and one over responses."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from ral.models.states import Openings
 def run_decoder(
     decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None
 ) -> Tensor:
-    """Run the decoder stack under a layout, [B S D] -> [B S D]. positions [A B S]; deepstack [J B P D], P <= S.
+    """Run the decoder stack under a layout, embeddings [B S D] -> states [B S D].
 
-    Where linear-attention layers hand states from prompts to answers, they are two passes.
+    positions [A B S], A axes; deepstack [J B P D]: features added after the first J layers, P <= S; None for none.
+    Networks with linear-attention layers take two passes, over prompts and over responses.
     """
     if isinstance(past := layout.past, LinearStates):
         assert deepstack is None or not len(deepstack), "no family has both deepstack and linear attention"
@@ -35,12 +36,15 @@ def run_decoder(
 
 
 def states_kept(linear: bool) -> LinearStates | None:
-    """Return a cache that keeps the states of prompts for their answers; None where no layer has linear attention."""
+    """Return a new cache of linear-attention states if the network has such layers (`linear`), else None."""
     return LinearStates() if linear else None
 
 
 def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
-    """Run the stack over prompts, then over their answers; over a token of each response while decoding."""
+    """Run the stack over prompts, then over their responses, [B S D]; in decoding, over one token of each response.
+
+    past: without initial states before prompts, with those of the prompts in decoding.
+    """
 
     def stack(embeds: Tensor, positions: Tensor, part: Layout, valid: Tensor | None) -> Tensor:
         return call(decoder, embeds, positions, part, {FULL: unmasked(embeds), LINEAR: valid}, use_cache=False)
@@ -59,9 +63,10 @@ def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, p
 def open_by_token(
     decode: Callable[[Tensor, Decode], Tensor], hidden: Tensor, state: Decode, openings: Openings
 ) -> Tensor:
-    """Feed given tokens to all responses, a token a pass; return the states [N D] that predict what follows them.
+    """Feed prefixes to all responses, a token a pass; return the states [N D] that predict the first sampled token.
 
-    No padding behind a shorter opening may enter the states of linear attention that it leaves.
+    For networks with linear attention: padding after a shorter prefix must not enter its states. `state` is changed in
+    place. hidden [N D]: states after the prompts, returned for empty prefixes.
     """
     shape, fed = state.position.shape, openings.mask()
     for step in range(openings.ids.shape[1]):
@@ -76,7 +81,7 @@ def open_by_token(
 
 
 def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:
-    """Call the network's decoder once, [M S D] -> [M S D]. mask: as Transformers takes it."""
+    """Call the network's decoder once, embeddings [M S D] -> states [M S D]. mask: in Transformers' format."""
     out: Tensor = decoder(
         inputs_embeds=embeds,
         position_ids=positions.squeeze(0),
@@ -89,5 +94,5 @@ def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: 
 
 
 def unmasked(embeds: Tensor) -> Tensor:
-    """Return a mask that hides nothing; Transformers hands one of four dimensions on, and the layout makes its own."""
+    """Return a mask [1 1 1 1] that hides nothing: Transformers passes 4-D masks on, and layouts make their own."""
     return embeds.new_zeros(1, 1, 1, 1)

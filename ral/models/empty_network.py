@@ -1,7 +1,7 @@
-"""A network without memory for its weights (the meta device), and where in its files each of them is.
+"""A network whose weights are on the meta device (without memory), and the place of each weight in its files.
 
-Which names of the files are which weights is Transformers' knowledge, as when it loads them whole; nothing is read but
-the headers. Buffers that follow from config.json (rotary frequencies) are made as ever.
+Names in the files are matched with weights by Transformers' own rules, as when it loads them whole; only headers of
+files are read. Buffers that follow from config.json (rotary frequencies) are computed.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from ral.models.stored import Held, Origin, Stored, held
 from ral.types import UserError
 
 WEIGHTS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
-"""Files of a repository on the hub that are fetched before it is known whether its weights are in .bin files."""
+"""Patterns of the files that are fetched from the hub first; .bin files follow where there are no safetensors."""
 SETTINGS = "generation_config.json"
 
 
 def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Stored]:
-    """Return the network of a folder or hub id on the meta device, and its weights, each to be read by its parts.
+    """Return the network of a folder or hub id on the meta device, and its weights in their files, to be read in parts.
 
-    They are read as fp32, or as `dtype` where all of them are that. UserError as load_network, of all that names,
-    shapes and headers tell; the numbers are checked when they are read.
+    They are read as fp32, or as bf16 where that is `dtype` and the dtype of all of them. UserError as `load_network`,
+    for what names, shapes and headers tell; values are checked when they are read.
     """
     check_folder(pretrained)
     folder = local(pretrained)
@@ -67,7 +67,7 @@ def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel,
 
 
 def local(pretrained: str) -> Path:
-    """Return the folder of a model, fetched from the hub where it is a hub id that is not on this machine."""
+    """Return the folder of a model; downloads a hub id that is not on this machine."""
     folder = Path(find(pretrained))
     if folder.is_dir():
         return folder
@@ -78,9 +78,10 @@ def local(pretrained: str) -> Path:
 
 
 def matched(network: PreTrainedModel, files: Mapping[str, Held]) -> tuple[dict[str, Origin], SimpleNamespace]:
-    """Return the origin of each weight and persistent buffer of a network, and what does not match.
+    """Return the origin in the files of each weight and persistent buffer of a network, and the mismatches.
 
-    The latter as Transformers tells it: missing_keys, unexpected_keys, mismatched_keys (name, theirs, ours).
+    files: tensors by name. Mismatches are those of Transformers' loading info: missing_keys, unexpected_keys,
+    mismatched_keys (name, shape in the files, shape in the network).
     """
     rules = get_model_conversion_mapping(network, key_mapping=renamed(files))
     ours = network.state_dict()
@@ -109,9 +110,9 @@ def matched(network: PreTrainedModel, files: Mapping[str, Held]) -> tuple[dict[s
 def new_name(
     name: str, rules: list[WeightTransform], network: PreTrainedModel, ours: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    """Return the name in the network of a tensor in the files, and the pattern of the converter that takes it.
+    """Return a tensor's name in the network, and the pattern of the converter that takes it (None for none).
 
-    A name that the network has is not renamed to one that it lacks.
+    name: in the files; ours: the network's state dict. A name that the network has is not renamed to one that it lacks.
     """
     prefix = network.base_model_prefix
     renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
@@ -123,7 +124,7 @@ def new_name(
 
 
 def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) -> dict[str, Origin]:
-    """Return the origins with those of every weight that a converter makes, not of its first alone."""
+    """Return `origins` with an entry for every weight that a converter makes, not for the first of them alone."""
     every: dict[str, Origin] = {}
     for name, origin in origins.items():
         every |= dict.fromkeys(origin.made(network, meta=True) if origin.converter else [name], origin)
@@ -131,9 +132,10 @@ def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) ->
 
 
 def tie(network: PreTrainedModel, stored: Stored, told: SimpleNamespace) -> None:
-    """Let weights that config.json ties be one, unless the files have both with different numbers.
+    """Untie weights that config.json ties where the files hold both with different numbers; keep other ties.
 
-    What is missing and tied to a weight that the files have is not missing.
+    A weight that the files lack is taken off told.missing_keys where it is tied to one that they hold. Changes network,
+    stored and told in place.
     """
     for target, source in list(network.all_tied_weights_keys.items()):
         there = [name for name in (source, target) if name in stored.origins]

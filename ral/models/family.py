@@ -1,7 +1,7 @@
-"""Families of multimodal networks and how they differ: one `Family` each, a file a family in `ral.models.families`.
+"""Families of multimodal networks: what differs between them, as one `Family` each, in `ral.models.families`.
 
-Pixels, prompt tokens, positions and visual embeddings are those of Transformers 5.23's own processors and models (tests
-compare them).
+Pixels, prompt tokens, positions and visual embeddings equal those of Transformers 5.23's own processors and models
+(tests compare them).
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ IMAGE, VIDEO = 1, 2
 
 @dataclass(frozen=True)
 class PatchSettings:
-    """Settings by which pixels become what a vision tower reads. tile: side of the square of every picture, or None.
+    """Settings by which pixels become the input of a vision tower.
 
-    positions_per_second: of a clip, where positions say its time; None where they count its slots.
+    patch_size: side of a patch in pixels. merge_size: side, in patches, of the square that becomes one visual token.
+    temporal_patch_size: frames in a time slot. mean, std: of red, green and blue, for pixels in [0, 1]. tile: side, in
+    pixels, of the square that every image and frame is resized to; None where they keep their shape.
+    positions_per_second: positions that a second of video takes; None where positions count time slots.
     """
 
     patch_size: int = 14
@@ -36,17 +39,18 @@ class PatchSettings:
 
     @property
     def factor(self) -> int:
-        """Return the pixels that each side of a picture is a multiple of; 1 where tiles are made, of any size."""
+        """Return the number of pixels of which each side of an image has to be a multiple; 1 for towers of tiles."""
         return 1 if self.tile else self.patch_size * self.merge_size
 
 
 @dataclass(frozen=True)
 class Placeholders:
-    """Tokens that stand for media.
+    """Placeholders: tokens that stand for media.
 
-    image, video: what the chat template writes for a picture and for a clip; one token may serve for both.
-    kinds: token -> IMAGE or VIDEO, of every token that `expand` leaves for visual tokens: the kind under which `encode`
-        returns their embeddings and `positions` counts them. Clips that are seen as pictures are of kind IMAGE.
+    image, video: tokens that the chat template writes for an image and for a video; they may be the same.
+    kinds: token -> IMAGE or VIDEO, for every token that `PixelRules.expand` leaves as a placeholder of visual tokens:
+        the kind under which `NetworkRules.encode` returns their embeddings and `positions` counts them. Videos that the
+        network reads as images are of kind IMAGE.
     """
 
     image: str
@@ -56,11 +60,10 @@ class Placeholders:
 
 @dataclass(frozen=True)
 class Turns:
-    """Control tokens by which the chat template keeps turns apart; those of ChatML unless a family says otherwise.
+    """Control tokens by which the chat template separates turns; by default those of ChatML.
 
-    end: what a turn of the policy ends with; sampled, it ends a response. starts: what turns begin with, where that is
-        tokens and not text; no text of the data may hold them. text_end: what ends a response as well, and pads; it may
-        be `end` again.
+    end: ends an assistant turn; sampled, it ends a response. starts: tokens that turns begin with, () where that is
+        plain text; no text of the data may hold them. text_end: ends a response, too, and pads; it may equal `end`.
     """
 
     end: str = "<|im_end|>"
@@ -70,12 +73,13 @@ class Turns:
 
 @dataclass(frozen=True)
 class PixelRules:
-    """Rules by which media become tensors and text, in the processes that read ahead.
+    """Rules by which images and videos become tensors and text, in the worker processes of the data loader.
 
-    settings: (config, preprocessor_config.json) -> how the vision tower wants its pixels.
-    tensors: pixels of all media -> tensors for the vision tower, and each medium's grid of visual tokens.
-    expand: a medium -> the text that stands for it in a prompt, in place of its placeholder. Every placeholder that is
-        left in it stands for an equal share of the medium's visual tokens.
+    settings: (config.json, preprocessor_config.json) -> PatchSettings.
+    tensors: (pixels of all media, settings) -> tensors for the vision tower by name, and the grid (T, H, W) of visual
+        tokens of each image or video.
+    expand: (pixels of an image or video, settings) -> text that replaces its placeholder in the prompt. Each of the
+        placeholders in this text stands for an equal share of its visual tokens.
     """
 
     settings: Callable[[Any, Mapping[str, Any]], PatchSettings]
@@ -87,13 +91,13 @@ class PixelRules:
 class NetworkRules:
     """Rules by which the network reads tokens and tensors, on its device.
 
-    towers: parts of `network.model` between pixels and visual embeddings.
-    axes: positions of a token that the decoder reads, 3 (time, row, column) or 1.
-    positions: (network.model, prompts, kinds [M S]) -> positions [3 M S], counted from each row's first valid token.
-    encode: (network.model, tensors) -> {kind: visual embeddings [M D] of all its tokens in order, then those for the
-        first layers (deepstack)}; {} without media.
-    hands_states: whether its linear-attention layers ask Transformers' cache for the states that they begin with, and
-        tell it those that they end with (`ral.models.attention.recurrent`), so that answers share a prompt.
+    towers: names of the parts of `network.model` between pixels and visual embeddings.
+    axes: number of position axes that the decoder reads, 3 (time, row, column) or 1.
+    positions: (network.model, M token sequences, kinds [M S]) -> positions [3 M S], from 0 at the first valid token.
+    encode: (network.model, tensors) -> {kind: [visual embeddings [M D] of all its tokens in order, then deepstack
+        features [M D] of each first decoder layer that has them]}; {} without media.
+    hands_states: whether linear-attention layers read their initial states from Transformers' cache and write their
+        final ones to it (`ral.models.attention.recurrent`), so that responses can share a prompt.
     """
 
     towers: tuple[str, ...]
@@ -105,10 +109,10 @@ class NetworkRules:
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts with which `ral.checks.family` holds a family against Transformers.
+    """Facts by which `ral.checks.family` compares a family with Transformers.
 
-    inputs: what its model takes beside ids, mask, pixels and grids, of `mm_token_type_ids` (kinds of tokens) and
-        `second_per_grid_ts` (times of clips).
+    inputs: those of `mm_token_type_ids` (kinds of tokens) and `second_per_grid_ts` (times of videos) that its model
+        takes beside ids, mask, pixels and grids.
     """
 
     inputs: tuple[str, ...] = ("mm_token_type_ids",)
@@ -116,17 +120,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Family:
-    """The functions and names of one family, and what they promise each other (`scripts/check_family.py` checks it).
+    """One family: its names and functions, which keep the contract below (`scripts/check_family.py` checks it).
 
-    The chat template writes `placeholders.image` or `.video` once a medium, in the order of the media, and ends a turn
-    of the policy with `turns.end`. `pixels.expand` makes of each as many runs as it leaves placeholders; together they
-    hold T * H * W visual tokens, (T, H, W) being the grid that `pixels.tensors` returns for the medium. For each kind
-    `network.encode` returns as many embeddings as there are tokens of that kind, in the order of the tokens. The rows
-    that `network.positions` gets may be prompts or what was shown later; a text token's position is one more than the
-    greatest before it. The decoder, `network.model.language_model`, calls Transformers' attention interface.
+    The chat template writes `placeholders.image` or `.video` once for each image or video, in their order, and ends an
+    assistant turn with `turns.end`. `pixels.expand` replaces it by one or more placeholders, each of which becomes a
+    run of visual tokens; the runs of an image or video hold T * H * W tokens, (T, H, W) being its grid from
+    `pixels.tensors`. For each kind `network.encode` returns as many embeddings as there are tokens of that kind, in
+    their order. `network.positions` gets prompts, or responses with media of their own; a text token's position is one
+    more than the greatest before it. The decoder, `network.model.language_model`, calls Transformers' attention
+    interface.
 
-    model_type: what its config.json says. classes: Transformers' names of the processor and its picture and clip
-    processors. recipe: of a random model. facts: for checks.
+    model_type: of config.json. classes: Transformers' names of the processor, the image processor and the video
+    processor. recipe: of a random model. facts: for checks.
     """
 
     model_type: str

@@ -1,7 +1,7 @@
-"""The weights of sharded networks: each rank reads its own part of each from the files.
+"""Reading of weights into sharded networks: each rank reads its own part of each weight from the files.
 
-A network that begins as another one does (a reference, an EMA policy) has its part from that one's, and one in memory
-with it where neither is ever trained.
+A network with the same initial weights as another one (a reference, an EMA policy) copies its parts from that one, or
+shares their memory where neither is ever trained.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ral.models.mllm import MLLM
 from ral.models.stored import Stored, own_name
 
 Found = dict[str, Numbers]
-"""Weights by name, each with what its numbers are like: finite, how large, whether all are zero."""
+"""Facts about the numbers of weights (finite, how large, all zero), by name of the weight."""
 
 
 def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
-    """Give networks on the meta device their weights, of sharded ones this rank's part, on `device`.
+    """Fill networks on the meta device with their weights, sharded ones with this rank's parts, on `device`.
 
-    Returns what is known of the numbers that this rank read, for each network that was read. UserError where a file
-    cannot be read.
+    models: by name. Return {model: facts about the numbers that this rank read}, for models that were read from files,
+    not copied. UserError where a file cannot be read.
     """
     found: dict[str, Found] = {}
     filled: dict[Stored, dict[str, nn.Parameter]] = {}
@@ -42,7 +42,7 @@ def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
 
 
 def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
-    """Read this rank's part of every weight and buffer that the files have."""
+    """Read this rank's part of every weight on the meta device and every buffer in the files; return its facts."""
     found = {}
     for name, weight in list(model.network.named_parameters()):
         if weight.is_meta:
@@ -57,7 +57,7 @@ def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
 
 @torch.no_grad()
 def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
-    """Fill this rank's part of a weight; return what is known of its numbers."""
+    """Fill this rank's part of a weight from the files; return facts about its numbers."""
     part, known = local(weight), Numbers(matrix=weight.ndim > 1)
     shape, offset = placed(weight)
     for row, values in stored.blocks(name, shape, offset):
@@ -68,7 +68,7 @@ def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
 
 @torch.no_grad()
 def copy_parts(model: MLLM, theirs: dict[str, nn.Parameter], device: torch.device) -> None:
-    """Take this rank's part of every weight from a network that begins as this one and is sharded alike."""
+    """Fill this rank's part of every weight from `theirs`, weights of a network with the same files and sharding."""
     for name, weight in list(model.network.named_parameters()):
         if weight.is_meta:
             first = theirs[name]
@@ -78,12 +78,12 @@ def copy_parts(model: MLLM, theirs: dict[str, nn.Parameter], device: torch.devic
 
 
 def local(weight: Tensor) -> Tensor:
-    """Return this rank's part of a weight; a whole one where it is not sharded."""
+    """Return this rank's part of a weight; the whole weight where it is not sharded."""
     return weight.to_local() if isinstance(weight, DTensor) else weight.data
 
 
 def placed(weight: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shape of this rank's part of a weight, and where in the whole it begins."""
+    """Return the shape of this rank's part of a weight, and its offset in the whole weight, on each axis."""
     if not isinstance(weight, DTensor):
         return tuple(weight.shape), (0,) * weight.ndim
     shape, offset = compute_local_shape_and_global_offset(weight.shape, weight.device_mesh, weight.placements)
@@ -91,7 +91,7 @@ def placed(weight: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def like(weight: Tensor, part: Tensor) -> nn.Parameter:
-    """Return a parameter that is sharded as `weight`, with this rank's part."""
+    """Return a parameter sharded and trained as `weight` is, with `part` as this rank's part."""
     if isinstance(weight, DTensor):
         shape, stride = weight.shape, weight.stride()
         part = DTensor.from_local(
@@ -101,7 +101,7 @@ def like(weight: Tensor, part: Tensor) -> nn.Parameter:
 
 
 def put(network: nn.Module, old: nn.Parameter, new: nn.Parameter) -> None:
-    """Replace a parameter wherever it stands: one that two modules share stays one."""
+    """Replace a parameter in every module that has it, so that a shared one stays shared."""
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter is old:
@@ -109,7 +109,7 @@ def put(network: nn.Module, old: nn.Parameter, new: nn.Parameter) -> None:
 
 
 def joined(parts: Iterable[dict[str, Found]]) -> dict[str, Found]:
-    """Return what is known of the numbers of whole weights from what ranks know of their parts."""
+    """Join the facts that ranks have about their parts into {model: facts about whole weights}."""
     whole: dict[str, Found] = {}
     for part in parts:
         for model, found in part.items():

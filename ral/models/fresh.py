@@ -1,6 +1,6 @@
 """Small models of each family from random weights, with a tokenizer trained on given text: for assets and tests.
 
-Real classes, real file formats: what is written here loads by `from_pretrained` like any checkpoint folder.
+Their folders load by Transformers' `from_pretrained` like any published model's.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
 
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-"""Tokens of Qwen's media; every random model has them."""
+"""Qwen's control tokens of images and videos; every random model has them."""
 QWEN_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""How Qwen2's tokenizer cuts text into pieces before merging bytes."""
+"""Pattern by which Qwen2's tokenizer splits text into pieces, within which bytes are merged."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_5_vl") -> PreTrainedTokenizerFast:
-    """Return a byte-level BPE tokenizer of Qwen2's kind with the family's control tokens; `texts` decide its merges."""
+    """Train a byte-level BPE tokenizer as Qwen2's on `texts`, with the family's control tokens and chat template.
+
+    vocab_size: before control tokens and the tags of ral.rewards.format.TAGS, which are added as one token each.
+    family: a key of FAMILIES.
+    """
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -64,7 +68,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_
 
 
 def control_tokens(family: Family) -> list[str]:
-    """Return the special tokens of a family's random model in the order of their ids, without those that it names."""
+    """Return the special tokens of a family's random model in the order of their ids, without recipe.named_tokens."""
     turns, marks, recipe = family.turns, family.placeholders, family.recipe
     media = (*VISION_TOKENS, *recipe.token_ids.values(), marks.image, marks.video, *marks.kinds)
     tokens = dict.fromkeys((turns.text_end, *turns.starts, turns.end, *media))
@@ -78,7 +82,7 @@ def _regex(pattern: str) -> Any:
 
 
 def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) -> Any:
-    """Return the configuration of a small network of `family`, a key of FAMILIES."""
+    """Return Transformers' configuration of a small network of `family`, a key of FAMILIES."""
     recipe, turns = FAMILIES[family].recipe, FAMILIES[family].turns
     text = {
         "vocab_size": len(tokenizer),
@@ -115,7 +119,7 @@ def fresh_network(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """Return a network with random weights, the same for the same seed, device and dtype."""
+    """Return a network of `family` with random weights, the same for the same seed, device and dtype."""
     with torch.random.fork_rng([] if device == "cpu" else [device]), torch.device(device):
         torch.manual_seed(seed)
         network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes), dtype=dtype)
@@ -138,9 +142,11 @@ def write_model(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Write a model folder from nothing. pixels: least and largest area of a picture for Transformers' processors.
+    """Write a model folder with random weights and a tokenizer trained on `texts`; return the folder.
 
-    device: where the weights are drawn; billions of them take a minute on a CPU and a second on a GPU.
+    sizes: None for Sizes(). vocab_size: as in train_tokenizer. pixels: least and largest area of an image, in pixels,
+    for the files of Transformers' processors. device: where the weights are drawn; billions of them take a minute on a
+    CPU and a second on a GPU.
     """
     sizes = sizes or Sizes()
     tokenizer = train_tokenizer(texts, vocab_size, family)

@@ -1,4 +1,4 @@
-"""Networks that a step reads and does not train: the reference, the EMA policy, the teacher."""
+"""Frozen models, which a step reads and does not train: the reference, the EMA policy, the teacher."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from ral.types import Prepared, PromptBatch, Rollout, Shown
 
 
 class FrozenModel(Protocol):
-    """An MLLM, or a view of one that holds no weights of its own."""
+    """Interface of a frozen model: an MLLM, or a wrapper of one that holds no weights of its own (`Wrapped`)."""
 
     @property
-    def network(self) -> PreTrainedModel: ...
+    def network(self) -> PreTrainedModel:
+        """Return the Hugging Face network."""
+        ...
 
     @property
-    def processor(self) -> Processor: ...
+    def processor(self) -> Processor:
+        """Return the processor."""
+        ...
 
     @property
     def depth(self) -> int:
@@ -61,23 +65,25 @@ class FrozenModel(Protocol):
 
 @dataclass(frozen=True)
 class Wrapped(ABC):
-    """A frozen model that runs the passes of `model` inside `around()`.
+    """A frozen model that runs the forward passes of `model` inside the context `around()`.
 
-    No nn.Module, so that nobody counts, moves, shards or saves the weights a second time.
+    It is no nn.Module, so that its weights are not counted, moved, sharded or saved a second time.
     """
 
     model: MLLM
 
     @abstractmethod
     def around(self) -> AbstractContextManager[None]:
-        """Return the context that a pass runs in."""
+        """Return the context that each forward pass runs in."""
 
     @property
     def network(self) -> PreTrainedModel:
+        """Return the Hugging Face network."""
         return self.model.network
 
     @property
     def processor(self) -> Processor:
+        """Return the processor."""
         return self.model.processor
 
     @property
@@ -108,7 +114,7 @@ class Wrapped(ABC):
             return self.model.states(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head, of weights that are where they are outside a pass too."""
+        """Do as MLLM.head, outside the context `around()`."""
         return self.model.head(hidden)
 
     def sees_like(self, other: MLLM) -> bool:
@@ -118,7 +124,10 @@ class Wrapped(ABC):
 
 @dataclass(frozen=True)
 class View:
-    """A network, and how it reads the prompts of a batch and what their continuations show; None where nothing."""
+    """A frozen model with the prompts of a batch and the parts of responses that were not sampled, as it reads them.
+
+    shown: of MLLM.show; None for a rollout of sampled tokens alone.
+    """
 
     model: FrozenModel
     prepared: Prepared
@@ -126,6 +135,6 @@ class View:
 
 
 def read(model: FrozenModel, prompts: PromptBatch, rollout: Rollout) -> View:
-    """Return how a network reads prompts and their rollout."""
+    """Return the View of a model on prompts and their rollout; runs its vision tower."""
     prepared = model.prepare(prompts)
     return View(model, prepared, model.show(prepared, rollout))

@@ -1,9 +1,9 @@
 """Log-probs of tokens by a kernel that never writes their logits to memory: Liger Kernel's, on a Hopper GPU in bf16.
 
-Of its functions this is the one that gives what an objective needs: a log-prob for each token with its own gradient
-(no mean, no loss of its own), at a temperature, with the entropy, and log-probs of further tokens, by which banned ones
-are left out (`ral.ops.logprobs.without_banned`). On other devices it computes chunks of 512 tokens in PyTorch, which is
-what `ral.ops.logprobs` does by itself, so that it is asked for on Hopper alone.
+The function used gives what loss terms need: a log-prob for each token with a gradient of its own, at a temperature,
+with the entropy, and log-probs of further tokens, by which banned ones are left out
+(`ral.ops.logprobs.without_banned`). On other devices the same function computes chunks of 512 tokens in PyTorch, as
+`ral.ops.logprobs` does without it, so that it is used on Hopper only.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from ral.types import UserError
 KEY = "hardware.fused_log_probs"
 MODULE = "liger_kernel.ops.fused_linear_scaled_cross_entropy"
 NO_TOKEN = -100
-"""Target that Liger leaves out; none is."""
+"""Target id that Liger ignores; no token has it."""
 MARK = "fused_log_probs"
-"""Attribute of a head whose log-probs are computed by the kernel: the type of its products."""
+"""Name of the attribute of a head that says to use the kernel: the dtype of its matrix products."""
 
 
 def library() -> Any:
-    """Return Liger's function (hidden, weight, ids, ...) -> losses. UserError, one line, where it is missing."""
+    """Return Liger's autograd function (hidden, weight, ids, ...) -> losses. UserError where it is not installed."""
     try:
         return importlib.import_module(MODULE).LigerFusedLinearScaledCrossEntropyFunction
     except (ImportError, AttributeError) as error:
@@ -38,7 +38,10 @@ def library() -> Any:
 
 
 def fuse(model: MLLM, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Let the log-probs of a model come from the kernel from now on. UserError for a head with a bias."""
+    """Mark a model so that `fused` returns the kernel for it. dtype: of its matrix products.
+
+    UserError for a head with a bias, or where Liger is not installed.
+    """
     library()
     head = model.network.lm_head
     if head.bias is not None:
@@ -49,17 +52,17 @@ def fuse(model: MLLM, dtype: torch.dtype = torch.bfloat16) -> None:
 
 
 def fused(model: FrozenModel) -> Scores | None:
-    """Return what computes log-probs of a model by the kernel; None where it was not asked for."""
+    """Return the kernel as a function of hidden states for a model that `fuse` marked; None for other models."""
     head: nn.Linear = model.network.lm_head
     dtype = getattr(head, MARK, None)
     return None if dtype is None else partial(scores, head.weight[: model.processor.vocab_size].to(dtype))
 
 
 def scores(weight: Tensor, hidden: Tensor, ids: Tensor, temperature: float, banned: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log-probs [M] with gradient and entropy [M] without, fp32; of weight [V D], hidden [M D], ids [M].
+    """Return log-probs [M] with gradient and entropy [M] without, fp32, nats; of weight [V D], hidden [M D], ids [M].
 
-    banned [V]: tokens that are left out. As ral.ops.logprobs gives them, but for the rounding: products are in the type
-    of the weight, and so is the entropy.
+    banned [V]: tokens left out of the distribution; their log-prob is -inf. Equal to those of ral.ops.logprobs up to
+    rounding: matrix products, and the entropy, are in the dtype of the weight.
     """
     left_out = banned.nonzero().squeeze(-1)
     given = (hidden.to(weight.dtype), weight, ids, temperature, NO_TOKEN, 1, True)

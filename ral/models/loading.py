@@ -1,4 +1,4 @@
-"""Networks from folders: loaded whole or not at all. Every network of this project comes through here."""
+"""Loading of networks, every weight from the files or not at all, and checks that every loaded network passes."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from ral.models.config_fields import deciding, depth
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
-"""What training libraries put in front of every name: peft, DDP, torch.compile, FSDP, DeepSpeed."""
+"""Prefixes that training libraries add to every name: peft, DDP, torch.compile, FSDP, DeepSpeed."""
 INSIDE = r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-"""What they put between the parts of a name."""
+"""Parts that training libraries insert within names."""
 COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
-"""Ends of names that older versions wrote of numbers which follow from config.json."""
+"""Ends of names of tensors that older versions stored though they follow from config.json."""
 SHOWN = 3
-"""Names shown in a message."""
+"""Most names in a message."""
 LORA = ".lora_A."
 LARGEST = 1e8
-"""Absolute value that no weight of a network has: products of such weights overflow."""
+"""Absolute value above which a weight is refused: products of such weights overflow."""
 MOST_EMPTY = 0.5
-"""Share of matrices that may be all zeros: some begin so on purpose, a file that was never filled is nothing else."""
+"""Share of a part's matrices that may be all zeros, as some are at first; files that were never filled have more."""
 
 
 def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
-    """Return the network of a folder or hub id, every weight from its files; in fp32, or in `dtype` where all of them
-    are.
+    """Return the network of a folder or hub id, every weight from its files.
 
-    UserError, one line, where a weight is missing, left over, of another shape, or not a number.
+    Weights are fp32, or bf16 where that is `dtype` and the dtype of all stored tensors. UserError, one line, where the
+    files cannot be read, hold adapters, or a weight is missing, left over, of another shape, or as `check_numbers`.
     """
     check_folder(pretrained)
     folder = find(pretrained)
@@ -65,12 +65,12 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def first(names: Collection[str], part: str) -> str:
-    """Return the first name that has this part."""
+    """Return the first name, in alphabetical order, that contains `part`."""
     return next(name for name in sorted(names) if part in name)
 
 
 def renamed(stored: Collection[str]) -> dict[str, str] | None:
-    """Return the patterns of names and what they become: what a training library put around every name is taken off."""
+    """Return {pattern: replacement} that takes a training library's prefixes off stored names; None for none."""
     rules = {f"^{WRAPPERS}": ""} if stored and all(re.match(WRAPPERS, name) for name in stored) else {}
     if any(re.search(rf"\.{INSIDE}", name) for name in stored):
         rules[INSIDE] = ""
@@ -78,14 +78,14 @@ def renamed(stored: Collection[str]) -> dict[str, str] | None:
 
 
 def keep_names(network: PreTrainedModel, rules: Collection[str]) -> None:
-    """Forget that names were renamed by `rules`, which saving would otherwise turn around: it would write patterns."""
+    """Remove `rules` from the network's renamings, which Transformers would otherwise revert when it saves."""
     known = getattr(network, "_weight_conversions", None) or []
     network._weight_conversions = [rule for rule in known if not set(rule.source_patterns) & set(rules)]
 
 
 @contextmanager
 def named(key: str) -> Iterator[None]:
-    """Let errors of loading name the setting `key` in place of model.pretrained."""
+    """Let UserErrors inside the block name the setting `key` in place of model.pretrained."""
     try:
         yield
     except UserError as error:
@@ -94,7 +94,7 @@ def named(key: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Transformers from reporting what a message of ours says."""
+    """Silence Transformers' warnings inside the block; `check_whole` reports the same as errors."""
     logger = logging.getLogger("transformers")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -106,7 +106,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def one_line(pretrained: str) -> Iterator[None]:
-    """Turn errors of reading weights into a UserError."""
+    """Turn errors of reading weights inside the block into a UserError of one line."""
     errors = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError, SafetensorError)
     try:
         yield
@@ -118,7 +118,10 @@ def one_line(pretrained: str) -> Iterator[None]:
 def check_whole(
     pretrained: str, network: PreTrainedModel, told: Mapping[str, Any], stored: Collection[str] = ()
 ) -> None:
-    """Raise UserError unless files and network have the same weights. told: what Transformers says of its loading."""
+    """Raise UserError unless files and network have the same weights.
+
+    told: Transformers' loading info: missing_keys, unexpected_keys and mismatched_keys. stored: names in the files.
+    """
     missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
     setting = f"{KEY}={pretrained}"
     if told["mismatched_keys"]:
@@ -160,30 +163,33 @@ def check_whole(
 
 
 def two_heads(network: PreTrainedModel) -> bool:
-    """Tell whether the head is no view of the table of embeddings, though config.json ties them."""
+    """Tell whether head and embeddings are different tensors, though config.json ties them."""
     tied = bool(getattr(network.config, "tie_word_embeddings", False))
     head, table = network.get_output_embeddings(), network.get_input_embeddings()
     return tied and head is not None and head.weight is not table.weight
 
 
 def computed(name: str) -> bool:
-    """Tell whether a name is of numbers that follow from config.json."""
+    """Tell whether a name is that of a tensor that follows from config.json (COMPUTED)."""
     return name.endswith(COMPUTED)
 
 
 def listed(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first SHOWN names, and how many more there are, for a message."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def some(count: int, noun: str) -> str:
-    """Return `1 weight`, `2 weights`."""
+    """Return a count with its noun, such as `1 weight` or `2 weights`."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def remedy(left: list[str], stored: Collection[str]) -> str:
-    """Return advice for missing weights: another name for all of them, or other files."""
+    """Return a remedy for missing weights: new names, where all stored ones begin alike, else other files.
+
+    left: names in the files that the network does not have.
+    """
     heads = {name.partition(".")[0] for name in stored}
     if left and len(heads) == 1:
         return f"every name in the files begins with {heads.pop()!r}, which is to be taken off or mended"
@@ -192,7 +198,10 @@ def remedy(left: list[str], stored: Collection[str]) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Knowledge of the numbers of a weight, or of a part of it. greatest: absolute value."""
+    """Facts about the numbers of a weight, or of a part of it.
+
+    matrix: whether the weight has two axes or more. greatest: largest absolute value. empty: whether all are zero.
+    """
 
     matrix: bool
     finite: bool = True
@@ -200,27 +209,27 @@ class Numbers:
     empty: bool = True
 
     def and_of(self, values: torch.Tensor) -> Numbers:
-        """Return what is known of this and more numbers together."""
+        """Return the facts about these numbers together with further `values` of the weight."""
         most = greatest(values)
         whole = self.finite and math.isfinite(most)
         return Numbers(self.matrix, whole, max(self.greatest, most), self.empty and not most)
 
     def joined(self, other: Numbers) -> Numbers:
-        """Return what is known of two parts of a weight together."""
+        """Return the facts about two parts of a weight together."""
         most = max(self.greatest, other.greatest)
         return Numbers(self.matrix, self.finite and other.finite, most, self.empty and other.empty)
 
 
 def numbers_of(network: nn.Module) -> dict[str, Numbers]:
-    """Return what is known of the numbers of each weight, by name."""
+    """Return the facts about the numbers of each weight, by name."""
     weights = {name: weight.detach() for name, weight in network.named_parameters()}
     return {name: Numbers(weight.ndim > 1).and_of(weight) for name, weight in weights.items()}
 
 
 def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
-    """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
+    """Raise UserError for a weight with NaN, infinity or values above LARGEST, or a part with mostly all-zero matrices.
 
-    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself.
+    numbers: facts by name of the weight. Parts: vision tower, decoder, head, embeddings (`part_of`).
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(
@@ -244,15 +253,15 @@ def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
 
 
 def part_of(name: str) -> str:
-    """Return the part of a network that a weight belongs to: "model.visual", and the table of words by itself."""
+    """Return the part of a network that a weight belongs to, such as "model.visual"; "embed_tokens" is a part, too."""
     return "embed_tokens" if "embed_tokens" in name else ".".join(name.split(".")[:2])
 
 
 def greatest(weight: torch.Tensor) -> float:
-    """Return the greatest absolute value of a weight; 0 for an empty one."""
+    """Return the greatest absolute value of a weight; 0 for one without numbers."""
     return float(torch.stack(torch.aminmax(weight)).abs().max()) if weight.numel() else 0.0
 
 
 def finite(weight: torch.Tensor) -> bool:
-    """Tell whether all numbers of a weight are finite: its least and its greatest are."""
+    """Tell whether all numbers of a weight are finite."""
     return not weight.numel() or bool(torch.stack(torch.aminmax(weight)).isfinite().all())

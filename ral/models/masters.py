@@ -1,9 +1,10 @@
-"""Number types of weights: trained ones are fp32, always; frozen ones are in the dtype of the arithmetic.
+"""Dtypes of weights: trained ones are fp32, always; frozen ones are in the arithmetic's dtype where that is lossless.
 
-An update of a weight is far smaller than the weight: added to one in bf16 (8 bits), most of it rounds away. Products
-in bf16 round the weights they read anyway, so frozen weights of products lose nothing by resting in bf16; every other
-frozen weight (norms, tables of embeddings) does so where its numbers are those of bf16 already, as in most published
-checkpoints. bf16 and fp32 frozen weights therefore give the same numbers under bf16 arithmetic.
+An update of a weight is far smaller than the weight: added to one in bf16 (8 bits), most of it rounds away. Matrix
+products in bf16 round the weights that they read anyway, so frozen weights of linear layers and convolutions lose
+nothing by being stored in bf16. Every other frozen weight (norms, embeddings) is stored in bf16 only where that rounds
+none of its numbers, as in most published checkpoints, else in fp32. Frozen weights in bf16 and in fp32 therefore give
+the same results under bf16 arithmetic.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ import torch
 from torch import Tensor, nn
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-"""Values of hardware.dtype."""
+"""torch dtypes by the values of hardware.dtype."""
 PRODUCTS = (nn.Linear, nn.Conv2d, nn.Conv3d)
-"""Modules whose weights enter products alone."""
+"""Modules whose weights are read by matrix products only."""
 
 
 class InFiles(Protocol):
-    """Weights that are not read yet."""
+    """Weights that are still in their files (ral.models.stored.Stored)."""
 
     def lossless(self, name: str, dtype: torch.dtype) -> bool:
-        """Tell whether the numbers of a weight stay what they are in `dtype`."""
+        """Tell whether converting the weight of this name to `dtype` changes none of its numbers."""
         ...
 
 
 def settle(network: nn.Module, dtype: torch.dtype, files: InFiles | None = None) -> None:
-    """Give each weight its number type, in place: fp32 where it is trained, `dtype` where that loses nothing.
+    """Convert each weight, in place, to its `resting_dtype`: fp32 if trained, `dtype` where that loses nothing.
 
-    files: tells the latter of weights on the meta device, which have no numbers yet.
+    files: tells which weights on the meta device, which have no numbers yet, lose nothing; None where all are loaded.
     """
     owners: dict[nn.Parameter, list[nn.Module]] = {}
     names: dict[nn.Parameter, str] = {}
@@ -50,7 +51,11 @@ def settle(network: nn.Module, dtype: torch.dtype, files: InFiles | None = None)
 def resting_dtype(
     weight: nn.Parameter, owners: list[nn.Module], dtype: torch.dtype, exact: Callable[[torch.dtype], bool]
 ) -> torch.dtype:
-    """Return the number type of a weight that `owners` hold. exact: whether its numbers stay what they are in one."""
+    """Return the dtype in which a weight is stored: fp32 if trained; if frozen, `dtype` where that loses nothing.
+
+    A frozen weight loses nothing where all modules that own it are PRODUCTS, or where exact(dtype) tells that `dtype`
+    rounds none of its numbers; else it is fp32. Weights that are not floating-point keep their dtype.
+    """
     if weight.requires_grad or not weight.is_floating_point():
         return torch.float32 if weight.is_floating_point() else weight.dtype
     if all(isinstance(owner, PRODUCTS) for owner in owners) or exact(dtype):
@@ -59,14 +64,14 @@ def resting_dtype(
 
 
 def lossless(values: Tensor, dtype: torch.dtype) -> bool:
-    """Tell whether numbers stay what they are in `dtype`."""
+    """Tell whether converting `values` to `dtype` changes none of them."""
     return values.dtype == dtype or torch.equal(values.to(dtype).to(values.dtype), values)
 
 
 def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Return the products in `dtype`, sums and norms in fp32 (autocast); as it is outside for fp32.
+    """Return the context for forward passes: autocast of matrix products to `dtype`; for fp32 one that does nothing.
 
-    No cast is kept: a weight that an update moved would still be read as it was.
+    Autocast keeps no casts of weights, since an update would leave them stale.
     """
     if dtype == torch.float32:
         return nullcontext()
@@ -74,9 +79,11 @@ def arithmetic(device: torch.device, dtype: torch.dtype) -> AbstractContextManag
 
 
 class HasArithmetic(Protocol):
-    """A model whose passes run under an arithmetic of its own."""
+    """A model with a context for its own forward passes."""
 
-    def arithmetic(self) -> AbstractContextManager[object]: ...
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """Return the context that forward passes run under."""
+        ...
 
 
 M = TypeVar("M", bound=HasArithmetic)
@@ -85,7 +92,7 @@ R = TypeVar("R")
 
 
 def in_own_arithmetic(method: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
-    """Run a pass under its model's arithmetic."""
+    """Decorate a method of a model to run under the context `self.arithmetic()`."""
 
     @functools.wraps(method)
     def run(self: M, /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,7 +1,7 @@
-"""A multimodal LLM as a policy: positions, visual embeddings, and the three forward passes of a step.
+"""A multimodal LLM as a policy: positions, visual embeddings, and three forward passes (states, prefill, decode).
 
-`PASSES` names the methods that read weights from the outside; sharding registers each of them with FSDP2.
-The same function makes positions for rollouts and for training; the vision tower runs once per prompt and step.
+Axes: `ral.types`. The same function makes positions for rollouts and for training; the vision tower runs once per
+prompt and step.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from ral.ops.attention import AttentionSpec
 from ral.types import Prepared, PromptBatch, Rollout, Sequences, Shown, UserError, VisualStates
 
 PASSES = ("prepare", "show", "states", "prefill", "decode")
-"""Methods of MLLM that compute with its weights."""
+"""Methods of MLLM that compute with its weights; sharding registers each of them with FSDP2."""
 
 
 class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
-    What differs between families of networks is in `processor.family`. shares: whether passes compute a prompt once for
-    all its responses. dtype: of frozen weights and of the arithmetic; trained weights are fp32. stored: where the
-    weights on the meta device are read from when the network is sharded (ral.models.filling); None: all are in memory.
+    `processor.family` has what differs between families. shares: whether passes compute a prompt once for all its
+    responses. dtype: of the arithmetic; weights have the dtypes of ral.models.masters. stored: files from which weights
+    on the meta device are read when the network is sharded (ral.models.filling); None where all are in memory.
     """
 
     shares = True
@@ -78,9 +78,9 @@ class MLLM(nn.Module):
         trained: bool = True,
         whole: bool = True,
     ) -> MLLM:
-        """Load a folder written by save_pretrained, or a hub id. UserError: one line on what is wrong with it.
+        """Load a folder or hub id; keywords as in ral.models.opening.load. UserError if it is unreadable or unfit.
 
-        trained: False where no weight ever changes, so that all are in `dtype`. whole: False for the meta device.
+        On MLLM itself, not on subclasses, also UserError where the network does not allow to share prompts.
         """
         reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
         if reason is not None:
@@ -98,9 +98,9 @@ class MLLM(nn.Module):
         return model
 
     def frozen_copy(self, *, averaged: bool = False) -> MLLM:
-        """A copy that is never trained and shares the vision tower when that is frozen (no second tower in memory).
+        """Return a frozen copy; it shares the memory of the vision tower where that is frozen here.
 
-        averaged: it follows the trained weights (EMA), so that its own stay fp32; else all are in `dtype`.
+        averaged: for an EMA of trained weights, which keeps fp32; else as frozen weights in ral.models.opening.load.
         """
         parts = [tensor for tower in self._towers() for tensor in (*tower.parameters(), *tower.buffers())]
         shared = {id(p): p for p in parts if not p.requires_grad}
@@ -110,51 +110,52 @@ class MLLM(nn.Module):
         return twin
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """Return the context that passes run under: products in `dtype`, sums in fp32."""
+        """Return the context that passes run under: matrix products in `dtype`, sums in fp32 (autocast)."""
         return arithmetic(self.device, self.dtype)
 
     def sees_like(self, other: MLLM) -> bool:
-        """Tell whether both have the very same vision tower, so that one's visual embeddings serve the other."""
+        """Tell whether both models share one vision tower in memory, and so have the same visual embeddings."""
         ours, theirs = ([p for tower in m._towers() for p in tower.parameters()] for m in (self, other))
         return len(ours) == len(theirs) and all(p is q for p, q in zip(ours, theirs, strict=True))
 
     def _towers(self) -> list[nn.Module]:
-        """The parts of the network between pixels and visual embeddings."""
+        """Return the parts of the network between pixels and visual embeddings."""
         return [getattr(self.network.model, name) for name in self.processor.family.network.towers]
 
     @property
     def trains_vision(self) -> bool:
-        """Tell whether the vision tower gets gradients; its embeddings then hold for a single update."""
+        """Tell whether the vision tower is trained; its embeddings then hold for a single update."""
         return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers that have softmax attention."""
+        """Return the number of decoder layers that have softmax attention."""
         return len(attention_layers(self.network.config))
 
     @property
     def linear(self) -> bool:
-        """Tell whether some decoder layers have linear attention, whose states prompts hand to answers."""
+        """Tell whether some decoder layers have linear attention, whose states prompts hand to responses."""
         return LINEAR in layer_types(self.network.config)
 
     @property
     def device(self) -> torch.device:
+        """Return the device of the weights."""
         return next(self.network.parameters()).device
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters an optimizer gets: the language model, unless vision was left unfrozen."""
+        """Return (name, parameter) of the parameters that are trained, as an iterator."""
         return ((name, p) for name, p in self.network.named_parameters() if p.requires_grad)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """States [M D] -> logits [M V] over the tokenizer's vocabulary (the padding rows of the matrix are dropped)."""
+        """Return logits [M V] of hidden states [M D], over the tokenizer's vocabulary (padded rows are dropped)."""
         with self.arithmetic():
             return self.network.lm_head(hidden)[:, : self.processor.vocab_size]
 
     @in_own_arithmetic
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Move prompts to the device, make their positions, run the vision tower: once per prompt and step.
+        """Move prompts to the device, make their positions, run the vision tower; call it once per prompt and step.
 
-        Pixels stay where they were, in `prompts`, for whoever looks with other eyes.
+        Pixels stay where they are, in Prepared.prompts, for models with another vision tower.
         """
         here = prompts.to(self.device)
         seen = self._see(here)
@@ -170,9 +171,9 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Read what continuations hold beside sampled text: their positions and media, once per rollout and network.
+        """Return positions [3 N C] and visual embeddings [N C D] of continuations; runs the vision tower on each call.
 
-        None where every trajectory is one sampled answer: it needs no more than its tokens.
+        None for a rollout without `shown`, whose responses are sampled tokens alone (Rollout.shown).
         """
         if rollout.shown is None:
             return None
@@ -188,25 +189,25 @@ class MLLM(nn.Module):
         )
 
     def _positions(self, rows: Sequences) -> Tensor:
-        """Positions [3 M S] (time, row, column) of rows that begin at 0."""
+        """Return positions [3 M S] (time, row, column) of M token sequences, from 0 at the first valid token."""
         return self.processor.family.network.positions(self.network.model, rows, kinds(self.processor, rows))
 
     def _see(self, rows: Sequences) -> VisualStates:
-        """Visual embeddings of rows [M S D], by the tower as it is trained or not."""
+        """Return visual embeddings [M S D] of token sequences, with gradient if the vision tower is trained."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_vision):
             return see(self.network, self.processor, rows)
 
     def _words(self, token_ids: Tensor) -> Tensor:
-        """Embeddings of tokens, fp32: the states that layers add to are fp32, whatever the arithmetic of products."""
+        """Return token embeddings in fp32: hidden states are fp32 between layers, whatever the arithmetic."""
         return self.network.get_input_embeddings()(token_ids).float()
 
     def _embed(self, prepared: Prepared) -> Tensor:
-        """Prompt embeddings [B P D]: text from the trained table, visual tokens from the vision tower."""
+        """Return prompt embeddings [B P D]: text from the embedding table, visual tokens from the vision tower."""
         words = self._words(prepared.token_ids)
         return torch.where(prepared.visual[..., None], prepared.seen.states.to(words.dtype), words)
 
     def _decoder(self, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None) -> Tensor:
-        """The decoder stack under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
+        """Run the decoder under a layout, [B S D] -> [B S D]. positions [3 B S]; deepstack [J B P D], P <= S."""
         axes = self.processor.family.network.axes
         return run_decoder(self.network.model.language_model, embeds, positions[:axes], layout, deepstack)
 
@@ -219,10 +220,10 @@ class MLLM(nn.Module):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """One pass over [prompt | r1 | ... | rG] of each prompt: states that predict every token of the continuations.
+        """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
 
-        token_ids, valid [N C]; spec: which attention to capture, None for none; shown: what the continuations hold
-        beside sampled text (`show`), None where each is one answer.
+        token_ids, valid [N C], N = B * G. spec: attention to capture, None for none. shown: result of `show` for this
+        rollout.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch
@@ -245,21 +246,21 @@ class MLLM(nn.Module):
         return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
     def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """The layout of `states`. valid [N C]: which tokens of the continuations count."""
+        """Return the layout of `states`. valid [N C]: response tokens that are no padding; layers: to capture."""
         sizes = len(valid) // len(prepared), valid.shape[1]
         return Packed(prepared.valid, *sizes, layers, past=states_kept(self.linear), cut=prepared.cut)
 
     def checkpoint_layers(self) -> None:
-        """Gradient checkpointing: from now on decoder layers are recomputed in the backward pass."""
+        """Turn on gradient checkpointing: decoder layers are recomputed in the backward pass from now on."""
         network: Any = self.network  # Transformers 5.2x renamed the method
         enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
         enable({"use_reentrant": False})
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """One pass over the prompts: the state [N D] that predicts every first token, and the decoding state.
+        """Run one pass over the prompts; return states [N D] that predict each first token, and the decoding state.
 
-        openings: tokens that responses begin with; the first token is then the one that follows them.
+        openings: response prefixes, which are fed as well; the first token is then the one after them. None for none.
         """
         layout = Prefill(prepared.valid, past=states_kept(self.linear), cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)
@@ -272,7 +273,7 @@ class MLLM(nn.Module):
         return hidden, state
 
     def _open(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
-        """Feed given tokens to all responses in one pass; the states [N D] that predict what follows them."""
+        """Feed response prefixes in one pass, into `state`; return states [N D] that predict the tokens after them."""
         if isinstance(state.past, LinearStates):
             return open_by_token(self.decode, hidden, state, openings)
         (batch, group), length = state.position.shape, openings.ids.shape[1]
@@ -288,12 +289,12 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
-        """One token for each response of a decoding state: ids [N] -> the state [N D] that predicts the next one."""
+        """Feed one token to each response of a decoding state, ids [N]; return states [N D] that predict the next."""
         words = self._words(token_ids.view(state.position.shape))
         out = self._decoder(words, state.places().expand(3, -1, -1), state)
         state.advance()
         return out.flatten(0, 1)
 
     def save(self, folder: Path) -> None:
-        """Write a folder that `from_pretrained` of plain Transformers loads: model, tokenizer, processor files."""
+        """Write a folder that plain Transformers' `from_pretrained` loads: model, tokenizer, processor files; fp32."""
         save_network(self.network, self.network.state_dict(), self.processor, folder)

@@ -1,4 +1,4 @@
-"""config.json of a model: of which family it is, what its decoder layers are, whether responses can share a prompt."""
+"""config.json of a model: reading, checks, and whether responses can share a prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from ral.models.registry import FAMILIES
 
 
 def read_config(pretrained: str) -> PreTrainedConfig:
-    """Return config.json of a model folder (or hub id at hand); UserError unless it is of a family known here."""
+    """Return config.json of a model folder or hub id.
+
+    UserError where it cannot be read, is of no family known here, or has impossible fields.
+    """
     check_folder(pretrained)
     check_known(pretrained)
     try:
@@ -44,7 +47,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
 
 
 def check_known(pretrained: str) -> None:
-    """Raise UserError where config.json is of a family of ours that this version of Transformers lacks."""
+    """Raise UserError where config.json is of a family known here that this version of Transformers lacks."""
     file = Path(find(pretrained)) / "config.json"
     family = json.loads(file.read_text()).get("model_type") if file.is_file() else None
     if family in FAMILIES and family not in CONFIG_MAPPING:
@@ -55,7 +58,10 @@ def check_known(pretrained: str) -> None:
 
 
 def check_rotation(pretrained: str, text: Any) -> None:
-    """Raise UserError unless the sections of mRoPE (time, row, column) cover half of a head's dimensions."""
+    """Raise UserError unless the sections of mRoPE (time, row, column) sum to half of a head's rotated dimensions.
+
+    text: configuration of the language model; one without mRoPE passes.
+    """
     rope = getattr(text, "rope_parameters", None) or {}
     sections = rope.get("mrope_section")
     if sections is None:
@@ -71,7 +77,7 @@ def check_rotation(pretrained: str, text: Any) -> None:
 
 
 def shareable(config: Any) -> str | None:
-    """Return why the shared-prompt layout cannot serve a network of this configuration; None where it can."""
+    """Return, in words, why responses cannot share a prompt in a network of this configuration; None where they can."""
     family = FAMILIES.get(config.model_type)
     handed = family is not None and family.network.hands_states
     for layer, kind in enumerate(layer_types(config)):
@@ -84,7 +90,7 @@ def shareable(config: Any) -> str | None:
 
 
 def without_states() -> str | None:
-    """Return why this Transformers cannot hand states of linear attention to answers; None where it can."""
+    """Return, in words, that this Transformers cannot hand linear-attention states to responses; None where it can."""
     asked = hasattr(Cache, "get_conv_state") and hasattr(Cache, "get_recurrent_state")
     if asked and hasattr(GradientCheckpointingLayer, "_can_checkpoint_with_cache"):
         return None

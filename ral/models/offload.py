@@ -1,4 +1,4 @@
-"""Frozen networks kept in main memory: they take no room on the device between their passes."""
+"""Frozen networks kept in main memory between their forward passes, so that they take no device memory there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ral.models.mllm import MLLM
 
 @contextmanager
 def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
-    """Hold the network's tensors on `device` while open, but those whose id is in `staying`; then put them back."""
+    """Hold parameters and buffers on `device` inside the block, except those whose id() is in `staying`."""
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]
     for tensor in tensors:
@@ -30,23 +30,23 @@ def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterat
 
 @dataclass(frozen=True)
 class Offloaded(Wrapped):
-    """A frozen model whose weights are on the policy's device while one of its passes runs.
+    """A frozen model whose weights are on the policy's device only while one of its forward passes runs.
 
-    What it shares with the policy (a vision tower) stays with the policy. Its head stays on the device from its first
-    use on: distillation applies it in every update.
+    Weights that it shares with the policy (a vision tower) stay where the policy has them. A copy of its head stays on
+    the device from the first use on, since distillation applies it in every update. head_weights: those copies.
     """
 
     policy: MLLM
     head_weights: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict)
 
     def around(self) -> AbstractContextManager[None]:
-        """Bring the model to the policy's device while open."""
+        """Return the context that holds the model on the policy's device."""
         network = self.policy.network
         shared = {id(t) for t in (*network.parameters(), *network.buffers())}
         return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head, from weights on the device of the states."""
+        """Do as MLLM.head, by a copy of the head on the device of `hidden`."""
         last, device = self.model.network.lm_head, hidden.device
         if device not in self.head_weights:
             self.head_weights[device] = {name: w.detach().to(device) for name, w in last.named_parameters()}

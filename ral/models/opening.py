@@ -1,4 +1,4 @@
-"""The opening of a model: from a folder or hub id to the class whose path can serve it."""
+"""Loading of a model from a folder or hub id, with the class (shared prompts or plain path) that its network allows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def load(
     trained: bool = True,
     whole: bool = True,
 ) -> MLLM:
-    """Return the model of a folder or hub id, on the shared-prompt path where it can go there, else on the plain one.
+    """Load a folder or hub id; UserError if it is unreadable or unfit.
 
-    trained: False for a model whose own weights never change, so that all of them are in `dtype`. whole: False for a
-    network on the meta device, whose weights are read when it is sharded.
+    share_prompt: whether to compute each prompt once for all its responses, if the network allows (else a warning).
+    dtype: key of DTYPES, of the arithmetic. trained: False freezes every weight. freeze_vision: freezes the vision
+    tower. Frozen weights are in `dtype`, except norms and embeddings that it would round; these and all trained weights
+    are fp32. whole: False leaves weights on the meta device until they are sharded.
     """
     reason = shareable(read_config(pretrained)) if share_prompt else None
     if reason is not None:

@@ -1,4 +1,4 @@
-"""Vision towers that take patches: pixels -> patches, placeholders, positions and visual embeddings."""
+"""Vision towers that take patches (Qwen-VL): pixels -> patches, placeholders, positions and visual embeddings."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ral.models.family import IMAGE, VIDEO, PatchSettings
 from ral.types import Grid, Pixels, Sequences
 
 CHANNELS = 3
-"""Colour channels of a picture: red, green, blue."""
+"""Number of colour channels: red, green, blue."""
 
 
 def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
-    """Return the frames uint8 [T H W 3] -> fp32 [T 3 H W] with the tower's mean and deviation."""
+    """Normalise frames, uint8 [T H W 3] -> fp32 [T 3 H W], by the tower's mean and standard deviation."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (settings.mean, settings.std))
     return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
-    """Return the normalised patches [t*h*w, 3*temporal*patch*patch] fp32, merged blocks together, and their grid (t, h,
-    w).
+    """Cut one image or video into normalised patches, fp32 [t*h*w, 3*temporal*patch*patch]; return their grid, too.
 
-    A clip whose number of frames is not a multiple of temporal_patch_size repeats its last frame.
+    The grid is (t, h, w), in patches. Patches that the tower merges into one visual token are adjacent. The last frame
+    is repeated until their number is a multiple of temporal_patch_size.
     """
     frames = normalised(pixels.frames, settings)
     missing = -frames.shape[0] % settings.temporal_patch_size
@@ -40,7 +40,7 @@ def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
 
 
 def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
-    """Return the seconds that one temporal slot of each clip spans, and its number of frames; {} without clips."""
+    """Return for the videos among `pixels` second_per_grid_ts, seconds in a time slot, and frame_counts; {} without."""
     clips = [p for p in pixels if p.kind == "video"]
     seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in clips]
     counts = [len(p.frames) for p in clips]
@@ -48,7 +48,11 @@ def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, T
 
 
 def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
-    """Return the patches and patch grids of pictures and of clips, and each medium's grid of visual tokens."""
+    """Return tensors for the vision tower, and the grid (T, H, W) of visual tokens of each image or video.
+
+    The tensors are Transformers': pixel_values and image_grid_thw of images, pixel_values_videos and video_grid_thw of
+    videos (grids in patches), and those of `clip_times`.
+    """
     media = clip_times(pixels, settings)
     cut = [patchify(p, settings) for p in pixels]
     for kind, values_key, grid_key in (
@@ -64,12 +68,15 @@ def patch_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict
 
 
 def one_run(pixels: Pixels, settings: PatchSettings) -> str:
-    """Return the placeholder that the chat template wrote, once for all visual tokens of a picture or clip."""
+    """Return the text that stands for an image or video in the prompt: one placeholder for all its visual tokens."""
     return "<|image_pad|>" if pixels.kind == "image" else "<|video_pad|>"
 
 
 def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
-    """Return mRoPE positions [3 M S] (time, row, column) from the network's own rule, times of clips included."""
+    """Return mRoPE positions [3 M S] (time, row, column) by Transformers' rule of the network, video times included.
+
+    kinds [M S]: 0 text, IMAGE or VIDEO.
+    """
     rope = model.get_rope_index
     grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
     positions, _ = rope(rows.token_ids, mm_token_type_ids=kinds, attention_mask=rows.valid.long(), **grids)
@@ -77,7 +84,10 @@ def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
 
 
 def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
-    """Return by kind the visual embeddings [M D] of its tokens, then those for the first layers (deepstack)."""
+    """Return {kind: [visual embeddings [M D], deepstack features [M D] of each layer that has them]}; {} without media.
+
+    kind: IMAGE or VIDEO; M: visual tokens of that kind. media: of `patch_media`.
+    """
     found: dict[int, list[Tensor]] = {}
     for kind, encode, values, grid in (
         (IMAGE, model.get_image_features, "pixel_values", "image_grid_thw"),
@@ -96,11 +106,11 @@ IN_CONFIG = {
     "merge_size": "spatial_merge_size",
     "temporal_patch_size": "temporal_patch_size",
 }
-"""Settings of patches, and what config.json's vision_config calls them."""
+"""Fields of PatchSettings, and their names in vision_config of config.json."""
 
 
 def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """Read settings from preprocessor_config.json (`raw`) of a model that takes patches."""
+    """Return the PatchSettings of a model by config.json and preprocessor_config.json (`raw`)."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=raw.get("patch_size", known.patch_size),
@@ -113,10 +123,10 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 
 
 def misfit(settings: PatchSettings, vision: Any) -> str | None:
-    """Return which key of the settings of pictures cannot be, or contradicts config.json, and how; None if none does.
+    """Return, as words for a message, the setting that is impossible or contradicts config.json; None if none does.
 
-    Towers that take tiles have their patches from config.json alone. Mean and deviation are three numbers of pixels in
-    [0, 1], the deviations above 0.
+    image_mean and image_std must be three numbers each for pixels in [0, 1], image_std above 0. Sizes of patches must
+    equal those of `vision`, the vision_config, but for towers that take tiles, whose sizes come from there.
     """
     for key, values, least in (("image_mean", settings.mean, -math.inf), ("image_std", settings.std, 0.0)):
         if len(values) != CHANNELS or not all(is_number(value) and value > least for value in values):

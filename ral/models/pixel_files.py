@@ -1,4 +1,4 @@
-"""Files of a model folder that say how pixels are made: read, compared with each other, and refused where not kept."""
+"""Files of a model folder with the settings of its image and video processors: reading and checks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ KEPT: Mapping[str, Any] = {
     **dict.fromkeys(("do_center_crop", "do_flip_channel_order"), False),
     **{"rescale_factor": 1 / 255, "resample": 3},
 }
-"""Settings that pixels are made by, whatever the file says: another value is refused. 3 is pillow's bicubic."""
+"""Settings that are fixed in this project; files with other values are refused. 3 is pillow's bicubic."""
 ALIKE = ("image_mean", "image_std", "patch_size", "merge_size", "temporal_patch_size")
-"""Settings that pictures and clips share, as one tower reads both; towers of tiles take mean and deviation alone."""
+"""Settings that have to be equal for images and videos, as one tower reads both; for towers of tiles the first two."""
 NEAR = 1e-6
 COPY = "copy the file from the model it is of"
 
@@ -42,7 +42,10 @@ def json_of(folder: str, name: str) -> dict[str, Any]:
 
 
 def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
-    """Return how a model's tower wants its pixels. UserError, naming the file, for settings that are not kept here."""
+    """Return the PatchSettings of a model folder or hub id.
+
+    UserError, naming the file, where settings are missing, impossible, contradict each other or are not supported here.
+    """
     found = dict(_settings_files(folder))
     name, raw = next(((n, r) for n, r in found.items() if n in (PICTURES, INSIDE)), ("", {}))
     named = f"model.pretrained={folder}"
@@ -64,7 +67,7 @@ def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
 
 
 def _settings_files(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name of each file that has settings of pixels, and what it says; null says nothing."""
+    """Yield (file, its settings) of each file with settings of pixels; keys that are null are left out."""
     both = json_of(folder, BOTH)
     for name, raw in (
         (PICTURES, json_of(folder, PICTURES)),
@@ -77,13 +80,13 @@ def _settings_files(folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _three(key: str, value: Any) -> Any:
-    """Return mean and deviation as three numbers, where one stands for all colours; any other value as it is."""
+    """Return a single number of image_mean or image_std as three, one for each colour; any other value as it is."""
     one = key in ALIKE[:2] and isinstance(value, int | float) and not isinstance(value, bool)
     return [value] * 3 if one else value
 
 
 def unkept(raw: Mapping[str, Any]) -> str:
-    """Return which setting of a file pixels are not made by here, and what to write; "" for none."""
+    """Return, in words, the first setting of a file that is not supported here, and a remedy; "" for none."""
     for key, kept in KEPT.items():
         if (value := raw.get(key)) is not None and not _same(value, kept):
             shown, ours = json.dumps(value), "1/255" if key == "rescale_factor" else json.dumps(kept)
@@ -95,7 +98,7 @@ def unkept(raw: Mapping[str, Any]) -> str:
 
 
 def _same(ours: Any, theirs: Any) -> bool:
-    """Tell whether two values of a file mean the same: numbers up to rounding, lists of them item by item."""
+    """Tell whether two settings are equal: numbers up to rounding, lists item by item."""
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(map(_same, ours, theirs))
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (ours, theirs))
@@ -103,12 +106,12 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _differs(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    """Return the first key that both have with different values; "" for none."""
+    """Return the first of `keys` that both files have with different values; "" for none."""
     return next((k for k in keys if k in ours and k in theirs and not _same(ours[k], theirs[k])), "")
 
 
 def _no_square(settings: PatchSettings, raw: Mapping[str, Any]) -> str:
-    """Return what is wrong with the size of tiles, which are squares; "" for nothing."""
+    """Return, in words, that tiles are no squares; "" where they are, or the tower takes no tiles."""
     size = raw.get("size")
     if settings.tile is None or not isinstance(size, Mapping) or size.get("width") == size.get("height"):
         return ""

@@ -1,7 +1,7 @@
-"""The plain path: one row [prompt | response] for each response, under Transformers' own masks and cache.
+"""The plain path: one sequence [prompt | response] for each response, under Transformers' own masks and cache.
 
-What other trainers do: the prompt is computed G times. Chosen by hardware.share_prompt=false, and the way out for a
-model whose layers the shared-prompt layout cannot serve. Same tokens, log-probs and attention rows as the shared path.
+As in other trainers the prompt is computed G times. It is chosen by hardware.share_prompt=false, and for models whose
+layers cannot share prompts. Its tokens, log-probs and attention rows are those of the shared path.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ from ral.types import Prepared, Shown
 
 @dataclass
 class PlainDecode(Decode):
-    """Decoding state of plain rows: N rows of one response each, Transformers' cache in `past`."""
+    """Decoding state of the plain path: N sequences of one response each, Transformers' cache in `past`.
+
+    valid [N P], position [N 1]; group_size: number of adjacent sequences with the same prompt.
+    """
 
     group_size: int = 1
 
     @property
     def mask(self) -> Tensor:
-        """Return the valid positions [N P + step + 1]: the prompt's, and every response token up to the one that is
-        fed.
-        """
+        """Return the mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert isinstance(self.past, Cache)
@@ -46,7 +47,7 @@ class PlainDecode(Decode):
             self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Leave the attention to SDPA, unless it is disturbed or cut.
+        """Return None, which leaves the attention to SDPA; under noise or a knockout compute it, [N 1 H D].
 
         key, value [N Hkv P+t D]: the whole cache.
         """
@@ -63,7 +64,7 @@ class PlainDecode(Decode):
 
 
 class PlainMLLM(MLLM):
-    """An MLLM whose passes repeat the prompt for each response."""
+    """An MLLM whose forward passes repeat the prompt for each response."""
 
     shares = False
 
@@ -76,7 +77,7 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states, over one row for each response."""
+        """Do as MLLM.states, over one sequence for each response."""
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
@@ -86,7 +87,7 @@ class PlainMLLM(MLLM):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Do as MLLM.prefill, over one row for each response; there is nothing to share, so no openings."""
+        """Do as MLLM.prefill, over one sequence for each response; AssertionError for openings with tokens."""
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
         past = DynamicCache(config=self.network.config.get_text_config())

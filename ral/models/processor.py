@@ -1,7 +1,7 @@
-"""From examples to the tensors a model reads: chat template, placeholders, pixels, left padding.
+"""From examples to the tensors that a model reads: chat template, placeholders, pixels, left padding.
 
-Pixels and token layout are those of Transformers' processors (tests prove it; `ral.models.families` says what differs
-between families), made here because those need torchvision for clips, which CPU machines may not have.
+Pixels and token ids equal those of Transformers' processors (tests prove it), which are not used because they need
+torchvision for videos, which CPU machines may lack. `ral.models.families` has what differs between families.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from ral.rewards.format import TAGS
 from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError, Wording
 
 ASSISTANT = "-"
-"""Stands for a turn of the policy where the chat template writes what follows one."""
+"""Text of a stand-in for the assistant turn, where the chat template writes what follows one."""
 SHOWN = "a turn that is shown to the policy"
-"""How messages name a text that an environment writes."""
+"""Name, in messages, of a text that an environment writes."""
 
 
 class Processor:
     """Tokenizer, chat template, family and patch settings of one model folder.
 
-    end_ids: tokens that end a response. banned [V] bool: tokens that no response may contain: placeholders of media and
-    every other special token except the ends and the format's own tags (ral.rewards.format.TAGS). V = vocab_size, one
-    more than the greatest id the tokenizer knows.
-    most_positions: that the network has for a prompt and its response; None where nothing says it.
+    end_ids: tokens that end a response. banned [V] bool: ids that no response may contain: placeholders of media, ids
+    without a token, and every other special token except end_ids and the format's own tags (ral.rewards.format.TAGS).
+    V = vocab_size, one more than the greatest id of the tokenizer. name: the folder or hub id, for messages.
+    most_positions: positions that the network has for prompt and response; None where config.json sets no bound.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Processor:
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
-        """Read a model folder's (or hub id's) tokenizer and patch settings. UserError names what is missing."""
+        """Read the tokenizer and patch settings of a model folder or hub id. UserError names what is missing or bad."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except Exception as error:  # of the tokenizers library too, which has no class for its errors
@@ -95,7 +95,8 @@ class Processor:
     def render(self, example: Example, text: str) -> str:
         """Return the prompt as text, up to where the response starts: the example's turns, then `text` as the user's.
 
-        BadSample where its marks do not fit its media, or the chat template does not take its turns.
+        BadSample where the marks of media do not fit the example's media, or the chat template refuses its turns or
+        leaves out its system turn.
         """
         messages = conversation(example, text)
         place = example.source or example.uid
@@ -110,7 +111,10 @@ class Processor:
         return rendered
 
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
-        """Return a prompt's ids, with the text of each medium, one token a visual token, for its placeholder."""
+        """Return a prompt's ids, each placeholder replaced by its medium's text, with one token for each visual token.
+
+        UserError where placeholders and media differ in number or order; source: begins the message.
+        """
         names = {"image": self.family.placeholders.image, "video": self.family.placeholders.video}
         parts, found = self._placeholder.split(text), self._placeholder.findall(text)
         if len(found) != len(media):
@@ -135,7 +139,10 @@ class Processor:
     def batch(
         self, examples: Sequence[Example], texts: Sequence[str], media: Sequence[Sequence[Pixels]]
     ) -> PromptBatch:
-        """Collate B prompts from examples, their user texts and their decoded media (in the order of example.media)."""
+        """Collate B prompts from examples, their user texts and their decoded media (in the order of example.media).
+
+        Errors: those of `render`, and UserError where placeholders and media do not match.
+        """
         flat = [pixels for group in media for pixels in group]
         tensors, flat_grids = self.family.pixels.tensors(flat, self.patches)
         rest = iter(flat_grids)
@@ -154,26 +161,26 @@ class Processor:
         )
 
     def wording(self, text: str, media: Sequence[Pixels]) -> Wording:
-        """Return a rendered prompt with its ids, one placeholder a medium."""
+        """Return a rendered prompt with its ids, one placeholder for each image or video."""
         return Wording(text, self.compact_ids(text), tuple(pixels.kind for pixels in media))
 
     def compact_ids(self, text: str) -> tuple[int, ...]:
-        """Return the ids of rendered text as they are before placeholders are expanded."""
+        """Return the ids of rendered text, placeholders not expanded."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
     ) -> tuple[str, list[int]]:
-        """Return one prompt as text, and its token ids; grids: those of `batch` for the same media."""
+        """Return one prompt as text, and its token ids; grids: (T, H, W) of the visual tokens of each medium."""
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
 
     def turn(self, text: str, media: Sequence[Pixels] = (), *, ended: bool = True) -> Segment:
-        """Return what follows a turn of the policy when the user's next one says `text`, up to where the policy speaks.
+        """Return the segment between two assistant turns: the end of the first, a user turn with `text`, a new start.
 
-        Pictures and clips stand at marks in the text (<image>, <video>), without any in front of it. ended: whether the
-        policy's turn holds its own end token. UserError for a text with tokens of media or turns, or with other marks
-        than media.
+        Images and videos stand at marks in the text (<image>, <video>), or before it where it has none. ended: whether
+        the first assistant turn already has its end token, so that the segment begins after it. UserError for a text
+        with tokens of media or turns, or whose marks do not fit `media`.
         """
         if found := self.intruder(text):
             raise UserError(f"{SHOWN}: it holds the {found}; take it out")
@@ -194,7 +201,7 @@ class Processor:
         return Segment((*before, *ids), False, media=tuple(media), compact_ids=(*before, *self.compact_ids(rest)))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
-        """Count the positions that the prompt of an example takes, pictures and clips included."""
+        """Count the positions that the prompt of an example takes, images and videos included."""
         grids = [grid_of(pixels, self.patches) for pixels in media]
         _, ids = self.prompt(example, text, media, grids)
         if self.family.network.axes == 1:
@@ -209,10 +216,9 @@ class Processor:
     def check_length(
         self, example: Example, text: str, media: Sequence[Pixels], response: int, keys: str = "dataset.media"
     ) -> None:
-        """Raise BadSample for a prompt that takes, with a response of so many tokens, more positions than the network
-        has.
+        """Raise BadSample where prompt and response take more positions than the network has.
 
-        keys: the part of the configuration that bounds the media, which the message names.
+        response: tokens. keys: the configuration key, for the message, under which the sizes of media are bounded.
         """
         if self.most_positions is None:
             return
@@ -226,18 +232,18 @@ class Processor:
             raise BadSample(example.source or example.uid, problem, f"write {write}")
 
     def _runs(self, pixels: Pixels) -> int:
-        """Return the runs of visual tokens that a medium becomes."""
+        """Return the number of runs of visual tokens that an image or video becomes."""
         return len(self._placeholder.findall(self.family.pixels.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Mark the placeholders of pictures and clips, [B P] bool."""
+        """Return a mask [B P] of visual tokens (placeholders of images and videos)."""
         return torch.isin(token_ids, torch.tensor(list(self.kinds), device=token_ids.device)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
-        """Return what no text of the dataset may hold, a token of media or turns, with its name; None if it is clean.
+        """Return, in words, the first forbidden token in a text of the dataset (of media or turns); None for none.
 
-        response: no other token that a response cannot contain is allowed either. Marks of media (`<image>`) in a
-        question are none, whatever a family's placeholders are.
+        response: whether the text is a response, in which all other special tokens are forbidden, too. In other texts
+        the marks of media (`<image>`, `<video>`) are allowed, even where they equal a family's placeholders.
         """
         text = text if response else MARK.sub("", text)
         marks, turns = self.family.placeholders, self.family.turns
@@ -247,7 +253,7 @@ class Processor:
         return found and f"{'placeholder' if found in media else 'control token'} {found}"
 
     def response_ids(self, text: str) -> list[int]:
-        """Return the ids of a given response (an SFT target), with the end of the turn."""
+        """Return the ids of a given response (an SFT target), with the end token."""
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -255,7 +261,7 @@ class Processor:
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:
-        """Return each token's start in the decoded text, in characters; exact where tokens are whole characters."""
+        """Return the index of each token's first character in the decoded text, if tokens are whole characters."""
         starts, at = [], 0
         for index in ids:
             starts.append(at)
@@ -263,7 +269,7 @@ class Processor:
         return starts
 
     def save(self, folder: Path, origin: str) -> None:
-        """Write the tokenizer and copy every processor file of the folder it came from."""
+        """Write the tokenizer into `folder`, and copy the processor files of `origin`, a folder or hub id."""
         self.tokenizer.save_pretrained(folder)
         for name in FILES:
             if raw := file_of(origin, name):
@@ -271,7 +277,7 @@ class Processor:
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Return rows of ids as tensors, ids [B P] and valid [B P], padded on the left."""
+    """Return B lists of ids as tensors padded on the left: ids [B P] int64 and valid [B P] bool."""
     length = max(len(row) for row in rows)
     ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
     valid = torch.tensor([[False] * (length - len(row)) + [True] * len(row) for row in rows])

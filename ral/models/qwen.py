@@ -1,4 +1,4 @@
-"""Shared by the Qwen-VL families: the names in their prompts, and how a random model of them is written."""
+"""Rules that the Qwen-VL families share, and the configuration and processor files of their random models."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ QWEN: dict[str, Any] = {
     "pixels": PixelRules(patch_settings, patch_media, one_run),
     "network": NetworkRules(("visual",), 3, grid_positions, encode_grids),
 }
-"""Fields of `Family` that are alike in all of them, unless one of them says otherwise."""
+"""Fields of `Family` that all Qwen-VL families have, except where a family replaces one."""
 
 
 def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
-    """Return the keys of configuration that Qwen2-VL and Qwen2.5-VL share: positions of three axes, patches merged."""
+    """Return the part of Recipe.parts that the Qwen-VL families share: mRoPE of three axes, patches merged 2 x 2.
+
+    vision: further keys of vision_config; they override the shared ones (patch_size 14).
+    """
     half = sizes.hidden // sizes.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections}
@@ -27,7 +30,7 @@ def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
 
 
 def patch_files(sizes: Sizes, pixels: tuple[int, int], patch_size: int = 14) -> dict[str, dict[str, Any]]:
-    """Return processor files of towers that take patches."""
+    """Return processor files by name for towers that take patches. pixels: least and largest area of an image."""
     common = {
         "patch_size": patch_size,
         "merge_size": 2,

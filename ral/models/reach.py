@@ -1,8 +1,8 @@
-"""The positions that a prompt takes and those that a network has: known before any weight is loaded.
+"""Numbers of positions: those that a prompt takes, and those that a network has. No weight is needed.
 
-A network that counts in three directions (time, row, column) gives a picture as many positions as its longer side has
-visual tokens, not as many as there are: such prompts are shorter in positions than in tokens. A clip also reaches as
-far as its time says. What counts is the position behind the highest one, where the response goes on.
+Under mRoPE (time, row, column) an image takes as many positions as its longer side has visual tokens, so that prompts
+are shorter in positions than in tokens. A video takes as many as its time axis reaches, if that is more. A prompt takes
+all positions up to the highest of its tokens; the response continues after it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ from ral.models.family import PatchSettings
 from ral.types import Grid, Pixels
 
 Block = tuple[int, int]
-"""Positions by which a run of visual tokens moves what follows, and positions that it reaches itself."""
+"""Of a run of visual tokens: positions by which it moves the text after it, and positions that it takes itself."""
 
 
 def most_positions(config: Any) -> int | None:
-    """Return the positions of a network by its configuration, as stretched by its rope parameters; None where it has no
-    bound.
-    """
+    """Return a network's number of positions by config.json, as extended by its rope parameters; None if unbounded."""
     text = config.get_text_config()
     most = getattr(text, "max_position_embeddings", None)
     rope = getattr(text, "rope_parameters", None) or {}
@@ -32,7 +30,7 @@ def most_positions(config: Any) -> int | None:
 
 
 def grid_of(pixels: Pixels, settings: PatchSettings) -> Grid:
-    """Return (T, H, W) of the visual tokens of one medium, without cutting its pixels into patches."""
+    """Return the grid (T, H, W) of visual tokens of an image or video: time slots, rows, columns."""
     frames, height, width, _ = pixels.frames.shape
     if settings.tile is not None:
         side = settings.tile // settings.patch_size // settings.merge_size
@@ -42,7 +40,7 @@ def grid_of(pixels: Pixels, settings: PatchSettings) -> Grid:
 
 
 def blocks(pixels: Pixels, grid: Grid, runs: int, settings: PatchSettings) -> Iterator[Block]:
-    """Yield the runs of visual tokens of one medium: one in all, or one a temporal slot."""
+    """Yield the Block of each run of visual tokens of an image or video. runs: their number, 1 or one a time slot."""
     slots, height, width = grid
     side = max(height, width)
     if runs > 1:
@@ -55,8 +53,9 @@ def blocks(pixels: Pixels, grid: Grid, runs: int, settings: PatchSettings) -> It
 
 
 def reach(visual: Sequence[bool], found: Sequence[Block]) -> int:
-    """Return the positions that a prompt takes: visual says which of its tokens are, found are the blocks of their
-    runs.
+    """Return the number of positions that a prompt takes.
+
+    visual: for each of its tokens, whether it is a visual one. found: the Block of each run of visual tokens, in order.
     """
     rest, at, highest = iter(found), 0, 0
     for is_visual, run in groupby(visual):

@@ -1,4 +1,4 @@
-"""The recipe of a small random model of a family: its sizes, its configuration's keys, its processor files."""
+"""Recipe of a small random model of a family: sizes, keys of its configuration, processor files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ CHAT_TEMPLATE = (
     "{% elif 'text' in part %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""Qwen's turns without its default system message, which would cost a tiny model a fifth of its prompt."""
+"""Chat template with Qwen's turns, without its default system message, a fifth of a tiny model's prompt."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Width and depth of a network. Head width is 32; the vision tower's last block sees the whole picture."""
+    """Sizes of a random network: widths of states and MLP, numbers of layers and heads, and those of its vision tower.
+
+    A head's width is hidden / heads.
+    """
 
     hidden: int = 128
     layers: int = 4
@@ -33,14 +36,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The recipe by which a folder of one family is written.
+    """Recipe by which the folder of a family's random model is written (ral.models.fresh.write_model).
 
-    parts: keys of its configuration: "text" and "vision", and its own. files: processor files by name, from sizes and
-    least and largest area of a picture. token_ids: config key -> token. named_tokens: attribute -> token, for every
-    token that Transformers' processor of the family asks the tokenizer for (`tokenizer.start_image_token`, and its id
-    as `tokenizer.start_image_token_id`); {} where its processor writes its tokens out. chat_template: with the family's
-    own placeholders and turns. settle: changes random weights that Transformers draws as no training begins; None for
-    none.
+    parts: keys of its configuration: "text", "vision", and others of its own. files: (sizes, least and largest area of
+    an image in pixels) -> contents of processor files by name. token_ids: config key -> token. named_tokens: attribute
+    -> token, for every token that Transformers' processor of the family reads as an attribute of the tokenizer
+    (`tokenizer.start_image_token`, its id as `tokenizer.start_image_token_id`); {} where it reads none. chat_template:
+    with the family's own placeholders and turns. settle: changes, in place, random weights of a network that
+    Transformers draws unfit for training; None for none.
     """
 
     parts: Callable[[Sizes], dict[str, Any]]

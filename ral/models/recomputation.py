@@ -1,6 +1,6 @@
 """Gradient checkpointing of decoder layers, without the dropout that training mode would switch on.
 
-What it keeps, the states that enter each layer, may wait in main memory for the backward pass.
+The hidden states that enter each layer, which it keeps for the backward pass, may wait in main memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_in_main_memory(network: PreTrainedModel) -> None:
-    """From now on what recomputed layers keep goes to main memory after they were computed, and comes back for them."""
+    """Let hidden states that gradient checkpointing keeps rest in main memory from now on, until the backward pass."""
     network.kept_in_main_memory = True
 
 
 def where_kept(network: PreTrainedModel) -> AbstractContextManager[object]:
-    """Return the context in which layers are computed: tensors that they save rest where they are to be."""
+    """Return the context of a forward pass: saved tensors go to main memory after `keep_in_main_memory`, else stay."""
     if not getattr(network, "kept_in_main_memory", False):
         return nullcontext()
     return save_on_cpu(pin_memory=torch.cuda.is_available())
@@ -29,7 +29,7 @@ def where_kept(network: PreTrainedModel) -> AbstractContextManager[object]:
 
 @contextmanager
 def recomputation(network: PreTrainedModel) -> Iterator[None]:
-    """Let layers drop their activations where checkpointing is on and a graph is built; dropout stays off."""
+    """Let decoder layers checkpoint inside the block, where checkpointing is on and autograd is too; no dropout."""
     decoder: nn.Module = network.model.language_model
     layers = [m for m in decoder.modules() if isinstance(m, GradientCheckpointingLayer)]
     for layer in layers:

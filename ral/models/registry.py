@@ -1,4 +1,4 @@
-"""Families by the model_type of config.json: the files of `ral.models.families`, and those registered from outside."""
+"""Families by the model_type of config.json: those of `ral.models.families`, and those registered by users."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ral.files.pretrained import MODEL_TYPES
 from ral.models.family import Family
 
 FAMILIES: dict[str, Family] = {name: import_module(f"ral.models.families.{name}").FAMILY for name in MODEL_TYPES}
-"""By model_type."""
+"""Known families by model_type."""
 
 
 def register(family: Family) -> None:
-    """Add a family from outside this package. UserError where its model_type is another's."""
+    """Add a family from outside this package. UserError where its model_type is that of another family."""
     if FAMILIES.get(family.model_type, family) is not family:
         raise UserError(f"model_type {family.model_type!r} is that of another family already; write one of its own")
     FAMILIES[family.model_type] = family
@@ -22,13 +22,16 @@ def register(family: Family) -> None:
 
 
 def register_named(path: str | None, key: str = "model.family") -> None:
-    """Import and add the family that a dotted path names, such as mine.FAMILY. UserError where it names none."""
+    """Import and add the family that a dotted path names, such as mine.FAMILY; None adds nothing.
+
+    key: of the configuration, for messages. UserError where the path names no family, or as `register`.
+    """
     if path is not None:
         register(family_named(path, key))
 
 
 def family_named(path: str, key: str) -> Family:
-    """Import and return the family that a dotted path names. UserError, about `key`, where it names none."""
+    """Import and return the family that a dotted path names. UserError, naming `key`, where it names none."""
     module, _, name = path.rpartition(".")
     try:
         found = getattr(import_module(module), name)
@@ -41,7 +44,10 @@ def family_named(path: str, key: str) -> Family:
 
 
 def model_type_of(name: str, key: str) -> str:
-    """Return the model_type of a family known by it, or that a dotted path names. UserError, about `key`, else."""
+    """Return the model_type of a family: `name` itself, or that of the family a dotted path names, which it registers.
+
+    UserError, naming `key`, where there is no such family.
+    """
     if "." in name:
         register(found := family_named(name, key))
         return found.model_type

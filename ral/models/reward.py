@@ -1,8 +1,8 @@
-"""A reward model: a backbone of any supported family with one number for each response, and that number as a reward.
+"""Reward models: a backbone of any supported family with a head that gives one score for each response; as a reward.
 
 The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. It is a part of the
-network, so optimizer, sharding and checkpoints treat it like every other weight; on disk it is a file of its own beside
-a plain Hugging Face folder.
+network, so optimizer, sharding and checkpoints treat it like every other weight; on disk it is a file of its own in a
+plain Hugging Face folder.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ HEAD_FILE, FACTS_FILE = "reward_head.safetensors", "reward_model.json"
 
 
 def add_head(model: MLLM) -> None:
-    """Give the network a head: the one in its folder where that holds a reward model, else small random numbers.
+    """Add a reward head to the network, in place: the one in its folder, where there is one, else random numbers.
 
-    Standard deviation 1 / (hidden + 1) as in Stiennon et al. 2020, the same numbers in every process. The map to words
-    has no part in a score and is frozen, unless it is the embedding itself.
+    Random ones have standard deviation 1 / (hidden + 1), as in Stiennon et al. 2020, and are the same in every process.
+    The language-model head, which has no part in a score, is frozen unless it is tied to the embeddings.
     """
     network: Any = model.network
     size = int(network.config.get_text_config().hidden_size)
@@ -49,9 +49,10 @@ def add_head(model: MLLM) -> None:
 def response_scores(
     model: MLLM, prepared: Prepared, token_ids: Tensor, valid: Tensor, shown: Shown | None = None
 ) -> Tensor:
-    """Return one number for each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
+    """Return the score of each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
 
-    The states of a pass are those that predict each token; a column of padding makes the last token's one of them.
+    shown: tokens of responses that were not sampled; None where all were. A column of padding is added: a pass returns
+    the states that predict each token, so that the last token's state is the one that predicts the padding.
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
     longer = torch.nn.functional.pad(valid, (0, 1))
@@ -62,7 +63,10 @@ def response_scores(
 
 
 def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write a Hugging Face folder of the backbone, the head beside it, and a JSON that says what they are."""
+    """Write a Hugging Face folder of the backbone, with the head in HEAD_FILE and `facts` in FACTS_FILE.
+
+    state: the network's whole state dict, head included. facts: mean and std of the scores, and others.
+    """
     backbone = {name: value for name, value in state.items() if name != HEAD}
     save_network(model.network, backbone, model.processor, folder)
     save_file({HEAD: state[HEAD].contiguous()}, folder / HEAD_FILE)
@@ -71,7 +75,7 @@ def save_reward_model(model: MLLM, state: dict[str, Tensor], folder: Path, facts
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """Read reward_model.json. UserError where the folder holds no reward model."""
+    """Return reward_model.json of a folder, with mean and std as floats. UserError where it holds no reward model."""
     missing = [name for name in (HEAD_FILE, FACTS_FILE) if not (folder / name).is_file()]
     if missing:
         write = "write the folder hf of a run of algo=reward_model"
@@ -84,11 +88,12 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 class LearnedReward:
-    """A part of a reward: the scores of a frozen reward model that reads prompts, media and tokens as sampled.
+    """Part of a reward: the scores of a frozen reward model that reads prompts, media and tokens as sampled.
 
-    checkpoint: the folder hf of a run of algo=reward_model. normalise: (score - mean) / std of the responses it was
-    evaluated on. batch: prompts, with all their responses, scored at once. dtype: of its weights. Each process of a run
-    holds the whole model, also where the policy is sharded.
+    checkpoint: the folder hf of a run of algo=reward_model. normalise: whether a score becomes (score - mean) / std,
+    with those of the responses that the model was evaluated on. batch: number of prompts, with all their responses,
+    scored at once. dtype: as hardware.dtype. share_prompt: as in ral.models.opening.load. Each process of a run holds
+    the whole model, also where the policy is sharded. UserError where there is no usable reward model.
     """
 
     def __init__(
@@ -114,17 +119,17 @@ class LearnedReward:
         self.batch = batch
 
     def __call__(self, example: Example, response: str) -> float:
-        """Refuse to score a text alone: the model reads tokens, pictures and clips."""
+        """Raise UserError: a text alone cannot be scored, since the model reads tokens, images and videos."""
         raise UserError("a learned reward scores rollouts, not texts")
 
     def check(self, policy: MLLM) -> None:
-        """Raise UserError unless policy and reward model share their tokens and visual tokens."""
+        """Raise UserError unless policy and reward model have the same tokenizer and visual tokens."""
         roles, use = ("policy", "reward model"), "reward=learned hands over tokens as sampled and"
         same_tokens(policy.processor, self.model.processor, roles=roles, use=use)
 
     @torch.no_grad()
     def score_rollout(self, rollout: Rollout) -> list[float]:
-        """Return the score of each of the N responses."""
+        """Return the score of each of the N responses, normalised if asked; moves the model to their device."""
         model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
         prepared, scores = model.prepare(prompts), []
         shown = model.show(prepared, rollout)

@@ -1,4 +1,4 @@
-"""Writes a network as a folder that plain Transformers loads."""
+"""Saving of a network as a folder that plain Transformers loads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ral.models.processor import Processor
 
 
 def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: Processor, folder: Path) -> None:
-    """Save with the attention setting of a plain model; a weight that two modules share is written once.
+    """Write a folder that plain Transformers loads: network, tokenizer, processor files.
 
-    All in fp32: small updates are there, and fp32 holds the numbers of weights that rest in bf16.
+    state: the network's whole state dict. Every weight is written in fp32, which keeps small updates and is exact for
+    weights in bf16; a weight that two modules share is written once. The attention setting is a plain model's (sdpa).
     """
     folder.mkdir(parents=True, exist_ok=True)
     once = {name for name, _ in network.named_parameters()}
@@ -31,7 +32,7 @@ def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: 
 
 
 def say_dtype(path: Path) -> None:
-    """Write into a config.json that the weights are fp32: readers load them as that."""
+    """Set "dtype" to float32 in a config.json, where the key is there, so that readers load the weights as fp32."""
     config = json.loads(path.read_text(encoding="utf-8"))
     for part in (config, *(config[name] for name in ("text_config", "vision_config") if name in config)):
         if "dtype" in part:

@@ -1,4 +1,4 @@
-"""Sharding of a network over ranks with FSDP2, and its whole weights for the length of a rollout."""
+"""Sharding of a network over ranks with FSDP2, and gathering of its whole weights for a rollout."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from ral.models.mllm import MLLM, PASSES
 
 
 def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision: str = "auto") -> None:
-    """Shard each decoder layer by itself and all other weights together, over `mesh`.
+    """Shard the model in place over `mesh`: each decoder layer by itself, all other weights together.
 
-    offload: shards stay in main memory between passes. precision: of the arithmetic, as hardware.precision has it.
+    offload: whether shards stay in main memory between passes. precision: value of hardware.precision; bf16-mixed
+    gathers weights in bf16, any other value in the model's dtype.
     """
     rests = CPUOffloadPolicy(pin_memory=torch.cuda.is_available()) if offload else OffloadPolicy()
     numbers = mixed_precision(torch.bfloat16 if precision == "bf16-mixed" else model.dtype)
@@ -34,10 +35,10 @@ def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision
 
 
 def mixed_precision(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
-    """Return the types of sharded weights: gathered in that of the arithmetic, their gradients summed in fp32.
+    """Return FSDP2's policy of dtypes: weights are gathered in `arithmetic`, gradients are summed in fp32.
 
-    Shards are what they were, fp32 where they are trained. States between layers stay fp32: passes cast what a product
-    reads (ral.models.masters), nothing is cast on the way into a layer.
+    Shards keep their dtype, fp32 where they are trained. Hidden states between layers stay fp32: inputs of layers are
+    not cast, only those of matrix products (ral.models.masters.arithmetic).
     """
     if arithmetic == torch.float32:
         return MixedPrecisionPolicy(cast_forward_inputs=False)
@@ -45,16 +46,16 @@ def mixed_precision(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
 
 
 def reshard(model: MLLM) -> None:
-    """Bring every rank back to its shards: a pass without gradient leaves parts outside the layers whole."""
+    """Free gathered weights on every rank: a pass without gradient leaves weights outside the layers gathered."""
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
 
 
 def sum_gradients(model: MLLM, now: bool) -> None:
-    """Set whether the next backward pass sums a sharded model's gradients over ranks; until then each keeps its own.
+    """Set whether the next backward passes sum a sharded model's gradients over ranks; else each rank keeps its own.
 
-    Those kept are of whole weights: a rank holds as much as the gradient of the model that is not sharded.
+    Gradients that are not summed yet are of whole weights, so that a rank needs memory as if nothing were sharded.
     """
     for part in model.modules():
         if isinstance(part, FSDPModule):
@@ -63,7 +64,7 @@ def sum_gradients(model: MLLM, now: bool) -> None:
 
 @contextmanager
 def gathered(model: MLLM) -> Iterator[None]:
-    """Hold whole weights inside the block, gathered once, so that ranks may decode different numbers of tokens."""
+    """Hold whole weights on every rank inside the block, gathered once; ranks may then run unequally many passes."""
     parts = [m for m in model.modules() if isinstance(m, FSDPModule)]
     for part in parts:
         part.unshard()

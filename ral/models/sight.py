@@ -13,11 +13,11 @@ from ral.models.processor import Processor
 from ral.types import Pixels, Sequences, UserError, VisualStates
 
 KINDS = {IMAGE: "IMAGE", VIDEO: "VIDEO"}
-"""Kinds of visual tokens, and how messages name them."""
+"""Kinds of visual tokens by their names in messages."""
 
 
 def kinds(processor: Processor, rows: Sequences) -> Tensor:
-    """Return the kind of each token [M S]: text 0, IMAGE or VIDEO."""
+    """Return the kind of each token, int64 [M S]: 0 for text, IMAGE or VIDEO."""
     found = torch.zeros_like(rows.token_ids)
     for index, kind in processor.kinds.items():
         found = found + (rows.token_ids == index) * kind
@@ -25,7 +25,10 @@ def kinds(processor: Processor, rows: Sequences) -> Tensor:
 
 
 def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> VisualStates:
-    """Return visual embeddings [M S D] at their places, and those for the first J decoder layers."""
+    """Run the vision tower; return embeddings fp32 [M S D] and deepstack features [J M S D], zero at text tokens.
+
+    Under autograd, rows without media still depend on the tower's weights (`see_nothing`). UserError as `check_counts`.
+    """
     weight, kind_of = network.get_input_embeddings().weight, kinds(processor, rows)
     seen = processor.family.network.encode(network.model, rows.media)
     where = {kind: (kind_of == kind) & rows.valid for kind in KINDS}
@@ -40,7 +43,7 @@ def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> Visu
 
 
 def check_counts(family: Family, tokens: Mapping[int, int], seen: Mapping[int, Sequence[Tensor]]) -> None:
-    """Raise UserError unless there is one visual embedding for each token of a kind."""
+    """Raise UserError unless the tower gives as many visual embeddings of each kind as there are tokens of it."""
     for kind, count in tokens.items():
         given = len(seen[kind][0]) if kind in seen else 0
         if count != given:
@@ -51,10 +54,10 @@ def check_counts(family: Family, tokens: Mapping[int, int], seen: Mapping[int, S
 
 
 def see_nothing(network: PreTrainedModel, processor: Processor) -> Tensor:
-    """Return a number that depends on every weight of the vision tower.
+    """Return a number that depends on every weight of the vision tower, from one black image.
 
-    A batch without media adds 0 times this, so that its backward pass has the gradients, and under FSDP2 the
-    collectives, of one with media: ranks may differ.
+    A batch without media adds 0 times this number: its backward pass then makes the same gradients, and under FSDP2 the
+    same collectives, as a batch with media, which another rank may have.
     """
     patches, family = processor.patches, processor.family
     black = Pixels("image", torch.zeros(1, patches.factor, patches.factor, 3, dtype=torch.uint8))

@@ -1,4 +1,4 @@
-"""Values that go into the passes of a network and come out of them."""
+"""Inputs and outputs of a network's forward passes. Axes: `ral.types`."""
 
 from __future__ import annotations
 
@@ -13,31 +13,40 @@ from ral.ops.attention import CapturedAttention
 
 @dataclass(frozen=True)
 class Openings:
-    """Tokens that responses begin with, before sampled ones: ids [N T], lengths [N]. asked [N]: False for fillers."""
+    """Response prefixes, not sampled: ids [N T] int64, right-padded; lengths [N] int64.
+
+    asked [N] bool: False for rows that only fill up a group and get no response.
+    """
 
     ids: Tensor
     lengths: Tensor
     asked: Tensor
 
     def mask(self) -> Tensor:
-        """Mark the tokens [N T] that responses begin with."""
+        """Return a mask [N T]: True for prefix tokens, False for padding."""
         return torch.arange(self.ids.shape[1], device=self.ids.device) < self.lengths[:, None]
 
     def to(self, device: torch.device) -> Openings:
-        """Return the same on `device`."""
+        """Return the same openings on `device`."""
         return Openings(self.ids.to(device), self.lengths.to(device), self.asked.to(device))
 
 
 @dataclass(frozen=True)
 class States:
-    """hidden [N C D]: the state that predicts each response token; attention: what was captured, if asked."""
+    """Result of a training pass: hidden [N C D], the state that predicts each response token.
+
+    attention: queries and keys of the layers that were asked for; None where none were.
+    """
 
     hidden: Tensor
     attention: CapturedAttention | None
 
 
 class TokenRows(NamedTuple):
-    """Padded rows of tokens with their media, on the device (ral.types.Sequences)."""
+    """M padded rows of tokens with their media, on the device, as `ral.types.Sequences` has them.
+
+    token_ids [M S]; valid [M S] bool; media: tensors of images and videos by name, as in PromptBatch.
+    """
 
     token_ids: Tensor
     valid: Tensor
@@ -45,7 +54,10 @@ class TokenRows(NamedTuple):
 
 
 def joined_deepstack(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Join deepstack features of prompts [J B P D] and of what follows them [I B S D]; zero where one lacks a layer."""
+    """Join deepstack features of prompts [J B P D] and of responses [I B S D]: [max(J, I) B P+S D].
+
+    Zero where one of them has no features for a layer.
+    """
     layers = max(len(prompt), len(continuation))
     parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]
     return torch.cat(parts, dim=2)

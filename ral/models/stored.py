@@ -1,4 +1,4 @@
-"""Weights that rest in the files of a model until a rank reads its part of each: no weight is whole in memory."""
+"""Weights that stay in a model's files until each rank reads its part of them, so that few are whole in memory."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ral.types import UserError
 BLOCK = 2**25
 """Bytes of a weight that are read at a time."""
 TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
-"""Types of weights by their names in safetensors; whatever else is in a file is of numbers that no network trains."""
+"""Dtypes of weights by their names in safetensors; all other types there count as int64, which is not trained."""
 BASE = ".base_layer."
-"""Stands in the name of a weight under an adapter (peft), and not in the name that its file has."""
+"""Part of the name of a weight under an adapter (peft) that its name in the files lacks."""
 Index = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
 class Held:
-    """A tensor in a file: its name there, shape and dtype."""
+    """A tensor in a file of weights: its name there, shape and dtype."""
 
     file: Path
     name: str
@@ -39,7 +39,7 @@ class Held:
     dtype: torch.dtype
 
     def read(self, index: Index) -> Tensor:
-        """Read a part; only its bytes stay in memory."""
+        """Read a part of the tensor; () for all of it. Only the part's bytes stay in memory."""
         if self.file.suffix == ".safetensors":
             with safe_open(self.file, "pt") as opened:
                 return opened.get_slice(self.name)[index] if index else opened.get_tensor(self.name)
@@ -47,7 +47,7 @@ class Held:
 
 
 def mapped(file: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .bin file, whose bytes are read where they are used."""
+    """Return the tensors of a .bin file, memory-mapped. UserError for a file of PyTorch before 1.6."""
     if not is_zipfile(file):
         raise UserError(f"{file}: written by PyTorch before 1.6, and not to be read in parts: save it as safetensors")
     tensors: dict[str, Tensor] = torch.load(file, "cpu", mmap=True, weights_only=True)
@@ -55,7 +55,7 @@ def mapped(file: Path) -> dict[str, Tensor]:
 
 
 def held(folder: Path, named: str) -> dict[str, Held]:
-    """Return what the files of a folder hold, by name. UserError as read_headers."""
+    """Return the tensors in a folder's files of weights, by name. UserError as read_headers; named: begins messages."""
     found: dict[str, Held] = {}
     for name in weight_files(folder, named):
         file = folder / name
@@ -69,9 +69,10 @@ def held(folder: Path, named: str) -> dict[str, Held]:
 
 @dataclass
 class Origin:
-    """Origin of a weight: one tensor of the files as it is, or several that Transformers joins or splits.
+    """Origin of a weight in the files: one tensor as it is, or several that Transformers joins or splits.
 
-    parts: (pattern of the converter, tensor), in order; converter: None for one tensor; first: its first target.
+    parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None for one tensor as it is.
+    first: name of the first weight that the converter makes.
     """
 
     parts: list[tuple[str, Held]]
@@ -79,7 +80,7 @@ class Origin:
     first: str = ""
 
     def made(self, network: PreTrainedModel, meta: bool = False) -> dict[str, Tensor]:
-        """Return the whole weights that the converter makes, by name. meta: without their numbers, for their shapes."""
+        """Return the whole weights that the converter makes, by name; meta: on the meta device, for their shapes."""
         converter = deepcopy(self.converter)
         assert converter is not None
         for pattern, part in self.parts:
@@ -89,7 +90,7 @@ class Origin:
         return {name: value[0] if isinstance(value, list) else value for name, value in made.items()}
 
     def shape(self, target: str, network: PreTrainedModel) -> tuple[int, ...]:
-        """Return the shape of the weight."""
+        """Return the shape of the weight `target`."""
         if self.converter is None:
             return self.parts[0][1].shape
         return tuple(self.made(network, meta=True)[target].shape)
@@ -97,9 +98,9 @@ class Origin:
 
 @dataclass(eq=False)
 class Stored:
-    """The weights of a network in its files. origins: by the names that they have in the network.
+    """Weights of a network in its files. origins: by the names of the weights in the network.
 
-    dtype: which they have when they are read, before each gets the one that it rests in.
+    dtype: of values as they are read; each weight is then stored in its resting dtype (ral.models.masters).
     """
 
     pretrained: str
@@ -108,16 +109,18 @@ class Stored:
     origins: dict[str, Origin] = field(repr=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Stored:
-        """Return this: copies of a network begin with the same weights."""
+        """Return the same object, since copies of a network have the same files."""
         return self
 
     def __contains__(self, name: str) -> bool:
+        """Tell whether the files have the weight of this name, with or without an adapter around its layer."""
         return own_name(name) in self.origins
 
     def blocks(self, name: str, shape: tuple[int, ...], offset: tuple[int, ...]) -> Iterator[tuple[int, Tensor]]:
-        """Yield (first row, rows) of a part of a weight, some BLOCK bytes at a time.
+        """Yield (index of the first row, rows) of a part of a weight, about BLOCK bytes at a time.
 
-        shape, offset: of the part in the whole weight. Rows count from the part's first.
+        Rows: slices along the first axis, counted from the part's first. shape, offset: of the part in the whole
+        weight. A weight that a converter makes comes in one block.
         """
         origin = self.origins[own_name(name)]
         inner = tuple(slice(o, o + s) for o, s in zip(offset[1:], shape[1:], strict=True))
@@ -134,7 +137,7 @@ class Stored:
             yield start, tensor.read((slice(offset[0] + start, offset[0] + end), *inner)).to(self.dtype)
 
     def lossless(self, name: str, dtype: torch.dtype) -> bool:
-        """Tell whether the numbers of a weight stay what they are in `dtype`."""
+        """Tell whether converting a weight to `dtype` changes none of its numbers; may read the whole weight."""
         origin = self.origins[own_name(name)]
         if all(part.dtype == dtype for _, part in origin.parts):
             return True
@@ -142,7 +145,7 @@ class Stored:
         return all(lossless(rows, dtype) for _, rows in self.blocks(name, shape, (0,) * len(shape)))
 
     def alike(self, name: str, other: str) -> bool:
-        """Tell whether two weights have the same shape and numbers."""
+        """Tell whether two weights of these names have the same shape and numbers."""
         shape, theirs = (self.origins[n].shape(n, self.network) for n in (name, other))
         if shape != theirs:
             return False
@@ -151,12 +154,12 @@ class Stored:
 
 
 def own_name(name: str) -> str:
-    """Return the name of a weight before an adapter was put around its layer."""
+    """Return the name that a weight has without an adapter around its layer."""
     return name.replace(BASE, ".")
 
 
 def rows_of(shape: tuple[int, ...]) -> int:
-    """Return how many rows of a part are read at a time: BLOCK bytes of fp32, one at least."""
+    """Return the number of rows of a part of this shape that are read at a time: BLOCK bytes of fp32, at least one."""
     row = 4
     for size in shape[1:]:
         row *= size
@@ -164,5 +167,5 @@ def rows_of(shape: tuple[int, ...]) -> int:
 
 
 def returned(value: Tensor) -> Tensor:
-    """Return a tensor that a converter asks for."""
+    """Return `value`: the loading function that a converter calls for a tensor already in memory."""
     return value

@@ -1,4 +1,4 @@
-"""The recipes of the small models: stages of this project's own `algo=sft` (scores: docs/tiny.md)."""
+"""Recipes of the small models in assets, made by stages of this project's own `algo=sft` (scores: docs/tiny.md)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ANSWER_ONLY_SHARE = 0.2
 class Recipe:
     """One stage of supervised fine-tuning.
 
-    start: the stage whose weights it continues from; None = random weights. steps: updates of `entries` entries.
-    learning_rate: the peak. settings: those of its data, beside the folder, and what else differs.
+    start: the stage whose weights it continues from; None for random weights. steps: updates, of `entries` dataset
+    entries each. learning_rate: the peak. settings: overrides of its configuration, most of them of the data.
     """
 
     start: str | None
@@ -40,10 +40,10 @@ class Recipe:
 
 
 def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
-    """Return the data of a stage on visual_search: the same pictures each time, other targets.
+    """Return configuration overrides for a stage's data on visual_search: the same images each time, other targets.
 
-    template: wording of the prompts (ral/data/templates). salient: share of targets about the most salient object
-    instead of the asked one; listing: share of entries that list everything in the picture.
+    template: of the prompts (ral/data/templates). salient: share of targets about the most salient object instead of
+    the one asked about. listing: share of entries whose target lists everything in the image.
     """
     return (
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
@@ -56,9 +56,10 @@ def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
 
 
 def following(kinds: str, misread: float = 0.0) -> tuple[str, ...]:
-    """Return the data of a stage on visual_path: those kinds.
+    """Return configuration overrides for a stage's data on visual_path.
 
-    misread: share of steps that read the neighbouring cell.
+    kinds: of paths, comma-separated, such as "arrows". misread: share of steps, in the targets, that read the
+    neighbouring cell.
     """
     return (
         "dataset=visual_path",
@@ -82,23 +83,23 @@ SHIPPED = {
     "path_arrows": "path_teacher",
     "path_arrows_student": "path_student",
 }
-"""Folder in assets by the stage that makes it."""
+"""Name of the folder in assets, by stage."""
 HALVES = ("path_arrows", "path_arrows_student")
-"""Stages whose weights are shipped in two bytes each."""
+"""Stages whose weights are shipped in float16."""
 STAGES = ("base", "tiny_teacher", "tiny")
-"""Those that run unless others are named, in order."""
+"""Stages that run by default, in order."""
 
 
 def corpus() -> list[str]:
-    """Return the text of the default data: prompts and targets, for the tokenizer."""
+    """Return prompts and targets of the default data, to train the tokenizer on."""
     examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=0.3)
     return [text for e in examples for text in (render(e, "short"), target(e, thinking=True), "user", "assistant")]
 
 
 def initial(name: str) -> Path:
-    """Return the folder that training starts from: random weights and a new tokenizer, or another stage's result.
+    """Return the model folder that a stage starts from: random weights and a new tokenizer, or another stage's result.
 
-    A stage that was not run here is taken as it is shipped.
+    Of a stage that was not run here, the folder in assets.
     """
     recipe = RECIPES[name]
     if recipe.start is None:
@@ -108,7 +109,10 @@ def initial(name: str) -> Path:
 
 
 def command(name: str, start: Path) -> list[str]:
-    """Return the command of a stage: supervised fine-tuning of all weights; goes on where it was interrupted."""
+    """Return the command line of a stage: supervised fine-tuning of all weights, resumed where it was interrupted.
+
+    start: the model folder to start from.
+    """
     recipe = RECIPES[name]
     return [
         sys.executable,
@@ -134,15 +138,15 @@ def command(name: str, start: Path) -> list[str]:
 
 
 def train(name: str, start: Path) -> Path:
-    """Run supervised fine-tuning through the project's own command line; return the run's hf folder."""
+    """Run a stage (`command`); return the run's hf folder. CalledProcessError where it fails."""
     subprocess.run(command(name, start), check=True)
     return WORK / f"{name}_run" / "hf"
 
 
 def ship(name: str, folder: Path, assets: Path) -> Path:
-    """Copy a stage's result to its folder in `assets`, with weights in float16 where HALVES has it; that folder.
+    """Copy a stage's result to its folder in `assets`, in float16 if it is one of HALVES; return the folder.
 
-    float16 holds a weight to 1 part in 2,000, and weights below 6e-5 more coarsely; readers load it into fp32.
+    float16 rounds a weight to 1 part in 2,000, and weights below 6e-5 more coarsely; readers load it into fp32.
     """
     place = assets / SHIPPED[name]
     shutil.rmtree(place, ignore_errors=True)
@@ -154,5 +158,5 @@ def ship(name: str, folder: Path, assets: Path) -> Path:
 
 
 def halve(weight: torch.Tensor) -> torch.Tensor:
-    """Round a tensor of fractions to float16; whole numbers stay as they are."""
+    """Round a floating-point tensor to float16; integers stay as they are."""
     return weight.half() if weight.is_floating_point() else weight

@@ -1,4 +1,4 @@
-"""Checks, when a model is loaded and not in its first prompt, that its tokenizer and chat template fit the network."""
+"""Checks, made when a model is loaded, that its tokenizer and chat template fit its network and family."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ QUESTION = "What is this?"
 
 
 def check_fit(processor: Processor, network: PreTrainedModel) -> None:
-    """Raise UserError unless tokenizer, chat template and media fit the network, as far as no weight is needed."""
+    """Raise UserError unless tokenizer, chat template and media fit the network; weights may be on the meta device."""
     check_tokens(processor, network)
     check_template(processor)
     check_media(processor)
 
 
 def check_tokens(processor: Processor, network: PreTrainedModel) -> None:
-    """Raise UserError where the network has no row for an id of the tokenizer, or other ids for placeholders."""
+    """Raise UserError where embeddings or head have no row for an id of the tokenizer, or placeholder ids differ.
+
+    Placeholder ids are compared with image_token_id and video_token_id of config.json.
+    """
     parts: dict[str, Any] = {"embeddings": network.get_input_embeddings(), "the head": network.get_output_embeddings()}
     for what, part in parts.items():
         rows = len(part.weight)
@@ -52,7 +55,10 @@ REMEDY = "take the chat_template.jinja that the model came with"
 
 
 def check_template(processor: Processor) -> None:
-    """Raise UserError unless the chat template writes one placeholder a picture, one a clip, and the question."""
+    """Raise UserError unless the chat template writes one placeholder for each image or video, and the question.
+
+    Also as `check_turns` and `check_opening`.
+    """
     marks, named = processor.family.placeholders, f"{KEY}={processor.name}"
     for kind, token, what in (("image", marks.image, "picture"), ("video", marks.video, "clip")):
         text = _written(processor, kind, what)
@@ -69,7 +75,10 @@ def check_template(processor: Processor) -> None:
 
 
 def check_opening(processor: Processor, named: str) -> None:
-    """Raise UserError where the chat template does not open the turn of the model, which a response continues."""
+    """Raise UserError where the chat template does not open the assistant's turn, which a response continues.
+
+    named: begins the message.
+    """
     turns = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
     with_it, without = (
         processor.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asked)
@@ -84,9 +93,9 @@ def check_opening(processor: Processor, named: str) -> None:
 
 
 def check_turns(processor: Processor, named: str) -> None:
-    """Raise UserError where a turn of the policy, as the chat template writes it, lacks the token that ends a response.
+    """Raise UserError where the chat template does not end an assistant turn with the family's end token.
 
-    A template that takes no earlier turns passes: nothing asks it for one.
+    named: begins the message. A template that refuses conversations of several turns passes.
     """
     answer, end = "An answer.", processor.family.turns.end
     texts = (("user", QUESTION), ("assistant", answer), ("user", QUESTION))
@@ -105,7 +114,7 @@ def check_turns(processor: Processor, named: str) -> None:
 
 
 def _cause(processor: Processor, kind: str, text: str) -> str:
-    """Return why a template's text for a medium of this kind may lack its placeholder."""
+    """Return, for a message, why the template's text for an image or video may lack its placeholder."""
     marks = processor.family.placeholders
     other = marks.video if kind == "image" else marks.image
     if other in text:
@@ -114,14 +123,14 @@ def _cause(processor: Processor, kind: str, text: str) -> str:
 
 
 def black(processor: Processor) -> dict[str, Pixels]:
-    """Return a black picture and a black clip, the smallest there are."""
+    """Return the smallest black image ("picture") and video ("clip") that the vision tower takes."""
     side = processor.patches.factor
     frames = torch.zeros(processor.patches.temporal_patch_size, side, side, 3, dtype=torch.uint8)
     return {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}
 
 
 def check_media(processor: Processor) -> None:
-    """Raise UserError unless pictures and clips become placeholders whose kinds the family agrees on."""
+    """Raise UserError unless pixels.expand turns an image and a video into placeholders of placeholders.kinds only."""
     marks = processor.family.placeholders
     for what, pixels in black(processor).items():
         text = processor.family.pixels.expand(pixels, processor.patches)
@@ -134,9 +143,10 @@ def check_media(processor: Processor) -> None:
 
 
 def check_seen(processor: Processor, look: Callable[[PromptBatch], object]) -> None:
-    """Raise UserError where one placeholder serves for pictures and clips, and their embeddings are not as many.
+    """Raise UserError where image and video share a placeholder and the tower's embeddings do not match the tokens.
 
-    look(prompts) runs the vision tower, on a black picture and a black clip.
+    look(prompts): runs the vision tower on a prompt with a black image and a black video, and raises the error where it
+    gives another number of embeddings than there are placeholders (ral.models.sight.see).
     """
     if processor.family.placeholders.image != processor.family.placeholders.video:
         return
@@ -148,7 +158,7 @@ def check_seen(processor: Processor, look: Callable[[PromptBatch], object]) -> N
 
 
 def _written(processor: Processor, kind: str, what: str) -> str:
-    """Return the prompt that the chat template makes of a medium with a question; UserError where it fails."""
+    """Return the prompt that the chat template makes of an image or video with a question; UserError where it fails."""
     content = [{"type": kind, kind: "file"}, {"type": "text", "text": QUESTION}]
     try:
         text = processor.tokenizer.apply_chat_template(

@@ -1,6 +1,6 @@
-"""Advantages from rewards: each function maps rewards [B G] to advantages [B G]; every response gets one.
+"""Advantages from rewards: each function maps rewards [B G] to advantages [B G].
 
-The rewards are those of the whole batch, of all ranks together.
+B is the number of prompts of the whole batch, of all ranks together; G responses to each, a group.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def group_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) ->
 
 @compares(least=2)
 def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Subtract the group's mean, without division by the spread.
+    """Subtract the group's mean from each reward, without division by the standard deviation.
 
     Dr. GRPO (arXiv 2503.20783), section 3.2; its text drops the std of GRPO's advantage and numbers no equation.
     """
@@ -38,7 +38,7 @@ def group_centred(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
 
 @compares(least=2)
 def leave_one_out(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Subtract the mean of the other responses of the group; a group of one response gets zeros.
+    """Subtract from each reward the mean of the other responses of its group; a group of one response gets zeros.
 
     RLOO: Ahmadian et al. (arXiv 2402.14740), section 2, "REINFORCE Leave-One-Out", first in Kool et al. 2019. Rewards
     1, 0, 0, 0 give 1 and three times -1/3: G / (G - 1) times what `group_centred` gives.
@@ -51,7 +51,7 @@ def leave_one_out(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
 
 @compares(batch=2)
 def batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
-    """Normalise over the whole batch: (r - mean) / (std + epsilon) of all B G rewards, std with B G - 1.
+    """Normalise over the whole batch: (r - mean) / (std + epsilon) of all B G rewards, std with denominator B G - 1.
 
     REINFORCE++ (arXiv 2501.03262), section 3, global advantage normalisation, for one response a prompt or several. A
     batch of equal rewards gets zeros.
@@ -64,7 +64,7 @@ def batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) ->
 
 @compares(least=2)
 def group_centred_batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: float = 1e-4) -> Float[Tensor, "B G"]:
-    """Subtract the group's mean, then normalise over the whole batch.
+    """Subtract the group's mean from each reward, then normalise over the whole batch (`batch_normalised`).
 
     REINFORCE++ with baseline (arXiv 2501.03262), section 3. Groups of equal rewards get zeros, exactly.
     """

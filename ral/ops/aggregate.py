@@ -1,7 +1,7 @@
-"""Aggregation of per-token values to one number: weights [N C] that sum to 1 over the batch, on all ranks together.
+"""Loss aggregation: token weights [N C]; a loss is sum(values * weights).
 
-A loss is sum(values * weights). The counts are global (all micro-batches, all ranks), so cutting the batch into
-micro-batches or spreading it over ranks changes memory and speed, never the sum.
+Over the whole batch of all ranks the weights of a mean sum to 1. Counts are global (all micro-batches, all ranks), so
+that cutting the batch into micro-batches or spreading it over ranks changes memory and speed, never the sum.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Counts:
 
 
 def counts(mask: Bool[Tensor, "N C"]) -> Counts:
-    """Count the responses and tokens of one rank's batch. Not in a paper."""
+    """Count responses with a token and tokens of one rank's batch [N C], to be summed over ranks. Not in a paper."""
     return Counts(sequences=float(mask.any(1).sum()), tokens=float(mask.sum()))
 
 
 def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Make the weights of a mean over the tokens of a response, then over responses.
+    """Make the weights of a mean over the tokens of each response, then over responses; they sum to 1.
 
     GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3: 1/G sum_i 1/|o_i| sum_t; here also E_t of RAL (arXiv 2602.04884), Eq.
     3, whose order of means the paper does not say.
@@ -37,7 +37,7 @@ def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N 
 
 
 def token_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Make the weights of a mean over all response tokens of the batch.
+    """Make the weights of a mean over all response tokens of the batch; they sum to 1.
 
     DAPO (arXiv 2503.14476), section 3.3, Eq. 12: 1 / sum_i |o_i|; there over a group, here over the batch.
     """
@@ -48,10 +48,11 @@ def constant_length(mask: Bool[Tensor, "N C"], total: Counts, *, length: int) ->
     """Make the weights of a sum over tokens divided by a constant length, then of a mean over responses.
 
     Dr. GRPO (arXiv 2503.20783), section 3.2 with listing 1 (MAX_TOKENS); no equation is numbered there. length: tokens.
+    These weights sum to the mean response length over `length`, not to 1.
     """
     return mask.float() / (length * max(total.sequences, 1.0))
 
 
 def masked_sum(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]) -> Float[Tensor, ""]:
-    """Sum the values that count; a padded value may be anything, NaN too. Not in a paper."""
+    """Sum values where mask is True; elsewhere they may be anything, NaN too. Not in a paper."""
     return torch.where(mask, values, torch.zeros_like(values)).sum()

@@ -1,8 +1,8 @@
 """The attention policy of RAL (arXiv 2602.04884), Eq. 2: for a generated token, a distribution over earlier positions.
 
-This file has the choice of the attention (AttentionSpec) and the queries and keys that it is made of
-(CapturedAttention): those that a layer computed anyway, for response tokens only. The equation itself is in
-ral.ops.pieces; nothing of size [heads, T, T] exists, and no [N, C, K] activation is kept for the backward pass.
+AttentionSpec chooses layers, heads, queries and keys. CapturedAttention holds queries and keys that a forward pass
+computed anyway, queries of response tokens only. The equation itself is in ral.ops.pieces. No tensor of size
+[heads, T, T] exists (T = P + C), and no [N, C, K] activation is kept for the backward pass. Axes: `ral.types`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from ral.ops.pieces import renormalise as renormalise
 from ral.ops.readers import Divergences, Read, Reader, WholeRows
 
 SCORES_AT_ONCE = {"cpu": 2**22, "cuda": 2**26}
-"""Attention scores, over all heads, that exist at once (in fp32: 17 MB, near a processor's cache; 268 MB on a GPU)."""
+"""Number of attention scores, over all heads, that exist at once, by device (fp32: 17 MB on CPU, 268 MB on CUDA)."""
 
 
 @dataclass(frozen=True)
 class AttentionSpec:
-    """Choice of the attention that is the policy. Defaults are the paper's.
+    """Choice of the attention that is the policy. Defaults are the paper's. ValueError for values that are not listed.
 
-    layers: decoder layers that have softmax attention, counted among themselves (layers of linear attention have no
-            rows and no number); negative counts from the last; divergences are averaged over them.
-    heads:  "mean", or the indices of the heads that are averaged.
-    query:  "self", the generated token's own position; "previous", the position that produced it.
-    keys:   "all" earlier positions, those of the "prompt", or its "visual" ones; the rows are renormalised over these.
+    layers: indices among the decoder layers with softmax attention (layers of linear attention are not counted);
+            negative ones count from the last. Divergences are averaged over them.
+    heads:  "mean" over all query heads, or the indices of the heads to average.
+    query:  "self", the generated token's own position; "previous", the position before it, which predicted it.
+    keys:   "all" earlier positions, those of the "prompt", or "visual" tokens; rows are renormalised over these.
     """
 
     layers: Sequence[int] = (-1,)
@@ -52,14 +52,14 @@ class AttentionSpec:
             raise ValueError("attention_policy.layers is empty: name at least one decoder layer, such as [-1]")
 
     def resolve_layers(self, depth: int) -> tuple[int, ...]:
-        """Return the layers as indices in 0..depth-1. ValueError names a layer that is not there, or is there twice.
+        """Return the layers as indices in 0..depth-1. ValueError names a layer that does not exist or is named twice.
 
-        RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
+        depth: number of decoder layers with softmax attention. RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
         """
         return resolve_layers(self.layers, depth)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
-        """Mark the prompt's positions that remain in the rows.
+        """Mark the prompt's positions that remain in the attention rows.
 
         RAL (arXiv 2602.04884), Eq. 2 keeps all; "visual" is not in the paper.
         """
@@ -68,7 +68,10 @@ class AttentionSpec:
 
 @dataclass(frozen=True)
 class QueriesAndKeys:
-    """Queries and keys of one layer, of the chosen heads alone; a prompt's keys are held once, not once a response."""
+    """Queries and keys of one layer, of the chosen heads alone. Prompt keys are held once for all G responses.
+
+    D: width of a head.
+    """
 
     query: Float[Tensor, "B Hkv R G C D"]
     prompt_keys: Float[Tensor, "B Hkv P D"]
@@ -77,11 +80,11 @@ class QueriesAndKeys:
 
 @dataclass(frozen=True)
 class CapturedAttention:
-    """Queries and keys of the L chosen layers for the responses of one forward pass (with their graph, if any).
+    """Queries and keys of the L chosen layers for the responses of one forward pass, with their graph if it built one.
 
-    prompt_valid, visual [B P]: prompt tokens that count, and visual ones among them.
-    mask [N C], N = B * G: tokens that have a row, those that were sampled. valid [N C]: tokens that rows may look at;
-    None where these are the same. own_visual [N C]: visual tokens among them; None for none.
+    prompt_valid, visual [B P]: prompt tokens that are no padding, and the visual ones among them. mask [N C], N = B *
+    G: response tokens that have an attention row (sampled ones). valid [N C]: response tokens that may be attended to;
+    None where it equals mask. own_visual [N C]: visual tokens among them; None for none. scaling: factor of q k^T.
     """
 
     layers: tuple[QueriesAndKeys, ...]
@@ -94,14 +97,14 @@ class CapturedAttention:
     own_visual: Bool[Tensor, "N C"] | None = None
 
     def on(self, keys: Literal["all", "prompt", "visual"]) -> CapturedAttention:
-        """Return the same attention with another key set of AttentionSpec.keys.
+        """Return the same captured attention with AttentionSpec.keys replaced by `keys`.
 
         RAL, Eq. 2 takes "all"; the others are options.
         """
         return replace(self, spec=replace(self.spec, keys=keys))
 
     def of_head(self, head: int) -> CapturedAttention:
-        """Return the same attention of one head alone, counted as the model does; of a capture of all heads ("mean").
+        """Return the same attention of one query head alone, 0..H-1; of a capture with heads="mean" only.
 
         RAL, Eq. 2 averages over the heads; a head of its own is an option.
         """
@@ -116,15 +119,15 @@ class CapturedAttention:
         return replace(self, layers=tuple(map(one, self.layers)), spec=replace(self.spec, heads=(head,)))
 
     def on_pictures_of_the_prompt(self) -> CapturedAttention:
-        """Return the same attention on the prompt's visual tokens, which its responses share. Not in the paper."""
+        """Return the same attention restricted to visual tokens of the prompt, not of responses. Not in the paper."""
         return replace(self.on("visual"), own_visual=None)
 
     def _by_prompt(self, mask: Bool[Tensor, "N C"]) -> Bool[Tensor, "B G C"]:
-        """Fold a mask of response tokens by prompt."""
+        """Fold a mask of response tokens by prompt, [N C] -> [B G C]."""
         return mask.unflatten(0, (self.prompt_valid.shape[0], -1))
 
     def _pieces(self, chunk: int | None, low: int = 0, high: int | None = None) -> Pieces:
-        """Describe Eq. 2 for response positions low..high."""
+        """Return masks and limits of Eq. 2 for response positions low..high (None: the end), chunk of them a piece."""
         spec = self.spec
         seen = self.own_visual if spec.keys == "visual" else None
         return Pieces(
@@ -144,7 +147,7 @@ class CapturedAttention:
         return SCORES_AT_ONCE.get(self.mask.device.type, SCORES_AT_ONCE["cpu"])
 
     def _read(self, pieces: Pieces, readers: Sequence[Reader]) -> Tensor:
-        """Return the readings of every layer, [L N c ...]."""
+        """Return the values of one reader for each layer, [L N c ...]."""
         values = [
             Read.apply(layer.query, layer.prompt_keys, layer.response_keys, pieces, reader)
             for layer, reader in zip(self.layers, readers, strict=True)
@@ -152,7 +155,10 @@ class CapturedAttention:
         return torch.stack(values).flatten(1, 2)
 
     def pieces(self, chunk: int | None = None) -> Iterator[tuple[slice, Float[Tensor, "L N c K"]]]:
-        """Yield the attention policy (RAL, Eq. 2) of some positions at a time, all layers; zero where mask is False."""
+        """Yield (response positions, their attention rows [L N c K]) of RAL, Eq. 2; zero where mask is False.
+
+        chunk: number of positions c in each; None for as many as SCORES_AT_ONCE allows.
+        """
         (count, length), prompt = self.mask.shape, self.prompt_valid.shape[1]
         size = max(self._budget() // (count * (prompt + length)), 1) if chunk is None else chunk
         for start in range(0, length, size):
@@ -160,16 +166,16 @@ class CapturedAttention:
             yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.layers))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
-        """Return the attention policy (RAL, Eq. 2) of all response positions; zero rows where mask is False."""
+        """Return the attention rows (RAL, Eq. 2) of all response positions, fp32 or wider; zero where mask is False."""
         return self._read(self._pieces(chunk), [WholeRows()] * len(self.layers))
 
     def compare(
         self, anchor: Float[Tensor, "L N C K"], measure: Divergence, chunk: int | None = None
     ) -> Float[Tensor, "N C"]:
-        """Return measure(p_theta^t, anchor^t) averaged over layers, [N C]: D of RAL, Eq. 3. anchor: [L N C K].
+        """Return measure(p_theta^t, anchor^t) averaged over layers, [N C], nats: D of RAL, Eq. 3.
 
-        The backward pass makes each piece again. What the anchor holds at keys outside Eq. 2 (padding, the token itself
-        and later ones) is not read.
+        The backward pass computes attention rows again instead of keeping them. Anchor values at keys outside Eq. 2
+        (padding, the token itself, later ones) are not read. ValueError for an anchor of another shape than [L N C K].
         """
         want = (len(self.layers), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:
@@ -179,7 +185,7 @@ class CapturedAttention:
 
 
 def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Compute the entropy of attention rows in nats; 0 for an all-zero row.
+    """Compute the entropy of each attention row in nats; 0 for an all-zero row.
 
     Shannon entropy of the policy of RAL (arXiv 2602.04884), Eq. 2; a measurement that is not in the paper.
     """
@@ -187,7 +193,7 @@ def row_entropy(rows: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
 
 
 def share_on(rows: Float[Tensor, "L N C K"], keys: Bool[Tensor, "N P"]) -> Float[Tensor, "N C"]:
-    """Sum the attention policy over some of the first P keys, averaged over layers; in [0, 1].
+    """Return each token's share of attention on the marked prompt tokens `keys`, averaged over layers; in [0, 1].
 
     A share of RAL's Eq. 2 (arXiv 2602.04884); a measurement that is not in the paper.
     """

@@ -1,6 +1,7 @@
-"""Importance weights for responses that an engine sampled from almost the policy, other kernels or other rounding.
+"""Importance weights for a rollout engine whose kernels or rounding make it sample from almost the policy.
 
-pi_old is the policy as the trainer computes it, mu what the engine drew from: E_mu[pi_old / mu f] = E_pi_old[f].
+pi_old is the policy as the trainer computes it, mu the distribution that the engine sampled from: E_mu[pi_old / mu f] =
+E_pi_old[f].
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ral.ops.aggregate import masked_sum
 from ral.types import UserError
 
 Correction = Literal["off", "token_truncate", "sequence_mask"]
-"""Kinds of correction: none; each token's ratio, at most the cap; a response's ratio, those above the cap left out."""
+"""Kinds of correction: off, none; token_truncate and sequence_mask as in `corrected`."""
 
 
 def corrected(
@@ -25,11 +26,12 @@ def corrected(
     correction: Correction,
     cap: float,
 ) -> tuple[Float[Tensor, "N C"], Bool[Tensor, "N C"]]:
-    """Return the factor of each token's surrogate, without gradient, and which tokens the cap has touched.
+    """Return the factor of each token's surrogate, without gradient, and a mask of the tokens that the cap changed.
 
     token_truncate: min(pi_old / mu, cap), as in V-trace (Espeholt et al. 2018, arXiv 1802.01561, Eq. 1).
     sequence_mask: the product of the ratios over a response, 0 where it is above the cap (Qi et al. 2025,
-    arXiv 2510.26788, section 4). UserError where the engine tells no log-probs.
+    arXiv 2510.26788, section 4). sampler_log_probs: log mu; UserError where it is None. ValueError for "off" and for
+    unknown corrections.
     """
     if sampler_log_probs is None:
         raise UserError(
@@ -48,9 +50,10 @@ def corrected(
 def sampler_kl(
     log_probs: Float[Tensor, "N C"], sampler_log_probs: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Return sums over tokens of |log pi_old - log mu| and of an estimate of KL(mu || pi_old) from mu's own samples.
+    """Return the sums over tokens of |log pi_old - log mu| and of an estimate of KL(mu || pi_old), nats, no gradient.
 
-    The estimate is k3, r - 1 - log r with r = pi_old / mu (arXiv 2402.03300, Eq. 4).
+    log_probs: log pi_old. The estimate, from mu's own samples, is k3: r - 1 - log r with r = pi_old / mu
+    (arXiv 2402.03300, Eq. 4).
     """
     log_ratio = (log_probs - sampler_log_probs).detach().float()
     return masked_sum(log_ratio.abs(), mask), masked_sum(log_ratio.expm1() - log_ratio, mask)

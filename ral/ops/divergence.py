@@ -2,8 +2,8 @@
 
 RAL (arXiv 2602.04884), Eq. 3: D(p_theta || p_old) is a symmetric bounded divergence; the paper takes Jensen-Shannon,
 the others are options. p is the distribution being trained, q the anchor. Entries where both are zero (masked keys,
-padding) add nothing to the value nor to the gradient. All are zero at p = q, with zero gradient in the logits: there
-the gradient in p is the same number on every key, which moves no softmax.
+padding) add nothing to the value nor to the gradient. At p = q all are zero, and so is their gradient in the logits of
+a softmax, since their gradient in p is the same number on every key. K keys.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 Divergence = Callable[[Float[Tensor, "*rows K"], Float[Tensor, "*rows K"]], Float[Tensor, "*rows"]]
-"""(p, q) -> D(p, q) of every row."""
+"""(p [.. K], q [.. K]) -> D(p, q) [..], nats."""
 DivergenceName = Literal["jsd", "forward_kl", "reverse_kl", "squared_hellinger", "total_variation"]
 """The keys of DIVERGENCES."""
 
 
 def _log(p: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Take log p with the smallest normal number in place of 0: finite, and 0 * log 0 = 0 with a zero gradient."""
+    """Compute log p, with the smallest normal number in place of 0: finite, and 0 * log 0 = 0 with a zero gradient."""
     return p.clamp_min(torch.finfo(p.dtype).tiny).log()
 
 
@@ -76,7 +76,7 @@ DIVERGENCES: dict[str, Divergence] = {
 
 
 def divergence(name: str) -> Divergence:
-    """Return the divergence of that name, for D of RAL, Eq. 3. ValueError lists the names otherwise."""
+    """Return the divergence of that name, for D of RAL, Eq. 3. ValueError for another name lists the known ones."""
     if name not in DIVERGENCES:
         raise ValueError(f"unknown divergence {name!r}: write one of {', '.join(DIVERGENCES)}")
     return DIVERGENCES[name]

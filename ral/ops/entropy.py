@@ -1,4 +1,4 @@
-"""The entropy of the policy as a term of an objective: it keeps a policy from becoming certain too early."""
+"""The entropy bonus, a loss term that keeps the policy from becoming certain too early."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ral.types import Loss
 
 
 def _entropies(hidden: Tensor, head: Head, banned: Tensor, temperature: float) -> Tensor:
-    """Compute the entropy of each next-token distribution, [M], nats; banned tokens add 0."""
+    """Compute the entropy [M] of each next-token distribution, in nats; hidden [M D], banned [V], which add 0."""
     log_p = torch.log_softmax(policy_logits(hidden, head, temperature=temperature, banned=banned), -1)
     return -(log_p.exp() * log_p.masked_fill(banned, 0.0)).sum(-1)
 
@@ -29,11 +29,12 @@ def entropy(
     coef: float = 0.01,
     chunk: int = CHUNK_TOKENS,
 ) -> Loss:
-    """Add the entropy of the sampling distribution at each response token: -coef * sum(weights * H(pi)).
+    """Return the entropy bonus as a loss: -coef * sum(weights * H(pi)), H of the distribution of each response token.
 
     PPO (arXiv 1707.06347), section 5, Eq. 9, whose c_2 is coef, with the opposite sign since a loss is minimised. H is
-    over the whole vocabulary at `temperature`, without banned tokens, in nats, and exact at each position; it runs in
-    chunks of tokens that are recomputed in the backward pass, so that no [N, C, V] tensor exists.
+    exact, over the whole vocabulary at `temperature`, without banned tokens, in nats. hidden[n, c]: the state that
+    predicts token c. Logits exist for `chunk` tokens at once and are recomputed in the backward pass, so that no
+    [N, C, V] tensor exists.
     """
     parts = [
         checkpoint(_entropies, part, head, banned, temperature, use_reentrant=False)

@@ -1,4 +1,7 @@
-"""Grounding: visual tokens inside the evidence, and the response tokens that look hardest. Not in the paper."""
+"""Grounding: visual tokens inside the evidence, and response tokens whose attention to the image is strong and focused.
+
+Not in the paper.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ from torch import Tensor
 from ral.types import Evidence
 
 HARDEST = 0.5
-"""Tokens that look at least this times as hard as the hardest one count as looking hardest."""
+"""Share of the greatest `hardness` of a response at which a token counts as looking hardest."""
 
 
 def evidence_tokens(
     evidence: Sequence[Evidence], grid: tuple[int, int, int], seconds_per_slot: float
 ) -> Bool[Tensor, "T H W"]:
-    """Mark visual tokens whose centre lies in a box and whose time slot overlaps its span. Not in the paper.
+    """Mark the visual tokens of one image or video inside its evidence: in a box, during its span. Not in the paper.
 
-    A box between all centres marks the one token that holds its own centre: a small object is evidence, too.
-    grid: (T, H, W) of one medium's visual tokens. seconds_per_slot: time that a slot covers; a span of None, or a
-    picture, counts in every slot.
+    A token counts where its centre lies in the box, and where its time slot overlaps the span. Along an axis where a
+    box holds no centre, the one token that holds the box's centre counts. grid: (T, H, W) of the visual tokens: time
+    slots, rows, columns. seconds_per_slot: time that a slot covers; 0 for an image. Every slot counts for an image, and
+    where the span is None.
     """
     t, h, w = grid
     x, y = (torch.arange(w) + 0.5) / w, (torch.arange(h) + 0.5) / h
@@ -39,7 +43,7 @@ def evidence_tokens(
 
 
 def _between(centres: Float[Tensor, " K"], low: float, high: float) -> Bool[Tensor, " K"]:
-    """Mark the centres of K equal parts of 0 .. 1 in low .. high; without one the part that holds its middle."""
+    """Mark which of K equal parts of [0, 1] have their centre in [low, high]; if none, the part with its middle."""
     inside = (centres >= low) & (centres <= high)
     if not bool(inside.any()):
         inside[min(int((low + high) / 2 * len(centres)), len(centres) - 1)] = True
@@ -47,19 +51,20 @@ def _between(centres: Float[Tensor, " K"], low: float, high: float) -> Bool[Tens
 
 
 def pointing(weights: Float[Tensor, " V"], inside: Bool[Tensor, " V"]) -> float:
-    """Return 1 where the maximum of a map lies inside, else 0, of several equal maxima their share: the pointing game.
+    """Return the score of the pointing game: 1 where the maximum of a map lies inside, else 0.
 
-    Zhang et al. 2016, arXiv 1608.00507, section 4.1, by visual tokens and without their margin of 15 pixels.
+    Of several equal maxima the share that lies inside. Zhang et al. 2016, arXiv 1608.00507, section 4.1, by visual
+    tokens [V] and without their margin of 15 pixels.
     """
     return float(inside[weights == weights.max()].float().mean())
 
 
 def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
-    """Return how hard each token looks: visual share times concentration, both in [0, 1].
+    """Return how hard each of C response tokens looks: visual share times concentration, both in [0, 1].
 
-    seen: each token's attention on V visual tokens, out of all its attention. The share is its sum s; the concentration
-    is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one token, 0 where it is spread evenly. Not in a
-    paper.
+    seen: attention of each token on V visual tokens, out of attention that sums to 1. The visual share is its sum s;
+    the concentration is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one visual token, 0 where it is
+    spread evenly. Not in a paper.
     """
     share, floor = seen.sum(-1), torch.finfo(seen.dtype).tiny
     within = seen / share.clamp_min(floor)[:, None]
@@ -69,7 +74,7 @@ def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
 
 
 def hardest(hard: Float[Tensor, " C"], among: Bool[Tensor, " C"]) -> Bool[Tensor, " C"]:
-    """Mark the tokens that look hardest among some: HARDEST times as hard as the hardest, or harder. Not in a paper."""
+    """Mark tokens of `among` whose hardness is at least HARDEST times the greatest among them. Not in a paper."""
     if not bool(among.any()):
         return among
     return among & (hard >= HARDEST * hard[among].max())

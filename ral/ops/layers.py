@@ -1,6 +1,6 @@
-"""Decoder layers by their numbers.
+"""Decoder layers by their indices.
 
-Knows nothing of torch, so that a configuration is checked before anything heavy is imported.
+This module does not import torch, so that a configuration is checked before anything slow is imported.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 
 def resolve_layers(layers: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Return the layers as indices in 0..depth-1. ValueError names a layer that is not there, or is there twice.
+    """Return the layers as indices in 0..depth-1, in the order given.
 
-    depth: layers with softmax attention; negative numbers count from the last. RAL (arXiv 2602.04884), Eq. 2 takes the
-    last layer, -1.
+    layers: negative numbers count from the last. depth: number of decoder layers with softmax attention. ValueError
+    names a layer that does not exist or is named twice. RAL (arXiv 2602.04884), Eq. 2 takes the last layer, -1.
     """
     for layer in layers:
         if not -depth <= layer < depth:

@@ -11,21 +11,24 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 Head = Callable[[Float[Tensor, "M D"]], Float[Tensor, "M V"]]
-"""Hidden states [M D] -> logits [M V]."""
+"""A language-model head: hidden states [M D] of M tokens -> logits [M V]."""
 
 Scores = Callable[
     [Float[Tensor, "M D"], Int[Tensor, " M"], float, Bool[Tensor, " V"]],
     tuple[Float[Tensor, " M"], Float[Tensor, " M"]],
 ]
-"""Hidden states, tokens, temperature, banned tokens -> log-probs with gradient and entropy without, fp32."""
+"""A kernel: (hidden states [M D], tokens [M], temperature, banned [V]) -> (log-probs [M], entropy [M]), fp32, nats.
+
+Log-probs have a gradient, entropies have none.
+"""
 
 CHUNK_TOKENS = 1024
-"""Tokens whose logits exist at once: 1024 x 152k x 4 bytes = 0.6 GB for Qwen's vocabulary."""
+"""Number of tokens whose logits exist at once: 1024 x 152k x 4 bytes = 0.6 GB for Qwen's vocabulary."""
 KEPT_LOGITS = 2**24
 """Up to this many logits (64 MB in fp32) are kept for the backward pass; more are recomputed in it, chunk by chunk."""
 
 LEAST_LEFT = 1e-4
-"""Least probability of all tokens that are not banned: one less less than it is no number of four digits in fp32."""
+"""Least total probability of the tokens that are not banned; fp32 has too few digits for a smaller 1 - sum."""
 
 
 def policy_logits(
@@ -59,11 +62,12 @@ def token_log_probs(
     chunk: int = CHUNK_TOKENS,
     scores: Scores | None = None,
 ) -> tuple[Float[Tensor, "N C"], Float[Tensor, "N C"]]:
-    """Compute log pi(token) with gradient and the policy's entropy without: [N C] fp32, nats, 0 where mask is False.
+    """Return (log pi(token), entropy), both [N C] fp32, nats, 0 where mask is False; the entropy has no gradient.
 
     pi_theta of GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3, at the sampling temperature. hidden[n, c] is the state
-    that predicts token c. Only tokens under the mask go through the head; the backward pass recomputes each chunk's
-    logits, unless there are few of them. scores: a kernel that does all of it at once, in place of the head.
+    that predicts token c. Only tokens under the mask go through the head, `chunk` of them at once; the backward pass
+    recomputes each chunk's logits, unless all are at most KEPT_LOGITS numbers. banned [V]: tokens never sampled.
+    scores: a kernel used in place of the head; None for none.
     """
     flat, chosen = hidden[mask], ids[mask]
     few = len(flat) * len(banned) <= KEPT_LOGITS
@@ -82,10 +86,10 @@ def token_log_probs(
 def without_banned(
     log_probs: Float[Tensor, " M"], entropy: Float[Tensor, " M"], banned_log_probs: Float[Tensor, "M K"]
 ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
-    """Compute log-probs and entropy of a distribution from which K tokens are left out, from those with them.
+    """Return log-probs and entropy after K banned tokens are left out of a distribution, from those before.
 
-    With p_b the probabilities left out and Z = 1 - sum p_b: log p' = log p - log Z, and H' = (H + sum p_b log p_b) / Z
-    + log Z. Not in a paper. Z below LEAST_LEFT counts as that.
+    banned_log_probs: log-probs of the banned tokens. With p_b their probabilities and Z = 1 - sum p_b, at least
+    LEAST_LEFT: log p' = log p - log Z, and H' = (H + sum p_b log p_b) / Z + log Z. Not in a paper.
     """
     left_out = banned_log_probs.exp()
     rest = (1 - left_out.sum(-1)).clamp_min(LEAST_LEFT)

@@ -1,4 +1,7 @@
-"""Terms on single looks, pulled to a known place or to where noise moved them with profit (see ral.ops.objectives)."""
+"""Loss terms on the attention of single tokens: towards a known place, or towards sampling noise that paid off.
+
+Conventions of loss terms: `ral.ops.objectives`. Axes: `ral.types`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ral.types import Loss
 
 
 def outside(rows: Float[Tensor, "*rows K"], place: Float[Tensor, "*rows K"]) -> Float[Tensor, "*rows"]:
-    """Compute -ln of the share of each row that lies on a place (1 inside, 0 outside), nats. Not in a paper."""
+    """Compute -ln of the share of each attention row on a place, nats; place: 1 inside, 0 outside. Not in a paper."""
     return -(rows * place).sum(-1).clamp_min(torch.finfo(rows.dtype).tiny).log()
 
 
@@ -25,11 +28,12 @@ def named_place(
     *,
     coef: float = 0.2,
 ) -> Loss:
-    """Pull the visual attention of a token to the place that its response names: -ln of the share that lies there.
+    """Pull the visual attention of a token to the place that its response names: -ln of its share on that place.
 
-    The cross-entropy of looking there or elsewhere; the row is renormalised over the prompt's visual keys. Every
-    response is pulled, whatever its advantage; tokens without a place add 0. Not in a paper: an upper bound, since the
-    place is known from the data's own rules (docs/method.md).
+    This is the cross-entropy of two classes, on the place or off it. named [N C P]: the place of each token, as visual
+    tokens of the prompt. Attention rows are renormalised over the prompt's visual tokens. Responses of every advantage
+    count; tokens without a place add 0. Not in a paper: it bounds from above what a method can reach that has to find
+    the place, which here is known from the rules that made the data (docs/method.md).
     """
     tokens = mask & named.any(-1)
     place = pad(named, (0, mask.shape[1])).expand(len(attention.layers), -1, -1, -1)
@@ -47,10 +51,10 @@ def named_place(
 def mean_scores(
     attention: CapturedAttention, directions: Float[Tensor, "L N C K"], mask: Bool[Tensor, "N C"]
 ) -> Float[Tensor, "L N C"]:
-    """Compute sum_i d_i e_i for each row, e the attention logits averaged over heads (before the softmax).
+    """Compute sum_i d_i e_i of each response token over keys i, e the attention logits before the softmax.
 
-    directions d: [L N C K], 0 where a key is not meant; mask: own tokens that count. Logits of RAL (arXiv 2602.04884),
-    Eq. 2.
+    The logits are those of RAL (arXiv 2602.04884), Eq. 2, averaged over heads. directions: d, 0 at keys that do not
+    count. mask: response tokens that count as queries and keys.
     """
     batch, prompt = attention.prompt_valid.shape
     padding, later = ~attention.prompt_valid[:, None, :, None], ~mask.unflatten(0, (batch, -1))[:, None, ..., None]
@@ -75,12 +79,13 @@ def explored_score(
     coef: float = 1.0,
     sigma: float = 1.0,
 ) -> Loss:
-    """Weight the look that was tried by the advantage: -A times (its noise / sigma^2) . e, with e the attention logits.
+    """Weight the sampler's noise on attention logits e by the advantage: -A * sum_i noise_i e_i / sigma^2.
 
     The score function of REINFORCE (Williams, "Simple statistical gradient-following algorithms", 1992) for the
-    Gaussian policy N(e, sigma^2) over logits that the sampler's noise makes: the gradient of its log-density at the
-    weights of the rollout is noise / sigma^2, whose mean is 0, so that no baseline biases it. Not in the paper. Noise
-    shared by heads is a step of their mean, e. Summed over layers; no ratio, no clip. Tokens without noise add 0.
+    Gaussian policy N(e, sigma^2) over logits that the noise makes: at the weights of the rollout, the gradient of its
+    log-density in e is noise / sigma^2. Its mean is 0, so that no baseline biases it. Not in the paper. sigma: standard
+    deviation of the noise. Noise shared by all heads moves e, their mean. Summed over layers; no ratio, no clip. Tokens
+    without noise add 0.
     """
     tried = mask & (sampler_noise != 0).any(-1).all(0)
     directions = sampler_noise.masked_fill(~tried[None, ..., None], 0.0)

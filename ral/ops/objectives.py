@@ -1,12 +1,11 @@
-"""The terms of an objective. Each is a pure function of signals; a yaml names those that are summed and binds the rest.
+"""Loss terms: pure functions, of which an objective is a sum. A yaml names the terms and binds their keywords.
 
-The *positional* parameters of a term are signals, asked for by name; the update computes those and no others. All there
-are, with their shapes and origins, are in the table `ral.ops.signals.SIGNALS`; anchor_* is the signal of the model that
-the keyword `against` names.
-
-The keyword parameters are numbers and names from yaml. The value returned is coef * sum(weights * per-token value), so
-that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD + gamma_attn L_AttnDistill) are sums of
-terms. Metrics are (total, count) pairs over tokens.
+The *positional* parameters of a term are signals: tensors that the update computes because a term has a parameter of
+that name. `ral.ops.signals.SIGNALS` lists all signals with shapes and origins (axes: `ral.types`); anchor_* stands for
+the signal of the model that the keyword `against` names. Each term returns coef * sum(weights * per-token value), in
+nats where that value is a divergence, so that Eq. 4 (L = L_RL + lambda_attn L_AttnRL) and Eq. 6 (L = L_RL + mu L_GKD +
+gamma_attn L_AttnDistill) of RAL are sums of terms. Metrics are {name: (total, count)}, most of them over tokens. The
+attention terms average D over the chosen layers (CapturedAttention.compare).
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ LOG_OF_NOTHING = -400.0
 
 
 def _weighted(values: Tensor, weights: Tensor, mask: Tensor, coef: float) -> Tensor:
-    """Return coef * sum(weights * values) under the mask; a weight outside of it does not reach the gradient either."""
+    """Return coef * sum(weights * values) where mask is True; values [N C] elsewhere reach neither sum nor gradient."""
     return coef * masked_sum(values * weights.masked_fill(~mask, 0.0), mask)
 
 
@@ -71,11 +70,11 @@ def token(
 
     L_RL in RAL (arXiv 2602.04884), Eq. 4. GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3; the clip is PPO's (arXiv
     1707.06347), section 3, Eq. 7; bounds of different size are DAPO's (arXiv 2503.14476), section 3.1, Eq. 10. Beyond
-    MAX_LOG_RATIO r goes on straight, which is not in a paper.
+    MAX_LOG_RATIO r is linear in the log-ratio, which is not in a paper.
 
-    against: pi_old. old: the weights at rollout. sampler: what the sampler drew from, which differs where it put noise
-    on the attention. ratio, clip: GSPO's and CISPO's (`ral.ops.ratios`). correction: of samples by an engine that is
-    not quite pi_old (`ral.ops.correction`).
+    against: pi_old. old: the weights at rollout; sampler: the sampler's distribution, which differs where it put noise
+    on the attention. ratio, clip: GSPO's and CISPO's (`ral.ops.ratios`). correction: for engines that sample from
+    almost pi_old (`ral.ops.correction`); UserError where it is on and the engine gives no log-probs.
     """
     log_ratio = at_level(log_probs - anchor_log_probs, mask, ratio)
     r, bounds = exp_then_straight(log_ratio, MAX_LOG_RATIO), (1 - clip_low, 1 + clip_high)
@@ -105,8 +104,8 @@ def kl(
 
     RAL (arXiv 2602.04884), section 4: beta 0.04; GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3 and 4, with k3.
 
-    On tokens of the policy itself the gradient is, in the mean, that of KL(pi || pi_ref) with k2 and that of
-    KL(pi_ref || pi) with k3; k1 has none (docs/method.md) and is refused.
+    On tokens that the policy itself sampled, the expected gradient is that of KL(pi || pi_ref) with k2 and that of
+    KL(pi_ref || pi) with k3; with k1 it is 0 (docs/method.md), so ValueError for k1.
     """
     if estimator not in ("k2", "k3"):
         kl_estimate(log_probs, reference_log_probs, estimator)  # names the known
@@ -130,7 +129,7 @@ def attention_policy(
     against: str = "old",
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Weight the divergence of the attention policy from its anchor by the advantage: E_t[A D(p_theta^t || p_anchor)].
+    """Weight the divergence of attention from its anchor by the advantage: E_t[A D(p_theta^t || p_anchor^t)].
 
     RAL (arXiv 2602.04884), Eq. 3; coef is lambda_attn of Eq. 4. A > 0 pulls the attention towards the anchor's, A < 0
     pushes it away. D and its gradient are zero where the policy equals the anchor (docs/method.md), so with against=old
@@ -152,11 +151,11 @@ def explored_attention(
     coef: float = 1.0,
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Weight the divergence from the attention that was tried by the advantage: E_t[A D(p_theta^t || p~^t)].
+    """Weight the divergence from the sampler's noisy attention p~ by the advantage: E_t[A D(p_theta^t || p~^t)].
 
-    RAL's Eq. 3 (arXiv 2602.04884) with p~, the rows under the sampler's noise, for p_old. Not in the paper. p~ differs
-    from p_theta before any update, so the first one has a gradient: for one softmax and to first order, descent moves
-    the logits by A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded row add 0.
+    RAL's Eq. 3 (arXiv 2602.04884) with p~ (sampler_rows) for p_old. Not in the paper. p~ differs from p_theta before
+    any update, so the first update has a gradient: for one softmax and to first order, descent moves the logits by
+    A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded attention row add 0.
     """
     tried = mask & (sampler_rows > 0).any(-1).all(0)
     values = attention.compare(sampler_rows, find_divergence(divergence)).masked_fill(~tried, 0.0)
@@ -166,7 +165,7 @@ def explored_attention(
 
 
 def _looked_at(rows: Tensor, visual: Tensor, mask: Tensor) -> Tensor:
-    """Average over tokens where each response looks in the prompt's pictures, [L N P]; rows [L N C P], visual [N P]."""
+    """Average attention on the prompt's visual tokens over response tokens, [L N P]; rows [L N C P], visual [N P]."""
     seen = renormalise(rows, visual[None, :, None].expand_as(rows)).masked_fill(~mask[None, ..., None], 0.0)
     return renormalise(seen.sum(2), visual.expand(len(rows), -1, -1))
 
@@ -183,12 +182,12 @@ def group_attention(
     against: str = "old",
     divergence: DivergenceName = "jsd",
 ) -> Loss:
-    """Pull the attention of unsuccessful responses to where their successful siblings looked. Not in the paper.
+    """Pull the visual attention of unsuccessful responses to that of the successful ones of their group.
 
-    Of the responses to one prompt those with A > 0 are successful, those with A < 0 are not. The attention of every
-    token of the latter, restricted to the prompt's visual keys and renormalised, is pulled by D to the mean of the
-    former's (over tokens, then responses; rows of `against`): RAL's Eq. 5 (arXiv 2602.04884) with siblings for a
-    teacher. Groups without both, and prompts without visual tokens, add 0.
+    Not in the paper: RAL's Eq. 5 (arXiv 2602.04884) with siblings for a teacher. A > 0 is success, A < 0 is not. The
+    attention of every unsuccessful token, on the prompt's visual tokens and renormalised, is pulled by D to the mean of
+    the successful ones' (over tokens, then responses; rows of the model `against`). Groups without responses of both
+    kinds, and prompts without visual tokens, add 0. Metric "pulled": share of responses that are pulled.
     """
     rows = attention.visual & attention.prompt_valid  # of prompts, or repeated for every response
     visual = rows.repeat_interleave(len(mask) // len(rows), 0)
@@ -231,7 +230,7 @@ def _vocabulary_divergence(
     direction: str,
     beta: float,
 ) -> Tensor:
-    """Compute the divergence of two next-token distributions over the whole vocabulary, [M], nats.
+    """Compute the divergence [M] of two next-token distributions over the whole vocabulary, nats.
 
     generalised_jsd: GKD (arXiv 2306.13649), Eq. 1, with the teacher for P and the student for Q.
     """
@@ -267,8 +266,8 @@ def token_distillation(
     """Pull the student's next-token distribution to the teacher's: KL(pi_theta || pi_phi) over the whole vocabulary.
 
     L_GKD of RAL (arXiv 2602.04884), Eq. 6; coef is mu. direction: reverse_kl (the paper's), forward_kl, or
-    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher) in (0, 1). Runs in chunks of
-    tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
+    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher), ValueError beyond (0, 1).
+    Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
     """
     if not 0 < beta < 1:
         raise ValueError(
@@ -293,7 +292,7 @@ def nll(
     *,
     coef: float = 1.0,
 ) -> Loss:
-    """Return the negative log-likelihood of given responses, on the response alone: supervised fine-tuning.
+    """Return the negative log-likelihood of given responses, prompts excluded: supervised fine-tuning.
 
     RAL (arXiv 2602.04884), section 4; GKD (arXiv 2306.13649) calls it supervised FT.
     """

@@ -1,4 +1,4 @@
-"""Overlong reward shaping of DAPO: a penalty for responses near the length limit, before it cuts them."""
+"""Overlong reward shaping of DAPO: a penalty for responses that come near the length limit."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Overlong:
-    """Penalty that grows in a line from limit * (1 - buffer) tokens on, and is `penalty` points at the limit.
+    """Reward penalty, 0 up to limit * (1 - buffer) tokens, from there linear to `penalty` at the limit and beyond.
 
     DAPO (arXiv 2503.14476), section 3.4, Eq. 13: L_max is `limit`, L_cache is `buffer` * limit. There the penalty is 1
     for rewards of -1 and 1, here 0.5 for rewards of 0 to 1, the same share of their range.
+    limit: tokens. buffer: share of the limit, above 0. penalty: points of reward.
     """
 
     limit: int
@@ -22,7 +23,9 @@ class Overlong:
     penalty: float = 0.5
 
     def __call__(self, tokens: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
-        """Return what is added to the rewards, [N] from -penalty to 0; tokens [N]: of each response, its end included.
+        """Return the numbers [N] to add to the rewards, in [-penalty, 0].
+
+        tokens [N]: length of each response, its end token included.
 
         DAPO (arXiv 2503.14476), section 3.4, Eq. 13.
         """

@@ -1,7 +1,8 @@
-"""Terms and weights of methods that ask what a response owes to the picture: PAPO, VPPO, EASE, evidence distillation.
+"""Loss terms by how much a response depends on the image: PAPO, VPPO, EASE, evidence distillation.
 
-Signals `view_*` and `masked_*` are those of the same policy on the same responses where it is shown a second view of
-the prompt (algo.view): at the weights of the rollout, and at those of the update. `evidence` marks visual tokens.
+Signals `view_*` and `masked_*` come from a pass of the policy over the same responses with a second view of the prompt
+(algo.view, such as a masked image): `view_*` at the weights of the rollout, without gradient; `masked_*` at those of
+the update, with gradient. `evidence` [N P] marks the prompt's visual tokens inside the evidence. Axes: `ral.types`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ral.ops.signals import against_one_of
 from ral.types import Loss
 
 MOST_DEPENDENCE = 10.0
-"""Nats at which the dependence of a token on the picture is cut, so that one token does not outweigh its response."""
+"""Upper bound of `dependence`, in nats, so that one token does not outweigh its response."""
 Direction = Literal["reverse_kl", "forward_kl", "generalised_jsd"]
 
 
@@ -41,13 +42,14 @@ def implicit_perception(
     coef: float = 0.02,
     against: str = "masked",
 ) -> Loss:
-    """Raise the distance from the policy that sees a masked picture: -coef * sum(weights * KL(pi || pi_masked)).
+    """Raise the distance from the policy that sees a masked image: -coef * sum(weights * KL(pi || pi_masked)).
 
     KL_prcp of PAPO (arXiv 2507.06448), section 3.2; coef is gamma. The estimate at each sampled token is k3, as in the
-    paper's code, straight beyond 10 nats (`ral.ops.ratios.kl_estimate`).
+    paper's code; beyond 10 nats it is linear in the log-ratio (`ral.ops.ratios.kl_estimate`).
 
-    against: masked, the policy at the update's own weights, with gradient through both views (the paper); view, the
-    policy at the weights of the rollout, without gradient, one pass a rollout instead of one an update (its code).
+    against: the model of anchor_log_probs. masked (the paper): the policy at the update's own weights, with gradient
+    through both views. view (the paper's code): the policy at the weights of the rollout, without gradient; it costs
+    one pass for each rollout instead of one for each update.
     """
     values = kl_estimate(log_probs, anchor_log_probs, "k3")
     loss = -coef * masked_sum(values * weights.masked_fill(~mask, 0.0), mask)
@@ -82,7 +84,7 @@ def double_entropy(
 def dependence(
     old_log_probs: Float[Tensor, "N C"], view_log_probs: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]
 ) -> Float[Tensor, "N C"]:
-    """Estimate how far each sampled token depends on the picture: KL(pi || pi_masked) by k3, in [0, MOST_DEPENDENCE].
+    """Estimate how far each sampled token depends on the image: KL(pi || pi_masked) by k3, in [0, MOST_DEPENDENCE].
 
     S of VPPO (arXiv 2510.09285), section 3.1; estimate and bound are those of its code. 0 where mask is False.
     """
@@ -91,8 +93,9 @@ def dependence(
 
 
 def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: float) -> Bool[Tensor, "N C"]:
-    """Mark the tokens of greatest dependence, ceil(share * tokens) of each response; of equal ones the earlier.
+    """Mark the tokens of greatest dependence, ceil(share * tokens) of each response; among equals the earlier ones.
 
+    values [N C]: of `dependence`. share: in [0, 1].
     Token-level gradient filtering of VPPO (arXiv 2510.09285), section 3.2.
     """
     order = values.masked_fill(~mask, -math.inf).sort(dim=1, descending=True, stable=True).indices
@@ -104,11 +107,12 @@ def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: floa
 def dependence_shape(
     values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], group_size: int, least: float
 ) -> Float[Tensor, " N"]:
-    """Weight responses by their mean dependence: `least` for the least of a group, on average 1.
+    """Return a weight for each response that grows with its mean dependence; in a group, least `least` and mean 1.
 
-    Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2. The paper's code takes least and
-    greatest over a rank's batch and the average over a micro-batch; here all are the group's, so that micro-batches and
-    ranks change no update. Groups of equal dependence, and responses without tokens, keep 1.
+    Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2. values: of `dependence`. The paper's
+    code takes minimum and maximum over a rank's batch and the mean over a micro-batch; here all are over the group, so
+    that micro-batches and ranks change no update. Groups of equal dependence get 1. A response without tokens counts as
+    one of dependence 0.
     """
     score = values.sum(1) / mask.sum(1).clamp_min(1)
     group = score.view(-1, group_size)
@@ -139,10 +143,11 @@ def perceptive_token(
     share: float = 0.4,
     least: float = 0.9,
 ) -> Loss:
-    """Return the clipped policy loss on the tokens that depend most on the picture, responses weighted by dependence.
+    """Return the clipped policy loss on the tokens that depend most on the image, responses weighted by dependence.
 
-    VPPO (arXiv 2510.09285), section 3.2: A'(tau) = alpha(tau) A(tau) (`dependence_shape`), and the gradient of the
-    `share` of tokens marked by `pivotal` alone. The other numbers are those of `ral.ops.objectives.token`.
+    VPPO (arXiv 2510.09285), section 3.2: A'(tau) = alpha(tau) A(tau), alpha of `dependence_shape` with `least`; only
+    the `share` of tokens that `pivotal` marks have a gradient. The other keywords are those of
+    `ral.ops.objectives.token`. UserError where `correction` is on and the engine gives no log-probs.
     """
     values = dependence(old_log_probs, view_log_probs, mask)
     chosen, shape = pivotal(values, mask, share), dependence_shape(values, mask, group_size, least)
@@ -177,13 +182,13 @@ def evidence_attention(
     smooth: float = 0.1,
     divergence: DivergenceName = "forward_kl",
 ) -> Loss:
-    """Pull the visual attention of successful responses to the evidence: sum(weights * D(p, q)), where A > 0.
+    """Pull the visual attention of successful responses to the evidence: coef * sum(weights * D(p, q)), where A > 0.
 
-    EASE (arXiv 2605.30912), of which the abstract was at hand: a smoothed target over visual tokens made of annotated
-    regions, for the attention from response to image, on trajectories of high reward alone. Decided here, not in the
-    paper as far as it was seen: q is even on the evidence, with a share `smooth` even on all visual tokens of the
-    prompt; p is each token's row, renormalised over these; high reward is A > 0; D is KL(q || p). Prompts without
-    evidence add 0.
+    EASE (arXiv 2605.30912), of which only the abstract was read: a smoothed target over visual tokens, made of
+    annotated regions, for the attention from response to image, on trajectories of high reward alone. Not in the
+    paper's abstract, chosen here: q puts 1 - `smooth` evenly on the evidence and `smooth` evenly on all visual tokens
+    of the prompt; p is each token's attention row, renormalised over these visual tokens; high reward is A > 0; D is
+    KL(q || p) by default. Prompts without evidence add 0.
     """
     pulled = mask & (advantages > 0)[:, None] & evidence.any(-1)[:, None]
     kind = torch.promote_types(attention.layers[0].query.dtype, torch.float32)
@@ -217,11 +222,11 @@ def evidence_distillation(
     beta: float = 0.5,
     chunk: int = CHUNK_TOKENS,
 ) -> Loss:
-    """Pull the policy on the whole picture to itself on the evidence alone: KL over the vocabulary at each token.
+    """Pull the policy on the whole image to itself on the evidence alone: KL over the vocabulary at each token.
 
-    After Vision-OPD (arXiv 2605.18740), section 3, whose teacher sees a crop; here it sees the same prompt with all
-    visual tokens outside the evidence blackened, so that both read the same tokens. Its states are of the weights at
-    rollout. Prompts without evidence add 0: their second view is the first. Keywords: `objectives.token_distillation`.
+    After Vision-OPD (arXiv 2605.18740), section 3, whose teacher sees a crop. Here the teacher is the policy at the
+    weights of the rollout (view_hidden), shown the same prompt with the image black outside the evidence, so that both
+    read the same tokens. Prompts without evidence add 0. Keywords and ValueErrors: `objectives.token_distillation`.
     """
     seen = mask & evidence.any(-1)[:, None]
     inputs = (hidden, head, view_hidden, view_head, banned, temperature, seen, weights)
@@ -236,9 +241,10 @@ def evidence_distillation(
 def look_weights(
     old_rows: Float[Tensor, "L N C K"], evidence: Bool[Tensor, "N P"], mask: Bool[Tensor, "N C"], most: float
 ) -> Float[Tensor, "N C"]:
-    """Weight tokens by the share of their attention that lies on the evidence: on average 1 a response, at most `most`.
+    """Return a weight for each token: its attention's share on the evidence over the response's mean, at most `most`.
 
-    The share is out of all attention, averaged over layers. Responses without any keep 1 everywhere. Not in a paper.
+    The share is out of the whole attention row, averaged over layers. Before the bound the weights of a response have
+    mean 1. Responses with no attention on the evidence get 1 everywhere. Not in a paper.
     """
     seen = share_on(old_rows, evidence).masked_fill(~mask, 0.0)
     mean = seen.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)
@@ -265,10 +271,10 @@ def looking_token(
     correction_cap: float = 2.0,
     most: float = 5.0,
 ) -> Loss:
-    """Return the clipped policy loss with each token's advantage weighted by how much it looked at the evidence.
+    """Return the clipped policy loss with each token's advantage weighted by its attention to the evidence.
 
-    A_t = A * w_t, w_t of `look_weights` with the rows at rollout. Not in a paper. The other numbers are those of
-    `ral.ops.objectives.token`.
+    A_t = A * w_t, w_t of `look_weights` with the attention rows of the policy before any update. Not in a paper. The
+    other keywords are those of `ral.ops.objectives.token`.
     """
     factor = look_weights(old_rows, evidence, mask, most)
     loss = objectives.token(

@@ -1,15 +1,16 @@
-"""RAL (arXiv 2602.04884), Eq. 2, piece by piece, with its backward pass written out: rows of the attention policy.
+"""RAL (arXiv 2602.04884), Eq. 2, in pieces: the attention rows of one layer's response tokens.
 
 a_{t,i}: attention weight from response position t to position i, softmax per head over all i <= t, averaged over heads.
 p^t(i) = a_{t,i} / sum_{j < t} a_{t,j} for i < t: the token's own position is left out and the rest renormalised.
 
-A piece is some tokens of some responses to one prompt. Its scores are one product over [prompt | own keys], without a
-mask or a copy of their size. Nothing of that size is kept for the backward pass, which makes them once more; its last
-link is the boxed formula of docs/method.md, "The gradient", and the first two, on weights averaged over heads, are
-left to autograd.
+A piece is some tokens of some responses to one prompt. Its attention scores are one product with the keys of prompt and
+response, without a mask or a copy of their size. The backward pass (ral.ops.readers) computes them again: autograd
+differentiates from the value to the weights averaged over heads, the boxed formula of docs/method.md, "The gradient",
+from there to the scores.
 
-One layer. query [B Hkv R G C D], prompt_keys [B Hkv P D], response_keys [B Hkv G C D]: Hkv key heads, each read by R
-query heads. Prompts are padded on the left, responses on the right. What is computed is fp32, or wider.
+query [B Hkv R G C D], prompt_keys [B Hkv P D], response_keys [B Hkv G C D]: Hkv key heads, each read by R query heads,
+of width D. Prompts are padded on the left, responses on the right. Results are fp32, or wider. Small letters g, c, k
+are the responses, tokens and keys of a piece.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Piece:
-    """Tokens start..stop of the responses first..last to prompt b, whose valid positions begin at `pad`."""
+    """Tokens start..stop (excluded) of responses first..last (excluded) to prompt b; its padding ends before `pad`."""
 
     b: int
     pad: int
@@ -41,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PromptKeys:
-    """Prompt positions that the softmax runs over (valid), and those that remain in the row (kept)."""
+    """Masks of prompt tokens: those that the softmax runs over (valid), those that remain in attention rows (kept)."""
 
     valid: Bool[Tensor, "B P"]
     kept: Bool[Tensor, "B P"]
@@ -49,10 +50,10 @@ class PromptKeys:
 
 @dataclass(frozen=True)
 class OwnKeys:
-    """A response's own tokens: those that the softmax runs over (valid), and those that may remain in the row (kept).
+    """Masks of response tokens as keys: those that the softmax runs over (valid), those that may remain in rows (kept).
 
-    valid: None for the tokens with a row; kept: None for all. earlier: whether earlier own tokens remain in the row;
-    itself: whether the softmax runs over the token's own position.
+    valid: None for Pieces.mask. kept: None for all. earlier: whether earlier tokens of the response remain in the
+    attention row. itself: whether the softmax runs over the token's own position.
     """
 
     valid: Bool[Tensor, "B G C"] | None
@@ -63,10 +64,10 @@ class OwnKeys:
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of the computation of rows.
+    """Limits of one computation of attention rows.
 
-    scores: how many exist at once; chunk: tokens at once, None for as many as `scores` allows. low, high: the response
-    positions asked for; None for all from `low` on.
+    scores: number of attention scores, over all heads, that may exist at once. chunk: response positions in a piece;
+    None for as many as `scores` allows. low, high: the response positions to compute; high None for all from low on.
     """
 
     scores: int
@@ -77,9 +78,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Masks and limits of the computation of rows; queries and keys come beside them.
+    """Masks and limits of the computation of attention rows, which it cuts into pieces.
 
-    mask [B G C]: response tokens with a row. scaling: of the products of queries and keys.
+    mask [B G C]: response tokens that have a row. scaling: factor of q k^T.
     """
 
     prompt: PromptKeys
@@ -89,7 +90,7 @@ class Pieces:
     limits: Limits
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
-        """Yield pieces that hold a token of low..high; wanted [B G]: those with one of these responses alone."""
+        """Yield the pieces of positions low..high; wanted [B G]: only those with a response that it marks."""
         pads, lengths = self.prompt.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
         limits, prompt, longest = self.limits, self.prompt.valid.shape[1], max(self.mask.shape[2], 1)
         for b, pad in enumerate(pads):
@@ -106,7 +107,7 @@ class Pieces:
                     yield Piece(b, pad, first, last, start, min(start + tokens, end))
 
     def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
-        """Mark the keys that remain in the rows of a piece; k = valid prompt positions, and own tokens up to stop.
+        """Mark the keys that remain in the rows of a piece; k: prompt positions from `pad`, then own tokens to `stop`.
 
         RAL (arXiv 2602.04884), Eq. 2: i in [1, t - 1].
         """
@@ -126,7 +127,9 @@ class Pieces:
         before: Float[Tensor, "B Hkv P D"],
         own: Float[Tensor, "B Hkv G C D"],
     ) -> tuple[Float[Tensor, "Hkv g Rc D"], Float[Tensor, "Hkv g k D"]]:
-        """Return scaled queries [Hkv g R*c D] and keys [Hkv g k D] of a piece; zero where the mask is False.
+        """Return scaled queries [Hkv g R*c D] and keys [Hkv g k D] of a piece; zero at masked response tokens.
+
+        before, own: keys of the prompt and of responses.
 
         Scaled dot products: Vaswani et al. (arXiv 1706.03762), section 3.2.1, Eq. 1.
         """
@@ -142,7 +145,7 @@ class Pieces:
     def weights(
         self, piece: Piece, query: Float[Tensor, "Hkv g Rc D"], keys: Float[Tensor, "Hkv g k D"]
     ) -> Float[Tensor, "Hkv g R c k"]:
-        """Compute the attention weights of every head, over the prompt and the own tokens up to each.
+        """Compute the attention weights of every head over the prompt and the response up to each token.
 
         softmax(q k^T) of Vaswani et al. (arXiv 1706.03762), section 3.2.1, Eq. 1, causal; a_{t,i} of RAL (arXiv
         2602.04884), Eq. 2 before the mean over heads.
@@ -154,21 +157,21 @@ class Pieces:
         return torch.softmax(scores, dim=-1)
 
     def rows(self, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c k"]:
-        """Renormalise weights that were averaged over heads (RAL, Eq. 2); zero where nothing is kept."""
+        """Renormalise weights averaged over heads over the kept keys (RAL, Eq. 2); zero where none is kept."""
         return renormalise(weights, self.keep(piece))
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Return where the last True token of each response ends; 0 without any. Not in a paper."""
+    """Return the index after the last True token of each response; 0 without any. Not in a paper."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 
 
 def renormalise(rows: Float[Tensor, "*rows P"], keep: Bool[Tensor, "*rows P"]) -> Float[Tensor, "*rows P"]:
-    """Restrict rows to the kept keys and renormalise them; all zero where nothing is kept.
+    """Restrict rows to the kept keys and renormalise them to sum 1; all zero where nothing is kept.
 
-    RAL (arXiv 2602.04884), Eq. 2. A kept mass below the square root of the smallest normal number (1e-19 in fp32) is
-    nothing: the gradient of a division by less overflows.
+    RAL (arXiv 2602.04884), Eq. 2. A row whose kept mass is below the square root of the smallest normal number (1e-19
+    in fp32) becomes zero, since the gradient of a division by less overflows.
     """
     least = torch.finfo(rows.dtype).tiny ** 0.5
     kept = rows.masked_fill(~keep, 0.0)

@@ -18,13 +18,13 @@ def bradley_terry(
     coef: float = 1.0,
     centring: float = 0.0,
 ) -> Loss:
-    """Return -log sigmoid(r_chosen - r_rejected) + centring * (r_chosen + r_rejected)^2, mean over pairs, nats.
+    """Return coef times the mean over pairs of -log sigmoid(r_c - r_r) + centring * (r_c + r_r)^2, nats.
 
-    scores: responses 2k (chosen) and 2k + 1 (rejected) are of one prompt; weights: as `ral.ops.aggregate.sequence_mean`
-    makes them, so that a pair has the weight 1 / pairs of the whole batch. Metrics are over pairs; equal scores count
-    as half right. Model of choice: Bradley and Terry, "Rank analysis of incomplete block designs", 1952; as a loss:
-    Ouyang et al. (arXiv 2203.02155), section 3.5, Eq. 1. The second term keeps scores around 0, which differences alone
-    leave free: Eisenstein et al. (arXiv 2312.09244), Eq. 2.
+    scores [N]: r_c of the chosen response at 2k, r_r of the rejected one to the same prompt at 2k + 1. weights: of
+    `ral.ops.aggregate.sequence_mean`, so that each pair weighs 1 / (pairs of the whole batch). Metrics: means over
+    pairs of the accuracy (0.5 for equal scores) and of r_c - r_r. Bradley and Terry, "Rank analysis of incomplete
+    block designs", 1952; as a loss: Ouyang et al. (arXiv 2203.02155), section 3.5, Eq. 1. The second term keeps scores
+    around 0, which differences alone leave free: Eisenstein et al. (arXiv 2312.09244), Eq. 2.
     """
     chosen, rejected = scores.view(-1, 2).unbind(1)
     share = weights.masked_fill(~mask, 0.0).sum(1).view(-1, 2).sum(1)

@@ -1,4 +1,4 @@
-"""Functions of log-ratios: the ratio, what its clip leaves, and estimates of KL; a straight end for each overflow."""
+"""Functions of log-ratios: ratios, the clipped surrogate and estimates of KL, each linear where it would overflow."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 RatioLevel = Literal["token", "sequence"]
-"""Take a ratio for each token, or one for each response."""
+"""Level of the importance ratio: one for each token, or one for each response."""
 Clip = Literal["surrogate", "weight"]
-"""Cut ratio * advantage, whose gradient ends at the bounds, or the weight of a log-prob, whose gradient stays."""
+"""Object of the clip: ratio * advantage, without gradient beyond the bounds, or the factor of a log-prob, with one."""
 
 MAX_LOG_RATIO = 20.0
-"""Up to here, in nats, a ratio is exp(log-ratio): exp(20) = 5e8. Beyond, it goes on straight; they are counted."""
+"""Log-ratio, in nats, beyond which the ratio exp(log-ratio) is linear (exp(20) = 5e8). Metrics count such tokens."""
 K3_LOG_RATIO = 2.610868638149876
-"""Up to here, where it is 10 nats, the k3 estimate of KL is exact; its exponential would dominate all other tokens."""
+"""Log-ratio at which k3 is 10 nats; beyond it k3 is linear, so that one exponential does not dominate all tokens."""
 
 
 def exp_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """Take exp(x) up to `bound` and its tangent beyond: no jump in value or slope, no end of the slope, no overflow.
+    """Compute exp(x) up to x = bound and its tangent beyond: continuous in value and slope, without overflow.
 
     Not in a paper; docs/method.md, "Bounds keep a slope".
     """
@@ -29,7 +29,7 @@ def exp_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor,
 
 
 def half_square_then_straight(x: Float[Tensor, "*shape"], bound: float) -> Float[Tensor, "*shape"]:
-    """Take x^2 / 2 up to |x| = bound and its tangents beyond. Not in a paper; docs/method.md, "Bounds keep a slope"."""
+    """Compute x^2 / 2 up to |x| = bound, its tangents beyond. Not in a paper; docs/method.md, "Bounds keep a slope"."""
     return torch.where(x.abs() > bound, bound * (x.abs() - bound / 2), x.clamp(-bound, bound) ** 2 / 2)
 
 
@@ -39,8 +39,9 @@ def kl_estimate(
     """Estimate KL(pi || pi_ref) at each sampled token by k1, k2 or k3; nats, of the shape of the log-probs.
 
     With d = log pi_ref - log pi: k1 = -d, k2 = d^2 / 2, k3 = exp(d) - d - 1. Schulman, "Approximating KL Divergence",
-    joschu.net/blog/kl-approx.html, 2020 (no sections); k3 is GRPO's (arXiv 2402.03300), section 4.1.1, Eq. 4. Straight
-    beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the pull back never ends; that is not in a paper.
+    joschu.net/blog/kl-approx.html, 2020 (no sections); k3 is GRPO's (arXiv 2402.03300), section 4.1.1, Eq. 4. Linear
+    beyond MAX_LOG_RATIO (k2) and K3_LOG_RATIO (k3), so that the gradient neither overflows nor ends there; that is not
+    in a paper. ValueError for another estimator.
     """
     log_ratio = reference_log_probs - log_probs
     if estimator == "k1":
@@ -53,9 +54,10 @@ def kl_estimate(
 
 
 def at_level(log_ratio: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], level: RatioLevel) -> Float[Tensor, "N C"]:
-    """Return each token's log-ratio, or at each token that of its response: the mean over the response's tokens.
+    """Return the log-ratios [N C] as they are (token), or at each token the mean over its response (sequence).
 
     sequence: log s_i of GSPO (arXiv 2507.18071), section 4.1, Eq. 7: the geometric mean of the tokens' ratios.
+    ValueError for another level.
     """
     if level == "token":
         return log_ratio
@@ -72,10 +74,11 @@ def clipped_surrogate(
     bounds: tuple[float, float],
     clip: Clip,
 ) -> tuple[Float[Tensor, "N C"], Bool[Tensor, "N C"]]:
-    """Return what is maximised at each token, and where a bound of the ratio (the least, the greatest) holds.
+    """Return the objective to maximise at each token, and a mask of the tokens that the clip changes.
 
-    surrogate: min(r A, clip(r) A), PPO (arXiv 1707.06347), section 3, Eq. 7. weight: clip(r) A log pi, the first factor
-    without gradient, so that every token keeps one: CISPO (arXiv 2506.13585), section 3.1, Eq. 4 and 5.
+    bounds: least and greatest ratio. surrogate: min(r A, clip(r) A), PPO (arXiv 1707.06347), section 3, Eq. 7. weight:
+    clip(r) A log pi, where clip(r) has no gradient and log pi keeps its own: CISPO (arXiv 2506.13585), section 3.1, Eq.
+    4 and 5. ValueError for another clip.
     """
     advantage, within = advantages[:, None], ratio.clamp(*bounds)
     if clip == "weight":

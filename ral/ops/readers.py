@@ -1,4 +1,4 @@
-"""Functions of attention rows, read piece by piece with a backward pass of their own."""
+"""Functions of attention rows, computed piece by piece (ral.ops.pieces), with a backward pass that keeps no rows."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from ral.ops.divergence import Divergence
 from ral.ops.pieces import Piece, Pieces
 
 Place = tuple[int | slice, ...]
-"""Index of a piece's values in the tensor of the whole batch."""
+"""Index of one piece's values in a reader's result for the whole batch."""
 
 
 @runtime_checkable
 class Reader(Protocol):
-    """A function of the rows of a piece, differentiable, and the place of its values."""
+    """Differentiable function of the attention rows of a piece, and the place of its values in the batch's result."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Return the values of the batch before any piece is read, [B G c ...]."""
+        """Return the result of the batch before any piece is read, [B G c ...], of dtype `kind`."""
         ...
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Return the index of a piece's values."""
+        """Return the index of a piece's values in the result."""
         ...
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
-        """Return the values of a piece; weights [g c k], averaged over heads."""
+        """Return the values of a piece from its attention weights [g c k], averaged over heads."""
         ...
 
 
 @dataclass(frozen=True)
 class WholeRows:
-    """The rows themselves, [B G c P+C] for the c positions asked for."""
+    """Reader of the attention rows themselves, [B G c P+C] for the c positions within Pieces.limits."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Return zeros."""
+        """Return zeros [B G c P+C]."""
         batch, group, length = pieces.mask.shape
         low, high, keys = pieces.limits.low, pieces.limits.high, pieces.prompt.valid.shape[1] + length
         count = (length if high is None else min(high, length)) - low
         return torch.zeros(batch, group, count, keys, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Return the columns from the first valid position of the prompt to the piece's last own token."""
+        """Return the index of the piece's tokens and of keys from the prompt's first valid one to the last token."""
         b, groups, _ = piece.tokens
         low, keys = pieces.limits.low, slice(piece.pad, pieces.prompt.valid.shape[1] + piece.stop)
         return b, groups, slice(piece.start - low, piece.stop - low), keys
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
-        """Return the rows of RAL, Eq. 2."""
+        """Return the attention rows of a piece: RAL, Eq. 2."""
         return pieces.rows(piece, weights)
 
 
 @dataclass(frozen=True)
 class Divergences:
-    """Reader of measure(row, anchor's row), [B G C]; anchor [B G C P+C], whose keys outside Eq. 2 are not read."""
+    """Reader of measure(row, anchor's row), [B G C]; of `anchor`, keys outside RAL's Eq. 2 are not read."""
 
     anchor: Float[Tensor, "B G C K"]
     measure: Divergence
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Return zeros."""
+        """Return zeros [B G C]."""
         return torch.zeros(pieces.mask.shape, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Return the index of one value a token."""
+        """Return the index of the piece's tokens in [B G C]."""
         return piece.tokens
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:
@@ -78,7 +78,7 @@ class Divergences:
 
 
 class Read(torch.autograd.Function):
-    """A function with a backward pass: (query, prompt_keys, response_keys, pieces, reader) -> values, [B G c ...]."""
+    """Autograd function of one layer: (query, prompt_keys, response_keys, pieces, reader) -> values [B G c ...]."""
 
     @staticmethod
     def forward(
@@ -89,6 +89,7 @@ class Read(torch.autograd.Function):
         pieces: Pieces,
         reader: Reader,
     ) -> Float[Tensor, "B G *rest"]:
+        """Return the reader's values of all pieces, fp32 or wider; before, own: keys of prompts and of responses."""
         out = reader.empty(pieces, torch.promote_types(query.dtype, torch.float32))
         with torch.autocast(query.device.type, enabled=False):  # it would make the products half precision again
             for piece in pieces(query.shape[1] * query.shape[2]):
@@ -100,10 +101,11 @@ class Read(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Float[Tensor, "B G *rest"]) -> tuple[Tensor | None, ...]:
+        """Return the gradients of query, prompt keys and response keys; pieces without a gradient are skipped."""
         pieces, reader, tensors = ctx.pieces, ctx.reader, ctx.saved_tensors
         heads, wide = tensors[0].shape[1] * tensors[0].shape[2], grads[0].dtype
         found = [torch.zeros(x.shape, dtype=wide, device=x.device) for x in tensors]
-        wanted = (grads[0] != 0).flatten(2).any(2).tolist()  # responses without an advantage cost nothing
+        wanted = (grads[0] != 0).flatten(2).any(2).tolist()  # a response with advantage 0 needs no pass
         with torch.autocast(tensors[0].device.type, enabled=False):
             for piece in pieces(heads, wanted):
                 query, keys = pieces.parts(piece, *tensors)
@@ -120,10 +122,10 @@ class Read(torch.autograd.Function):
 def scores_gradient(
     weights: Float[Tensor, "Hkv g R c k"], cost: Float[Tensor, "g c k"]
 ) -> Float[Tensor, "Hkv g R c k"]:
-    """Return the gradient in every head's scores: s_i (c_i - sum_j s_j c_j), c the cost of its weights.
+    """Return the gradient in every head's scores, s_i (c_i - sum_j s_j c_j); cost: c, the gradient in its weights s.
 
     RAL (arXiv 2602.04884), section 3.4: dJ/de_i for one softmax; docs/method.md, "The gradient", for the mean of heads.
-    Writes into `weights`, which are no longer needed.
+    Overwrites `weights`.
     """
     moved = weights * cost[None, :, None]
     return moved.sub_(weights.mul_(moved.sum(-1, keepdim=True)))
@@ -137,7 +139,9 @@ def add(
     grad: Float[Tensor, "Hkv g R c k"],
     scaling: float,
 ) -> None:
-    """Add a piece's gradients of query, prompt keys and own keys to those found so far. grad: of the scores.
+    """Add a piece's gradients to `found`, in place: those of query, prompt keys and response keys.
+
+    grad: gradient in the attention scores. query, keys: of `Pieces.parts`.
 
     The chain rule through q k^T, docs/method.md, "The gradient"; not in the paper.
     """

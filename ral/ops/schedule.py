@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: a factor of the peak rate that depends on the step alone; no state to resume."""
+"""Schedules of the learning rate, as a factor of the peak rate: functions of the step, without state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 
 
 def warmup_cosine(step: int, *, max_steps: int, warmup: int, final: float) -> float:
-    """Raise the rate in a line over `warmup` steps, then lower it by half a cosine from 1 to `final` at max_steps.
+    """Return the factor of the peak learning rate at `step`, from 0.
+
+    It rises linearly to 1 over `warmup` steps, then falls by half a cosine to `final` at max_steps, and stays there.
 
     SGDR (arXiv 1608.03983), section 3, Eq. 5, with one period; the linear rise: Goyal et al. (arXiv 1706.02677),
     section 2.2.

@@ -1,6 +1,7 @@
-"""The table of signals that a term of an objective may ask for, and which of them its signature names.
+"""Signals, the tensors that a loss term may have as parameters: their table, and which of them a term asks for.
 
-Knows nothing of torch, so that a configuration is checked against the table before anything heavy is imported.
+This module does not import torch, so that a configuration is checked against the table before anything slow is
+imported.
 """
 
 from __future__ import annotations
@@ -12,22 +13,19 @@ from functools import partial
 from typing import Any, Literal, get_args
 
 Term = Callable[..., Any]
-"""A function of signals that returns a ral.types.Loss."""
+"""A loss term: a function of signals that returns a ral.types.Loss."""
 
 FROZEN_MODELS = ("old", "reference", "ema", "teacher", "view")
-"""Models whose signals are computed once per rollout and never get a gradient.
-
-old: the policy before any update; view: the same, shown the second view of the prompts.
-"""
+"""Models whose signals are computed once per rollout, without gradient (MODELS says which model each name means)."""
 FROZEN_KINDS = ("log_probs", "rows", "hidden")
-"""What can be frozen of a model: token log-probs [N C], attention rows [L N C K], states [N C D]."""
+"""Kinds of signals of a frozen model: token log-probs [N C], attention rows [L N C K], hidden states [N C D]."""
 ANCHOR = "anchor"
-"""A signal named anchor_* is that of the model which the term's keyword `against` names."""
+"""Prefix of a parameter that stands for a signal of the model named by the term's keyword `against`."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """Row of the table below. shape: axes, such as "N C"; meaning: in words; origin: what computes it."""
+    """Entry of SIGNALS. shape: axes of ral.types, such as "N C", or ""; meaning: in words; origin: what computes it."""
 
     shape: str
     meaning: str
@@ -36,11 +34,11 @@ class Signal:
 
 Place = Literal["true", "centre", "random", "shuffled"]
 PLACES: tuple[str, ...] = get_args(Place)
-"""Names of the places that terms may take for the evidence (ral.learner.placebo)."""
+"""Names of the places that stand for the evidence: the true one, and placebos (ral.learner.placebo)."""
 
 LIVE, ROLLOUT, FROZEN, SCORED = "the update's own pass", "the rollout", "a pass without gradient", "a pass with a score"
 PLACED = "passes that know places"
-"""Origins of signals. SCORED belongs to reward models, whose passes give no log-probs, PLACED to `algo=ral_oracle`."""
+"""Origins of signals. SCORED: passes of reward models, which give no log-probs. PLACED: passes of algo=ral_oracle."""
 MODELS = {
     "old": "the policy before any update on the rollout",
     "reference": "the frozen initial policy",
@@ -49,7 +47,7 @@ MODELS = {
     "view": "the policy before any update, shown the second view (algo.view)",
 }
 MASKED = frozenset({"masked_log_probs", "masked_hidden"})
-"""Signals of one more pass of an update, over the second view."""
+"""Signals of one more forward pass in each update, over the second view of the prompts."""
 KINDS = {
     "log_probs": ("N C", "log-probs of the response tokens by"),
     "rows": ("L N C K", "attention rows (Eq. 2) of"),
@@ -90,29 +88,29 @@ SIGNALS: Mapping[str, Signal] = {
     "scores": Signal("N", "one number for each response, with gradient; of a reward model alone", SCORED),
     "named": Signal("N C P", "visual tokens that a response token has to look at by the response's own words", PLACED),
 }
-"""Every signal by name; docs/method.md prints it. Axes as in ral.types; no shape: a number or a function."""
+"""Every signal by name; docs/method.md prints the table. A signal without a shape is a number or an object."""
 OF_A_GROUP = frozenset({"group_size", "scores"})
-"""Signals that a term reads to compare the responses to one prompt with each other: a pass then holds whole groups."""
+"""Signals by which a term compares the responses to one prompt: its forward passes then hold whole groups."""
 OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origin not in (SCORED, PLACED))
-"""Signals that a policy's passes give (ral.learner.experience.Forward)."""
+"""Signals that the forward passes of a policy give (ral.learner.experience.Forward)."""
 
 
 def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the parameters of a term before its `*` that are not bound by name."""
+    """Return the names of a function's positional parameters (those before `*`), without those in `bound`."""
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in set(bound))
 
 
 def resolved(names: Iterable[str], against: str) -> dict[str, str]:
-    """Return {parameter: signal}: anchor_* stands for the signal of the model `against`."""
+    """Return {parameter: signal}: the same name, but anchor_x becomes x of the model `against`, such as old_x."""
     return {name: name.replace(f"{ANCHOR}_", f"{against}_", 1) if name.startswith(ANCHOR) else name for name in names}
 
 
 def signal_names(term: Term) -> dict[str, str]:
-    """Return {parameter: signal} of one term: its parameters before the `*`, anchors resolved by `against`.
+    """Return {parameter: signal} of one term: its positional parameters, with anchor_* resolved by its `against`.
 
-    A parameter bound by name is no signal. The signature is the function's own: in a partial's, all that follows a
-    bound parameter is keyword-only.
+    A parameter that a partial binds by name is no signal. The signature read is that of the function inside a partial,
+    since in the partial's own all that follows a bound parameter is keyword-only.
     """
     function, bound = (term.func, term.keywords) if isinstance(term, partial) else (term, {})
     default = inspect.signature(function).parameters.get("against")
@@ -121,7 +119,7 @@ def signal_names(term: Term) -> dict[str, str]:
 
 
 def needed(terms: Iterable[Term]) -> frozenset[str]:
-    """Collect all signals that the terms ask for."""
+    """Collect the names of all signals that the terms ask for."""
     return frozenset(signal for term in terms for signal in signal_names(term).values())
 
 
@@ -133,26 +131,26 @@ def frozen_needs(signals: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def second_view(signals: Iterable[str]) -> bool:
-    """Tell whether any of the signals is read off the second view of the prompts."""
+    """Tell whether any of the signals comes from a pass over the second view of the prompts (algo.view)."""
     return any(name in MASKED or name.startswith("view_") for name in signals)
 
 
 def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
-    """Call a term with its signals; return its Loss."""
+    """Call a term with its signals; return its Loss. KeyError where `signals` lacks one."""
     return term(**{name: signals[signal] for name, signal in signal_names(term).items()})
 
 
 def still_at_its_anchor(term: Term) -> Term:
-    """Mark a term whose value and gradient are zero where the policy equals the model that it compares with.
+    """Mark a term whose value and gradient are zero while the policy equals the model that it is compared with.
 
-    That is the one named by `against`, else the reference.
+    That model is the one that `against` names, or the reference where the term has no `against`.
     """
     vars(term)["still_at_its_anchor"] = True
     return term
 
 
 def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a term whose `against` takes other models than old, reference and ema."""
+    """Mark a term whose `against` takes these models instead of old, reference and ema."""
 
     def mark(term: Callable[..., Any]) -> Callable[..., Any]:
         vars(term)["models"] = models
@@ -162,7 +160,10 @@ def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 def compares(least: int = 1, batch: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark an advantage that is zero in groups of fewer than `least` responses, or batches of fewer than `batch`."""
+    """Mark an advantage function that returns zeros for groups or batches that are too small.
+
+    least: number of responses from which on a group gets other values; batch: the same for a batch.
+    """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
         vars(function).update(least_group=least, least_batch=batch)

@@ -1,4 +1,4 @@
-"""Parts of a decoding loop: the draw of a token, the responses so far, and who is still in the batch."""
+"""Parts of a decoding loop: the draw of a token, the responses so far, and which of them are still in the batch."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import torch
 from torch import Tensor
 
 COMPACT_BELOW = 0.5
-"""Finished responses leave the decoding batch when this share of its places, or less, would hold those that run."""
+"""Share of the places of a decoding batch; finished responses leave when the others fit into that share or less."""
 
 LONGEST = 4.0
-"""Prompts in one decoding batch are at most this many times as long as the shortest: the rest would be padding."""
+"""Greatest length of a prompt in a decoding batch over that of the shortest, which bounds the padding."""
 
 
 def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
-    """Return next tokens [n] from logits [n V] (banned ones at -inf): the likeliest, or those drawn by `uniform` [n].
+    """Return next tokens [n] int64 from logits [n V] (banned ones at -inf).
 
-    Each token has an interval of [0, 1) as long as its probability; the one that holds the number is drawn. That of a
-    token without probability is empty, and the last one ends above every number.
+    uniform [n]: random numbers in [0, 1), by which tokens are drawn through the inverse of the cumulative distribution;
+    None for the likeliest tokens. A token of probability 0 is never drawn.
     """
     if uniform is None:
         return logits.argmax(-1)
@@ -34,8 +34,8 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
 class Responses:
     """N responses while they are decoded.
 
-    ids [N C], padded; mask [N C]: the sampled tokens; log_probs [N C] fp32; asked [N]: False for fillers; running [N]:
-    asked for and not ended.
+    ids [N C] int64, padded; mask [N C]: sampled tokens; log_probs [N C] fp32, nats. asked [N]: False for rows that only
+    fill up a group and get no response. running [N]: responses that have not ended.
     """
 
     ids: Tensor
@@ -53,11 +53,14 @@ class Responses:
 
     @property
     def finished(self) -> Tensor:
-        """Mark the responses [N] that ended before the limit."""
+        """Return a mask [N] of the responses that ended by an end token."""
         return self.asked & ~self.running
 
     def add(self, step: int, rows: Tensor, tokens: Tensor, log_probs: Tensor, ends: Tensor) -> None:
-        """Add one token and its log-prob to those of the responses `rows` that still run. ends: ids of end tokens."""
+        """Add token number `step` and its log-prob to those of the responses `rows` [n] that still run.
+
+        tokens, log_probs [n]; ends: ids of end tokens, which end a response.
+        """
         live = self.running[rows]
         self.ids[rows, step] = torch.where(live, tokens, self.ids[rows, step])
         self.mask[rows, step] = live
@@ -67,18 +70,19 @@ class Responses:
 
 @dataclass
 class Slots:
-    """The responses that the decoding batch holds, by place: grid [B' G'] of indices into the N responses.
+    """Places of a decoding batch, B' prompts with G' responses each. grid [B' G']: indices into the N responses.
 
-    left: responses that still run, as of the last call of `leave`.
+    left: number of responses that still run, as of the last call of `leave`; -1 before.
     """
 
     grid: Tensor
     left: int = -1
 
     def leave(self, running: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Let finished responses go where that frees enough places: the kept prompts [B'] and slots [B' G'], or None.
+        """Remove finished responses where that frees enough places (COMPACT_BELOW).
 
-        running [N]. Prompts without a running response go; of the rest, running responses come first.
+        running [N]. Return the indices of the kept prompts [B'], those with a running response, and of the kept
+        responses of each [B' G'], running ones first; None where nothing is dropped.
         """
         alive = running[self.grid]
         counts: list[int] = alive.sum(1).tolist()  # the one wait for the device in a decoding step
@@ -93,7 +97,7 @@ class Slots:
 
 
 def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
-    """Group the indices of prompts by length: those decoded together are at most LONGEST times their shortest."""
+    """Group the indices of prompts by length, in tokens: in a group, at most LONGEST times that of the shortest."""
     buckets: list[list[int]] = []
     for n in sorted(range(len(lengths)), key=lambda n: lengths[n]):
         if not buckets or lengths[n] > LONGEST * lengths[buckets[-1][0]]:

@@ -1,7 +1,7 @@
-"""The interface of a rollout engine, whoever computes the answer: the policy itself, another process, a file.
+"""The interface of a rollout engine, which may sample from the policy itself, ask another process, or read a file.
 
 An engine is made with the policy (`engine(policy)`, the rest of its keywords from conf/rollout), is told of every
-change of the weights (`update_weights`), and hands back responses with the version of the weights that sampled them.
+change of the weights (`update_weights`), and returns responses with the version of the weights that sampled them.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ral.types import Prepared, Rollout, UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """The numbers of the sampling.
+    """Settings of sampling.
 
     temperature: of the sampling distribution, > 0; training log-probs use the same. max_new_tokens: length limit C; a
-    response cut by it is not `finished`. greedy: the likeliest token every time. noise: on the attention of response
-    tokens; the rollout then holds the attention that it led to.
+    response cut by it is not `finished`. greedy: whether the likeliest token is always taken. noise: on the attention
+    of response tokens, which the rollout then records (Rollout.attention_rows); None for none.
     """
 
     temperature: float = 0.9
@@ -35,10 +35,10 @@ class Sampling:
 
 @dataclass(frozen=True)
 class AnswerKey:
-    """Key of the answers to one prompt: equal keys have equal answers.
+    """Key of the responses to one prompt: an engine gives equal responses to equal keys.
 
-    version: of the weights. occurrence: how many prompts before this one in the batch have its uid; they have other
-    draws. A held-out prompt is asked before and after training with the same key but for the version.
+    version: of the weights; count: responses to the prompt; occurrence: number of prompts before this one in the batch
+    with its uid, which get other random numbers. Evaluations before and after training differ in version alone.
     """
 
     version: int
@@ -50,73 +50,73 @@ class AnswerKey:
 
 
 def answer_keys(prompts: Prepared, count: int, sampling: Sampling, seed: int, version: int) -> list[AnswerKey]:
-    """Return the key of each prompt [B] of a question to an engine; version: the engine's."""
+    """Return the key of each of the B prompts of one call of Engine.generate; version: the engine's."""
     uids = [example.uid for example in prompts.prompts.examples]
     return [AnswerKey(version, seed, sampling, count, u, n) for u, n in zip(uids, occurrences(uids), strict=True)]
 
 
 class Engine(Protocol):
-    """Sampler of responses with the weights of the last `update_weights`.
+    """Interface of a rollout engine: it samples responses with the weights of the last `update_weights`.
 
-    version: of these weights, noted in every rollout. max_lag: how many versions a rollout's weights may be behind the
-    policy's; 0 for an engine that always samples with the newest, math.inf for responses of unknown origin.
+    version: of these weights, noted in every rollout. max_lag: number of versions that a rollout's weights may be
+    behind the policy's; 0 for an engine that always samples with the newest, math.inf for responses of unknown origin.
     """
 
     version: int
     max_lag: float
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses, the ones to each prompt next to each other.
+        """Return a rollout of N = B * count responses, those to one prompt next to each other.
 
-        Ids are those that were sampled; log_probs [N C] in fp32 are the engine's, None where it has none. The answers
-        to a prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot
-        sample as asked (noise, say). `prompts` holds visual embeddings, `prompts.prompts` the pixels, but not those of
-        prompts that continue trajectories (ral.rollout.turns.continued). An engine in another process asks
-        `ral.rollout.requests.requests(prompts)`: ids with one placeholder a medium, and embeddings of each medium.
+        Ids are exactly as sampled; log_probs [N C] fp32 are the engine's, None where it has none. The responses to a
+        prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot sample
+        as asked, such as with noise. `prompts` holds visual embeddings, `prompts.prompts` the pixels, except for
+        prompts that continue trajectories (ral.rollout.turns.continued). An engine in another process uses
+        `ral.rollout.requests.requests(prompts)`: ids with one placeholder for each image or video, and its embeddings.
         """
         ...
 
     def session(self) -> AbstractContextManager[None]:
-        """Keep the weights at hand inside the block.
+        """Keep whole weights ready inside the block.
 
-        All ranks enter it together; inside, each may ask as often as it likes. A call outside any block opens its own,
-        so that all ranks have to make it together.
+        All ranks enter it together; inside, each may call `generate` any number of times. A call outside any block
+        opens its own, so that all ranks have to make it together.
         """
         ...
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Sample with the policy's weights of now from here on, and note their version. All ranks call it together.
+        """Take over the policy's current weights and note their version. All ranks call it together.
 
-        The first call comes before the first question: with version 0, or where a run is resumed with that of its
-        checkpoint, for each process makes its engine anew.
+        The first call comes before the first `generate`, with version 0, or in a resumed run with the version of the
+        checkpoint, since each process makes a new engine.
         """
         ...
 
     def close(self) -> None:
-        """Release what the engine holds: memory, processes, files. Called once, after the last question."""
+        """Release the engine's memory, processes and files. Called once, after the last `generate`."""
         ...
 
 
 @runtime_checkable
 class ContinuesPrefixes(Protocol):
-    """Engine that, beside `Engine`, makes one prefill for prompts that begin alike; an offer that it need not make."""
+    """Interface of an engine that can prefill a shared prefix of several prompts once; optional beside `Engine`."""
 
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]
     ) -> Rollout:
-        """Return one response to each opening [N] of the B prefixes, equally many openings to each.
+        """Return one response to each of the N openings of B prefixes, N / B openings to each prefix.
 
-        seeds [N]: one a response. Rows of fillers (openings.asked False) are empty and not finished.
+        seeds [N]: one for each response. Responses where openings.asked is False are empty and not finished.
         """
         ...
 
 
 MEMBERS = ("generate", "session", "update_weights", "close", "version", "max_lag")
-"""Names that an `Engine` has."""
+"""Names of the methods and attributes of an `Engine`."""
 
 
 def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
-    """Return the engine that rollout.engine makes for a policy. UserError where it lacks a part of `Engine`."""
+    """Make an engine for a policy by `make`, of rollout.engine. UserError where it lacks a part of `Engine`."""
     engine = make(policy)
     lacking = [name for name in MEMBERS if not hasattr(engine, name)]
     if lacking:
@@ -129,9 +129,9 @@ def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
 
 
 def check_version(rollout: Rollout, version: int, max_lag: float) -> None:
-    """Raise UserError where responses are of older weights than the engine may lag behind, or of weights to come.
+    """Raise UserError where responses are of weights more than max_lag versions old, or of a later version.
 
-    version: of the policy; max_lag: the engine's. Given responses have no version and pass.
+    version: of the policy; max_lag: the engine's. Responses without a version, given by the dataset, pass.
     """
     sampled = rollout.policy_version
     if sampled is None or 0 <= version - sampled <= max_lag:

@@ -1,6 +1,6 @@
-"""Responses that the dataset gives, in place of sampled ones: sources of rollouts that need no engine.
+"""Rollouts of responses that the dataset gives, without an engine.
 
-A source is made with the policy's processor (`source(processor)`) and called with the prompts and a seed.
+Each class is made with the policy's processor and called with prompts and a seed, which is not used.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from ral.types import Prepared, Rollout
 
 @dataclass(frozen=True)
 class Targets:
-    """The target of each prompt: supervised fine-tuning. One response a prompt."""
+    """Rollouts of the target of each prompt, one response each, for supervised fine-tuning."""
 
     processor: Processor
 
     def __call__(self, prompts: Prepared, seed: int = 0) -> Rollout:
-        """Return the targets, tokenized, with their end token."""
+        """Return the rollout of the targets, tokenized, with end token. AssertionError for prompts without targets."""
         assert prompts.prompts.targets, "a dataset split without targets reached supervised fine-tuning"
         return written(self.processor, prompts, prompts.prompts.targets)
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """The two responses of each preference, chosen before rejected. Two responses a prompt."""
+    """Rollouts of the two responses of each preference, the chosen before the rejected one, for reward models."""
 
     processor: Processor
 
     def __call__(self, prompts: Prepared, seed: int = 0) -> Rollout:
-        """Return both responses to each prompt, tokenized, with their end token."""
+        """Return the rollout of both responses to each prompt, tokenized, with end token.
+
+        AssertionError for an example without a preference.
+        """
         pairs = [(example.chosen, example.rejected) for example in prompts.prompts.examples]
         texts = [text for pair in pairs for text in pair if text is not None]
         assert len(texts) == 2 * len(pairs), "an entry without preferences reached a reward model"
@@ -42,7 +45,7 @@ class Pairs:
 
 
 def written(processor: Processor, prompts: Prepared, texts: Sequence[str]) -> Rollout:
-    """Return a rollout of written responses, equally many to each prompt, with their end token."""
+    """Return the rollout of given texts as responses, equally many to each prompt, with end token; all finished."""
     device = prompts.token_ids.device
     rows = [processor.response_ids(text) for text in texts]
     length = max(len(row) for row in rows)

@@ -1,8 +1,8 @@
-"""The engine of this package: samples from the policy that is trained, in its process.
+"""The rollout engine `native`: samples from the policy that is trained, in its process.
 
-Each prompt is prefilled once, its cache shared by its G responses, then decoded. A sampled token is where one uniform
-number falls in the policy's cumulative distribution. The numbers belong to the prompt (seed, uid), the response and the
-token: a prompt that occurs once in a step gets the same answers in whatever batch or rank it is.
+Each prompt is prefilled once, its cache shared by its G responses, then decoded. A uniform random number draws each
+token through the inverse of the policy's cumulative distribution. The numbers depend on seed, uid of the prompt,
+response and token alone, so that a prompt that occurs once in a step gets the same responses in any batch or rank.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ from ral.types import Prepared, Rollout, UserError
 
 log = logging.getLogger(__name__)
 stage = logging.getLogger("ral.stage")
-"""Is told how far a step is; the shell that shows it reads this."""
+"""Logger of the progress of a step, which the training loop shows."""
 
 FIXED = "rollout.engine.fixed_shapes"
 EXPLORING = 2
-"""Tells the seeds of the noise on attention from those of the tokens."""
+"""Part of the seeds of noise on attention that makes them differ from those of the tokens."""
 
 
 class NativeEngine:
-    """Engine that samples from the policy itself, so that an update of its weights counts from the next session on.
+    """Engine (`ral.rollout.engine.Engine`) that samples from the policy itself, by its weights when a session begins.
 
-    gather_weights: puts a sharded policy's weights together for the length of a session; None where they are whole.
-    cast_once: whether weights wider than the arithmetic (fp32 ones under bf16) are cast once a session, not at every
-    token: the same numbers, for the memory of the copies (2 bytes a weight) until it ends. fixed_shapes: whether steps
-    of decoding have fixed shapes, which on a GPU are captured once and replayed; auto: on a GPU, where they can have.
+    gather_weights: context that gathers a sharded policy's weights for a session; None where they are whole. cast_once:
+    whether weights wider than the arithmetic (fp32 under bf16) are cast once a session, not at every token: the same
+    results, for the memory of the copies (2 bytes a weight) until the session ends. fixed_shapes: whether decoding
+    steps have fixed shapes, which on a GPU are captured once as a CUDA graph and replayed; "auto": on a GPU, where the
+    model allows it. UserError for other values.
     """
 
     max_lag: float = 0
@@ -65,15 +66,15 @@ class NativeEngine:
         self._told: set[str] = set()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Note the version: the weights are the policy's own."""
+        """Note policy and version; the weights read are the policy's own."""
         self.policy, self.version = policy, version
 
     def close(self) -> None:
-        """Release nothing: between sessions the engine holds nothing of its own."""
+        """Do nothing: between sessions the engine holds no memory of its own."""
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Gather sharded weights and cast wide ones, once for the block; a block inside another one adds nothing."""
+        """Gather sharded weights and cast wide ones, once for the block; a block inside another one does nothing."""
         if self._open:
             yield
             return
@@ -86,9 +87,9 @@ class NativeEngine:
             self._open = False
 
     def _capture(self, sampling: Sampling) -> Capture | None:
-        """Return what captures steps of fixed shapes; None for ordinary steps. UserError where they are not to be had.
+        """Return the function that captures decoding steps of fixed shapes; None for ordinary steps.
 
-        `auto` tells by a warning why a GPU gets ordinary ones, once for each reason.
+        With fixed_shapes=true UserError where the model cannot have them; with "auto" one warning for each reason.
         """
         on_gpu = self.policy.device.type == "cuda"
         if not (on_gpu if self.fixed_shapes == "auto" else self.fixed_shapes):
@@ -104,14 +105,17 @@ class NativeEngine:
         return None
 
     def _copies(self) -> AbstractContextManager[None]:
-        """Return the context in which products read copies of wide weights, where the engine is to make them."""
+        """Return the context in which linear layers read cast copies of their weights; it does nothing if off."""
         with self.policy.arithmetic():
             dtype = products_dtype(self.policy.device) if self.cast_once else None
         return cast_once(read_by_decoding(self.policy), dtype)
 
     @torch.no_grad()
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses. Banned tokens (placeholders, control) are never drawn."""
+        """Return a rollout of N = B * count responses. Banned tokens (Processor.banned) are never drawn.
+
+        UserError where the network's logits are not finite, or as `fixed_shapes`.
+        """
         buckets = length_buckets(prompts.valid.sum(1).tolist())
         with self.session():
             if len(buckets) == 1:
@@ -125,7 +129,10 @@ class NativeEngine:
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]
     ) -> Rollout:
-        """Return one response to each opening; all openings of a prefix share one prefill of it. Without noise."""
+        """Return one response to each opening; the openings of a prefix share its prefill. AssertionError for noise.
+
+        As `ral.rollout.engine.ContinuesPrefixes`.
+        """
         assert sampling.noise is None, "noise on attention is for whole prompts"
         group = len(openings.asked) // len(prefixes)
         uniform = None if sampling.greedy else uniforms(seeds, 1, sampling.max_new_tokens)
@@ -135,7 +142,7 @@ class NativeEngine:
         return replace(self._rollout(prefixes, responses, group), policy_version=self.version)
 
     def _respond(self, prepared: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return the rollout of prompts of similar length."""
+        """Return the rollout of prompts of similar length, decoded in one batch."""
         uids = [example.uid for example in prepared.prompts.examples]
         uniform = None if sampling.greedy else uniforms(prompt_seeds(uids, seed), count, sampling.max_new_tokens)
         noise = prompt_seeds(uids, hash_seed(seed, EXPLORING))
@@ -146,7 +153,7 @@ class NativeEngine:
         return rollout if explored is None else replace(rollout, attention_rows=explored.rows(rollout.valid))
 
     def _rollout(self, prepared: Prepared, responses: Responses, count: int) -> Rollout:
-        """Return decoded responses as a rollout, cut to the longest."""
+        """Return decoded responses as a rollout, C cut to the longest of them."""
         length = int(responses.mask.sum(1).max())
         ids, mask = responses.ids[:, :length], responses.mask[:, :length]
         rollout = make_rollout(self.policy.processor, prepared, ids, mask, responses.finished, count)
@@ -154,12 +161,12 @@ class NativeEngine:
 
 
 def read_by_decoding(policy: MLLM) -> tuple[nn.Module, ...]:
-    """Return the parts of a network that every decoding step reads."""
+    """Return the modules whose weights every decoding step reads: decoder and head."""
     return policy.network.model.language_model, policy.network.lm_head
 
 
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
-    """Return the noise of a decoding batch. seeds: one a prompt."""
+    """Return the noise on attention of a decoding batch. seeds: one for each prompt; count: responses to each."""
     layers = noise.attention.resolve_layers(policy.depth)
     return Exploration(noise, layers, seeds, prepared.valid, prepared.visual, count, prepared.prompts.grids)
 
@@ -174,11 +181,11 @@ def decode(
     explored: Exploration | None = None,
     capture: Capture | None = None,
 ) -> Responses:
-    """Decode `count` responses to each prompt, in one batch that those which have ended leave.
+    """Decode `count` responses to each prompt, in one batch that finished responses leave.
 
-    uniform [N C]: what decides each token, None where the likeliest is taken. openings: tokens that responses begin
-    with. explored: the noise on the attention, which records what came of it. capture: captures steps of fixed shapes;
-    None for ordinary ones.
+    uniform [N C]: random numbers in [0, 1) that draw the tokens; None for the likeliest tokens. openings: response
+    prefixes; None for none. explored: noise on the attention, which it records; None for none. capture: captures steps
+    of fixed shapes; None for ordinary steps. UserError where the first logits are not finite.
     """
     processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)
@@ -207,7 +214,7 @@ def decode(
 
 
 def check_numbers(log_probs: Tensor, name: str) -> None:
-    """Raise UserError, naming the model, where the first tokens' log-probs [N] are not finite."""
+    """Raise UserError, naming the model, where the log-probs [N] of the first tokens are not finite."""
     if not bool(log_probs.isfinite().all()):
         raise UserError(
             f"model.pretrained={name}: the network's logits are not finite (NaN or infinity), so nothing can be "

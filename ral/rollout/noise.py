@@ -1,10 +1,10 @@
-"""Exploration of attention: Gaussian noise on the attention logits of a rollout, and the attention that came of it.
+"""Exploration of attention: Gaussian noise on the attention logits of a rollout, and a record of it.
 
-While responses are decoded, the logits e of the chosen layers become e + sigma * eps, eps ~ N(0, 1) for each head and
-key of every response token that is fed; prompts are left alone. What is recorded is Eq. 2 (ral.ops.attention) of the
-disturbed weights, so that it can be compared with rows of a training pass; or, where the noise is shared by the heads,
-sigma * eps itself, for its log-density. The noise of a prompt depends on the rollout's seed, the prompt, the layer and
-the token, not on the batch or on what else is still running.
+While responses are decoded, the attention logits e of the chosen layers become e + sigma * eps, eps ~ N(0, 1) for each
+head and key of every response token; the prompts' own attention has no noise. The record is either the attention rows
+of Eq. 2 (ral.ops.attention) under the noise, to be compared with rows of a training pass, or, where the heads share the
+noise, sigma * eps itself, for its log-density. The noise depends on the rollout's seed, the prompt, the layer and the
+token, not on the batch or on which responses still run.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Grid
 
 Record = tuple[Tensor, Tensor]
-"""Responses n [N'] and their rows [N' P+t] at one decoding step."""
+"""Record of one decoding step: indices of N' responses, and their attention rows or noise [N' P+t]."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Strength and place of the noise.
+    """Settings of the noise on attention logits. ValueError for values or combinations that are not possible.
 
-    sigma: standard deviation in logits. attention: the attention that the objective compares; its layers and heads are
-    disturbed, and its rows (query, keys) recorded. keys: those that are disturbed, all or the prompt's visual ones.
-    shared: one number for all chosen heads, so that a look moves as a whole; else one for each. fresh: drawn anew for
-    each token, or once a response. modes: of each axis of a picture or clip, the cosine waves that noise on visual keys
-    is made of, from the longest on, so that it is smooth and has few dimensions; None for one number a key. record: the
-    rows under the noise, or the noise itself.
+    sigma: standard deviation, in logits, > 0. attention: attention policy of the objective; its layers and heads get
+    noise, and its rows are recorded. keys: those with noise, all, or the prompt's visual tokens. shared: whether all
+    chosen heads get the same noise. fresh: whether noise is drawn anew for each token, or once for a response. modes:
+    number of cosine waves along each axis of an image or video, longest first, of which noise on visual keys is made,
+    so that it is smooth and has few dimensions; None for an independent number at each key. record: the attention rows
+    under the noise, or the noise itself.
     """
 
     sigma: float
@@ -65,10 +65,11 @@ class Noise:
 
 @dataclass
 class Exploration:
-    """The noise of one decoding batch of B prompts with group_size responses each, and the rows recorded so far.
+    """Noise of one decoding batch of B prompts with group_size responses each, and its record so far.
 
-    seeds: one a prompt. grids: (T, H, W) of each prompt's media, in the order of their visual tokens. grid [B' G']: the
-    responses (0..N-1) that the batch still holds, and prompts their prompts.
+    layers: decoder layers with noise, counted among those of softmax attention. seeds: one for each prompt. valid,
+    visual [B P]. grids: (T, H, W) of each prompt's images and videos, in the order of their visual tokens. The
+    attributes grid [B' G'] and prompts [B'] hold the indices of the responses (0..N-1) and prompts still decoded.
     """
 
     noise: Noise
@@ -87,14 +88,14 @@ class Exploration:
         self.records: dict[int, list[Record]] = {layer: [] for layer in self.layers}
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         self.grid = self.grid[prompts[:, None], slots]
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 
     def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
-        """Compute fp32 attention weights from all responses' scores at one step, with the noise; record their rows.
+        """Compute fp32 attention weights, with noise, from the scores of all responses at one step, and record them.
 
-        scores: masked ones at -inf. b * g = B' * G'; K = P and the response's own keys up to the token that is fed.
+        scores: masked ones at -inf; b * g = B' * G'; K: P prompt tokens and the response tokens up to the one fed.
         """
         heads = scores.shape[1] * scores.shape[3]
         own = scores.shape[-1] - self.valid.shape[1]
@@ -109,12 +110,15 @@ class Exploration:
         return weights
 
     def _chosen(self, heads: int) -> list[int]:
-        """Return the indices of the heads that are disturbed."""
+        """Return the indices of the heads that get noise."""
         chosen = self.noise.attention.heads
         return list(range(heads)) if isinstance(chosen, str) else list(chosen)
 
     def _draw(self, layer: int, heads: int, own: int) -> Tensor:
-        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding, and for heads and keys not chosen."""
+        """Draw standard normal numbers [B' G' heads P+own]; 0 for padding, and for heads and keys without noise.
+
+        own: number of response tokens up to the one fed.
+        """
         device, width, prompt_width = self.valid.device, self.valid.shape[1] + own, self.valid.shape[1]
         once = self.noise.fresh == "response"
         end = prompt_width if once else width
@@ -138,7 +142,7 @@ class Exploration:
         return out[torch.arange(len(out), device=device)[:, None], slots]
 
     def _rows(self, weights: Tensor, own: int) -> Tensor:
-        """Make rows [N' P+own] (RAL, Eq. 2) of disturbed weights [N' heads P+own], as the attention policy has them."""
+        """Make attention rows [N' P+own] (RAL, Eq. 2) from weights under noise [N' heads P+own]."""
         spec = self.noise.attention
         chosen = weights if isinstance(spec.heads, str) else weights[:, list(spec.heads)]
         prompt = spec.kept(self.valid, self.visual)[self.grid // self.group_size]
@@ -149,9 +153,10 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return what was recorded of responses with mask [N C], once; zero rows for tokens never fed.
+        """Return the record of responses with mask [N C], attention rows or noise; only the first call can.
 
-        Those are a response's last token, or with query=previous its first, whose row is the prompt's.
+        Zero for tokens without a record: the last token of a response, which is never fed, or with query=previous the
+        first one, whose row belongs to the prompt.
         """
         count, length = mask.shape
         p, late = self.valid.shape[1], self.noise.attention.query == "previous"
@@ -169,10 +174,11 @@ class Exploration:
 
 
 def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) -> Float[Tensor, "*rows V"]:
-    """Return numbers on visual tokens with the longest cosine waves of each medium alone, `modes` an axis.
+    """Return values on visual tokens projected onto the `modes` longest cosine waves of each axis of each medium.
 
-    A projection: of standard normal numbers remain standard normal coefficients of orthonormal waves, so that the
-    score function of what remains has the form of that of one number a key. grids: (T, H, W) of each medium.
+    Of standard normal numbers remain independent standard normal coefficients of orthonormal waves, so that the score
+    function keeps the form that it has for independent numbers. values [.. V]: V visual tokens of one prompt. grids:
+    (T, H, W) of each image or video.
     """
     parts = []
     for part, grid in zip(values.split([t * h * w for t, h, w in grids], -1), grids, strict=True):
@@ -183,7 +189,7 @@ def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) 
 
 
 def waves(count: int, modes: int) -> Float[Tensor, "n modes"]:
-    """Return the longest orthonormal cosine waves on `count` places, one a column: those of the DCT-II."""
+    """Return the longest orthonormal cosine waves (DCT-II) on `count` places, fp64 [count min(modes, count)]."""
     at, wave = torch.arange(count, dtype=torch.float64) + 0.5, torch.arange(min(modes, count), dtype=torch.float64)
     columns = torch.cos(torch.pi * at[:, None] * wave / count)
     return columns / columns.norm(dim=0)

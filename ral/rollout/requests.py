@@ -1,8 +1,8 @@
-"""Prompts as an engine in another process takes them: ids with one placeholder a medium, and what is seen at each.
+"""Prompts for an engine in another process: ids with one placeholder for each image or video, and visual embeddings.
 
-Pixels are not among them: the vision tower has run by then, its embeddings are those that training reads, and a prompt
-that continues a trajectory has them of everything it was shown. An engine that wants pixels all the same finds those of
-shown segments in `Segment.media` for as long as the environment keeps the trajectory.
+Requests hold no pixels: the vision tower has run already, training reads the same embeddings, and a prompt that
+continues a trajectory has those of all images and videos in it. An engine that needs pixels finds those of later turns
+in `Segment.media`, as long as the environment keeps the trajectory.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ral.types import Grid, MediaKind, Prepared, VisualStates
 
 @dataclass(frozen=True)
 class SeenMedium:
-    """The T * H * W visual tokens of one picture or clip, grid (T, H, W), in their order.
+    """The T * H * W visual tokens of one image or video, in their order. grid: (T, H, W), slots, rows, columns.
 
-    states [THW D]: embeddings; deepstack [J THW D]: what the first J decoder layers add. Views of the prompts' tensors.
+    states [THW D]: embeddings; deepstack [J THW D]: features that the first J decoder layers add. Both are views of the
+    prompts' tensors.
     """
 
     kind: MediaKind
@@ -38,7 +39,7 @@ class Request:
 
 
 def requests(prompts: Prepared) -> list[Request]:
-    """Return each of the B prompts as a request."""
+    """Return the B prompts as requests, in their order."""
     collated = prompts.prompts
     rows = zip(collated.wordings, collated.grids, prompts.visual, strict=True)
     return [
@@ -50,7 +51,10 @@ def requests(prompts: Prepared) -> list[Request]:
 def seen_media(
     kinds: Sequence[MediaKind], grids: Sequence[Grid], seen: VisualStates, visual: Tensor
 ) -> tuple[SeenMedium, ...]:
-    """Cut what is seen in one prompt, [1 P D], by its media; visual [P]: the places of visual tokens."""
+    """Cut the visual embeddings of one prompt, `seen` [1 P D], by its images and videos.
+
+    kinds, grids: one for each; visual [P]: mask of visual tokens.
+    """
     sizes = [math.prod(grid) for grid in grids]
     states, deepstack = seen.states[0, visual].split(sizes), seen.deepstack[:, 0, visual].split(sizes, dim=1)
     return tuple(SeenMedium(*parts) for parts in zip(kinds, grids, states, deepstack, strict=True))

@@ -1,4 +1,4 @@
-"""Seeds and random numbers of a rollout: each prompt has its own, whatever batch or rank it is in."""
+"""Seeds and random numbers of a rollout: each prompt has its own, in any batch and on any rank."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def hash_seed(*parts: int) -> int:
-    """Make one 63-bit seed from several small numbers, well spread (splitmix64 of each in turn)."""
+    """Make one 63-bit seed from several integers, which it hashes in turn by splitmix64."""
     state = 0
     for part in parts:
         state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
@@ -22,7 +22,7 @@ def hash_seed(*parts: int) -> int:
 
 
 def occurrences(uids: Iterable[str]) -> list[int]:
-    """Count for each prompt of a batch how many before it have the same uid."""
+    """Count, for each prompt of a batch, the prompts before it with the same uid."""
     seen: Counter[str] = Counter()
     found = []
     for uid in uids:
@@ -32,12 +32,12 @@ def occurrences(uids: Iterable[str]) -> list[int]:
 
 
 def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
-    """Return a seed for each prompt; one that occurs again gets another."""
+    """Return a seed for each prompt from `seed`, its uid and how often the uid occurred before in the batch."""
     return [hash_seed(seed, zlib.crc32(u.encode()), n) for u, n in zip(uids, occurrences(uids), strict=True)]
 
 
 def uniforms(seeds: Sequence[int], count: int, length: int) -> Tensor:
-    """Draw a number in [0, 1) for every token of `count` responses a seed, [len(seeds)*count length] fp64."""
+    """Draw numbers in [0, 1), fp64 [len(seeds) * count, length]: one for each token of `count` responses to a seed."""
     rows = []
     for own in seeds:
         generator = torch.Generator().manual_seed(own)

@@ -1,4 +1,4 @@
-"""Single answers, of one decoding batch or of several, as a Rollout."""
+"""Rollouts of single sampled responses, of one decoding batch or of several."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ral.types import Prepared, Rollout, finish_reasons
 def make_rollout(
     processor: Processor, prepared: Prepared, ids: Tensor, mask: Tensor, finished: Tensor, group_size: int
 ) -> Rollout:
-    """Make a Rollout with the decoded texts. The ids are kept as they are, never decoded and encoded again."""
+    """Make a Rollout with decoded texts from ids [N C], mask [N C] of sampled tokens and finished [N] bool.
+
+    Ids are kept exactly as sampled.
+    """
     texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
     return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)
 
@@ -23,7 +26,10 @@ def make_rollout(
 def joined_buckets(
     processor: Processor, prepared: Prepared, parts: Sequence[Rollout], buckets: Sequence[Sequence[int]]
 ) -> Rollout:
-    """Join the rollouts of buckets of prompts into one, in the order of `prepared`."""
+    """Join the rollouts `parts` of buckets of prompts into one, in the order of `prepared`.
+
+    buckets: for each part the indices of its prompts in `prepared`. log_probs are None where one part has none.
+    """
     group, length = parts[0].group_size, max(part.token_ids.shape[1] for part in parts)
 
     def stack(values: Sequence[Tensor], filler: float) -> Tensor:
@@ -45,7 +51,10 @@ def joined_buckets(
 
 
 def widened(part: Rollout, prompt: int, length: int) -> Tensor:
-    """Widen a bucket's recorded rows, [L N C K] -> [L N C P+length]: P of all prompts, keys of the longest response."""
+    """Widen by padding the keys of a bucket's attention rows: [L N C K] -> [L N C prompt+length].
+
+    prompt, length: those of the joint rollout, tokens of the longest prompt and of the longest response.
+    """
     rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
     assert rows is not None
     return torch.nn.functional.pad(rows, (prompt - own, length - part.token_ids.shape[1]))

@@ -1,8 +1,8 @@
-"""One step of decoding after the other: as it comes, or with fixed shapes, captured once on a GPU and replayed.
+"""Decoding steps: ordinary ones, or ones with fixed shapes, which on a GPU are captured once and replayed.
 
-A step of Python calls some thousand kernels, one after the other; on a GPU that takes longer than reading the weights
-of a small batch. A captured step is one call. Its shapes change when responses leave the batch and when the buffers of
-the responses are full, which double: a rollout captures a handful of steps, and drops them at its end.
+A decoding step in Python launches some thousand kernels; on a GPU and for a small batch that takes longer than reading
+the weights. A captured step is one launch. Shapes change only when responses leave the batch and when full buffers of
+the responses double: a rollout captures a handful of steps, and drops them at its end.
 """
 
 from __future__ import annotations
@@ -23,31 +23,35 @@ from ral.rollout.decoding import draw
 from ral.rollout.engine import Sampling
 
 Drawn = tuple[Tensor, Tensor]
-"""Tokens [n] and their log-probs [n] fp32."""
+"""Tokens [n] and their log-probs [n] fp32, nats."""
 Pick = Callable[[Tensor, Tensor | None], Drawn]
-"""Draws tokens by the states [n D] that predict them."""
+"""Draws tokens: (states [n D] that predict them, uniform numbers [n] or None for the likeliest) -> Drawn."""
 Step = Callable[[], None]
+"""A decoding step that reads and writes tensors at fixed addresses."""
 Capture = Callable[[Step], Step]
-"""Makes of a step that reads and writes tensors in fixed places what runs it again."""
+"""Captures a Step; returns a function that runs it again."""
 
 GROWING_ROPE = ("dynamic", "longrope")
-"""Rotary embeddings whose frequencies follow from the longest position so far, which is read on the CPU."""
+"""Types of rotary embedding whose frequencies depend on the longest position so far, which is read on the CPU."""
 
 
 class Steps(Protocol):
-    """Decoding of a batch, token after token."""
+    """Interface of the decoding of a batch, token after token."""
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
-        """Feed the last tokens [n] and draw the next ones by `uniform` [n], None for the likeliest."""
+        """Feed the last tokens [n] and draw the next ones by `uniform` [n]; None for the likeliest."""
         ...
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         ...
 
 
 def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, uniform: Tensor | None) -> Drawn:
-    """Draw tokens by the states [n D] that predict them. banned [V]: tokens that are never drawn."""
+    """Draw tokens [n] from states [n D] that predict them; return them with their log-probs.
+
+    banned [V]: tokens that are never drawn. uniform [n]: numbers in [0, 1); None for the likeliest tokens.
+    """
     logits = policy_logits(hidden, policy.head, temperature=sampling.temperature, banned=banned)
     token = draw(logits, uniform)
     return token, logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
@@ -55,24 +59,28 @@ def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, unif
 
 @dataclass
 class OrdinarySteps:
-    """Steps as they come: every one of the shape that it needs."""
+    """Decoding steps without capture, each of the shapes that it needs."""
 
     policy: MLLM
     state: Decode
     pick: Pick
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
-        """Feed tokens and draw the next ones."""
+        """Feed the last tokens [n] and draw the next ones."""
         return self.pick(self.policy.decode(ids, self.state), uniform)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         self.state.keep(prompts, slots)
 
 
 @dataclass
 class FixedSteps:
-    """Steps of fixed shapes, captured anew where a shape changes. most: tokens that may be sampled."""
+    """Decoding steps of fixed shapes, captured anew where a shape changes. most: tokens that may be sampled.
+
+    count: tokens fed so far. replay: the captured step; None where it has to be captured. buffers: its inputs and
+    outputs.
+    """
 
     policy: MLLM
     state: FixedDecode
@@ -84,7 +92,7 @@ class FixedSteps:
     buffers: list[Tensor] = field(default_factory=list)
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
-        """Feed tokens and draw the next ones; what is returned holds until the next call."""
+        """Feed the last tokens [n] and draw the next ones; the tensors returned are overwritten by the next call."""
         if self.count == self.state.room:
             self.replay = None
             self.state.make_room(min(2 * self.count, self.most))
@@ -101,35 +109,35 @@ class FixedSteps:
         return self.buffers[0], self.buffers[1]
 
     def _step(self) -> None:
-        """Run one step from and to the fixed places; again with the same tokens it does the same."""
+        """Run one step from and to `buffers`; running it twice with the same tokens changes nothing more."""
         token, log_prob, ids, *uniform = self.buffers
         found = self.pick(self.policy.decode(ids, self.state), uniform[0] if uniform else None)
         token.copy_(found[0])
         log_prob.copy_(found[1])
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         self.replay = None
         self.state.keep(prompts, slots)
 
 
 def steps_of(policy: MLLM, state: Decode, pick: Pick, capture: Capture | None, most: int) -> Steps:
-    """Return what decodes at most `most` tokens from a state on. capture: of fixed shapes; None: ordinary steps."""
+    """Return the Steps that decode at most `most` tokens from `state` on. capture: None for ordinary steps."""
     if capture is None:
         return OrdinarySteps(policy, state, pick)
     return FixedSteps(policy, FixedDecode.of(state, most), pick, capture, most)
 
 
 def called(step: Step) -> Step:
-    """Return the step itself: without a GPU there is nothing to capture."""
+    """Return the step itself, a Capture for devices without CUDA graphs."""
     return step
 
 
 def captured(step: Step) -> Step:
-    """Capture a step as a CUDA graph and return what replays it.
+    """Capture a step as a CUDA graph; return the function that replays it.
 
-    The step runs once before, so that libraries allocate what they keep outside the graph. Threads that load data may
-    go on using the GPU meanwhile.
+    The step runs once before, so that libraries allocate their workspaces outside the graph. Other threads, such as
+    those that load data, may use the GPU meanwhile.
     """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -144,7 +152,7 @@ def captured(step: Step) -> Step:
 
 
 def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None:
-    """Return why steps cannot have fixed shapes, in words; None where they can. sharded: gathered for a rollout."""
+    """Return, in words, why steps cannot have fixed shapes; None where they can. sharded: whether weights are."""
     config = policy.network.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if sharded:

@@ -1,4 +1,4 @@
-"""Trajectories of several turns: made into the padded batch of a step, and into prompts for the next turn."""
+"""Trajectories of several turns: made into the padded Rollout of a step, and into prompts for the next turn."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ral.types import (
 def assemble(
     processor: Processor, prompts: PromptBatch, trajectories: Sequence[Trajectory], device: torch.device | str = "cpu"
 ) -> Rollout:
-    """Make the rollout of N trajectories, equally many of each prompt and in their order.
+    """Make the rollout of N trajectories, N / B to each prompt, in the order of the prompts.
 
-    Its log-probs are None where a sampled segment has none, its policy version is the oldest. ValueError where the
-    trajectories do not fall to the prompts, or one has no sampled token.
+    Its log-probs are None where a sampled segment has none; its policy version is the oldest one. ValueError where N is
+    no multiple of B, or a trajectory has no sampled token.
     """
     group, left = divmod(len(trajectories), len(prompts))
     if left or not trajectories:
@@ -65,19 +65,22 @@ def assemble(
 
 
 def oldest(versions: Sequence[int | None]) -> int | None:
-    """Return the oldest of some versions; None where one is not known."""
+    """Return the oldest of some policy versions; None where one is not known."""
     known = [version for version in versions if version is not None]
     return min(known) if len(known) == len(versions) else None
 
 
 def padded(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
-    """Make one tensor [N C] of rows, filled up on the right."""
+    """Make one tensor [N C] of N lists, padded on the right with `filler`."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
-    """Collect the engine's log-probs [N C] of segments, 0 on shown tokens; None where it did not give them for all."""
+    """Collect the engine's log-probs [N C] of segments, 0 on tokens not sampled; None where a segment lacks them.
+
+    rows: the segments of each trajectory.
+    """
     segments = [list(row) for row in rows]
     if any(s.sampled and len(s.log_probs) != len(s.token_ids) for row in segments for s in row):
         return None
@@ -86,9 +89,9 @@ def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
 
 
 def sampled_segments(rollout: Rollout) -> list[Segment]:
-    """Return the single answers of an engine's rollout, one segment each.
+    """Return the N responses of an engine's rollout, each as one sampled segment.
 
-    UserError for attention rows under noise, which belong to whole answers.
+    UserError for a rollout with attention rows under noise, which trajectories of several turns cannot hold.
     """
     if rollout.attention_rows is not None:
         raise UserError(
@@ -103,9 +106,9 @@ def sampled_segments(rollout: Rollout) -> list[Segment]:
 
 
 def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
-    """Make N prompts of the prompts with their continuations so far, so that an engine samples another turn of each.
+    """Make N prompts, each a prompt with its continuation so far, for an engine to sample the next turn.
 
-    shown: how the same network reads these continuations (`MLLM.show`). Pixels are left out: embeddings stand for them.
+    shown: of `MLLM.show`, by the same model. The prompts hold visual embeddings, no pixels of continuations.
     """
     rows = prepared.repeat(rollout.group_size)
     valid = torch.cat([rows.valid, rollout.valid], dim=1)
@@ -137,10 +140,13 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
 
 
 def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
-    """Make N prompts of the prompts with their trajectories so far: an engine is asked for the next turn of each."""
+    """Make N prompts, each a prompt with its trajectory so far, for an engine to sample the next turn.
+
+    As `extended`, from trajectories, and with their texts and ids (Wording). Runs the vision tower.
+    """
     so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
     shown = policy.show(prepared, so_far)
-    assert shown is not None  # what is assembled always says what it shows
+    assert shown is not None  # `assemble` always sets `shown`
     longer = extended(prepared, so_far, shown)
     group = so_far.group_size
     begun = [prepared.prompts.wordings[n // group] for n in range(len(trajectories))]
@@ -149,7 +155,7 @@ def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajector
 
 
 def continued_wording(processor: Processor, prompt: Wording, trajectory: Trajectory) -> Wording:
-    """Return the words of a prompt with its trajectory so far: ids as sampled, one placeholder a medium shown."""
+    """Return text and ids of a prompt with its trajectory so far, one placeholder for each image or video."""
     ids = [index for s in trajectory.segments for index in (s.token_ids if s.sampled else s.compact_ids)]
     kinds = [pixels.kind for s in trajectory.segments for pixels in s.media]
     text = prompt.text + str(processor.tokenizer.decode(ids))
@@ -157,7 +163,10 @@ def continued_wording(processor: Processor, prompt: Wording, trajectory: Traject
 
 
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
-    """Make the collated side of prompts that end in trajectories so far, without pixels, worded as before."""
+    """Return the PromptBatch of prompts with continuations, without pixels; wordings are still those of the prompts.
+
+    prepared: the prompts with continuations; rollout: the continuations, for their grids.
+    """
     prompts = prepared.prompts
     assert rollout.shown is not None
     return replace(

@@ -1,4 +1,4 @@
-"""Adapters from a folder of peft's format, to go on training: this project's own adapter/, or one that peft wrote."""
+"""LoRA adapters from a folder in peft's format, to continue training: this project's adapter/, or peft's own."""
 
 from __future__ import annotations
 
@@ -38,19 +38,22 @@ REFUSED = {
     "use_bdlora": "block-diagonal LoRA",
     "fan_in_fan_out": "transposed layers",
 }
-"""Fields of adapter_config.json that change what the factors mean, and what they stand for."""
+"""Fields of adapter_config.json that make adapters more than plain LoRA, and their names in messages."""
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """Adapters with their factors: weights by the name of the layer inside the decoder, ending in one of SIDES."""
+    """Adapters read from a folder. weights: factors A and B, by name of the layer inside the decoder + one of SIDES.
+
+    source: the folder.
+    """
 
     adapters: Adapters
     weights: Mapping[str, Tensor]
     source: str
 
     def put(self, model: MLLM) -> None:
-        """Add the adapters to the model's decoder, with these factors. UserError where their shapes do not fit."""
+        """Add the adapters to the model's decoder, in place, with these factors. UserError where shapes do not fit."""
         add_adapters(model, self.adapters)
         decoder: nn.Module = model.network.model.language_model
         parameters = dict(decoder.named_parameters())
@@ -66,9 +69,9 @@ class Resumed:
 
 
 def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
-    """Return the adapters of a folder, for this model. rank: that of lora.rank, which has to agree; 0 for any.
+    """Return the adapters of a folder, for this model. rank: lora.rank, which has to agree with them; 0 for any.
 
-    UserError names the field or tensor that does not fit. A base of another name is said, not refused.
+    UserError names the field or tensor that does not fit. A base model of another name is a warning, no error.
     """
     facts, file = check_adapter(folder)
     check_facts(facts, folder, rank)
@@ -85,7 +88,7 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
 
 
 def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
-    """Raise UserError unless adapter_config.json is of plain LoRA, of this rank."""
+    """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA, of this rank (0 for any)."""
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":
         raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA can be continued")
@@ -102,7 +105,7 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
 
 
 def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
-    """Return the factors in fp32. UserError where they cannot be read or are not finite."""
+    """Return the factors in a file by name, fp32. UserError where they cannot be read or are not finite."""
     try:
         raw = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         weights = {name: value.float() for name, value in raw.items()}
@@ -115,7 +118,7 @@ def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
 
 
 def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str) -> None:
-    """Raise UserError unless every factor is a matrix whose inner side is the rank that adapter_config.json says."""
+    """Raise UserError unless every factor is a matrix whose inner side is the rank of adapter_config.json."""
     for name, value in weights.items():
         inner = value.shape[0 if name.endswith(SIDES[0]) else -1] if value.ndim == 2 else None
         if inner != rank:
@@ -126,7 +129,10 @@ def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str
 
 
 def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
-    """Return the factors by their names inside the decoder, without what stands before `layers.`."""
+    """Return the factors by their names inside the decoder, which begin with `layers.`.
+
+    UserError where others than the decoder's linear layers are adapted.
+    """
     others = [n for n in weights if not n.endswith(SIDES) or ".layers." not in n or "visual." in n or "vision" in n]
     if others:
         raise UserError(
@@ -137,8 +143,10 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
 
 
 def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ...]:
-    """Return the targets that mean these layers: last names where all layers of those names are meant, else whole
-    names.
+    """Return the adapter targets that stand for these layers, as short as they can be.
+
+    Last parts of names where all layers with these last parts are meant, else whole names. UserError for a layer that
+    the model's decoder lacks.
     """
     decoder: nn.Module = model.network.model.language_model
     linear = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
@@ -153,7 +161,7 @@ def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ..
 
 
 def say_base(base: str, ours: str, folder: str) -> None:
-    """Warn where the adapter was trained on a base of another name: it may be the same weights elsewhere, or not."""
+    """Log a warning where the adapter's base model has another name than this one: its weights may differ or not."""
     same = Path(find(base)).absolute() == Path(find(ours)).absolute() or Path(base).name == Path(ours).name
     if not same:
         log.warning("%s=%s is an adapter of %s, and goes on with %s in its place", RESUME, folder, base, ours)

@@ -1,9 +1,9 @@
 """A frozen decoder in 4 bits under adapters (QLoRA, Dettmers et al., arXiv 2305.14314), by bitsandbytes.
 
-Weights of linear layers rest as NF4 (section 3, Eq. 4): one of 16 quantiles of a normal distribution times the greatest
-absolute value of its block of 64, which rests as 8 bits itself (double quantisation, Eq. 6): 0.516 bytes a weight.
-Products read them in the type of the arithmetic. All else stays as it is: tables of embeddings, head, norms, vision
-tower, experts that are no linear layers, layers whose input is no multiple of 64 wide (no published one's is).
+Weights of linear layers are stored as NF4 (section 3, Eq. 4): one of 16 quantiles of a normal distribution times the
+greatest absolute value of its block of 64, which is stored in 8 bits itself (double quantisation, Eq. 6): 0.516 bytes a
+weight. Matrix products read them in the dtype of the arithmetic. Embeddings, head, norms, vision tower, experts that
+are no linear layers, and layers whose input width is no multiple of 64 (no published model has one) keep their dtype.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ral.models.mllm import MLLM
 from ral.types import UserError
 
 NF4 = "nf4"
-"""Value of lora.base."""
+"""Value of lora.base for 4-bit weights."""
 BLOCK = 64
-"""Weights with one scale. Rows of a layer in 4 bits are whole blocks: of others bitsandbytes 0.50 reads wrong scales on
-a CPU, where it counts blocks from the beginning of each row."""
+"""Number of weights that share a scale. Only layers whose rows are whole blocks are quantised: for others bitsandbytes
+0.50 reads wrong scales on a CPU, where it counts blocks from the beginning of each row."""
 PACKAGE = "bitsandbytes"
 
 
 def library() -> Any:
-    """Return bitsandbytes. UserError, one line, where it is missing or cannot be loaded."""
+    """Import and return bitsandbytes. UserError, one line, where it is missing or cannot be loaded."""
     try:
         with warnings.catch_warnings(action="ignore"):
             importlib.import_module(f"{PACKAGE}.functional")
@@ -40,10 +40,10 @@ def library() -> Any:
 
 
 def quantize(model: MLLM, arithmetic: torch.dtype) -> None:
-    """Put the linear layers of the decoder into NF4, one after another, in place; before adapters are added.
+    """Quantise the linear layers of the decoder to NF4, in place; call it before adapters are added.
 
-    arithmetic: the type that products are computed in. A layer is quantised on this process's GPU, where there is one,
-    and rests in main memory afterwards, as all weights do until training begins.
+    arithmetic: dtype of matrix products. Each layer is quantised on this process's GPU, where there is one, and moved
+    to main memory, where all weights stay until training begins. UserError without bitsandbytes.
     """
     kit, layers = library(), model.network.model.language_model.layers
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
@@ -54,7 +54,7 @@ def quantize(model: MLLM, arithmetic: torch.dtype) -> None:
 
 
 def in_four_bits(kit: Any, layer: nn.Linear, arithmetic: torch.dtype, device: torch.device | str) -> nn.Module:
-    """Return a layer of bitsandbytes with the weight of a linear layer in NF4, and its bias."""
+    """Return bitsandbytes' layer with the weight of a linear layer in NF4, and its bias. kit: the package."""
     with torch.device("meta"):
         made = kit.nn.Linear4bit(
             layer.in_features, layer.out_features, bias=layer.bias is not None, compute_dtype=arithmetic, quant_type=NF4
@@ -70,22 +70,22 @@ def in_four_bits(kit: Any, layer: nn.Linear, arithmetic: torch.dtype, device: to
 
 
 def without_parts(layer: nn.Module, state: dict[str, Any], prefix: str, _: object) -> None:
-    """Leave block sizes and the like out of a state dict: the weights of a run are named as those of its network."""
+    """Delete bitsandbytes' own entries (block sizes and the like) from a layer's state dict, in place: a hook."""
     for key in [key for key in state if key.startswith(f"{prefix}weight.")]:
         del state[key]
 
 
 def four_bit_layers(network: nn.Module) -> dict[str, nn.Module]:
-    """Return the layers whose weights rest in 4 bits, by name; none without bitsandbytes."""
+    """Return the layers whose weights are in 4 bits, by name; {} where there are none."""
     return {name: m for name, m in network.named_modules() if getattr(m, "quant_state", None) is not None}
 
 
 def dequantized(layer: nn.Module) -> Tensor:
-    """Return the weight [out in] that a layer in 4 bits computes with: fp32, in main memory."""
+    """Return the weight [out in] that a 4-bit layer stands for, fp32, in main memory."""
     weight: Any = layer.weight
     return library().functional.dequantize_4bit(weight.data, layer.quant_state).float().cpu()
 
 
 def written_out(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return a state dict of the network with weights [out in] in fp32 in place of those in 4 bits."""
+    """Return a copy of the network's state dict with weights in fp32 [out in] in place of 4-bit ones."""
     return {**state, **{f"{name}.weight": dequantized(layer) for name, layer in four_bit_layers(network).items()}}

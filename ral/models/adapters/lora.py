@@ -1,6 +1,7 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021, by peft): trained alone; without them the policy is its own reference.
+"""Low-rank adapters (LoRA, Hu et al. 2021, by peft) as the only trained weights; without them the policy is its own
+reference.
 
-No dropout: rollout, old and current policy have to be the same function of the weights.
+They have no dropout, since rollout, old and current policy have to be the same function of the weights.
 """
 
 from __future__ import annotations
@@ -25,26 +26,30 @@ from ral.models.mllm import MLLM
 from ral.types import UserError
 
 NAME = "default"
-"""peft's name of the one adapter."""
+"""Name of the one adapter in peft."""
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """rank of the update of each weight; it counts alpha / rank. targets: names of the decoder's linear layers."""
+    """Configuration of LoRA adapters: each weight becomes W + alpha / rank * B A, with B [out rank] and A [rank in].
+
+    targets: names, or ends of names, of the decoder's linear layers.
+    """
 
     rank: int
     alpha: float
     targets: Sequence[str]
 
     def config(self) -> LoraConfig:
-        """Return the same as a configuration of peft."""
+        """Return the same configuration for peft, without dropout."""
         return LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(self.targets), lora_dropout=0.0)
 
 
 def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
-    """Freeze the model and add adapters to its decoder: B zero, A from `seed` alone, the same on every rank.
+    """Freeze the model and add adapters to its decoder, in place: B zero, A from `seed` alone, the same on every rank.
 
-    Adapters are fp32; frozen weights rest in the model's dtype. UserError where a target is the name of no layer.
+    Adapters are fp32; frozen weights get their resting dtype (ral.models.masters). UserError for a target that names no
+    linear layer.
     """
     model.requires_grad_(False)
     decoder = model.network.model.language_model
@@ -53,7 +58,7 @@ def add_adapters(model: MLLM, adapters: Adapters, seed: int = 0) -> None:
         torch.manual_seed(seed)
         inject_adapter_in_model(adapters.config(), decoder)
         settle(model.network, model.dtype, model.stored)
-        for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the base's numbers
+        for layer in adapted(decoder).values():  # drawn again in fp32: peft has rounded them to the dtype of the base
             for factor in (layer.lora_A[NAME], layer.lora_B[NAME]):
                 if factor.weight.is_meta:  # small, and drawn alike on every rank, which then keeps its part
                     factor.to_empty(device="cpu")
@@ -72,13 +77,13 @@ def check_targets(decoder: nn.Module, targets: Sequence[str]) -> None:
 
 
 def adapted(network: nn.Module) -> dict[str, LoraLayer]:
-    """Return the layers with an adapter, by name."""
+    """Return the layers of a network that have an adapter, by name."""
     return {name: m for name, m in network.named_modules() if isinstance(m, LoraLayer)}
 
 
 @contextmanager
 def adapters_off(network: nn.Module) -> Iterator[None]:
-    """Switch the network's adapters off while open."""
+    """Switch the network's adapters off inside the block."""
     layers = adapted(network).values()
     for layer in layers:
         layer._disable_adapters = True
@@ -91,16 +96,17 @@ def adapters_off(network: nn.Module) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class WithoutAdapters(Wrapped):
-    """The policy without its adapters as a frozen model: no second copy of the weights. Its head has no adapter."""
+    """The policy without its adapters as a frozen model, without a second copy of the weights."""
 
     def around(self) -> AbstractContextManager[None]:
-        """Switch the adapters off while open."""
+        """Return the context in which the adapters are off."""
         return adapters_off(self.network)
 
 
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """Return a state dict of the network as it was before adapters, with theirs added in: W + alpha / rank * B A, in
-    fp32. Of weights in 4 bits W is what they stand for.
+    """Return a state dict of the network without adapters, with adapted weights W + alpha / rank * B A in fp32.
+
+    state: of the network with adapters. Weights in 4 bits are dequantised to fp32.
     """
     layers = adapted(network)
     result: dict[str, Tensor] = {}
@@ -118,7 +124,10 @@ def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]
 
 
 def save_adapters(state: Mapping[str, Tensor], network: PreTrainedModel, pretrained: str, folder: Path) -> None:
-    """Write a folder that `peft.PeftModel.from_pretrained` puts onto the model it was trained from."""
+    """Write the adapters as a folder for `peft.PeftModel.from_pretrained`. pretrained: name of the base model.
+
+    state: the network's whole state dict.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     decoder: Any = network.model.language_model
     prefix = next(name for name, module in network.named_modules() if module is decoder)

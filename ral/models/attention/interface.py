@@ -1,11 +1,12 @@
 """The attention of a forward pass, through Transformers' attention interface.
 
-`MLLM.__init__` sets the decoder to the attention `ral`; `MLLM._decoder` hands the decoder `layout=`, which reaches each
-layer's attention. That calls `shared_attention`, which gives queries and keys to the layout; without one (Transformers'
-`generate`) it is PyTorch's fast attention with the usual masks. One function for every family, no class patched.
-Layouts: `training_layouts` and `rollout_layouts` beside this file.
+`MLLM.__init__` sets the decoder's attention implementation to `ral`, the function `shared_attention`. `MLLM._decoder`
+hands the decoder a `layout=`, which reaches `shared_attention` in each layer: it gives queries, keys and values to the
+layout. Without a layout (Transformers' `generate`) it is PyTorch's fast attention with the usual masks. No class of
+Transformers is patched. Layouts: `training_layouts` and `rollout_layouts` beside this file.
 
-Shapes inside: q [B H S D], k and v [B Hkv S D]; S = P + G * C for training, P for the prefill, G for a decoding step.
+Shapes inside: query [B H S D], key and value [B Hkv S D], D the width of a head; S = P + G * C tokens in training, P in
+the prefill, G in a decoding step. Other letters: `ral.types`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,20 @@ NAME = "ral"
 
 
 class Layout(Protocol):
-    """Treatment, by a forward pass, of the queries, keys and values of a layer.
+    """A forward pass's way of computing attention from each layer's queries, keys and values.
 
-    mask: Transformers' own mask [B S] of valid positions; None where the layout attends itself. past: its cache, or the
-    cache of states that prompts hand to answers; None for none. Layers are counted among those with softmax attention.
+    `layer` is an index among the decoder layers with softmax attention.
     """
 
     @property
-    def mask(self) -> Tensor | None: ...
+    def mask(self) -> Tensor | None:
+        """Return the mask [B S] of valid positions for Transformers; None where the layout attends by itself."""
+        ...
 
     @property
-    def past(self) -> Cache | LinearStates | None: ...
+    def past(self) -> Cache | LinearStates | None:
+        """Return Transformers' cache, or the one of linear-attention states; None for none."""
+        ...
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
         """Return the attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
@@ -55,9 +59,10 @@ def shared_attention(
     layout: Layout | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """Return the registered attention function: a layout's, or SDPA where the caller (such as `generate`) gave none.
+    """Compute a layer's attention by the layout, or by SDPA without one or if it returns None; return (output, None).
 
-    UserError for what neither would honour, so that it is not left out unseen.
+    Registered with Transformers as NAME; output [B S H D]. UserError for options among kwargs that would
+    be ignored (`refuse_unhonoured`).
     """
     out = None if layout is None else layout.attend(counted(module), query, key, value, scaling)
     refuse_unhonoured(module, kwargs, causal=layout is not None, whole=out is not None)

@@ -1,9 +1,9 @@
 """Attention of G responses over one prompt: two calls of a fast kernel, merged by their log-sum-exps.
 
 The softmax over [prompt | own response] is computed in two parts, so that no key is repeated G times, no response is
-scored against another, and no mask over all pairs exists. The backward pass hands each part the *merged* output and
-log-sum-exp: with P = exp(S - lse) and delta = sum(dO * O), a flash kernel's gradients are then those of the joint
-softmax. In the first part all queries that share a key head are one long row of queries.
+scored against another, and no mask over all pairs exists. The backward pass hands each part the *merged* output O and
+log-sum-exp lse: with P = exp(S - lse), S the scores, and delta = sum(dO * O), a flash kernel's gradients are then those
+of the joint softmax. In the first part all queries that share a key head form one long sequence of queries.
 
 Shapes: query [B H G*C D], prompt keys and values [B Hkv P D], own keys and values [B Hkv G*C D], valid [B P].
 """
@@ -19,16 +19,19 @@ aten = torch.ops.aten
 KERNELS = ("cpu", "cuda")
 """Device types whose fast kernels return a log-sum-exp."""
 Saved = tuple[Any, ...]
-"""What a kernel's backward pass wants beside tensors."""
+"""Arguments of a kernel's backward pass: query, key, value, bias, and the kernel's own."""
 
 
 def _flash(query: Tensor) -> bool:
-    """Tell whether CUDA's flash kernel takes these (half precision, Ampere or later); else the memory-efficient one."""
+    """Tell whether CUDA's flash kernel takes this query (half precision, Ampere or later); else mem-efficient does."""
     return query.dtype != torch.float32 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Any:
-    """Compute output [B H S D], log-sum-exp [B H S], and what the backward pass wants. bias: added to the scores."""
+    """Return output [B H S D], log-sum-exp [B H S], and the kernel's own values for the backward pass.
+
+    bias: added to the scores; None for none.
+    """
     if query.device.type == "cpu":
         out, lse = aten._scaled_dot_product_flash_attention_for_cpu(
             query, key, value, 0.0, causal, attn_mask=bias, scale=scale
@@ -61,10 +64,11 @@ def _backward(grad: Tensor, part: Saved, out: Tensor, lse: Tensor, causal: bool,
 
 
 class _Shared(torch.autograd.Function):
-    """Attention [B H G*C D] of responses; see the module's docstring."""
+    """Autograd function of `attend_shared`: attention [B H G*C D] of responses, by the module's docstring."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, pk: Tensor, pv: Tensor, ok: Tensor, ov: Tensor, *settings: Any) -> Tensor:
+        """Return the attention; pk, pv: keys and values of prompts, ok, ov: of responses; settings: bias, scale, G."""
         bias, scale, group = settings
         fold, own, unfold = _views(query, pk, group)
         prompt = (fold(query), pk, pv, None if bias is None else bias.expand(-1, -1, fold(query).shape[2], -1))
@@ -82,6 +86,7 @@ class _Shared(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of query, pk, pv, ok and ov, and None for the settings."""
         query, pk, pv, ok, ov, bias, out, lse = ctx.saved_tensors
         scale, group, prompt_rest, own_rest = ctx.settings
         fold, own, unfold = _views(query, pk, group)
@@ -98,7 +103,10 @@ class _Shared(torch.autograd.Function):
 
 
 def _views(query: Tensor, prompt_key: Tensor, group: int) -> tuple[Any, Any, Any]:
-    """fold: [B H S x] -> [B Hkv R*S x]; own: [B h S x] -> [B*G H C x], key heads repeated; unfold: its inverse."""
+    """Return three reshaping functions, fold, own and unfold.
+
+    fold: [B H S x] -> [B Hkv R*S x]; own: [B h S x] -> [B*G H C x], key heads repeated; unfold: the inverse of own.
+    """
     batch, heads = query.shape[:2]
     kv_heads = prompt_key.shape[1]
 
@@ -116,7 +124,7 @@ def _views(query: Tensor, prompt_key: Tensor, group: int) -> tuple[Any, Any, Any
 
 
 def summed(left: Tensor, right: Tensor, scale: float = 1.0) -> Tensor:
-    """Compute scale * left @ right [.. M N] in fp32: half-precision products added up in fp32, as fast kernels do."""
+    """Compute scale * left @ right, fp32 [.. M N], without autocast; half-precision products are summed in fp32."""
     with torch.autocast(left.device.type, enabled=False):
         if left.dtype == torch.float32 or not left.is_cuda:
             return left.float() * scale @ right.float()
@@ -132,9 +140,10 @@ def attend_shared(
     group_size: int,
     scaling: float,
 ) -> Tensor:
-    """Let each response token attend to the valid prompt and to its own response up to itself: [B H G*C D].
+    """Compute attention [B H G*C D] of response tokens on the valid prompt and on their own response up to themselves.
 
-    prompt, own: (keys, values). valid [B P]: None where nothing is padded.
+    prompt, own: keys and values of prompts and of responses. valid [B P]: None where nothing is padded. The device must
+    be one of KERNELS.
     """
     kind = own[1].dtype  # under autocast, rotary embedding may leave queries wider than values
     bias = None

@@ -1,4 +1,4 @@
-"""Kinds of decoder layers, and how layers of softmax attention are counted."""
+"""Kinds of decoder layers, and the indices of those with softmax attention."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Any
 FULL = "full_attention"
 """Transformers' name of layers of softmax attention over all earlier positions."""
 LINEAR = "linear_attention"
-"""Transformers' name of layers that read what came before from a state, and have no softmax over positions."""
+"""Transformers' name of layers that read earlier tokens from a recurrent state, without softmax over positions."""
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """Return the kind of each decoder layer, by Transformers' names; one kind for all where the network names none.
+    """Return the kind of each decoder layer, by Transformers' names, such as "full_attention".
 
-    A window counts unless use_sliding_window says that it is not used, as published Qwen configurations do.
+    Without layer_types in config.json all layers are of one kind: sliding_attention where sliding_window is set and
+    use_sliding_window is not false, else full_attention.
     """
     text = config.get_text_config()
     window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)
@@ -22,7 +23,7 @@ def layer_types(config: Any) -> tuple[str, ...]:
 
 
 def attention_layers(config: Any) -> tuple[int, ...]:
-    """Return the decoder layers that have softmax attention: those that `attention_policy.layers` counts, in order."""
+    """Return the indices of decoder layers with softmax attention, in order: `attention_policy.layers` counts these."""
     return tuple(layer for layer, kind in enumerate(layer_types(config)) if kind != LINEAR)
 
 
@@ -32,7 +33,7 @@ def attention_types(config: Any) -> tuple[str, ...]:
 
 
 def counted(module: Any) -> int:
-    """Return the number of an attention module among the decoder layers that have softmax attention, from 0."""
+    """Return the index, from 0, of an attention module among the decoder layers that have softmax attention."""
     index = int(module.layer_idx)
     kinds = getattr(getattr(module, "config", None), "layer_types", None) or ()
     return index - list(kinds[:index]).count(LINEAR)

@@ -1,4 +1,7 @@
-"""Attention of left-padded prompts, and the masks of prompts and of the responses to them."""
+"""Attention of left-padded prompts, and attention masks of prompts and of the responses to them.
+
+Queries, keys and values are [B H S D], outputs [B S H D]; valid [B P] marks tokens that are no padding.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,25 @@ from torch.nn.functional import pad, scaled_dot_product_attention
 from ral.types import Cut
 
 APART_FROM = 512
-"""Padded prompts of this length or longer go through the kernel one by one, without a mask; on CUDA all do."""
+"""Padded prompts of this many tokens or more are attended one by one, without a mask; on CUDA all padded ones are."""
 
 
 def apart(tensor: Tensor, length: int) -> bool:
-    """Tell whether padded prompts are attended one by one."""
+    """Tell whether padded prompts of this length, on the tensor's device, are attended one by one."""
     return tensor.is_cuda or length >= APART_FROM
 
 
 def starts(valid: Tensor) -> list[int]:
-    """Return the position at which each left-padded prompt begins."""
+    """Return the column of the first valid token of each left-padded prompt."""
     return valid.int().argmax(1).tolist()
 
 
 def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Return the causal attention [B P H D] of prompts; zero where nothing is valid, if they go one by one."""
+    """Compute causal attention of prompts on themselves, [B P H D].
+
+    mask: of `prompt_mask`, None where nothing is padded. Outputs at padding are zero where prompts are attended one by
+    one (`apart`), else arbitrary.
+    """
     if mask is None or not apart(query, query.shape[2]):
         return sdpa(query, key, value, mask, scaling)
     rows = []
@@ -34,7 +41,10 @@ def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: T
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Compute fast attention [B S H D]; mask [B 1 S K], True = attend; None = causal."""
+    """Compute attention by PyTorch's kernel, [B S H D]; mask [B 1 S K], True = attend; None for causal attention.
+
+    query [B H S D]; key, value [B Hkv K D].
+    """
     grouped = query.shape[1] != key.shape[1]
     if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here
         key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], dim=1) for x in (key, value))
@@ -46,7 +56,7 @@ def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling
 
 
 def prompt_mask(valid: Tensor) -> Tensor | None:
-    """Return the causal mask [B 1 P P] of left-padded prompts; None (plain causal) where nothing is padded.
+    """Return the causal attention mask, bool [B 1 P P], of left-padded prompts; None where nothing is padded.
 
     A padded position attends to itself, so that no softmax is empty; no valid position attends to it.
     """
@@ -59,8 +69,9 @@ def prompt_mask(valid: Tensor) -> Tensor | None:
 
 
 def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
-    """Return the causal mask [B 1 S S] of rows [prompt | response] (or of prompts alone) without what is cut; valid [B
-    S].
+    """Return the causal attention mask, bool [B 1 S S], of [prompt | response] or of prompts alone, under a knockout.
+
+    valid [B S]. cut: the keys that are hidden, and from which queries. A position always attends to itself.
     """
     length, after = valid.shape[1], valid.shape[1] - cut.keys.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=valid.device).tril()
@@ -71,7 +82,10 @@ def cut_mask(valid: Tensor, cut: Cut) -> Tensor:
 
 
 def response_mask(valid: Tensor, group_size: int, length: int) -> Tensor:
-    """Return mask [B 1 G*C P+G*C]: a response token attends to the valid prompt and its own response so far."""
+    """Return the attention mask, bool [B 1 G*C P+G*C]: a token attends to valid prompt tokens and its own response.
+
+    valid [B P]; length: C. Of its own response a token attends to itself and earlier tokens.
+    """
     owner = torch.arange(group_size, device=valid.device).repeat_interleave(length)
     at = torch.arange(length, device=valid.device).repeat(group_size)
     own = (owner[:, None] == owner[None]) & (at[None] <= at[:, None])

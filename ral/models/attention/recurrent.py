@@ -1,12 +1,13 @@
-"""States of linear-attention layers: kept after a prompt, handed to each of its answers.
+"""States of linear-attention layers: kept after a prompt, handed to each of its responses ("answers" in names).
 
-A layer of linear attention (Qwen3.5's gated delta rule) reads what came before from the last inputs of a convolution
-and from a recurrent state, and its module asks the cache of a pass for both. `LinearStates` is such a cache: it hands
-out the states that the prompt left, with their graph, so that prompts are computed once and the gradient of every
-answer reaches them. A row [prompt | r1 | ... | rG] is then two passes of the decoder: over the prompts, B rows, and
-over the answers, B * G rows that begin with the states of their prompt. No class of Transformers is patched.
+A layer of linear attention (Qwen3.5's gated delta rule) reads earlier tokens from the last inputs of a convolution and
+from a recurrent state, and its module asks the cache of a pass for both. `LinearStates` is such a cache: it hands out
+the states that the prompt left, with their graph, so that prompts are computed once and the gradient of every response
+reaches them. A sequence [prompt | r1 | ... | rG] then takes two passes of the decoder: one over B prompts, one over
+B * G responses, each of which begins with the states of its prompt. No class of Transformers is patched.
 
-Shapes: convolution [M F K] (F channels, K inputs), recurrent [M H Dk Dv]; others: `ral.models.attention.interface`.
+Shapes, of M sequences: convolution [M F K] (F channels, K inputs), recurrent [M H Dk Dv] (widths of a head's keys and
+values); others: `ral.models.attention.interface`.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class Kept:
-    """States that linear-attention layers end with, by decoder layer."""
+    """States in which linear-attention layers end: decoder layer -> conv [M F K], and -> recurrent [M H Dk Dv]."""
 
     conv: dict[int, Tensor] = field(default_factory=dict)
     recurrent: dict[int, Tensor] = field(default_factory=dict)
 
     def take(self, rows: Tensor) -> Kept:
-        """Return the states of some rows, which may occur several times."""
+        """Return the states of the sequences with indices `rows`, which may repeat."""
         return Kept({n: x[rows] for n, x in self.conv.items()}, {n: x[rows] for n, x in self.recurrent.items()})
 
     def where(self, fed: Tensor, others: Kept) -> Kept:
-        """Return these states for the rows that `fed` [M] marks, and those of `others` for the rest."""
+        """Return these states for the sequences that `fed` [M] marks, and those of `others` for the rest."""
         conv = {n: torch.where(fed[:, None, None], x, others.conv[n]) for n, x in self.conv.items()}
         return Kept(
             conv, {n: torch.where(fed[:, None, None, None], x, others.recurrent[n]) for n, x in self.recurrent.items()}
@@ -41,11 +42,11 @@ class Kept:
 
 @dataclass
 class LinearStates:
-    """Cache of a pass, as Transformers' linear-attention layers ask for it: hands out `before`, collects `kept`.
+    """Cache of a pass for Transformers' linear-attention layers: hands out the states `before`, collects `kept`.
 
-    before: states that the rows begin with; None where they begin with nothing. group: rows that begin with the same
-    state, one after the other. Nothing is changed in place and a state is kept once, so that a pass that is computed
-    again for its backward pass reads and leaves what it did.
+    before: states that the sequences begin with; None for none. group: number of adjacent sequences that begin with the
+    same state. Nothing is changed in place and each state is kept once, so that a pass recomputed for its backward pass
+    (gradient checkpointing) reads and leaves the same states.
     """
 
     before: Kept | None = None
@@ -53,30 +54,30 @@ class LinearStates:
     kept: Kept = field(default_factory=Kept)
 
     def next(self) -> LinearStates:
-        """Return the cache of a pass that goes on from the states kept here."""
+        """Return the cache of a pass that continues from the states kept here."""
         return LinearStates(self.kept)
 
     def handed(self, group: int) -> LinearStates:
-        """Return the cache by which each of `group` answers goes on from the states kept here, a row of its own."""
+        """Return a cache in which `group` responses to each sequence begin with copies of the states kept here."""
         rows = next(iter(self.kept.recurrent.values()))
         return LinearStates(self.kept.take(torch.arange(len(rows), device=rows.device).repeat_interleave(group)))
 
     def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """Return the last inputs of a layer's convolution before these rows."""
+        """Return the last inputs [M F K] of a layer's convolution before this pass; None for none."""
         return None if self.before is None else self.before.conv[layer_idx].repeat_interleave(self.group, dim=0)
 
     def get_recurrent_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """Return a layer's recurrent state before these rows."""
+        """Return a layer's recurrent state [M H Dk Dv] before this pass; None for none."""
         return None if self.before is None else self.before.recurrent[layer_idx].repeat_interleave(self.group, dim=0)
 
     def is_recording_past(self, layer_idx: int) -> bool:
-        """Return True: the convolution's inputs are asked for by `update_conv_state`, and not written in place."""
+        """Return True, so that layers hand inputs of convolutions to `update_conv_state`, not write them in place."""
         return True
 
     def update_conv_state(
         self, conv_states: Tensor, layer_idx: int, state_idx: int = 0, *, conv_kernel_size: int, **others: object
     ) -> Tensor:
-        """Put inputs [M F S] of a layer's convolution behind those before them; keep the last ones."""
+        """Return inputs [M F S] of a layer's convolution after the earlier ones; keep the last conv_kernel_size."""
         before = self.get_conv_state(layer_idx)
         whole = conv_states if before is None else torch.cat([before.to(conv_states.dtype), conv_states], dim=-1)
         last = whole[..., -conv_kernel_size:]
@@ -86,50 +87,50 @@ class LinearStates:
     def update_recurrent_state(
         self, recurrent_states: Tensor, layer_idx: int, state_idx: int = 0, **others: object
     ) -> Tensor:
-        """Keep the state that a layer ends with."""
+        """Keep the recurrent state in which a layer ends, if none is kept yet; return the one kept."""
         return self.kept.recurrent.setdefault(layer_idx, recurrent_states)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *others: object, **named: object
     ) -> tuple[Tensor, Tensor]:
-        """Return keys and values of softmax attention as they are: the layout keeps them."""
+        """Return keys and values of softmax attention unchanged, since layouts keep them."""
         return key_states, value_states
 
 
 class OfPrompts(Protocol):
-    """A layout whose rows begin with a prompt."""
+    """A layout whose sequences begin with a prompt. valid [B P]: prompt tokens that are no padding."""
 
     valid: Tensor
 
     def on_prompt(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Return the attention [B P H D] of prompts, and keep what their answers need of it."""
+        """Return the attention [B P H D] of prompts, and keep what their responses need of it."""
         ...
 
 
 class OfAnswers(Protocol):
-    """A layout whose rows go on with the G answers of a prompt."""
+    """A layout of the G responses to each prompt, after their prompts' pass."""
 
     def on_answers(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Return the attention [B G*C H D] of answers on their prompt and on themselves."""
+        """Return the attention [B G*C H D] of responses on their prompt and on themselves."""
         ...
 
 
 @dataclass(frozen=True)
 class PromptPart:
-    """Layout of the pass over prompts."""
+    """Layout of the pass over prompts, by the layout of the whole sequence."""
 
     whole: OfPrompts
     past: LinearStates
     mask: Tensor | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Do as the prompts of the whole row."""
+        """Return whole.on_prompt's attention [B P H D]."""
         return self.whole.on_prompt(layer, query, key, value, scaling)
 
 
 @dataclass(frozen=True)
 class AnswersPart:
-    """Layout of the pass over answers, one row each; `group` of them have one prompt."""
+    """Layout of the pass over B * G responses as sequences of their own; each `group` of them share a prompt."""
 
     whole: OfAnswers
     past: LinearStates
@@ -137,7 +138,7 @@ class AnswersPart:
     mask: Tensor | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Do as the answers of the whole row: [B*G H C D] -> [B*G C H D]."""
+        """Return whole.on_answers' attention, reshaped from and to single responses: [B*G H C D] -> [B*G C H D]."""
         query, key, value = (
             x.unflatten(0, (-1, self.group)).transpose(1, 2).flatten(2, 3) for x in (query, key, value)
         )
@@ -146,11 +147,14 @@ class AnswersPart:
 
 
 Stack = Callable[[Tensor, Tensor, PromptPart | AnswersPart, Tensor | None], Tensor]
-"""The decoder: embeddings [M S D], positions [3 M S], layout, valid tokens [M S] or None for all -> states [M S D]."""
+"""The decoder: (embeddings [M S D], positions [3 M S], layout, valid [M S] or None for all) -> states [M S D]."""
 
 
 def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPrompts, past: LinearStates) -> Tensor:
-    """Run prompts [B P D], left-padded; their states stay in `past`. Padding enters no state."""
+    """Run the decoder over left-padded prompts, [B P D] -> [B P D]; `past` collects the linear-attention states.
+
+    Padding enters no state.
+    """
     valid = None if bool(layout.valid.all()) else layout.valid
     return stack(embeds, positions, PromptPart(layout, past), valid)
 
@@ -158,9 +162,9 @@ def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPromp
 def run_answers(
     stack: Stack, embeds: Tensor, positions: Tensor, layout: OfAnswers, past: LinearStates, group: int
 ) -> Tensor:
-    """Run the answers [B G*C D] of prompts, one row each, from the states that `past` hands out.
+    """Run the decoder over responses, [B G*C D] -> [B G*C D], each from the states that `past` hands out.
 
-    They are padded on the right, where nothing reads a state.
+    positions [3 B G*C]; group: G. Responses are padded on the right, after which no state is read.
     """
     rows = embeds.unflatten(1, (group, -1)).flatten(0, 1)
     places = positions.unflatten(2, (group, -1)).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Attention of a rollout: the prefill of prompts, given first tokens, and one step of decoding, over one cache.
+"""Attention of a rollout: prefill of prompts, response prefixes, and one step of decoding, over one cache of keys.
 
 Shapes: `ral.models.attention.interface`.
 """
@@ -19,20 +19,23 @@ from ral.models.attention.training_layouts import Packed, Pair
 from ral.types import Cut
 
 CAPACITY = 64
-"""Tokens of a response for which buffers have room at first."""
+"""Number of tokens of each response for which buffers of keys and values have room at first."""
 
 
 class Explores(Protocol):
-    """A disturbance of the attention of responses while they are decoded, with its record (ral.rollout.noise)."""
+    """Noise on the attention of responses while they are decoded, with a record of it (ral.rollout.noise).
+
+    layers: those with noise, counted among layers of softmax attention.
+    """
 
     layers: tuple[int, ...]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         ...
 
     def attend(self, layer: int, scores: Tensor) -> Tensor:
-        """Attention weights [B Hkv G R K], fp32, from scores of that shape (masked ones at -inf)."""
+        """Return fp32 attention weights [B Hkv G R K] from scores of that shape (masked ones at -inf), with noise."""
         ...
 
 
@@ -40,7 +43,8 @@ class Explores(Protocol):
 class Prefill:
     """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt.
 
-    cut: what it leaves out; None for nothing.
+    valid [B P]. past: collects states of linear-attention layers; None where the network has none. cut: prompt tokens
+    hidden from attention; None for none. cache: layer -> keys and values [B Hkv P D].
     """
 
     valid: Tensor
@@ -53,7 +57,7 @@ class Prefill:
         self._mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Fast causal attention; the keys and values stay in `cache`."""
+        """Compute causal attention [B P H D] of the prompts; store keys and values in `cache`."""
         self.cache[layer] = (key.to(value.dtype).contiguous(), value.contiguous())  # one layout for every decoding step
         if self.cut is not None and self.cut.hides(layer, prompt=True):
             return sdpa(query, key, value, cut_mask(self.valid, self.cut), scaling)
@@ -64,16 +68,16 @@ class Prefill:
 
 @dataclass
 class Extend(Packed):
-    """Rollout layout of the tokens that responses are made to begin with, over a prefilled prompt's cache.
+    """Rollout layout of response prefixes of T tokens (`Openings`), over a prefilled prompt's cache.
 
-    Their own keys and values stay in `own`, [B Hkv G T D].
+    own: layer -> keys and values of the prefixes, [B Hkv G T D].
     """
 
     cache: dict[int, Pair] = field(default_factory=dict)
     own: dict[int, Pair] = field(default_factory=dict)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Responses on the prompt and on themselves."""
+        """Compute attention [B G*T H D] of the prefixes on prompt and prefix; store their keys and values in `own`."""
         key, value = key.to(value.dtype), value
         shape = (self.group_size, self.response_length)
         self.own[layer] = key.unflatten(2, shape).contiguous(), value.unflatten(2, shape).contiguous()
@@ -82,14 +86,14 @@ class Extend(Packed):
 
 @dataclass
 class Decode:
-    """Rollout layout of one step for the G responses of each prompt.
+    """Rollout layout and state of decoding, one token for each of the G responses of each prompt.
 
-    The prompt's cache is read in place by all G queries at once; each response's own keys and values go to buffers
-    [B Hkv G T D] at `step`, which the caller advances; the buffers double when they are full. `position` [B G]:
-    that of the first sampled token. given [B G T]: which of the first T own tokens a response really began with; None
-    where it began with none. explored: disturbs the attention of some layers; None for none. cut: keys of the prompt
-    that responses do not see; None for none. past: states of linear-attention layers, one row a response; None where
-    the network has none.
+    valid [B P]. position [B G]: position of the first sampled token. cache: layer -> the prompt's keys and values
+    [B Hkv P D], read by all G queries at once. step: number of sampled tokens fed so far. own: layer -> buffers
+    [B Hkv G T D] of the responses' keys and values, doubled when they are full. given [B G T]: mask of the prefix
+    tokens (`Openings`), which fill the first T places of `own`; None without prefixes. explored: noise on the attention
+    of some layers; None for none. cut: prompt tokens hidden from responses; None for none. past: states of
+    linear-attention layers, one entry for each response; None where the network has none.
     """
 
     valid: Tensor
@@ -107,11 +111,11 @@ class Decode:
 
     @property
     def mask(self) -> Tensor | None:
-        """None: attends itself."""
+        """Return None: the layout computes attention itself, without Transformers' mask."""
         return None
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Go on with the prompts [B'] and, of each, the responses slots [B' G'] alone."""
+        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
         if len(prompts) < len(self.valid):
             self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
         rows = prompts[:, None]
@@ -129,7 +133,7 @@ class Decode:
         }
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """One joint softmax, in fp32, over the prompt's keys and the response's own; output [B G H D]."""
+        """Compute attention [B G H D] of the tokens fed, by one fp32 softmax over keys of prompt and response."""
         prompt_k, prompt_v = self.cache[layer]
         query, key = query.to(value.dtype), key.to(value.dtype)  # autocast may leave them wider
         own_k, own_v = self._append(layer, key, value)
@@ -149,41 +153,41 @@ class Decode:
     on_answers = attend
 
     def places(self) -> Tensor:
-        """Positions [B G] of the tokens that are fed."""
+        """Return the positions [B G] of the tokens that are fed."""
         return self.position + self.step
 
     def advance(self) -> None:
-        """Count the token that has been fed, and go on from the states that it left."""
+        """Count the token that has been fed; make the linear-attention states that it left those of the next step."""
         self.step += 1
         if isinstance(self.past, LinearStates):
             self.past = self.past.next()
 
     def on_own(self, scores: Tensor) -> Tensor:
-        """Hide, in place, what pads the tokens that responses began with, in their scores [B Hkv G R t] on own keys."""
+        """Set, in place, scores [B Hkv G R t] on response keys to -inf at the padding of prefixes; return them."""
         if self.given is not None:
             scores[..., : self.given.shape[2]].masked_fill_(~self.given[:, None, :, None], -torch.inf)
         return scores
 
     def cuts(self, layer: int) -> bool:
-        """Tell whether responses do not see some of the prompt in a layer."""
+        """Tell whether some prompt tokens are hidden from responses in a layer."""
         return self.cut is not None and self.cut.hides(layer, response=True)
 
     def seen(self, layer: int) -> Tensor:
-        """Mark the prompt's positions [B P] that responses see in a layer."""
+        """Return a mask [B P] of the prompt tokens that responses attend to in a layer."""
         return self.valid & ~self.cut.keys if self.cut is not None and self.cuts(layer) else self.valid
 
     def explores(self, layer: int) -> bool:
-        """Tell whether the attention of a layer is disturbed."""
+        """Tell whether there is noise on the attention of a layer."""
         return self.explored is not None and layer in self.explored.layers
 
     def weigh(self, layer: int, scores: Tensor) -> Tensor:
-        """Attention weights in fp32 from scores [B Hkv G R K], masked ones at -inf."""
+        """Return fp32 attention weights from scores [B Hkv G R K] (masked ones at -inf), with noise if there is any."""
         if self.explored is not None and self.explores(layer):
             return self.explored.attend(layer, scores)
         return torch.softmax(scores, dim=-1, dtype=torch.float32)
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Own keys and values so far, [B Hkv G t D]."""
+        """Store the keys and values of the tokens fed; return those of the responses so far, [B Hkv G t D]."""
         shape = (*key.shape[:3], CAPACITY, key.shape[3])
         keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
         at = self.step + (0 if self.given is None else self.given.shape[2])

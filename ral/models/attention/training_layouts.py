@@ -1,8 +1,8 @@
-"""Attention of a training pass: a prompt and all its responses in one row.
+"""Attention of a training pass: a prompt and all its responses in one sequence.
 
-A group of G responses to one prompt is one row [prompt | r1 | ... | rG]: every response sees the prompt and itself, so
-the prompt is computed once, not G times. These layouts also record the queries and keys of chosen layers, which RAL
-computes its rows from. Shapes: `ral.models.attention.interface`.
+The G responses to one prompt form one sequence [prompt | r1 | ... | rG] in which every response attends to the prompt
+and to itself, so that the prompt is computed once, not G times. These layouts also record the queries and keys of
+chosen layers, from which RAL computes its attention rows. Shapes: `ral.models.attention.interface`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from ral.ops.attention import AttentionSpec, CapturedAttention, QueriesAndKeys
 from ral.types import Cut, Shown
 
 Pair = tuple[Tensor, Tensor]
-"""Keys and values."""
+"""Keys and values of one layer."""
 
 
 @dataclass
 class Recorder:
     """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
 
-    valid [B P]; a row holds the prompt and group_size responses of response_length tokens. cut: what the attention
-    leaves out; None for nothing.
+    valid [B P]; a sequence holds a prompt and group_size responses of response_length tokens. mask: valid positions
+    [B S] for Transformers. past: Transformers' cache, or that of linear-attention states; None for none. recorded:
+    layer -> (queries, keys, scaling). cut: prompt tokens hidden from attention; None for none.
     """
 
     valid: Tensor
@@ -41,21 +42,24 @@ class Recorder:
     cut: Cut | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Record, and leave the attention to SDPA where nothing of it is cut."""
+        """Record queries and keys; return None, which leaves the attention to SDPA, or [B S H D] under a knockout."""
         self.record(layer, query, key, scaling)
         if self.cut is None or not self.cut.hides(layer, prompt=True, response=True):
             return None
         return sdpa(query, key, value, cut_mask(self.valid if self.mask is None else self.mask, self.cut), scaling)
 
     def record(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
-        """Record queries and keys of the chosen layers."""
+        """Store queries and keys, with their scaling, where the layer is one of `layers`."""
         if layer in self.layers:
             self.recorded[layer] = (query, key, scaling)
 
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Return the recorded queries and keys as the attention policy needs them. visual [B P], valid [N C]."""
+        """Return the recorded queries and keys as a CapturedAttention. visual [B P], valid [N C].
+
+        shown: tokens of responses that were not sampled; None where all were.
+        """
         layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]
         if shown is None:
@@ -63,7 +67,7 @@ class Recorder:
         return CapturedAttention(layers, self.valid, visual, shown.trainable, scaling, spec, valid, shown.visual)
 
     def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> QueriesAndKeys:
-        """Cut one layer's queries and keys, of the chosen heads, into those of prompts and of responses."""
+        """Split one layer's queries and keys, of the chosen heads, into those of prompts and of responses."""
         p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
         if isinstance(spec.heads, str):
             query = query.unflatten(1, (key.shape[1], repeat))
@@ -76,16 +80,16 @@ class Recorder:
             responses = torch.cat([last, responses[..., :-1, :]], dim=-2)
         own = key[:, :, p:].unflatten(2, (self.group_size, self.response_length))
         if not torch.is_grad_enabled():
-            responses = responses.clone()  # of the queries nothing but these stays
+            responses = responses.clone()  # so that the memory of the prompts' queries is freed
         return QueriesAndKeys(responses, key[:, :, :p], own)
 
 
 @dataclass
 class Packed(Recorder):
-    """Training layout of shared prompts: a prompt and all its responses in one row.
+    """Training layout of shared prompts: a prompt and all its responses in one sequence.
 
-    Where linear-attention layers make prompts and answers two passes (`on_prompt`, `on_answers`), `prompts` holds each
-    layer's queries, keys and values of the first.
+    Networks with linear-attention layers run prompts and responses in two passes (`on_prompt`, `on_answers`); `prompts`
+    then holds each layer's queries, keys and values of the first pass.
     """
 
     prompts: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
@@ -94,7 +98,7 @@ class Packed(Recorder):
         self._prompt_mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attend in two calls of the fast kernel: prompt on prompt, responses on everything they may see."""
+        """Compute attention [B S H D] in two calls: prompts on themselves, responses on prompt and response."""
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
@@ -102,12 +106,12 @@ class Packed(Recorder):
         return torch.cat([prompt, self._of_answers(layer, query[:, :, p:], before, own, scaling)], dim=1)
 
     def on_prompt(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attend from prompts alone, [B P H D]; keep what answers need."""
+        """Compute attention of prompts alone, [B P H D]; keep what their responses need of it."""
         self.prompts[layer] = (query if layer in self.layers else query[:, :, :0], key, value)
         return self._of_prompts(layer, query, (key, value), scaling)
 
     def on_answers(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attend from answers alone, [B G*C H D], after `on_prompt`."""
+        """Compute attention of responses alone, [B G*C H D], after `on_prompt`."""
         first, *before = self.prompts[layer]
         if layer in self.layers:
             whole = torch.cat([first, query], dim=2), torch.cat([before[0], key], dim=2)
@@ -115,19 +119,21 @@ class Packed(Recorder):
         return self._of_answers(layer, query, (before[0], before[1]), (key, value), scaling)
 
     def _of_prompts(self, layer: int, query: Tensor, before: Pair, scaling: float) -> Tensor:
-        """Let prompts attend to themselves, [B P H D]."""
+        """Compute attention of prompts on themselves, [B P H D], under the knockout if there is one."""
         if self.cut is not None and self.cut.hides(layer, prompt=True):
             return sdpa(query, *before, cut_mask(self.valid, self.cut), scaling)
         return on_prompts(query, *before, self.valid, self._prompt_mask, scaling)
 
     def _of_answers(self, layer: int, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
-        """Let responses attend to their prompt, less what is cut, and to themselves, [B G*C H D]."""
+        """Compute attention [B G*C H D] of responses on prompt and response, under the knockout if there is one."""
         cut = self.cut.keys if self.cut is not None and self.cut.hides(layer, response=True) else None
         return self.respond(query, before, own, scaling, cut)
 
     def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float, cut: Tensor | None = None) -> Tensor:
-        """Let responses attend to everything they may see, [B G*C H D]; cut [B P]: keys of the prompt that they do not
-        see.
+        """Compute attention [B G*C H D] of responses on their prompt and on themselves.
+
+        before, own: keys and values of prompts and of responses. cut [B P]: prompt tokens hidden from them; None for
+        none.
         """
         if query.device.type in KERNELS and cut is None:
             return self._on_shared(query, before, own, scaling).transpose(1, 2)
@@ -137,7 +143,7 @@ class Packed(Recorder):
         return sdpa(query, key, value, mask, scaling)
 
     def _on_shared(self, query: Tensor, before: Pair, own: Pair, scaling: float) -> Tensor:
-        """Return the responses on their prompt and themselves, [B H G*C D]; long padded prompts one by one."""
+        """Compute attention [B H G*C D] of responses by `attend_shared`; long padded prompts one by one."""
         if self._prompt_mask is None:
             return attend_shared(query, before, own, None, self.group_size, scaling)
         if not apart(query, before[0].shape[2]):

@@ -1,4 +1,4 @@
-"""Requests of a decoder layer to its attention that this project does not compute: refused by name."""
+"""Refusal of attention options that a decoder layer asks for and this project does not compute."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 from ral.types import UserError
 
 NOWHERE = ("softcap", "s_aux", "head_mask", "position_bias", "alibi")
-"""What a network may hand its attention and PyTorch's fast kernels do not take: capped scores, sinks, masks of heads,
-biases of positions.
-"""
+"""Arguments of attention that PyTorch's fast kernels do not take: capped scores, sinks, head masks, position biases."""
 
 
 def refuse_unhonoured(module: Any, given: Mapping[str, object], *, causal: bool, whole: bool) -> None:
-    """Raise UserError where a layer asks for attention that is not what would be computed.
+    """Raise UserError where a layer asks for attention that would be computed differently.
 
-    causal: a layout computes, or records, causal attention without dropout; whole: over all earlier tokens.
+    module: the layer's attention; given: its arguments by name. causal: whether only causal attention without dropout
+    is computed. whole: whether it is computed over all earlier tokens, so that a sliding window is refused.
     """
     asked = {name: given[name] for name in NOWHERE if given.get(name) is not None}
     if causal:

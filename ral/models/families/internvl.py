@@ -1,8 +1,8 @@
-"""InternVL: a clip is a run for each frame, each after `Frame1: `; positions merely count tokens.
+"""InternVL: a video is a run of visual tokens for each frame, each after `Frame1: `; positions count tokens.
 
-It sees every picture and every frame as one square tile (448 x 448 pixels and 256 tokens in the published models),
-which is Transformers' `crop_to_patches=False`: visual tokens then form one grid, so that attention maps and evidence
-boxes mean the same as for the other families. Its option of up to 12 tiles and a thumbnail is left out.
+Every image and every frame is one square tile (448 x 448 pixels and 256 tokens in the published models), Transformers'
+`crop_to_patches=False`: visual tokens then form one grid, so that attention maps and evidence boxes mean the same as
+for the other families. InternVL's option of up to 12 tiles and a thumbnail is not supported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMED_TOKENS = {
     "context_image_token": "<IMG_CONTEXT>",
     "video_token": "<video>",
 }
-"""Its own control tokens, under the names by which its processor asks the tokenizer."""
+"""InternVL's own control tokens, by the attributes of the tokenizer that Transformers' processor reads."""
 TILE = 112
 """Side in pixels of a random model's tile."""
 TEMPLATE = CHAT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", "<IMG_CONTEXT>\n").replace(
@@ -34,7 +34,7 @@ TEMPLATE = CHAT_TEMPLATE.replace("<|vision_start|><|image_pad|><|vision_end|>", 
 
 
 def tiles(pixels: Pixels, settings: PatchSettings) -> Tensor:
-    """Return every frame as one normalised square [T 3 tile tile] fp32, resized bicubically as torchvision does."""
+    """Return every frame of an image or video as a normalised square, fp32 [T 3 tile tile], resized bicubically."""
     assert settings.tile is not None
     size = (settings.tile, settings.tile)
     frames = interpolate(pixels.frames.permute(0, 3, 1, 2), size, mode="bicubic", antialias=True)
@@ -42,7 +42,10 @@ def tiles(pixels: Pixels, settings: PatchSettings) -> Tensor:
 
 
 def tile_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[str, Tensor], list[Grid]]:
-    """Return the tiles of all media in their order, and each medium's grid of visual tokens, one slot a frame."""
+    """Return tensors for the vision tower, and each medium's grid (frames, rows, columns) of visual tokens.
+
+    pixel_values: the tiles of all media in their order; and the tensors of `clip_times`.
+    """
     if not pixels:
         return {}, []
     values = torch.cat([tiles(p, settings) for p in pixels])
@@ -51,7 +54,7 @@ def tile_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[
 
 
 def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
-    """Write a picture as a run between its marks, a clip as one numbered line a frame."""
+    """Return the text of an image, a placeholder between its marks, or of a video, a numbered line for each frame."""
     run = "<img><IMG_CONTEXT></img>"
     if pixels.kind == "image":
         return run
@@ -59,19 +62,19 @@ def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
 
 
 def counted_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
-    """Return the plain positions, the same three times [3 M S]: tokens counted from the first valid one."""
+    """Return positions [3 M S], the same on all three axes: tokens counted from 0 at the first valid one."""
     return (rows.valid.long().cumsum(1) - 1).clamp_min(0).expand(3, -1, -1)
 
 
 def encode_tiles(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
-    """Return the visual embeddings [M D] of all tiles in order; frames of clips are pictures."""
+    """Return {IMAGE: [visual embeddings [M D]]} of all tiles in order, frames of videos included; {} without media."""
     if "pixel_values" not in media:
         return {}
     return {IMAGE: [model.get_image_features(media["pixel_values"], return_dict=True).pooler_output.flatten(0, 1)]}
 
 
 def tile_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
-    """Read settings from config.json and preprocessor_config.json (`raw`) of a model that takes tiles."""
+    """Return the PatchSettings of a model by config.json and preprocessor_config.json (`raw`)."""
     known = PatchSettings()
     return PatchSettings(
         patch_size=config.vision_config.patch_size[0],
@@ -84,7 +87,7 @@ def tile_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration, on a Qwen2 decoder: 14-pixel patches, merged 2 x 2."""
+    """Return Recipe.parts of a small network with a Qwen2 decoder: 14-pixel patches, merged 2 x 2."""
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
     vision |= {"num_hidden_layers": sizes.vision_depth, "num_attention_heads": sizes.vision_heads}
     vision |= {"image_size": [TILE, TILE], "patch_size": [14, 14]}
@@ -92,7 +95,7 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Return processor files of towers that take tiles, one tile a picture; `pixels` means nothing to them."""
+    """Return processor files by name for towers that take one tile for each image; `pixels` is ignored."""
     common = {
         "size": {"height": TILE, "width": TILE},
         "image_mean": [0.485, 0.456, 0.406],

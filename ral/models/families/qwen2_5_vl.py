@@ -1,4 +1,4 @@
-"""Qwen2.5-VL: a clip is one run of placeholders, whose positions say the time."""
+"""Qwen2.5-VL: a video is one run of visual tokens, whose positions on the time axis follow its seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ral.models.recipe import Recipe, Sizes
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration: the last vision block alone sees the whole picture."""
+    """Return Recipe.parts of a small network; only its last vision block attends over the whole image."""
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
     vision |= {"out_hidden_size": sizes.hidden, "fullatt_block_indexes": [sizes.vision_depth - 1]}
     return qwen_parts(sizes, {**vision, "tokens_per_second": 2})

@@ -1,4 +1,4 @@
-"""Qwen2-VL: a clip is one run of placeholders."""
+"""Qwen2-VL: a video is one run of visual tokens, whose positions on the time axis count time slots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ral.models.recipe import Recipe, Sizes
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration."""
+    """Return Recipe.parts of a small network."""
     return qwen_parts(sizes, {"embed_dim": sizes.vision_hidden, "hidden_size": sizes.hidden, "mlp_ratio": 2})
 
 

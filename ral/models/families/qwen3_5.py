@@ -1,7 +1,7 @@
 """Qwen3.5: layers of linear attention (gated delta rule) between those of softmax attention.
 
-Pictures, clips and their times are Qwen3-VL's, without deepstack. The linear layers' states after a prompt are handed
-to its answers (`ral.models.attention.recurrent`).
+Images, videos and their times are as in Qwen3-VL, without deepstack. The states of linear-attention layers after a
+prompt are handed to its responses (`ral.models.attention.recurrent`).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ral.models.qwen import QWEN, patch_files, qwen_parts
 from ral.models.recipe import Recipe, Sizes
 
 EVERY = 4
-"""One layer in so many has softmax attention in published checkpoints; the last one has."""
+"""Every fourth layer of published checkpoints has softmax attention, the last one among them."""
 TIME_STEPS = (0.001, 0.1)
-"""Least and greatest time step of a head at random weights: what softplus makes of its bias."""
+"""Least and greatest time step, softplus(dt_bias), of a head at random weights."""
 ROTATED = 0.25
-"""Share of a head's dimensions that positions rotate."""
+"""Share of a head's dimensions that rotary embedding rotates."""
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration; of fewer than four layers every other attends by softmax."""
+    """Return Recipe.parts of a small network: one layer in EVERY, or in 2 of fewer layers, has softmax attention."""
     head, every = sizes.hidden // sizes.heads, EVERY if sizes.layers >= EVERY else 2
     half = int(head * ROTATED) // 2
     sections = [half - 2 * (half * 5 // 16), half * 5 // 16, half * 5 // 16]
@@ -45,9 +45,10 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def remember(network: Any) -> None:
-    """Let states decay slowly: time steps of 0.001 to 0.1 over the heads, as Gated DeltaNet (2412.06464) begins them.
+    """Set dt_bias, in place, so that states decay slowly: time steps of 0.001 to 0.1, increasing over the heads.
 
-    Transformers draws decays of up to e^-21 a token, under which no state outlives the next one.
+    As Gated DeltaNet (arXiv 2412.06464) initialises them. Transformers' random weights have decays of up to e^-21 a
+    token, under which a state is lost at the next token.
     """
     for name, bias in network.named_parameters():
         if name.endswith(".dt_bias"):

@@ -1,6 +1,6 @@
-"""Qwen3-VL: a clip is a run for each pair of frames, each after its time as text: `<0.5 seconds>`.
+"""Qwen3-VL: a video is a run of visual tokens for each pair of frames, each after its time as text: `<0.5 seconds>`.
 
-Its decoder's axes of positions are interleaved, its patches larger.
+Its mRoPE interleaves the axes of positions; patches are 16 pixels wide.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from ral.types import Pixels
 
 
 def timed_runs(pixels: Pixels, settings: PatchSettings) -> str:
-    """Write before each temporal slot of a clip the mean time of its first and last frame, in seconds.
+    """Return the text of an image, its placeholder, or of a video: a run for each time slot, after its time.
 
-    What the chat template writes around the placeholder stays, so that a clip's first slot follows two starts.
+    The time is the mean of the slot's first and last frame, in seconds. The marks that the chat template writes around
+    the placeholder stay, so that a video's first slot follows two `<|vision_start|>`.
     """
     if pixels.kind == "image":
         return one_run(pixels, settings)
@@ -29,7 +30,7 @@ def timed_runs(pixels: Pixels, settings: PatchSettings) -> str:
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return the keys of a small network's configuration: the states of every vision block go to the first layers."""
+    """Return Recipe.parts of a small network, with deepstack features of every vision block."""
     head = sizes.hidden // sizes.heads
     sections = [head // 2 - 2 * (head * 5 // 32), head * 5 // 32, head * 5 // 32]
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}

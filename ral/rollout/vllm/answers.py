@@ -1,4 +1,4 @@
-"""An engine's answers as a rollout: ids exactly as sampled, the engine's log-probs, checked against what was asked."""
+"""vLLM's answers as a Rollout, after checks: ids exactly as sampled, with vLLM's log-probs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from ral.rollout.vllm.questions import prompt_ids
 from ral.types import Prepared, Rollout, UserError
 
 Answered = Sequence[Mapping[str, Any]]
-"""For each prompt {"read": ids that the engine read, "responses": [{"ids", "log_probs", "stopped"}, ...]}."""
+"""For each prompt {"read": ids that vLLM read, "responses": [{"ids", "log_probs", "stopped"}, ...]}."""
 
 
 def rollout_of(
     processor: Processor, prepared: Prepared, answered: Answered, count: int, sampling: Sampling, version: int
 ) -> Rollout:
-    """Return the rollout of an engine's answers. UserError where it read other prompts, or sampled banned tokens."""
+    """Return the rollout of vLLM's answers, `count` responses to each prompt; version: of the weights.
+
+    UserError where vLLM read other ids, sampled banned tokens, or gave another number of responses.
+    """
     check_read(prepared, answered)
     responses = [each for answer in answered for each in copies(answer["responses"], count, sampling.greedy)]
     check_sampled(processor, [each["ids"] for each in responses])
@@ -36,7 +39,10 @@ def rollout_of(
 
 
 def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
-    """Return `count` responses to a prompt: those sampled, or the likeliest as often. UserError for another number."""
+    """Return `count` responses to a prompt: those sampled, or copies of the single greedy one.
+
+    UserError where vLLM gave another number.
+    """
     found = [*responses] * (count if greedy else 1)
     if len(found) != count:
         raise UserError(f"rollout: vLLM gave {len(found)} responses to a prompt, and {count} were asked for")
@@ -44,7 +50,7 @@ def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
 
 
 def check_read(prepared: Prepared, answered: Answered) -> None:
-    """Raise UserError unless the engine read the very ids of each prompt."""
+    """Raise UserError unless vLLM read exactly the ids of each prompt."""
     if len(answered) != len(prepared):
         raise UserError(f"rollout: vLLM answered {len(answered)} of {len(prepared)} prompts")
     for b, (answer, example) in enumerate(zip(answered, prepared.prompts.examples, strict=True)):
@@ -57,7 +63,7 @@ def check_read(prepared: Prepared, answered: Answered) -> None:
 
 
 def check_sampled(processor: Processor, rows: Sequence[Sequence[int]]) -> None:
-    """Raise UserError for a token that no response may hold: the engine does not know which are banned."""
+    """Raise UserError for a banned token in responses, which shows that vLLM was started without banned tokens."""
     for index in {i for row in rows for i in row}:
         if index >= processor.vocab_size or bool(processor.banned[index]):
             raise UserError(
@@ -66,15 +72,15 @@ def check_sampled(processor: Processor, rows: Sequence[Sequence[int]]) -> None:
 
 
 def right_pad(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
-    """Return rows as one tensor [N C], filled up on the right."""
+    """Return N lists as one tensor [N C], padded on the right with `filler`."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 def log_probs_of(responses: Sequence[Any], sampling: Sampling, device: torch.device) -> Tensor | None:
-    """Return the log-probs [N C] fp32 of the distribution sampled from; None where the engine has those of another.
+    """Return log-probs [N C] fp32, nats, under the sampling distribution; None where vLLM gives those of another one.
 
-    The likeliest token's are at temperature 1 there, whatever the temperature of the sampling.
+    For greedy sampling vLLM gives log-probs at temperature 1, whatever the sampling temperature.
     """
     if sampling.greedy and sampling.temperature != 1:
         return None

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's engine, alike for one in a process of this run and for a server."""
+"""Arguments of vLLM's engine, the same for one in a process of this run and for a server."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 from ral.models.processor import Processor
 
 LONGEST = 8192
-"""Tokens of a prompt and its response together, where nothing says how many."""
+"""Most tokens of a prompt and its response together, by default."""
 BLOCK = 32
-"""Tokens whose keys and values are cached together on a CPU; vLLM's own number there keeps prompts of less out."""
+"""Number of tokens in a block of vLLM's cache on a CPU; vLLM's own number leaves shorter prompts uncached."""
 GB = 2**30
 
 
 def head_rows(config: Any) -> int:
-    """Return the number of rows of the head, which may be more than there are tokens."""
+    """Return the number of rows of the head, which may exceed the number of tokens."""
     return int(config.get_text_config().vocab_size)
 
 
 def banned_tokens(processor: Processor, rows: int) -> list[int]:
-    """Return the ids that no response may hold, rows of the head without a token among them."""
+    """Return the ids that no response may contain, including rows of the head without a token."""
     return [*processor.banned.nonzero().flatten().tolist(), *range(processor.vocab_size, rows)]
 
 
@@ -34,9 +34,11 @@ def engine_arguments(
     cpu: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the arguments by name. rows: of the head.
+    """Return the arguments of vLLM's engine by name.
 
-    options: of vLLM's own, in place of these. On a CPU a seeded request must not be prefilled in pieces.
+    rows: of the head; dtype: of the arithmetic, by its name in torch. max_length: tokens of prompt and response; None
+    for the model's bound, at most LONGEST. cache_gb: GiB for keys and values. options: further arguments, which replace
+    these. On a CPU chunked prefill is off, since seeded requests must not be prefilled in pieces.
     """
     length = max_length or min(LONGEST, processor.most_positions or LONGEST)
     here = {"enforce_eager": True, "block_size": BLOCK, "enable_chunked_prefill": False} if cpu else {}

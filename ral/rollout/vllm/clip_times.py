@@ -1,7 +1,7 @@
-"""Tells clips of other times apart that vLLM gets as embeddings.
+"""A patch of vLLM that distinguishes videos, sent as embeddings, by their times.
 
-vLLM 0.32 knows such a clip by its embeddings and grid alone: the same frames at another rate would be answered with the
-positions, and from the keys and values, of the first. Here its times are a field of the clip like the others.
+vLLM 0.32 identifies such a video by embeddings and grid alone: the same frames at another rate would get the positions,
+and the cached keys and values, of the first. With the patch its times are a field like these.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SECONDS = "second_per_grid_ts"
 
 
 def keep_clip_times() -> None:
-    """Make vLLM's reader of Qwen-VL's media count the times of embedded clips among what they are, in this process."""
+    """Make vLLM's parser of Qwen-VL's media take times of embedded videos as one of their fields, in this process."""
     parser: Any = qwen2_vl.Qwen2VLMultiModalDataParser
     usual: Callable[..., Any] = parser._parse_video_data
 
@@ -37,7 +37,7 @@ def keep_clip_times() -> None:
 
 
 def with_seconds(merge: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return vLLM's table of the fields of Qwen-VL's media with the times of clips beside them."""
+    """Return vLLM's factory of the fields of Qwen-VL's media, with the times of videos added. merge: merge size."""
     usual = qwen2_vl._create_qwen2vl_field_factory(merge)
 
     def fields(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,29 +21,34 @@ from ral.rollout.vllm.weights import first_of_node, make_folder, on_all_ranks, w
 from ral.types import Prepared, Rollout, UserError
 
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
-"""Numbers in which an engine computes, by the precision of the trainer's arithmetic."""
+"""dtype of vLLM's arithmetic, by the trainer's precision."""
 
 
 def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
-    """Return the numbers in which an engine computes; auto: the policy's. UserError for another precision."""
+    """Return the dtype of an engine's arithmetic; auto: the policy's. UserError for an unknown precision."""
     if precision != "auto" and precision not in PRECISIONS:
         raise UserError(f"rollout.engine.precision={precision}: write {', '.join(PRECISIONS)} or auto")
     return PRECISIONS.get(precision, policy.dtype)
 
 
 def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Any:
-    """Return the answer to a message about prompts; asked: who answers messages."""
+    """Return vLLM's answers (ral.rollout.vllm.answers.Answered) to prompts.
+
+    asked: function that sends a message and returns the answers. UserError as `numbers` and `ask`.
+    """
     parameters = numbers(policy.processor, count, sampling)
     uids = [example.uid for example in prompts.prompts.examples]
     return asked(ask(policy.processor, prompts, parameters, prompt_seeds(uids, seed), kind))
 
 
 class VLLMEngine:
-    """Samples by a copy of the weights in vLLM; answers to a prompt depend on its AnswerKey, and on a GPU on rounding.
+    """Rollout engine that samples from a copy of the weights in a vLLM process of this rank.
 
-    media: what is sent of pictures and clips, the trainer's visual embeddings or pixels. precision: of the arithmetic.
-    max_length: tokens of a prompt with its response; cache_gb: memory of keys and values; device: another GPU than the
-    trainer's, by number; folder: where weights are handed over; options: further arguments of vLLM's engine.
+    The responses to a prompt depend on its AnswerKey, and on a GPU on rounding. media: what is sent of images and
+    videos, the trainer's visual embeddings or pixels. precision: key of PRECISIONS, or auto for the policy's.
+    max_length: tokens of a prompt with its response; None for a default. cache_gb: GiB for keys and values. device:
+    index of another GPU than the trainer's; None for the same. folder: in which weights are handed over; None for main
+    memory. options: further arguments of vLLM's engine. UserError where vLLM is missing or does not serve the family.
     """
 
     max_lag: float = 0
@@ -69,17 +74,17 @@ class VLLMEngine:
         self.settings: dict[str, Any] = {"max_length": max_length, "cache_gb": cache_gb, "options": options}
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses. UserError where vLLM reads another prompt, or for noise."""
+        """Return a rollout of N = B * count responses. UserError where vLLM reads other ids, and for noise."""
         assert self.process is not None, "the engine is asked before it was given weights"
         found = answered(self.policy, self.process.ask, self.media, prompts, count, sampling, seed)
         return rollout_of(self.policy.processor, prompts, found, count, sampling, self.version)
 
     def session(self) -> AbstractContextManager[None]:
-        """Do nothing: the engine has its weights."""
+        """Return a context that does nothing: the engine has its weights."""
         return nullcontext()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Write the weights, once a machine, and have every rank's engine load them; the first call starts it."""
+        """Write the weights once on each machine and let every rank's engine load them; the first call starts it."""
         self.policy = policy
         self.folder = self.folder or make_folder(self.root)
         files, error = write_weights(policy, self.dtype, self.folder, writes=first_of_node()), None
@@ -92,7 +97,7 @@ class VLLMEngine:
         self.version = version
 
     def started(self, folder: Path) -> OwnProcess:
-        """Start the engine, now that the policy is where it is trained."""
+        """Start the engine's process; call it once the policy is on its device. folder: of the weights."""
         device = self.policy.device
         if device.type == "cuda" and self.own_device is not None:
             device = torch.device("cuda", self.own_device)
@@ -102,7 +107,7 @@ class VLLMEngine:
         return OwnProcess(arguments, device, folder)
 
     def close(self) -> None:
-        """End the engine's process and remove the weights that it was given."""
+        """End the engine's process and remove the files of its weights."""
         if self.process is not None:
             self.process.close()
         if self.folder is not None:

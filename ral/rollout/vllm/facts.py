@@ -1,4 +1,4 @@
-"""The facts by which a trainer tells its own model's server from another one's."""
+"""Facts about a model by which a trainer checks that a server has the same one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"
 
 
 def facts_of(config: Any, dtype: str, banned: Sequence[int] | None) -> dict[str, Any]:
-    """Return family and sizes of a model by its configuration, numbers of the arithmetic, and tokens never sampled."""
+    """Return family and sizes of a model by its configuration, dtype of the arithmetic, and sorted banned tokens."""
     text = config.get_text_config()
     sizes = {name: getattr(text, name, None) for name in SIZES}
     return {"model_type": config.model_type, **sizes, "dtype": dtype, "banned": banned and sorted(banned)}
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
-    """Return the first fact that differs, in words; None where none does."""
+    """Return, in words, the first fact that differs; None where none does."""
     for name, value in ours.items():
         other = theirs.get(name)
         if other != value:

@@ -1,4 +1,4 @@
-"""vLLM servers as whoever answers: prompts spread over several, weights sent to each, waits and errors in one line."""
+"""Client of vLLM servers: spreads prompts over them, sends weights to each, waits for those that do not answer."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from ral.types import UserError
 
 T = TypeVar("T")
 OTHER_WEIGHTS = 409
-"""HTTP's number for a server that has not the weights asked for: it was started anew."""
+"""HTTP status of a server that does not have the weights asked for, since it was started anew."""
 PAUSE = 1.0
-"""Seconds between two attempts at a server that does not answer."""
+"""Seconds between two attempts to reach a server."""
 
 
 class OtherWeights(Exception):
-    """The server has not the weights asked for."""
+    """Error of a request to a server that does not have the weights asked for."""
 
 
 def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
-    """Return a server's answer. OtherWeights; UserError for what it refuses; OSError where it cannot be reached."""
+    """Send `data` (bytes, a file's path, or None for a GET) to /ral/`path`; return the JSON of the answer.
+
+    seconds: time limit. OtherWeights where the server has other weights; UserError where it refuses; OSError where it
+    cannot be reached.
+    """
     key = os.environ.get("VLLM_API_KEY")
     headers = {"Content-Type": "application/octet-stream"} | ({"Authorization": f"Bearer {key}"} if key else {})
     if isinstance(data, Path):
@@ -53,7 +57,7 @@ def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
 
 
 def refusal(url: str, code: int, said: str) -> str:
-    """Return why a server refused a request, in one line."""
+    """Return a message of one line on why a server refused a request. code: HTTP status; said: body of the answer."""
     try:
         return f"rollout.urls: {url}: vLLM refused: {json.loads(said)['error']}"
     except (ValueError, KeyError, TypeError):
@@ -63,9 +67,10 @@ def refusal(url: str, code: int, said: str) -> str:
 
 
 class Servers:
-    """Servers that have the policy's weights. timeout: seconds for one answer; patience: for a server to come back.
+    """Servers that have the policy's weights. timeout: seconds for an answer; patience: seconds to wait for a server.
 
-    tag: of the weights pushed last, sent with each question; a server started anew has others and gets these files.
+    rank: of this process, which decides the server it asks first. files, tag: of the weights pushed last; the tag is
+    sent with each question, and a server started anew, which has another one, gets the weights again.
     """
 
     def __init__(self, urls: Sequence[str], rank: int, timeout: float, patience: float) -> None:
@@ -76,24 +81,24 @@ class Servers:
         self.tag = ""
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return the facts of each server."""
+        """Return the facts (ral.rollout.vllm.facts) of each server, by url."""
         return dict(zip(self.urls, self.each(lambda url: request(url, "facts", None, self.timeout)), strict=True))
 
     def push(self, files: Sequence[Path], tag: str, sends: bool) -> None:
-        """Write weights to every server and make it load them. sends: whether this rank does."""
+        """Note files and tag of new weights; where `sends` is True, send them to every server, which loads them."""
         self.files, self.tag = files, tag
         if sends:
             self.each(self.give)
 
     def give(self, url: str) -> None:
-        """Write the weights to one server."""
+        """Send the noted weights to one server and let it load them."""
         for file in self.files:
             request(url, f"bucket/{file.name}", file, self.timeout)
         head = {"weights": self.tag, "files": [file.name for file in self.files]}
         request(url, "push", packed(Message(head)), self.timeout)
 
     def ask(self, message: Message) -> list[Any]:
-        """Return the answers to a question, each server asked for its share of the prompts."""
+        """Return the answers to a question's prompts, in their order; each server gets a share of the prompts."""
         count, urls = len(message.head["prompts"]), self.urls[: max(len(message.head["prompts"]), 1)]
         shares = {url: list(range(n, count, len(urls))) for n, url in enumerate(urls)}
         found: dict[int, Any] = {}
@@ -102,7 +107,7 @@ class Servers:
         return [found[n] for n in range(count)]
 
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
-        """Return one server's answers to some of the prompts; one that was started anew gets the weights first."""
+        """Return one server's answers to the prompts `chosen`; sends it the weights first if it was started anew."""
         data = packed(part(message, chosen, self.tag))
         try:
             return list(request(url, "ask", data, self.timeout)["answers"])
@@ -111,13 +116,13 @@ class Servers:
             return list(request(url, "ask", data, self.timeout)["answers"])
 
     def each(self, call: Callable[[str], T], urls: Sequence[str] = ()) -> list[T]:
-        """Call for several servers at a time, all of them unless some are named."""
+        """Call a function of an url for several servers in parallel; return its results. urls: () for all servers."""
         chosen = urls or self.urls
         with ThreadPoolExecutor(len(chosen)) as pool:
             return list(pool.map(lambda url: self.patiently(call, url), chosen))
 
     def patiently(self, call: Callable[[str], T], url: str) -> T:
-        """Call until a server answers, and say once that it does not. UserError where patience ends."""
+        """Call until a server answers, with one warning that it does not. UserError after `patience` seconds."""
         began, told = time.monotonic(), False
         while True:
             try:
@@ -137,11 +142,11 @@ class Servers:
             time.sleep(min(PAUSE, self.patience))
 
     def close(self) -> None:
-        """Keep the servers as they are."""
+        """Do nothing: the servers go on."""
 
 
 def part(message: Message, chosen: Sequence[int], tag: str) -> Message:
-    """Return a question about some of the prompts, to be answered by the weights of a tag."""
+    """Return a question about the prompts `chosen` of a message, for the weights of a tag."""
     prompts = [message.head["prompts"][n] for n in chosen]
     tensors: Mapping[str, Any] = {
         f"{new}.{name}": message.tensors[f"{old}.{name}"]

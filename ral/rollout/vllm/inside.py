@@ -1,4 +1,4 @@
-"""Parts that vLLM loads by name into its own processes: banned tokens, new weights, and prompts as it takes them."""
+"""Parts that vLLM loads by name into its own processes: banned tokens, new weights, prompts in its format."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from ral.rollout.vllm.wire import Message
 
 
 class Banned(LogitsProcessor):
-    """Takes the probability of every token that no response may hold: vllm_config.additional_config["banned"]."""
+    """Logits processor that gives banned tokens, vllm_config.additional_config["banned"], probability 0."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         self.ids = torch.tensor(vllm_config.additional_config["banned"], dtype=torch.long, device=device)
 
     def is_argmax_invariant(self) -> bool:
-        """Return that greedy answers change too."""
+        """Return False: the likeliest token may be banned."""
         return False
 
     def update_state(self, batch_update: Any) -> None:
-        """Keep nothing of requests: the tokens are the same for all."""
+        """Do nothing: banned tokens are the same for all requests."""
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Return logits [n V] with -inf for banned tokens."""
+        """Set, in place, logits [n V] of banned tokens to -inf; return them."""
         return logits.index_fill_(-1, self.ids, -torch.inf)
 
 
 class Weights:
-    """Mixed into each of vLLM's workers: loads what the trainer has written."""
+    """Mixin of vLLM's workers that loads weights from the trainer's files."""
 
     def take_weights(self, files: list[str]) -> None:
-        """Read new weights from safetensors files, one tensor at a time, and what was made of the old ones anew."""
+        """Load new weights from safetensors files, one tensor at a time, and make anew what is derived from them."""
         self.reload_weights(weights_iterator=tensors_of(files))  # type: ignore[attr-defined]
         model = self.model_runner.get_model()  # type: ignore[attr-defined]
         renew_packed_head(model)
@@ -47,7 +47,7 @@ class Weights:
 
 
 def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
-    """Yield the named tensors of safetensors files."""
+    """Yield (name, tensor) of all tensors in safetensors files."""
     for file in files:
         with safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118, it is no dict
@@ -55,20 +55,20 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def renew_packed_head(model: Any) -> None:
-    """Make the packed copy of a tied head anew, by which a CPU multiplies and which a reload leaves as it was."""
+    """Make anew the packed copy of the head that vLLM multiplies with on a CPU, which a reload does not change."""
     head = model.get_language_model().lm_head
     if head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)
 
 
 def parameters_of(message: Message) -> list[SamplingParams]:
-    """Return the sampling parameters of each prompt of a question; they differ in their seeds."""
+    """Return vLLM's sampling parameters for each prompt of a question; they differ only in their seeds."""
     shared = {**message.head["parameters"], "output_kind": RequestOutputKind.FINAL_ONLY}
     return [SamplingParams(**shared, seed=prompt["seed"]) for prompt in message.head["prompts"]]
 
 
 def prompts_of(message: Message) -> list[dict[str, Any]]:
-    """Return the prompts of a question as vLLM takes them."""
+    """Return the prompts of a question in vLLM's format."""
     found = []
     for b, prompt in enumerate(message.head["prompts"]):
         tensors = {name: message.tensors[f"{b}.{name}"] for name in prompt["media"]}
@@ -83,7 +83,7 @@ def prompts_of(message: Message) -> list[dict[str, Any]]:
 
 
 def embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a prompt's media as visual embeddings with their patch grids."""
+    """Return a prompt's media in vLLM's format, as visual embeddings with patch grids and times of videos."""
     found: dict[str, Any] = {}
     for kind in ("image", "video"):
         if f"{kind}.embeds" in tensors:
@@ -94,7 +94,7 @@ def embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a prompt's media as pictures and as clips with their times."""
+    """Return a prompt's media in vLLM's format, as images and as frames of videos with their times."""
     found: dict[str, Any] = {"image": [], "video": []}
     for name in sorted(name for name in tensors if ".frames." in name):
         kind, _, number = name.split(".")
@@ -107,13 +107,13 @@ def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def times(count: int, every: float) -> dict[str, Any]:
-    """Return the facts that vLLM asks of a clip of `count` frames, one in `every` seconds: none is left out."""
+    """Return vLLM's facts about a video of `count` frames, one every `every` seconds, none of which is left out."""
     known = {"total_num_frames": count, "frames_indices": list(range(count)), "do_sample_frames": False}
     return {**known, "fps": 1 / every, "duration": count * every, "video_backend": "given"}
 
 
 def answer_of(output: Any) -> dict[str, Any]:
-    """Return vLLM's answer to a prompt as plain values: ids that it read, and its responses."""
+    """Return vLLM's answer to a prompt as JSON values: the ids that it read, and its responses (Answered)."""
     responses = [
         {
             "ids": list(each.token_ids),
@@ -126,6 +126,6 @@ def answer_of(output: Any) -> dict[str, Any]:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error as one line."""
+    """Return type and first line of an error's message, as one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0] if lines else 'without a message'}"

@@ -1,4 +1,4 @@
-"""Pictures and clips again, from the patches that a vision tower reads: exact, for pixels were whole numbers."""
+"""Images and videos from the patches that a vision tower reads: exact, since pixels were whole numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from ral.models.family import PatchSettings
 
 WHITE = 255
-"""The greatest value of a pixel."""
+"""Greatest value of a pixel."""
 VALUES = {"image": "pixel_values", "video": "pixel_values_videos"}
-"""Names of the patches of pictures and clips among a batch's media."""
+"""Names, in PromptBatch.media, of the patches of images and of videos."""
 
 
 def frames_of(media: Mapping[str, Tensor], kind: str, settings: PatchSettings) -> list[Tensor]:
-    """Return the frames of each picture or clip of a batch, uint8 [F H W 3]; kind: image or video."""
+    """Return the frames of each image or video of a batch, uint8 [F H W 3]. kind: "image" or "video"."""
     if VALUES[kind] not in media:
         return []
     grids = media[f"{kind}_grid_thw"]

@@ -1,7 +1,7 @@
 """Positions of a prompt in vLLM by the trainer's own rule.
 
-vLLM 0.32 goes on after a clip behind its last time, Transformers 5 behind its rows and columns: the text after a long
-clip would have other positions. The rule is the family's, from the Transformers of this environment.
+In vLLM 0.32 the text after a video continues after its last time, in Transformers 5 after its rows and columns: the
+text after a long video would have other positions. The rule is the family's, by the installed Transformers.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ral.models.states import TokenRows
 
 
 def use_own_positions(model: Any) -> None:
-    """Make a model of vLLM ask the family for positions."""
+    """Make a model of vLLM, in place, compute positions by its family's rule (NetworkRules.positions)."""
     kind = MODEL_MAPPING[type(model.config)]
-    rule = kind.__new__(kind)  # of the network its rule of positions alone, without weights
+    rule = kind.__new__(kind)  # for the network's rule of positions alone, without weights
     nn.Module.__init__(rule)
     rule.config = model.config
     positions = FAMILIES[model.config.model_type].network.positions
@@ -38,7 +38,7 @@ def use_own_positions(model: Any) -> None:
 
 
 def media_of(features: Sequence[Any]) -> dict[str, Tensor]:
-    """Return the patch grids and clip times of a prompt's media, in the order of their placeholders."""
+    """Return patch grids and video times of a prompt's media by name, in the order of their placeholders."""
     found: dict[str, list[Tensor]] = {}
     for feature in sorted(features, key=lambda feature: feature.mm_position.offset):
         for name in ("image_grid_thw", "video_grid_thw", "second_per_grid_ts"):

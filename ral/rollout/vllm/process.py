@@ -1,4 +1,4 @@
-"""A vLLM engine in a process of its own, started again once where it ends by itself."""
+"""A vLLM engine in a process of its own, which is started again where it ends by itself."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from ral.rollout.vllm.wire import Message, packed, unpacked
 from ral.types import UserError
 
 MODULE = "ral.rollout.vllm.worker"
-"""Main of the process."""
+"""Main module of the process."""
 PATIENCE = 20.0
-"""Seconds for an engine to end by itself, once it is told to."""
+"""Seconds for an engine to end after it is told to."""
 OF_RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""Variables by which the trainer's processes find each other: an engine is none of them."""
+"""Environment variables by which the trainer's ranks find each other, which an engine must not have."""
 QUIET = {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "TOKENIZERS_PARALLELISM": "false"}
 ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "TORCHDYNAMO_DISABLE": "1"}
-"""Cores stay the scheduler's choice; the first log-probs would wait half a minute for a compiler otherwise."""
+"""Variables on a CPU: no binding to cores, and no compiler, which would delay the first log-probs by half a minute."""
 
 
 class Ended(Exception):
-    """The process is gone; the message says how."""
+    """Error of a process that has ended; the message says how."""
 
 
 def check_package() -> None:
@@ -45,7 +45,10 @@ def check_package() -> None:
 
 
 def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an engine's process: the engine core within it, on one device, no rank of the run."""
+    """Return the environment variables of an engine's process: one process, one device, no rank of the run.
+
+    given: those of this process.
+    """
     found = {
         name: value for name, value in given.items() if name not in OF_RANKS and not name.startswith("TORCHELASTIC")
     }
@@ -58,13 +61,16 @@ def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str
 
 
 def server_environment(cpu: bool, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of a server's process: all of its own, and what keeps it quiet and quick."""
+    """Return the environment variables of a server's process: `given`, and defaults that keep it quiet and quick."""
     quick = ON_CPU | {"OMP_NUM_THREADS": str(torch.get_num_threads())} if cpu else {}
     return {**quick, **QUIET, **given}
 
 
 class Process:
-    """One process with one engine. engine: its arguments; folder: of weights, removed where the trainer is gone."""
+    """One process with one vLLM engine. engine: its arguments; env: environment variables.
+
+    folder: of the weights, which the process removes if the trainer is gone. Ended where the process does not start.
+    """
 
     def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
         self.log = tempfile.NamedTemporaryFile("w+", prefix="ral-vllm-", suffix=".log")  # noqa: SIM115, closed with the process
@@ -83,7 +89,7 @@ class Process:
         self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
 
     def exchange(self, message: Message) -> Message:
-        """Return the reply to a message. Ended where the process is gone; UserError for what it refuses."""
+        """Send a message; return the reply. Ended where the process has ended; UserError where vLLM refuses."""
         try:
             self.pipe.send_bytes(packed(message))
             reply = unpacked(self.pipe.recv_bytes())
@@ -94,7 +100,7 @@ class Process:
         return reply
 
     def how(self) -> str:
-        """Tell how the process ended: by which signal, or with which last line."""
+        """Return how the process ended: the signal, the last line of its log, or the exit code. Waits for its end."""
         try:
             code = self.popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -106,7 +112,7 @@ class Process:
         return lines[-1] if lines else f"exit code {code}"
 
     def close(self) -> None:
-        """Tell the process to end; end it where it does not."""
+        """Tell the process to end; kill it if it does not within PATIENCE seconds."""
         try:
             self.pipe.send_bytes(packed(Message({"do": "stop"})))
             self.popen.wait(PATIENCE)
@@ -118,9 +124,9 @@ class Process:
 
 
 class OwnProcess:
-    """The engine of this rank: asked by messages, started again once where it ends by itself.
+    """The vLLM engine of this rank; its process is started again where it ends, at most once for each message.
 
-    files: of the weights that it was given last, which a new process gets too.
+    files: of the weights given last, which a new process gets, too. UserError where no process starts.
     """
 
     def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path) -> None:
@@ -129,23 +135,26 @@ class OwnProcess:
         self.process = self.started()
 
     def started(self) -> Process:
-        """Start a process. UserError where none comes up."""
+        """Start a process and return it. UserError where it does not start."""
         try:
             return Process(self.engine, environment(self.device, os.environ), self.folder)
         except Ended as ended:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 
     def ask(self, message: Message) -> list[Any]:
-        """Return the answers to a question."""
+        """Return vLLM's answers to a question (Answered)."""
         return list(self.exchange(message).head["answers"])
 
     def push(self, files: Sequence[Path], version: int) -> None:
-        """Read weights, and drop what the old ones made."""
+        """Load weights from files, and drop caches made with the old ones. version: not used."""
         self.files = [str(file) for file in files]
         self.exchange(Message({"do": "push", "files": self.files}))
 
     def exchange(self, message: Message) -> Message:
-        """Return the reply to a message, of a new process where the old one is gone. UserError where that ends, too."""
+        """Send a message; return the reply, by a new process if the old one has ended (with a warning).
+
+        UserError where the new one ends, too.
+        """
         try:
             return self.process.exchange(message)
         except Ended as ended:
@@ -170,7 +179,7 @@ class OwnProcess:
 
 
 def hint(words: str) -> str:
-    """Return a remedy for the last words of an engine that did not start."""
+    """Return a remedy for the last line of an engine that did not start; "" for unknown ones."""
     if "torchvision" in words:
         return (
             ": torchvision does not fit this torch: write make vllm, or install the one of the same release and build"

@@ -1,6 +1,6 @@
-"""Prompts as questions to vLLM: token ids with one placeholder a medium, and each medium's embeddings or pixels.
+"""Prompts as questions to vLLM: ids with one placeholder for each image or video, and its embeddings or pixels.
 
-vLLM puts as many placeholders for one as the medium has visual tokens; what it then reads has to be the prompt's ids.
+vLLM replaces each placeholder by as many as there are visual tokens; the ids it then reads must be the prompt's.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ SERVED: dict[str, tuple[str, ...]] = {
     "qwen2_vl": ("image", "video"),
     "qwen3_vl": ("image",),
 }
-"""Families, and the media of which vLLM reads the same ids as this project. Qwen3-VL's clips have other runs there."""
+"""Family -> kinds of media for which vLLM reads the same ids as this project; not so for Qwen3-VL's videos."""
 MOST_SEED = 2**62 - 1
-"""Seeds go up to here: vLLM adds a response's number to its prompt's seed, and the sum has to stay below 2^63."""
+"""Greatest seed: vLLM adds a response's index to its prompt's seed, and the sum has to stay below 2^63."""
 
 Kind = Literal["embeddings", "pixels"]
 """Form in which media are sent: the trainer's own visual embeddings, or pixels that the engine's vision tower reads."""
 
 
 def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, Any]:
-    """Return vLLM's sampling parameters, alike for all prompts. UserError for noise on attention.
+    """Return vLLM's sampling parameters, the same for all prompts. UserError for noise on attention.
 
-    The likeliest token has temperature 0 there, and one response stands for all.
+    count: responses to each prompt. Greedy sampling is temperature 0 with a single response.
     """
     if sampling.noise is not None:
         raise UserError("algo.sampling.noise: vLLM has no noise on attention: write rollout=native")
@@ -54,7 +54,10 @@ def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, A
 def ask(
     processor: Processor, prepared: Prepared, parameters: dict[str, Any], seeds: Sequence[int], kind: Kind
 ) -> Message:
-    """Return the question that asks an engine about prompts. seeds: one a prompt."""
+    """Return the message that asks vLLM for responses to prompts. parameters: of `numbers`; seeds: one for each prompt.
+
+    UserError for media that vLLM reads as other tokens, or whose times or pixels are not known.
+    """
     check_media(processor, prepared)
     asked = requests(prepared)
     media = media_of(processor, prepared, asked) if kind == "embeddings" else pixels_of(processor, prepared)
@@ -67,7 +70,7 @@ def ask(
 
 
 def check_family(processor: Processor) -> None:
-    """Raise UserError for a family that vLLM reads as other tokens."""
+    """Raise UserError for a family whose prompts vLLM may read as other tokens (not in SERVED)."""
     if processor.family.model_type not in SERVED:
         raise UserError(
             f"rollout: vLLM is known to read this project's tokens for {', '.join(SERVED)}, not for"
@@ -76,7 +79,7 @@ def check_family(processor: Processor) -> None:
 
 
 def check_media(processor: Processor, prepared: Prepared) -> None:
-    """Raise UserError for media that vLLM reads as other tokens."""
+    """Raise UserError for media in the prompts that vLLM reads as other tokens (not in SERVED)."""
     family = processor.family.model_type
     there = {kind for wording in prepared.prompts.wordings for kind in wording.kinds}
     if other := sorted(there - set(SERVED[family])):
@@ -84,15 +87,15 @@ def check_media(processor: Processor, prepared: Prepared) -> None:
 
 
 def prompt_ids(prepared: Prepared, index: int) -> list[int]:
-    """Return a prompt's ids without padding."""
+    """Return the ids of prompt number `index`, without padding."""
     prompts = prepared.prompts
     return [int(i) for i in prompts.token_ids[index][prompts.valid[index]]]
 
 
 def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request]) -> list[dict[str, Tensor]]:
-    """Return for each prompt the visual embeddings [M D] of its pictures and of its clips, with their patch grids.
+    """Return for each prompt the visual embeddings [M (1+J)*D] of its images and of its videos, by name, with grids.
 
-    Embeddings for the first decoder layers (deepstack) stand beside the others, [M (1 + J) * D].
+    M visual tokens; J deepstack features stand beside each embedding. Grids are in patches; times in seconds a slot.
     """
     merge, seconds = processor.patches.merge_size, clip_seconds(prepared)
     found = []
@@ -109,12 +112,12 @@ def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request])
 
 
 def embeddings(medium: SeenMedium) -> Tensor:
-    """Return all embeddings of a medium beside each other, [THW (1 + J) * D]."""
+    """Return the embeddings of an image or video with its J deepstack features beside them, [THW (1+J)*D]."""
     return torch.cat([medium.states, *medium.deepstack.unbind(0)], dim=-1)
 
 
 def clip_seconds(prepared: Prepared) -> Iterator[float]:
-    """Yield the seconds that a temporal slot of each clip spans. UserError where a part of a batch does not say it."""
+    """Yield, for each video, the seconds that a time slot covers. UserError where the batch does not hold them."""
     prompts = prepared.prompts
     clips = sum(kind == "video" for wording in prompts.wordings for kind in wording.kinds)
     seconds = prompts.media.get("second_per_grid_ts", torch.zeros(0)).tolist()
@@ -126,7 +129,10 @@ def clip_seconds(prepared: Prepared) -> Iterator[float]:
 
 
 def pixels_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
-    """Return for each prompt the frames of its pictures and clips, uint8 [F H W 3], and seconds between a clip's."""
+    """Return for each prompt the frames of its images and videos, uint8 [F H W 3], and seconds between video frames.
+
+    UserError for later turns, whose pixels are not known.
+    """
     media, patches = prepared.prompts.media, processor.patches
     wanted = sum(len(wording.kinds) for wording in prepared.prompts.wordings)
     frames = {kind: iter(frames_of(media, kind, patches)) for kind in ("image", "video")}

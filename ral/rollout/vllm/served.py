@@ -1,8 +1,8 @@
-"""Offers a trainer what it needs of a vLLM server, beside the server's own interface: an ASGI middleware.
+"""ASGI middleware of a vLLM server with the requests of a trainer, beside the server's own interface.
 
-POST /ral/ask: a question (ral.rollout.vllm.wire), with the tag of the weights it is to be answered by; 409 where they
-are others. POST /ral/bucket/NAME: a safetensors file. POST /ral/push: load the files sent, as the weights of a tag.
-GET /ral/facts: of which model. Where VLLM_API_KEY is set, requests have to bring it.
+POST /ral/ask: a question (ral.rollout.vllm.wire) with the tag of the weights that are to answer it; 409 where the
+server has others. POST /ral/bucket/NAME: a safetensors file. POST /ral/push: load the files sent, as the weights of a
+tag. GET /ral/facts: the model's facts. Where VLLM_API_KEY is set, requests must have it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ral.rollout.vllm.weights import MEMORY
 from ral.rollout.vllm.wire import Message, unpacked
 
 OK, REFUSED, FORBIDDEN, OTHER_WEIGHTS = 200, 400, 401, 409
-"""HTTP's numbers: done; refused for what the body says; no key; weights are not those asked for."""
+"""HTTP status codes: done; refused (the body says why); wrong key; the server has other weights."""
 
 keep_clip_times()
 
 
 class Served:
-    """The middleware. pushed: the tag of the weights that the engine has; None before the first push."""
+    """The middleware around the server's `app`. pushed: tag of the engine's weights; None before the first push."""
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app, self.pushed, self.lock = app, None, asyncio.Lock()
@@ -38,7 +38,7 @@ class Served:
         self.folder = base / f"ral-served-{uuid.uuid4().hex}"
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer what is for the trainer; hand everything else on."""
+        """Answer requests to /ral/; hand all others on to the server."""
         if scope["type"] != "http" or not scope["path"].startswith("/ral/"):
             await self.app(scope, receive, send)
             return
@@ -59,7 +59,7 @@ class Served:
         await send({"type": "http.response.body", "body": content})
 
     async def answer(self, path: list[str], engine: Any, receive: Any) -> tuple[int, dict[str, Any]]:
-        """Do what a request asks for; return its status and answer."""
+        """Do what a request asks for; return HTTP status and answer. path: after /ral/, split at slashes."""
         if path == ["facts"]:
             config = engine.vllm_config
             dtype = str(config.model_config.dtype).removeprefix("torch.")
@@ -76,14 +76,17 @@ class Served:
         return OK, {"answers": await asyncio.gather(*[one(engine, *each) for each in asked])}
 
     async def keep(self, name: str, receive: Any) -> None:
-        """Write a file as it comes, to a folder that the push removes."""
+        """Write the body of a request to file `name` of a folder that `push` removes."""
         self.folder.mkdir(exist_ok=True)
         with (self.folder / name).open("wb") as file:
             async for part in body(receive):
                 file.write(part)
 
     async def push(self, engine: Any, message: Message) -> tuple[int, dict[str, Any]]:
-        """Load the files that were sent, forget what old weights made, and remove the files."""
+        """Load the files sent as new weights, drop caches of the old ones, and remove the files.
+
+        RuntimeError where the prefix cache cannot be reset, since others use the server.
+        """
         async with self.lock:
             if self.pushed == message.head["weights"]:
                 return OK, {}
@@ -100,7 +103,7 @@ class Served:
 
 
 async def body(receive: Any) -> Any:
-    """Yield the parts of a request's body."""
+    """Yield the parts of a request's body. ConnectionError where the trainer is gone."""
     more = True
     while more:
         event = await receive()
@@ -111,6 +114,6 @@ async def body(receive: Any) -> Any:
 
 
 async def one(engine: Any, prompt: Any, parameters: Any) -> dict[str, Any]:
-    """Return the answer to one prompt."""
+    """Return the engine's answer to one prompt (`answer_of`)."""
     outputs = [output async for output in engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}")]
     return answer_of(outputs[-1])

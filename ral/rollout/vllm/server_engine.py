@@ -22,10 +22,11 @@ from ral.types import Prepared, Rollout, UserError
 
 
 class VLLMServers:
-    """Samples by copies of the weights in vLLM servers; which server answers a prompt changes nothing but rounding.
+    """Rollout engine that samples from copies of the weights in vLLM servers.
 
-    urls: of the servers; media, precision, folder: as VLLMEngine has them. timeout_s: for one answer of a server;
-    patience_s: for one that is gone to come back, before the run ends.
+    Which server answers a prompt changes nothing but rounding. urls: of the servers. media, precision, folder: as in
+    VLLMEngine. timeout_s: seconds for one answer of a server. patience_s: seconds to wait for a server that does not
+    answer, before the run ends. UserError where urls is empty or vLLM does not serve the family.
     """
 
     max_lag: float = 0
@@ -52,17 +53,17 @@ class VLLMServers:
         self.servers: Servers | None = None
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses. UserError where a server reads another prompt, or for noise."""
+        """Return a rollout of N = B * count responses. UserError where a server reads other ids, and for noise."""
         assert self.servers is not None, "the engine is asked before it was given weights"
         found = answered(self.policy, self.servers.ask, self.media, prompts, count, sampling, seed)
         return rollout_of(self.policy.processor, prompts, found, count, sampling, self.version)
 
     def session(self) -> AbstractContextManager[None]:
-        """Do nothing: the servers have their weights."""
+        """Return a context that does nothing: the servers have their weights."""
         return nullcontext()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Write the weights to every server, once; the first call checks that they are of this model."""
+        """Send the weights to every server, from rank 0; the first call checks that servers have this model."""
         self.policy, rank = policy, dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
         self.folder = self.folder or make_folder(self.root)
         files, error = write_weights(policy, self.dtype, self.folder, writes=first_of_node()), None
@@ -77,7 +78,7 @@ class VLLMServers:
         self.version = version
 
     def check(self, servers: Servers) -> None:
-        """Raise UserError for a server of another model, or of other numbers."""
+        """Raise UserError for a server with another model, dtype or set of banned tokens."""
         processor, network = self.policy.processor, self.policy.network
         banned = banned_tokens(processor, head_rows(network.config))
         ours = facts_of(network.config, str(self.dtype).removeprefix("torch."), banned)
@@ -88,6 +89,6 @@ class VLLMServers:
                 )
 
     def close(self) -> None:
-        """Remove the files of the weights; the servers go on."""
+        """Remove the files of the weights; the servers keep running."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The policy's weights as files that an engine reads: whole, with adapters added in, a bucket at a time."""
+"""The policy's weights as files for an engine: whole (not sharded), adapters merged, one bucket at a time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ral.models.sharding import reshard
 from ral.types import UserError
 
 BUCKET = 2**30
-"""Bytes of weights that are gathered before they are written."""
+"""Number of bytes of weights that are gathered before they are written to a file."""
 MEMORY = Path("/dev/shm")
-"""Files there lie in main memory."""
+"""Folder whose files are in main memory."""
 
 
 def named_weights(policy: MLLM, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    """Yield the weights by Transformers' names, in main memory, each gathered by itself; every rank must iterate.
+    """Yield (Transformers' name, weight in `dtype`, in main memory), each gathered by itself; every rank must iterate.
 
     A layer with an adapter has W + alpha / rank * B A. A weight that two modules share comes once.
     """
@@ -44,13 +44,13 @@ def named_weights(policy: MLLM, dtype: torch.dtype) -> Iterator[tuple[str, Tenso
 
 
 def whole(parameter: Tensor) -> Tensor:
-    """Return a weight that may be sharded as one tensor, without graph."""
+    """Return a weight, gathered if it is sharded, as one tensor without graph; then every rank must call it."""
     value = parameter.detach()
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def buckets(policy: MLLM, dtype: torch.dtype, size: int = BUCKET) -> Iterator[dict[str, Tensor]]:
-    """Yield weights by name, some `size` bytes of them at a time."""
+    """Yield dicts of weights by name, each of about `size` bytes; every rank must iterate."""
     held, total = {}, 0
     for name, value in named_weights(policy, dtype):
         held[name], total = value.contiguous(), total + value.nbytes
@@ -62,9 +62,9 @@ def buckets(policy: MLLM, dtype: torch.dtype, size: int = BUCKET) -> Iterator[di
 
 
 def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool) -> list[Path]:
-    """Write the weights to a folder in place of those there; return the files. writes: whether this rank does.
+    """Write the weights to a folder, in place of its contents; return the files. writes: whether this rank writes.
 
-    Every rank must call it; the others gather and wait. UserError where the folder is full.
+    Every rank must call it; those that do not write gather and wait. UserError, on all ranks, where the folder is full.
     """
     files, error = [], None
     if writes:
@@ -78,7 +78,7 @@ def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool) 
 
 
 def written(bucket: dict[str, Tensor], file: Path) -> str | None:
-    """Write a bucket; return what went wrong, as one line, or None."""
+    """Write a bucket to a file; return an error as one line, None for none."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(bucket, file)
@@ -89,7 +89,7 @@ def written(bucket: dict[str, Tensor], file: Path) -> str | None:
 
 
 def on_all_ranks(error: str | None) -> None:
-    """Wait for all ranks; raise UserError on each where one has an error to tell."""
+    """Wait for all ranks; raise UserError on each of them where one has an error. error: this rank's; None for none."""
     found = [error]
     if dist.is_available() and dist.is_initialized():
         found = [None] * dist.get_world_size()
@@ -99,12 +99,15 @@ def on_all_ranks(error: str | None) -> None:
 
 
 def first_of_node() -> bool:
-    """Tell whether this rank is the one of its machine that writes."""
+    """Tell whether this rank is the first of its machine, which writes."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def make_folder(root: str | None) -> Path:
-    """Return the path of a run's weights, the same on every rank. root: where it lies; None for main memory."""
+    """Return the path of the folder of a run's weights, the same on every rank; it is not created.
+
+    root: folder that holds it; None for main memory, or the folder for temporary files where there is no MEMORY.
+    """
     base = Path(root) if root else MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
     name = [f"ral-weights-{os.getpid()}-{os.urandom(4).hex()}"]
     if dist.is_available() and dist.is_initialized():

@@ -1,4 +1,4 @@
-"""Messages between trainer and engine as bytes: JSON beside tensors in safetensors' format. Nothing is unpickled."""
+"""Messages between trainer and engine as bytes: JSON, then tensors in safetensors' format. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 LENGTH_BYTES = 8
-"""Bytes of the number that says how long the JSON part is."""
+"""Number of bytes of the integer that holds the length of the JSON part."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A message between trainer and engine.
-
-    head: plain values, as JSON has them; tensors: by name."""
+    """A message between trainer and engine. head: JSON values; tensors: by name."""
 
     head: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -31,7 +29,7 @@ def packed(message: Message) -> bytes:
 
 
 def unpacked(data: bytes) -> Message:
-    """Return the message that `packed` made bytes of."""
+    """Return the message that `packed` turned into `data`."""
     end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
     rest = data[end:]
     return Message(json.loads(data[LENGTH_BYTES:end]), load(rest) if rest else {})

@@ -1,6 +1,6 @@
-"""Main of the process that holds a vLLM engine: python -m ral.rollout.vllm.worker <number of its end of a pipe>.
+"""Main module of the process with a vLLM engine: python -m ral.rollout.vllm.worker <file descriptor of a pipe>.
 
-It answers one message after another (ral.rollout.vllm.wire), and ends when the other end of the pipe does.
+It answers one message after another (ral.rollout.vllm.wire), and ends when the other end of the pipe closes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from ral.rollout.vllm.wire import Message, packed, unpacked
 
 
 def drop_caches(llm: Any) -> None:
-    """Remove all that old weights made: visual embeddings, processed media, keys and values of prompts."""
+    """Remove all caches made with old weights: visual embeddings, processed media, keys and values of prompts.
+
+    RuntimeError where the prefix cache cannot be reset.
+    """
     llm.llm_engine.reset_encoder_cache()
     llm.reset_mm_cache()
     if not llm.reset_prefix_cache():
@@ -26,7 +29,7 @@ def drop_caches(llm: Any) -> None:
 
 
 def answer(llm: Any, message: Message) -> dict[str, Any]:
-    """Do what a message asks for; return the head of the reply."""
+    """Do what a message asks for, "push" (load weights) or "ask" (answer prompts); return the head of the reply."""
     if message.head["do"] == "push":
         llm.collective_rpc("take_weights", args=(message.head["files"],))
         drop_caches(llm)
@@ -36,7 +39,7 @@ def answer(llm: Any, message: Message) -> dict[str, Any]:
 
 
 def reply(call: Any) -> dict[str, Any]:
-    """Return what a call returns, or the error that it raised as one line."""
+    """Return the result of a call, or {"error": one line} where it raises."""
     try:
         return dict(call())
     except Exception as error:
@@ -44,7 +47,7 @@ def reply(call: Any) -> dict[str, Any]:
 
 
 def serve(pipe: Connection, start: Message) -> None:
-    """Make the engine, then answer until told to stop."""
+    """Make the engine of `start`, then answer messages until one says "stop"."""
     keep_clip_times()
     llm = LLM(**start.head["engine"])
     pipe.send_bytes(packed(Message({"ready": True})))
@@ -53,7 +56,7 @@ def serve(pipe: Connection, start: Message) -> None:
 
 
 def main() -> None:
-    """Answer the trainer; where it is gone, remove the weights that it left."""
+    """Answer the trainer; where it is gone, remove the folder of weights that it left."""
     pipe = Connection(int(sys.argv[1]))
     start = unpacked(pipe.recv_bytes())
     try:
