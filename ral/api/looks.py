@@ -1,4 +1,4 @@
-"""A model's answers to a question about a picture or clip, and where their tokens look."""
+"""A model's responses to a question about an image or video, and the attention of their tokens."""
 
 from __future__ import annotations
 
