@@ -83,7 +83,7 @@ def update(
 
 
 def rest(gives_way: bool) -> None:
-    """Free the memory of a side that waits. gives_way: also the GPU memory that PyTorch caches."""
+    """Give back the memory of a side that waits. gives_way: also the GPU memory that PyTorch caches."""
     give_back()
     if gives_way and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

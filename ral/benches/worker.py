@@ -62,7 +62,7 @@ def on_gpu() -> bool:
 
 
 def reset_peak() -> bool:
-    """Forget the peak of memory so far; return False where the kernel does not permit that."""
+    """Start the peak of memory anew; return False where the kernel does not permit that."""
     if on_gpu():
         sys.modules["torch"].cuda.reset_peak_memory_stats()
         return True
