@@ -86,7 +86,9 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Record the passes made inside the block over the rows that `tokens` describes: all at once, or in parts."""
+        """Let the passes made inside the block be recorded over the rows that `tokens` describes: all at once, or in
+        parts.
+        """
         self.recorders, self.tokens = [], tokens
         try:
             yield

@@ -35,7 +35,7 @@ def load(checkpoint: File = SHIPPED, device: str = "cpu") -> MLLM:
         The model. `model.network` is Transformers' own, `model.processor.tokenizer` its tokenizer.
 
     Raises:
-        UserError: one line on what is wrong with the folder.
+        UserError: one line on the problem with the folder.
     """
     return load_model(str(checkpoint), device)
 
@@ -126,21 +126,21 @@ def attention_rows(
 
 
 def overlay(answers: Asked, number: int = 0, layer: int = -1) -> Image:
-    """Draw the picture, or frames of the clip, as they are and under the attention of an answer.
+    """Draw the image, or frames of the video, as they are and under the attention of a response.
 
-    The map is the mean over the tokens in the answer block (over the whole response where there is none) of the
-    attention on the visual tokens, mean over heads, renormalised: what evaluation during training measures.
+    The map is the attention on the visual tokens, renormalised: mean over heads, and over the tokens in the answer
+    block (over the whole response where there is none), as `eval/grounding_answer` has it (docs/metrics.md).
 
     Args:
         answers: of `ral.sample`.
-        number: which of them, from 0.
+        number: index of the response, from 0.
         layer: decoder layer, negative from the last.
 
     Returns:
         A PIL image, which a notebook shows.
 
     Raises:
-        UserError: for an answer that is not there, or a layer that the model does not have.
+        UserError: for an index without response, or a layer that the model does not have.
     """
     from ral.evaluation.attention_map import MappedAnswer
     from ral.evaluation.looks import grounding

@@ -24,7 +24,7 @@ MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min
 
 @dataclass(frozen=True)
 class TrainedAs:
-    """How prompts were made in a model's training. source: the file that says it; template: the one of its prompts.
+    """The making of prompts in a model's training. source: the file that says it; template: the one of its prompts.
 
     templates: {think: ..., zero: ...}; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response.
     """

@@ -47,7 +47,7 @@ def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
 
 
 def upload(published: Published, private: bool) -> str:
-    """Upload the files to the hub; return the address. UserError without a token, and where the hub refuses."""
+    """Send the files to the hub; return the address. UserError without a token, and where the hub refuses."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

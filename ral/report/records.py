@@ -13,10 +13,11 @@ from ral.types import Evidence
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention on the visual tokens (Eq. 2 restricted to visual keys), averaged over the answer's tokens.
+    """Attention on the visual tokens (Eq. 2 restricted to visual keys), averaged over some tokens of a response.
 
-    grid: (T, H, W) of visual tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: duration of one of
-    the T slots, 0 for an image.
+    In records of evaluations: over the tokens that look hardest (ral.evaluation.looks). grid: (T, H, W) of visual
+    tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: duration of one of the T slots, 0 for an
+    image.
     """
 
     grid: tuple[int, int, int]

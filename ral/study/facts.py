@@ -86,7 +86,7 @@ def question_counts(run: Run) -> dict[str, int]:
 def grounded_share(runs: Iterable[Run]) -> float | None:
     """Return the share of questions with a grounding, over the runs whose records exist; None without records.
 
-    A response without an answer block, and an entry without evidence, have no grounding.
+    An entry without evidence has no grounding.
     """
     known = [r["grounding"] is not None for run in runs for r in records(run) if "grounding" in r]
     return sum(known) / len(known) if known else None

@@ -31,7 +31,7 @@ ON_CPU = ("hardware=cpu", "device=cpu")
 
 @dataclass(frozen=True)
 class Ways:
-    """How stages are run. keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/.
+    """Settings of the running of stages. keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/.
 
     cards: number of evaluations at once, each on a GPU of its own. programs: {program: its file}.
     """
