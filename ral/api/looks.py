@@ -57,27 +57,27 @@ def sample(
     max_pixels: int | None = None,
     max_frames: int | None = None,
 ) -> Asked:
-    """Ask a model one question about a picture or clip, several times.
+    """Ask a model one question about an image or video, several times.
 
     Args:
         model: of `ral.load`.
         question: the question, options included.
-        image: a picture file; this or `video`.
-        video: a clip.
-        count: answers to draw.
+        image: an image file; this or `video`.
+        video: a video file.
+        count: responses to sample.
         temperature: of the sampling.
         greedy: the likeliest token every time, in place of sampling.
-        max_new_tokens: length limit of an answer.
-        seed: of the sampling; the same seed gives the same answers.
-        template: how the question is worded: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the
-            model was trained, by the config.yaml of its run; "as_asked" where there is none.
+        max_new_tokens: length limit of a response.
+        seed: of the sampling; the same seed gives the same responses.
+        template: the prompt's template: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the model was
+            trained, by the config.yaml of its run; "as_asked" where there is none.
         evidence: (left, top, right, bottom) as fractions, which `ral.overlay` draws.
-        min_pixels: area of a picture or frame in pixels, at least; None: as the model was trained, else 784.
-        max_pixels: at most; None: as the model was trained, else 4,014,080 for a picture, 100,352 for a frame.
-        max_frames: frames of a clip, at most; None: as the model was trained, else 128.
+        min_pixels: area of an image or frame in pixels, at least; None: as the model was trained, else 784.
+        max_pixels: at most; None: as the model was trained, else 4,014,080 for an image, 100,352 for a frame.
+        max_frames: frames of a video, at most; None: as the model was trained, else 128.
 
     Returns:
-        The answers: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`
+        The responses: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`
         take them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""This project with some of its savings switched off, to see what each is worth.
+"""This project with some of its savings switched off, to measure each of them.
 
 encode    the vision tower runs once per prompt and step (off: for every response in every pass)
 prefill   a prompt is prefilled once, its cache shared by its responses (off: once for each response)

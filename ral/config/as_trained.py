@@ -1,4 +1,6 @@
-"""An evaluation's benchmarks asked as the checkpoint was trained: wording, pixels and length limit of its run."""
+"""The benchmarks of an evaluation asked as in the checkpoint's training: template, pixels and length
+limit of its run.
+"""
 
 from __future__ import annotations
 

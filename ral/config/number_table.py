@@ -1,4 +1,4 @@
-"""The ranges of numbers: what each numeric key of conf/ may be."""
+"""The range of each numeric key of conf/."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ TERMS: dict[str, Range] = {
     "algo.shaping.buffer": Range(0, 1, 0.2, ends="(]"),
     "algo.shaping.penalty": Range(0, FACTOR, 0.5),
 }
-"""Numbers of the objective and what it is made of."""
+"""Numbers of the objective and its parts."""
 LOOP: dict[str, Range] = {
     "algo.group_size": Range(1, MOST, 8, whole=True),
     "algo.prompts_per_step": Range(1, MOST, 8, whole=True),

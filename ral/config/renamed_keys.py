@@ -22,7 +22,7 @@ MOVED = {
         for name in ("timeout_s", "retries", "backoff_s", "max_concurrency")
     },
 }
-"""Old key: new key, the longer ones first; what lies below a key moves with it."""
+"""Old key: new key, the longer ones first; keys below a key move with it."""
 
 
 def today(key: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ral.files import jsonl
 
 CLOSE = 2.0
-"""Standard errors of a difference within which two runs are not told apart."""
+"""Standard errors of a difference within which two runs count as equally good."""
 
 
 @dataclass(frozen=True)

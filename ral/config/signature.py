@@ -1,8 +1,8 @@
-"""Checks plain values against annotations, and `_target_` nodes against the signatures of what they name.
+"""Checks plain values against annotations, and `_target_` nodes against the signatures of their callables.
 
 A node is a mapping as it comes from yaml. `{_target_: package.module.callable, keyword: value}` is a call that will be
-made later; here its name is looked up and its keywords are bound, so that a misspelt keyword fails before any weight
-is loaded. Everything works on plain dicts, lists and scalars; a problem raises UserError with the node's dotted key.
+made later; here its name is looked up and its keywords are bound, so that a misspelt keyword fails before any weight is
+loaded. Everything works on plain dicts, lists and scalars; a problem raises UserError with the node's dotted key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notes of a sweep on which of its runs failed, whatever launcher started them and in whatever process."""
+"""Notes of a sweep on its failed runs, with any launcher and in any process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bytes of a run's networks on one rank: weights, gradients, optimizer state, and what sharding gathers."""
+"""The bytes of a run's networks on one rank: weights, gradients, optimizer state, and gathered shards."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], not
 
 
 def as_script_data(content: Any) -> str:
-    """Return JSON that is safe inside a script element, whatever texts it holds."""
+    """Return JSON that is safe inside a script element, with any texts."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 

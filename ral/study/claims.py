@@ -214,9 +214,9 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
 
 
 def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
-    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller, by seed.
+    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller one, by seed.
 
-    between: the two, whatever there are runs of; None: the smallest and the largest of all seeds.
+    between: the two values, also where some have no runs; None: the smallest and the largest of all seeds.
     """
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
     at = sorted(set(between or (value for own in (*ral.values(), *grpo.values()) for value in own)))
