@@ -108,7 +108,10 @@ def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
 
 
 def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
-    """Train. UserError where memory, disk or a port ends the run; SystemExit where a signal does, before any step."""
+    """Train. UserError where memory, disk or a port ends the run.
+
+    SystemExit where a signal does before the first step, or a second Ctrl-C at any time.
+    """
     stop.install()
     try:
         trainer.fit(module, datamodule=data)

@@ -130,7 +130,7 @@ def layers_of(tree: Tree) -> int:
 
 
 def frozen_of(tree: Tree) -> Frozen:
-    """Return the frozen signals: those of the objective, and old rows where diagnostics measure attention."""
+    """Return the frozen signals: those of the objective, and old rows where diagnostics measure several updates."""
     algo = tree["algo"]
     needs = set(signals_of(tree))
     if measured(tree) and algo["updates_per_rollout"] > 1:

@@ -79,7 +79,7 @@ class Row:
 class Graph:
     """All stages in order, and the rows of the table. disk_gb: free disk that the scale needs; None: that of the plans.
 
-    made: whether data and benchmarks are synthetic, made for this table.
+    made: whether the scale's data and benchmarks are synthetic and made first.
     """
 
     scale: str
