@@ -1,4 +1,4 @@
-"""The end of a run: the cause of its failure in words, or the exported model and the report."""
+"""The end of a run: the exported model and the report, or the cause of its failure in words."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ from ral.viewing.pages import view_run
 from ral.viewing.questions import viewable
 
 QUICK_TO_VIEW = 64e6
-"""Bytes of the exported weights up to which a run writes explore.html itself: a few seconds on a processor."""
+"""Bytes of exported weights up to which a run writes explore.html itself, which then takes a few seconds."""
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
-    """Return advice that lowers a run's memory, by the settings that are not at their lowest yet."""
+    """Return an error line with settings that lower a run's memory, those that are not at their lowest yet.
+
+    reason: PyTorch's message.
+    """
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
     ways = ways if hardware.micro_batch_prompts > 1 else []
@@ -52,14 +55,14 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
 
 
 def original(error: BaseException) -> BaseException:
-    """Return the exception that ended a run: Lightning's teardown may raise another on top of it."""
+    """Return the exception that ended a run, where Lightning's teardown raised another one on top of it."""
     if "combined_loader" in str(error) and error.__context__ is not None:
         return error.__context__
     return error
 
 
 def named_cause(error: BaseException) -> BaseException:
-    """Return the error, or a line that says what to do where the machine is its cause."""
+    """Return a UserError that says what to do where the disk is full or a port is taken; any other error as it is."""
     text = str(error)
     if isinstance(error, UserError):
         return error
@@ -73,7 +76,7 @@ def named_cause(error: BaseException) -> BaseException:
 
 
 def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Export hf/ and adapters, write report.html, print where everything is."""
+    """Write hf/ and adapter/, report and card, upload artifacts, and print the run's folder. All ranks call it."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -89,7 +92,10 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
 
 
 def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
-    """Write the trained model, the viewer, the report and the model card. UserError where the model cannot be."""
+    """Write the trained model, the viewer, the report and the model card.
+
+    UserError where the model cannot be written; a problem with the others is a warning.
+    """
     try:
         export(cfg, module, state, folder)
     except (OSError, RuntimeError, SafetensorError) as error:
@@ -104,14 +110,17 @@ def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], 
 
 
 def send_artifacts(loggers: Iterable[Logger], folder: Path) -> None:
-    """Let W&B upload what logger.wandb.artifacts names; what cannot be is a warning."""
+    """Let W&B upload the files that logger.wandb.artifacts names; a failed upload is a warning."""
     for logger in loggers:
         if isinstance(logger, Wandb):
             logger.send(folder)
 
 
 def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
-    """Write adapter/ and hf/, those that the configuration asks for. UserError for weights that are not finite."""
+    """Write adapter/ and hf/, as lora.rank and lora.merge ask. UserError for weights that are not finite.
+
+    state: all weights, whole, in main memory.
+    """
     check_finite(state, folder)
     if cfg.lora.rank:
         save_adapters(state, module.policy.network, str(cfg.model.pretrained), folder / "adapter")
@@ -121,7 +130,7 @@ def export(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder:
 
 
 def check_finite(state: Mapping[str, Tensor], folder: Path) -> None:
-    """Raise UserError where a weight holds NaN or infinity; integers and what is no tensor have none."""
+    """Raise UserError where a weight holds NaN or infinity. Integers, and values that are no tensor, pass."""
     bad = [name for name, value in state.items() if isinstance(value, Tensor) and not finite(value.detach())]
     if bad:
         raise UserError(
@@ -131,7 +140,7 @@ def check_finite(state: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def not_exported(folder: Path, error: Exception) -> UserError:
-    """Return the error for a trained model that cannot be written; its checkpoint is whole."""
+    """Return the error for a trained model that cannot be written, with the command that tries again."""
     reason = first_line(error)
     return UserError(
         f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
@@ -140,9 +149,9 @@ def not_exported(folder: Path, error: Exception) -> UserError:
 
 
 def held_out_line(folder: Path) -> str | None:
-    """Return the accuracy on held-out questions before and after training, in percent; None where none was measured.
+    """Return a line with the accuracy on held-out questions before and after training, in percent; None without any.
 
-    Answers that have no accuracy, of a reward without that part, count by their reward.
+    Where the reward has no accuracy, the line has the mean reward.
     """
     found = {side: folder / "eval" / f"{side}.jsonl" for side in ("before", "after")}
     lines = {side: jsonl.readable(path) for side, path in found.items() if path.is_file()}
@@ -158,7 +167,7 @@ def held_out_line(folder: Path) -> str | None:
 
 
 def print_viewer(folder: Path) -> None:
-    """Write explore.html where that takes seconds, and say where it is; of a large model say how it is made."""
+    """Write explore.html and print its path; for a model above QUICK_TO_VIEW print the command that writes it."""
     if not viewable(folder):
         return
     command = f"python scripts/explore.py run={folder}"
@@ -172,12 +181,12 @@ def print_viewer(folder: Path) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return an error in one line, with its kind where it is not of the user's input."""
+    """Return an error in one line, with its type where it is no UserError."""
     return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def print_report(folder: Path) -> None:
-    """Write report.html and say where it is, or why there is none: the run is whole without it."""
+    """Write report.html and print its path; a problem is a warning with the command to try again."""
     try:
         print(f"report: {build_report(folder)}")
     except Exception as error:  # whatever it is, it ends no run
@@ -186,7 +195,7 @@ def print_report(folder: Path) -> None:
 
 
 def give_card(folder: Path) -> None:
-    """Write the model card into hf/, where there is one, or say why it could not be: the model is whole without it."""
+    """Write the model card into hf/, if there is one; a problem is a warning."""
     try:
         if (folder / "hf").is_dir():
             write_card(folder, folder / "hf")

@@ -1,4 +1,4 @@
-"""Messages about bad input to the user: an exception, or a warning. Alone here: reporting needs no heavy import."""
+"""Messages about bad input to the user: an exception and a warning. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TextIO
 
 
 class UserError(Exception):
-    """Bad input from the user. Its message is one clear line: what was wrong, where, and what to write instead."""
+    """Bad input from the user. Its message is one clear line: the fault, the file or key, and what to write instead."""
 
 
 class UserWarned(UserWarning):
-    """Something that a run goes on in spite of. Its message is one clear line."""
+    """A warning about input that a run can go on with. Its message is one clear line."""
 
 
 def warn_in_plain_lines() -> None:
-    """Let each UserWarned be shown as `warning: ...`, without the file and line of the code; others as ever."""
+    """Let each UserWarned be printed as `warning: ...`, without file and line of the code; other warnings as before."""
     usual = warnings.showwarning  # not formatwarning, which Lightning sets when it is imported
 
     def show(

@@ -1,4 +1,4 @@
-"""Checks that this machine, and whatever started this process, has what hardware asks for."""
+"""Checks that this machine, and the launcher of this process, have what `hardware` asks for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from ral.errors import UserError
 INTERACTIVE_STEP = "4294967290"
 """SLURM_STEP_ID of the shell that salloc opens: nobody called srun for what runs in it."""
 ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
-"""What several processes without a GPU need."""
+"""Settings of a run of several processes without a GPU."""
 
 
 def srun_tasks(env: Mapping[str, str]) -> int:
-    """Return the processes that srun started this one among; 0 where it was not srun, whatever else a SLURM job has
-    set.
+    """Return the number of processes in the srun step of this process; 0 where srun did not start it.
+
+    env: environment variables. In a SLURM job without srun it is 0 too.
     """
     if env.get("SLURM_STEP_ID") in (None, "", INTERACTIVE_STEP, "interactive"):
         return 0
@@ -23,15 +24,16 @@ def srun_tasks(env: Mapping[str, str]) -> int:
 
 
 def number(env: Mapping[str, str], name: str) -> int:
-    """Return a variable as a whole number; 0 where it is not set or none."""
+    """Return a variable as a whole number; 0 where it is not set or is no whole number."""
     text = env.get(name, "")
     return int(text) if text.isdecimal() else 0
 
 
 def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> None:
-    """Make what SLURM has set mean what it is. UserError where srun started other processes than hardware asks for.
+    """Set the SLURM variables that Lightning reads to what is the case. UserError where srun's processes do not fit.
 
-    A process that stands alone starts the others itself: Lightning is told not to look for any.
+    devices: processes a node. A process that srun did not start, or started alone, starts the others itself: Lightning
+    is kept from looking for more.
     """
     tasks, asked = srun_tasks(env), devices * num_nodes
     if tasks > 1 or (tasks and num_nodes > 1):
@@ -52,8 +54,10 @@ def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> 
 
 
 def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None:
-    """Raise UserError where torchrun (or another launcher that sets RANK) started other processes than hardware asks
-    for.
+    """Raise UserError where torchrun, or another launcher that sets RANK, started another number of processes than
+    asked.
+
+    Also where several nodes are asked for and no variable says which node this is. devices: processes a node.
     """
     if srun_tasks(env):
         return
@@ -78,13 +82,14 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
 
 
 OF_A_NODE = ("NODE_RANK", "GROUP_RANK")
-"""Variables that number nodes, which people set by hand where nothing starts the processes of all of them."""
+"""Variables with the number of a node; people set them by hand where no launcher starts the processes of all nodes."""
 
 
 def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
-    """Raise UserError where one of the variables says that this is a later process of several that nothing started.
+    """Raise UserError where one of the variables says that this is a later rank of a group that nothing started.
 
-    Such a process would leave the folder, the metrics and the report to a first one that does not exist.
+    Such a process would leave folder, metrics and report to a first rank that does not exist. devices: processes a
+    node.
     """
     several = devices * num_nodes > 1
     if several and (srun_tasks(env) > 1 or "WORLD_SIZE" in env):
@@ -101,7 +106,7 @@ def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: 
 
 
 def check_alone(env: Mapping[str, str], script: str) -> None:
-    """Raise UserError where several processes are started of a command that works in one and writes into one folder."""
+    """Raise UserError where a launcher started several processes of a command that works in one process."""
     tasks = srun_tasks(env)
     started = tasks or (number(env, "WORLD_SIZE") if {"RANK", "WORLD_SIZE"} <= env.keys() else 0)
     if started > 1:
@@ -113,7 +118,7 @@ def check_alone(env: Mapping[str, str], script: str) -> None:
 
 
 def check_devices(accelerator: str, devices: int, num_nodes: int, gpus: int) -> None:
-    """Raise UserError where there are fewer GPUs than hardware asks for. gpus: those that PyTorch sees."""
+    """Raise UserError where there are fewer GPUs than `hardware` asks for. gpus: number that PyTorch sees."""
     if accelerator == "cpu":
         return
     several = devices * num_nodes > 1
@@ -129,9 +134,9 @@ HOPPER = (9, 0)
 
 
 def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | None) -> None:
-    """Raise UserError where fused log-probs are asked for on what has no kernel for them, or without liger-kernel.
+    """Raise UserError where fused log-probs are asked for on a device without their kernel, or without liger-kernel.
 
-    capability: of this process's GPU; None without one.
+    capability: compute capability of this process's GPU; None without one.
     """
     if not asked:
         return
@@ -148,7 +153,7 @@ def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | Non
 
 
 def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
-    """Raise UserError where weights are to rest in 4 bits (lora.base=nf4) without a GPU, or without bitsandbytes."""
+    """Raise UserError where weights are to be kept in 4 bits (lora.base=nf4) without a GPU or without bitsandbytes."""
     if base != "nf4":
         return
     if accelerator == "cpu" or not gpus:

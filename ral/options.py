@@ -1,4 +1,4 @@
-"""Reads the letter that an option of a multiple-choice question begins with, whatever marks it is written with."""
+"""Reads the letter at the beginning of an option of a multiple-choice question, with any of the usual marks."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _FOREIGN = re.compile(rf"\W*([{''.join(_LOOK_ALIKES)}{''.join(_ALPHABETS)}])\s*(
 
 
 def foreign_letter(text: str) -> str | None:
-    """Return the Cyrillic or Greek letter that a text begins with as with an option's letter: "С" of "С.
+    """Return the Cyrillic or Greek letter that a text has in place of an option's letter; None where it has none.
 
-    red"; else None.
+    Such as the Cyrillic "С" of "С. red".
     """
     found = _FOREIGN.match(text)
     return None if found is None or found[1].isascii() else found[1]
@@ -52,7 +52,7 @@ def own_alphabet(letters: str) -> bool:
 def letter_and_text(option: str) -> tuple[str, str] | None:
     """Split "B. red", "(b) red", "[B] red", "B、red" or "【B】red" into ("B", "red"); None where no letter is marked.
 
-    Fullwidth letters and marks count as the plain ones. "A red" has no mark: its first word may be an article.
+    Fullwidth letters and marks count as plain ones. "A red" has no mark: its first word may be an article.
     """
     option = AT_ENDS.sub("", option)
     circled = _CIRCLED.match(option)
@@ -90,7 +90,7 @@ def _only_letters(text: str) -> bool:
 
 
 def lettered(options: tuple[str, ...]) -> dict[str, str] | None:
-    """Read {letter: text} off options that all have a letter of their own; None where one has none or two share one."""
+    """Return {letter: text} of options that each have a letter of their own; None where one has none or two share."""
     pairs = [letter_and_text(option) for option in options]
     found = {pair[0]: pair[1] for pair in pairs if pair is not None}
     return found if len(found) == len(options) else None

@@ -1,4 +1,4 @@
-"""The composition root: a valid configuration becomes objects, the objects a run, the run a folder of results."""
+"""The composition root of training: from a valid configuration to objects, a run, and a folder of results."""
 
 from __future__ import annotations
 
@@ -64,13 +64,15 @@ from ral.starting import (
 from ral.types import UserError
 
 SIGNALLED = 128
-"""Exit code of a run that a signal stopped, with everything saved, less the signal's number: 130 after Ctrl-C."""
+"""Exit code of a run that a signal stopped, with everything saved: this plus the signal's number (130 after Ctrl-C)."""
 
 
 def train(cfg: DictConfig) -> float | None:
-    """Make one run, from a checked configuration to its report. SystemExit(128 + signal) after an interruption.
+    """Make one run, from a checked configuration to its report.
 
-    Returns the last evaluation's value of checkpoint.best, None where there is no such: what a sweeper optimises.
+    Return the last evaluation's value of checkpoint.best, which a sweeper optimises; None without one. UserError for
+    what other settings, or more memory or disk, can mend. SystemExit(128 + signal) after an interruption, with all
+    saved.
     """
     quiet_libraries()
     folder = run_folder()
@@ -86,7 +88,7 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
-    """Make the run, in a folder that is its own."""
+    """Make the run, in a folder that this process has locked. resume: the checkpoint's folder; None: from step 0."""
     state = build_state(cfg, resume)
     stop = GentleStop()
     with ExitStack() as opened:
@@ -106,7 +108,10 @@ def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
 
 
 def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
-    """Train. UserError where memory, disk or network ends it; SystemExit where a signal does."""
+    """Train. UserError where memory, disk or a port ends the run.
+
+    SystemExit where a signal does before the first step, or a second Ctrl-C at any time.
+    """
     stop.install()
     try:
         trainer.fit(module, datamodule=data)
@@ -122,20 +127,20 @@ def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptD
 
 
 def end_ranks(trainer: L.Trainer) -> None:
-    """End the ranks that this process started: they would wait for it."""
+    """Kill the other ranks that this process started, which would wait for it."""
     for process in getattr(trainer.strategy.launcher, "procs", ()):
         process.kill()
 
 
 def build_state(cfg: DictConfig, resume: Path | None) -> RunState:
-    """Return the state that the run begins with, or that of the checkpoint it goes on from."""
+    """Return the state of the checkpoint in folder `resume`; None: that of a run's beginning."""
     if resume is None:
         return RunState(best=Best(cfg.checkpoint.best))
     return RunState.of(read(resume), cfg.checkpoint.best)
 
 
 def close_engine(engine: Engine) -> None:
-    """Close an engine; where that fails the run goes on, or ends as it was about to, with a warning."""
+    """Close an engine. An error of its `close` becomes a warning and does not end the run."""
     try:
         engine.close()
     except Exception as error:
@@ -145,7 +150,7 @@ def close_engine(engine: Engine) -> None:
 def build_run(
     cfg: DictConfig, folder: Path, state: RunState, resume: Path | None, opened: ExitStack
 ) -> tuple[PolicyModule, PromptData]:
-    """Return the two modules of Lightning: what a step does, and its data. opened: closes the engine in the end."""
+    """Return Lightning's two modules: the steps, and their data. opened: gets what is to be closed after the run."""
     objective = build_objective(cfg)
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
@@ -170,7 +175,7 @@ def build_run(
 
 
 def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> PromptData:
-    """Return the datamodule, its two splits opened."""
+    """Return the datamodule with its two splits open. The first rank prints lines about fields that nothing reads."""
     check_even(cfg)
     algo = cfg.algo
     data = PromptData(
@@ -194,14 +199,14 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
 def build_callbacks(
     cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, resumed: bool
 ) -> list[L.Callback]:
-    """Return what happens around the steps. Lightning calls them in this order, at every event.
+    """Return the callbacks around the steps. Lightning calls them in this order, at every event.
 
-    The bar first: it shows a step as soon as it is made. `begin` then marks the folder as begun, before anything is
-    written to it. `stop` agrees on a signal before the evaluation, which a scheduler's leaves no time for, and before
-    the checkpoint, which an interruption asks for. The evaluation comes before the checkpoint, which holds its step and
-    keeps the best. Memory is given back when both have left theirs. The watch speaks last, under the step's line, and
-    after the checkpoint: what it was told in a step is told again by a run that resumes from that step. The profiler
-    ends a step when all the rest of it is done.
+    The progress bar first: it shows a step as soon as it is made. `begin` then marks the folder as begun, before
+    anything is written to it. `stop` agrees on a signal before the evaluation, for which a scheduler's signal leaves no
+    time, and before the checkpoint, which an interruption asks for. The evaluation precedes the checkpoint, which holds
+    its step and keeps the best. GivesBack frees the memory that both have left. The watch warns last, under the step's
+    line and after the checkpoint: a run that resumes from a step repeats the warnings of that step. The profiler ends a
+    step when all else is done.
     """
     hardware = cfg.hardware
     keeping = Keeping(**{**cfg.checkpoint, "sharded": cfg.checkpoint.sharded and hardware.shard is not None})

@@ -1,4 +1,4 @@
-"""The start of a run: its folder, whether this machine can do it, and the checkpoint that it goes on from."""
+"""The start of a run: its folder, checks of the machine, and the checkpoint that it goes on from."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ from ral.report.environment import write_environment
 from ral.types import UserError
 
 FOLDER_VARIABLE = "RAL_RUN_FOLDER"
-"""Tells the processes of further ranks, started by the first, which folder the run writes to. Unset between runs."""
+"""Environment variable by which the first rank passes the run's folder to the ranks that it starts."""
 
 
 def run_folder() -> Path:
     """Return the run's folder, the same for every rank. UserError where it cannot be written.
 
-    Ranks that Lightning starts are told it by the first; those of torchrun and srun start by themselves.
+    Ranks that Lightning starts get it from the first one (FOLDER_VARIABLE). Those of torchrun and srun start apart:
+    UserError unless hydra.run.dir names it.
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))
     given = os.environ.get(FOLDER_VARIABLE) if rank else None
@@ -76,7 +77,10 @@ def started_apart() -> bool:
 
 @contextmanager
 def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
-    """Hold the folder, unless the command line does so already; one in which no run began is given back as it was."""
+    """Hold the lock of the folder inside the block, unless this process has it already or is a later rank.
+
+    A folder in which no run began is left as it was before. UserError as for `ral.files.run_folder.claim_for_run`.
+    """
     if not folders.first_rank() or folders.held(folder):
         yield
         return
@@ -88,18 +92,18 @@ def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
 
 
 def resolved(cfg: DictConfig) -> str:
-    """Return a configuration as yaml, every value in its place."""
+    """Return a configuration as yaml, its interpolations resolved."""
     return OmegaConf.to_yaml(OmegaConf.create(OmegaConf.to_container(cfg, resolve=True)))
 
 
 def write_facts(cfg: DictConfig, folder: Path) -> None:
-    """Write config.yaml and environment.json."""
+    """Write config.yaml and environment.json into the run's folder."""
     (folder / "config.yaml").write_text(resolved(cfg), encoding="utf-8")
     write_environment(folder)
 
 
 def check_machine(cfg: DictConfig) -> None:
-    """Raise UserError where the machine, or whatever started this process, has not what the configuration asks for."""
+    """Raise UserError where this machine, or the launcher of this process, lacks what the configuration asks for."""
     hardware = cfg.hardware
     check_slurm(os.environ, hardware.devices, hardware.num_nodes)
     check_torchrun(os.environ, hardware.devices, hardware.num_nodes)
@@ -111,7 +115,7 @@ def check_machine(cfg: DictConfig) -> None:
 
 
 def choose_pass_size(cfg: DictConfig) -> None:
-    """Put numbers in place of `auto` in hardware.micro_batch_*, and say which: those that the machine has room for."""
+    """Replace `auto` in hardware.micro_batch_* by the largest sizes that the machine has memory for, and print them."""
     chosen = fitted_here(plain(cfg), torch.cuda)
     if chosen is None:
         return
@@ -122,7 +126,11 @@ def choose_pass_size(cfg: DictConfig) -> None:
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
-    """Return the checkpoint folder that `resume` names; for auto the newest of this run's folder, or none."""
+    """Return the checkpoint folder that `resume` names; for auto the newest in `folder`; None where there is none.
+
+    UserError for a folder that is no whole checkpoint, and for auto in a search, whose runs have other values each
+    time.
+    """
     if resume is None:
         return None
     if resume != "auto":
@@ -136,13 +144,16 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 
 def check_unresumed(cfg: DictConfig) -> None:
-    """Raise UserError where resume_changed names what is no key; say that it has no effect where nothing is resumed."""
+    """Raise UserError where resume_changed names no key. Print a warning where nothing is resumed: it has no effect."""
     if allowed_names(cfg.resume_changed, leaves(plain(cfg))) and cfg.resume is None and folders.first_rank():
         print("warning: resume_changed has no effect: nothing is resumed; write resume=auto to go on", file=sys.stderr)
 
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
-    """Raise UserError where the configuration is not that of the checkpoint's run; print what else changes."""
+    """Raise UserError where the settings are not those of the checkpoint's run (see ral.config.resuming).
+
+    Prints a line where those are unknown, where max_steps changes the learning rate, and where no step is left.
+    """
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
     kept = config_of(checkpoint)
     if kept is None:
@@ -165,10 +176,10 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
 
 
 def config_of(checkpoint: Path) -> dict[str, Any] | None:
-    """Return the configuration that a checkpoint was made with; None where it is not known.
+    """Return the configuration that a checkpoint was made with; None where nothing holds it.
 
-    A checkpoint holds its own, which stays when its run goes on under other settings; for one of an earlier version
-    config.yaml of its run counts. UserError where that cannot be read.
+    A checkpoint holds its own; for one of an earlier version, config.yaml of its run counts. UserError where that
+    cannot be read.
     """
     own = read(checkpoint).get(CONFIG)
     if own is not None:
@@ -178,7 +189,7 @@ def config_of(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def parsed(file: Path, text: Callable[[], str]) -> dict[str, Any]:
-    """Return a run's configuration. UserError where it cannot be read; file: of the text, for the message."""
+    """Return the mapping in a yaml text. UserError, which names `file`, where it cannot be read or is no mapping."""
     try:
         found = yaml.safe_load(text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -189,7 +200,7 @@ def parsed(file: Path, text: Callable[[], str]) -> dict[str, Any]:
 
 
 def quiet_libraries() -> None:
-    """Silence the chatter that does not concern a user; errors and warnings of ours stay."""
+    """Silence messages of Lightning and Transformers below errors, and progress bars of loading."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

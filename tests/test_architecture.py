@@ -37,6 +37,8 @@ PAGE = ROOT / "docs" / "architecture.md"
 MEDIAN_LINES, MOST_LINES_OF_90_PERCENT, MOST_LINES, MOST_LINES_OF_A_FILE = 10, 25, 60, 300
 MOST_LINES_OF_A_SCRIPT = 80
 MOST_ARGUMENTS, MOST_LINES_OF_THE_STEP = 8, 20
+MOST_CHARACTERS_OF_A_LINE = 160
+"""Of docs/architecture.md."""
 
 
 def function_lengths(path: Path) -> dict[str, int]:
@@ -107,17 +109,39 @@ def test_dataclasses_have_few_fields() -> None:
     assert {name: count for name, count in counts.items() if count > MOST_ARGUMENTS} == WIDE
 
 
-def test_the_step_reads_as_a_sentence() -> None:
+STEP = ROOT / "ral" / "learner" / "step.py"
+
+
+def step_of_the_code() -> ast.FunctionDef:
+    """Return Step.__call__ of ral/learner/step.py."""
     (step,) = [
         node
-        for cls in ast.parse((ROOT / "ral" / "learner" / "step.py").read_text()).body
+        for cls in ast.parse(STEP.read_text()).body
         if isinstance(cls, ast.ClassDef) and cls.name == "Step"
         for node in cls.body
         if isinstance(node, ast.FunctionDef) and node.name == "__call__"
     ]
+    return step
+
+
+def test_the_step_reads_as_a_sentence() -> None:
+    step = step_of_the_code()
     statements = (step.end_lineno or 0) - step.body[1].lineno + 1
     assert statements <= MOST_LINES_OF_THE_STEP
     assert not [node for node in ast.walk(step) if isinstance(node, ast.If | ast.IfExp)]
+
+
+def test_the_page_shows_the_step_of_the_code() -> None:
+    """Check that the page's excerpt is the body of Step.__call__, line by line, without its `with clock(...)` lines."""
+    step = step_of_the_code()
+    lines = STEP.read_text().splitlines()[step.body[0].end_lineno : step.end_lineno]
+    body = [line.strip() for line in lines if not line.strip().startswith("with clock(")]
+    (shown,) = [rest for first, rest in blocks("python") if first == "ral/learner/step.py"]
+    assert len(body) > 10 and [line.strip() for line in shown.splitlines()] == body
+
+
+def test_the_lines_of_the_page_are_short() -> None:
+    assert [line for line in PAGE.read_text().splitlines() if len(line) > MOST_CHARACTERS_OF_A_LINE] == []
 
 
 def layers() -> list[set[str]]:
@@ -128,13 +152,13 @@ def layers() -> list[set[str]]:
 
 
 def test_the_documents_order_the_rooms_as_the_contract_does() -> None:
-    """Check the table of docs/architecture.md, from bottom to top, and its tree of files, from top to bottom."""
-    table = PAGE.read_text().split("| layer |")[1].split("\n\n")[0]
+    """Check the table of docs/architecture.md and its tree of files, both from top to bottom."""
+    table = PAGE.read_text().split("| package |")[1].split("\n\n")[0]
     rows = re.findall(r"^\| ((?:`ral\.\w+` ?)+)\|", table, re.MULTILINE)
     in_table = [room for row in rows for room in re.findall(r"ral\.(\w+)", row)]
     tree = PAGE.read_text().split("\nral/ ")[1].split("\nconf/")[0]
     in_tree = [name.rstrip("/") for name in re.findall(r"^  (\w+/?) ", tree, re.MULTILINE)]
-    for named in (in_table, in_tree[::-1]):
+    for named in (in_table[::-1], in_tree[::-1]):
         assert len(named) == sum(map(len, layers())) == len(set(named))
         left = iter(named)
         assert [{next(left) for _ in layer} for layer in layers()] == layers()

@@ -1,11 +1,11 @@
-"""A tap on any network of Transformers: the queries and keys of chosen decoder layers, which RAL's rows are made of.
+"""Recording of queries and keys in any network of Transformers, from which RAL's attention rows are made.
 
 The network keeps its class and its forward pass. Its decoder is set to the attention function `ral` of Transformers'
-registry (`ral.models.attention.interface`), which is PyTorch's fast attention; while the tap is open, a hook hands each
-pass of the decoder a recorder that this function shows its queries and keys to.
+registry (`ral.models.attention.interface`), which is PyTorch's fast attention. While the tap is open, a hook gives each
+pass of the decoder a recorder, which receives the queries and keys of the chosen layers.
 
 Sequences are rows of their own, [prompt | response], prompts padded on the left and responses on the right: N rows of P
-and C tokens, K = P + C.
+and C tokens, K = P + C; L layers.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ class Tokens:
     visual: Bool[Tensor, "N P"]
 
     def take(self, rows: slice) -> Tokens:
-        """Return some of the rows."""
+        """Return the masks of some of the N rows."""
         return Tokens(self.prompt[rows], self.response[rows], self.trained[rows], self.visual[rows])
 
 
 @dataclass
 class Tap:
-    """A tap on one network. network: with its head, as Transformers loads it, or PEFT's around it.
+    """A recorder of one network's attention. network: with its head, as Transformers loads it, or PEFT's around it.
 
-    UserError for layers that the network does not have, or whose attention is not over all earlier tokens.
+    spec: layers, heads, query and keys of the rows. recorders, tokens: of the passes since `open`. UserError for layers
+    that the network does not have, or whose attention is not over all earlier tokens.
     """
 
     network: nn.Module
@@ -85,7 +86,9 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Let the passes made inside be recorded, over the rows that `tokens` describes: at once, or in parts."""
+        """Let the passes made inside the block be recorded over the rows that `tokens` describes: all at once, or in
+        parts.
+        """
         self.recorders, self.tokens = [], tokens
         try:
             yield
@@ -93,7 +96,10 @@ class Tap:
             self.tokens = None
 
     def captured(self) -> CapturedAttention:
-        """Return the attention of the one pass that was made, with its graph. UserError where it has none."""
+        """Return the attention of the only pass that was made, with its graph. UserError where it has no gradient.
+
+        ValueError where there were several passes, or none.
+        """
         (only,) = self.recorders
         found = self._captured(*only)
         if torch.is_grad_enabled() and not found.layers[0].query.requires_grad:
@@ -104,7 +110,9 @@ class Tap:
         return found
 
     def rows(self) -> Float[Tensor, "L N C K"]:
-        """Return the attention policy (RAL, Eq. 2) of all the passes that were made, without a graph."""
+        """Return the attention policy (RAL, Eq. 2) of all passes since `open`, in the order of their rows, without a
+        graph.
+        """
         with torch.no_grad():
             return torch.cat([self._captured(*one).rows() for one in self.recorders], dim=1)
 

@@ -1,1 +1,1 @@
-"""Functions for notebooks and programs, which `import ral` offers. Each does what a command line does."""
+"""Functions for notebooks and programs, which `import ral` offers: the command lines as functions."""

@@ -1,4 +1,4 @@
-"""A job without a command line: a configuration composed from settings, and run as Hydra would run it."""
+"""A configuration composed from settings in Python, and run as Hydra would run it, without a command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ral.config.explain import VERSION_BASE, better, explain
 from ral.errors import UserError, warn_in_plain_lines
 
 Task = Literal["train", "evaluate", "knockout"]
-"""Which program a configuration is for: train.py, evaluate.py or scripts/knockout.py."""
+"""The program that a configuration is for: train.py, evaluate.py or scripts/knockout.py."""
 PROGRAMS: dict[Task, str] = {"train": "train.py", "evaluate": "evaluate.py", "knockout": "scripts/knockout.py"}
 Found = TypeVar("Found")
 
@@ -56,7 +56,10 @@ def _no_other_hydra() -> Iterator[None]:
 
 
 def compose(settings: Sequence[str], task: Task) -> Composed:
-    """Compose the configuration of a program. UserError: one line on the setting that does not fit."""
+    """Compose the configuration of a program. UserError: one line on the setting that does not fit.
+
+    settings: `key=value` as on the command line.
+    """
     listing.register()
     try:
         with _no_other_hydra(), hydra.initialize_config_dir(str(CONF), version_base=VERSION_BASE):
@@ -84,9 +87,9 @@ def _set(whole: Any) -> Iterator[None]:
 
 @contextmanager
 def started(config: Composed, makes_folder: bool = False) -> Iterator[DictConfig]:
-    """Yield the settings as a job of Hydra sees them: with Hydra's own values at hand.
+    """Yield the settings as a job of Hydra has them: with Hydra's own values set.
 
-    makes_folder: a folder that is named after the time alone is made now, with a name that no other run has.
+    makes_folder: True to make the run's folder now; one that is named after the time alone gets a name of its own.
     """
     whole = copy.deepcopy(config.settings)
     with open_dict(whole):
@@ -110,10 +113,10 @@ def run(
     check: Callable[[DictConfig], object],
     claim: Claiming,
 ) -> tuple[Found, Path]:
-    """Check a configuration and call main with it, its folder held; what main returns, and the folder.
+    """Check a configuration and call `main` with it while its folder is locked; return main's result and the folder.
 
     UserError: one line for what a user can mend. KeyboardInterrupt where Ctrl-C (in a notebook: interrupt) ended it,
-    once all is saved; SystemExit with 128 + signal where a scheduler did.
+    once all is saved; SystemExit with 128 + signal where a scheduler's signal did.
     """
     warn_in_plain_lines()
     typed = list(config.hydra.overrides.task)

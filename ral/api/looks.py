@@ -1,4 +1,4 @@
-"""A model's answers to a question about a picture or clip, and where their tokens look."""
+"""A model's responses to a question about an image or video, and the attention of their tokens."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load(checkpoint: File = SHIPPED, device: str = "cpu") -> MLLM:
         The model. `model.network` is Transformers' own, `model.processor.tokenizer` its tokenizer.
 
     Raises:
-        UserError: one line on what is wrong with the folder.
+        UserError: one line on the problem with the folder.
     """
     return load_model(str(checkpoint), device)
 
@@ -57,27 +57,27 @@ def sample(
     max_pixels: int | None = None,
     max_frames: int | None = None,
 ) -> Asked:
-    """Ask a model one question about a picture or clip, several times.
+    """Ask a model one question about an image or video, several times.
 
     Args:
         model: of `ral.load`.
         question: the question, options included.
-        image: a picture file; this or `video`.
-        video: a clip.
-        count: answers to draw.
+        image: an image file; this or `video`.
+        video: a video file.
+        count: responses to sample.
         temperature: of the sampling.
         greedy: the likeliest token every time, in place of sampling.
-        max_new_tokens: length limit of an answer.
-        seed: of the sampling; the same seed gives the same answers.
-        template: how the question is worded: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the
-            model was trained, by the config.yaml of its run; "as_asked" where there is none.
+        max_new_tokens: length limit of a response.
+        seed: of the sampling; the same seed gives the same responses.
+        template: the prompt's template: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the model was
+            trained, by the config.yaml of its run; "as_asked" where there is none.
         evidence: (left, top, right, bottom) as fractions, which `ral.overlay` draws.
-        min_pixels: area of a picture or frame in pixels, at least; None: as the model was trained, else 784.
-        max_pixels: at most; None: as the model was trained, else 4,014,080 for a picture, 100,352 for a frame.
-        max_frames: frames of a clip, at most; None: as the model was trained, else 128.
+        min_pixels: area of an image or frame in pixels, at least; None: as the model was trained, else 784.
+        max_pixels: at most; None: as the model was trained, else 4,014,080 for an image, 100,352 for a frame.
+        max_frames: frames of a video, at most; None: as the model was trained, else 128.
 
     Returns:
-        The answers: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`
+        The responses: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`
         take them.
 
     Raises:
@@ -126,21 +126,21 @@ def attention_rows(
 
 
 def overlay(answers: Asked, number: int = 0, layer: int = -1) -> Image:
-    """Draw the picture, or frames of the clip, as they are and under the attention of an answer.
+    """Draw the image, or frames of the video, as they are and under the attention of a response.
 
-    The map is the mean over the tokens in the answer block (over the whole response where there is none) of the
-    attention on the visual tokens, mean over heads, renormalised: what evaluation during training measures.
+    The map is the attention on the visual tokens, renormalised: mean over heads, and over the tokens in the answer
+    block (over the whole response where there is none), as `eval/grounding_answer` has it (docs/metrics.md).
 
     Args:
         answers: of `ral.sample`.
-        number: which of them, from 0.
+        number: index of the response, from 0.
         layer: decoder layer, negative from the last.
 
     Returns:
         A PIL image, which a notebook shows.
 
     Raises:
-        UserError: for an answer that is not there, or a layer that the model does not have.
+        UserError: for an index without response, or a layer that the model does not have.
     """
     from ral.evaluation.attention_map import MappedAnswer
     from ral.evaluation.looks import grounding

@@ -1,4 +1,4 @@
-"""The paper's table from its configuration: plans of its stages, or the stages themselves and the page."""
+"""The paper's table from its configuration: plans of its stages, or the runs of its stages and the page of results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ral.study.processes import alone
 
 
 def graph_of(settings: Settings) -> Graph:
-    """Return the graph that the command line asks for."""
+    """Return the graph of stages for the settings of the command line. UserError for what does not fit."""
     raw = yaml.safe_load((CONF / "paper.yaml").read_text(encoding="utf-8"))
     places: dict[str, Any] = dict(settings.places)
     for folder in ("data", "benchmarks"):
@@ -37,8 +37,9 @@ def graph_of(settings: Settings) -> Graph:
 
 
 def plans_of(graph: Graph, stages: Sequence[Stage]) -> dict[str, Plan]:
-    """Return the plan of each training stage. One that begins with another's model is planned with the pretrained one,
-    which has its shape.
+    """Return {name: plan} of the training stages. UserError where a network's shape is not known.
+
+    A stage that starts from another stage's model is planned with the pretrained one, which has the same shape.
     """
     found = {}
     for stage in (stage for stage in stages if stage.program == TRAIN):
@@ -49,7 +50,9 @@ def plans_of(graph: Graph, stages: Sequence[Stage]) -> dict[str, Plan]:
 
 
 def plan(settings: Settings) -> str:
-    """Return the page of plan=true: a table, what it leaves out, and one JSON object as the last line."""
+    """Return the page of plan=true: a table of stages, a note on those not planned, and one JSON object as the last
+    line.
+    """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)
     plans = plans_of(graph, stages)
@@ -60,8 +63,9 @@ def plan(settings: Settings) -> str:
 
 
 def make(settings: Settings) -> Path:
-    """Run the chosen stages that are not done and write the page; return its folder. UserError where something is
-    missing, before anything runs, and where a stage failed, once the page is written.
+    """Run the chosen stages that are not done and write the page; return its folder.
+
+    UserError where something is missing, before anything runs; and where a stage failed, once the page is written.
     """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)
@@ -77,13 +81,13 @@ def make(settings: Settings) -> Path:
 
 
 def needed_gb(graph: Graph, stages: Sequence[Stage]) -> float:
-    """Return the disk that the stages take which are not done: what the scale says, or their plans."""
+    """Return the disk, in GB, that the stages which are not done take: the scale's number, or that of their plans."""
     todo = [stage for stage in stages if record_of(stage) is None]
     return graph.disk_gb if graph.disk_gb is not None else disk_gb(plans_of(graph, todo))
 
 
 def refuse(found: Mapping[str, Sequence[str]]) -> None:
-    """Print every line found, after the name of its kind, and raise UserError where there is any."""
+    """Print every line of {kind: lines} to stderr, and raise UserError where there is any."""
     lines = [f"{kind}: {line}" for kind, own in found.items() for line in own]
     for line in lines:
         print(line, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Training, evaluations and knock-outs from a notebook or a program: what the command lines do, with a result."""
+"""Training, evaluations and knockouts from a notebook or a program: the command lines as functions with a result."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Findings of an evaluation or a knock-out, and the folder of its files.
+    """Findings of an evaluation or a knockout, and the folder of its files.
 
-    content: of an evaluation {benchmark: its summary.json}, of a knock-out its results.json.
+    content: of an evaluation {benchmark: its summary.json}, of a knockout its results.json.
     """
 
     folder: Path
@@ -72,10 +72,10 @@ def compose(*settings: str, task: Task = "train") -> Composed:
     Args:
         settings: `key=value` as they are typed behind train.py, such as "algo=ral", "max_steps=3",
             "model.pretrained=/my/folder". docs and `python train.py --help` list the keys.
-        task: which program it is for: "train", "evaluate" (of evaluate.py) or "knockout" (of scripts/knockout.py).
+        task: the program that it is for: "train", "evaluate" (evaluate.py) or "knockout" (scripts/knockout.py).
 
     Returns:
-        The configuration. `print` shows it as yaml; `.settings` is what may still be changed.
+        The configuration. `print` shows it as yaml; values in `.settings` may still be changed.
 
     Raises:
         UserError: one line on the setting that does not fit, with what to type instead.
@@ -86,7 +86,7 @@ def compose(*settings: str, task: Task = "train") -> Composed:
 
 
 def train(config: Composed) -> Run:
-    """Train what a configuration describes, as `python train.py` does; it may be called several times in a process.
+    """Train as a configuration says, like `python train.py`; it may be called several times in a process.
 
     Args:
         config: of `ral.compose(...)`.
@@ -97,6 +97,8 @@ def train(config: Composed) -> Run:
     Raises:
         UserError: one line for what can be mended by other settings, such as a folder that holds a run already.
         KeyboardInterrupt: after Ctrl-C, or a notebook's interrupt; the step was finished and everything saved.
+        SystemExit: with code 128 + signal after SIGTERM or SIGUSR1; the step was finished and its checkpoint saved, but
+            no model was exported.
     """
     from ral.run import train as training  # imports torch and Lightning, so only now
 
@@ -134,7 +136,7 @@ def knockout(config: Composed) -> Results:
         config: of `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.
 
     Returns:
-        The accuracies under every cut with their intervals and what they say, and the folder.
+        The accuracy under every cut, with its interval and a conclusion in words, and the folder.
 
     Raises:
         UserError: one line for what can be mended by other settings.

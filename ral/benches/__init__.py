@@ -1,1 +1,1 @@
-"""Measurements of cost: workers that take turns, and the sides they stand for. Nothing else in `ral` imports them."""
+"""Measurements of time and memory: worker processes that take turns, and the sides that they measure."""

@@ -1,4 +1,6 @@
-"""The cost of reinforced attention: one update of RAL against one of GRPO, and against RAL the naive way."""
+"""The cost of the attention term: one update of RAL against one of GRPO, and against RAL with eager attention
+("naive").
+"""
 
 from __future__ import annotations
 
@@ -23,21 +25,24 @@ SIZES = {
 }
 """Decoders of about 100 million parameters and of the shapes of Qwen2.5-VL-3B and 7B; the vision tower is not timed."""
 VOCABULARY = 6144
-"""Tokens; Qwen's 151,936 would make head and log-probs dearer for all sides alike."""
+"""Tokens of the vocabulary; Qwen's 151,936 would make head and log-probs dearer for all sides alike."""
 ROW = 32
-"""Visual tokens side by side in the picture."""
+"""Visual tokens in a row of the image."""
 WARMUP = 1
 NAIVE_SHARE = 0.7
-"""Share of the machine's memory that the naive side's attention weights may take."""
+"""Most of the memory, as a share, that the attention weights of the naive side may take."""
 
 
 def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
-    """Return the memory of one response's attention weights: before and after the softmax, of every layer, in GB."""
+    """Return the GB of one response's attention weights, of all layers, before and after the softmax.
+
+    positions: tokens of prompt and response; width: bytes of a number.
+    """
     return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """Return the order to every side."""
+    """Return the specification that every side's worker gets. size: visual tokens of the prompt."""
     return {
         "model": str(model.absolute()),
         "prompt_tokens": size,
@@ -52,7 +57,7 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
 
 
 def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
-    """Return `other` against GRPO: ratios of its figures to GRPO's, and both sides' figures."""
+    """Return the measurements of `other` and GRPO, and the ratios of `other`'s to GRPO's."""
     sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
     replies: dict[str, Any] = {}
     for names in sides:
@@ -71,7 +76,7 @@ def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: i
 def run_sides(
     given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
 ) -> dict[str, Any]:
-    """Return the answers of these sides' workers, in turn."""
+    """Return {side: replies of its worker}; the workers take turns."""
     workers: dict[str, Worker] = {}
     try:
         for name in names:
@@ -85,14 +90,14 @@ def run_sides(
 
 
 def naive_repeats(given: argparse.Namespace) -> int:
-    """Return how many updates of the naive side count; none with checkpointing, as it keeps all weights."""
+    """Return the number of counted updates of the naive side; 0 with checkpointing, as that side keeps all weights."""
     if given.checkpointing:
         return 0
     return int(given.repeats if given.naive_repeats is None else given.naive_repeats)
 
 
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Measure both pairs at one size; naive is None, with the reason, where it cannot run."""
+    """Measure both pairs at one size. "naive" is None, with the reason in "why", where it cannot run."""
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
@@ -112,7 +117,7 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
 
 
 def memory_gb(device: str) -> float:
-    """Return the memory of the device, in GB."""
+    """Return the memory of the GPU, or of the machine, in GB."""
     if device == "cuda":
         import torch
 
@@ -121,7 +126,7 @@ def memory_gb(device: str) -> float:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the ratios of one size, each {min, median, max} or None; cpu_time: of processor time."""
+    """Return the ratios at one size, each {min, median, max} or None; cpu_time: of processor time."""
     return {
         f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
         for name in ("ral", "naive")
@@ -130,7 +135,7 @@ def ratios(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(sizes: dict[int, dict[str, Any]]) -> str:
-    """Return a row for each size."""
+    """Return a Markdown table with a row for each size."""
     columns = ["visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory"]
     columns += ["naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB"]
     rows = []

@@ -1,8 +1,8 @@
-"""One update (forward, losses, backward, clipping, optimizer) of GRPO, RAL, or RAL the naive way, again and again.
+"""A worker that repeats one update (forward and backward pass, clipping, optimizer) of GRPO, RAL or naive RAL.
 
     python -m ral.benches.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
 
-Rollouts, rewards and frozen signals are given: what is timed is the update alone, on one prompt with its responses.
+Rollouts, rewards and frozen signals are made beforehand: the update alone is timed, on one prompt with its responses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
 
 def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
-    """Return a prompt with one picture and its responses, all random; visual embeddings stand for the vision tower."""
+    """Return one prompt with an image and its responses, all random; random embeddings replace the vision tower."""
     generator = torch.Generator().manual_seed(0)
     side = model.processor.patches.factor
     picture = Pixels("image", torch.zeros(1, side * 32, side * (spec["prompt_tokens"] // 32), 3, dtype=torch.uint8))
@@ -53,7 +53,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
 
 
 def by_response(whole: Experience) -> list[Experience]:
-    """Return the same as one micro-batch for each response: all that eager attention leaves room for."""
+    """Return the batch as one micro-batch for each response: more does not fit under eager attention."""
     group = whole.rollout.group_size
     rows = whole.prepared.repeat(group)
     r = whole.rollout
@@ -62,7 +62,7 @@ def by_response(whole: Experience) -> list[Experience]:
 
 
 def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
-    """Return the micro-batch with frozen signals: the model's own, the reference a little off."""
+    """Return the micro-batch with frozen signals: the model's own as the old policy's, and a reference close to it."""
     with torch.no_grad():
         part = remember(part, passes.live(model, part, needs), needs)
     part.signals["reference_log_probs"] = part.signals["old_log_probs"] + 0.01
@@ -72,7 +72,7 @@ def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]
 def update(
     passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Make one update as `ral.learner.update` makes it, without its bookkeeping."""
+    """Make one update like `ral.learner.update`, without its metrics and checks."""
     needs = needed(objective.values())
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}
@@ -83,14 +83,14 @@ def update(
 
 
 def rest(gives_way: bool) -> None:
-    """Leave the memory of a side that waits to the other."""
+    """Give back the memory of a side that waits. gives_way: also the GPU memory that PyTorch caches."""
     give_back()
     if gives_way and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Load, then an update for each line asked."""
+    """Load the model, then make one update for each request of the parent."""
     line = Line(partial(rest, spec["gives_way"]))
     torch.set_num_threads(spec["threads"])
     device, kind = spec["device"], spec["variant"]

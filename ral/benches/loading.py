@@ -1,4 +1,6 @@
-"""Main memory and time of loading sharded networks: each rank its parts, and each rank whole networks that it cuts."""
+"""Main memory and time of loading sharded networks: each rank reads its shards, or whole networks that
+it then shards.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +27,17 @@ SIZES = {
 """Shapes of Qwen2.5-VL: one of some 330 million weights, and one that takes a second."""
 PATHS = ("parts", "whole")
 BOUND = 1.3
-"""Times (a rank's parts + the largest layer) that the peak of a rank may be."""
+"""Most of a rank's peak memory, relative to its shards and the largest layer."""
 
 
 def model_of(given: argparse.Namespace) -> Path:
-    """Return the folder of the random model."""
+    """Return the folder of the random model, written if it is not there."""
     folder: Path = given.output / f"loading_{given.model}_{given.files}"
     return write_bench_model(folder, SIZES[given.model], VOCABULARY, dtype=given.files)
 
 
 def ranks_of(given: argparse.Namespace, model: Path, ranks: int, path: str) -> list[dict[str, Any]]:
-    """Load once on so many processes; return what each says. UserError where one ends otherwise."""
+    """Load once in `ranks` processes; return the measurements of each. UserError where one fails."""
     with tempfile.TemporaryDirectory() as meeting:
         spec = {"model": str(model.absolute()), "ranks": ranks, "path": path, "meet": f"file://{meeting}/meet"}
         spec |= {"dtype": given.dtype, "others": given.others.split(",") if given.others else []}
@@ -58,7 +60,7 @@ def ranks_of(given: argparse.Namespace, model: Path, ranks: int, path: str) -> l
 
 
 def summed(replies: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the figures of repeated loadings: of memory the most of each rank, of time the spread."""
+    """Return the figures of repeated loadings: the peak memory of each rank, and the spread of the seconds."""
     by_rank = list(zip(*replies, strict=True))
     peaks = [max(reply["peak_gb"] for reply in rank) for rank in by_rank]
     needed = [rank[0]["parts_gb"] + rank[0]["largest_layer_gb"] for rank in by_rank]
@@ -72,8 +74,9 @@ def summed(replies: list[list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def measured(given: argparse.Namespace, progress: Any) -> dict[str, Any]:
-    """Return the figures of every number of ranks and path, the two paths in turns; alike: the same weights, bit for
-    bit.
+    """Return the figures for each number of ranks, and both ways to load, which take turns.
+
+    alike: whether both ways gave the same weights, bit for bit.
     """
     model, result = model_of(given), {}
     for ranks in map(int, given.ranks.split(",")):
@@ -91,7 +94,7 @@ def measured(given: argparse.Namespace, progress: Any) -> dict[str, Any]:
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """Return the table."""
+    """Return the figures as a Markdown table."""
     rows = []
     for ranks, figures in found.items():
         for path in PATHS:

@@ -1,4 +1,4 @@
-"""One rank of a measurement of loading: makes and shards the networks of a run, and says what memory that took."""
+"""One rank of a measurement of loading: makes and shards the networks of a run, and reports its memory and time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from ral.models.sharding import shard_layers
 
 
 def networks(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
-    """Return the policy, its reference, and an EMA policy where that is asked for. whole: as a single process does."""
+    """Return the policy, and the frozen networks in spec["others"]. whole: weights are read at once, not
+    when sharded.
+    """
     policy = MLLM.load(folder, dtype=spec["dtype"], whole=whole)
     others = {"reference": policy.frozen_copy(), "ema": policy.frozen_copy(averaged=True)}
     return {"policy": policy, **{name: others[name] for name in spec["others"]}}
 
 
 def loaded(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
-    """Return the networks sharded over all ranks, every weight in its place."""
+    """Return the networks, sharded over all ranks, with their weights."""
     models = networks(spec, folder, whole)
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     for model in models.values():
@@ -38,19 +40,19 @@ def loaded(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
 
 
 def parts_gb(models: dict[str, MLLM]) -> float:
-    """Return this rank's parts of all weights; what two networks share counts once."""
+    """Return the GB of this rank's shards of all networks; memory that two networks share counts once."""
     parts = [local(weight).untyped_storage() for model in models.values() for weight in model.parameters()]
     return sum({part.data_ptr(): part.nbytes() for part in parts}.values()) / 1e9
 
 
 def largest_layer_gb(model: MLLM) -> float:
-    """Return the decoder layer with the most bytes, whole."""
+    """Return the GB of the largest decoder layer, unsharded."""
     layers = model.network.model.language_model.layers
     return max(sum(p.numel() * p.itemsize for p in layer.parameters()) for layer in layers) / 1e9
 
 
 def checksum(models: dict[str, MLLM]) -> str:
-    """Return a checksum over this rank's part of every weight."""
+    """Return the SHA-256 of this rank's shards of all weights."""
     found = hashlib.sha256()
     for model in models.values():
         for name, weight in model.network.named_parameters():
@@ -60,7 +62,7 @@ def checksum(models: dict[str, MLLM]) -> str:
 
 
 def main() -> None:
-    """Load once, write one JSON line. Arguments: the order as JSON."""
+    """Load once and print one JSON line. sys.argv[1]: the specification as JSON."""
     spec = json.loads(sys.argv[1])
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=spec["meet"], rank=spec["rank"], world_size=spec["ranks"])

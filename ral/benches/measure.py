@@ -1,4 +1,4 @@
-"""The parent's end of a measurement: workers that run in turn, summaries of what they answer, tables."""
+"""The parent's side of a measurement: workers that take turns, summaries of their replies, tables."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ Reply = dict[str, Any]
 
 
 class Worker:
-    """A process that answers each line with one JSON line; what else it says goes to the file `log`."""
+    """A worker process that answers each line with one JSON line; its other output goes to the file `log`.
+
+    Its environment allows no downloads, and `threads` threads. UserError where it ends before it answers.
+    """
 
     def __init__(self, python: Path, module: str, spec: Mapping[str, Any], log: Path, threads: int) -> None:
         own = os.environ.get("PYTHONPATH") if python == Path(sys.executable) else None  # not for another environment
@@ -78,10 +81,9 @@ class Worker:
 def in_turn(
     workers: Mapping[str, Worker], warmup: int, repeats: int, progress: Callable[[], object]
 ) -> dict[str, list[Reply]]:
-    """Return `repeats` answers to "step" of each worker, one after the other, who is first alternating, after warm-up
-    steps.
+    """Return `repeats` replies of each worker to "step", after `warmup` uncounted ones. Workers take turns.
 
-    The peak of memory counts from the end of the warm-up. progress: called after each step.
+    Who is first alternates. Peaks of memory count from the end of the warm-up. progress: called after each step.
     """
     replies: dict[str, list[Reply]] = {name: [] for name in workers}
     for turn in range(warmup + repeats):
@@ -102,7 +104,7 @@ def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
 
 
 def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
-    """Return their seconds over ours pair by pair (processor time too), both sides' figures, our peak over theirs."""
+    """Return the ratios of their seconds to ours pair by pair, both sides' figures, and our peak memory over theirs."""
 
     def side(replies: Sequence[Reply]) -> dict[str, Any]:
         times = {key: spread([r[key] for r in replies]) for key in ("seconds", "cpu_seconds")}
@@ -118,25 +120,25 @@ def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """Return the machine and versions behind the figures."""
+    """Return the machine and the versions that figures belong to."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
 
 
 def range_text(values: Mapping[str, float], digits: int = 2) -> str:
-    """Return the median (min to max)."""
+    """Return "median (min to max)"."""
     median, low, high = (f"{values[k]:.{digits}f}" for k in ("median", "min", "max"))
     return f"{median} ({low} to {high})"
 
 
 def out_of_memory(error: UserError) -> bool:
-    """Tell whether a worker ended for want of the GPU's memory."""
+    """Tell whether a worker failed because the GPU's memory was full."""
     return "out of memory" in str(error)
 
 
 def progress_bar() -> Progress:
-    """Return a bar of steps on stderr, with the time gone and left."""
+    """Return a progress bar of steps on stderr, with elapsed and remaining time."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
 

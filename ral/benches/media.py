@@ -1,4 +1,4 @@
-"""Pictures and clips a second per worker: this project's media pipeline beside plain decord and Transformers."""
+"""Images and videos a second per worker: this project's media pipeline beside plain decord and Transformers."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ PICTURE_SIDES = (1280, 960)
 
 Side = Callable[[Path], Any]
 Found = dict[str, dict[str, dict[str, float]]]
-"""By side: figures, each with min, median and max."""
+"""{side: {figure: its min, median and max}}."""
 
 
 def texture(sides: tuple[int, int], seed: int) -> Image.Image:
-    """Return smooth noise in colours: neither flat nor incompressible."""
+    """Return an image of smooth coloured noise, which is neither flat nor incompressible. sides: width, height."""
     noise = np.random.default_rng(seed).integers(0, 256, (sides[1] // 4, sides[0] // 4, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize(sides).filter(ImageFilter.GaussianBlur(2))
 
 
 def make(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the clips whose picture wanders, and pictures."""
+    """Return videos of a moving view, and images, written into `folder` if they are not there."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = CLIP_SIDES
     for number in range(MADE):
@@ -56,14 +56,14 @@ def make(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def ours(kind: str, timeout_s: float | None) -> Side:
-    """Return this project's path to patches. timeout_s None: clips are decoded in this process."""
+    """Return this project's function from a file to patches. timeout_s None: videos are decoded in this process."""
     values = {name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__}
     reader = MediaReader(MediaSettings(**values | {"timeout_s": timeout_s}))
     return lambda path: patchify(reader.read(Media(kind, path)), PATCHES)  # type: ignore[arg-type]
 
 
 def plain_decord(path: Path) -> np.ndarray:
-    """Return the same frames of the file's own size, and nothing else."""
+    """Return the frames that this project samples, decoded by decord alone and not resized."""
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
@@ -73,7 +73,7 @@ def plain_decord(path: Path) -> np.ndarray:
 
 
 def transformers_video() -> Side | None:
-    """Return decord and Transformers' video processor; None where torchvision cannot be imported."""
+    """Return decord with Transformers' video processor; None where torchvision cannot be imported."""
     if find_spec("torchvision") is None:
         return None
     operators = name_missing_operators()  # hold it: they go with it
@@ -90,7 +90,7 @@ def transformers_video() -> Side | None:
 
 
 def transformers_picture() -> Side:
-    """Return pillow and Transformers' picture processor."""
+    """Return pillow with Transformers' image processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     bounds = {"shortest_edge": SETTINGS.image_min_pixels, "longest_edge": SETTINGS.image_max_pixels}
@@ -99,8 +99,9 @@ def transformers_picture() -> Side:
 
 
 def clocks() -> np.ndarray:
-    """Return the seconds of wall time, and of processor time of this process and its living children, where /proc
-    tells.
+    """Return [wall time, processor time of this process and its living children] in seconds.
+
+    Children count only where /proc lists them.
     """
     listed = Path(f"/proc/self/task/{os.getpid()}/children")
     children = listed.read_text().split() if listed.exists() else []
@@ -110,8 +111,8 @@ def clocks() -> np.ndarray:
 
 
 def measure(sides: dict[str, Side], files: list[Path], repeats: int, progress: Callable[[], object]) -> Found:
-    """Return the files a second of each side, over `repeats` rounds after one to warm up, and its ratio to the last, by
-    rounds.
+    """Return the files a second of each side, and its ratio to the last side, over `repeats` rounds
+    after one warm-up.
     """
     rates: dict[str, list[np.ndarray]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
@@ -133,7 +134,7 @@ def measure(sides: dict[str, Side], files: list[Path], repeats: int, progress: C
 
 
 def markdown(found: dict[str, Found]) -> str:
-    """Return a table for each kind of media."""
+    """Return a Markdown table for each kind of media."""
     parts = []
     for kind, sides in found.items():
         keys = ("a_second", "a_cpu_second", "cpu_ratio")
@@ -147,8 +148,8 @@ def markdown(found: dict[str, Found]) -> str:
 
 
 def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[str, list[Path]]:
-    """Return the clips and pictures to read, made below `output` where no folder is given; UserError for one that has
-    none.
+    """Return {kind: files to read}. Files are made below `output` where no folder is given. UserError for an empty
+    folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     made = make(output / "media") if not (clips and pictures) else ([], [])
@@ -161,7 +162,7 @@ def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[st
 
 
 def sides() -> dict[str, dict[str, Side]]:
-    """Return the sides of each kind of media; ratios are to the last."""
+    """Return {kind of media: {side: its function}}; ratios are to the last side."""
     video = {"ral": ours("video", 60.0), "ral, no process of its own": ours("video", None)}
     if (theirs := transformers_video()) is not None:
         video["decord and Transformers"] = theirs

@@ -1,4 +1,4 @@
-"""Whole training steps of several algorithms on the same prompts, whose pictures have evidence."""
+"""Whole training steps of several algorithms on the same prompts, whose images have evidence."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ral.benches.step import WARMUP, specification
 
 BASE = "grpo"
 EVIDENCE = [{"box": [0.25, 0.25, 0.5, 0.5]}]
-"""A sixteenth of each picture."""
+"""The evidence of each entry: a box of a sixteenth of its image."""
 
 
 def with_evidence(folder: Path) -> None:
-    """Give each entry of a folder's data.jsonl its evidence."""
+    """Add EVIDENCE to each entry of a folder's data.jsonl."""
     rows = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     (folder / "data.jsonl").write_text("".join(json.dumps(row | {"evidence": EVIDENCE}) + "\n" for row in rows))
 
 
 def measured(given: argparse.Namespace, size: int, names: list[str], progress: Any) -> dict[str, Any]:
-    """Return the figures of each algorithm against GRPO."""
+    """Return the figures of each algorithm, compared with GRPO's. size: visual tokens of a prompt."""
     work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}
     spec, workers = specification(given, work), dict[str, Worker]()
     with_evidence(Path(spec["data"]))

@@ -1,5 +1,7 @@
-"""RAL the naive way, to compare with: eager attention everywhere, the weights of every layer returned, one row for each
-response with its own prompt. The same objective code runs on it; only the forward pass and the rows differ.
+"""RAL with eager attention, to compare with: all layers return their weights, and each response is a row with its
+prompt.
+
+The objective's code is the same; the forward pass and the computation of rows differ.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from ral.types import Prepared, Shown
 
 @dataclass(frozen=True)
 class EagerAttention(CapturedAttention):
-    """Eq. 2 from returned attention weights; the rows [L N C K] exist as they are, graph and all."""
+    """Attention rows [L N C K] (Eq. 2) from returned attention weights; they exist as a whole, with their graph."""
 
     weights: Tensor | None = None
 
@@ -35,14 +37,14 @@ class EagerAttention(CapturedAttention):
 
 @dataclass
 class EagerRecorder(Recorder):
-    """Collects the attention weights [N H S S] of every layer."""
+    """Recorder of the attention weights [N H S S] of every layer, S = P + C."""
 
     weights: list[Tensor] = field(default_factory=list)
 
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Return the rows as the paper wants them: mean over heads, the token's own query, all keys."""
+        """Return the attention with the paper's rows: mean over heads, the token's own query, all keys."""
         start, mask = self.valid.shape[1], valid if shown is None else shown.trainable
         seen = torch.cat([self.valid, valid], dim=1)[:, None]
         at = torch.arange(seen.shape[-1], device=mask.device)
@@ -53,7 +55,9 @@ class EagerRecorder(Recorder):
 
 
 class NaiveMLLM(PlainMLLM):
-    """Passes over plain rows under Transformers' eager attention, whose weights every layer returns."""
+    """Passes over unshared rows [prompt | response] under Transformers' eager attention; all layers return their
+    weights.
+    """
 
     def states(
         self,
@@ -63,7 +67,7 @@ class NaiveMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states."""
+        """Return the states and attention as MLLM.states does."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers

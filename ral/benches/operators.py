@@ -1,4 +1,4 @@
-"""Lets torchvision load beside a CPU build of torch, for which its compiled operators were not built."""
+"""Definitions with which torchvision can be imported beside a CPU build of torch, without its compiled operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import torch
 
 
 def name_missing_operators() -> torch.library.Library | None:
-    """Name the operators that torchvision's import asks for; they go with the result. None where they are there."""
+    """Return a library with the operators that torchvision's import looks up; None where torchvision has them.
+
+    The definitions last as long as the library is referenced.
+    """
     if torch.version.cuda is not None or "+" in version("torchvision"):
         return None
     library = torch.library.Library("torchvision", "FRAGMENT")

@@ -1,9 +1,9 @@
-"""This project's side: the command line of `train.py` itself, whose steps wait for the parent's word.
+"""The worker of this project's side: `train.py` itself, whose steps wait for requests of the parent.
 
     python -m ral.benches.ral_worker '{"model": ..., "data": ..., ...}'
 
-The run is untouched but for a callback, and for the end tokens, which join the tokens that no response may contain, so
-that all responses have the full length.
+The run is changed only by a callback, and by the end tokens: no response may contain them, so that all responses have
+the full length.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ LINE = Line()
 
 
 class Turns(L.Callback):
-    """Begins a step when asked, and answers when it has ended. group_size: responses to a prompt."""
+    """Lightning's callback that begins a step at a request, and answers when the step has ended. group_size: G."""
 
     def __init__(self, group_size: int) -> None:
         self.group_size = group_size
 
     def on_train_start(self, trainer: L.Trainer, module: Any) -> None:
-        """Ban the end tokens, wait for the first step."""
+        """Ban the end tokens, and wait for the first request."""
         processor = module.policy.processor
         processor.banned[list(processor.end_ids)] = True
         LINE.next_step()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        """Answer with what the step did."""
+        """Answer with the tokens, seconds and settings of the step that ended, and wait for the next request."""
         optimizer = module.optimizers(use_pl_optimizer=False)
         LINE.next_step(
             prompt_tokens=int(batch.valid.sum()),
@@ -47,9 +47,7 @@ class Turns(L.Callback):
 
 
 def overrides(spec: dict[str, Any]) -> list[str]:
-    """Return the command line of a run that does what `spec` says, with evaluation, checkpoints, measurements and logs
-    off.
-    """
+    """Return the overrides for train.py that the specification stands for; evaluation, checkpoints and logs are off."""
     settings = {
         "model.pretrained": spec["model"],
         "model.learning_rates.rl": spec["learning_rate"],

@@ -1,6 +1,6 @@
-"""Rollout engines beside each other: tokens a second of wall time and of processor time, in turns.
+"""Rollout engines compared: tokens a second of wall time and of processor time; engines take turns.
 
-Of the native engine there are variants with one of its savings off.
+Variants of the native engine have one of its savings off.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
 VARIANTS = ("native_casts", "native_steps", "native_fixed")
-"""Compare `native` with itself, where named: weights cast at every token; ordinary steps; steps of fixed shapes."""
+"""Variants of `native`: weights cast at every token; ordinary steps; steps of fixed shapes."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
 WARMUP = 1
 
 
 def engines_of(text: str | None) -> list[str]:
-    """Return the engines of a comma list; None: all that can run here. UserError for others."""
+    """Return the engines in a comma-separated text; None: all that can run here. UserError for other names."""
     there = importlib.util.find_spec("vllm") is not None
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
@@ -41,7 +41,7 @@ def engines_of(text: str | None) -> list[str]:
 
 
 def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) -> dict[str, Any]:
-    """Return the order to a worker."""
+    """Return the specification that an engine's worker gets."""
     folder = given.output / f"rollout_{given.model}"
     model = write_bench_model(folder, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu"))
     kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb", "trained")
@@ -52,7 +52,7 @@ def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) ->
 def measured(
     given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
 ) -> dict[str, Any]:
-    """Return the figures of every engine at one size of prompts."""
+    """Return the figures of every engine at one size of prompts (visual tokens)."""
     replies: dict[str, list[Reply]] = {}
     for names in [[name] for name in engines] if given.apart else [engines]:
         replies |= answered(given, names, size, progress)
@@ -63,7 +63,7 @@ def measured(
 def answered(
     given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
 ) -> dict[str, list[Reply]]:
-    """Return what workers that are there at once and take turns answered."""
+    """Return {engine: replies}; the engines' workers exist at the same time and take turns."""
     workers: dict[str, Worker] = {}
     try:
         for name in engines:
@@ -76,19 +76,19 @@ def answered(
 
 
 def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
-    """Return an engine's speed over the first one's, step by step: of wall time, and of its own processor time.
+    """Return an engine's speed relative to the first one's, step by step, in wall time and in processor time.
 
-    An engine's second process counts in wall time alone.
+    Processor time leaves out an engine's second process.
     """
     ratios = compare(found, first)
     return {name: ratios[name] for name in ("ratio", "cpu_ratio")}
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return tokens a second of wall time and of processor time, an engine's own process included.
+    """Return an engine's tokens a second of wall time and of processor time, its own process included.
 
-    bandwidth_share: of the memory's measured bandwidth, what reading the weights once a token takes up; 1 is the limit
-    of any engine that reads them so, and prefill and vision tower are in the time.
+    bandwidth_share: the time to read the weights once a token at the memory's measured bandwidth, as a share of the
+    wall time, in which prefill and vision tower are too; 1 is the limit of any engine that reads them so.
     """
     shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]
@@ -103,7 +103,7 @@ def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Return the figures as a table. found: {size: {engine: figures}}."""
+    """Return the figures as a Markdown table. found: {size: {engine: figures}}."""
     rows = [
         (
             *(size, name, range_text(f["ratio"]), range_text(f["cpu_ratio"])),

@@ -1,8 +1,8 @@
-"""One engine's side of the rollout bench: every step answers prompts with new pictures, all responses of full length.
+"""A worker that samples with one engine: every step answers prompts with new images, all responses of full length.
 
     python -m ral.benches.rollout_worker '{"engine": "native", "model": ..., ...}'
 
-Pictures go through the vision tower within the step, on every side. End tokens are impossible on every side.
+A step includes the vision tower, and no response can have an end token, on every side.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ral.rollout.vllm.engine import VLLMEngine
 from ral.types import Example, Media, Pixels, PromptBatch
 
 Step = Callable[[PromptBatch, int], int]
-"""Answers prompts; the number of sampled tokens."""
+"""Samples responses to prompts with a seed; returns the number of sampled tokens."""
 COPIED, COPIES = 2**28, 8
-"""Bytes of a copy that tells the bandwidth of memory, and number of copies."""
+"""Bytes of one copy, and number of copies, that measure the memory's bandwidth."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
-    """Return prompts with pictures that were not seen before, of `prompt_tokens` visual tokens each."""
+    """Return prompts with new random images, of `prompt_tokens` visual tokens each."""
     rows = next(n for n in range(math.isqrt(spec["prompt_tokens"]), 0, -1) if spec["prompt_tokens"] % n == 0)
     sides = (rows * TOKEN_SIDE, spec["prompt_tokens"] // rows * TOKEN_SIDE)
     generator = torch.Generator().manual_seed(step)
@@ -63,7 +63,7 @@ def by_engine(policy: MLLM, engine: Any, spec: dict[str, Any]) -> Step:
 
 
 def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
-    """Return the step of Transformers' own generate, with its attention."""
+    """Return the step of Transformers' own `generate`, with its own attention."""
     network: Any = policy.network
     network.set_attn_implementation({"text_config": "sdpa", "vision_config": "sdpa"})
     banned = banned_tokens(policy.processor, head_rows(network.config))
@@ -90,13 +90,15 @@ def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
 
 
 def bytes_read(policy: MLLM, steps: int) -> int:
-    """Return the bytes of weights, in the arithmetic's dtype, that so many decoding steps read, each once a step."""
+    """Return the bytes of weights, in the arithmetic's dtype, that `steps` decoding steps read, each weight once a
+    step.
+    """
     layers = [m for part in read_by_decoding(policy) for m in part.modules() if isinstance(m, torch.nn.Linear)]
     return steps * policy.dtype.itemsize * sum(m.weight.numel() for m in layers)
 
 
 def bytes_per_second(device: torch.device) -> float:
-    """Return the bandwidth of the device's memory: the best of some copies, each byte read and written."""
+    """Return the bandwidth of the device's memory: the best of COPIES copies, each byte read and written."""
     source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
     target, best = torch.empty_like(source), 0.0
     for _ in range(COPIES):
@@ -109,7 +111,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 
 def processor_seconds(engine: Any) -> float:
-    """Return the processor time of an engine's own process; 0 where it has none."""
+    """Return the processor time of an engine's own process; 0 without one."""
     process = getattr(engine, "process", None)
     if process is None:
         return 0.0
@@ -118,7 +120,7 @@ def processor_seconds(engine: Any) -> float:
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Answer steps until the end of input."""
+    """Load the engine, then make one step for each request of the parent."""
     torch.set_num_threads(spec["threads"])
     line = Line()
     policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])

@@ -1,4 +1,4 @@
-"""Whole training steps of this project against itself with its savings off: what computing everything once is worth."""
+"""Whole training steps of this project with and without its savings, and their growth with the sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = {
 qwen3_5: one of 4 layers too, three of linear attention and one of softmax attention.
 """
 FAMILIES = {"qwen3_5": "qwen3_5"}
-"""Families of the models that are no Qwen2.5-VL."""
+"""Families of the models other than Qwen2.5-VL."""
 WARMUP = 1
 GROWTH = {"prompt_tokens": (256, 512, 1024, 2048), "group_size": (2, 4, 8, 16), "response_tokens": (32, 64, 128, 256)}
 LEAST_ADDED = 0.001
@@ -34,7 +34,7 @@ BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
-    """Return the order to a worker."""
+    """Return the specification that every variant's worker gets."""
     steps = WARMUP + given.repeats
     family = FAMILIES.get(given.model, FAMILY)
     side, folder = token_side(family), given.output / f"step_{given.model}"
@@ -63,7 +63,7 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
 
 
 def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str], progress: Any) -> dict[str, Any]:
-    """Return the answers of every variant's worker to `repeats` steps."""
+    """Return {variant: replies of its worker to `repeats` steps}; the workers take turns."""
     spec, workers = specification(given, work), {}
     try:
         for name in variants:
@@ -78,19 +78,19 @@ def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str]
 
 
 def against_all(found: dict[str, Any]) -> dict[str, Any]:
-    """Measure every variant against `all`."""
+    """Return {variant: figures compared with those of `all`}."""
     return {name: compare(found["all"], answers) for name, answers in found.items() if name != "all"}
 
 
 def exponent(points: dict[int, float]) -> float:
-    """Return the slope of a least-squares line through (ln size, ln seconds)."""
+    """Return the exponent of a power law: the slope of the least-squares line through (ln size, ln value)."""
     xs, ys = [math.log(x) for x in points], [math.log(y) for y in points.values()]
     mean_x, mean_y = sum(xs) / len(xs), sum(ys) / len(ys)
     return sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / sum((x - mean_x) ** 2 for x in xs)
 
 
 def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], str]:
-    """Return the median seconds and the peak memory of a step over each axis, and their exponents."""
+    """Return seconds and peak memory of a step along each axis, with their exponents, and a Markdown table."""
     result: dict[str, Any] = {}
     rows = []
     for axis, values in GROWTH.items():
@@ -115,13 +115,13 @@ def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], st
 
 
 def added(peaks: dict[int, float]) -> dict[int, float]:
-    """Return what each size adds to the one before it, GB; LEAST_ADDED where that is less."""
+    """Return the GB that each size adds to the one before it, at least LEAST_ADDED."""
     sizes = list(peaks)
     return {b: max(peaks[b] - peaks[a], LEAST_ADDED) for a, b in itertools.pairwise(sizes)}
 
 
 def against_itself(given: argparse.Namespace, sizes: list[int], progress: Any) -> tuple[dict[str, Any], str]:
-    """Measure every variant against `all`, at every size."""
+    """Return the figures of every variant compared with `all`, at every size, and a Markdown table."""
     variants, result, rows = given.variants.split(","), {}, []
     for size in sizes:
         work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}

@@ -1,9 +1,9 @@
-"""TRL's side: its GRPOTrainer as its documentation sets it up, whose steps wait for the parent's word.
+"""The worker of TRL's side: its GRPOTrainer as TRL's documentation sets it up, whose steps wait for requests.
 
     python -m ral.benches.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
 
-A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, on by default, is
-off, as on the other side: it would cost TRL time. All else that is not in the specification is TRL's default.
+A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, TRL's default, is
+off, as on RAL's side: it would cost TRL time. All else that is not in the specification is TRL's default.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 
 class Turns(TrainerCallback):
-    """Begins a step when asked, and answers when it has ended."""
+    """TRL's callback that begins a step at a request, and answers when the step has ended."""
 
     trainer: GRPOTrainer
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Wait for the first step."""
+        """Wait for the first request."""
         LINE.next_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Answer with the facts of a step, after the last update on its generation."""
+        """Answer with the tokens and settings of a step after the last update on its generation; wait for the next
+        request.
+        """
         if state.global_step % args.num_iterations:
             return
         batch = self.trainer._buffered_inputs[0]
@@ -51,12 +53,12 @@ class Turns(TrainerCallback):
 
 
 def rewards(completions: list[Any], **columns: Any) -> list[float]:
-    """Return the same reward as on the other side."""
+    """Return the rewards that RAL's side computes too (`ral.benches.worker.reward`); `columns` are ignored."""
     return [reward(None, turns[0]["content"]) for turns in completions]
 
 
 def pictures(folder: Path) -> Dataset:
-    """Return the questions with their pictures, decoded from the files when a step asks for them."""
+    """Return the questions with their images, which are decoded when a step asks for them."""
     entries = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     rows = [
         {"prompt": [{"role": "user", "content": e["question"]}], "image": str(folder / e["image"])} for e in entries
@@ -65,7 +67,7 @@ def pictures(folder: Path) -> Dataset:
 
 
 def settings(spec: dict[str, Any]) -> GRPOConfig:
-    """Return the specification in TRL's words."""
+    """Return the specification as TRL's configuration."""
     return GRPOConfig(
         output_dir=spec["run"],
         use_cpu=True,
@@ -91,7 +93,7 @@ def settings(spec: dict[str, Any]) -> GRPOConfig:
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Train until the input ends."""
+    """Train until the parent closes the input."""
     network = AutoModelForImageTextToText.from_pretrained(
         spec["model"], dtype=torch.float32, attn_implementation="sdpa"
     )

@@ -1,4 +1,4 @@
-"""This project with some of its savings switched off, to see what each is worth.
+"""This project with some of its savings switched off, to measure each of them.
 
 encode    the vision tower runs once per prompt and step (off: for every response in every pass)
 prefill   a prompt is prefilled once, its cache shared by its responses (off: once for each response)
@@ -28,18 +28,20 @@ VARIANTS = {"plain": (), **{f"{name} once": (name,) for name in SAVINGS[:3]}, "n
 
 
 class VariantMLLM(PlainMLLM):
-    """An MLLM with the savings of the class attribute `savings` alone."""
+    """An MLLM with no other savings than those in the class attribute `savings`."""
 
     savings: tuple[str, ...] = ()
     batch: PromptBatch
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Do as MLLM.prepare; keeps the pixels for the passes that run the tower again."""
+        """Return the prepared prompts as MLLM.prepare does, and keep their pixels for repeated passes of the vision
+        tower.
+        """
         type(self).batch = prompts.to(self.device)  # of the class: the frozen copies see it too
         return super().prepare(prompts)
 
     def encode_again(self, count: int) -> None:
-        """Run the vision tower `count` times on the batch, where that saving is off."""
+        """Run the vision tower `count` times on the batch, where the saving `encode` is off."""
         if "encode" not in self.savings:
             for _ in range(count):
                 self._see(self.batch)
@@ -52,7 +54,9 @@ class VariantMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states, packed or plain."""
+        """Return the states as MLLM.states does: from shared rows with the saving `update`, else from one row a
+        response.
+        """
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
         return base.states(self, prepared, token_ids, valid, spec, shown)
@@ -62,14 +66,16 @@ class VariantMLLM(PlainMLLM):
         return base._training_layout(self, prepared, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Do as MLLM.prefill, shared or plain."""
+        """Return logits and decoding state as MLLM.prefill does: shared with the saving `prefill`, else for each
+        response.
+        """
         self.encode_again(group_size)
         base = MLLM if "prefill" in self.savings else PlainMLLM
         return base.prefill(self, prepared, group_size, openings)
 
 
 def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """Do as Forward.log_probs, with the logits [N C V] of all response tokens at once, kept for the backward pass."""
+    """Return log-probs and entropies as Forward.log_probs does, from logits [N C V] that are kept as a whole."""
     banned = model.processor.banned.to(rollout.token_ids.device)
     flat = states.hidden.flatten(0, 1)
     logits = policy_logits(flat, model.head, temperature=self.temperature, banned=banned)
@@ -81,7 +87,7 @@ def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -
 
 
 def install(name: str) -> None:
-    """Make a run build the variant."""
+    """Let runs of this process load models of the variant `name`."""
     import ral.assembly.models
 
     savings = VARIANTS[name]

@@ -1,4 +1,6 @@
-"""Whole training steps (data, rollout, rewards, scoring, updates) against TRL's GRPOTrainer on the same work."""
+"""Whole training steps (data, rollout, rewards, scoring, updates) of this project and of TRL's GRPOTrainer on the same
+work.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ from ral.files.repository import ROOT
 
 TRL = "trl==1.16.0"
 TORCHVISION = "torchvision==0.28.0"
-"""The release that belongs to the torch in constraints.txt; TRL reads pictures with Transformers' own processor."""
+"""The release for the torch in constraints.txt. TRL reads images with Transformers' own processor."""
 WARMUP = 2
-"""Steps of each side before the first that counts."""
+"""Steps of each side before the first one that counts."""
 SAME = (
     *("prompt_tokens", "response_tokens", "updates", "trained_parameters", "dtype", "optimizer", "vision_attention"),
     *("threads", "malloc", "versions"),
@@ -29,7 +31,7 @@ SAME = (
 
 
 def trl_python(folder: Path) -> Path:
-    """Return the interpreter of TRL's environment, made at first use; UserError where that fails."""
+    """Return the interpreter of TRL's environment, which is made at first use. UserError where that fails."""
     stamp, python = folder / ".ready", folder / "bin" / "python"
     wanted = f"{TRL} {TORCHVISION}\n{(ROOT / 'constraints.txt').read_text()}"
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -53,7 +55,7 @@ def trl_python(folder: Path) -> Path:
 
 
 def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[str, Any]:
-    """Return the order to both sides."""
+    """Return the specification that both sides' workers get."""
     return {
         "model": str(model.absolute()),
         "data": str(data.absolute()),
@@ -72,7 +74,9 @@ def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[st
 
 
 def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raise UserError unless both sides did the same work, and the work asked for, up to the last step."""
+    """Raise UserError unless both sides did the same work, and all of it: ours and theirs are facts of
+    the last step.
+    """
     asked = {
         "response_tokens": spec["prompts"] * spec["group_size"] * spec["response_tokens"],
         "updates": spec["steps"] * spec["updates"],
@@ -84,7 +88,7 @@ def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any
 
 
 def measure(given: argparse.Namespace, python: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Measure both sides on prompts of `size` visual tokens."""
+    """Return the figures of both sides on prompts of `size` visual tokens. UserError where their work differs."""
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(size), size, (steps + 2) * given.prompts + 1)
     spec = specification(given, write_bench_model(given.output / "model"), data)
@@ -111,7 +115,7 @@ def measure(given: argparse.Namespace, python: Path, size: int, progress: Progre
 
 
 def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON object: the last size's figures on top, every size's below."""
+    """Return the JSON object: the figures at the last size at its top, those of every size below."""
     last = found[list(found)[-1]]
     same = last["same"]
     settings = ("prompts", "group_size", "response_tokens", "updates", "repeats")
@@ -124,7 +128,7 @@ def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return a page: settings, machine, and a row for each size."""
+    """Return a Markdown page: settings, machine, and a row for each size."""
     columns = (
         "visual tokens",
         "TRL, s a step",

@@ -1,4 +1,4 @@
-"""The work of benchmarks: random models of a shape, pictures of an exact number of visual tokens."""
+"""Inputs of benchmarks: random models of a shape, and images with an exact number of visual tokens."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ral.models.recipe import Sizes
 
 SIZES = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=256, vision_depth=4, vision_heads=8)
 VOCABULARY = 6144
-"""With SIZES about 30 million parameters; vision tower and vocabulary have shares like those of Qwen2.5-VL-3B."""
+"""Tokens of the vocabulary: with SIZES about 30 million parameters, in shares like those of Qwen2.5-VL-3B."""
 TOKEN_SIDE = 28
-"""Pixels of a visual token's side of Qwen2.5-VL."""
+"""Side of a visual token of Qwen2.5-VL, in pixels."""
 FAMILY = "qwen2_5_vl"
 SIDES = {"qwen3_5": 32}
-"""Pixels of a visual token's side, of the families where they differ."""
+"""Side of a visual token, in pixels, for families that differ from TOKEN_SIDE."""
 LARGEST_PROMPT = 16384
-"""Visual tokens of the largest picture that the model folder lets pass unscaled."""
+"""Visual tokens of the largest image that the model's processor does not scale down."""
 QUESTION = "What do you see in the picture? Describe every shape, its color and its place."
 
 
 def sizes_of(text: str) -> list[int]:
-    """Return the list of sizes; UserError where it is none."""
+    """Return the numbers of visual tokens in a comma-separated text. UserError for anything else."""
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
@@ -49,7 +49,10 @@ def write_bench_model(
     dtype: str = "float32",
     family: str = FAMILY,
 ) -> Path:
-    """Return a random model of a family, once; its weights are drawn on `device` and written in `dtype`."""
+    """Return the folder of a random model of a family, written if it is not there.
+
+    device: where the weights are drawn; dtype: of the files.
+    """
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)
         words = ["".join(letters.choices("etaoinshrdlu", k=letters.randint(2, 8))) for _ in range(8 * vocabulary)]
@@ -72,19 +75,19 @@ def write_bench_model(
 
 
 def token_side(family: str) -> int:
-    """Return the pixels of a visual token's side."""
+    """Return the side of a visual token of a family, in pixels."""
     return SIDES.get(family, TOKEN_SIDE)
 
 
 def drawn(on_gpu: bool) -> tuple[str, str]:
-    """Return the device and dtype for write_bench_model: on a GPU billions of weights take a second."""
+    """Return the device and dtype for write_bench_model: billions of weights are drawn in a second on a GPU."""
     return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 
 def write_data(folder: Path, visual_tokens: int, entries: int, pixels: int = TOKEN_SIDE) -> Path:
-    """Write PNG pictures of exactly this many visual tokens, with one question: data.jsonl and question.j2.
+    """Write data.jsonl, question.j2 and PNG images of exactly `visual_tokens` visual tokens; return the folder.
 
-    pixels: of a visual token's side.
+    pixels: side of a visual token.
     """
     rows = next(n for n in range(math.isqrt(visual_tokens), 0, -1) if visual_tokens % n == 0)
     side = (visual_tokens // rows * pixels, rows * pixels)

@@ -1,4 +1,4 @@
-"""The worker's end of the line that a bench script speaks with its workers; needs neither this project nor TRL.
+"""The worker's side of a measurement: requests on standard input. Needs neither this project nor TRL.
 
 One line asks, one JSON line answers: "step" runs exactly one whole training step, "reset" forgets the peak of memory,
 the end of input ends the worker. A worker that waits is blocked on its input and takes no processor time.
@@ -19,10 +19,10 @@ from typing import Any
 
 
 class Line:
-    """Reads requests from standard input; standard output is for answers alone, what libraries print goes to stderr."""
+    """Reader of requests on standard input. Standard output is for answers alone; other output goes to stderr."""
 
     def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
-        """rest: called after each step, outside its time and before its answer."""
+        """Keep standard output for answers. rest: called after each step, outside of its time and before its answer."""
         self.rest = rest
         self.answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
@@ -33,7 +33,9 @@ class Line:
         self.answers.write(json.dumps(values) + "\n")
 
     def next_step(self, **facts: Any) -> None:
-        """Answer the step that has just ended, then block until the next is asked for; SystemExit at end of input."""
+        """Answer the step that has just ended, with `facts`, and wait for the next request. SystemExit
+        at end of input.
+        """
         if self.started is not None:
             if on_gpu():
                 sys.modules["torch"].cuda.synchronize()
@@ -49,7 +51,7 @@ class Line:
 
 
 def clocks() -> tuple[float, float]:
-    """Return wall time and this process's processor time in seconds; the second leaves out waiting."""
+    """Return wall time, and this process's processor time (without waiting), in seconds."""
     return time.perf_counter(), time.process_time()
 
 
@@ -60,7 +62,7 @@ def on_gpu() -> bool:
 
 
 def reset_peak() -> bool:
-    """Start the high-water mark of memory anew; False where the kernel does not permit that."""
+    """Start the peak of memory anew; return False where the kernel does not permit that."""
     if on_gpu():
         sys.modules["torch"].cuda.reset_peak_memory_stats()
         return True
@@ -72,7 +74,7 @@ def reset_peak() -> bool:
 
 
 def peak_gb() -> float:
-    """Return the most memory since the last reset (or ever) in GB (1e9 bytes): of a GPU in use, else resident."""
+    """Return the peak of memory since the last reset, or ever, in GB (10^9 bytes): of a GPU in use, else resident."""
     if on_gpu():
         return float(sys.modules["torch"].cuda.max_memory_allocated()) / 1e9
     try:
@@ -84,12 +86,12 @@ def peak_gb() -> float:
 
 
 def reward(example: object, text: str) -> float:
-    """Return a reward in [0, 1) that depends on the text alone: texts differ, so every group has a signal."""
+    """Return a reward in [0, 1) that is a hash of the text: texts differ, so every group has different rewards."""
     return zlib.crc32(text.encode()) / 2**32
 
 
 def environment_facts(network: Any, optimizer: Any) -> dict[str, Any]:
-    """Return what must be alike on both sides, as it is in this process. updates: optimizer steps since the start."""
+    """Return settings of this process that must be equal on both sides. updates: optimizer steps since the start."""
     import torch
 
     trained = [p for p in network.parameters() if p.requires_grad]

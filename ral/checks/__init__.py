@@ -1,1 +1,1 @@
-"""Whole-system checks that a person runs by hand: kills, long runs, planted mistakes, GPUs, whole data sets."""
+"""End-to-end checks that a person runs by hand: kills, long runs, seeded faults, GPUs, whole datasets."""

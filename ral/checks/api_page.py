@@ -1,4 +1,4 @@
-"""The functions and results of `import ral`, as a page's section: signatures and docstrings, read from the source."""
+"""The section of docs/python.md on the functions and results of `import ral`, from their signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ral.files.repository import DOCS, ROOT
 PAGE = DOCS / "python.md"
 BEGIN, END = "<!-- made by scripts/api_page.py -->\n", "<!-- end of what is made -->\n"
 WIDEST = 100
-"""Characters of a signature on one line."""
+"""Most characters of a signature on one line."""
 SOURCES = ("ral/api/job.py", "ral/evaluation/asking.py", "ral/api/looks.py", "ral/api/runs.py")
 FUNCTIONS = ("load", "sample", "attention_rows", "overlay", "compose", "train", "evaluate", "knockout")
 RESULTS = ("Asked", "Composed", "Run", "Results")
@@ -23,7 +23,7 @@ Definition = ast.FunctionDef | ast.ClassDef
 
 
 def definitions() -> dict[str, Definition]:
-    """Return every function and class of the API's files by its name."""
+    """Return {name: node} of every function and class in the API's files (SOURCES)."""
     trees = [ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in SOURCES]
     return {node.name: node for tree in trees for node in tree.body if isinstance(node, Definition)}
 
@@ -43,7 +43,7 @@ def argument(given: ast.arg, default: ast.expr | None) -> str:
 
 
 def signature(node: ast.FunctionDef) -> str:
-    """Return a function's signature as it is called; a long one with an argument on each line."""
+    """Return a function's signature as it is called; above WIDEST characters with one argument on each line."""
     given, returns = list(arguments(node.args)), "" if node.returns is None else f" -> {ast.unparse(node.returns)}"
     line = f"ral.{node.name}({', '.join(given)}){returns}"
     if len(line) > WIDEST:
@@ -65,13 +65,13 @@ def described(text: str) -> str:
 
 
 def of_function(node: ast.FunctionDef) -> str:
-    """Return a function's part of the page."""
+    """Return the page's part on a function, in Markdown."""
     body = described(ast.get_docstring(node) or "")
     return f"### ral.{node.name}\n\n```python\n{signature(node)}\n```\n\n{body}\n"
 
 
 def of_result(node: ast.ClassDef) -> str:
-    """Return a class's part of the page: what it is, and what may be asked of it."""
+    """Return the page's part on a class, in Markdown: its docstring and its public properties."""
     rows = [
         f"- `.{part.name}`: {(ast.get_docstring(part) or '').splitlines()[0].removeprefix('Return ')}"
         for part in node.body
@@ -82,7 +82,7 @@ def of_result(node: ast.ClassDef) -> str:
 
 
 def section() -> str:
-    """Return the section that the page holds between its two marks."""
+    """Return the Markdown between the page's two marks."""
     found = definitions()
     parts = [of_function(node) for name in FUNCTIONS if isinstance(node := found[name], ast.FunctionDef)]
     results = [of_result(node) for name in RESULTS if isinstance(node := found[name], ast.ClassDef)]
@@ -90,7 +90,7 @@ def section() -> str:
 
 
 def written(page: Path = PAGE) -> str:
-    """Return the page with its section made again. UserError where the marks are not there."""
+    """Return the page with its section made anew. UserError unless each of the two marks is there once."""
     text = page.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise UserError(f"{page}: the lines {BEGIN.strip()} and {END.strip()} must stand there once each")

@@ -1,4 +1,4 @@
-"""Kill runs at random moments, resume them, and compare with the run that was never stopped."""
+"""Runs that are killed at random moments and resumed, compared with a run that was never stopped."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ LONGEST = 900.0  # seconds that a run may take
 
 
 def start(folder: Path, overrides: list[str]) -> subprocess.Popen[bytes]:
-    """Start a run in `folder` that goes on from its newest checkpoint, its output in a file beside it."""
+    """Start a run in `folder` that resumes from its newest checkpoint, if any, with its output in a file beside it."""
     command = [sys.executable, str(TRAIN), *SMALL, *overrides, f"hydra.run.dir={folder}", "resume=auto"]
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log)
 
 
 def finish(folder: Path, overrides: list[str]) -> float:
-    """Run to the end. Returns its seconds; exits with a message where the run fails."""
+    """Run to the end; return its seconds. SystemExit with a message where the run fails."""
     started = time.monotonic()
     if code := start(folder, overrides).wait(timeout=LONGEST):
         sys.exit(f"error: the run in {folder} ended with exit code {code}: see {folder.with_suffix('.log')}")
@@ -41,7 +41,7 @@ def finish(folder: Path, overrides: list[str]) -> float:
 
 
 def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Kill the run by SIGKILL, unless the run ends before."""
+    """Kill the run by SIGKILL after so many seconds, unless it ends before."""
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -50,7 +50,7 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
-    """Kill the run by SIGKILL once the `number`-th checkpoint of the run is being written."""
+    """Kill the run by SIGKILL while it writes its `number`-th checkpoint, unless it ends before."""
     seen: set[str] = set()
     while process.poll() is None:
         seen |= {p.name for p in (folder / "checkpoints").glob(f"{PARTIAL}*")}
@@ -61,14 +61,18 @@ def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: in
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Return the files and values that must equal those of a run without interruption."""
+    """Return metrics.jsonl without time/* and SHA-256 of FILES: equal to those of an uninterrupted run."""
     lines = jsonl.read(folder / "metrics.jsonl")
     metrics = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return {"metrics": metrics, **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}}
 
 
 def disturbed(folder: Path, overrides: list[str], seconds: float, rng: random.Random, saving: bool) -> dict[str, Any]:
-    """Kill a run once, earlier where it ended before, then let it end. Returns how far it was, and what it left."""
+    """Kill a run once and let it resume to its end; return {killed, step, half_a_checkpoint} at the moment of the kill.
+
+    seconds: of an uninterrupted run; a run that ends before its kill is repeated with an earlier one. saving: kill
+    while a checkpoint is written, else at a random moment.
+    """
     while True:
         process = start(folder, overrides)
         if saving:

@@ -1,4 +1,4 @@
-"""Every entry of a dataset read as a run would read it, from a composed configuration."""
+"""A check of a dataset from a composed configuration: every entry is read as a run would read it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FOR_SFT = "video_r1_cot"  # the choice of dataset whose training split is for SF
 
 
 def check_example(collate: Collate, example: Example) -> None:
-    """Raise BadSample for an example that a run would skip; one with chosen and rejected is for a reward model."""
+    """Raise BadSample for an example that a run would skip. One with `chosen` is checked as a preference pair."""
     replace(collate, preferences=example.chosen is not None).check(example)
 
 
@@ -46,9 +46,10 @@ def check_length(collate: Collate, sample: Sample) -> None:
 
 
 def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) -> None:
-    """Raise UserError for a split that the source of a dataset does not have; one from outside answers for itself.
+    """Raise UserError for a split that the dataset does not have. Sources from outside of ral.data check theirs
+    themselves.
 
-    source: its node; choice: what dataset=... says.
+    source: the node of the source; choice: the option of dataset=.
     """
     sizes = source.get("sizes")
     if sizes is None and not str(source.get("_target_")).startswith("ral.data."):
@@ -61,7 +62,10 @@ def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) 
 
 
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
-    """Open the splits as a run does. strict: "sft" needs reasoning, others a gold answer that the rules can read."""
+    """Open the splits as a run does. UserError for an unknown split.
+
+    cfg.strict: "sft" needs reasoning, the other splits a gold answer that the rules can read.
+    """
     dataset, model = cfg.dataset, find(cfg.model.pretrained)
     choice = HydraConfig.get().runtime.choices["dataset"]
     splits = cfg.splits or ("sft" if choice == FOR_SFT else "train", "validation")
@@ -87,7 +91,11 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
 
 
 def first_prompt(samples: Samples) -> str | None:
-    """Return the first usable entry as the model reads it, one placeholder for each run of them; None without any."""
+    """Return the prompt of the first usable entry, runs of one placeholder shortened to one; None without such an
+    entry.
+
+    Only the first TRIED entries are tried.
+    """
     collate: Collate = samples.check.args[0]  # type: ignore[attr-defined]  # that `check_example` is bound to
     for at in range(min(TRIED, len(samples.examples))):
         try:
@@ -99,7 +107,7 @@ def first_prompt(samples: Samples) -> str | None:
 
 
 def describe(splits: Mapping[str, Samples]) -> None:
-    """Print what was made of the files, and the first entry in full."""
+    """Print an overview of each split, and the first entry in full."""
     for name, samples in splits.items():
         print("\n".join(overview(name, samples.examples)))
     prompt = next((prompt for samples in splits.values() if (prompt := first_prompt(samples)) is not None), None)
@@ -109,7 +117,7 @@ def describe(splits: Mapping[str, Samples]) -> None:
 
 
 def write(bad: Sequence[Bad]) -> Path:
-    """Write bad_samples.jsonl in the output folder."""
+    """Write bad_samples.jsonl into the output folder; return its path."""
     path = Path(HydraConfig.get().runtime.output_dir) / "bad_samples.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bad(path, bad)
@@ -117,7 +125,7 @@ def write(bad: Sequence[Bad]) -> Path:
 
 
 def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
-    """Scan under a progress bar."""
+    """Check every entry of the splits in `workers` processes, under a progress bar."""
     total = sum(len(samples.examples) for samples in splits.values())
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     found: list[Usable | Bad] = []
@@ -130,7 +138,7 @@ def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
 
 
 def scan_dataset(cfg: DictConfig) -> None:
-    """Scan, print the tables, write the list. UserError where no entry can be used."""
+    """Check every entry, print the tables, write the list of bad ones. UserError where no entry can be used."""
     splits = open_splits(cfg)
     describe(splits)
     found = scan_all(splits, cfg.workers or os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""A page on which the attention of answers is looked up, from a composed configuration."""
+"""The viewer's page for the attention of responses, from a composed configuration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ral.viewing.questions import Question, dataset_questions, own_question, own
 
 
 def explore(cfg: DictConfig) -> None:
-    """Ask, measure, write the page; the last line says where it is."""
+    """Sample the responses, measure their attention and write the page; the last line printed is its path."""
     disable_progress_bar()  # of loading weights
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
@@ -39,7 +39,7 @@ def explore(cfg: DictConfig) -> None:
 
 
 def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
-    """Write the page of one checkpoint's answers, or of two; return lines on how they are asked and what it holds."""
+    """Write the page for one checkpoint's responses, or for two's; return lines on prompts, entries and content."""
     skipped, counted = list[str](), set[str]()
     own = cfg.image is not None or cfg.video is not None
     cfg, line = (cfg, f"asked with {said_of(own_settings(cfg))}") if own else dataset_as_trained(cfg, overridden())
@@ -61,14 +61,14 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
 
 
 def count_of(asked: int, entries: int, cfg: DictConfig) -> str:
-    """Say how many entries of which split are asked, and how others are."""
+    """Return a line with the number of entries that are asked, their split, and the settings that ask others."""
     more = f"; limit={entries} takes all" if asked == cfg.limit < entries else ""
     other = "train" if cfg.split != "train" else "validation"
     return f"asked: {asked} of {entries} entries of split {cfg.split}{more}; split={other} takes the others"
 
 
 def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
-    """Open a checkpoint on the device that the settings say; errors name `key`."""
+    """Return a checkpoint's model on the device that the settings name. UserError names the setting `key`."""
     try:
         return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))  # type: ignore[arg-type]
     except UserError as error:
@@ -76,7 +76,7 @@ def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
 
 
 def facts_of(cfg: DictConfig) -> dict[str, str]:
-    """Return what the page's head says."""
+    """Return {label: text} at the top of the page: the models and the data."""
     asked = cfg.image or cfg.video or f"{HydraConfig.get().runtime.choices['dataset']}, {cfg.split}"
     models = {"before": str(cfg.before), "after": str(cfg.checkpoint)} if cfg.before else {"model": str(cfg.checkpoint)}
     return {**models, "asked": str(asked)}

@@ -1,4 +1,4 @@
-"""A family held against Transformers, on a small random model of its recipe: what `scripts/check_family.py` runs."""
+"""A family compared with Transformers on a small random model of its recipe: `scripts/check_family.py` runs it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
 
 LEVELS = 2.1
-"""How far two resizes of a picture may differ, in 8-bit levels: pillow and torch round otherwise."""
+"""Most 8-bit levels by which two resizes of an image may differ: pillow and torch round differently."""
 
 
 def of_tensors(case: Case) -> float:
-    """Compare the tensors of a picture with those of Transformers' picture processor, in 8-bit levels."""
+    """Return the largest difference of an image's tensors from those of Transformers' image processor, in 8-bit levels.
+
+    ValueError where their shapes differ.
+    """
     theirs = AutoImageProcessor.from_pretrained(case.folder, backend="pil")
     picture, settings = case.pixels[0][0], case.processor.patches
     want = theirs(images=[picture.frames[0].numpy()], return_tensors="pt")["pixel_values"].float()
@@ -37,7 +40,9 @@ def of_tensors(case: Case) -> float:
 
 
 def of_layout(case: Case) -> float:
-    """Count prompts whose ids are not those of their text with each placeholder expanded, T * H * W visual tokens."""
+    """Count prompts whose ids differ from those of their text with each placeholder expanded to T * H * W visual
+    tokens.
+    """
     prompts = case.prompts
     rows = zip(prompts.token_ids, prompts.valid, prompts.wordings, case.pixels, prompts.grids, strict=True)
     return sum(
@@ -48,7 +53,7 @@ def of_layout(case: Case) -> float:
 
 
 def of_positions(case: Case) -> float:
-    """Compare positions with those that Transformers' model gives its decoder."""
+    """Return the largest difference of positions from those that Transformers' model gives its decoder."""
     prepared, shown, axes = case.view.prepared, case.view.shown, case.family.network.axes
     assert shown is not None
     gaps = []
@@ -61,7 +66,10 @@ def of_positions(case: Case) -> float:
 
 
 def of_log_probs(case: Case) -> float:
-    """Compare log-probs of sampled tokens, over the tokens that the tokenizer knows."""
+    """Return the largest difference of sampled tokens' log-probs from Transformers', in nats.
+
+    Over the tokens that the tokenizer knows.
+    """
     view, passes, banned = case.view, Forward(1.0, AttentionSpec()), case.processor.banned
     with torch.no_grad():
         ours = passes.log_probs(view.model, passes.states(view, case.rollout, attention=False), case.rollout)[0]
@@ -75,7 +83,7 @@ def of_log_probs(case: Case) -> float:
 
 
 def of_attention(case: Case) -> float:
-    """Compare rows made of captured queries and keys with the weights of eager attention, of every layer."""
+    """Return the largest difference of rows, from captured queries and keys, from eager attention, over all layers."""
     spec = AttentionSpec(layers=tuple(range(case.shared.depth)))
     with torch.no_grad():
         captured = Forward(1.0, spec).states(case.view, case.rollout, attention=True).attention
@@ -93,7 +101,7 @@ def of_attention(case: Case) -> float:
 
 
 def of_plain(case: Case) -> float:
-    """Compare states of the shared-prompt path with those of the plain path."""
+    """Return the largest difference of hidden states between the shared-prompt and the per-response (unshared) path."""
     passes = Forward(1.0, AttentionSpec())
     with torch.no_grad():
         views = case.view, read(case.plain, case.prompts, case.rollout)
@@ -103,7 +111,9 @@ def of_plain(case: Case) -> float:
 
 
 def of_engine(case: Case) -> float:
-    """Compare log-probs as the native engine samples with those of a training pass."""
+    """Return the largest difference between log-probs as the native engine samples and those of a training pass, in
+    nats.
+    """
     prepared = case.shared.prepare(case.prompts)
     rollout = NativeEngine(case.shared).generate(prepared, 2, Sampling(1.0, max_new_tokens=6), seed=1)
     passes, view = Forward(1.0, AttentionSpec()), View(case.shared, prepared)
@@ -125,7 +135,9 @@ def of_towers(case: Case) -> float:
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: what is compared, how, and the largest difference that is allowed."""
+    """One comparison: its name in words, the function that measures the difference, and the largest
+    allowed difference.
+    """
 
     what: str
     measure: Callable[[Case], float]
@@ -142,10 +154,11 @@ CHECKS = {
     "engine": Check("log-probs as sampled and as trained, nats", of_engine, 1e-4),
     "towers": Check("vision weights without a gradient", of_towers, 0),
 }
+"""Comparisons by the name that begins their line."""
 
 
 def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
-    """Return a function's result and "", or None and its error in one line."""
+    """Return (result, "") of a function, or (None, its error in one line)."""
     try:
         return function(), ""
     except Exception as error:  # whatever a family's functions raise is a finding
@@ -153,7 +166,7 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
 
 
 def check_family(family: Family, folder: Path) -> Iterator[tuple[bool, str]]:
-    """Yield (passed, line) of each check; the model is written to `folder`."""
+    """Yield (passed, line) of each check. The random model is written to `folder`."""
     case, error = attempt(lambda: make_case(folder, family))
     yield not error, f"{'load':10} {error or 'a random model of the recipe is written and loaded, and shows turns'}"
     for name, check in CHECKS.items() if case else ():

@@ -1,6 +1,6 @@
-"""A small random model of a family, its prompts and trajectories, and how Transformers' own model reads each.
+"""A small random model of a family, its prompts and trajectories, and the outputs of Transformers' own model on them.
 
-Prompts with pictures and clips, each continued by one answer, and by two with a picture or clip shown between them.
+Prompts with images and videos, each continued by one response, and by two with an image or video shown between them.
 Transformers' own model reads every such row by itself, under its eager attention.
 """
 
@@ -30,17 +30,17 @@ from ral.rollout.turns import assemble
 from ral.types import Example, Grid, Media, MediaKind, Pixels, PromptBatch, Rollout, Segment, Trajectory
 
 TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>A. red B. blue</answer>",) * 3
-"""Text of which the random model's tokenizer is made."""
+"""Texts from which the random model's tokenizer is made."""
 SIZES = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
 VOCABULARY = 300
 MIXED: tuple[tuple[MediaKind, ...], ...] = (("image",), ("video",), (), ("image", "video", "image"))
-"""A batch that mixes a picture, a clip, plain text, and several media in one prompt."""
+"""Media of the prompts: an image, a video, plain text, and several media in one prompt."""
 INPUTS = ("second_per_grid_ts", "mm_token_type_ids")
 """Inputs of Transformers' models that not all families take (Facts.inputs)."""
 
 
 def noise(kind: MediaKind, seed: int, sides: tuple[int, int], frames: int = 4) -> Pixels:
-    """Return a smooth random picture or clip."""
+    """Return a smooth random image or video of `sides` (height, width) pixels; a video has `frames` frames."""
     count, generator = frames if kind == "video" else 1, torch.Generator().manual_seed(seed)
     rough = torch.rand(count, 3, 7, 5, generator=generator)
     values = torch.nn.functional.interpolate(rough, sides, mode="bilinear").permute(0, 2, 3, 1)
@@ -49,9 +49,9 @@ def noise(kind: MediaKind, seed: int, sides: tuple[int, int], frames: int = 4) -
 
 @dataclass(frozen=True)
 class Theirs:
-    """Transformers' reading of one row [prompt | continuation]: logits [T V], attentions [L][H T T], positions [A T].
+    """Outputs of Transformers' model on one row [prompt | response] of T tokens; prompt: tokens of the prompt.
 
-    prompt: tokens of the prompt.
+    logits [T V] over V tokens of the vocabulary; attentions: for each layer [H T T], H heads; positions [A T], A axes.
     """
 
     logits: Tensor
@@ -62,7 +62,9 @@ class Theirs:
 
 @dataclass(frozen=True)
 class Case:
-    """A model of the family on both paths, in a folder, prompts with their media, two trajectories of each."""
+    """A random model of the family on both paths, its folder, prompts with their media, and two
+    trajectories of each.
+    """
 
     folder: Path
     shared: MLLM
@@ -73,33 +75,35 @@ class Case:
 
     @property
     def processor(self) -> Processor:
+        """Return the model's processor."""
         return self.shared.processor
 
     @property
     def family(self) -> Family:
+        """Return the family of the model."""
         return self.processor.family
 
     @cached_property
     def rollout(self) -> Rollout:
-        """Return the trajectories as a batch."""
+        """Return the trajectories as a rollout."""
         return assemble(self.processor, self.prompts, self.trajectories)
 
     @cached_property
     def view(self) -> View:
-        """Return the shared-prompt path's reading of prompts and trajectories."""
+        """Return prompts and trajectories as the model reads them on the shared-prompt path."""
         with torch.no_grad():
             return read(self.shared, self.prompts, self.rollout)
 
     @cached_property
     def theirs(self) -> list[Theirs]:
-        """Return Transformers' reading of each row by itself."""
+        """Return the outputs of Transformers' model on each row by itself."""
         network = AutoModelForImageTextToText.from_pretrained(self.folder, attn_implementation="eager").eval()
         with torch.no_grad():
             return [read_row(network, self, n) for n in range(len(self.trajectories))]
 
 
 def make_case(folder: Path, family: Family) -> Case:
-    """Write a random model of the family, load it, and make its prompts and trajectories."""
+    """Write a random model of the family to `folder`, load it, and make its prompts and trajectories."""
     write_model(folder, TEXTS, family=family.model_type, sizes=SIZES, seed=3, vocab_size=VOCABULARY)
     shared, plain = MLLM.load(str(folder)), PlainMLLM.load(str(folder))
     unit = max(shared.processor.patches.factor, 28)
@@ -116,7 +120,10 @@ def make_case(folder: Path, family: Family) -> Case:
 
 
 def trajectories(processor: Processor, unit: int) -> Iterator[Trajectory]:
-    """Yield for each prompt one answer, and two with a turn between them that shows a picture, a clip or text."""
+    """Yield for each prompt a trajectory of one response, and one of two with a turn shown between them.
+
+    The turn holds an image, a video, both, or text. unit: pixels that sides of media are multiples of.
+    """
     generator = torch.Generator().manual_seed(4)
     crop, clip = noise("image", 91, (3 * unit, 2 * unit)), noise("video", 92, (2 * unit, 2 * unit))
     turns: tuple[tuple[str, list[Pixels]], ...] = (
@@ -134,7 +141,7 @@ def trajectories(processor: Processor, unit: int) -> Iterator[Trajectory]:
 
 
 def read_row(network: Any, case: Case, n: int) -> Theirs:
-    """Let Transformers' model read trajectory n after its prompt, nothing shared and nothing padded."""
+    """Return the outputs of Transformers' model on trajectory n after its prompt, without sharing and padding."""
     processor, b = case.processor, n // case.rollout.group_size
     prompt = case.prompts.token_ids[b][case.prompts.valid[b]]
     own = case.rollout.token_ids[n][case.rollout.valid[n]]
@@ -156,7 +163,7 @@ def read_row(network: Any, case: Case, n: int) -> Theirs:
 
 
 def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[str, Tensor]:
-    """Return the inputs of Transformers' model beside the ids of a row [1 T]."""
+    """Return the inputs of Transformers' model for a row [1 T], beside its ids."""
     tensors, _ = processor.family.pixels.tensors(media, processor.patches)
     tensors["mm_token_type_ids"] = kinds(processor, TokenRows(row, torch.ones_like(row), {}))
     taken = processor.family.facts.inputs
@@ -164,7 +171,7 @@ def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[s
 
 
 def expanded(processor: Processor, ids: Sequence[int], media: Sequence[Pixels], grids: Sequence[Grid]) -> list[int]:
-    """Put what stands for each medium in place of its placeholder, as a processor of Transformers does."""
+    """Return ids with each medium's placeholder replaced by its visual tokens, as a processor of Transformers does."""
     found, rest = list[int](), iter(zip(media, grids, strict=True))
     for index in ids:
         if index not in (processor.image_id, processor.video_id):

@@ -1,4 +1,4 @@
-"""Short trainings of two checkouts and a comparison of every metric: whether a change of structure changes a result."""
+"""Short trainings of two checkouts and a comparison of every metric: does a change of structure change a result?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = (
     *("checkpoint.every=0", "diagnostics.every=2", "dataset.max_new_tokens=32", "hardware.threads=1"),
 )
 UNSTEADY = ("time/", "data/bytes", "memory/")
-"""Metrics that measure the machine."""
+"""Beginnings of metrics that measure the machine, which are not compared."""
 
 
 def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: Path, pairs: Path) -> list[str]:
@@ -38,7 +38,7 @@ def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: P
 def run(
     checkout: Path, output: Path, algorithms: Sequence[str], seeds: Sequence[int], processes: Sequence[str]
 ) -> None:
-    """Make all runs of a checkout; a finished one is kept. SystemExit where one fails."""
+    """Make all runs of a checkout that are not finished yet. SystemExit where one fails."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     output.mkdir(parents=True, exist_ok=True)
     pairs = output / "pairs.jsonl"
@@ -57,7 +57,7 @@ def run(
 
 
 def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
-    """Yield (step, key, value) of every steady metric of a run."""
+    """Yield (step, key, value) of every metric of a run but for UNSTEADY ones."""
     for row in jsonl.read(file):
         for key, value in row.items():
             if key != "step" and not key.startswith(UNSTEADY) and isinstance(value, int | float):
@@ -65,14 +65,14 @@ def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
 
 
 def difference(a: float, b: float) -> float:
-    """Return the difference relative to the larger, 0 where both are equal or not a number."""
+    """Return |a - b| relative to the larger of both; 0 where both are equal or both NaN."""
     return 0.0 if a == b or (a != a and b != b) else abs(a - b) / max(abs(a), abs(b), 1e-12)
 
 
 def compare(before: Path, after: Path, tolerance: float, renamed: Mapping[str, str] | None = None) -> int:
     """Print the largest difference of each run that both folders hold; return how many exceed the tolerance.
 
-    renamed: {key before: key after} of metrics that have another name since.
+    renamed: {key before: key after} of metrics that have another name since. 1 where the folders share no run.
     """
     renamed = renamed or {}
     wrong = 0

@@ -1,4 +1,4 @@
-"""Everything that wants a GPU: tests, the default run, steps of a 3B shape, the benchmarks."""
+"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POLL = 0.5  # seconds between readings of the GPU's memory
 
 
 def gpu_memory_mb() -> float | None:
-    """Return the memory in use on the first GPU; None without one."""
+    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None without one."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -37,7 +37,9 @@ def gpu_memory_mb() -> float | None:
 
 
 def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
-    """Run a command, its output in `log`: exit code (124: stopped), seconds, highest memory of the whole GPU."""
+    """Run a command with its output in `log`; return exit code (124: stopped), seconds, and the GPU's peak memory
+    (MiB).
+    """
     peaks: list[float] = []
     over = threading.Event()
 
@@ -59,7 +61,7 @@ def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]
 
 
 def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
-    """Return the exit code; STOPPED where it took longer and was ended."""
+    """Return the exit code of a process; STOPPED where it took more than `seconds` and was ended."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -73,7 +75,7 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
 
 
 def of_run(folder: Path) -> dict[str, Any]:
-    """Return the accuracies and the median seconds of a step, without the first, from a run's metrics."""
+    """Return the first and last accuracy, and the median seconds of a step but for the first, from a run's metrics."""
     lines = jsonl.read(folder / "metrics.jsonl")
     times = [line["time/step_s"] for line in lines if "time/step_s" in line]
     accuracies = [line["eval/accuracy"] for line in lines if "eval/accuracy" in line]
@@ -81,7 +83,7 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, Any]:
-    """Run train.py and return what it measured."""
+    """Run train.py; return its accuracies, seconds, memory and exit code."""
     folder = given.output / name
     common = [f"hardware={given.hardware}", "logger=jsonl", f"hydra.run.dir={folder}"]
     facts = timed(given, given.output / f"{name}.log", "train.py", *common, *overrides) | of_run(folder)
@@ -91,18 +93,18 @@ def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, An
 
 
 def tests(given: argparse.Namespace) -> dict[str, Any]:
-    """Run the tests of the same computation on CPU and GPU, and of whole runs on one."""
+    """Run the tests of equal results on CPU and GPU, and of whole runs on a GPU."""
     command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
     return {"all": timed(given, given.output / "tests.log", *command)}
 
 
 def tiny(given: argparse.Namespace) -> dict[str, Any]:
-    """Run the default training."""
+    """Run the default training on the shipped model."""
     return {"ral": train(given, "tiny", f"max_steps={given.steps}")}
 
 
 def large(given: argparse.Namespace) -> dict[str, Any]:
-    """Time the steps of a random model of a large shape, with LoRA and without."""
+    """Measure the steps of a random model of a large shape, with LoRA, without, and with a 4-bit base."""
     folder = given.output / "models" / given.shape
     model = write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
     data = write_data(given.output / "data", given.prompt_tokens, 16)
@@ -139,7 +141,9 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the cost of the attention term at both shapes; at 7B one side after the other, as both do not fit."""
+    """Measure the cost of the attention term at both shapes. At 7B each side in a process of its own:
+    both do not fit.
+    """
     sides = {
         "3b_4096": ["3b", "4096"],
         "3b_16384": ["3b", "16384", "--checkpointing"],
@@ -153,7 +157,7 @@ def attention(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def step(given: argparse.Namespace) -> dict[str, Any]:
-    """Time a whole step, plain against shared, at both shapes, in bf16 with LoRA."""
+    """Measure a whole step without and with the savings, at both shapes, in bf16 with LoRA."""
     common = ["--hardware", "single_gpu", "--variants", "plain,all", "--updates", "2"]
     common += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
     return {
@@ -164,9 +168,9 @@ def step(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def rollout(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure decoding at both shapes from fp32 weights under bf16, each engine in turn, and the memory's bandwidth.
+    """Measure decoding at both shapes with fp32 weights under bf16 arithmetic, and the memory's bandwidth.
 
-    Of the native engine as it is, with ordinary steps, and with weights cast at every token; Transformers' generate;
+    Engines: the native one as it is, with ordinary steps, and with weights cast at every token; Transformers' generate;
     vLLM where it is installed.
     """
     engines = ["native", "native_steps", "native_casts", "hf"]
@@ -180,12 +184,14 @@ def rollout(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def sized(model: str, tokens: str, *more: str) -> list[str]:
-    """Return the command-line arguments of a benchmark."""
+    """Return the command-line arguments of a benchmark of this shape and prompt length."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
 
 
 def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Return one benchmark in a folder of its own, whose JSON file is read back."""
+    """Run one benchmark in a folder of its own; return its exit code, seconds, memory, and the content of its JSON
+    file.
+    """
     folder = given.output / name
     facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
     results = [json.loads(path.read_text()) for path in folder.glob("*.json")]
@@ -202,3 +208,4 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "step": step,
     "rollout": rollout,
 }
+"""Name of a part on the command line -> the function that measures it."""

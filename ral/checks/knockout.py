@@ -1,4 +1,4 @@
-"""A knock-out of a checkpoint on a dataset, from a composed configuration."""
+"""A knockout of a checkpoint on a dataset, from a composed configuration."""
 
 from __future__ import annotations
 
@@ -42,13 +42,16 @@ from ral.types import Example, PromptBatch
 
 MADE = "visual_search"
 TAUGHT = {"problem_types": ["free-form"], "data_types": ["image"]}
-"""Questions of visual_search that are asked by default: those that the shipped models were made to answer."""
+"""Questions of visual_search that are asked by default: those that the shipped models were trained to answer."""
 FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window", "cut", "parts", "draws", "limit")
-"""Settings that may differ from those of the answers in a folder: none decides what an answer there is."""
+"""Settings in which a folder's earlier answers may differ, since no answer depends on them."""
 
 
 def knock_out(cfg: DictConfig) -> None:
-    """Ask, print the table, write the files; the last line is the results' JSON."""
+    """Measure the answers under every cut, print the table, write the files. The last line printed is results.json.
+
+    UserError where the model or the data cannot be used.
+    """
     disable_progress_bar()  # of loading weights
     cfg, line = dataset_as_trained(cfg, overridden())
     if cfg.threads:
@@ -71,7 +74,7 @@ def knock_out(cfg: DictConfig) -> None:
 
 
 def check_cuttable(policy: MLLM, checkpoint: str) -> None:
-    """Raise UserError for a model whose layers of linear attention carry what a cut of softmax attention leaves out."""
+    """Raise UserError for a model with linear attention, whose states carry what a cut of softmax attention hides."""
     if policy.linear:
         raise UserError(
             f"checkpoint={checkpoint}: a knock-out cuts softmax attention, and this model's layers of linear attention"
@@ -80,7 +83,7 @@ def check_cuttable(policy: MLLM, checkpoint: str) -> None:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return everything that decides the answers, as plain values."""
+    """Return the settings that answers depend on, as plain values, with a fingerprint of the weights."""
     own: Any = OmegaConf.to_container(cfg, resolve=True)
     own.pop("hydra", None)
     kept = {name: value for name, value in own.items() if name not in FREE}
@@ -88,16 +91,16 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 
 
 def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:
-    """Return the types of questions and media that are asked; None for all."""
+    """Return the problem types and media kinds that are asked, None for all: as set, or TAUGHT for visual_search."""
     made = HydraConfig.get().runtime.choices["dataset"] == MADE
     chosen = {name: cfg[name] if cfg[name] is not None else own if made else None for name, own in TAUGHT.items()}
     return {name: None if value is None else list(value) for name, value in chosen.items()}
 
 
 def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
-    """Return the positions of the entries that are asked, bad ones included.
+    """Return the indices of the entries with evidence that are asked, unreadable ones included.
 
-    UserError where there are none, and why.
+    UserError where there are none, with the reason.
     """
     types, there = wanted(cfg), Counter[str]()
     found = []
@@ -125,7 +128,10 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
 
 @dataclass
 class Batches:
-    """Batches of the first cfg.limit usable entries at `places`, worded as in training; skipped: why others are not."""
+    """Batches of the first cfg.limit usable entries at the indices `places`, with the prompts of training.
+
+    skipped: a line for each entry that was left out.
+    """
 
     cfg: DictConfig
     policy: MLLM
@@ -134,7 +140,7 @@ class Batches:
     skipped: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[PromptBatch]:
-        """Yield the batches, each once all of its media are read."""
+        """Yield the batches. An entry whose evidence has no visual token is left out."""
         collate, samples = self.collate(), islice(self.samples(), self.cfg.limit)
         while chunk := list(islice(samples, self.cfg.batch)):
             prompts = collate.prompts(chunk)
@@ -149,7 +155,7 @@ class Batches:
             yield prompts
 
     def collate(self) -> Collate:
-        """Return the object that words the questions."""
+        """Return the object that makes the prompts."""
         templates = self.cfg.dataset.templates
         return Collate(
             self.policy.processor,
@@ -172,13 +178,16 @@ class Batches:
                 self.skipped.append(str(error))
 
     def tell(self) -> None:
-        """Say what was skipped."""
+        """Print how many entries were skipped, with the first reason."""
         if self.skipped:
             print(f"skipped: {len(self.skipped)} entries; the first: {self.skipped[0]}", file=sys.stderr)
 
 
 def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> list[Answer]:
-    """Return all answers, under a progress bar. UserError where no entry could be used."""
+    """Return all answers, under a progress bar; each is written to `path`. UserError where no entry could be used.
+
+    Also where the GPU's memory does not suffice.
+    """
     columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("answers", total=questions * len(knockout.conditions))
@@ -193,7 +202,7 @@ def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> lis
 
 
 def show(results: Results, n: int, folder: Path) -> None:
-    """Print the table and write results.json and knockout.png."""
+    """Print the table and the conclusion, and write results.json and knockout.png into `folder`. n: questions."""
     table = Table("layers", "keys cut", "from", "right, % (95% interval)", title=f"{n} questions")
     for row in rows_of(results):
         table.add_row(*row)

@@ -1,4 +1,4 @@
-"""Plant one mistake at a time in a copy of the code and see whether the tests named beside it notice."""
+"""Mutation testing: each seeded fault is put into a copy of the code, where the tests named beside it should fail."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from ral.files.repository import ROOT
 
 LISTS = ROOT / "scripts" / "mutations"
 LIMIT_S = 300
-"""Seconds that a mutation's tests may take; beyond, it counts as killed (a mutation can make an endless loop)."""
+"""Most seconds of a mutation's tests; beyond, it counts as killed (a mutation can make an endless loop)."""
 FIRST_S = 3600
-"""Seconds that all the tests may take once without any mutation."""
+"""Most seconds of all the tests together, once, without any mutation."""
 COPIED = ("ral", "tests", "conf", "scripts", "docs")
 """Folders that a mutation or a test may read and write; everything else is linked."""
 PRELOADED = ("pytest", "torch", "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl", "lightning", "hydra")
-"""Import these once, before processes that run tests are forked: most tests need them, and none is ral's."""
+"""Modules that are imported before test processes are forked: most tests need them, and none is of ral."""
 QUIET = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""Give pytest these beside the tests. The warning is of plugins that the forked process has imported already."""
+"""Arguments of pytest beside the tests. The ignored warning is of plugins that the parent process has imported."""
 NO_TESTS_RAN = (2, 3, 4, 5)
-"""Exit codes of pytest where nothing was tested."""
+"""Exit codes of pytest where no test ran."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """Replace `old`, which occurs once in `file`, by `new`; `tests` (what pytest is given) should then fail."""
+    """A seeded fault: `old`, which occurs once in `file`, becomes `new`. `tests` (arguments of pytest) should then
+    fail.
+    """
 
     what: str
     file: str
@@ -44,7 +46,7 @@ class Mutation:
 
 
 def mutations(words: Sequence[str] = ()) -> list[Mutation]:
-    """Read the mutations whose list, file or description contains one of the words; all without words."""
+    """Return the mutations whose list, file or description contains one of the words; all without words."""
     found = [
         (p.stem, Mutation(**m)) for p in sorted(LISTS.glob("*.toml")) for m in tomllib.loads(p.read_text())["mutation"]
     ]
@@ -52,7 +54,7 @@ def mutations(words: Sequence[str] = ()) -> list[Mutation]:
 
 
 def prepare(folder: Path) -> None:
-    """Copy what git tracks of COPIED into `folder`, link the rest."""
+    """Copy the tracked files of COPIED into `folder`, and link the other tracked files."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, tracked.split("\0")):
         target = folder / name
@@ -64,7 +66,9 @@ def prepare(folder: Path) -> None:
 
 
 def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
-    """Tell whether the tests pass against the copy. SystemExit where they cannot run at all."""
+    """Tell whether the tests pass on the copy in `folder`; False after `limit` seconds. SystemExit where
+    no test ran.
+    """
     for name in PRELOADED:
         importlib.import_module(name)
     log = log_of(folder)
@@ -82,14 +86,14 @@ def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
 
 
 def log_of(folder: Path) -> Path:
-    """Return the file beside a copy into which its tests write."""
+    """Return the path of the file beside a copy that gets the output of its tests."""
     return folder.with_name(f"{folder.name}.log")
 
 
 def run_tests(folder: Path, tests: Sequence[str], log: Path) -> None:
-    """Run pytest on the copy in this forked process and end it with pytest's exit code; what it prints goes to `log`.
+    """Run pytest on the copy in this forked process, with its output in `log`; SystemExit with pytest's exit code.
 
-    The modules of ral that planted the mistake are forgotten, so that the copy's are imported.
+    The parent's modules of ral are removed, so that the copy's are imported.
     """
     os.setsid()
     with log.open("w") as told:
@@ -106,7 +110,7 @@ def run_tests(folder: Path, tests: Sequence[str], log: Path) -> None:
 
 
 def survives(folder: Path, mutation: Mutation) -> bool:
-    """Tell whether the tests pass in spite of the mutation. SystemExit where its text is not in the file once."""
+    """Tell whether the tests pass in spite of the mutation. SystemExit unless `old` is in the file once."""
     path = folder / mutation.file
     text = path.read_text()
     if text.count(mutation.old) != 1:
@@ -121,7 +125,10 @@ def survives(folder: Path, mutation: Mutation) -> bool:
 
 
 def check(words: Sequence[str]) -> int:
-    """Run the mutations that match; return the number of survivors."""
+    """Run the mutations that match the words, print a line for each, and return the number of survivors.
+
+    SystemExit where none matches, and where the tests fail without any mutation.
+    """
     chosen, survivors = mutations(words), 0
     if not chosen:
         raise SystemExit(f"error: no mistake in {LISTS} has {' or '.join(words)} in its list, file or description")

@@ -1,4 +1,4 @@
-"""Train for long and watch the memory: does what a step leaves behind add up?"""
+"""A long training with a watch on its memory: does what a step leaves behind add up?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL = 0.2  # seconds between readings
 
 
 def resident(process: int) -> float:
-    """Return the resident memory of a process in MB; 0 once it is gone."""
+    """Return the resident memory of a process in MiB; 0 once it has ended."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     except OSError:
@@ -30,7 +30,7 @@ def resident(process: int) -> float:
 
 
 def watch(process: subprocess.Popen[bytes], metrics: Path, steps: int) -> dict[int, float]:
-    """Return the memory in MB by number of steps done."""
+    """Return {steps done: resident memory in MiB} while a run is at work. metrics: its metrics.jsonl."""
     seen: dict[int, float] = {}
     with Progress() as bar:
         task = bar.add_task("steps", total=steps)

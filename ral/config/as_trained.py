@@ -1,4 +1,6 @@
-"""An evaluation's benchmarks asked as the checkpoint was trained: wording, pixels and length limit of its run."""
+"""The benchmarks of an evaluation asked as in the checkpoint's training: template, pixels and length
+limit of its run.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,11 @@ AS_ASKED = "as_asked"
 
 
 def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dict[str, str]]:
-    """Return the configuration with each benchmark of `as_trained: true` set as its run was, and {benchmark: a line}.
+    """Return the configuration with each benchmark of `as_trained: true` asked as in training, and {benchmark: a line}.
 
-    typed: keys of the command line, which go before. A published benchmark keeps its settings; where the run's are
-    others, a line has both and what to type.
+    Template, media settings and length limit come from the checkpoint's run; settings in `typed`, the keys given on the
+    command line, win. A benchmark without `as_trained` keeps its settings; if they differ from the run's, its line
+    warns and says what to type. Nothing known of the training: nothing changes.
     """
     trained, lines, cfg = trained_as(str(cfg.checkpoint)), dict[str, str](), cfg.copy()
     OmegaConf.set_struct(cfg, False)  # a benchmark without media settings gets those of the run
@@ -33,9 +36,10 @@ def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dic
 
 
 def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, str]:
-    """Return a configuration with `dataset` and `thinking` in which questions are asked as the checkpoint was trained.
+    """Return the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that says so.
 
-    Wording and pixels are those of its run, but for what is typed; the line says which they are and where from.
+    Template and media settings come from the checkpoint's run; settings in `typed`, the keys given on the command line,
+    win. The line names template, pixels and the file they are from. Nothing known of the training: nothing changes.
     """
     trained, cfg = trained_as(str(cfg.checkpoint)), cfg.copy()
     if trained is not None:
@@ -48,7 +52,10 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
 
 
 def asked_otherwise(cfg: DictConfig) -> str:
-    """Return a line on what a run asks its model otherwise than that was trained before; "" where nothing is known."""
+    """Return a line where model.pretrained was trained before with another template or other media settings.
+
+    "" where they are the same, or where nothing is known of an earlier training.
+    """
     known, mode = trained_as(str(cfg.model.pretrained)), "think" if cfg.algo.thinking else "zero"
     if known is None:
         return ""
@@ -63,7 +70,9 @@ def asked_otherwise(cfg: DictConfig) -> str:
 
 
 def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, Any]:
-    """Return the settings of a benchmark that come from the run: those that nobody typed."""
+    """Return the template, length limit and media settings of a run for benchmark `name`, but for those that were
+    typed.
+    """
     own = f"benchmark.tasks.{name}"
     media = {k: v for k, v in trained.media.items() if not {f"media.{k}", f"{own}.media.{k}"} & set(typed)}
     found: dict[str, Any] = {"media": media}
@@ -73,19 +82,19 @@ def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, A
 
 
 def asked(cfg: DictConfig, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the wording and the media settings that count for a benchmark."""
+    """Return the template and the media settings with which a benchmark is asked."""
     task = cfg.benchmark.tasks[name]
     media: Any = OmegaConf.to_container(OmegaConf.merge(cfg.media, task.get("media") or {}), resolve=True)
     return str(cfg.template or task.get("template") or AS_ASKED), media
 
 
 def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
-    """Return how a benchmark is asked, and where that is from."""
+    """Return one line: the benchmark, its template and pixels, and the file they are from."""
     return f"{name}: {sentence(*asked(cfg, name), trained)}"
 
 
 def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
-    """Return wording and pixels in words, with what in them is not as in training."""
+    """Return template and pixels in words, the file of the training, and the settings that differ from it."""
     if trained is None:
         return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"
     others = [key for key, *_ in differences(trained, template, media)]
@@ -100,7 +109,9 @@ def _near(path: Path) -> Path:
 
 
 def warned(cfg: DictConfig, name: str, trained: TrainedAs) -> str | None:
-    """Return a line where a published benchmark is asked otherwise than the model was trained; else None."""
+    """Return a line where benchmark `name` is asked with other settings than those of training; None where all are the
+    same.
+    """
     found = differences(trained, *asked(cfg, name))
     if not found:
         return None
@@ -109,7 +120,11 @@ def warned(cfg: DictConfig, name: str, trained: TrainedAs) -> str | None:
 
 
 def typing(cfg: DictConfig, name: str, found: list[tuple[str, Any, Any]]) -> str:
-    """Return what to type for the values of training; a benchmark's own media settings go before the common ones."""
+    """Return the command-line settings that ask benchmark `name` with the values of training.
+
+    found: (setting, value in training, value here). A media setting of the benchmark's own is set there, any other in
+    `media`, which all benchmarks share.
+    """
     own = cfg.benchmark.tasks[name].get("media") or {}
     keys = {
         key: key if key == "template" else f"benchmark.tasks.{name}.media.{key}" if key in own else f"media.{key}"

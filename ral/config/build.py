@@ -9,8 +9,11 @@ from ral.errors import UserError
 
 
 def instantiate(node: Any, **more: Any) -> Any:
-    """Make what a `_target_` node names; its lists and mappings come as plain ones, so that below the composition
-    roots nothing knows of OmegaConf. UserError for a value that what is named refuses."""
+    """Make the object that a `_target_` node names; `more` are further keywords. Lists and mappings become plain ones.
+
+    Plain ones, so that packages below the composition roots need no OmegaConf. UserError where the callable raises
+    UserError or ValueError.
+    """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as make
 
@@ -23,6 +26,9 @@ def instantiate(node: Any, **more: Any) -> Any:
 
 
 def precision_of(hardware: Node) -> str:
-    """Return Lightning's name of the arithmetic: that of hardware.precision, or with auto that of hardware.dtype."""
+    """Return Lightning's name of the arithmetic, "bf16-mixed" or "32-true".
+
+    hardware.precision; where that is auto, it follows hardware.dtype, the type of frozen weights.
+    """
     auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
     return auto if hardware["precision"] == "auto" else str(hardware["precision"])

@@ -1,9 +1,9 @@
 """The check of a configuration, before anything heavy is imported.
 
-Four layers, cheapest first: the schemas of ral.config.schema (types, misspelt and missing keys), the rules of
-ral.config.rules (contradictions between fields, numbers that train nothing), the signatures of every `_target_` node,
-and what the functions of the objective ask for (ral.config.terms). A problem raises UserError: one line, with the
-dotted key.
+In this order: keys of earlier versions, ranges of numbers, the schemas of ral.config.schema (types, misspelt and
+missing keys), the rules of ral.config.rules (contradictions between fields), addresses of servers, files on disk, the
+signature of every `_target_` node, and the signals that the objective asks for (ral.config.terms). A problem raises
+UserError: one line, with the dotted key.
 
 Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
@@ -36,10 +36,10 @@ OWN_ALGORITHM = "; an algorithm of your own has it from defaults: [shared/rollou
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Return the configuration as plain dicts, lists and scalars with every interpolation resolved.
+    """Return the configuration as plain dicts, lists and scalars, without `hydra`, every interpolation resolved.
 
-    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started,
-    values taken from `hydra:` become AT_RUN_TIME.
+    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started, a
+    text with an interpolation of `hydra:` becomes AT_RUN_TIME.
     """
     raw: Any = OmegaConf.to_container(cfg, resolve=False)
     raw.pop("hydra", None)
@@ -73,8 +73,9 @@ def _without_run_time(value: Any) -> Any:
 def check_schema(node: Node, schema: type, prefix: str = "") -> None:
     """Raise UserError for keys that the schema does not know, values of the wrong type, and missing keys.
 
-    A node with `_target_` answers to its callable instead: only the types of the fields that it shares with the schema
-    are looked at here.
+    prefix: dotted key of the node, with a dot at its end. In a node with `_target_` other keys may be there and any may
+    be missing, since its callable's signature is checked too (`bind_all`): only the types of the schema's fields count
+    here.
     """
     hints = typing.get_type_hints(schema)
     for name, value in node.items():
@@ -106,7 +107,10 @@ def _check_field(value: Any, annotation: Any, key: str) -> None:
 
 
 def check_numbers(cfg: DictConfig, tree: Node) -> None:
-    """Raise UserError for a number out of its range; tree: the configuration, resolved."""
+    """Raise UserError for a number out of its range, and for NaN or infinity where the key allows none.
+
+    tree: the configuration, resolved.
+    """
     typed: Any = OmegaConf.to_container(cfg, resolve=False)
     if (line := next(wrong_numbers(tree, typed), None) or numbers_are_finite(tree)) is not None:
         raise UserError(line)
@@ -116,29 +120,33 @@ SERVERS = "ral.rollout.vllm.server_engine.VLLMServers"
 
 
 def check_servers(tree: Node) -> None:
-    """Raise UserError for addresses of servers that cannot be right, before anything waits for an answer."""
+    """Raise UserError for addresses of vLLM servers (rollout.urls) that cannot be right. Nothing is connected to."""
     engine = tree.get("rollout", {}).get("engine")
     if isinstance(engine, Mapping) and engine.get("_target_") == SERVERS and isinstance(engine.get("urls"), list):
         check_addresses(engine["urls"], "rollout.urls")
 
 
 def bind_targets(cfg: DictConfig) -> None:
-    """Look up every `_target_` of the configuration and bind its keywords to the callable's signature."""
+    """Bind the keywords of every `_target_` node to the signature of the callable that it names.
+
+    UserError for a name that cannot be imported, and for keywords that are unknown, missing or of the wrong type.
+    """
     bind_all(plain(cfg))
 
 
 def overridden() -> frozenset[str]:
-    """Return the keys that the command line sets; none where no run has started."""
+    """Return the keys that the command line sets; an empty set where no run has started."""
     if not HydraConfig.initialized():
         return frozenset()
     return frozenset(line.partition("=")[0].lstrip("+") for line in HydraConfig.get().overrides.task)
 
 
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
-    """Raise UserError with the first problem of a configuration: schema, rules, `files`, signatures, terms.
+    """Raise UserError with the first problem of a configuration: see the module. The first process prints warnings.
 
-    files: looks at what the configuration names on disk, before signatures are read, which imports torch.
-    What can be run but trains little or nothing is told on stderr, a line each, by the first process of a run.
+    schema: of the whole configuration. files: checks the files that the resolved configuration names; called before
+    signatures are read, which imports torch. Warnings on stderr, one line each: settings without effect, and objectives
+    that train little or nothing.
     """
     tree = plain(cfg)
     check_moved(tree)

@@ -1,8 +1,8 @@
 """Runs a main function under Hydra so that every failure is one line a user can act on.
 
-Exit codes: 0 done, 1 error (one line on stderr that begins with `error:`), 130 interrupted, 143 or 138 ended by
-SIGTERM or SIGUSR1. `debug=true` puts the traceback before that line. Nothing heavy is imported here: `--help` and
-`--cfg job` answer at once.
+Exit codes: 0 done, 1 error (one line on stderr that begins with `error:`), 130 interrupted, 141 where the reader of the
+output ended, 143 or 138 ended by SIGTERM or SIGUSR1. `debug=true` prints the traceback before that line. Nothing heavy
+is imported here: `--help` and `--cfg job` answer at once.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from ral.files.repository import CONF
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 READER_GONE = 141
-"""Exit code where the program that reads the output has ended: 128 + SIGPIPE."""
+"""Exit code where the program that reads the output (such as `head`) has ended: 128 + SIGPIPE."""
 SPINS = "20000"
 """Turns a thread waits by spinning before it sleeps (GNU OpenMP): well under a millisecond."""
 
 SIGNALLED = 128
-"""Exit code after another signal, less the signal's number."""
+"""Exit code after another signal: this plus the signal's number."""
 
 QUOTED, KEPT = '\\"', "\\${"
 """How a text in double quotes spells a double quote, and `${`, which would otherwise name a key (Hydra's grammar)."""
@@ -55,8 +55,10 @@ Where = tuple[Path, str]
 
 
 def literal(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return the arguments with the texts of some keys quoted, so that commas, brackets and quotes stand for
-    themselves and not for Hydra's grammar; what is quoted already stays."""
+    """Return the arguments `key=text` with the texts of the named keys in quotes; a text in quotes stays as it is.
+
+    So commas, brackets and quotes in it are part of the text, not of Hydra's grammar.
+    """
 
     def one(argument: str) -> str:
         key, equals, text = argument.partition("=")
@@ -86,12 +88,13 @@ def run(
     claim: Claiming | None = None,
     texts: Sequence[str] = (),
 ) -> None:
-    """Compose the configuration from sys.argv, check it, call main with it, and leave with the exit code.
+    """Compose the configuration from sys.argv, check it, call main with it. Failures leave by SystemExit (see the
+    module).
 
-    main: called once, or once for each job of a multirun; imports what it needs itself.
+    main: called once, or once for each job of a sweep; imports what it needs itself.
     check: called with the configuration before main; raises UserError.
-    texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves.
-    claim: makes a job's folder its own, before anything is written there (ral.files.run_folder); None: nobody's.
+    claim: locks a job's folder before anything is written there (ral.files.run_folder); None: no folder is locked.
+    texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves (`literal`).
     """
     failures: list[Exception] = []
     sys.argv = literal(sys.argv, texts)
@@ -187,7 +190,11 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
 
 
 def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
-    """End a job's hold of its folder. Files that its error names stay, and what a sweep notes of a run that failed."""
+    """Release a job's folder. If no run began in it, what this job wrote there is removed.
+
+    reported: the job's error message, "" for none. Kept in any case: files that the message names, and in a sweep the
+    notes on a failed run.
+    """
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
     named = [name for name in ("bad_samples.jsonl",) if str(claimed.folder / name) in reported]
@@ -224,7 +231,7 @@ def _report(message: str, error: Exception, with_traceback: bool) -> None:
 
 
 def message_of(error: Exception) -> str:
-    """Return one line for a failure inside a job."""
+    """Return one line for a failure inside a job: a UserError's text, else the error's type and first line."""
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {first_line(error)} (run again with debug=true for the traceback)"

@@ -22,7 +22,9 @@ TYPES = ("auto", "float32", "bfloat16")
 
 @dataclass
 class Task:
-    """conf/benchmark: one benchmark. `source`, `judge` and `summary` are `_target_` nodes."""
+    """conf/benchmark: one benchmark. `source`, `judge` and `summary` are `_target_` nodes; the yaml explains the
+    fields.
+    """
 
     path: str | None
     source: Node
@@ -40,7 +42,7 @@ class Task:
 
 @dataclass
 class Benchmark:
-    """conf/evaluate.yaml, benchmark: tasks are checked one by one."""
+    """conf/evaluate.yaml, benchmark. `check` checks each of the tasks against `Task`."""
 
     path: str | None
     tasks: Node
@@ -87,7 +89,11 @@ class Evaluate:
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise UserError for a configuration that does not fit together; nothing heavy is imported before."""
+    """Raise UserError for an evaluation's configuration with a problem: keys, types, numbers, servers, checkpoint,
+    targets.
+
+    Also where torchrun or srun started several processes. All but the targets is checked before torch is imported.
+    """
     check_alone(os.environ, "evaluate.py")
     tree = plain(cfg)
     tasks = tree["benchmark"].get("tasks")
@@ -106,16 +112,18 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model; one of a family from outside is looked at later."""
+    """Raise UserError for a folder that holds no model. family: of one's own, which any model type may be of; None for
+    ours.
+    """
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
 
 def check_values(tree: Mapping[str, Any]) -> None:
-    """Raise UserError for values out of range."""
+    """Raise UserError for a dtype that is none of TYPES."""
     if tree["dtype"] not in TYPES:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder this evaluation's own, while it is at work."""
+    """Lock the evaluation's folder, cfg.output, for this process. UserError where another process works in it."""
     return run_folder.claim(Path(cfg.output), "output")

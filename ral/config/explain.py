@@ -40,7 +40,7 @@ def explain(
 ) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: the line for whatever is none of Hydra's. arguments: what was typed; None for the command line.
+    message: for errors not Hydra's, yaml's or a file's. arguments: typed ones; None for sys.argv.
     """
     if isinstance(error, MissingConfigException):
         return _missing_config(error, typed(arguments))
@@ -66,9 +66,9 @@ def _folder_key(config_dir: Path, config_name: str) -> str:
 def better(
     message: str, cfg: DictConfig, config_dir: Path, config_name: str, arguments: Sequence[str] | None = None
 ) -> str:
-    """Return the line of a failed check with what the command line knows: spelling of texts, options with a key.
+    """Return the line of a failed check, with a remedy where the command line shows one (another key, option, quoting).
 
-    arguments: what was typed; None for the command line.
+    arguments: those typed; None for sys.argv.
     """
     wrong = re.match(r"unknown key ([\w.]+)|([\w.]+) is not set", message)
     at_fault = wrong[1] or wrong[2] if wrong else ""
@@ -92,15 +92,15 @@ def better(
 
 
 def typed(arguments: Sequence[str] | None = None) -> list[str]:
-    """Return the overrides among arguments; None for those of the command line."""
+    """Return the overrides (`key=value`) among the arguments; None for those of sys.argv."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     return list(get_args_parser().parse_known_args(given)[0].overrides)
 
 
 def quoted(override: str) -> str | None:
-    """Return an override as it is typed into a shell for its value to be text; None if there is no such way.
+    """Return an override as it is typed into a shell so that its value is text; None if there is no such way.
 
-    What is returned was read back: Hydra gives the same letters.
+    The answer was parsed again: Hydra reads the same characters from it.
     """
     key, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
@@ -206,7 +206,7 @@ def _choices() -> dict[str, str]:
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that the chosen option of its group lacks and others have; None where there is none."""
+    """Return the line for a key that the chosen option of its group lacks and others have; else None."""
     group, _, rest = key.partition(".")
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
@@ -225,7 +225,7 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
 
 
 def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that has moved; None for any other. known: the keys of the configuration at hand."""
+    """Return the line for a key that has moved; None for any other. known: the keys of this configuration."""
     new = today(key)
     if new is None or new in known:
         return None if new is None else moved(key)

@@ -27,9 +27,11 @@ OF_DATASETS = {
     "dataset.media.video_min_pixels": "min_pixels",
     "dataset.media.video_max_pixels": "max_pixels",
 }
-"""Settings of a dataset's questions -> what they are called of a question of one's own."""
+"""Setting of a dataset's questions -> the setting that does the same for a question of one's own."""
 OF_OWN = ("question", "evidence", *dict.fromkeys(OF_DATASETS.values()))
+"""Settings that only a question of one's own (image=, video=) reads."""
 OF_SPLITS = ("split", "limit", "thinking")
+"""Settings that only the questions of a dataset read."""
 
 
 @dataclass
@@ -65,7 +67,10 @@ class Settings:
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise UserError for a configuration that does not fit together."""
+    """Raise UserError for a viewer's configuration with a problem: keys, types, numbers, queries, folders, targets.
+
+    Also for settings without effect (`beside`), and where torchrun or srun started several processes.
+    """
     check_alone(os.environ, "scripts/explore.py")
     tree = plain(cfg)
     check_schema(tree, Settings)
@@ -82,7 +87,11 @@ def check(cfg: DictConfig) -> None:
 
 
 def beside(tree: Mapping[str, Any], typed: Collection[str]) -> str | None:
-    """Return the line where a setting is typed that nothing would read, and what is; else None."""
+    """Return a line for a typed setting that nothing reads here, with what to type instead; None where all are read.
+
+    tree: the configuration, resolved. typed: keys of the command line. Questions come from `run`, from a file of one's
+    own (`image`, `video`) or from the dataset; each reads other settings.
+    """
     asks = next((key for key in ("run", "image", "video") if tree[key] is not None), "dataset")
     for key in sorted(typed):
         of_dataset, of_own = key in OF_SPLITS or key.partition(".")[0] == "dataset", key in OF_OWN
@@ -98,5 +107,5 @@ def beside(tree: Mapping[str, Any], typed: Collection[str]) -> str | None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder this page's own, while it is made."""
+    """Lock the page's folder, cfg.output, for this process. UserError where another process works in it."""
     return run_folder.claim(Path(cfg.output), "output")

@@ -1,4 +1,4 @@
-"""The configuration of a run of version 0.1 in today's words, so that it can be gone on with."""
+"""The configuration of a run of version 0.1 in the keys of this version, so that the run can be resumed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ TARGETS = {
     "ral.data.visual_search.source": "ral.worlds.visual_search.source",
     "ral.models.shard.gathered": "ral.models.sharding.gathered",
 }
-"""Names in `_target_` of objects that stand elsewhere today."""
+"""Value of `_target_` in earlier versions -> its value in this one."""
 JUDGE, REQUESTS = "ral.rewards.judge.Judge", "ral.rewards.judge.Requests"
 OF_REQUESTS = ("timeout_s", "retries", "backoff_s", "max_concurrency")
-"""Keywords of a judge that stand below its `requests` today."""
+"""Keywords that a judge had itself in version 0.1, and that stand below its `requests` now."""
 GIVEN = frozenset({"ral.rollout.given.Targets", "ral.rollout.given.Pairs"})
-"""Targets that hand out given responses; all others sampled."""
+"""Targets that give recorded responses; every other sampler of version 0.1 sampled them."""
 ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", "attention_policy")
-"""Nodes of algo that an algorithm without them did not have."""
+"""Nodes of algo that were absent in version 0.1 where they are null now."""
 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved configuration as today's would be; one of today comes back as it is."""
+    """Return a resolved configuration in the keys of this version; one of this version is returned as it is."""
     if "sampler" not in config.get("algo", {}):
         return dict(config)
     tree: dict[str, Any] = renamed(dict(config))
@@ -44,14 +44,14 @@ def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed(node: Any) -> Any:
-    """Return a node with the targets of today at every depth."""
+    """Return a node with every `_target_`, at any depth, as it is named in this version."""
     if isinstance(node, Mapping):
         return judge_of_today({key: TARGETS.get(v, v) if key == "_target_" else renamed(v) for key, v in node.items()})
     return [renamed(value) for value in node] if isinstance(node, list) else node
 
 
 def judge_of_today(node: dict[str, Any]) -> dict[str, Any]:
-    """Return a node with the keywords of a judge's requests in a group; any other node as it is."""
+    """Return a judge's node with the keywords of its requests below `requests`; any other node as it is."""
     found = {name: node[name] for name in OF_REQUESTS if name in node}
     if node.get("_target_") != JUDGE or not found:
         return node
@@ -60,7 +60,7 @@ def judge_of_today(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
-    """Return conf/algo with `sampling` or `given` for `sampler`, and `task` for `module`."""
+    """Return conf/algo with `sampling` or `given` in place of `sampler`, and `task` in place of `module`."""
     new = {name: node for name, node in algo.items() if name not in ("sampler", "module")}
     sampler = algo["sampler"]
     if sampler["_target_"] in GIVEN:
@@ -77,5 +77,5 @@ def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_group_size(sampler: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sampler's numbers that say how it draws."""
+    """Return a sampler's keywords without group_size: those of the sampling."""
     return {name: value for name, value in sampler.items() if name != "group_size"}

@@ -1,4 +1,4 @@
-"""Groups of a program: those that its configuration takes, and what to write in place of another program's."""
+"""The groups of a program's configuration, and what to type in place of a group that only another program has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAMS = {
     "knockout": "scripts/knockout.py",
     "check": "scripts/check_dataset.py",
 }
-"""Name of a configuration -> the program that it is of."""
+"""Name of a configuration -> the program that reads it."""
 A_MODEL, DATA, DEVICE = "checkpoint=<folder or hub id>", "dataset=<name> dataset.path=<file or folder>", "device=<cuda>"
 INSTEAD = {
     ("evaluate", "model"): A_MODEL,
@@ -28,7 +28,7 @@ INSTEAD = {
     ("check", "benchmark"): DATA,
     ("train", "benchmark"): "dataset=<name> to train on; evaluate.py checkpoint=<the run>/hf benchmark=<name> scores",
 }
-"""(configuration, another's group) -> what to write. Data for evaluate.py: `_of_own_data`."""
+"""(configuration, group of another program) -> what to write. Datasets for evaluate.py: `_of_own_data`."""
 
 
 def own_groups(config_dir: Path, config_name: str) -> list[str]:
@@ -39,7 +39,10 @@ def own_groups(config_dir: Path, config_name: str) -> list[str]:
 
 
 def of_another_program(key: str, config_dir: Path, config_name: str, typed: Sequence[str]) -> str | None:
-    """Return the line for a group, or a key in one, that only other programs have; None for any other key."""
+    """Return the line for a group, or a key in one, that this program lacks and others have; None for any other key.
+
+    typed: the overrides of the command line.
+    """
     group = key.partition(".")[0]
     own = own_groups(config_dir, config_name)
     if not group or group in (*own, "hydra") or not (config_dir / group).is_dir():

@@ -1,4 +1,4 @@
-"""The configuration of a knock-out (conf/knockout.yaml): its schema, its check. Nothing heavy is imported."""
+"""The configuration of a knockout (conf/knockout.yaml): its schema, its check. Nothing heavy is imported."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ class Settings:
 
 
 def check(cfg: DictConfig) -> None:
-    """Raise UserError for a configuration that does not fit together."""
+    """Raise UserError for a knockout's configuration with a problem: keys, types, numbers, choices, checkpoint,
+    targets.
+
+    Also where torchrun or srun started several processes.
+    """
     check_alone(os.environ, "scripts/knockout.py")
     tree = plain(cfg)
     check_schema(tree, Settings)
@@ -64,5 +68,5 @@ def check(cfg: DictConfig) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder this knock-out's own, while it is at work."""
+    """Lock the knockout's folder, cfg.output, for this process. UserError where another process works in it."""
     return run_folder.claim(Path(cfg.output), "output")

@@ -1,4 +1,4 @@
-"""The page that `--help` prints, and its list of options: what can be chosen, not what the choices share."""
+"""The page that `--help` prints, and its list of the options of each group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 def options(folders: Iterable[Path]) -> dict[str, list[str]]:
     """Return {group: its options, sorted} of folders laid out like conf/.
 
-    An option is a yaml directly in its group's folder; what options share lies deeper (conf/algo/shared).
+    An option is a yaml directly in its group's folder; files that options share lie deeper (conf/algo/shared).
     """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for folder in folders:
@@ -25,7 +25,7 @@ def options(folders: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def listing(_root_: Any) -> str:
-    """Return a line for each group that a configuration takes: `group: option, option`."""
+    """Return a line for each group of a configuration: `group: option, option`. _root_: it, with `hydra`."""
     sources = _root_.hydra.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
     own = _root_.hydra.runtime.choices
@@ -33,14 +33,14 @@ def listing(_root_: Any) -> str:
 
 
 def register() -> None:
-    """Let yaml say `${options:}` for the list (conf/hydra/help)."""
+    """Let yaml say `${options:}` for the list of options (conf/hydra/help)."""
     OmegaConf.register_new_resolver("options", listing, replace=True)
 
 
 def help_page(flags: Namespace, config_dir: Path, config_name: str, version_base: str) -> str | None:
-    """Return the page of `--help`; None where other flags are Hydra's to answer.
+    """Return the page of `--help`; None where --help was not asked for, or other flags are Hydra's to answer.
 
-    Hydra itself composes every option of every group for it, which takes longer than all the rest.
+    Made here since Hydra would compose every option of every group for it, which takes seconds.
     """
     others = (flags.cfg, flags.info, flags.hydra_help, flags.config_path, flags.config_name, flags.config_dir)
     if not flags.help or any(others):

@@ -20,15 +20,16 @@ INTERVAL = "full_attention_interval"
 
 
 def check_model_files(tree: Node) -> None:
-    """Raise UserError where a folder cannot be what the configuration makes of it."""
+    """Raise UserError where a model's folder or adapter is not whole, or lacks a layer whose attention is measured."""
     check_named(tree)
     check_layers(tree)
 
 
 def check_layers(tree: Node) -> None:
-    """Raise UserError where a run whose attention is measured names layers that its model does not have.
+    """Raise UserError where diagnostics measure attention in layers that the model does not have.
 
-    Says nothing where config.json does not tell the number, as of a model on the hub: the network is asked later.
+    Returns without a check where config.json does not tell the number of layers, as for a model on the hub: the network
+    itself is checked later.
     """
     layers, folder = select(tree, "algo.attention_policy.layers"), select(tree, "model.pretrained")
     measured = bool(select(tree, "diagnostics.every"))
@@ -46,7 +47,10 @@ def check_layers(tree: Node) -> None:
 
 
 def depth_of(path: Path) -> int | None:
-    """Return the number of layers with softmax attention; None where the file does not say."""
+    """Return the number of layers with softmax attention by the config.json at `path`.
+
+    None without the file, or where it does not say, as of networks with two kinds of layers that are not listed.
+    """
     if not path.is_file():
         return None
     config = read_json(path, str(path))

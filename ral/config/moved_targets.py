@@ -1,4 +1,4 @@
-"""Finds an object of this package whose dotted name leads nowhere: for `_target_` of an earlier version."""
+"""The present name of an object of this package that a `_target_` of an earlier version names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from ral.config.former import TARGETS
 PACKAGE = Path(__file__).resolve().parents[1]
 """The folder of this package."""
 MOST = 3
-"""More objects of one name than this are no hint."""
+"""No hint is given where more objects than this have the same name."""
 
 
 def where_now(path: str) -> str:
-    """Return '; it has moved: write x' for a dotted name of this package that leads nowhere; '' for any other."""
+    """Return '; it has moved: write x' for a dotted name of this package that does not exist; '' where no new name is
+    known.
+    """
     root, _, rest = path.partition(".")
     if root != PACKAGE.name:
         return ""
@@ -28,7 +30,7 @@ def where_now(path: str) -> str:
 
 
 def named(name: str) -> Iterator[str]:
-    """Yield dotted names of all public functions and classes of this package that are called `name`."""
+    """Yield the dotted names of all public functions and classes of this package that are called `name`."""
     if not name or name.startswith("_"):
         return
     for file in PACKAGE.rglob("*.py"):

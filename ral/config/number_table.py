@@ -1,4 +1,4 @@
-"""The ranges of numbers: what each numeric key of conf/ may be."""
+"""The range of each numeric key of conf/."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ MAX_SEED = 2**42 - 1
 FACTOR = 1000.0
 """The largest weight of a part in a sum: beyond it the others round away in fp32."""
 OURS = ("ral.", "torch.")
-"""Targets whose numbers these ranges are of."""
+"""Beginnings of `_target_` whose keywords these ranges are for."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `least` to `most` that a key may have, and `such_as`, one of them that is often right.
+    """The numbers from `least` to `most` that a key may have, and `such_as`, one that is often right.
 
-    whole: integers alone. ends: a round bracket where `least` itself is too small, or `most` too large. endless:
-    infinity takes the bound away that the key is. words: texts that may stand there instead. write: advice in place
-    of the range, for a number that is too small.
+    whole: integers alone. ends: a round bracket where `least` (or `most`) itself is not allowed. endless: infinity is
+    allowed, for no bound. words: texts that are allowed as well. write: advice in place of the range, for a number that
+    is too small.
     """
 
     least: float
@@ -44,7 +44,7 @@ class Range:
         return low and (value < self.most if self.ends[1] == ")" else value <= self.most)
 
     def __str__(self) -> str:
-        """Return the range in words."""
+        """Return the range in words, such as "more than 0 to 1"."""
         low = f"more than {plain(self.least)}" if self.ends[0] == "(" else plain(self.least)
         if self.most == MOST:
             return f"{low} or more"
@@ -54,7 +54,7 @@ class Range:
 
 
 def plain(value: float) -> str:
-    """Return a number as it is typed."""
+    """Return a number as a user types it: 8.0 as "8"."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:g}"
 
 
@@ -95,7 +95,7 @@ TERMS: dict[str, Range] = {
     "algo.shaping.buffer": Range(0, 1, 0.2, ends="(]"),
     "algo.shaping.penalty": Range(0, FACTOR, 0.5),
 }
-"""Numbers of the objective and what it is made of."""
+"""Numbers of the objective and its parts."""
 LOOP: dict[str, Range] = {
     "algo.group_size": Range(1, MOST, 8, whole=True),
     "algo.prompts_per_step": Range(1, MOST, 8, whole=True),
@@ -243,12 +243,12 @@ EVALUATION: dict[str, Range] = {
 }
 """Numbers of conf/evaluate.yaml and conf/check.yaml."""
 RANGES: dict[str, Range] = {**TERMS, **LOOP, **RUN, **DATA, **REWARD, **EVALUATION}
-"""Range by dotted key without list indices; * stands for any letters, and the first that fits counts."""
+"""Range by dotted key without list indices. * stands for any characters; of several that match, the first counts."""
 ANY = {"benchmark.tasks.*.paper.*": "a row of the paper's table, which is printed and nothing else"}
-"""Keys of which every finite number is right, with the reason."""
+"""Keys for which every finite number is allowed, with the reason."""
 
 
 def range_of(key: str) -> Range | None:
-    """Return the range of a dotted key; None where it has none."""
+    """Return the range of a dotted key, list indices left aside; None where it has none."""
     bare = re.sub(r"\[\d+\]", "", key)
     return next((found for pattern, found in RANGES.items() if fnmatchcase(bare, pattern)), None)

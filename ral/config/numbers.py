@@ -1,7 +1,7 @@
 """The rule that refuses numbers outside of their ranges.
 
-The ranges are those of this package's own functions and of torch's: what is wrong below a `_target_` from outside its
-own code has to say. Rules on pairs of values stand in ral.config.ranges.
+The ranges are those of this package's own functions and of torch's. Below any other `_target_` no number is checked
+here: that code has its own checks. Rules on pairs of values stand in ral.config.ranges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ral.config.signature import AT_RUN_TIME, select, walk
 
 
 def leaves(value: Any, key: str = "", ours: bool = True) -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of each leaf, those below a `_target_` from outside left out."""
+    """Yield dotted key and value of each leaf, but for those below a `_target_` that begins with none of OURS."""
     if isinstance(value, Mapping):
         target = value.get("_target_")
         ours = target.startswith(OURS) if isinstance(target, str) else ours
@@ -38,9 +38,9 @@ def _is_kind(value: Any, found: Range) -> bool:
 
 
 def wrong_number(key: str, value: Any) -> str | None:
-    """Return the fault of a key's value as one line; None for a value in range, or a key without range.
+    """Return one line on the value of a key that is out of range or no number; None if it is right or has no range.
 
-    An integer written as 8.0 is left to the schema, which knows where that will do.
+    An integer written as 8.0 passes: the schema checks whether the key takes it.
     """
     found = range_of(key)
     if found is None or value is None or value == AT_RUN_TIME or value in found.words:
@@ -60,10 +60,10 @@ def wrong_number(key: str, value: Any) -> str | None:
 
 
 def wrong_numbers(tree: Node, typed: Node | None = None) -> Iterator[str]:
-    """Yield a line for each number out of its range; tree: resolved.
+    """Yield a line for each number out of its range. tree: the configuration, resolved.
 
-    typed: the same with its interpolations. What stands there as a number is told before what is taken from elsewhere,
-    so that the key is named that somebody wrote.
+    typed: the same with its interpolations. Keys that have a number there come first, before keys that refer to another
+    one, so that the first line names the key that the user wrote.
     """
     wrong = [(key, line) for key, value in leaves(tree) if (line := wrong_number(key, value)) is not None]
     first = [key for key, _ in wrong if typed is None or _written(typed, key)]
@@ -77,7 +77,10 @@ def _written(typed: Node, key: str) -> bool:
 
 
 def numbers_are_finite(cfg: Node) -> str | None:
-    """Check that no number anywhere is NaN or infinite, but for bounds that infinity takes away."""
+    """Return one line on the first number that is NaN or infinite, None if all are finite.
+
+    Infinity passes for a key whose range is `endless`.
+    """
     for key, value in walk(cfg):
         found = range_of(key)
         endless = found is not None and found.endless and value == math.inf

@@ -1,4 +1,4 @@
-"""Names of settings elsewhere: what other programs call a setting, and what is written here."""
+"""Names that other programs have for this project's settings, and the setting that is meant."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ NOTHING_LIKE_IT = "; --cfg job prints every key"
 
 
 def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exact: bool = True) -> str | None:
-    """Return what to write in place of `key=value`; None where the key goes by no such name.
+    """Return the setting to write in place of `key=value`; None where the key is no known name of another program's.
 
-    known: groups and keys of the configuration at hand. exact: whether misspelt names are left aside. `algorithm=ral`
-    is `algo=ral`; `data=my.json` is no option of the group, whose options are named.
+    known: groups and keys of this configuration. exact: False to match misspelt names too. `algorithm=ral` gives
+    `algo=ral`; for a group without the option `value`, all its options are listed.
     """
     own = _own(key.lower().replace("-", "_"), exact)
     group, _, rest = key.partition(".")
@@ -91,7 +91,7 @@ def _own(key: str, exact: bool) -> str | None:
 
 
 def closest(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' for the dotted keys most like `key` as a whole and in their last part."""
+    """Return '; did you mean x?' with the dotted keys most like `key`, else NOTHING_LIKE_IT."""
     scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
     best = max(scores.values(), default=0.0)
     close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]

@@ -1,7 +1,7 @@
 """Rules on single values and pairs of them that would train nothing, or something else than they seem to say.
 
-A rule returns what is wrong as one line with a remedy, or None. `RANGES` end a run before it starts; `doubts` are told,
-since a run without any learning may be wanted for comparison.
+A rule returns one line with a remedy where its check fails, else None. A line of RANGES is an error, before a run
+starts. A line of `doubts` is a warning, since a run without any learning may be wanted for comparison.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 
 
 def number(cfg: Node, key: str) -> float | None:
-    """Return the value at a dotted key where it is a number."""
+    """Return the value at a dotted key where it is a number (bool is none); else None."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -36,7 +36,7 @@ def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
 
 
 def sampling_is_what_is_trained(cfg: Node) -> str | None:
-    """Check that groups have the size and come from the distribution that the update takes for granted."""
+    """Check that responses are sampled at the temperature of the update, and not greedily (all alike in a group)."""
     sampling = select(cfg, "algo.sampling") or {}
     if not cfg["algo"]["rollouts"]:
         return None
@@ -52,7 +52,7 @@ def sampling_is_what_is_trained(cfg: Node) -> str | None:
 
 
 def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
-    """Check that every process gets as many prompts a step."""
+    """Check that algo.prompts_per_step is a multiple of the number of processes."""
     processes = (number(cfg, "hardware.devices") or 1) * (number(cfg, "hardware.num_nodes") or 1)
     prompts = number(cfg, "algo.prompts_per_step")
     if prompts is None or prompts % processes == 0:
@@ -64,7 +64,7 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
-    """Check that rewards can differ between responses."""
+    """Check that some part of the reward has a weight, that parts are whole, and that `accuracy` is among them."""
     parts = select(cfg, "reward.parts")
     if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
         return None
@@ -84,7 +84,7 @@ def some_part_is_rewarded(cfg: Node) -> str | None:
 
 
 def form_is_what_prompts_ask_for(cfg: Node) -> str | None:
-    """Check that parts of the reward expect a think block where prompts ask for one, and none where they do not."""
+    """Check that parts of the reward expect a think block if and only if the prompts ask for one (algo.thinking)."""
     asked = cfg["algo"].get("thinking")
     for name in select(cfg, "reward.parts") or {}:
         key = f"reward.parts.{name}.function.thinking"
@@ -102,11 +102,11 @@ GIVEN_BY_THE_RUN = {
     "optim.schedule.step": "it is the step at hand",
     "optim.schedule.max_steps": "it is max_steps",
 }
-"""Keywords that a run hands over itself, whatever yaml says."""
+"""Keywords that a run sets itself, whatever yaml says, with the reason."""
 
 
 def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
-    """Check that no keyword is set which the run replaces by its own."""
+    """Check that no keyword of GIVEN_BY_THE_RUN is set: its value would be replaced."""
     for key, why in GIVEN_BY_THE_RUN.items():
         if select(cfg, key) is not None:
             return f"{key}={select(cfg, key)} would not count: {why}; leave it out"
@@ -114,7 +114,7 @@ def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
 
 
 def adapters_have_a_size(cfg: Node) -> str | None:
-    """Check that adapters add something: what they add, and its gradient, is multiplied by alpha."""
+    """Check that adapters have lora.alpha above 0, which scales them and their gradient, and at least one target."""
     if not select(cfg, "lora.rank"):
         return None
     if not (number(cfg, "lora.alpha") or 0) > 0:
@@ -125,7 +125,7 @@ def adapters_have_a_size(cfg: Node) -> str | None:
 
 
 def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
-    """Check that weights in 4 bits have adapters on them, are whole on each process, and sample by themselves."""
+    """Check that lora.base=nf4 goes with adapters, unsharded weights and an engine other than vLLM."""
     if select(cfg, "lora.base") != "nf4":
         return None
     if not select(cfg, "lora.rank") and select(cfg, "lora.resume") is None:
@@ -138,7 +138,7 @@ def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
 
 
 def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
-    """Check that a kernel for log-probs gets the whole head, in bf16."""
+    """Check that `hardware.fused_log_probs` meets an unsharded output head and bf16 arithmetic."""
     if not select(cfg, "hardware.fused_log_probs"):
         return None
     if select(cfg, "hardware.shard") is not None:
@@ -156,7 +156,9 @@ def indices(value: Any) -> bool:
 
 
 def attention_is_of_something(cfg: Node) -> str | None:
-    """Check that layers and heads of the attention policy are lists of indices."""
+    """Check attention_policy: layers are distinct indices (negative: from the end); heads are `mean` or distinct
+    indices from 0.
+    """
     spec = select(cfg, "algo.attention_policy") or {}
     layers, heads = spec.get("layers", [-1]), spec.get("heads", "mean")
     if not indices(layers):
@@ -178,10 +180,14 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     fused_log_probs_are_whole_and_half,
     attention_is_of_something,
 )
+"""Rules of this module whose line is an error."""
 
 
 def doubts(cfg: Node) -> Iterator[str]:
-    """Yield what a run may mean, but seldom does."""
+    """Yield a warning for each setting that is allowed and seldom meant.
+
+    A learning rate of 0; a part of the reward for right answers with a negative weight; a warm-up as long as the run.
+    """
     if select(cfg, "algo.learning_rate") == 0:
         yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"
     for name in select(cfg, "reward.parts") or {}:

@@ -1,4 +1,4 @@
-"""Keys of an earlier version: their old names, and what to write today."""
+"""Keys of an earlier version: their old names, and the present ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOVED = {
         for name in ("timeout_s", "retries", "backoff_s", "max_concurrency")
     },
 }
-"""Old key: new key, the longer ones first; what lies below a key moves with it."""
+"""Old key: new key, the longer ones first; keys below a key move with it."""
 
 
 def today(key: str) -> str | None:
@@ -34,7 +34,7 @@ def today(key: str) -> str | None:
 
 
 def moved(key: str) -> str | None:
-    """Return the line for a dotted key of an earlier version; None for any other."""
+    """Return the line that says how a dotted key of an earlier version is written now; None for any other key."""
     if (found := today(key)) is None:
         return None
     who = "; who samples is chosen by rollout=NAME" if found.startswith("algo.sampling") else ""
@@ -42,7 +42,7 @@ def moved(key: str) -> str | None:
 
 
 def check_moved(tree: Mapping[str, Any]) -> None:
-    """Raise UserError for the first key of an earlier version."""
+    """Raise UserError for the first key of an earlier version in a configuration."""
     for key, _ in walk(tree):
         if (line := moved(key)) is not None:
             raise UserError(line)

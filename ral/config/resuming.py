@@ -34,25 +34,27 @@ FREE = (
     *("rollout.engine.max_length", "rollout.engine.device", "rollout.engine.folder"),
     *("rollout.engine.timeout_s", "rollout.engine.patience_s"),
 )
-"""Keys, with all below them, that a run that goes on may change: where and how it is computed, watched and written,
-not what is learned. Every other key counts."""
+"""Keys that a resumed run may change, with all keys below them.
+
+They say where and how the run is computed, watched and written. Every other key says what is learned.
+"""
 OFF: Mapping[str, Any] = {
     **dict.fromkeys(("task", "sampling", "given", "passes", "temporal", "reward", "attention_policy")),
     "preferences": False,
     **dict.fromkeys(("redraw", "shaping")),
 }
-"""Keys of algo that runs of earlier versions may lack, and what they ran with."""
+"""Keys of algo that runs of earlier versions may lack, and the value that those runs had in effect."""
 OFF_IN_TERMS: Mapping[str, Mapping[str, Any]] = {
     "ral.ops.objectives.token": {
         **{"correction": "off", "correction_cap": 2.0},
         **{"ratio": "token", "clip": "surrogate"},
     },
 }
-"""Keywords of terms, by the function, that runs of earlier versions may lack, and what they ran with."""
+"""Function of a term -> keywords that runs of earlier versions may lack, and what those runs had in effect."""
 UNNAMED = frozenset({"entropy"})
-"""Terms that runs of earlier versions may lack: they count where the objective names them."""
+"""Terms that runs of earlier versions may lack: compared only where the objective names them."""
 LENGTH = "max_steps"
-"""May grow freely: a run may go on beyond its end."""
+"""The key that may grow freely: a run may go on beyond its end."""
 ALL = "all"
 MOST_SHOWN = 8
 """Changed keys that the error names; docs/outputs.md says where the others stand."""
@@ -68,7 +70,7 @@ def covers(key: str, named: str) -> bool:
 
 
 def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted keys with their plain values; a list is one value, and so is an empty mapping."""
+    """Return {dotted key: plain value} of a configuration; a list is one value, and so is an empty mapping."""
     found, inside = {}, ""
     for key, value in walk(tree):
         if inside and key.startswith(f"{inside}["):
@@ -82,7 +84,7 @@ def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Tell whether two values mean the same; a path may be written in several ways."""
+    """Tell whether two values mean the same: 1 and 1.0 do, and two ways to write one path."""
     if isinstance(old, str) and isinstance(new, str):
         return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
     return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
@@ -94,7 +96,10 @@ def _equal_numbers(old: Any, new: Any) -> bool:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return dotted keys whose values differ, with both; a group that only one side has is one key, at its top."""
+    """Return {dotted key: (old value, new value)} of the keys that differ.
+
+    A value that one side lacks is ABSENT. A group that one side lacks is one key, at its top, with "set" for the other.
+    """
     before, after = leaves(old), leaves(new)
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted(before.keys() | after.keys()):
@@ -120,7 +125,7 @@ def _top(key: str, having: Mapping[str, Any], lacking: Mapping[str, Any]) -> str
 
 
 def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
-    """Return the key that a key's value is taken from, where its configuration says no more than ${...}."""
+    """Return the key that `key` refers to, where its value in `raw` is ${other.key} and nothing else; else None."""
     place: Any = raw
     names = key.split(".")
     for depth, name in enumerate(names, start=1):
@@ -131,7 +136,10 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with every node of algo, keyword of terms, key of model and lora that may be absent."""
+    """Return a configuration with the keys that earlier versions did not have, at the values then in effect.
+
+    Terms of UNNAMED that the objective does not name are left out.
+    """
     unused = UNNAMED - set(tree.get("algo", {}).get("objective") or ())
     algo = {name: complete_term(node) for name, node in tree.get("algo", {}).items() if name not in unused}
     model = {"family": None, **tree.get("model", {})}
@@ -140,16 +148,17 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_term(node: Any) -> Any:
-    """Return a node of algo with the keywords that its function has had since; any other node as it is."""
+    """Return a node of algo with the keywords of OFF_IN_TERMS that it lacks; a value that is no node as it is."""
     if not isinstance(node, Mapping):
         return node
     return {**OFF_IN_TERMS.get(str(node.get("_target_")), {}), **node}
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the keys that a resumed run changes, without those that change only because they refer to another.
+    """Return {dotted key: (old value, new value)} that a resumed run changes, without the keys of FREE.
 
-    old, new: resolved configurations; raw: the new one before resolution.
+    Keys that change only because they refer to a changed one are left out, and a max_steps that grows. old, new:
+    resolved configurations; raw: the new one before resolution.
     """
     found = {
         key: pair
@@ -166,7 +175,10 @@ def _grows(old: Any, new: Any) -> bool:
 def check_same_experiment(
     old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
 ) -> None:
-    """Raise UserError that names what was changed of the experiment, unless `allowed` (resume_changed) names it."""
+    """Raise UserError that names the changed settings of a resumed run, but for those in `allowed` (resume_changed).
+
+    old, new: resolved configurations; raw: the new one before resolution; resume: for the message.
+    """
     names = allowed_names(allowed, {*leaves(old), *leaves(new)})
     if ALL in names:
         return
@@ -184,7 +196,10 @@ def check_same_experiment(
 
 
 def allowed_names(allowed: str | Sequence[str], keys: Collection[str]) -> list[str]:
-    """Return the names that resume_changed holds. UserError for one that is no key, of `keys`, and no group of them."""
+    """Return resume_changed as a list. UserError for a name that is no key, of `keys`, no group of keys and not "all".
+
+    "all" stands for every key.
+    """
     names = [allowed] if isinstance(allowed, str) else list(allowed)
     for name in names:
         if name != ALL and not any(covers(key, name) for key in keys):
@@ -193,7 +208,7 @@ def allowed_names(allowed: str | Sequence[str], keys: Collection[str]) -> list[s
 
 
 def show(value: Any) -> str:
-    """Return a value as yaml writes it, cut where it is long."""
+    """Return a value as yaml writes it, cut to LONGEST characters."""
     if value is ABSENT:
         return "not there"
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
@@ -201,7 +216,10 @@ def show(value: Any) -> str:
 
 
 def later_schedule(old: int, new: int, before: float, after: float) -> Iterator[str]:
-    """Yield a line where max_steps changed and with it the learning rate, whose shares of the peak are given."""
+    """Yield a line where a changed max_steps changes the learning rate at the present step.
+
+    old, new: max_steps; before, after: the learning rates, as shares of the peak.
+    """
     if before != after:
         yield (
             f"max_steps {old} -> {new}: from here on the learning rate follows the schedule of {new} steps "

@@ -1,7 +1,7 @@
-"""Rules on a resolved configuration: contradictions between its fields, and values that nothing can be made of.
+"""Rules on a resolved configuration: contradictions between its fields, and values that cannot be used.
 
-A rule returns what is wrong as one line that says what to type instead, or None. Rules that need the signatures of
-functions stand in ral.config.terms, the ranges of single numbers in ral.config.numbers.
+A rule returns one line that says what to type instead, or None where its check passes. Rules that need the signatures
+of functions stand in ral.config.terms, the ranges of single numbers in ral.config.numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
 
 
 def accelerator_is_known(cfg: Node) -> str | None:
-    """Check that the accelerator is one that this project runs on."""
+    """Check that hardware.accelerator is one of ACCELERATORS."""
     name = _select(cfg, "hardware.accelerator")
     if name is None or name in ACCELERATORS:
         return None
@@ -25,11 +25,11 @@ def accelerator_is_known(cfg: Node) -> str | None:
 
 
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
-"""Strategies of Lightning's that leave the update as it is; sharding has a node of its own."""
+"""Names of Lightning's strategies that leave the update as it is; sharding is a `_target_` node."""
 
 
 def strategy_is_known(cfg: Node) -> str | None:
-    """Check that a strategy given by its name is one that this project runs with."""
+    """Check that a hardware.strategy given by name is one of STRATEGIES."""
     name = _select(cfg, "hardware.strategy")
     if not isinstance(name, str) or name in STRATEGIES:
         return None
@@ -40,7 +40,7 @@ SPLITS = ("train", "sft")
 
 
 def training_is_not_on_held_out_entries(cfg: Node) -> str | None:
-    """Check that the split to train on is one that sources have for it."""
+    """Check that algo.train_split is one of SPLITS, not held-out data."""
     split = cfg["algo"].get("train_split")
     if split is None or split in SPLITS:
         return None
@@ -53,7 +53,7 @@ BY_KIND = ("eval/accuracy_", "eval/grounding_layer_")
 
 
 def best_is_a_metric_of_evaluations(cfg: Node) -> str | None:
-    """Check that the metric which chooses a checkpoint is one that evaluations log."""
+    """Check that checkpoint.best, the metric that chooses a checkpoint, is one that evaluations log."""
     metric, known = _select(cfg, "checkpoint.best"), [f"eval/{name}" for name in MEANS]
     if not isinstance(metric, str) or metric in known or metric.startswith(BY_KIND):
         return None
@@ -62,11 +62,11 @@ def best_is_a_metric_of_evaluations(cfg: Node) -> str | None:
 
 
 GIVEN = {"ral.rollout.given.Targets": 1, "ral.rollout.given.Pairs": 2}
-"""How many responses to a prompt a source hands out."""
+"""Source of given responses -> how many it gives to each prompt."""
 
 
 def given_responses_make_the_groups(cfg: Node) -> str | None:
-    """Check that groups have the size of what a source of given responses hands out."""
+    """Check that algo.group_size is the number of responses that a source of given responses has for each prompt."""
     path, size = _select(cfg, "algo.given._target_"), cfg["algo"]["group_size"]
     if cfg["algo"]["rollouts"] or GIVEN.get(str(path), size) == size:
         return None
@@ -75,7 +75,7 @@ def given_responses_make_the_groups(cfg: Node) -> str | None:
 
 
 def terms_exist(cfg: Node) -> str | None:
-    """Check that every name in algo.objective is a term beside it."""
+    """Check that algo.objective names at least one term, each once, and that each is a `_target_` node of algo."""
     algo = cfg["algo"]
     if not algo["objective"]:
         return "algo.objective is empty: name at least one term, such as [token]"
@@ -89,11 +89,11 @@ def terms_exist(cfg: Node) -> str | None:
 
 
 NODES = ("sampling", "given", "task", "passes", "redraw", "shaping", "temporal", "reward", "attention_policy")
-"""Nodes of algo that an algorithm may do without."""
+"""Nodes of algo that are null in an algorithm without them."""
 
 
 def optional_nodes_are_whole(cfg: Node) -> str | None:
-    """Check that a node which the algorithm does without was not given single keys."""
+    """Check that no single key was set below a node that is null in this algorithm."""
     for name in NODES:
         node = cfg["algo"].get(name)
         if isinstance(node, Mapping) and node and not is_target(node):
@@ -102,7 +102,7 @@ def optional_nodes_are_whole(cfg: Node) -> str | None:
 
 
 def attention_policy_is_there(cfg: Node) -> str | None:
-    """Check that an update which computes attention knows whose."""
+    """Check that algo.attention_policy is set, unless the algorithm has passes of its own (algo.passes)."""
     algo = cfg["algo"]
     if algo.get("attention_policy", NODES) is None and algo.get("passes") is None:
         return "algo.attention_policy is not set: add shared/attention_policy to the defaults list of your algorithm"
@@ -110,14 +110,14 @@ def attention_policy_is_there(cfg: Node) -> str | None:
 
 
 def pairs_have_two_responses(cfg: Node) -> str | None:
-    """Check that preferences are between two given responses."""
+    """Check that algo.preferences goes with groups of two given responses."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
         return "algo.preferences=true trains on pairs as they are given: write algo.group_size=2 algo.rollouts=false"
     return None
 
 
 def responses_have_one_origin(cfg: Node) -> str | None:
-    """Check that sampled responses have numbers to sample by, and given ones a source."""
+    """Check that responses are either sampled (algo.sampling) or given (algo.given), by algo.rollouts."""
     rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
@@ -129,7 +129,7 @@ def responses_have_one_origin(cfg: Node) -> str | None:
 
 
 def engine_makes_the_noise(cfg: Node) -> str | None:
-    """Check that noise on attention is asked of an engine that can make it."""
+    """Check that sampling with noise on attention goes with an engine that can make it (rollout.noise)."""
     if _select(cfg, "algo.sampling.noise") is None or _select(cfg, "rollout.noise") is not False:
         return None
     name = _select(cfg, "rollout.engine._target_")
@@ -137,7 +137,9 @@ def engine_makes_the_noise(cfg: Node) -> str | None:
 
 
 def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
-    """Check that prompts which are drawn again get answers, a reward that tells them apart, and no second rollout."""
+    """Check that algo.redraw goes with sampled responses, one rollout, no noise, no pixels in the engine, frozen
+    vision.
+    """
     algo = cfg["algo"]
     if algo.get("redraw") is None:
         return None
@@ -169,7 +171,7 @@ def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
 
 
 def lengths_are_shaped_where_answers_are_sampled(cfg: Node) -> str | None:
-    """Check that a penalty for length is on rewards that there are, and begins before the length limit."""
+    """Check that algo.shaping goes with sampled responses, and that its limit is not above the length limit."""
     shaping, limit = cfg["algo"].get("shaping"), _select(cfg, "dataset.max_new_tokens")
     if shaping is None:
         return None
@@ -184,7 +186,7 @@ def lengths_are_shaped_where_answers_are_sampled(cfg: Node) -> str | None:
 
 
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
-    """Check that a trained vision tower goes with one update: visual embeddings are made once per step."""
+    """Check that a trained vision tower goes with one update a rollout: visual embeddings are made once a step."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
         return (
             "model.freeze_vision=false with algo.updates_per_rollout above 1: visual embeddings are computed once per"
@@ -195,7 +197,7 @@ def vision_is_trained_in_one_update(cfg: Node) -> str | None:
 
 
 def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
-    """Check that T-GRPO's bonuses, parts of the reward, are named unlike those of reward.parts."""
+    """Check that no part of the reward has the name of a bonus of T-GRPO (algo.temporal)."""
     temporal, parts = _select(cfg, "algo.temporal"), _select(cfg, "reward.parts") or {}
     if temporal is None:
         return None
@@ -221,11 +223,11 @@ _TAKEN = """
     engine_kl engine_masked moved_share policy_version
 """
 TAKEN = frozenset(_TAKEN.split())
-"""Metrics of training and fields of evaluation records: what docs/metrics.md and docs/outputs.md name."""
+"""Names of metrics of training and of fields of evaluation records (docs/metrics.md, docs/outputs.md)."""
 
 
 def parts_have_names_of_their_own(cfg: Node) -> str | None:
-    """Check that parts of the reward, logged by name, are named unlike other metrics and fields."""
+    """Check that no part of the reward, which is logged by its name, has the name of another metric or field."""
     for name in map(str, _select(cfg, "reward.parts") or {}):
         if name in TAKEN or name.startswith("loss_"):
             return f"reward.parts.{name} has the name of a metric or of a field of records: give that part another name"
@@ -233,7 +235,7 @@ def parts_have_names_of_their_own(cfg: Node) -> str | None:
 
 
 def adapters_stand_alone(cfg: Node) -> str | None:
-    """Check that adapters are trained and nothing else."""
+    """Check that the vision tower is frozen where adapters are trained."""
     if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
     if not _select(cfg, "model.freeze_vision"):
@@ -246,7 +248,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def precision_keeps_weights_exact(cfg: Node) -> str | None:
-    """Check that no small update is lost in half-precision weights, and that no gradient needs scaling (fp16)."""
+    """Check that hardware.precision and hardware.dtype are supported and fit each other; fp16 is not supported."""
     precision, dtype = (cfg["hardware"].get(key) for key in ("precision", "dtype"))
     if precision not in PRECISIONS:
         return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
@@ -261,14 +263,14 @@ def precision_keeps_weights_exact(cfg: Node) -> str | None:
 
 
 def activations_that_are_offloaded_are_few(cfg: Node) -> str | None:
-    """Check that what is moved to main memory are the inputs of recomputed layers, not all that layers compute."""
+    """Check that hardware.offload_activations goes with gradient_checkpointing: only inputs of layers are moved."""
     if not cfg["hardware"].get("offload_activations") or cfg["hardware"].get("gradient_checkpointing"):
         return None
     return "hardware.offload_activations=true moves what hardware.gradient_checkpointing=true keeps: write both"
 
 
 Rule = Callable[[Node], str | None]
-"""What is wrong with a resolved configuration, as one line; None if nothing is."""
+"""A check of a resolved configuration: returns one line on the fault that it found, None if there is none."""
 RULES: tuple[Rule, ...] = (
     accelerator_is_known,
     strategy_is_known,
@@ -294,5 +296,5 @@ RULES: tuple[Rule, ...] = (
 
 
 def rules(cfg: Node) -> Iterator[str]:
-    """Yield every contradiction that the rules find in a resolved configuration."""
+    """Yield one line for each rule that a resolved configuration breaks."""
     yield from (message for rule in RULES if (message := rule(cfg)) is not None)

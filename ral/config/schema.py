@@ -1,4 +1,4 @@
-"""Schemas of conf/: a dataclass for each group, its fields' meanings and units beside them in the yaml.
+"""Schemas of conf/: a dataclass for each group. The yaml beside each field has its meaning and unit.
 
 A field without default must be in the configuration. A group may hold nodes with `_target_` beyond its schema.
 """
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Node = Mapping[str, Any]
-"""A node whose content only the callables named in it know."""
+"""A mapping from yaml. With `_target_` its keys are keywords of the callable named there."""
 
 
 @dataclass
 class Algo:
-    """conf/algo: the objective (a list of the names of its terms, each a `_target_` node beside it) and the loop.
+    """conf/algo: the objective (names of its terms, each a `_target_` node of algo) and the training loop.
 
-    The nodes that only some algorithms have are null where there is none (conf/algo/shared/loop.yaml).
+    Nodes that only some algorithms have are null in the others (conf/algo/shared/loop.yaml).
     """
 
     objective: list[str]
@@ -50,7 +50,7 @@ class Algo:
 
 @dataclass
 class Model:
-    """conf/model: which weights."""
+    """conf/model: the weights that training starts from, those of the teacher, and which parts are trained."""
 
     pretrained: str
     teacher: str | None
@@ -61,7 +61,7 @@ class Model:
 
 @dataclass
 class Lora:
-    """conf/train.yaml, lora."""
+    """conf/train.yaml, lora: adapters. rank 0: none, the weights themselves are trained."""
 
     rank: int
     alpha: float
@@ -73,7 +73,7 @@ class Lora:
 
 @dataclass
 class Dataset:
-    """conf/dataset: which entries, how they are worded and decoded. Sources may have keys of their own."""
+    """conf/dataset: the entries, their prompt templates and their media. A dataset may have keys of its own."""
 
     path: str
     media_root: str | None
@@ -117,10 +117,11 @@ class Hardware:
 
 @dataclass
 class Rollout:
-    """conf/rollout: who samples. `engine` is a `_target_` node, called with the policy.
+    """conf/rollout: the engine that samples. `engine` is a `_target_` node, called with the policy.
 
-    noise: whether it can put noise on attention. gaps: what diagnostics.max_log_prob_gap=null stands for with it, by
-    the precision of the arithmetic; null: those of an engine that shares the trainer's code. urls: of servers.
+    noise: whether the engine can put noise on attention. gaps: {arithmetic: nats} that
+    diagnostics.max_log_prob_gap=null stands for; null: those of an engine that shares the trainer's code. urls: of
+    servers; null for other engines.
     """
 
     engine: Node
@@ -138,7 +139,7 @@ class Optim:
 
 @dataclass
 class Evaluation:
-    """conf/train.yaml, eval."""
+    """conf/train.yaml, eval: evaluations on held-out prompts during training."""
 
     every: int
     prompts: int
@@ -149,7 +150,7 @@ class Evaluation:
 
 @dataclass
 class Checkpoint:
-    """conf/train.yaml, checkpoint."""
+    """conf/train.yaml, checkpoint: when checkpoints are written and which are kept."""
 
     every: int
     keep: int
@@ -159,7 +160,7 @@ class Checkpoint:
 
 @dataclass
 class Guard:
-    """conf/train.yaml, guard."""
+    """conf/train.yaml, guard: how many updates may be skipped, and when signs of trouble give a warning."""
 
     max_skipped: int
     watch: bool
@@ -169,7 +170,10 @@ class Guard:
 
 @dataclass
 class Planning:
-    """conf/train.yaml, planning: what plan=true cannot read off the configuration."""
+    """conf/train.yaml, planning: tokens of a prompt and response, for plan=true.
+
+    None: the most that dataset.media and dataset.max_new_tokens let through.
+    """
 
     visual_tokens: int | None = None
     text_tokens: int = 200

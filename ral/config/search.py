@@ -1,4 +1,4 @@
-"""The result of a search in words: its best run, and how far chance alone moves such a number."""
+"""The result of a search for settings in words: its best run, and how far chance alone moves such a number."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from ral.files import jsonl
 
 CLOSE = 2.0
-"""Standard errors of a difference within which two runs are not told apart."""
+"""Standard errors of a difference within which two runs count as equally good."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A run of a search: its folder, its last value of the metric, and the questions that the value is a mean over."""
+    """A run of a search: its folder's name, its last value of the metric, and the number of questions in that mean."""
 
     folder: str
     value: float
@@ -23,13 +23,15 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Return the standard error of a share over its questions, sqrt(p (1 - p) / n); NaN where that says nothing."""
+        """Return the standard error of `value` as a share of the questions, sqrt(p (1 - p) / n); NaN where it is no
+        share.
+        """
         inside = 0 <= self.value <= 1 and self.questions > 0
         return math.sqrt(self.value * (1 - self.value) / self.questions) if inside else math.nan
 
 
 def trials(folder: Path, metric: str) -> list[Trial]:
-    """Return the runs below a search's folder that have the metric, in the order of their folders."""
+    """Return the runs below a search's folder that logged the metric, in the order of their folders."""
     found = []
     for path in sorted(folder.glob("*/metrics.jsonl")):
         lines = [line for line in jsonl.readable(path) if metric in line]
@@ -39,7 +41,10 @@ def trials(folder: Path, metric: str) -> list[Trial]:
 
 
 def told(found: Sequence[Trial], metric: str, maximize: bool) -> list[str]:
-    """Return the lines on a search's best run and on the noise in it; none without two runs."""
+    """Return lines on the best run of a search and on the noise of its metric; [] with fewer than two runs.
+
+    maximize: whether more is better.
+    """
     if len(found) < 2:
         return []
     best, *others = sorted(found, key=lambda trial: trial.value, reverse=maximize)

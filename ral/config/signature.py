@@ -1,8 +1,8 @@
-"""Checks plain values against annotations, and `_target_` nodes against the signatures of what they name.
+"""Checks plain values against annotations, and `_target_` nodes against the signatures of their callables.
 
 A node is a mapping as it comes from yaml. `{_target_: package.module.callable, keyword: value}` is a call that will be
-made later; here its name is looked up and its keywords are bound, so that a misspelt keyword fails before any weight
-is loaded. Everything works on plain dicts, lists and scalars; a problem raises UserError with the node's dotted key.
+made later; here its name is looked up and its keywords are bound, so that a misspelt keyword fails before any weight is
+loaded. Everything works on plain dicts, lists and scalars; a problem raises UserError with the node's dotted key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ral.errors import UserError
 AT_RUN_TIME = "<known at run time>"
 """Stands for a value that exists only inside a run (such as its folder): it fits every annotation."""
 SPECIAL_KEYS = frozenset({"_target_", "_partial_", "_args_", "_recursive_", "_convert_"})
-"""Keys of a node that direct Hydra's `instantiate` and are no keywords of the callable."""
+"""Keys of a node that direct Hydra's `instantiate` and are not keywords of the callable."""
 SEQUENCES = (list, tuple, set, frozenset, abc.Sequence, abc.Iterable, abc.Collection)
 MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 """Annotations that ask for a list, and for a mapping, in yaml."""
@@ -116,7 +116,10 @@ def expect(value: Any, annotation: Any, key: str) -> None:
 
 
 def locate(path: str, key: str) -> Any:
-    """Return the object at a dotted import path. UserError with the closest right name if there is none."""
+    """Return the object at a dotted import path. UserError if there is none, with the most similar name.
+
+    key: the setting that has the path, for the message.
+    """
     parts = path.split(".")
     found, depth = _import_longest(parts, path, key)
     for name in parts[depth:]:
@@ -171,7 +174,8 @@ def _annotations(target: Any) -> dict[str, Any]:
 
 
 def bind(node: Mapping[str, Any], key: str) -> None:
-    """Bind one `_target_` node to the signature of what it names.
+    """Check one `_target_` node, at dotted key `key`, against the signature of the callable that it names. Calls
+    nothing.
 
     Unknown keywords, missing ones (unless `_partial_: true`) and literals of the wrong type raise UserError.
     """
@@ -224,7 +228,7 @@ def _reject_missing(
 
 
 def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value below (and at) a node with its dotted key, lists as key[0]; depth first."""
+    """Yield (dotted key, value) of a node itself and of all below it, depth first; list items are key[0], key[1]."""
     yield key, value
     if isinstance(value, Mapping):
         for name, item in value.items():
@@ -243,7 +247,7 @@ def select(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def bind_all(tree: Mapping[str, Any]) -> None:
-    """Bind every `_target_` node of a tree, nested ones and those in lists too."""
+    """Check every `_target_` node of a tree with `bind`, nested ones and those in lists too."""
     for key, value in walk(tree):
         if is_target(value):
             bind(value, key)

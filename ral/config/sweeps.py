@@ -1,4 +1,4 @@
-"""Notes of a sweep on which of its runs failed, whatever launcher started them and in whatever process."""
+"""Notes of a sweep on its failed runs, with any launcher and in any process."""
 
 from __future__ import annotations
 
@@ -19,28 +19,34 @@ from ral.files import run_folder
 from ral.files.run_folder import ERROR
 
 CUT_OFF = "it did not end: killed, or out of memory"
-"""What stands in ERROR while a run runs."""
+"""Content of error.txt while a run is at work, so that it stays there if the process is killed."""
 SEARCHED = "search.txt"
-"""In the folder of a search: its best run, and how noisy that is."""
+"""File in the folder of a search: its best run, and how noisy that is."""
 SWEEP = "multirun.yaml"
-"""In the folder of a sweep: what Hydra was asked for."""
+"""File in the folder of a sweep: the configuration that Hydra got."""
 REFUSED = "refused.txt"
-"""The same of a run that was not let into the folder, which is another run's."""
+"""File with the reason why a run of a sweep could not use a folder, which is another run's; in that folder."""
 
 
 def is_alone(cfg: DictConfig) -> bool:
-    """Tell whether a job asks for one process, which is then the first, whatever its number is."""
+    """Tell whether a job asks for one process: that process is then the first rank, whatever its environment says."""
     devices, nodes = (OmegaConf.select(cfg, f"hardware.{name}") for name in ("devices", "num_nodes"))
     return devices == 1 and nodes in (1, None)
 
 
 class Sweeps(Callback):
-    """Observer of sweeps, called by Hydra in the launching process. begun: folder of the sweep and its start."""
+    """Hydra's callback around runs and sweeps.
+
+    begun: folder of the present sweep and its start (Unix time); None: no sweep.
+    """
 
     begun: ClassVar[tuple[Path, float] | None] = None
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note which folders are there; a folder named after the time alone gets a name that no other run has."""
+        """Note which folders exist before the run makes any, and give its folder a name that no other run has.
+
+        The name is changed only where it comes from the time alone, not where the user wrote it.
+        """
         if not run_folder.first_rank() and not is_alone(config):
             return
         HydraConfig.instance().set_config(config)  # names in the folder may come from it; Hydra sets it next
@@ -54,7 +60,9 @@ class Sweeps(Callback):
             config.hydra.run.dir = str(run_folder.fresh(folder))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Mark the folder as a sweep's, as not every sweeper does."""
+        """Write multirun.yaml into the sweep's folder, which not every sweeper does, and choose names of its runs'
+        folders.
+        """
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / SWEEP)
@@ -62,7 +70,7 @@ class Sweeps(Callback):
         name_runs(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Say where W&B's runs are, and how noisy the best of a search is, and keep that beside Optuna's results."""
+        """Print where W&B's offline runs are; after a search also its best run and its noise, which SEARCHED keeps."""
         if count := link_offline(Path(config.hydra.sweep.dir)):
             print(f"wandb: {count} runs of the sweep: wandb leet {config.hydra.sweep.dir}/wandb", flush=True)
         metric = (config.get("checkpoint") or {}).get("best")
@@ -76,9 +84,9 @@ class Sweeps(Callback):
 
 
 def link_offline(folder: Path) -> int:
-    """Make links to W&B's folders of a sweep's runs in `<folder>/wandb`, by their own names; return how many there are.
+    """Make links to the W&B folders of a sweep's runs in `<folder>/wandb`; return how many links there are.
 
-    W&B's viewer in the terminal lists one folder's runs, and goes by these names. What cannot be linked is left out.
+    W&B's viewer in the terminal lists the runs of one folder. On a disk without links nothing is linked.
     """
     kept = sorted(path for path in folder.glob("*/wandb/*run-*") if path.is_dir() and not path.is_symlink())
     if not kept:
@@ -94,7 +102,7 @@ def link_offline(folder: Path) -> int:
 
 
 def name_runs(config: DictConfig) -> None:
-    """Name the folders of a sweep's runs after the values of what varies, unless the command line names them."""
+    """Let the names of a sweep's run folders hold the values that vary, unless the command line names the folders."""
     hydra = config.hydra
     if any(o.startswith(("hydra.sweep.subdir=", "hydra.sweep=")) for o in hydra.overrides.hydra):
         return
@@ -105,12 +113,12 @@ def name_runs(config: DictConfig) -> None:
 
 
 def in_sweep() -> bool:
-    """Tell whether a launcher gave this process a run of a sweep; ranks that the run starts itself got none."""
+    """Tell whether this process runs a job of a sweep. False in the ranks that such a job starts itself."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def keep_typed(cfg: DictConfig) -> None:
-    """Write .hydra/ into the run's folder, as Hydra would: the configuration, Hydra's own, and what was typed."""
+    """Write .hydra/ into the run's folder: the configuration, Hydra's own, and the overrides; unless Hydra does so."""
     hydra: Any = HydraConfig.instance().cfg
     if hydra is None or hydra.hydra.output_subdir is not None:  # else Hydra has written it
         return
@@ -122,16 +130,16 @@ def keep_typed(cfg: DictConfig) -> None:
 
 
 def refused(error: str) -> None:
-    """Write into the folder of another run why the present run of a sweep may not have it; that run stays as it is."""
+    """Write into another run's folder why this run of a sweep could not use it. Nothing outside of a sweep."""
     if in_sweep() and run_folder.first_rank():
         with contextlib.suppress(OSError):  # the error itself is printed
             (Path(HydraConfig.get().runtime.output_dir) / REFUSED).write_text(f"{error}\n")
 
 
 def note(error: str | None) -> None:
-    """Write into the folder of the present run of a sweep that it failed; None: that it ended well.
+    """Note in the folder of this run of a sweep that it failed with `error`; None: it ended well. Nothing elsewhere.
 
-    Called with CUT_OFF first. Of several ranks the first error counts, and the first rank's good end.
+    Called with CUT_OFF first. Of several ranks the first error stays; only the first rank removes the note.
     """
     if not in_sweep():
         return
@@ -152,14 +160,16 @@ def note(error: str | None) -> None:
 
 
 def worst() -> float | None:
-    """Return the value of a failed run in a search: the worst there is, by the direction of the search."""
+    """Return the value of a failed run in a search: inf where less is better, else -inf. None outside of a sweep."""
     if not in_sweep():
         return None
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf
 
 
 def failed_runs() -> str | None:
-    """Return a line on the runs that failed in the sweep that this process launched; None where all went well."""
+    """Return a line that names the failed runs of the sweep that this process started; None without any, or without
+    sweep.
+    """
     if Sweeps.begun is None:
         return None
     folder, since = Sweeps.begun

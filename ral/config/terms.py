@@ -1,7 +1,7 @@
-"""Rules of an objective that need the functions of its terms: what they ask for, and where they have nothing to teach.
+"""Rules of an objective that need the functions of its terms: the signals they ask for, and cases without any gradient.
 
-No rule looks at the name that a term has in yaml. What a function asks for stands in its signature, and two facts that
-a signature does not tell are marked on the function (ral.ops.signals: still_at_its_anchor, compares).
+No rule looks at the name that a term has in yaml. The signals stand in a function's signature; what a signature does
+not tell is an attribute of the function (ral.ops.signals: still_at_its_anchor, compares).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ral.ops.signals import ANCHOR, OF_A_GROUP, OF_A_POLICY, PLACES, SIGNALS, as
 
 @dataclass(frozen=True)
 class FoundTerm:
-    """A term of the objective: its dotted key, its keywords in yaml, and the function that it names."""
+    """A term of the objective: its dotted key, its keywords in yaml, its function's import path, and the function."""
 
     key: str
     given: Node
@@ -34,27 +34,27 @@ class FoundTerm:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Return the parameters before the `*` that yaml does not bind."""
+        """Return the signals that the term asks for: the parameters before the `*` that yaml does not bind."""
         return asked(self.function, self.given)
 
     @property
     def anchors(self) -> frozenset[str]:
-        """Return those of them that stand for the model `against`."""
+        """Return the signals among `asked` that are those of the model `against`."""
         return frozenset(name for name in self.asked if name.startswith(ANCHOR))
 
     @property
     def against(self) -> str:
-        """Return the model that it compares with, where it has anchors."""
+        """Return the name of the model that the term compares the policy with; "anchor" where it compares with none."""
         return str(self.keyword("against", ANCHOR))
 
     @property
     def counts(self) -> bool:
-        """Tell whether its coefficient leaves it in the loss."""
+        """Tell whether the term is part of the loss: its `coef` is not 0."""
         return self.keyword("coef", 1.0) != 0
 
 
 def found_terms(tree: Node) -> list[FoundTerm]:
-    """Return the terms of a configuration whose `_target_` nodes are bound; those without a signature are left out."""
+    """Return the terms of a configuration whose targets are checked; functions without a signature are left out."""
     algo, found = tree["algo"], []
     for name in algo["objective"]:
         node, key = algo[name], f"algo.{name}"
@@ -69,7 +69,7 @@ def found_terms(tree: Node) -> list[FoundTerm]:
 
 
 def function_at(tree: Node, *keys: str) -> Any:
-    """Return the object that a node's `_target_` names; None without such a node."""
+    """Return the object that the `_target_` of the node at `keys` names; None without such a node."""
     value: Any = tree
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -77,7 +77,7 @@ def function_at(tree: Node, *keys: str) -> Any:
 
 
 def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that a term compares with a model that the update has such signals of."""
+    """Yield a line for each term whose `against` is a model that the run has no such signals of."""
     for term in terms:
         if not term.anchors:
             continue
@@ -89,7 +89,7 @@ def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that every signal which a term asks for is one that the run's passes give."""
+    """Yield a line for each signal which a term asks for and the run's passes do not give."""
     passes = function_at(tree, "algo", "passes")
     offered: Collection[str] | None = OF_A_POLICY if passes is None else getattr(passes, "offers", None)
     if offered is None:  # passes from outside that do not say
@@ -107,7 +107,10 @@ def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that the second view and the evidence are there where terms read them, and are read where they are set."""
+    """Yield a line for a second view or evidence that a term reads and is not set, or that is set and no term reads.
+
+    Also for a second view together with algo.redraw, and for an unknown algo.evidence.
+    """
     algo = tree["algo"]
     read = {signal: term for term in terms for signal in resolved(term.asked, term.against).values()}
     reader = next((term for signal, term in read.items() if second_view([signal])), None)
@@ -128,7 +131,9 @@ def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that an advantage relative to the group has a group, and one relative to the batch a batch."""
+    """Yield a line where an advantage relative to the group has groups of one, or one relative to the batch a batch of
+    one.
+    """
     algo, advantage = tree["algo"], function_at(tree, "algo", "advantage")
     least, batch = (getattr(advantage, name, 1) for name in ("least_group", "least_batch"))
     if not algo["rollouts"] or not any("advantages" in term.asked for term in terms):
@@ -147,12 +152,12 @@ def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[s
 
 
 def of_whole_groups(terms: Sequence[FoundTerm]) -> Iterator[FoundTerm]:
-    """Yield the terms that compare the responses of a group with each other, so that they need all of them at once."""
+    """Yield the terms that compare the responses of a group with each other: a pass must hold all of them."""
     return (term for term in terms if OF_A_GROUP & set(term.asked))
 
 
 def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that passes hold whole groups where a term compares the responses of one."""
+    """Yield a line for each term that compares the responses of a group where passes hold only parts of groups."""
     part = select(tree, "hardware.micro_batch_responses")
     if isinstance(part, int) and part < tree["algo"]["group_size"]:
         for term in of_whole_groups(terms):
@@ -163,7 +168,11 @@ def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTe
 
 
 def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that RAL against the old policy has several updates: one has no attention signal (section 3, Eq. 3)."""
+    """Yield a line for a term against the old policy with one update a rollout: its gradient is 0 (RAL, section 3, Eq.
+    3).
+
+    The same with an EMA of decay 0, which is the old policy.
+    """
     algo = tree["algo"]
     if algo["updates_per_rollout"] > 1:
         return
@@ -180,13 +189,13 @@ def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) ->
 
 
 def some_term_counts(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that the loss is not zero whatever the weights."""
+    """Yield a line where every term has coef=0."""
     if terms and not any(term.counts for term in terms):
         yield f"every term of algo.objective has coef=0, so that nothing is trained: write {terms[0].key}.coef=1.0"
 
 
 def averages_move(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that an EMA which a term compares with is not the reference by another name."""
+    """Yield a line for each term against an EMA of decay 1, which stays the reference policy."""
     if tree["algo"].get("ema_decay") != 1:
         return
     for term in terms:
@@ -202,9 +211,9 @@ CALLED_WITH = {"algo.advantage": ("rewards",), "algo.aggregate": ("mask", "total
 
 
 def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that terms, advantage and aggregate have every keyword that they need, and take what they are handed.
+    """Yield a line for each term, advantage and aggregate that cannot be called with its signals and keywords.
 
-    They are bound partially, so that nothing else would be said before the first update.
+    They are bound partially, so that the error would come no earlier than in the first update.
     """
     slots = [(key, select(tree, key), handed) for key, handed in CALLED_WITH.items()]
     calls = [(key, node, handed) for key, node, handed in slots if isinstance(node, Mapping) and node.get("_partial_")]
@@ -219,7 +228,7 @@ def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Check that what the engine's samples are corrected to is the policy at rollout, and that the cap is one."""
+    """Yield a line for a term that corrects the engine's samples to another model than the old policy."""
     for term in terms:
         kind = term.keyword("correction", "off")
         if kind == "off":
@@ -230,7 +239,7 @@ def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Ite
 
 
 TermRule = Callable[[Node, Sequence[FoundTerm]], Iterator[str]]
-"""What is wrong with the terms of a configuration, a line each."""
+"""A check of the terms of a resolved configuration: yields a line for each fault."""
 TERM_RULES: tuple[TermRule, ...] = (
     anchors_are_known,
     signals_are_known,
@@ -246,7 +255,7 @@ TERM_RULES: tuple[TermRule, ...] = (
 
 
 def wrong_terms(tree: Node) -> Iterator[str]:
-    """Yield every contradiction between a bound configuration and the functions of its objective."""
+    """Yield a line for each fault between a configuration whose targets are checked and the terms of its objective."""
     terms = found_terms(tree)
     for rule in TERM_RULES:
         yield from rule(tree, terms)

@@ -1,4 +1,4 @@
-"""Titles of runs: what tells one from another where many are listed, such as in W&B."""
+"""Titles of runs, for lists of many runs such as W&B's: the settings that tell one from another."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 LONGEST = 128
-"""Characters of a title, as many as W&B shows in a list."""
+"""Most characters of a title: as many as W&B shows in a list."""
 SAID_OTHERWISE = ("algo", "seed", "name", "experiment", "resume", "resume_changed", "overwrite", "logger")
-"""Keys that a title leaves out: the name and the seed say them, or they do not change what is trained."""
+"""Keys that a title leaves out: its name and seed say them, or they do not change what is trained."""
 SWEEP = "multirun.yaml"
-"""In the folder of a sweep (ral.config.sweeps writes it): what was asked for."""
+"""File in the folder of a sweep (ral.config.sweeps writes it): the configuration that Hydra got."""
 PARTS = 2
 """Parts of a dotted key that a title keeps, from the last."""
 
 
 def run_title(cfg: DictConfig) -> str:
-    """Return the title of the run that Hydra started: its name, what was typed, its seed."""
+    """Return the title of the present run: its name, the overrides that vary, its seed."""
     typed = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
     return title(str(cfg.name), varying(typed), int(cfg.seed))
 
 
 def varying(typed: Sequence[str]) -> Sequence[str]:
-    """Return the overrides of a run of a sweep that are not the same in all of its runs; all of any other run's.
+    """Return the overrides of a sweep's run that differ between its runs; outside of a sweep, all of them.
 
-    typed: the overrides of the run. What varies is read from the file that the sweep's folder has of itself.
+    typed: the overrides of the run. Those that all runs share are read from the sweep's multirun.yaml.
     """
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return typed
@@ -43,7 +43,7 @@ def varying(typed: Sequence[str]) -> Sequence[str]:
 
 
 def title(name: str, typed: Sequence[str], seed: int) -> str:
-    """Join a run's name, the overrides that change what is trained, and its seed; too long a middle is cut.
+    """Join a run's name, the overrides that change what is trained, and its seed; cut to LONGEST characters.
 
     title("ral", ["algo=ral", "algo.attention.coef=2"], 0) is "ral attention.coef=2 seed=0".
     """

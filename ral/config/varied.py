@@ -8,18 +8,18 @@ from collections.abc import Collection, Mapping, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 SAID_ANYWAY = ("algo", "seed", "name", "experiment")
-"""Keys that the name of a run's folder says by itself."""
+"""Keys that the name of a run's folder holds in any case, or whose values its name holds."""
 PARTS, MOST = 2, 4
 """Parts of a dotted key that a folder's name keeps, from the last; keys that it names."""
 UNFIT = re.compile(r"[/\\\[\]{}()'\" ]")
-"""In values that no folder is named after."""
+"""Characters that keep a value out of a folder's name."""
 
 
 def varied_keys(typed: Sequence[str], searched: Mapping[str, object]) -> list[str]:
-    """Return the keys that a sweep gives several values, and those that a search draws, in the order typed.
+    """Return the keys that vary in a sweep, at most MOST: those that a search draws, then those with several values.
 
     typed: the overrides of the command line; searched: the parameters of a search and their choices. Keys whose values
-    fit into no folder's name are left out.
+    do not fit into a folder's name are left out.
     """
     parsed = OverridesParser.create().parse_overrides(list(typed))
     found = {o.key_or_group: str(o.input_line).partition("=")[2] for o in parsed if o.is_sweep_override()}
@@ -34,7 +34,7 @@ def _values(text: str) -> str:
 
 
 def subdir(keys: Sequence[str], groups: Collection[str]) -> str:
-    """Return the pattern of a run's folder below its sweep, with the values of some keys; groups have choices."""
+    """Return the pattern of a run's folder below its sweep's, with the values of `keys`. groups: groups of conf/."""
     values = [f"{'.'.join(key.split('.')[-PARTS:])}=${{{_source(key, groups)}}}" for key in keys]
     return "-".join(["${hydra.job.num}-${name}", *values, "seed${seed}"])
 

@@ -10,11 +10,13 @@ from ral.config.terms import found_terms
 from ral.ops.signals import resolved
 
 TEACHES = ("advantages", "scores", "evidence", "named", "teacher_", "masked_", "view_")
-"""Signals, or how their names begin, that tell a policy more than what it and its earlier selves say already."""
+"""Signals, or beginnings of their names, that tell the policy more than it and its earlier versions know."""
 
 
 def learns_something(tree: Node) -> str | None:
-    """Return a warning where sampled answers are learned from without anything that tells a good one from a bad one."""
+    """Return a warning where no term of an objective on sampled responses tells good ones from bad ones; None
+    elsewhere.
+    """
     terms = [term for term in found_terms(tree) if term.counts]
     read = {signal for term in terms for signal in resolved(term.asked, term.against).values()}
     if not tree["algo"]["rollouts"] or not terms or any(name.startswith(TEACHES) for name in read):
@@ -27,7 +29,9 @@ def learns_something(tree: Node) -> str | None:
 
 
 def starts_moving(tree: Node) -> str | None:
-    """Return a warning where no term has a gradient at the start: all compare the policy with itself."""
+    """Return a warning where no term has a gradient at the start, as all compare the policy with itself; None
+    elsewhere.
+    """
     terms = [term for term in found_terms(tree) if term.counts]
     if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):
         return None
@@ -39,7 +43,7 @@ def starts_moving(tree: Node) -> str | None:
 
 
 def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]:
-    """Yield a warning for each setting of the command line that nothing in this run reads; named: their keys."""
+    """Yield a warning for each typed setting that nothing in this run reads. named: keys of the command line."""
     lora = tree.get("lora") or {}
     idle = [key for key in ("lora.alpha", "lora.targets", "lora.merge") if key in named]
     if idle and not lora.get("rank") and lora.get("resume") is None:

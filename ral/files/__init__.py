@@ -1,1 +1,3 @@
-"""Files and folders that every room knows: whose a run folder is, what a model folder holds. Imports no torch."""
+"""Files and folders that every package knows: the owner of a run folder, the content of a model folder. Imports no
+torch.
+"""

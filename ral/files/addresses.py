@@ -1,4 +1,4 @@
-"""Addresses of servers as people write them: whole ones pass, others are told what to write. None is connected to."""
+"""Addresses of servers as people write them: a check that says what to write. Nothing is connected to."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ PORT = 8000
 """Default port of scripts/serve_vllm.py."""
 SCHEMES = ("http", "https")
 OF_AN_API = re.compile(r"/(?:v1|ral)(?:/.*)?")
-"""Paths that servers answer to, and that are no part of their address."""
+"""Paths that belong to the servers' API and not to an address."""
 
 
 def check_addresses(urls: Sequence[str], key: str) -> None:
-    """Raise UserError unless each address has a scheme, a host and a port, nothing of an API behind, and there is one.
+    """Raise UserError unless there is at least one address, each with scheme, host and port, none twice.
 
-    https may do without a port; a path in front of the servers' own may be a proxy's. key: the setting that names them.
+    https may do without a port. A path may be a proxy's, but not one of the servers' API. key: the setting that names
+    them.
     """
     if not urls:
         raise UserError(f"{key} is empty: write {key}=[http://127.0.0.1:{PORT}], of scripts/serve_vllm.py")

@@ -1,4 +1,4 @@
-"""Files that are named by the hash of what they hold, so that the same content is written once."""
+"""Files that are named by the hash of their content, so that the same content is written once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 
 def text_hash(text: str) -> str:
-    """Return the SHA-256 of a text in hexadecimal digits; names of files that are not UTF-8 are text too."""
+    """Return the SHA-256 of a text in hexadecimal digits. Bytes that are not UTF-8, in names of files, may be in it."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def store(folder: Path, content: bytes, suffix: str, spread: bool = False) -> Path:
-    """Return the absolute path of the file in `folder` with this content, written unless it is there.
+    """Return the absolute path of the file in `folder` with this content; write it unless it is there.
 
-    It is written aside and renamed. spread: into folders named by the first two digits, for very many files. OSError
-    where it cannot be written.
+    Named by its SHA-256 and `suffix`, written aside and renamed. spread: into subfolders named by the first two digits,
+    for very many files. OSError where it cannot be written.
     """
     digest = hashlib.sha256(content).hexdigest()
     path = (folder / (digest[:2] if spread else "") / f"{digest}{suffix}").absolute()

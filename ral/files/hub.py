@@ -1,4 +1,4 @@
-"""The hub, asked before anything is loaded: a model that is not on this machine, where there is no network, is told of.
+"""A check, before anything is loaded, that a model which is not on this machine can be fetched from the hub.
 
 Transformers would try for a minute. Nothing heavy is imported here, so that the answer comes at once.
 """
@@ -19,13 +19,14 @@ OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "http_proxy", "HTTP_PROXY")
 HUB = "https://huggingface.co"
 PATIENCE = 4.0
-"""Seconds to wait for an address and a connection; a network that takes longer may still be one."""
+"""Seconds to wait for an address and a connection; a network that takes longer counts as reachable."""
 
 
 def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -> None:
-    """Raise UserError for a hub id that is neither in the hub's cache nor, for certain, to be had. key: its setting.
+    """Raise UserError for a hub id that is not in the hub's cache while the hub certainly cannot be reached.
 
-    One that is in the cache is read from there, without asking the hub, where that cannot be reached.
+    key: the setting that names it. If the hub cannot be reached and the model is cached, the hub is not asked later
+    either (HF_HUB_OFFLINE).
     """
     if (reason := unreachable(env)) is None:
         return
@@ -45,7 +46,7 @@ def cached(named: str, env: Mapping[str, str] = os.environ) -> bool:
 
 
 def unreachable(env: Mapping[str, str] = os.environ) -> str | None:
-    """Return why the hub cannot be reached, where that is certain; None where it can, or where a proxy would know."""
+    """Return the reason why the hub certainly cannot be reached; None where it can, or where a proxy is in between."""
     for name in OFFLINE:
         if env.get(name, "").lower() in ("1", "true", "yes", "on"):
             return f"{name}={env[name]} forbids to fetch it"

@@ -1,6 +1,7 @@
 """Files of one JSON object a line: metrics, records of evaluations, questions of benchmarks.
 
-Data sets of a run, which may be of any size and shape, are read by ral.data.jsonfile."""
+Datasets of a run, which may be of any size and shape, are read by ral.data.jsonfile.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from ral.errors import UserError
 
 @dataclass(frozen=True)
 class Line:
-    """One line that is not blank: its number from 1 and its object, or None and what is wrong with it.
+    """One line that is not blank: its number from 1, and its object; None where it is no JSON object, with the problem.
 
-    ended: whether a line break follows; one that lacks it was cut off while it was written.
+    ended: whether a line break follows; a line without one was cut off while it was written.
     """
 
     number: int
@@ -27,7 +28,7 @@ class Line:
 
 
 def parse(content: bytes) -> Iterator[Line]:
-    """Yield the lines of a file's content, which should be UTF-8; one that was cut may end within a character."""
+    """Yield the lines of a file's content in UTF-8, blank ones left out. The last one may be cut within a character."""
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -45,9 +46,9 @@ def parse(content: bytes) -> Iterator[Line]:
 
 
 def read(path: Path, whole: bool = False) -> list[dict[str, Any]]:
-    """Return the objects of a file, [] where there is none; a last line that was cut off is left out, unless `whole`.
+    """Return the objects of a file, [] where there is no file. UserError for a line that is no JSON object.
 
-    UserError names another line that is no object.
+    A last line that was cut off is left out, unless `whole`: then it is an error too.
     """
     found = []
     for line in parse(path.read_bytes()) if path.is_file() else ():
@@ -59,6 +60,6 @@ def read(path: Path, whole: bool = False) -> list[dict[str, Any]]:
 
 
 def readable(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of a file, [] where there is none; lines that are none are left out."""
+    """Return the objects of a file, [] where there is no file; lines that are no JSON object are left out."""
     lines = parse(path.read_bytes()) if path.is_file() else ()
     return [line.value for line in lines if line.value is not None]

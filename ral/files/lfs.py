@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 POINTER = b"version https://git-lfs"
-"""First bytes of a pointer, which stands in a file's place until Git LFS fetches it."""
+"""First bytes of a pointer file, which Git LFS leaves in a file's place until it fetches that file."""
 
 
 def is_pointer(path: Path) -> bool:
-    """Tell whether a file is what Git LFS leaves in the place of one."""
+    """Tell whether a file is a pointer of Git LFS, not the content itself."""
     with path.open("rb") as file:
         return file.read(len(POINTER)) == POINTER

@@ -1,4 +1,4 @@
-"""Folders that commands may take for their own, and the line about one that cannot be used."""
+"""Folders that a command may write to as its own, and the line about one that cannot be used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ral.errors import UserError
 
 
 def refuse_shared(folder: Path, key: str) -> None:
-    """Raise UserError for the root of the disk, the home and the current folder, which an empty name stands for.
+    """Raise UserError for the root of the disk, the home folder and the current folder (which an empty name means).
 
     key: the setting that names the folder.
     """
@@ -18,7 +18,7 @@ def refuse_shared(folder: Path, key: str) -> None:
 
 
 def unusable(folder: Path, key: str, error: OSError) -> str:
-    """Return the line about a folder that cannot be made or written: what stands in its way, and what to write."""
+    """Return the line about a folder that cannot be made or written: the reason, and what to write for `key`."""
     other = f"write {key}=<another folder>"
     for path in (folder, *folder.parents):
         if path.exists():

@@ -1,4 +1,4 @@
-"""Processes of this Python beside the run's own, spoken to through pipes."""
+"""Further Python processes beside the run's own, with pipes to them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 END_S = 5.0
-"""Seconds that an ended process may take to be gone."""
+"""Seconds to wait for a killed process to end."""
 
 
 def calling(function: str) -> tuple[str, ...]:
-    """Return the command that calls a function of ours, such as "ral.data.decoder.main"."""
+    """Return the command that calls a function of this package, such as "ral.data.decoder.main", in a new process."""
     module, _, name = function.rpartition(".")
     return (sys.executable, "-P", "-c", f"from {module} import {name}; {name}()")
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a process that finds the modules that this one finds, with pipes for its input and output.
+    """Start a process with this one's import path, and pipes for its input and output.
 
-    It takes no Ctrl-C: that is for the run, which finishes its step.
+    Ctrl-C does not reach it, since a run that gets one finishes its step.
     """
     folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     return subprocess.Popen(
@@ -34,14 +34,14 @@ def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def close(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes of a process, which may be gone."""
+    """Close the pipes of a process, which may have ended."""
     for stream in (process.stdin, process.stdout):
         with suppress(OSError):  # what could not be sent to a dead process
             stream.close()  # type: ignore[union-attr]
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and wait for its end. One that waits for a disk ends when the disk answers; it is left then."""
+    """Kill a process and wait END_S for its end. One that hangs on a disk is left: it ends when the disk answers."""
     process.kill()
     close(process)
     with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""The content of a pretrained model's folder, read from names and headers alone: no torch, an answer in a moment.
+"""The content of a pretrained model's folder, read from names and headers alone: no torch, an answer at once.
 
 Every problem is a UserError of one line: the key, the file, what to write instead. A folder that passes may still lack
 weights that its network needs, which only the network knows: see ral.models.loading.
@@ -24,17 +24,17 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 BIN, BIN_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 LENGTH_BYTES = 8
-"""Of the length of the header that a safetensors file begins with."""
+"""Bytes at the beginning of a safetensors file that hold the length of its header."""
 FAMILIES = Path(__file__).resolve().parents[1] / "models" / "families"
 MODEL_TYPES = sorted(path.stem for path in FAMILIES.glob("[!_]*.py"))
-"""Values of config.json's model_type that this project loads: a file each, and what ral.models.registry adds."""
+"""Values of config.json's model_type that this project loads; ral.models.registry adds further ones."""
 OWN_FAMILY = "; a family of your own is named by model.family=module.NAME"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 SETTINGS = (*PROCESSORS, "video_preprocessor_config.json", "tokenizer_config.json", "generation_config.json")
-"""Small JSON files that are read with the model where they are there."""
+"""Small JSON files that are read with the model if they are there."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 """Types of numbers, as safetensors names them, in which weights can be trained or frozen."""
 AGAIN = "download it again"
@@ -42,16 +42,16 @@ AGAIN = "download it again"
 
 @dataclass(frozen=True)
 class Header:
-    """One tensor in a file: its type as safetensors names it (BF16), and its shape."""
+    """The entry of one tensor in a safetensors header: its type as named there (such as BF16), and its shape."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
-    """Raise UserError unless a folder holds a model whole, as far as names and headers tell, or a hub id can be had.
+    """Raise UserError unless a folder holds a whole model, by its names and headers, or a hub id can be fetched.
 
-    key: the setting that named it. any_type: whether its family may be one that is not known yet.
+    key: the setting that names it. any_type: whether its model_type may be none of MODEL_TYPES.
     """
     path = Path(find(pretrained))
     named = f"{key}={pretrained}"
@@ -72,13 +72,13 @@ def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> Non
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name that is no folder here may be one of the hub's: `owner/model`, and no folder `owner` here."""
+    """Tell whether a name that is no folder here may be a hub id: `owner/model`, with no folder `owner` here."""
     owner = Path(name).parent
     return bool(HUB_ID.fullmatch(name)) and not owner.is_dir() and not (ROOT / owner).is_dir()
 
 
 def a_file(path: Path) -> str:
-    """Return the error for a path that is a file."""
+    """Return the error for a path that is a file, not a folder."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -87,7 +87,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return the error for a folder without config.json: what it is, and what to write instead."""
+    """Return the error for a folder without config.json: the kind of folder, and what to write instead."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -120,12 +120,12 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return the base model that an adapter's file names."""
+    """Return the name of the base model in a folder's adapter_config.json."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """Return the object in a JSON file. UserError where it is none."""
+    """Return the object in a JSON file. UserError where it holds no JSON object or is a pointer of Git LFS."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:
@@ -138,7 +138,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
-    """Raise UserError unless config.json is of a model that this project trains, and of it alone."""
+    """Raise UserError unless config.json is of a model that this project trains, unquantized and without an adapter."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES and not any_type:
@@ -164,7 +164,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, value) of config.json where a number stands in quotes; versions are texts."""
+    """Yield (dotted key, value) of each number in config.json that stands in quotes; versions are texts, left out."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from numbers_as_text(value, f"{prefix}{key}.")
@@ -173,7 +173,7 @@ def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tup
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
-    """Raise UserError where files are missing that prompts are made with."""
+    """Raise UserError where the files of tokenizer or processor are missing or broken."""
     for files, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "settings of pictures")):
         found = [name for name in files if name in names]
         if not found:
@@ -189,7 +189,7 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
-    """Raise UserError where a folder that a training configuration names cannot be what it has to be."""
+    """Raise UserError where the model, teacher or adapter that a training configuration names is not whole."""
     outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)
@@ -207,7 +207,7 @@ RESUME = "lora.resume"
 
 
 def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
-    """Return the content of adapter_config.json and the file of weights. UserError unless both are whole."""
+    """Return the content of adapter_config.json, and the path of the weights. UserError unless both are whole."""
     path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
     if not path.is_dir():
         raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
@@ -230,9 +230,9 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 
 
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
-    """Return name, type and shape of every tensor in a folder's safetensors files; {} for weights in .bin files.
+    """Return {name: type and shape} of every tensor in a folder's safetensors files; {} for weights in .bin files.
 
-    UserError for a file that is missing, cut off, or not what its name says.
+    named: setting and folder, for messages. UserError for a file that is missing, cut off, or not what its name says.
     """
     named = named or f"{KEY}={path}"
     found: dict[str, Header] = {}
@@ -250,7 +250,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """Return {file of weights: the file that names it}, in the order in which Transformers looks."""
+    """Return {file of weights: the file that names it}, in Transformers' order. UserError without, or with two sets."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         shards = read_json(path / index, named).get("weight_map") if (path / index).exists() else None
         if (path / whole).exists():
@@ -270,7 +270,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
-    """Raise UserError for weights that are no floating-point numbers, as those of a quantized model."""
+    """Raise UserError for weights that are not floating-point numbers, as in a quantized model."""
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(
@@ -280,7 +280,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """Return the header of a safetensors file. UserError unless the file is as long as that."""
+    """Return the header of a safetensors file. UserError unless the file has the length that its header says."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(head := handle.read(LENGTH_BYTES), "little")

@@ -1,7 +1,7 @@
-"""Ownership of folders: each is one run's, locked while its process lives, told apart by the files that runs write.
+"""Ownership of run folders: a process locks its folder while it lives, and knows the files in it that runs write.
 
-A lock is of the process (fcntl.lockf): the system drops it when the process ends, however it ends, and processes that
-are forked from it do not hold it. Nothing heavy is imported here.
+A lock is of the process (fcntl.lockf): the system drops it when the process ends, however it ends, and forked processes
+do not hold it. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ral.errors import UserError
 from ral.files.own_folder import refuse_shared, unusable
 
 LOCK = ".lock"
-"""In a folder that a process works in; its text names the process."""
+"""Lock file in a folder that a process works in; its text names the process."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
-"""What a file system without locks answers."""
+"""Error numbers of a file system without locks."""
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
-"""Any of them above 0 in the environment says that this process is a further rank."""
+"""Environment variables of which any above 0 says that this process is not the first rank."""
 ERROR = "error.txt"
-"""Why a run of a sweep ended, in its folder."""
+"""File in the folder of a sweep's run: the reason why the run failed."""
 NOTES = (ERROR, "refused.txt")
-"""What a sweep says of a run in its folder."""
+"""Files that a sweep writes into the folders of its runs."""
 _WEIGHTS = (
     *("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json"),
@@ -59,20 +59,21 @@ _PARTS = {
     "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
 }
 WRITTEN = tuple(f"{part}/{name}".lstrip("/") for part, names in _PARTS.items() for name in names)
-"""Patterns of the files that runs write below their folder."""
+"""Patterns, below a run's folder, of the files that runs write."""
 TYPED = (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")
-"""What was typed, as Hydra keeps it. Alone it makes no run."""
+"""Hydra's files with what the user typed. A folder with these alone holds no run."""
 ALL = (*WRITTEN, *TYPED, *NOTES)
 RESULTS = ("hf/*.safetensors", "adapter/*.safetensors", "report.html")
-"""What only a run that came to its end leaves."""
+"""Patterns of files that only a run which came to its end leaves."""
 
 
 @dataclass
 class Claim:
-    """A folder that this process works in. nearest: the folder itself or that above it which was there.
+    """A folder that this process works in. nearest: the folder itself, or the one above it that existed before.
 
-    found: what runs had written there, with the time of its last change; there: the same with .hydra/ and notes.
-    started: whether training began. anew: whether what was found gives way then.
+    found: files that runs had written there, with their times of change in ns; there: the same, with .hydra/ and notes.
+    lock: its file descriptor; None without locks. started: whether training began. anew: whether `found` is removed
+    then.
     """
 
     folder: Path
@@ -96,13 +97,13 @@ _here = _Here()
 
 
 def remember(folder: Path) -> None:
-    """Note, before anything is made, which of the folders above `folder` exist."""
+    """Note which of `folder` and the folders above it exists, before anything is made."""
     folder = folder.absolute()
     _here.nearest.setdefault(folder, next(p for p in (folder, *folder.parents) if p.exists()))
 
 
 def fresh(folder: Path) -> Path:
-    """Make `folder`; where it exists, the first of folder-2, folder-3, ... that does not."""
+    """Make `folder`, or the first of folder-2, folder-3, ... that does not exist; return its path."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     number, chosen = 1, folder
     while True:
@@ -115,16 +116,16 @@ def fresh(folder: Path) -> Path:
 
 
 def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
-    """Return the files below `folder` that a run wrote, by their names."""
+    """Return the files below `folder` that match the patterns, sorted: those that runs write."""
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_symlink() or not path.is_dir()}
     return sorted(found)
 
 
 def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
-    """Lock a folder for this process, made where it is not there. UserError where another process works in it,
-    and for the root of the disk, the home and the current folder.
+    """Lock a folder for this process, made where it does not exist. The same folder again gives the same claim.
 
-    key: the setting that names the folder. The same folder again gives the same claim.
+    UserError where another process works in it, where it cannot be written, and for the root of the disk, the home
+    folder and the current folder. key: the setting that names the folder.
     """
     refuse_shared(folder.absolute(), key)
     folder = folder.absolute()
@@ -176,7 +177,10 @@ def _same_file(handle: int, path: Path) -> bool:
 
 
 def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
-    """Lock a folder for a run. UserError where it holds a run that this one neither goes on with nor may remove."""
+    """Lock a folder for a run. UserError where it holds a run that this one neither resumes nor may remove.
+
+    resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed.
+    """
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)
@@ -217,12 +221,12 @@ def held(folder: Path) -> bool:
 
 
 def first_rank() -> bool:
-    """Tell whether this process is the first of a run's, or the only one: it holds the folder for all."""
+    """Tell whether this process is the first rank, or the only one: the one that holds the folder for all."""
     return not any(os.environ.get(name, "0") not in ("", "0") for name in RANK_VARIABLES)
 
 
 def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
-    """Give the folder back: as it is where a run began, else as it was before the claim but for `keep`."""
+    """Release the folder. Where no run began, its files and folders become what they were before, but for `keep`."""
     if claimed.started:
         release(claimed)
     else:
@@ -230,9 +234,9 @@ def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Note that training begins: what an earlier run left gives way where it has to, and the folder stays from here on.
+    """Note that training begins: the folder stays from now on, and an earlier run that gives way (`anew`) is removed.
 
-    Files that this run has written over by now stay too.
+    Files that this run has written again by now stay.
     """
     claimed = _here.claims.get(folder.absolute())
     if claimed is None or claimed.started:
@@ -248,7 +252,7 @@ def _unchanged(path: Path, changed: int) -> bool:
 
 
 def release(claimed: Claim) -> None:
-    """Give the folder back, as it is."""
+    """Release the folder and leave its files as they are."""
     _here.claims.pop(claimed.folder, None)
     if claimed.lock is not None:
         with contextlib.suppress(OSError):
@@ -258,9 +262,9 @@ def release(claimed: Claim) -> None:
 
 
 def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
-    """Give back a folder in which no run began: what was written since the claim goes, and folders made for it.
+    """Release a folder in which no run began, and remove the files and folders made since the claim.
 
-    keep: names of files that stay.
+    keep: names of files that stay. Where an earlier run was found in the folder, its files all stay.
     """
     new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
     if not claimed.found:

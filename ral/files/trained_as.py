@@ -1,4 +1,4 @@
-"""Wording, pixels and length limit of a model's training, from what lies beside its folder."""
+"""Prompt template, media settings and length limit of a model's training, read from files beside its folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MADE_FOR = {
     "path_student": "visual_path",
     "path_teacher": "visual_path",
 }
-"""Folder of assets/ -> the option of conf/dataset that the shipped model was trained on."""
+"""Folder in assets/ -> the option of conf/dataset that this shipped model was trained on."""
 MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min_pixels", "video_max_pixels")
-"""Settings of media that decide what a model sees."""
+"""Settings of media that decide which frames and pixels a model gets."""
 
 
 @dataclass(frozen=True)
 class TrainedAs:
-    """Hold how a model was asked in training. source: the file that says it; template: the wording of its prompts.
+    """The making of prompts in a model's training. source: the file that says it; template: the one of its prompts.
 
-    templates: {think: ..., zero: ...}; media: the settings MEDIA; max_new_tokens: length limit of a response.
+    templates: {think: ..., zero: ...}; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response.
     """
 
     source: Path
@@ -38,9 +38,9 @@ class TrainedAs:
 
 
 def trained_as(checkpoint: str) -> TrainedAs | None:
-    """Return how the model of a folder was trained, by the config.yaml of its run or as a shipped model.
+    """Return how prompts were made in a model's training, by the config.yaml of its run or as a shipped model.
 
-    None for any other folder, and for a hub id: nothing there says it.
+    None for any other folder and for a hub id.
     """
     folder = Path(find(checkpoint)).absolute()
     run = folder.parent / "config.yaml"
@@ -80,14 +80,14 @@ def _part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("image", "video")) -> str:
-    """Return wording and pixels in words, as every program says them."""
+    """Return template and pixels in words. kinds: the media that are named."""
     names = {"image": "pictures", "video": "frames"}
     areas = [f"{names[k]} of {media[f'{k}_min_pixels']:,} to {media[f'{k}_max_pixels']:,} pixels" for k in kinds]
     return ", ".join([f"template={template}", *areas])
 
 
 def differences(trained: TrainedAs, template: str, media: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (setting, value in training, value here) of each that is another here: template, and those of MEDIA."""
+    """Return (setting, value in training, value here) of the template and each of MEDIA that differs."""
     pairs: list[tuple[str, Any, Any]] = [("template", trained.template, template)]
     pairs += [(key, value, media.get(key)) for key, value in trained.media.items() if key in media]
     return [(key, there, here) for key, there, here in pairs if there != here]

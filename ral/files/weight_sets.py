@@ -1,4 +1,4 @@
-"""Two sets of weights in one folder: a file of all of them, and shards, of which one is stale or partial."""
+"""Two sets of weights in one folder: one file of all of them and shards, of which one is stale or partial."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ral.errors import UserError
 
 
 def refuse_two_sets(path: Path, whole: str, index: str, shards: Mapping[str, object] | None, named: str) -> None:
-    """Raise UserError where shards stand beside `whole`, a file of all weights, for nothing says which counts.
+    """Raise UserError where shards stand beside `whole`, a file of all weights: nothing says which are meant.
 
-    shards: the weight_map of the file `index`, None where there is none.
+    path: the folder; named: for the message. shards: the weight_map of the file `index`, None where there is none.
     """
     if shards is not None:
         parts = sorted(set(map(str, shards.values())) - {whole})

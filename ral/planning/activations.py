@@ -1,7 +1,8 @@
-"""The bytes that passes hold: what a layer saves for its backward pass, logits, attention rows, caches.
+"""The bytes that passes hold: tensors that a layer saves for its backward pass, logits, attention rows, caches.
 
 Counted off the operations of Transformers' layers under this project's attention; docs/planning.md has the equations,
-tests/test_planning_memory.py compares them with what autograd saves.
+tests/test_planning_memory.py compares them with the tensors that autograd saves. `tokens` are those of one forward
+pass.
 """
 
 from __future__ import annotations
@@ -14,22 +15,23 @@ LOGITS_AT_ONCE = 1024
 SCORES_AT_ONCE = {False: 2**22, True: 2**26}
 """Attention scores that exist at once on a CPU and on a GPU (ral.ops.attention.SCORES_AT_ONCE)."""
 VOCABULARIES = 4
-"""Tensors [M V] in fp32 that exist at once: log-probs and three more, in the forward and the backward pass."""
+"""Tensors [tokens, vocabulary] in fp32 that exist at once: log-probs and three more, in forward and backward pass."""
 OF_DISTILLATION = 9
-"""The same where two distributions are compared over the whole vocabulary."""
+"""Such tensors where two distributions are compared over the whole vocabulary."""
 SCORE_TENSORS = 4
-"""Tensors of a piece of attention scores that exist at once."""
+"""Tensors of the size of SCORES_AT_ONCE that exist at once while rows are computed."""
 DRAW_BYTES = 36
-"""Bytes of a logit while tokens are drawn: fp32 logits three times, fp64 probabilities three times."""
+"""Bytes for each logit while tokens are drawn: fp32 logits three times, fp64 probabilities three times."""
 FIRST_ROOM = 64
-"""Tokens of a response for which the cache has room at first; the room doubles (ral.models.attention)."""
+"""Tokens of a response that the cache holds at first; it doubles when it is full (ral.models.attention)."""
 
 
 def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> float:
     """Return the bytes for each token that a decoder layer saves for its backward pass.
 
-    Two norms: their input and their normalised output, and what products read of them, cast once a product where
-    arithmetic is mixed; attention: queries, keys, values, outputs; the four inner states of the MLP.
+    Two norms: their input and their normalised output, and the copies of it that mixed arithmetic casts for products;
+    attention: queries, keys, values, outputs; the four inner states of the MLP. adapters: whether low-rank adapters are
+    trained, not the weights themselves.
     """
     a, s, width = numbers.product, numbers.stream, decoder.width
     casts = (5 if numbers.mixed else 2) * a * width
@@ -40,13 +42,17 @@ def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> f
 
 
 def norm_bytes(numbers: Numbers, adapters: bool) -> int:
-    """Return the bytes for each number that a norm saves: its input in fp32; its output where its weight is trained."""
+    """Return the bytes for each number that a norm saves: its input in fp32, and its output where its weight is
+    trained.
+    """
     scaled = 0 if adapters else numbers.stream
     return 4 + scaled
 
 
 def layer_casts(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the weights that mixed products cast for a layer and keep until its backward pass."""
+    """Return the bytes of weights that mixed arithmetic casts for the products of one layer and keeps for its backward
+    pass.
+    """
     if training.rank and numbers.base:
         return 0.0
     wide = (numbers.frozen if training.rank else numbers.trained) > numbers.product
@@ -56,7 +62,7 @@ def layer_casts(architecture: Architecture, numbers: Numbers, training: Training
 def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: Training, on_gpu: bool = False) -> float:
     """Return the bytes that all layers hold at the end of a forward pass over `tokens` tokens.
 
-    on_gpu: whether what rests in main memory is elsewhere.
+    on_gpu: whether passes run on a GPU, so that layers' inputs which are moved to main memory do not count.
     """
     decoder = architecture.decoder
     one = layer_bytes(decoder, numbers, bool(training.rank)) * tokens + layer_casts(architecture, numbers, training)
@@ -68,20 +74,22 @@ def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: T
 
 
 def inputs_of_layers(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes that recomputation keeps: the states that enter each layer."""
+    """Return the bytes of the states that enter each layer, which recomputation keeps."""
     return float(decoder.layers * numbers.stream * decoder.width * tokens)
 
 
 def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes of gradients of states while a layer's backward pass runs: of the MLP's, and of the stream."""
+    """Return the bytes of gradients of states while a layer's backward pass runs: those of the MLP and of its input."""
     decoder = architecture.decoder
     return float(tokens * (3 * numbers.product * decoder.mlp + 2 * numbers.stream * decoder.width))
 
 
 def weight_gradient(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the largest weight's gradient before it is added: as computed, and as the weight's type.
+    """Return the bytes of the largest weight's gradient before it is added: in the type of products, and in the
+    weight's.
 
-    A frozen weight has none; one in 4 bits is written out for its product, in its files' type and in the products'.
+    0 for frozen weights. Weights in 4 bits are unpacked for a product, into the type of frozen weights and that of
+    products: these bytes.
     """
     decoder = architecture.decoder
     if training.rank:
@@ -91,12 +99,15 @@ def weight_gradient(architecture: Architecture, numbers: Numbers, training: Trai
 
 
 def without_gradient(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes of a pass without gradient: the stream, a norm, and the inner states of one MLP."""
+    """Return the bytes of a pass without gradient: states between layers, a norm, and the inner states of one MLP."""
     return float(tokens * (4 * numbers.stream * decoder.width + 3 * numbers.product * decoder.mlp))
 
 
 def logits(decoder: Decoder, answers: int, distilled: bool) -> float:
-    """Return the bytes of the logits of a chunk of response tokens with what is made of them, fp32."""
+    """Return the bytes, in fp32, of the logits of LOGITS_AT_ONCE response tokens and the tensors computed from them.
+
+    answers: response tokens of the pass; distilled: whether two distributions are compared.
+    """
     tensors = OF_DISTILLATION if distilled else VOCABULARIES
     return float(min(answers, LOGITS_AT_ONCE) * decoder.vocabulary * 4 * tensors)
 
@@ -113,15 +124,18 @@ def rows(batch: Batch, layers: int) -> float:
 
 
 def captured(decoder: Decoder, tokens: int, training: Training, numbers: Numbers) -> float:
-    """Return the bytes of the queries and keys that are recorded, which no layer holds already, and their gradients."""
+    """Return the bytes of the queries and keys that are recorded, those that no layer holds already, and their
+    gradients.
+    """
     held = numbers.stream if training.checkpointing or numbers.mixed else 0
     return float(training.captured * tokens * (held + 4) * (decoder.queries + decoder.keys))
 
 
 def cache(decoder: Decoder, prompts: int, batch: Batch, numbers: Numbers) -> float:
-    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with its spare room.
+    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with the room allocated for
+    it.
 
-    States of linear attention are fp32, one of each response, and of the prompts while they are handed out.
+    States of linear attention are fp32: one for each response, and one for each prompt while they are copied.
     """
     room = FIRST_ROOM
     while room < batch.response:
@@ -137,10 +151,10 @@ def drawing(decoder: Decoder, responses: int) -> float:
 
 
 def tower(architecture: Architecture, visual: int, numbers: Numbers, trained: bool) -> float:
-    """Return the bytes of the vision tower's pass over so many visual tokens, pixels included.
+    """Return the bytes of the vision tower's pass over `visual` visual tokens, pixels included.
 
-    Without gradient: as a decoder layer's; with it, 24 bytes of stream and products for each number of the width and
-    four inner states of the MLP, for each block.
+    Without gradient: as for a decoder layer; trained: for each block, 24 bytes for each number of the width, and four
+    inner states of the MLP.
     """
     vision, a = architecture.vision, numbers.product
     patches = visual * vision.patches
@@ -149,5 +163,5 @@ def tower(architecture: Architecture, visual: int, numbers: Numbers, trained: bo
 
 
 def embeddings(architecture: Architecture, tokens: int) -> float:
-    """Return the bytes of visual embeddings that a step keeps, in fp32, for so many tokens of padded prompts."""
+    """Return the bytes, in fp32, of the visual embeddings that a step keeps for `tokens` tokens of padded prompts."""
     return 4.0 * tokens * architecture.decoder.width * (1 + architecture.vision.deepstack)

@@ -1,4 +1,4 @@
-"""After a run on a GPU: how far its plan was off."""
+"""After a run on a GPU: the difference between its plan and the measurements."""
 
 from __future__ import annotations
 
@@ -13,23 +13,31 @@ from ral.planning.device import device_of
 from ral.planning.plan import Plan, plan_of
 
 SECONDS = "time/step_s"
-"""Seconds of a step in metrics.jsonl."""
+"""Key of metrics.jsonl: seconds of a step."""
 
 
 class GPU(Protocol):
-    """The part of torch.cuda that is asked."""
+    """The functions of torch.cuda that are used here."""
 
-    def is_available(self) -> bool: ...
+    def is_available(self) -> bool:
+        """Tell whether CUDA can be used here."""
+        ...
 
-    def is_initialized(self) -> bool: ...
+    def is_initialized(self) -> bool:
+        """Tell whether this process has used CUDA."""
+        ...
 
-    def max_memory_allocated(self) -> int: ...
+    def max_memory_allocated(self) -> int:
+        """Return the most bytes that PyTorch's tensors took."""
+        ...
 
-    def get_device_name(self) -> str: ...
+    def get_device_name(self) -> str:
+        """Return the GPU's name, as its driver has it."""
+        ...
 
 
 def tell_missed(tree: Mapping[str, Any], folder: Path, gpu: GPU) -> None:
-    """Print how far the plan of a run in `folder` was off, where it used a GPU; what goes wrong here ends no run."""
+    """Print how a run in `folder` that used a GPU differs from its plan. An error here is a warning."""
     if not (gpu.is_available() and gpu.is_initialized()):
         return
     try:
@@ -40,7 +48,7 @@ def tell_missed(tree: Mapping[str, Any], folder: Path, gpu: GPU) -> None:
 
 
 def step_seconds(folder: Path) -> Sequence[float]:
-    """Return the seconds of the steps that metrics.jsonl has; none without the file."""
+    """Return the seconds of each step in metrics.jsonl; [] without the file."""
     return [line[SECONDS] for line in read(folder / "metrics.jsonl") if SECONDS in line]
 
 
@@ -54,5 +62,5 @@ def missed(plan: Plan, measured_gb: float, seconds: Sequence[float]) -> str:
 
 
 def off(planned: float, measured: float) -> str:
-    """Return how far a planned number is from the measured one, in percent of that."""
+    """Return the difference of a planned number from the measured one, in percent of the measured one."""
     return f"{100 * (planned / measured - 1):+.0f}%" if measured > 0 else "not measured"

@@ -1,4 +1,4 @@
-"""The architecture of a network as numbers: shapes, and counts of parameters made on the meta device (no memory)."""
+"""The architecture of a network as numbers: shapes, and counts of parameters (on the meta device, without memory)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from ral.models.network_config import read_config
 from ral.models.registry import FAMILIES
 
 KNOWN = Path(__file__).parent / "known.yaml"
+"""File with the shapes of known checkpoints on the hub."""
 IN_TEXT = {"internvl": {"model_type": "qwen2"}}
-"""Keys of a known checkpoint's text part that its family shares."""
+"""Family -> keys of the text part of its known checkpoints' configuration that all of them share."""
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Shape of the decoder. mlp: inner width that a token passes (of experts, those that it is sent to).
+    """Shape of the decoder. mlp: inner width that a token passes (of mixtures: of the experts that it is sent to).
 
-    attending: layers with softmax attention; the others have linear attention, whose states of a row are `state`
-    numbers, all layers together.
+    attending: number of layers with softmax attention; the others have linear attention, whose states of one response
+    are `state` numbers, all layers together. normed_heads: whether queries and keys are normalised.
     """
 
     layers: int
@@ -47,12 +48,12 @@ class Decoder:
 
     @property
     def queries(self) -> int:
-        """Return the width of all queries."""
+        """Return the width of all queries of a layer together."""
         return self.heads * self.head_width
 
     @property
     def keys(self) -> int:
-        """Return the width of all keys."""
+        """Return the width of all keys of a layer together."""
         return self.kv_heads * self.head_width
 
 
@@ -60,9 +61,9 @@ class Decoder:
 class Vision:
     """Shape of the vision tower.
 
-    patches: of a visual token; frames: of a clip in one slot of visual tokens.
-    side: pixels of a visual token's side. tile: visual tokens of every picture and frame, None where they are of any
-    size. deepstack: layers of the decoder that get visual embeddings of their own.
+    patches: of a visual token; frames: of a video in one time slot of visual tokens. side: pixels of a visual token's
+    side. tile: visual tokens of every image and frame, None where they are of any size. deepstack: number of decoder
+    layers that get visual embeddings of their own.
     """
 
     depth: int
@@ -76,13 +77,16 @@ class Vision:
 
     @property
     def values(self) -> int:
-        """Return the numbers of a patch's pixels, all its frames together."""
+        """Return the numbers of a patch: 3 colors of its pixels in all its frames."""
         return 3 * self.frames * self.side**2 // self.patches
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of parameters, counted on the meta device. linear: of a decoder's linear layers, by name: in + out."""
+    """Numbers of parameters. linear: {name: input + output width, summed} of the decoder's linear layers.
+
+    head: 0 where it is the table of embeddings.
+    """
 
     embeddings: int
     head: int
@@ -93,16 +97,18 @@ class Counts:
 
     @property
     def decoder(self) -> int:
-        """Return the parameters outside of the vision tower; a head that is the table of embeddings counts once."""
+        """Return the number of parameters outside of the vision tower."""
         return self.embeddings + self.head + self.layers + self.norm
 
     @property
     def total(self) -> int:
-        """Return all parameters."""
+        """Return the number of all parameters."""
         return self.decoder + self.vision
 
     def adapters(self, rank: int, targets: tuple[str, ...]) -> int:
-        """Return the parameters of low-rank adapters: rank * (in + out) of each linear layer named."""
+        """Return the number of parameters of low-rank adapters: rank * (input + output width) of each named linear
+        layer.
+        """
         return rank * sum(size for name, size in self.linear.items() if name in targets)
 
 
@@ -119,7 +125,10 @@ class Architecture:
 
 @lru_cache(maxsize=16)
 def architecture_of(pretrained: str) -> Architecture:
-    """Return the architecture of a folder (its config.json and headers), or of a known checkpoint. UserError else."""
+    """Return the architecture of a model's folder (its config.json and headers) or of a known checkpoint.
+
+    UserError for any other name.
+    """
     folder = Path(find(pretrained))
     if folder.is_dir():
         types = {header.dtype for header in read_headers(folder).values()}
@@ -129,12 +138,12 @@ def architecture_of(pretrained: str) -> Architecture:
 
 @lru_cache(maxsize=1)
 def known() -> dict[str, Any]:
-    """Return the known checkpoints by hub id."""
+    """Return {hub id: shape} of the known checkpoints."""
     return dict(yaml.safe_load(KNOWN.read_text(encoding="utf-8")))
 
 
 def known_config(name: str) -> Any:
-    """Return the configuration of a known checkpoint. UserError for another name."""
+    """Return Transformers' configuration of a known checkpoint. UserError for another name."""
     found = {key.lower(): value for key, value in known().items()}.get(name.lower())
     if found is None:
         raise UserError(
@@ -148,12 +157,12 @@ def known_config(name: str) -> Any:
 
 
 def described(name: str, config: Any, half: bool) -> Architecture:
-    """Return the architecture of a configuration of Transformers."""
+    """Return the architecture of a configuration of Transformers. half: whether the files hold every weight in bf16."""
     return Architecture(name, decoder_of(config), vision_of(config), counts_of(config), half)
 
 
 def decoder_of(config: Any) -> Decoder:
-    """Return the decoder's shape."""
+    """Return the decoder's shape from a configuration of Transformers."""
     text = config.get_text_config()
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     experts = getattr(text, "num_experts", None)
@@ -173,7 +182,7 @@ def decoder_of(config: Any) -> Decoder:
 
 
 def state_of(config: Any) -> int:
-    """Return the numbers in a row's states of linear attention: recurrent ones and inputs of convolutions."""
+    """Return the numbers in linear attention's states of one response: recurrent ones and inputs of convolutions."""
     text = config.get_text_config()
     layers = len(layer_types(config)) - len(attention_layers(config))
     if not layers or not hasattr(text, "linear_key_head_dim"):
@@ -185,7 +194,7 @@ def state_of(config: Any) -> int:
 
 
 def vision_of(config: Any) -> Vision:
-    """Return the vision tower's shape, by the names that the families give its parts."""
+    """Return the vision tower's shape from a configuration of Transformers, whichever names its family uses."""
     part = config.vision_config
     side = _first(part, "patch_size")
     merge = getattr(part, "spatial_merge_size", None) or round(1 / getattr(config, "downsample_ratio", 0.5))
@@ -212,14 +221,14 @@ def _first(part: Any, name: str) -> int:
 
 
 def counts_of(config: Any) -> Counts:
-    """Count the parameters of a configuration's network, made without memory."""
+    """Count the parameters of the network of a configuration, which is made without memory."""
     with torch.device("meta"):
         network = AutoModelForImageTextToText.from_config(config)
     return counted(network, FAMILIES[config.model_type].network.towers)
 
 
 def counted(network: Any, towers: tuple[str, ...]) -> Counts:
-    """Count the parameters of a network by part."""
+    """Count the parameters of a network by part. towers: names of the modules of the vision tower."""
     decoder = network.model.language_model
     tied = network.lm_head.weight is network.get_input_embeddings().weight
     embeddings, layers = size(decoder.embed_tokens), size(decoder.layers)
@@ -239,7 +248,7 @@ def size(module: nn.Module) -> int:
 
 
 def linear_sizes(layers: nn.Module) -> dict[str, int]:
-    """Return {last part of the name: in + out} of all linear layers, added up."""
+    """Return {last part of the name: input + output width, summed} of all linear layers inside `layers`."""
     sums: Counter[str] = Counter()
     for name, module in layers.named_modules():
         if isinstance(module, nn.Linear):

@@ -1,4 +1,4 @@
-"""The command plan=true: a configuration becomes a page and, as its last line, one JSON object."""
+"""The command plan=true: prints a page for a configuration and, as the last line, one JSON object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ral.planning.savings import savings
 
 
 def plan(tree: Tree) -> None:
-    """Print the plan of a checked configuration, resolved; nothing is loaded, and nothing is written."""
+    """Print the plan of a checked, resolved configuration. No weights are loaded, and no file is written."""
     device = device_of(tree)
     if (chosen := fitted(tree, device)) is not None:
         print(chosen)

@@ -1,4 +1,4 @@
-"""A machine's numbers: what a device computes, reads and sends in a second, and how much memory there is."""
+"""The numbers of a machine: operations, reads and transfers of a device in a second, and its memory."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from ral.files.repository import CONF
 
 FOLDER = CONF / "machine"
 NAMES = {"H100": "h100", "H200": "h200", "A100": "a100_80", "4090": "rtx4090"}
-"""Part of a GPU's name as its driver tells it -> the yaml of conf/machine."""
+"""Part of a GPU's name in its driver -> the yaml of conf/machine."""
 DEFAULT = {True: "h100", False: "cpu"}
-"""Device that is planned for where none is named, on a GPU and without one."""
+"""Device to plan for where none is named: on a GPU (True) and without one."""
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Operations of a device in a second: tflops in bf16 and in fp32 at its peak, and the shares that passes reach.
+    """Speed of a device. tflops_bf16, tflops_fp32: 10^12 operations a second at its peak, by type.
 
-    launch_us: microseconds from one operation to the next where each is started by Python.
+    training_share, decoding_share: shares of the peak that training passes, and of the memory's rate that decoding
+    reaches. launch_us: microseconds from one operation to the next where Python starts each.
     """
 
     tflops_bf16: float
@@ -34,7 +35,7 @@ class Compute:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Rates in GB a second: of a device's memory, to others of its machine, and to other machines."""
+    """Rates in GB a second: of a device's memory, to other devices of its machine, and to other machines."""
 
     memory_gb_s: float
     peer_gb_s: float
@@ -43,7 +44,11 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Room:
-    """Memory in GB: of a device, of it what is not PyTorch's, of a machine, and of a process without its networks."""
+    """Memory in GB. gpu_gb: of a device; reserve_gb: of it, outside of PyTorch's tensors; host_gb: main memory of a
+    machine.
+
+    base_gb: main memory of a process without its networks.
+    """
 
     gpu_gb: float
     reserve_gb: float
@@ -62,19 +67,25 @@ class Device:
 
 
 class GPU(Protocol):
-    """The part of torch.cuda that is asked."""
+    """The functions of torch.cuda that are used here."""
 
-    def is_available(self) -> bool: ...
+    def is_available(self) -> bool:
+        """Tell whether CUDA can be used here."""
+        ...
 
-    def get_device_name(self) -> str: ...
+    def get_device_name(self) -> str:
+        """Return the GPU's name, as its driver has it."""
+        ...
 
-    def get_device_properties(self, device: int) -> Any: ...
+    def get_device_properties(self, device: int) -> Any:
+        """Return the properties of a GPU; `total_memory` is in bytes."""
+        ...
 
 
 def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
-    """Return the device to plan for: the one that the configuration names, that which is present, or the default.
+    """Return the device to plan for: the one that the configuration names (machine), else `present`, else the default.
 
-    present: a GPU's name as its driver tells it.
+    present: a GPU's name as its driver has it; None, or an unknown name: the default.
     """
     if tree.get("machine"):
         return made(tree["machine"])
@@ -84,7 +95,11 @@ def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
 
 
 def present(tree: Mapping[str, Any], gpu: GPU) -> Device:
-    """Return the device of a run: the one that the configuration names, else what is there, with the memory it has."""
+    """Return the device of a run on this machine: the one that the configuration names, else the GPU here with its
+    memory.
+
+    Without a GPU: the default.
+    """
     if tree.get("machine") or tree["hardware"]["accelerator"] == "cpu" or not gpu.is_available():
         return device_of(tree)
     device = device_of(tree, gpu.get_device_name())
@@ -93,21 +108,21 @@ def present(tree: Mapping[str, Any], gpu: GPU) -> Device:
 
 
 def read_device(name: str) -> Device:
-    """Return a device of conf/machine."""
+    """Return a device of conf/machine. UserError for a name that has no yaml there."""
     if not (FOLDER / f"{name}.yaml").is_file():
         raise UserError(f"machine={name}: write one of {', '.join(sorted(p.stem for p in FOLDER.glob('*.yaml')))}")
     return made(composed(name))
 
 
 def composed(name: str) -> dict[str, Any]:
-    """Return the numbers of a yaml in conf/machine, those of its defaults list below its own."""
+    """Return the numbers of a yaml in conf/machine, with those of its defaults list that it does not set itself."""
     own = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     below = [composed(part) for part in own.pop("defaults", []) if part != "_self_"]
     return {key: value for part in (*below, own) for key, value in part.items()}
 
 
 def made(node: Mapping[str, Any]) -> Device:
-    """Return the device of a node. UserError where it lacks a number."""
+    """Return the device that a node of conf/machine describes. UserError where it lacks a number."""
     return Device(str(node["name"]), _part(Compute, node), _part(Traffic, node), _part(Room, node))
 
 

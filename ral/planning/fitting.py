@@ -1,4 +1,4 @@
-"""Sizes of a forward pass that a device has room for: what hardware.micro_batch_* stand for where they are `auto`."""
+"""The size of forward passes that a device has room for, where hardware.micro_batch_* is `auto`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ PROMPTS, RESPONSES = "hardware.micro_batch_prompts", "hardware.micro_batch_respo
 OF_A_PASS = ("frozen passes", "update, forward", "update, backward")
 """Phases whose memory the size of a pass changes."""
 SHARE = 0.9
-"""Part of a device's room that is used: measured peaks were up to 1% above the planned ones of docs/planning.md."""
+"""Share of a device's memory that passes may take: measured peaks were up to 1% above planned ones."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Sizes by key in place of `auto`; None: all responses of a group. gb: of a pass at its most; room: there is."""
+    """Sizes by key in place of `auto`; None: all responses of a group. gb: memory of a pass at its peak; room: GB there
+    is.
+    """
 
     sizes: Mapping[str, int | None]
     gb: float
@@ -36,7 +38,7 @@ class Fitted:
 
 
 def fitted(tree: Tree, device: Device) -> Fitted | None:
-    """Return the largest sizes that the device has room for, else the smallest; None where none is `auto`."""
+    """Return the largest sizes that the device has room for, else the smallest ones; None where no size is `auto`."""
     asked = {key: at for key, at in of_a_pass(tree).items() if at == AUTO}
     if not asked:
         return None
@@ -52,7 +54,7 @@ def fitted(tree: Tree, device: Device) -> Fitted | None:
 
 
 def fitted_here(tree: Tree, gpu: GPU) -> Fitted | None:
-    """Return the same for a run on this machine, with the memory that its GPU has."""
+    """Return the sizes for a run on this machine, with the memory of its GPU; None where no size is `auto`."""
     if AUTO not in of_a_pass(tree).values():
         return None
     here = tree if gpu.is_available() else changed(tree, {"hardware.accelerator": "cpu"})
@@ -60,14 +62,14 @@ def fitted_here(tree: Tree, gpu: GPU) -> Fitted | None:
 
 
 def of_a_pass(tree: Tree) -> dict[str, Any]:
-    """Return the two settings by key."""
+    """Return {key: value} of the two settings for the size of a pass."""
     return {key: tree["hardware"][key.removeprefix("hardware.")] for key in (PROMPTS, RESPONSES)}
 
 
 def sizes(tree: Tree, networks: Networks) -> Iterator[tuple[int, int | None]]:
-    """Yield (prompts, responses) of a pass, the largest first.
+    """Yield the sizes to try, (prompts, responses) of a pass, the largest first.
 
-    Groups are cut last, as each part reads the prompt again, and never where a term compares the responses of one.
+    Groups are split last, since each part reads the prompt again, and never where a term compares the responses of one.
     """
     prompts, responses = of_a_pass(tree).values()
     batch = networks.work.batch
@@ -79,17 +81,17 @@ def sizes(tree: Tree, networks: Networks) -> Iterator[tuple[int, int | None]]:
 
 
 def halves(count: int) -> list[int]:
-    """Return count, its half, the half of that, ... down to 1."""
+    """Return [count, its half, the half of that, ..., 1], rounded up."""
     return [count] + (halves(-(-count // 2)) if count > 1 else [])
 
 
 def most_gb(networks: Networks) -> float:
-    """Return the memory of the phase of an update that holds most."""
+    """Return the memory, in GB, of the phase in OF_A_PASS that holds most."""
     return max(phase.total for phase in phases(networks) if phase.name in OF_A_PASS) / GB
 
 
 def room_gb(networks: Networks, device: Device) -> float:
-    """Return the memory that passes may take on a rank: of its GPU, or without one its share of the machine's."""
+    """Return the memory, in GB, that passes may take on a rank: SHARE of its GPU's, or of its part of main memory."""
     room, ranks = device.room, networks.work.ranks
     there = room.gpu_gb - room.reserve_gb if ranks.on_gpu else room.host_gb / ranks.devices - room.base_gb
     return SHARE * max(there, 0.0)

@@ -1,4 +1,4 @@
-"""Main memory of a rank, and what a run leaves on disk."""
+"""Main memory of a rank, and the disk that a run takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ral.planning.memory import GB, peak
 from ral.planning.networks import Networks
 
 WORKER_GB = 0.5
-"""Main memory of a process that decodes media, without what it decodes: Python, torch and the readers."""
+"""Main memory, in GB, of a process that decodes media, without the decoded ones: Python, torch and the readers."""
 EXPORT_BYTES = 4
 """Bytes of a weight in hf/, which is fp32."""
 
@@ -25,12 +25,12 @@ class MainMemory:
 
     @property
     def most(self) -> float:
-        """Return the most of a rank other than 0."""
+        """Return the peak of a rank other than 0."""
         return max(self.load, self.steady)
 
 
 def main_memory(networks: Networks, base_gb: float) -> MainMemory:
-    """Return the main memory of a rank. base_gb: of Python and its libraries, and of the device's driver."""
+    """Return the main memory of a rank. base_gb: of Python, its libraries and the device's driver."""
     whole = loaded(networks) / GB
     steady = base_gb + (reading(networks) + resting(networks) + waiting(networks)) / GB
     load = base_gb + whole
@@ -39,9 +39,9 @@ def main_memory(networks: Networks, base_gb: float) -> MainMemory:
 
 
 def loaded(networks: Networks) -> float:
-    """Return the bytes of all networks as a rank makes them: whole, before they go to the device.
+    """Return the bytes of main memory in which a rank makes its networks, before they go to the device.
 
-    Of sharded ones it reads its own parts, a block at a time, and holds those that rest in main memory.
+    Whole networks, or with sharding one block of a file at a time, and the shards that stay in main memory.
     """
     numbers, policy, ranks = networks.work.numbers, networks.policy, networks.work.ranks
     if ranks.sharded:
@@ -53,7 +53,7 @@ def loaded(networks: Networks) -> float:
 
 
 def resting(networks: Networks) -> float:
-    """Return the bytes of networks that rest in main memory: all that a CPU computes with, what is aside, shards."""
+    """Return the bytes of networks that stay in main memory: all without a GPU; else frozen and offloaded ones."""
     ranks, numbers = networks.work.ranks, networks.work.numbers
     if not ranks.on_gpu:
         return peak(networks).total
@@ -65,7 +65,10 @@ def resting(networks: Networks) -> float:
 
 
 def waiting(networks: Networks) -> float:
-    """Return the bytes of activations that wait in main memory for the backward pass; a CPU has all of them there."""
+    """Return the bytes of layers' inputs that are moved to main memory until the backward pass; 0 without a GPU.
+
+    Without a GPU `resting` counts them.
+    """
     work, decoder = networks.work, networks.policy.decoder
     if not (work.training.aside and work.training.checkpointing and work.ranks.on_gpu):
         return 0.0
@@ -82,8 +85,9 @@ def reading(networks: Networks) -> float:
 
 
 def disk_gb(networks: Networks) -> float:
-    """Return the disk that a run takes: its checkpoints (weights that change and optimizer state), one more while it
-    is written, and hf/.
+    """Return the disk, in GB, that a run takes: its checkpoints, one more while it is written, and hf/.
+
+    A checkpoint: trained weights, their optimizer state, and the averaged weights (EMA).
     """
     numbers, work = networks.work.numbers, networks.work
     averaged = networks.frozen_bytes.get("ema", 0.0)

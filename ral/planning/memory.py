@@ -1,4 +1,4 @@
-"""Memory of a rank's device by phase of a step, its main memory, and what a run leaves on disk."""
+"""Memory of a rank's device by phase of a step."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ PARTS = (
     *("weights", "other networks", "gradients", "optimizer", "gathered", "cache", "activations", "logits", "rows"),
     "inputs",
 )
-"""Columns of the table of memory."""
+"""Columns of the table of memory: the uses of memory that a phase has."""
 GB = 1e9
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of a step with the bytes that it holds, by PARTS."""
+    """A phase of a step and the bytes that it holds at its peak, by PARTS."""
 
     name: str
     parts: Mapping[str, float]
 
     @property
     def total(self) -> float:
-        """Return all bytes."""
+        """Return the sum of the bytes."""
         return sum(self.parts.values())
 
 
 def phases(networks: Networks) -> list[Phase]:
-    """Return the phases of a step and of an evaluation, each at its most."""
+    """Return the phases of a step and of an evaluation, each at its peak."""
     sampled = networks.work.frozen.sampled
     found = [
         vision(networks),
@@ -46,7 +46,10 @@ def phases(networks: Networks) -> list[Phase]:
 
 
 def resident(networks: Networks, gradients: float | None = None) -> dict[str, float]:
-    """Return what stays between phases. gradients: bytes of them, where they are not those between updates."""
+    """Return the bytes of networks, gradients and optimizer, which stay between phases.
+
+    gradients: their bytes; None: those between updates.
+    """
     return {
         "weights": networks.weights,
         "other networks": networks.others,
@@ -56,7 +59,7 @@ def resident(networks: Networks, gradients: float | None = None) -> dict[str, fl
 
 
 def kept(networks: Networks) -> dict[str, float]:
-    """Return what a rank's whole batch keeps during the updates: frozen signals and visual embeddings."""
+    """Return the bytes of frozen signals and visual embeddings that a rank's batch keeps during the updates."""
     work, batch = networks.work, networks.work.batch
     hidden = 4.0 * batch.prompts * batch.group * batch.response * work.frozen.count("hidden")
     width = (networks.teacher or networks.policy).decoder.width
@@ -65,14 +68,16 @@ def kept(networks: Networks) -> dict[str, float]:
 
 
 def inputs(networks: Networks, prompts: int) -> float:
-    """Return the bytes of visual embeddings that so many prompts keep; a teacher sees with its own tower."""
+    """Return the bytes of visual embeddings of `prompts` prompts: the policy's, and those of a teacher's own vision
+    tower.
+    """
     tokens = prompts * networks.work.batch.prompt
     own = act.embeddings(networks.policy, tokens)
     return own + (act.embeddings(networks.teacher, tokens) if networks.teacher is not None else 0.0)
 
 
 def vision(networks: Networks) -> Phase:
-    """Return the vision tower's pass over all prompts of a step."""
+    """Return the phase of the vision tower's pass over all prompts of a step."""
     work = networks.work
     tower = act.tower(networks.policy, work.batch.prompts * work.batch.visual, work.numbers, work.training.vision)
     more = {"activations": tower, "gathered": gathered(networks), "inputs": inputs(networks, work.batch.prompts)}
@@ -80,17 +85,17 @@ def vision(networks: Networks) -> Phase:
 
 
 def gathered(networks: Networks) -> float:
-    """Return what a pass of the policy holds whole."""
+    """Return the bytes of sharded weights that a pass of the policy holds whole; 0 without sharding."""
     return networks.gathered(networks.policy, networks.weight_bytes)
 
 
 def rollout(networks: Networks) -> Phase:
-    """Return the sampling of the responses to all prompts of a step."""
+    """Return the phase in which responses to all prompts of a step are sampled."""
     return Phase("rollout", resident(networks) | sampling(networks, networks.work.batch))
 
 
 def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
-    """Return what sampling adds: the prefill or the decoding, whichever is more, over whole weights."""
+    """Return the bytes that sampling adds: the prefill or the decoding, whichever takes more, with whole weights."""
     decoder, numbers = networks.policy.decoder, networks.work.numbers
     prefill = act.without_gradient(decoder, batch.prompts * batch.prompt, numbers)
     drawing = act.drawing(decoder, batch.prompts * batch.group)
@@ -104,7 +109,7 @@ def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
 
 
 def frozen_passes(networks: Networks) -> Phase:
-    """Return a pass of the largest frozen network over a micro-batch, all signals kept."""
+    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all signals kept."""
     work = networks.work
     model = networks.teacher or networks.policy
     rows = work.frozen.count("rows") > 0
@@ -119,7 +124,7 @@ def frozen_passes(networks: Networks) -> Phase:
 
 
 def update(networks: Networks) -> Phase:
-    """Return an update where its activations are at their most: at the end of a forward pass."""
+    """Return an update at the peak of its activations: the end of a forward pass."""
     work = networks.work
     earlier = networks.held_gradients if work.batch.passes > 1 else head_gradient(networks)
     own = work.training.gradients * networks.trained * work.numbers.trained
@@ -127,19 +132,19 @@ def update(networks: Networks) -> Phase:
 
 
 def head_gradient(networks: Networks) -> float:
-    """Return the bytes of the head's gradient, the first that a backward pass makes."""
+    """Return the bytes of the output head's gradient, the first of a backward pass; 0 with adapters."""
     return 0.0 if networks.work.training.rank else float(networks.head * networks.work.numbers.trained)
 
 
 def gradients(networks: Networks) -> Phase:
-    """Return an update where its gradients are at their most: at the end of a backward pass, with one layer left."""
+    """Return an update at the peak of its gradients: the end of a backward pass, with one layer left."""
     own = networks.work.training.gradients * networks.trained * networks.work.numbers.trained
     held = resident(networks, networks.held_gradients + own)
     return Phase("update, backward", held | during(networks, whole=False))
 
 
 def during(networks: Networks, whole: bool) -> dict[str, float]:
-    """Return what an update adds. whole: with the activations of all layers, else of one."""
+    """Return the bytes that an update adds. whole: with the activations of all layers; False: of one layer."""
     work, policy = networks.work, networks.policy
     numbers, training, tokens = work.numbers, work.training, work.batch.tokens
     held, scores = kept(networks), act.scores(policy.decoder, work.batch, work.ranks.on_gpu)
@@ -159,14 +164,14 @@ def during(networks: Networks, whole: bool) -> dict[str, float]:
 
 
 def optimizer_step(networks: Networks) -> Phase:
-    """Return the optimizer's step: all gradients, and what it allocates for each weight."""
+    """Return the phase of the optimizer's step: all gradients, and what the step allocates for each weight."""
     ranks = networks.work.ranks
     scratch = networks.trained * networks.work.numbers.scratch / ranks.parts
     return Phase("optimizer step", resident(networks) | kept(networks) | {"activations": scratch})
 
 
 def evaluation(networks: Networks) -> Phase:
-    """Return an evaluation's batch: the vision tower or the sampling, whichever is more."""
+    """Return the phase of an evaluation's batch: the vision tower or the sampling, whichever takes more."""
     work = networks.work
     share = -(-work.upkeep.held_out // work.ranks.count)
     batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)

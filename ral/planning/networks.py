@@ -1,4 +1,4 @@
-"""The bytes of a run's networks on one rank: weights, gradients, optimizer state, and what sharding gathers."""
+"""The bytes of a run's networks on one rank: weights, gradients, optimizer state, and gathered shards."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from ral.planning.architecture import Architecture
 from ral.planning.workload import Numbers, Workload
 
 GROUPS_AT_ONCE = 2
-"""Decoder layers that FSDP2 holds whole: the one that computes and the one that is fetched meanwhile."""
+"""Decoder layers that FSDP2 holds whole: the one that computes, and the next one that is fetched meanwhile."""
 PACKED_ROWS, PACKED_STEPS = 16, 32
-"""Responses at most and tokens at least with which decoding on a CPU lays weights out anew (ral.models.cpu_linear)."""
+"""Most responses, and fewest tokens, with which decoding on a CPU repacks weights (ral.models.cpu_linear)."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Networks of a run: the policy's architecture, the teacher's or None, and the work."""
+    """Networks of a run: the policy's architecture, the teacher's (None without one), and the work of the run.
+
+    All numbers of bytes are of one rank.
+    """
 
     policy: Architecture
     teacher: Architecture | None
@@ -31,7 +34,7 @@ class Networks:
 
     @property
     def policy_bytes(self) -> float:
-        """Return the bytes of the whole policy."""
+        """Return the bytes of the whole policy, trained and frozen weights."""
         numbers, counts = self.work.numbers, self.policy.counts
         if self.work.training.rank:
             rest = (counts.total - counts.layers) * numbers.frozen
@@ -40,7 +43,9 @@ class Networks:
 
     @property
     def frozen_bytes(self) -> dict[str, float]:
-        """Return the bytes of the other networks by name; the reference of adapters is the policy without them."""
+        """Return {name: bytes} of the other networks, whole. With adapters the reference is the policy without them: no
+        bytes.
+        """
         numbers, signals = self.work.numbers, self.work.frozen.signals
         own = self.policy.counts.total if self.work.training.vision else self.policy.counts.decoder
         found: dict[str, float] = {}
@@ -54,38 +59,40 @@ class Networks:
 
     @property
     def weights(self) -> float:
-        """Return the bytes of the policy's weights that rest on the device."""
+        """Return the bytes of the policy's weights that stay on the device; 0 if they are offloaded."""
         ranks = self.work.ranks
         return 0.0 if ranks.offload else self.policy_bytes / ranks.parts
 
     @property
     def others(self) -> float:
-        """Return the bytes of the other networks that rest on the device."""
+        """Return the bytes of the other networks that stay on the device."""
         ranks = self.work.ranks
         fixed = {name: size for name, size in self.frozen_bytes.items() if name == "ema" or not ranks.aside}
         return 0.0 if ranks.offload else sum(fixed.values()) / ranks.parts
 
     @property
     def largest_other(self) -> float:
-        """Return the bytes of the largest network that comes to the device for its passes alone."""
+        """Return the bytes of the largest network that comes to the device for its passes alone; 0 without such."""
         ranks = self.work.ranks
         return max((s for n, s in self.frozen_bytes.items() if n != "ema"), default=0.0) if ranks.aside else 0.0
 
     @property
     def optimizer(self) -> float:
-        """Return the bytes of the optimizer's state on the device."""
+        """Return the bytes of the optimizer's state on the device; 0 if it is offloaded."""
         ranks = self.work.ranks
         return 0.0 if ranks.offload else self.trained * self.work.numbers.state / ranks.parts
 
     @property
     def gradients(self) -> float:
-        """Return the bytes of gradients between updates: of this rank's shard of the trained weights."""
+        """Return the bytes of gradients between updates, of this rank's part of trained weights; 0 if offloaded."""
         ranks = self.work.ranks
         return 0.0 if ranks.offload else self.trained * self.work.numbers.trained / ranks.parts
 
     @property
     def held_gradients(self) -> float:
-        """Return the bytes of gradients at their most: whole where they are summed once, after several passes."""
+        """Return the bytes of gradients at their peak; whole ones where they are summed over ranks once, after several
+        passes.
+        """
         ranks, whole = self.work.ranks, self.trained * self.work.numbers.trained
         if ranks.sharded and ranks.sum_once and self.work.batch.passes > 1:
             return whole + whole / ranks.count
@@ -94,17 +101,20 @@ class Networks:
 
     @property
     def root(self) -> int:
-        """Return the trained weights outside of the decoder layers."""
+        """Return the number of trained weights outside of the decoder's layers: embeddings and head."""
         counts = self.policy.counts
         return 0 if self.work.training.rank else counts.embeddings + counts.head
 
     @property
     def weight_bytes(self) -> int:
-        """Return the bytes of a weight of the decoder layers: trained or frozen."""
+        """Return the bytes of one weight of the decoder's layers, by whether these are trained."""
         return self.work.numbers.frozen if self.work.training.rank else self.work.numbers.trained
 
     def gathered(self, architecture: Architecture, size: int) -> float:
-        """Return the bytes that a pass over a sharded network holds whole: all outside its layers, and two layers."""
+        """Return the bytes that a pass over a sharded network holds whole; 0 without sharding.
+
+        All weights outside of its layers, and GROUPS_AT_ONCE layers. size: bytes of a weight.
+        """
         if not self.work.ranks.sharded:
             return 0.0
         counts, numbers = architecture.counts, self.work.numbers
@@ -123,26 +133,28 @@ class Networks:
 
     @property
     def tower_bytes(self) -> int:
-        """Return the bytes of a weight of the vision tower: trained or frozen."""
+        """Return the bytes of one weight of the vision tower, by whether it is trained."""
         return self.work.numbers.trained if self.work.training.vision else self.work.numbers.frozen
 
     @property
     def gathered_policy(self) -> float:
-        """Return the bytes of the whole policy as ranks gather it: under bf16 arithmetic in bf16."""
+        """Return the bytes of the whole policy when ranks gather it: under bf16 arithmetic in bf16."""
         numbers = self.work.numbers
         adapters = self.trained if self.work.training.rank else 0
         return (self.policy.counts.total + adapters) * numbers.product if numbers.mixed else self.policy_bytes
 
     @property
     def for_rollout(self) -> float:
-        """Return the bytes that a rollout holds beside the weights: whole ones where sharded, copies of products."""
+        """Return the bytes that a rollout holds beside the weights: gathered ones with sharding, and `copies`."""
         if not self.work.ranks.sharded:
             return self.copies
         return self.gathered_policy + (0.0 if self.work.numbers.mixed else self.copies)
 
     @property
     def copies(self) -> float:
-        """Return the bytes of the weights of products in the type or the layout that decoding reads."""
+        """Return the bytes of copies of weights, in the type or the layout in which decoding reads them; 0 without
+        copies.
+        """
         numbers, batch = self.work.numbers, self.work.batch
         products = self.policy.counts.layers + self.head
         if numbers.mixed and self.weight_bytes > numbers.product:
@@ -153,6 +165,6 @@ class Networks:
 
     @property
     def head(self) -> int:
-        """Return the parameters of the head, also where it is the table of embeddings."""
+        """Return the number of parameters of the output head, also where it is the table of embeddings."""
         counts = self.policy.counts
         return counts.head or counts.embeddings

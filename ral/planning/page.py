@@ -1,4 +1,4 @@
-"""The page of a plan as text: memory by phase, main memory by rank, time by phase, what would save most."""
+"""The page of a plan as text: memory by phase, main memory by rank, time by phase, the settings that save most."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ral.planning.savings import Saving
 
 
 def page(plan: Plan, savings: Sequence[Saving]) -> str:
-    """Return the whole page but its last line, the summary."""
+    """Return the page of plan=true without its last line, the summary."""
     return "\n\n".join([head(plan), memory(plan), main_memory(plan), time(plan), saved(plan, savings)])
 
 
 def head(plan: Plan) -> str:
-    """Return what is planned: networks, sizes, device."""
+    """Return the lines on networks, sizes and device."""
     networks, work = plan.networks, plan.networks.work
     batch, ranks = work.batch, work.ranks
     billions = f"{networks.policy.counts.total / 1e9:.3g} billion parameters, {networks.trained / 1e9:.3g} trained"
@@ -37,7 +37,7 @@ def head(plan: Plan) -> str:
 
 
 def memory(plan: Plan) -> str:
-    """Return the memory of a rank's device by phase, in GB; columns that are empty are left out."""
+    """Return the table of device memory of a rank by phase, in GB; empty columns are left out."""
     used = [part for part in PARTS if any(phase.parts.get(part, 0.0) > 0 for phase in plan.phases)]
     rows = [(phase.name, *(gb(phase.parts.get(part, 0.0)) for part in used), gb(phase.total)) for phase in plan.phases]
     where = "GPU memory" if plan.networks.work.ranks.on_gpu else "memory of networks and tensors (in main memory)"
@@ -47,12 +47,12 @@ def memory(plan: Plan) -> str:
 
 
 def gb(size: float) -> str:
-    """Return bytes in GB, to the MB where there are few."""
+    """Return bytes as a number of GB, with three decimals below 1 GB and one above."""
     return f"{size / GB:.3f}" if size < GB else f"{size / GB:.1f}"
 
 
 def main_memory(plan: Plan) -> str:
-    """Return main memory by rank, and disk."""
+    """Return the table of main memory by rank, and the disk, in GB."""
     host, devices = plan.host, plan.networks.work.ranks.devices
     rows = [("0", f"{host.load:.1f}", f"{host.steady:.1f}", f"{host.saving:.1f}")]
     others = plan.networks.work.ranks.count - 1
@@ -65,7 +65,7 @@ def main_memory(plan: Plan) -> str:
 
 
 def time(plan: Plan) -> str:
-    """Return the time of a step by phase with what bounds it, and the hours of the run."""
+    """Return the table of seconds by phase of a step, with the bound of each, and the hours of the run."""
     rows = [(part.name, f"{part.seconds:.3g}", part.bound) for part in plan.step]
     rows.append(("step", f"{plan.step_s:.3g}", ""))
     work = plan.networks.work
@@ -75,7 +75,7 @@ def time(plan: Plan) -> str:
 
 
 def saved(plan: Plan, savings: Sequence[Saving]) -> str:
-    """Return the settings that would save most, with what each costs."""
+    """Return lines on the settings that save most memory, with the seconds that each costs."""
     if not savings:
         return "no setting that was tried saves memory"
     lines = [f"  {s.setting}: {s.gb:.2f} GB less, {s.seconds:+.3g} s a step" for s in savings]
@@ -83,7 +83,7 @@ def saved(plan: Plan, savings: Sequence[Saving]) -> str:
 
 
 def header(plan: Plan, name: str) -> str:
-    """Return the plan of a recipe in a line, as its header has it."""
+    """Return the plan of a recipe `name` in one line, as the recipe's yaml has it at its top."""
     ranks = plan.networks.work.ranks
     cards = f"{ranks.count} x {plan.device.name}"
     return (

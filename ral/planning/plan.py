@@ -22,9 +22,9 @@ Tree = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Plan of a run. phases: of a rank's device (main memory where there is no GPU); host: main memory of a rank.
+    """Plan of a run. phases: memory of a rank's device (without a GPU: main memory); host: main memory of a rank.
 
-    step: the phases of a step with their seconds; evaluation_s: of one evaluation.
+    step: the phases of a step with their seconds; evaluation_s: seconds of one evaluation.
     """
 
     networks: Networks
@@ -37,17 +37,17 @@ class Plan:
 
     @property
     def peak(self) -> Phase:
-        """Return the phase that holds most."""
+        """Return the phase that holds most memory."""
         return max(self.phases, key=lambda phase: phase.total)
 
     @property
     def gpu_gb(self) -> float:
-        """Return the GPU memory of a rank at its most; 0 without a GPU."""
+        """Return the peak GPU memory of a rank, in GB; 0 without a GPU."""
         return self.peak.total / GB if self.networks.work.ranks.on_gpu else 0.0
 
     @property
     def host_gb(self) -> float:
-        """Return the main memory of a machine at its most: of all its ranks, one of which saves."""
+        """Return the peak main memory of a machine, in GB: of all its ranks, one of which saves."""
         devices = self.networks.work.ranks.devices
         return max(devices * self.host.most, (devices - 1) * self.host.steady + self.host.saving)
 
@@ -64,17 +64,17 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """Tell whether GPU and machine have the memory."""
+        """Tell whether device and machine have the memory that the plan takes."""
         room = self.device.room
         return self.gpu_gb <= max(room.gpu_gb - room.reserve_gb, 0.0) and self.host_gb <= room.host_gb
 
     @property
     def most_gb(self) -> float:
-        """Return the memory that settings are to save: the GPU's, or the machine's without one."""
+        """Return the memory, in GB, that settings should save: a GPU's; without one, the machine's."""
         return self.gpu_gb if self.networks.work.ranks.on_gpu else self.host_gb
 
     def summary(self) -> dict[str, Any]:
-        """Return the last line of plan=true."""
+        """Return the numbers of the JSON object that is the last line of plan=true."""
         return {
             "gpu_gb": round(self.gpu_gb, 2),
             "host_gb": round(self.host_gb, 2),
@@ -86,12 +86,12 @@ class Plan:
 
 
 def plan_of(tree: Tree, device: Device) -> Plan:
-    """Return the plan of a configuration, resolved. UserError where a network's shape is not known."""
+    """Return the plan of a resolved configuration. UserError where a network's shape is not known."""
     return planned(networks_of(tree), device)
 
 
 def networks_of(tree: Tree) -> Networks:
-    """Return the networks of a configuration, resolved, with their work. UserError where a shape is not known."""
+    """Return the networks and the work of a resolved configuration. UserError where a network's shape is not known."""
     policy = architecture_of(str(tree["model"]["pretrained"]))
     work = workload(tree, policy)
     return Networks(policy, teacher_of(tree) if "teacher" in work.frozen.signals else None, work)
@@ -111,7 +111,7 @@ def planned(networks: Networks, device: Device) -> Plan:
 
 
 def teacher_of(tree: Tree) -> Any:
-    """Return the teacher's architecture. UserError, about model.teacher, where it is not known."""
+    """Return the teacher's architecture. UserError, which names model.teacher, where it is not set or not known."""
     name = tree["algo"]["teacher"]
     if name is None:
         raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
@@ -122,7 +122,7 @@ def teacher_of(tree: Tree) -> Any:
 
 
 def changed(tree: Tree, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a configuration with other values at dotted keys."""
+    """Return a copy of a configuration with other values: {dotted key: value}."""
     made: dict[str, Any] = copy.deepcopy(dict(tree))
     for key, value in changes.items():
         *groups, name = key.split(".")

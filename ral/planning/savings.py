@@ -1,4 +1,4 @@
-"""Settings that would save memory, each tried by planning again with it."""
+"""Settings that would save memory: each is tried by a plan with it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from ral.config.terms import found_terms, of_whole_groups
 from ral.planning.plan import Plan, Tree, changed, plan_of
 
 LEAST_GB = 0.001
-"""Savings below it are none."""
+"""Savings below this many GB are left out."""
 HALVED = (
     *("algo.group_size", "dataset.max_new_tokens", "dataset.media.max_frames", "dataset.media.image_max_pixels"),
     *("eval.batch", "planning.visual_tokens"),
 )
-"""Settings that are tried at half of what they are. The first four change what is learned."""
+"""Settings that are tried at half of their value. The first four change what is learned."""
 SMALLEST: Mapping[str, int] = {"algo.group_size": 2}
+"""Smallest value that a halved setting may have; 1 for the others."""
 
 
 @dataclass(frozen=True)
 class Saving:
-    """A setting with what it saves: GB of a device (of the machine without one), and seconds of a step it costs."""
+    """A setting, the GB that it saves on a device (without a GPU: of the machine), and the seconds added to a step."""
 
     setting: str
     gb: float
@@ -29,20 +30,22 @@ class Saving:
 
 
 def savings(tree: Tree, plan: Plan, count: int = 3) -> list[Saving]:
-    """Return the settings that save most memory, the greatest first."""
+    """Return the `count` settings that save most memory, the greatest first; those below LEAST_GB are left out."""
     found = [saving(tree, plan, setting, changes) for setting, changes in candidates(tree)]
     useful = [each for each in found if each.gb > LEAST_GB]
     return sorted(useful, key=lambda each: -each.gb)[:count]
 
 
 def saving(tree: Tree, plan: Plan, setting: str, changes: Mapping[str, Any]) -> Saving:
-    """Return what a setting saves, by a plan with it."""
+    """Return the saving of one setting, by a plan of the changed configuration."""
     other = plan_of(changed(tree, changes), plan.device)
     return Saving(setting, plan.most_gb - other.most_gb, other.step_s - plan.step_s)
 
 
 def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (what to type, its changes) of the settings that this configuration has not at their lowest yet."""
+    """Yield (override to type, {key: value}) of settings that may save memory: switches not yet set, sizes that can be
+    halved.
+    """
     yield from switches(tree)
     for key in HALVED:
         value = at(tree, key)
@@ -51,14 +54,16 @@ def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def followers(tree: Tree, key: str, value: int) -> dict[str, Any]:
-    """Return the keys that a setting decides as well, as the configuration is resolved already."""
+    """Return {key: value} of further keys that follow the setting: a resolved configuration holds them already."""
     decided = {"dataset.max_new_tokens": "algo.sampling.max_new_tokens"}
     name = decided.get(key)
     return {name: value} if name and tree["algo"]["sampling"] is not None else {}
 
 
 def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the settings that change memory and speed; the last of them change what is learned."""
+    """Yield (override to type, {key: value}) of settings that change memory and speed; the last ones also what is
+    learned.
+    """
     hardware, sharded = tree["hardware"], tree["hardware"]["shard"] is not None
     strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}
     recomputed = hardware["gradient_checkpointing"] and hardware["accelerator"] != "cpu"
@@ -86,7 +91,7 @@ def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def four_bit_possible(tree: Tree) -> bool:
-    """Tell whether the frozen weights under adapters could rest in 4 bits, and do not."""
+    """Tell whether the frozen weights under adapters could be kept in 4 bits, and are not yet."""
     on_gpu = tree["hardware"]["accelerator"] != "cpu" and tree["hardware"]["shard"] is None
     return bool(tree["lora"]["rank"]) and tree["lora"].get("base") != "nf4" and on_gpu
 

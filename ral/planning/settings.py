@@ -1,4 +1,4 @@
-"""From a configuration, resolved, to the work that it asks for; lengths are the most that it lets through."""
+"""From a resolved configuration to the work of a run. Lengths are the longest that the configuration lets through."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ral.planning.workload import Batch, Frozen, Numbers, Ranks, Training, Upkee
 
 Tree = Mapping[str, Any]
 STATE = {"ral.learner.eightbit.adamw_8bit": 2, "torch.optim.AdamW": 8, "torch.optim.Adam": 8, "torch.optim.SGD": 0}
-"""Bytes of an optimizer's state for each weight; 8 for those not named here."""
+"""Bytes of an optimizer's state for each weight; 8 for optimizers that are not named here."""
 
 FOUR_BIT = 0.5 + 1 / 64 + 4 / (64 * 256)
 """Bytes of a weight in NF4: four bits, a byte for each block of 64, four for each 256 of these (QLoRA, 2305.14314)."""
 
 
 def workload(tree: Tree, architecture: Architecture) -> Workload:
-    """Return the work of a configuration, resolved, with a policy of this architecture."""
+    """Return the work of a resolved configuration, with a policy of this architecture."""
     numbers = numbers_of(tree, architecture)
     return Workload(
         steps=tree["max_steps"],
@@ -34,7 +34,7 @@ def workload(tree: Tree, architecture: Architecture) -> Workload:
 
 
 def batch_of(tree: Tree, vision: Vision) -> Batch:
-    """Return the sizes on one rank; lengths are the greatest that the configuration lets through."""
+    """Return the sizes of a batch on one rank; lengths are the longest that the configuration lets through."""
     algo, planning = tree["algo"], tree["planning"]
     prompts = -(-algo["prompts_per_step"] // ranks_of(tree).count)
     given = planning["visual_tokens"]
@@ -50,7 +50,7 @@ def batch_of(tree: Tree, vision: Vision) -> Batch:
 
 
 def most_visual(dataset: Tree, vision: Vision) -> int:
-    """Return the visual tokens of the largest single medium: a picture, or a clip, of the greatest size."""
+    """Return the visual tokens of the largest single image or video that the configuration lets through."""
     made = made_tokens(dataset.get("source") or {}, vision)
     if made is not None:
         return made
@@ -63,7 +63,7 @@ def most_visual(dataset: Tree, vision: Vision) -> int:
 
 
 def made_tokens(source: Tree, vision: Vision) -> int | None:
-    """Return the visual tokens of data that is made here, one for each cell of a grid; None for other data."""
+    """Return the visual tokens of synthetic data, one for each cell of a grid; None for other data."""
     if "grid" not in source or "clip_grid" not in source:
         return None
     picture = source["grid"] ** 2 * source.get("zoom", 1) ** 2
@@ -71,7 +71,7 @@ def made_tokens(source: Tree, vision: Vision) -> int | None:
 
 
 def numbers_of(tree: Tree, architecture: Architecture) -> Numbers:
-    """Return the bytes of numbers: trained weights fp32, frozen ones by hardware.dtype and lora.base."""
+    """Return the bytes of each kind of number: trained weights fp32, frozen ones by hardware.dtype and lora.base."""
     half = "bf16" in precision_of(tree["hardware"])
     frozen = 2 if tree["hardware"]["dtype"] == "bfloat16" else 4
     target = str(tree["optim"]["optimizer"]["_target_"])
@@ -81,7 +81,7 @@ def numbers_of(tree: Tree, architecture: Architecture) -> Numbers:
 
 
 def ranks_of(tree: Tree) -> Ranks:
-    """Return how networks lie on the processes."""
+    """Return the number of processes, and how the networks lie on them."""
     hardware = tree["hardware"]
     strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}
     return Ranks(
@@ -96,7 +96,7 @@ def ranks_of(tree: Tree) -> Ranks:
 
 
 def signals_of(tree: Tree) -> frozenset[str]:
-    """Return the signals that the terms of the objective ask for."""
+    """Return the names of the signals that terms of the objective with coef other than 0 ask for."""
     return frozenset(
         name for term in found_terms(tree) for name in resolved(term.asked, term.against).values() if term.counts
     )
@@ -125,12 +125,12 @@ def training_of(tree: Tree, architecture: Architecture) -> Training:
 
 
 def layers_of(tree: Tree) -> int:
-    """Return the decoder layers whose attention is the policy."""
+    """Return the number of decoder layers whose attention rows are computed."""
     return len((tree["algo"]["attention_policy"] or {}).get("layers", [-1]))
 
 
 def frozen_of(tree: Tree) -> Frozen:
-    """Return the frozen signals: the objective's, and the rows of before where attention is measured."""
+    """Return the frozen signals: those of the objective, and old rows where diagnostics measure several updates."""
     algo = tree["algo"]
     needs = set(signals_of(tree))
     if measured(tree) and algo["updates_per_rollout"] > 1:
@@ -147,7 +147,7 @@ def frozen_of(tree: Tree) -> Frozen:
 
 
 def upkeep_of(tree: Tree) -> Upkeep:
-    """Return the work beside the steps."""
+    """Return the work beside the steps: evaluations, checkpoints, reading of media."""
     every, steps, checkpoint = tree["eval"]["every"], tree["max_steps"], tree["checkpoint"]
     between = (steps - 1) // every if every else 0
     return Upkeep(

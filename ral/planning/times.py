@@ -1,4 +1,4 @@
-"""Seconds of a step by phase, each with the bound that sets it: flops, memory, network, or the launch of operations."""
+"""Seconds of a step by phase, each with the bound that sets them: flops, memory, network or launched operations."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from ral.planning.networks import Networks
 from ral.planning.workload import Batch
 
 OPERATIONS = 45
-"""Operations of a decoder layer in a decoding step, each a kernel that Python starts where steps are not captured."""
+"""Operations of a decoder layer in one decoding step, each launched by Python unless CUDA graphs replay them."""
 FLOPS_A_WEIGHT = 2
-"""Operations of a weight for each token: a product and a sum."""
+"""Operations of a weight for each token: a multiplication and an addition."""
 SCALE = 1e9
+"""Bytes in a GB."""
 
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of a phase on a rank, and the bound that sets them."""
+    """Seconds of a phase on a rank, and the name of the bound that sets them."""
 
     name: str
     seconds: float
@@ -26,7 +27,7 @@ class Time:
 
 
 def times(networks: Networks, device: Device) -> list[Time]:
-    """Return the phases of a step; the longest rank's where they differ, none of them hidden behind another."""
+    """Return the phases of a step, one after another; each with the seconds of the slowest rank."""
     work = networks.work
     parts = [vision(networks, device, work.batch)]
     if work.frozen.sampled:
@@ -37,20 +38,20 @@ def times(networks: Networks, device: Device) -> list[Time]:
 
 
 def slowest(name: str, bounds: dict[str, float]) -> Time:
-    """Return a phase whose seconds are those of its slowest bound: what bounds it least hides behind what does most."""
+    """Return a phase with the seconds of its slowest bound, while which all the others are done."""
     bound = max(bounds, key=lambda key: bounds[key])
     return Time(name, bounds[bound], bound)
 
 
 def flops_s(networks: Networks, device: Device) -> float:
-    """Return the operations in a second of passes over many tokens."""
+    """Return the operations a second that passes over many tokens reach."""
     compute = device.compute
     peak = compute.tflops_bf16 if networks.work.numbers.product < 4 else compute.tflops_fp32
     return peak * 1e12 * compute.training_share
 
 
 def wire(networks: Networks, device: Device, size: float) -> float:
-    """Return the seconds in which a rank gets the parts of `size` bytes that the others hold (or sends its own)."""
+    """Return the seconds in which a rank receives, or sends, its share of `size` bytes that ranks exchange."""
     ranks = networks.work.ranks
     if ranks.count == 1:
         return 0.0
@@ -61,7 +62,8 @@ def wire(networks: Networks, device: Device, size: float) -> float:
 def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
     """Return the operations of a forward pass over a rank's prompts, each with `answers` responses, head included.
 
-    Attention: each token of the prompt on half of it, each of a response on the prompt and half of its own.
+    In attention a prompt's token reads half of the prompt; a response's token reads the prompt and half of the
+    response.
     """
     decoder, p, c = architecture.decoder, batch.prompt, batch.response
     tokens = p + answers * c
@@ -73,7 +75,7 @@ def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
 
 
 def vision(networks: Networks, device: Device, batch: Batch) -> Time:
-    """Return the vision tower's pass over a rank's prompts; a teacher's is counted as well."""
+    """Return the phase of the vision tower's pass over a rank's prompts, the teacher's own tower included."""
     work = networks.work
     flops = 0.0
     for architecture in filter(None, (networks.policy, networks.teacher)):
@@ -85,9 +87,9 @@ def vision(networks: Networks, device: Device, batch: Batch) -> Time:
 
 
 def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> Time:
-    """Return the sampling: prefill, then as many steps as the longest response has tokens, after weights are gathered.
+    """Return the phase of sampling: gather the weights, prefill, then a step for each token of the longest response.
 
-    times: answers in all, as a multiple of the group's.
+    times: responses sampled, as a multiple of the group's.
     """
     decoder, numbers, ranks = networks.policy.decoder, networks.work.numbers, networks.work.ranks
     rate = device.traffic.memory_gb_s * SCALE * device.compute.decoding_share
@@ -108,7 +110,10 @@ def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> T
 
 
 def scoring(networks: Networks, device: Device) -> Time:
-    """Return the frozen passes: one of each model whose signals are asked for; the old policy's cost none."""
+    """Return the phase of frozen models' forward passes, one for each model whose signals are asked for.
+
+    The old policy's signals take no pass.
+    """
     work, flops, sent = networks.work, 0.0, 0.0
     for name in set(work.frozen.signals) - {"old"}:
         model = networks.teacher if name == "teacher" and networks.teacher is not None else networks.policy
@@ -119,10 +124,10 @@ def scoring(networks: Networks, device: Device) -> Time:
 
 
 def updates(networks: Networks, device: Device) -> Time:
-    """Return all updates of a step.
+    """Return the phase of all updates of a step.
 
-    Forward, backward (twice the forward; once where weights are frozen), recomputation; the optimizer's reading and
-    writing; what is gathered and summed over ranks.
+    Forward pass, backward pass (twice the forward; once where weights are frozen), recomputation; the optimizer's reads
+    and writes; bytes that ranks gather and sum.
     """
     work, training, numbers = networks.work, networks.work.training, networks.work.numbers
     factor = (2 if training.rank else 3) + training.checkpointing
@@ -139,9 +144,9 @@ def updates(networks: Networks, device: Device) -> Time:
 
 
 def exchanged(networks: Networks) -> float:
-    """Return the bytes that an update gathers and sums: weights twice a pass where sharded, and gradients.
+    """Return the bytes that ranks exchange in an update: gradients, and with sharding the weights twice a pass.
 
-    A sum of whole gradients (ddp) sends them twice; one of shards once, as often as it is made.
+    Whole gradients (ddp) are sent twice; gradients of shards once, as often as they are summed.
     """
     work = networks.work
     gradients = networks.trained * work.numbers.trained

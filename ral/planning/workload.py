@@ -1,4 +1,4 @@
-"""The work of a run as plain numbers: sizes of batches, bytes of numbers, how networks lie on the ranks."""
+"""The work of a run as plain numbers: sizes of batches, bytes of numbers, and the place of networks on the ranks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Batch:
-    """Sizes on one rank. prompts: of a step; micro: of a forward pass; group: responses to each.
+    """Sizes on one rank. prompts: of a step; micro: of a forward pass; group: responses to each prompt.
 
     text, visual, response: tokens of the longest prompt and response. part: responses of a group in a pass of an
     update; None for all.
@@ -24,42 +24,42 @@ class Batch:
 
     @property
     def prompt(self) -> int:
-        """Return the tokens of the longest prompt."""
+        """Return the number of tokens of the longest prompt."""
         return self.text + self.visual
 
     @property
     def together(self) -> int:
-        """Return the responses to a prompt in a forward pass."""
+        """Return the number of responses to a prompt in a forward pass."""
         return min(self.part or self.group, self.group)
 
     @property
     def parts(self) -> int:
-        """Return the forward passes that a group takes."""
+        """Return the number of forward passes for a group."""
         return -(-self.group // self.together)
 
     @property
     def tokens(self) -> int:
-        """Return the tokens of a forward pass: micro * (prompt + together * response)."""
+        """Return the number of tokens of a forward pass: micro * (prompt + together * response)."""
         return self.micro * (self.prompt + self.together * self.response)
 
     @property
     def answers(self) -> int:
-        """Return the response tokens of a forward pass."""
+        """Return the number of response tokens of a forward pass."""
         return self.micro * self.together * self.response
 
     @property
     def passes(self) -> int:
-        """Return the forward passes of an update."""
+        """Return the number of forward passes of an update."""
         return -(-self.prompts // self.micro) * self.parts
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Bytes of a number. product: in products; stream: of the states between layers; trained: of a trained weight.
+    """Bytes of a number. product: in products; stream: in the states between layers; trained: of a trained weight.
 
-    frozen: of a frozen weight; base: of one of the decoder's layers under adapters, 0 where that is the same; state: of
-    the optimizer's state of a weight; scratch: of what its step allocates for each weight (torch's foreach AdamW: one
-    trained weight; fused: none). mixed: whether products cast what they read.
+    frozen: of a frozen weight; base: of a weight of the decoder's layers under adapters, 0 where that is `frozen`;
+    state: of the optimizer's state for each weight; scratch: allocated by its step for each weight (torch's foreach
+    AdamW: one trained weight; fused: none). mixed: whether products cast what they read.
     """
 
     product: int = 4
@@ -74,9 +74,10 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Processes and how networks lie on them. offload: shards rest in main memory; aside: frozen networks do.
+    """Processes, and the place of networks on them. devices: of a node; offload: shards stay in main memory.
 
-    sum_once: gradients are whole on each rank until they are summed.
+    aside: frozen networks stay in main memory between their passes. sum_once: gradients stay whole on each rank until
+    they are summed, once an update.
     """
 
     devices: int = 1
@@ -94,17 +95,17 @@ class Ranks:
 
     @property
     def parts(self) -> int:
-        """Return the parts that a network is cut into."""
+        """Return the number of parts into which a network is sharded; 1 without sharding."""
         return self.count if self.sharded else 1
 
 
 @dataclass(frozen=True)
 class Training:
-    """Training of the policy. rank: of adapters, 0 for none; targets: layers that get one.
+    """Training of the policy. rank: of adapters, 0 for none; targets: names of the linear layers that get one.
 
-    checkpointing: layers are recomputed; aside: what is kept of them rests in main memory; vision: the tower is
-    trained; gradients: terms whose own gradients are held where diagnostics measure them. captured: decoder layers
-    whose attention is read in an update.
+    checkpointing: layers are recomputed; aside: their inputs wait in main memory; vision: the vision tower is trained;
+    gradients: number of terms whose own gradients diagnostics hold; captured: number of decoder layers whose attention
+    an update reads.
     """
 
     updates: int = 1
@@ -119,10 +120,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Frozen:
-    """Frozen signals by model, {"teacher": ("rows", "hidden")}, and attention layers of a row.
+    """Frozen signals by model, such as {"teacher": ("rows", "hidden")}. layers: number of layers in attention rows.
 
-    sampled: whether responses are; graphs: whether steps of decoding are captured; others: answers sampled beside the
-    group's, as a share of these.
+    sampled: whether the native engine samples responses; graphs: whether decoding steps run as CUDA graphs; others:
+    responses sampled beside the groups, as a share of these.
     """
 
     signals: Mapping[str, tuple[str, ...]]
@@ -132,16 +133,17 @@ class Frozen:
     others: float = 0.0
 
     def count(self, kind: str) -> int:
-        """Return the models whose signals of a kind are held."""
+        """Return the number of models whose signals of a kind are held."""
         return sum(kind in kinds for kinds in self.signals.values())
 
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Work beside the steps: evaluations, checkpoints, reading.
+    """Work beside the steps. evaluations: number in a run; held_out: prompts of each, over all ranks; batch: decoded at
+    once.
 
-    evaluations: of a run; held_out: prompts of all ranks; batch: of them decoded at once; checkpoints: kept;
-    workers: processes that decode media, each with cache_gb of decoded ones and at most `ahead` steps ready.
+    checkpoints: number kept, with the one being written; workers: processes that decode media, each with cache_gb of
+    decoded media and at most `ahead` steps ready.
     """
 
     evaluations: int = 0

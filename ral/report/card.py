@@ -1,4 +1,4 @@
-"""The model card of a run: README.md of its hf/, as the Hugging Face hub reads it, made from the files of the run."""
+"""The model card of a run: README.md of its hf/, as the Hugging Face hub reads it, made from the run's files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from ral.report.words import details, headline, percent, points
 
 CARD, FIGURE = "README.md", "curves.png"
 MARK = "made by ral from the files of the run; `python scripts/publish.py` makes it again while this line stands here"
-"""In each card that may be made again: one without it was written by a person."""
+"""Line in every card that may be written again: a card without it was written by a person."""
 SHIPPED, SHIPPED_LICENCE = ROOT / "assets", "apache-2.0"
 """Folder of the models that this project ships, and their licence."""
 SECRET = re.compile(r"(api_?key|password|secret|hf_token)=.*", re.IGNORECASE)
 
 
 def write_card(run: Path, into: Path, licence: str | None = None) -> Path:
-    """Write the card of a run, and its figure, into a folder of its model; the card's path.
+    """Write the card of a run, and its figure of curves, into `into`, the model's folder; return the card's path.
 
-    A card that a person has written stays as it is. licence: its name on the hub, such as "apache-2.0"; None: the one
-    that is known of a model that is shipped, else none.
+    A card that a person has written stays as it is. licence: its name on the hub, such as "apache-2.0"; None: that of a
+    shipped base model, else none.
     """
     path, files = into / CARD, read_run(run)
     if path.is_file() and MARK not in path.read_text(encoding="utf-8"):
@@ -57,7 +57,7 @@ def draw(run: RunFiles) -> bytes | None:
 
 
 def render(run: RunFiles, figure: str | None, licence: str | None = None, scores: bool = False) -> str:
-    """Return the card's text. figure: file of the curves; scores: whether the model gives rewards, not answers."""
+    """Return the card's text. figure: file name of the curves, None without; scores: True for a reward model."""
     pairs, _ = match(run.before, run.after)
     rows, base = table(pairs), str(run.setup.config.get("model", {}).get("pretrained", ""))
     known = licence or (SHIPPED_LICENCE if _shipped(base) else None)
@@ -84,7 +84,9 @@ def render(run: RunFiles, figure: str | None, licence: str | None = None, scores
 
 
 def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[str, Any]:
-    """Return the fields that the hub reads."""
+    """Return the fields of the card's head, which the hub reads. base: the base model; licence: None to
+    leave it out.
+    """
     algo = title_of(run)["algo"] or title_of(run)["name"]
     own = {"license": licence} if licence else {}
     hub = {"base_model": base} if re.fullmatch(r"[\w.-]+/[\w.-]+", base) and not Path(find(base)).exists() else {}
@@ -99,7 +101,10 @@ def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[st
 
 
 def command(run: RunFiles) -> str:
-    """Return what was typed, without secrets and with ~ for the home folder; as the environment has it, if unknown."""
+    """Return the run's command, without secrets and with ~ for the home folder.
+
+    By Hydra's record of the overrides; without it, by environment.json.
+    """
     file = run.folder / ".hydra" / "overrides.yaml"
     typed = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     if typed is None:
@@ -108,7 +113,9 @@ def command(run: RunFiles) -> str:
 
 
 def facts(run: RunFiles, base: str) -> dict[str, str]:
-    """Return what decides the model, by name."""
+    """Return {label: Markdown text} of base model, data, objective, steps, seed, commit, versions and machine; unknown
+    ones left out.
+    """
     config, environment = run.setup.config, run.setup.environment
     dataset = config.get("dataset") or {}
     data = run.setup.choices.get("dataset", ""), dataset.get("name"), dataset.get("path")
@@ -126,7 +133,7 @@ def facts(run: RunFiles, base: str) -> dict[str, str]:
 
 
 def cells(row: Row, both: bool) -> Sequence[str]:
-    """Return a row of the table of results."""
+    """Return a row of the table of results as text. both: whether there are results before and after training."""
     found: Compared = row.accuracy
     sides = (found.before, found.after) if both else (found.after or found.before,)
     change = [_interval(found.change, points)] if both else []

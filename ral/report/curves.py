@@ -24,8 +24,10 @@ LEGEND = 0.04  # of the height, taken from the axes where a legend stands above 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a panel: name for the legend, steps and values of equal length, finite. dots: few points that were
-    measured at rest (an evaluation), drawn as they are, unsmoothed."""
+    """One line of a panel: its name in the legend, and steps and finite values of equal length.
+
+    dots: True for few points (evaluations), which are drawn without smoothing.
+    """
 
     name: str
     steps: Sequence[int]
@@ -49,9 +51,9 @@ DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c59
 
 
 def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> bytes:
-    """Return a PNG of one panel with a transparent ground: raw values faint, the smoothed curve on top.
+    """Return a PNG of one panel on a transparent background: raw values faint, the smoothed curve on top.
 
-    unit: written behind the numbers of the vertical axis. Lines differ in dash and mark too, so that equal ones show.
+    unit: written behind the numbers of the vertical axis. Lines differ in dash and marker too, so that equal ones show.
     """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
@@ -70,11 +72,10 @@ def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> byte
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int | None = None) -> np.ndarray:
-    """Return the running median, then running mean, both centred and of `window` points (odd; default about a tenth, up
-    to 101).
+    """Return the running median, then the running mean of it, both centred, over `window` points; as long as `values`.
 
-    The median keeps one wild step from bending the curve; ends are reflected, so the length stays the same. Fewer than
-    ten points are returned as they are.
+    window: odd; None: about a tenth of the points, 101 at most. The median keeps one outlier from bending the curve;
+    ends are reflected. Fewer than ten points are returned as they are.
     """
     raw = np.asarray(values, dtype=np.float64)
     window = min(len(raw) // 20 * 2 + 1, 101) if window is None else window
@@ -89,7 +90,9 @@ def _rolling(values: np.ndarray, window: int, reduce: Callable[..., np.ndarray])
 
 
 def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
-    """Return colour, dash, mark and width of line n: later ones are thinner, dashed and hollow, and lie on top."""
+    """Return matplotlib's colour, dash, marker and width of line n: later ones are thinner, dashed,
+    hollow and on top.
+    """
     colour, thinner = theme.lines[n % len(theme.lines)], min(n, len(DASHES) - 1)
     return {
         "color": colour,
@@ -103,7 +106,7 @@ def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
 
 
 def dress(axes: Axes) -> None:
-    """Set thin lines, quiet ink."""
+    """Give axes a light grid and no frame at the top and right."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(color=LIGHT.grid, lw=0.7)
@@ -120,7 +123,7 @@ def _draw(axes: Axes, line: Series, look: Mapping[str, Any]) -> None:
 
 
 def _limit(axes: Axes, lines: Sequence[Series]) -> None:
-    """Return vertical limits that a few wild values cannot stretch; those run off the panel."""
+    """Set vertical limits that a few outliers cannot stretch; such values leave the panel."""
     raw = np.concatenate([np.asarray(line.values, dtype=np.float64) for line in lines])
     kept = np.concatenate([np.asarray(line.values) if line.dots else smooth(line.values) for line in lines])
     low, high = np.percentile(raw, (1, 99))

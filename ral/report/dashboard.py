@@ -1,4 +1,4 @@
-"""The W&B dashboard as code: a workspace whose sections ask one question each."""
+"""The W&B dashboard as code: a workspace with a section for each question about a run."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "gradient norm, updates skipped": ("train/grad_norm", "train/skipped_updates"),
     },
 }
-"""Title of a section: {title of a chart: its metrics (docs/metrics.md)}."""
+"""{title of a section: {title of a chart: its metrics (docs/metrics.md)}}."""
 INSTALL = "the package wandb-workspaces is not installed: write pip install '.[dashboard]'"
 
 
 def workspace(entity: str, project: str) -> Any:
-    """Return the dashboard as an object of wandb_workspaces. UserError where that is not installed."""
+    """Return the dashboard as an object of wandb_workspaces. UserError where that package is not installed."""
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
         from wandb_workspaces import reports, workspaces
@@ -73,7 +73,7 @@ def workspace(entity: str, project: str) -> Any:
 
 
 def write(entity: str, project: str, path: Path) -> Path:
-    """Write the dashboard's JSON, as W&B stores it, without a network. Returns the path."""
+    """Write the dashboard's JSON, as W&B stores it, without a network; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model = workspace(entity, project)._to_model()
     path.write_text(model.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The ground a run ran on: versions, machine, commit and command, as environment.json in the run's folder."""
+"""The environment of a run: versions, machine, commit and command, as environment.json in the run's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("torch", "transformers", "lightning", "hydra-core", "numpy", "pillow
 
 
 def git_commit() -> str:
-    """Return the commit this code stands at, with "+changes" where the tree differs; "unknown" outside a checkout."""
+    """Return the commit of this code, with "+changes" where files differ from it; "unknown" outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
@@ -28,7 +28,7 @@ def git_commit() -> str:
 
 
 def processor_name() -> str:
-    """Return the CPU's name as Linux tells it, else the platform's word."""
+    """Return the CPU's name in /proc/cpuinfo, else the platform's."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -37,7 +37,7 @@ def processor_name() -> str:
 
 
 def gpu_names() -> str:
-    """Return the GPUs of this machine, "none" without one."""
+    """Return the names of this machine's GPUs, joined by commas; "none" without one."""
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none"
 
 
@@ -47,7 +47,7 @@ def _threads() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return the flat facts, all strings; nothing from the environment variables."""
+    """Return {name: text} of date, command, commit, versions and machine; no environment variable is in it."""
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),

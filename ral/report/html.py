@@ -1,4 +1,4 @@
-"""The templates of pages, and what they may write without being told: everything is escaped."""
+"""The templates of HTML pages. Everything that they write is escaped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of a run on the Hugging Face hub: what would be uploaded, and the upload."""
+"""The model of a run on the Hugging Face hub: the list of files to upload, and the upload."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ral.report.card import CARD, write_card
 from ral.report.words import size
 
 FOLDERS = {"hf": "model.safetensors*", "adapter": "adapter_model.*"}
-"""Folder of a run that can be published -> its weights; the first that is there counts."""
+"""Folder of a run that can be published -> pattern of its weights; the first one that exists is taken."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Files that are, or would be, uploaded. folder: of the model; files: names below it; repo: id on the hub."""
+    """Files to upload. folder: of the model; files: names below it; repo: id on the hub."""
 
     folder: Path
     files: tuple[str, ...]
@@ -30,7 +30,10 @@ class Published:
 
 
 def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
-    """Write the card of a run's model and list its files. UserError where the run has no model, or the id is none."""
+    """Write the card of a run's model and list its files. UserError without a trained model, or for a wrong id.
+
+    repo: id on the hub, owner/name. licence: see `write_card`.
+    """
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise UserError(f"--repo {repo}: write <user or organisation>/<name>")
     if not run.is_dir():
@@ -44,7 +47,7 @@ def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
 
 
 def upload(published: Published, private: bool) -> str:
-    """Send the files to the hub; return the address. UserError, one line, without a token or where the hub refuses."""
+    """Send the files to the hub; return the address. UserError without a token, and where the hub refuses."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

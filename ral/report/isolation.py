@@ -1,4 +1,4 @@
-"""Parts of a page made each by itself, so that what cannot be drawn is said and the rest stands."""
+"""Parts of a page that are made independently: one that fails leaves a note, and the others stand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def part(name: str, make: Callable[[], T], default: T, failures: list[str]) -> T:
-    """Return the result of `make`; the default where it fails, with the reason among the failures."""
+    """Return the result of `make`; where it raises, the default, and a line is added to `failures`."""
     try:
         return make()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Attention drawn over a picture. Pure functions: arrays in, PIL images out."""
+"""Attention drawn over an image. Pure functions: arrays in, PIL images out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Box = tuple[float, float, float, float]
 SMALLEST = 224  # pixels of the longer side below which a picture is enlarged, so that 28-pixel cells can be seen
 LARGEST = 448  # pixels of the longer side above which a picture is reduced, so that the page stays small
 RAMP = ((0.0, 255, 221, 120, 0.0), (0.3, 250, 150, 50, 0.55), (0.65, 214, 50, 60, 0.72), (1.0, 96, 16, 100, 0.82))
-"""Heat, and the colour (RGB) and opacity that show it; in between they are blended."""
+"""(heat, R, G, B, opacity): the colour of a heat in [0, 1]; between two entries they are interpolated."""
 GREY = 0.75  # share of the picture's colour taken away, so that red and yellow objects do not pass for heat
 PALE = 0.45  # share of white mixed into the picture, so that the heat is the darkest and the strongest on it
 
@@ -35,10 +35,11 @@ def overlay(
     smallest: int = SMALLEST,
     largest: int = LARGEST,
 ) -> Image.Image:
-    """Return the picture pale, tinted where it is looked at, with the evidence outlined.
+    """Return the image pale, tinted by its attention weights, with the evidence box outlined.
 
-    picture: uint8 [H, W, 3]. weights: [h, w] >= 0, one a visual token. box: (left, top, right, bottom) as fractions, or
-    None. peak: the weight shown at full heat (default: the largest of `weights`); give one peak to compare two maps.
+    picture: uint8 [H, W, 3]. weights: [h, w] >= 0, one for each visual token. box: (left, top, right, bottom) as
+    fractions, or None. peak: the weight of full heat; None: the largest of `weights`; give one peak to compare two
+    maps. smallest, largest: bounds of the longer side, in pixels.
     """
     base = np.asarray(enlarge(picture, smallest, largest), dtype=np.float32)
     heat = _spread(weights, peak, (base.shape[1], base.shape[0]))
@@ -57,20 +58,20 @@ def colours(heat: np.ndarray) -> np.ndarray:
 
 
 def gradient() -> str:
-    """Return the same colours as a gradient of style sheets, from left to right."""
+    """Return the colours of RAMP on white as a CSS gradient, from left to right."""
     stops = (f"rgba({r}, {g}, {b}, {opacity}) {100 * at:.0f}%" for at, r, g, b, opacity in RAMP)
     return f"linear-gradient(to right, {', '.join(stops)}), #fff"
 
 
 def colour_bar(width: int, height: int) -> Image.Image:
-    """Return the colours from no heat, left, to full heat, right, as they stand on white."""
+    """Return a bar of the colours on white, from no heat at the left to full heat at the right; in pixels."""
     tint = colours(np.linspace(0, 1, width))
     row = 255 * (1 - tint[:, 3:]) + tint[:, :3] * tint[:, 3:]
     return Image.fromarray(np.broadcast_to(row.round().astype(np.uint8), (height, width, 3)).copy())
 
 
 def outline(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """Return a copy of the image with each box drawn as a white line between two dark ones: visible on any ground."""
+    """Return a copy of the image with each box drawn as a white line between dark ones, visible on any background."""
     image = image.copy()
     draw = ImageDraw.Draw(image)
     for box in boxes:

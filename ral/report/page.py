@@ -1,7 +1,7 @@
 """The page of a run: `report.html`, one self-contained file made from the files of the run's folder.
 
-Nothing on the page is fetched: pictures are base64, fonts are the system's, and a content security policy forbids
-scripts and every outside address. All text of models and data is escaped.
+Nothing on the page is fetched: images are base64, fonts are the system's, and a content security policy forbids scripts
+and every outside address. All text of models and data is escaped.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Listed:
 
 
 def build(run_dir: Path, output: Path | None = None) -> Path:
-    """Write the page of the run in `run_dir` to `output` (default: report.html there) and return its path.
+    """Write the page of the run in `run_dir` to `output` (None: report.html there) and return its path.
 
-    Raises UserError when the folder is not a run's or when the page cannot be written. What is missing or cannot be
-    drawn becomes a note on the page, and what is damaged a warning too.
+    UserError where the folder is no run's, or where the page cannot be written. A missing or damaged file, or a part
+    that cannot be drawn, becomes a note on the page, and damage a warning on stderr too.
     """
     run_dir = Path(run_dir)
     path = run_dir / FILE_NAME if output is None else Path(output)
@@ -65,10 +65,10 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
 def render(
     run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None, viewer: str | None = None
 ) -> str:
-    """Return the HTML of a run. read: how media become pixels (default: ral.data.media).
+    """Return the HTML of a run. read: reads the pixels of a medium; None: ral.data.media.
 
-    viewer: the address of the page on which the sampled answers' attention is looked up; None where there is none.
-    failures: gets a sentence for each thing that is damaged or could not be drawn; the page has them too.
+    viewer: the address of the run's explore.html; None without it. failures: gets a sentence for each thing that is
+    damaged or could not be drawn; the page has them too.
     """
     failures = [] if failures is None else failures
     failures += run.faults
@@ -118,7 +118,7 @@ def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) 
 
 
 def list_files(folder: Path) -> list[Listed]:
-    """Return the entries of a run's folder by name; folders are summed up, not listed."""
+    """Return the entries of a run's folder by name: folders with the number and size of their files, then files."""
     listed = []
     for entry in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
         if entry.name.startswith(".") or entry.name == FILE_NAME:
@@ -134,7 +134,10 @@ def list_files(folder: Path) -> list[Listed]:
 
 
 def title_of(run: RunFiles) -> Mapping[str, str]:
-    """Return the parts of the title line; '' where unknown. The date is the environment's, else that of config.yaml."""
+    """Return the parts of the title: name, algo, model, date; '' where unknown.
+
+    The date is the environment's, else that of config.yaml.
+    """
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config
     return {

@@ -1,4 +1,4 @@
-"""The curves that the page shows, in order, each with its meaning in plain words."""
+"""The curves on the page of a run, in order, each with its meaning in plain words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from ral.report.records import series
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel to draw: title, {metric key: name in the legend}, caption. share: values in [0, 1], drawn in percent."""
+    """A panel to draw: title, {metric key: name in the legend}, caption. share: True for values in [0, 1], drawn in
+    percent.
+    """
 
     title: str
     keys: Mapping[str, str]
@@ -24,7 +26,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn panel: data addresses of its two pictures, and its first and last smoothed value in words."""
+    """A drawn panel: its images as data URLs, for light and dark pages, and the first and last smoothed
+    value as text.
+    """
 
     title: str
     caption: str

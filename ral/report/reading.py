@@ -1,9 +1,8 @@
 """The files of a run folder, read into records (ral.report.records). Nothing here draws or writes.
 
-Required: `config.yaml`. Optional: `metrics.jsonl`, `environment.json`, `eval/before.jsonl`,
-`eval/after.jsonl`.
-Nothing in them ends the page: what is missing, cut off (an interrupted run) or damaged is left out, with a note for its
-reader that names file, line and field.
+Required: `config.yaml`. Optional: `metrics.jsonl`, `environment.json`, `eval/before.jsonl`, `eval/after.jsonl`. Nothing
+in them ends the page: a part that is missing, cut off (an interrupted run) or damaged is left out, with a note that
+names file, line and field.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ KINDS = ("image", "video", "text")
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read a run folder. UserError when it is none: it has no config.yaml."""
+    """Return the content of a run's folder. UserError where it has no config.yaml, and so is no run's."""
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder}: no config.yaml in it; give the folder that a run printed last")
     notes, faults = list[str](), list[str]()

@@ -13,10 +13,11 @@ from ral.types import Evidence
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention of the answer tokens (Eq. 2 restricted to visual keys), averaged over the answer's tokens.
+    """Attention on the visual tokens (Eq. 2 restricted to visual keys), averaged over some tokens of a response.
 
-    grid: (T, H, W) of visual tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: time one of the T
-    slots covers, 0 for a picture.
+    In records of evaluations: over the tokens that look hardest (ral.evaluation.looks). grid: (T, H, W) of visual
+    tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: duration of one of the T slots, 0 for an
+    image.
     """
 
     grid: tuple[int, int, int]
@@ -26,7 +27,9 @@ class Attention:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question as it was asked. reading: how each of `media` was read; () where all are whole files."""
+    """A question of an evaluation, with its gold answer. reading: how each of `media` was read; () where all are whole
+    files.
+    """
 
     problem_type: str
     data_type: str
@@ -39,9 +42,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a response, in [0, 1]; None where there is none.
+    """Scores of a response, in [0, 1]; None for a score that it does not have.
 
-    Of a reward model's pair `accuracy` says whether the chosen response scores higher, and there is no format.
+    For a preference pair that a reward model ranked: accuracy 1 where the chosen response has the higher reward, and no
+    format.
     """
 
     accuracy: float
@@ -51,7 +55,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluated question with the model's greedy response; answer: what was extracted of it."""
+    """One evaluated question with the model's greedy response; answer: the text extracted from it, None without."""
 
     uid: str
     asked: Asked
@@ -79,8 +83,11 @@ class Setup:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Everything the page is made from. `before` and `after` are None where the file is missing; metrics keep their
-    order on disk; `notes` are sentences about what is missing, `faults` about what is damaged and left out."""
+    """The content of a run's folder, from which the page is made.
+
+    before, after: None where the file is missing. metrics: in their order on disk. notes: sentences on missing files;
+    faults: on damaged parts that are left out.
+    """
 
     folder: Path
     setup: Setup
@@ -94,7 +101,7 @@ class RunFiles:
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
     """Return the steps and values of one metric, by step.
 
-    A step logged twice (after a resume) keeps its last value; values that are not finite numbers are left out.
+    A step that was logged twice (after a resume) has its last value; values that are not finite numbers are left out.
     """
     found = {
         int(row["step"]): float(row[key])
@@ -106,5 +113,5 @@ def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], l
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a number; true and false are none."""
+    """Tell whether a value is an int or a float; bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""The sampled answers: each question with its picture or clip, and attention before and after drawn over it."""
+"""The sampled responses of the page: each question with its image or video, and attention before and after training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURE_SIDES = (224, 448)  # pixels: the same of a picture
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of pictures: data addresses, and a short text under each ('' for none)."""
+    """A row of images: data URLs, and a short text under each ('' for none)."""
 
     name: str
     images: tuple[str, ...]
@@ -36,7 +36,9 @@ class Strip:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as the page shows it. sign and words: verdict; grounding: text or ''."""
+    """A response as the page has it. when: before or after; sign, words: the verdict; grounding: its
+    text, '' without.
+    """
 
     when: str
     response: str
@@ -48,9 +50,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """One sampled answer. strips is empty where there is no picture or it cannot be read; `note` says which.
+    """One sampled question with its responses. strips: () where there is no image or it cannot be read; `note` says
+    which.
 
-    peak: the share that the strongest colour of the overlays stands for; '' without any.
+    peak: the share of attention of the overlays' strongest colour, in percent; '' without overlays.
     """
 
     item: Item
@@ -63,7 +66,7 @@ class Card:
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
-    """Return everything the template needs about one pair. A medium that cannot be read becomes a note on the card."""
+    """Return the card of one pair. A medium that cannot be read becomes a note on the card."""
     strips: tuple[Strip, ...] = ()
     note = ""
     if pair.item.asked.media and pair.item.asked.data_type != "text":
@@ -83,10 +86,10 @@ def make_card(pair: Pair, read: ReadPixels) -> Card:
 def slots(
     attention: Attention | None, frame_count: int, seconds_per_frame: float, most: int = MOST_SLOTS
 ) -> list[Slot]:
-    """Return (slot, frame to show, start, end in seconds) of at most `most` slots, evenly over a clip.
+    """Return (slot, index of its frame, start, end in seconds) of at most `most` slots, evenly over a video.
 
-    With an attention map a slot is one of its T time steps and the frame is the one nearest the slot's middle; without
-    one, every frame is a slot.
+    With an attention map a slot is one of its T time slots, and its frame is the one nearest the middle; without a map
+    every frame is a slot.
     """
     count = attention.grid[0] if attention else frame_count
     total = seconds_per_frame * frame_count
@@ -151,7 +154,7 @@ def _heat_strip(
 
 
 def boxes_at(evidence: Sequence[Evidence], start: float, end: float) -> list[Box]:
-    """Return the evidence boxes that hold at some moment of [start, end) seconds; those without a span hold always."""
+    """Return the evidence boxes that hold at some moment of [start, end) seconds; a box without a span always holds."""
     return [e.box for e in evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
 
 
@@ -168,7 +171,7 @@ def _answers(pair: Pair) -> tuple[Answer, ...]:
 
 
 def data_address(image: Image.Image) -> str:
-    """Return a picture as the address that holds it."""
+    """Return an image as a data URL (WebP in base64)."""
     buffer = BytesIO()
     image.save(buffer, format="webp", quality=88, method=3)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

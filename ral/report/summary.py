@@ -1,4 +1,4 @@
-"""Numbers of the report: paired before/after means with bootstrap intervals, the table's rows, the sampled answers."""
+"""Numbers of the report: paired means before and after with bootstrap intervals, rows of the table, sampled items."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ORDER = ("fixed", "broken", "wrong", "right")  # sampled answers are drawn in tu
 
 @dataclass(frozen=True)
 class Pair:
-    """One question evaluated before and after training; one of the two may be missing, never both."""
+    """One question evaluated before and after training. None for a missing side; never both."""
 
     before: Item | None
     after: Item | None
 
     @property
     def item(self) -> Item:
-        """Return whichever side exists: question, media and gold answer are the same on both."""
+        """Return the item after training, else before: question, media and gold answer are the same on both sides."""
         found = self.after if self.after is not None else self.before
         assert found is not None
         return found
@@ -62,7 +62,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table, of n items."""
+    """One line of the table: a subset of n items. accuracy, grounding, format: its means before and after."""
 
     name: str
     n: int
@@ -72,8 +72,9 @@ class Row:
 
 
 def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
-    """Return the pairs by uid in the order of uids, and a note where some items occur on one side alone (those are left
-    out).
+    """Return the pairs of items with the same uid, sorted by uid, and a note on items of one side alone, left out.
+
+    A side that is None: pairs of the other one alone. The note is None where nothing is left out.
     """
     if before is None or after is None:
         items = sorted(before or after or (), key=lambda item: item.uid)
@@ -103,8 +104,8 @@ def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[
 
 
 def table(pairs: Sequence[Pair]) -> list[Row]:
-    """Return all items first, then each problem type that occurs, then pictures, clips and text where more than one
-    occurs.
+    """Return the rows: all items; then each problem type; then images, videos and text, if there is more
+    than one kind.
     """
     if not pairs:
         return []
@@ -118,7 +119,10 @@ def table(pairs: Sequence[Pair]) -> list[Row]:
 
 
 def category(pair: Pair) -> str:
-    """Return "fixed", "broken", "right" or "wrong" (the last two: on both sides, or on the only side there is)."""
+    """Return "fixed", "broken", "right" or "wrong": the accuracy's change from before to after, at the threshold RIGHT.
+
+    "right" and "wrong": the same on both sides, or on the only side.
+    """
     before, after = ((side or pair.item).scores.accuracy >= RIGHT for side in (pair.before, pair.after))
     if before == after:
         return "right" if after else "wrong"
@@ -126,10 +130,10 @@ def category(pair: Pair) -> str:
 
 
 def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
-    """Return `count` informative pairs, chosen by rule, never by chance.
+    """Return `count` informative pairs, chosen by rule and not at random.
 
-    Categories take turns (fixed, broken, wrong, right); within one, the pair whose medium kind and problem type were
-    chosen least often wins, then one with an attention map, then the first uid.
+    Categories take turns (fixed, broken, wrong, right). Within one, the pair is taken whose problem type, then medium,
+    was chosen least often; then one with an attention map; then the first uid.
     """
     rest, chosen = sorted(pairs, key=lambda pair: pair.item.uid), list[Pair]()
     while rest and len(chosen) < count:

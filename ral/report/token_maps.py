@@ -1,4 +1,4 @@
-"""Token rows as the bytes that the viewer's page reads: shares, then cells, one byte a cell. Pure."""
+"""Attention rows of tokens as bytes for the viewer's page: shares, then cells (visual tokens), one byte each. Pure."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ import numpy as np
 from ral.types import RowChoice, TokenRows
 
 FULL, UNKNOWN = 65534, 65535
-"""Of shares in two bytes: the number that stands for 1, and that for a share which is not known."""
+"""Two-byte numbers of a share: FULL stands for 1, UNKNOWN for a share that is not known."""
 LEVELS = 255
-"""Of a cell: the number that stands for the largest of its row. A cell's weight is peak * (number / LEVELS) ** 2, so
-that weak ones keep their places."""
+"""The number of a row's largest cell. A weight is peak * (number / LEVELS) ** 2, so that small weights
+are kept apart.
+"""
 SHARES = 3
-"""Shares of a row: of all attention on the medium; of that, the largest cell's, and that on the evidence."""
+"""Shares of a row: attention on the medium; of it, that on the largest cell, and that on the evidence."""
 COMPRESSED = 0.75
-"""Size of rows once they are compressed, at the most usual; as base64 they grow by a third again."""
+"""Usual size of compressed rows relative to the bytes, at most; base64 adds a third."""
 
 
 def common(choices: Sequence[RowChoice]) -> RowChoice:
-    """Return what several choices have in common; single heads only where all have as many."""
+    """Return the queries, layers and heads that several choices share; single heads only where all have as many."""
     first, *others = choices
     layers = tuple(n for n in first.layers if all(n in other.layers for other in others))
     return RowChoice(first.queries, layers, first.heads if {c.heads for c in choices} == {first.heads} else 0)
 
 
 def expected_bytes(choice: RowChoice, tokens_and_cells: Sequence[tuple[int, int]]) -> int:
-    """Estimate the bytes on the page of responses of some tokens on media of some cells."""
+    """Estimate the bytes on the page. tokens_and_cells: (tokens, cells of the medium) of each response."""
     return int(COMPRESSED * 4 / 3 * choice.rows * sum(t * (cells + 2 * SHARES) for t, cells in tokens_and_cells))
 
 
 def packed(rows: TokenRows, choice: RowChoice, shown: Sequence[int]) -> bytes:
-    """Return the bytes of one response: [Q L H T 3] shares (two bytes, low first), [Q L H T V] cells.
+    """Return the bytes of one response: [Q L H T 3] shares (two bytes, low first), then [Q L H T V] cells.
 
-    choice: a part of what `rows` holds; shown: the slots of a clip whose cells are kept, (0,) for a picture. Shares are
-    of all slots.
+    Q queries, L layers, H mean and heads, T tokens, V visual tokens in `shown`. choice: a part of the rows in `rows`;
+    shown: the time slots whose cells are kept, (0,) for an image. Shares are over all slots.
     """
     layers = [rows.chosen.layers.index(n) for n in choice.layers]
     weights = rows.weights.numpy()[:, layers, : 1 + choice.heads]
@@ -54,11 +55,11 @@ def packed(rows: TokenRows, choice: RowChoice, shown: Sequence[int]) -> bytes:
 
 
 def two_bytes(shares: np.ndarray) -> np.ndarray:
-    """Return shares in [0, 1] as numbers up to FULL, UNKNOWN for NaN."""
+    """Return shares in [0, 1] as 16-bit numbers up to FULL, and UNKNOWN for NaN."""
     known = np.nan_to_num(shares).clip(0, 1) * FULL
     return np.where(np.isnan(shares), UNKNOWN, known.round()).astype("<u2")
 
 
 def compressed(data: bytes) -> str:
-    """Return bytes as the page holds them: zlib's format, which browsers call deflate, in base64."""
+    """Return bytes for the page: compressed by zlib (deflate to browsers), in base64."""
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")

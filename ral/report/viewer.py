@@ -1,7 +1,7 @@
-"""The viewer of attention: `explore.html`, one self-contained file in which a token's attention is looked up.
+"""The viewer of attention: `explore.html`, one self-contained file that shows the attention of any token.
 
-Nothing on the page is fetched: pictures are data addresses, rows are compressed bytes in the page, and a content
-security policy allows the page's own script alone. All text of models and data is escaped.
+Nothing on the page is fetched: images are data URLs, rows are compressed bytes in the page, and a content security
+policy allows the page's own script alone. All text of models and data is escaped.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from ral.types import Example, Pixels, RowChoice, TokenRows
 
 MOST_FRAMES = 16  # of a clip
 ASKED_WITH = "asked with"
-"""Name of the fact that says wording and pixels; the title leaves it out."""
+"""Name of the fact with the prompt's template and pixels; the title leaves it out."""
 SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's answer to a sample. name: of the model; verdict: sign and words, where a gold answer is known."""
+    """A model's response to a sample. name: of the model; verdict: sign and words; None without a gold answer."""
 
     name: str
     text: str
@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ViewedSample:
-    """A question with its first medium and the answers of one model or two."""
+    """A question with its first medium, and the responses of one model or two."""
 
     example: Example
     pixels: Pixels
@@ -54,7 +54,10 @@ class ViewedSample:
 def write_viewer(
     path: Path, samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()
 ) -> Path:
-    """Write the page of some samples and return its path. facts: what the head says, the title first."""
+    """Write the page of some samples and return its path. UserError without samples, or where it cannot be written.
+
+    facts: {label: text} at the top of the page, which make its title. notes: lines below.
+    """
     if not samples:
         raise UserError(f"{path}: there is no answer to a question about a picture or a clip, so nothing to show")
     content = render_viewer(samples, facts, notes)
@@ -67,7 +70,7 @@ def write_viewer(
 
 
 def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """Return the page's HTML."""
+    """Return the page's HTML. Arguments as of `write_viewer`."""
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     index, blob = content_of(samples)
@@ -93,12 +96,12 @@ def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], not
 
 
 def as_script_data(content: Any) -> str:
-    """Return JSON that may stand in a script element, whatever its texts hold."""
+    """Return JSON that is safe inside a script element, with any texts."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
-    """Return what the page's script reads: an index as JSON, and the bytes of all rows behind each other."""
+    """Return the data of the page's script: an index as JSON, and the bytes of all rows, one after another."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     blob, entries = bytearray(), []
     for sample in samples:
@@ -118,7 +121,7 @@ def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
 
 
 def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[str, Any]:
-    """Return the index of one sample; its rows are added to the bytes."""
+    """Return the index of one sample, and append its rows to `blob`."""
     example, first = sample.example, sample.answers[0].rows
     times = slots_of(first, sample.pixels)
     shown = [slot for slot, *_ in times]
@@ -151,14 +154,14 @@ def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[s
 
 
 def slots_of(rows: TokenRows, pixels: Pixels) -> list[Slot]:
-    """Return the slots of a medium that are shown; one for a picture."""
+    """Return the time slots of a medium that are on the page, at most MOST_FRAMES; one for an image."""
     return slots(
         Attention(rows.grid, (), rows.seconds_per_slot), len(pixels.frames), pixels.seconds_per_frame, MOST_FRAMES
     )
 
 
 def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any]]:
-    """Return the frames that are shown, each with its time and the evidence in it."""
+    """Return the frames that are on the page, each with its time and the evidence in it."""
     clip, frames = sample.pixels.kind == "video", np.asarray(sample.pixels.frames)
     found = []
     for _, frame, start, end in times:
@@ -175,7 +178,7 @@ def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any
 
 
 def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
-    """Say what the page holds, and how large it is."""
+    """Return a line with samples, layers, heads and size of the page."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
     layers = ", ".join(map(str, choice.layers))

@@ -1,4 +1,4 @@
-"""Numbers and sentences of the page in plain English."""
+"""Numbers and sentences of the page of a run, in plain English."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ FILE_NOTES = {
 
 
 def percent(share: float) -> str:
-    """Write 0.4167 as 41.7%."""
+    """Return a share as text: 0.4167 as 41.7%."""
     return f"{100 * share:.1f}%"
 
 
 def points(change: float) -> str:
-    """Write 0.3667 as +36.7, with a real minus sign for a loss and no sign for zero."""
+    """Return a change as text: 0.3667 as +36.7, with a minus sign (U+2212) for a loss and no sign for zero."""
     text = f"{100 * change:+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
 
@@ -65,7 +65,9 @@ def headline(row: Row | None) -> str:
 
 
 def details(row: Row | None) -> str:
-    """Return how sure the headline is, and how grounding moved; '' where nothing was evaluated."""
+    """Return the intervals of the headline, whether the change may be chance, and the grounding; ''
+    without evaluation.
+    """
     if row is None:
         return ""
     change, known = row.accuracy.change, (("before", row.accuracy.before), ("after", row.accuracy.after))
@@ -77,12 +79,12 @@ def details(row: Row | None) -> str:
 
 
 def verdict(item: Item) -> tuple[str, str]:
-    """Return (sign, words) of one answer: right, wrong, or its share of the points."""
+    """Return (sign, words) of an item's response: right, wrong, or its share of the points."""
     return verdict_of(item.scores.accuracy)
 
 
 def verdict_of(score: float) -> tuple[str, str]:
-    """Return (sign, words) of a score in [0, 1]."""
+    """Return (sign, words) of a score in [0, 1]: right from 1 on, wrong at 0, else its percentage."""
     if score >= 1:
         return "✓", "right"
     return ("✗", "wrong") if score <= 0 else ("≈", f"scores {percent(score)}")
@@ -105,7 +107,7 @@ def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], .
 
 
 def size(count: int) -> str:
-    """Return the bytes in the unit a person would use: 512 B, 12.3 kB, 4.0 MB."""
+    """Return bytes as text in a fitting unit: 512 B, 12.3 kB, 4.0 MB."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:
@@ -115,7 +117,7 @@ def size(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Write seconds without idle zeros: 1.0 as 1, 0.25 as 0.25."""
+    """Return seconds as text without trailing zeros: 1.0 as 1, 0.25 as 0.25."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 

@@ -1,1 +1,1 @@
-"""The multi-seed study: plan, statistics, claims, figures, page."""
+"""The multi-seed study: plan, runs, statistics, claims, figures, page."""

@@ -1,4 +1,4 @@
-"""A benchmark at several numbers of frames or visual tokens, for one or two checkpoints."""
+"""A benchmark evaluated at several numbers of frames or visual tokens, for one or two checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation as it is asked for: its axis (frames or tokens), the values, settings of evaluate.py, the folder."""
+    """One ablation: its axis (frames or tokens), the values on it, further settings of evaluate.py, the
+    output folder.
+    """
 
     axis: str
     values: Sequence[int]
@@ -39,7 +41,7 @@ Points = Mapping[tuple[str, int], Estimate]
 
 
 def settings_of(axis: str, value: int) -> list[str]:
-    """Return the settings of one value."""
+    """Return the settings of evaluate.py for one value on an axis."""
     if axis == "frames":
         return [f"media.max_frames={value}"]
     most = value * TOKEN_PIXELS
@@ -47,9 +49,10 @@ def settings_of(axis: str, value: int) -> list[str]:
 
 
 def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarray:
-    """Return the scores [n] of one evaluation, made or finished first.
+    """Return the scores [n] of one evaluation, which is run or finished first; 0 for a question that could not be
+    asked.
 
-    UserError with its own message where it fails.
+    UserError where it fails; its own error is printed above.
     """
     command = [sys.executable, str(repository.EVALUATE), f"checkpoint={checkpoint}", f"output={output}", *settings]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True)
@@ -61,7 +64,10 @@ def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarr
 
 
 def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, Estimate]]:
-    """Return the accuracy by (name, value), and by value the second checkpoint's accuracy less the first's."""
+    """Return {(name, value): accuracy}, and {value: the second checkpoint's accuracy less the first's}.
+
+    names: {name: checkpoint}. The differences are paired by question, and {} for one checkpoint.
+    """
     points: dict[tuple[str, int], Estimate] = {}
     changes: dict[int, Estimate] = {}
     for value in asked.values:
@@ -77,7 +83,7 @@ def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, E
 
 
 def table(asked: Asked, names: Sequence[str], points: Points, changes: Mapping[int, Estimate]) -> str:
-    """Return a markdown table: a row for each checkpoint, a column for each value."""
+    """Return a Markdown table: a row for each checkpoint, and for their difference; a column for each value."""
     rows = [[name, *(_figure(points[name, v]) for v in asked.values)] for name in names]
     if changes:
         rows.append([f"{names[1]} - {names[0]}", *(_figure(changes[v]) for v in asked.values)])
@@ -89,7 +95,7 @@ def _figure(estimate: Estimate) -> str:
 
 
 def draw(path: Path, asked: Asked, names: Sequence[str], points: Points) -> None:
-    """Draw accuracy over the values, a line for each checkpoint, with its intervals."""
+    """Draw accuracy over the values, a line for each checkpoint, with its intervals, into a PNG."""
     figure = Figure(figsize=(5, 3.2), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Block of a page of docs/ that `scripts/reproduce.py` replaces."""
+"""The block of a page of docs/ that `scripts/reproduce.py` replaces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
 
 
 def replace_block(text: str, new: str, name: str) -> str:
-    """Replace what stands between the two marks of a page. UserError unless they are there in this order.
+    """Return a page's text with `new` between its two marks. UserError unless the marks are there, in this order.
 
     name: of the page, for the message.
     """

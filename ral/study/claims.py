@@ -38,16 +38,16 @@ AXES = {
     "tokens": ("visual tokens", "visual tokens a picture", "pictures"),
     "frames": ("frames", "frames of a clip", "clips"),
 }
-"""Of a table's axis: the claim's word, the unit, and what the questions that decide are asked on."""
+"""Axis of a table -> its name in a claim, its unit, and the kind of questions that decide."""
 Resolution = Mapping[str, Mapping[int, Mapping[int, float]]]
 """{row: {seed: {tokens or frames: accuracy}}}"""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference in words, what was found (None: too few runs), and whether it decides the claim.
+    """A difference, named in words, its measurement (None: too few runs), and whether it decides the claim.
 
-    margin: None where interval and p decide, else that the interval alone decides, and how far below 0 it may reach.
+    margin: None: interval and p decide. Else the interval alone decides, and may reach this far below 0.
     """
 
     name: str
@@ -57,18 +57,20 @@ class Comparison:
 
     @property
     def tested(self) -> bool:
-        """Tell whether p decides, and so counts for Holm's correction."""
+        """Tell whether p decides, so that Holm's correction counts the comparison."""
         return self.decides and self.margin is None
 
     @property
     def verdict(self) -> str:
-        """Judge by the rule that it is under."""
+        """Judge the comparison by its rule."""
         return verdict(self.found) if self.margin is None else not_below(self.found, self.margin)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim in words, its comparisons, and what else there is to say. applies: whether what it is about occurs."""
+    """A claim in words, and its comparisons. note: remarks for the reader; applies: False where the case it speaks of
+    does not occur.
+    """
 
     letter: str
     text: str
@@ -88,7 +90,7 @@ class Claim:
 
 
 def verdict(found: Compared | None) -> str:
-    """Return the rule for one comparison."""
+    """Return the verdict of one comparison by interval and corrected p."""
     if found is None or not found.corrected < ALPHA:
         return INCONCLUSIVE
     if found.mean.low > 0:
@@ -97,7 +99,9 @@ def verdict(found: Compared | None) -> str:
 
 
 def not_below(found: Compared | None, margin: float) -> str:
-    """Return the rule for a comparison that asks for no loss: by the interval alone."""
+    """Return the verdict of a comparison that asks for no loss, by the interval alone; margin: how far it may reach
+    below 0.
+    """
     if found is None:
         return INCONCLUSIVE
     if found.mean.high < 0:
@@ -143,7 +147,7 @@ def corrected(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def family(claims: Sequence[Claim]) -> list[Compared | None]:
-    """Return the comparisons that Holm's correction is over."""
+    """Return the comparisons that Holm's correction counts."""
     return [c.found for claim in claims for c in claim.comparisons if c.tested]
 
 
@@ -210,9 +214,9 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
 
 
 def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
-    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller, by seed.
+    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller one, by seed.
 
-    between: the two, whatever there are runs of; None: the smallest and the largest of all seeds.
+    between: the two values, also where some have no runs; None: the smallest and the largest of all seeds.
     """
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
     at = sorted(set(between or (value for own in (*ral.values(), *grpo.values()) for value in own)))

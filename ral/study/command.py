@@ -1,4 +1,4 @@
-"""The command line of `scripts/reproduce.py`: key=value, each read into its type."""
+"""The command line of `scripts/reproduce.py`: key=value, each parsed into its type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ral.study.plan import MAIN
 
 @dataclass(frozen=True)
 class Settings:
-    """The command line. seeds, rows: None where it does not say."""
+    """Settings of the command line. rows: None for all; seeds: None for each table's own; processes: 0 runs nothing.
+
+    docs: whether pages of docs/ are written; resolution: whether kept weights are evaluated at other resolutions.
+    """
 
     tables: tuple[str, ...] = (MAIN,)
     rows: tuple[str, ...] | None = None
@@ -25,14 +28,14 @@ class Settings:
 
 
 def number(key: str, text: str) -> int:
-    """Read a whole number from 0 on."""
+    """Read a whole number from 0 on. UserError for anything else."""
     if not text.isdecimal():
         raise UserError(f"{key}={text}: write a whole number from 0 on")
     return int(text)
 
 
 def seed_list(text: str) -> tuple[int, ...]:
-    """Return the seeds that `10`, `0-4` or `0,3` names."""
+    """Return the seeds: `10` is 0 to 9, `0-4` a range, `0,3` a list. UserError where it names none."""
     if "," in text:
         found = tuple(dict.fromkeys(number("seeds", part) for part in text.split(",") if part))
     elif "-" in text:
@@ -46,14 +49,14 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 
 def flag(key: str, text: str) -> bool:
-    """Read true or false."""
+    """Read true or false. UserError for anything else."""
     if text not in ("true", "false"):
         raise UserError(f"{key}={text}: write {key}=true or {key}=false")
     return text == "true"
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Split names at commas, or at semicolons where there is one."""
+    """Return the names in a text, split at semicolons if there is one, else at commas."""
     return tuple(part.strip() for part in text.split(";" if ";" in text else ",") if part.strip())
 
 
@@ -69,7 +72,7 @@ READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def parse(arguments: Sequence[str]) -> Settings:
-    """Read the command line. UserError names an unknown key and the possible ones."""
+    """Read the command line. UserError for an unknown key, with the known ones."""
     given = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")

@@ -1,4 +1,4 @@
-"""A sweep's runs side by side: means over seeds with intervals, paired differences, learning curves."""
+"""The runs of a sweep compared: means over seeds with intervals, paired differences, learning curves."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ral.study.statistics import Interval, interval, least_p
 PERCENT = re.compile(r"accuracy|format|grounding|finished")
 """Metrics that are shares: shown in percent, and with intervals within 0 and 100."""
 NEVER_BELOW_0 = re.compile(r"jsd|entropy|tokens|length|norm|share|time/|memory|_s$|_gb$|_mb$")
-"""Other metrics that no value below 0 is possible of: their intervals end there."""
+"""Other metrics that cannot be below 0: their intervals end there."""
 COLUMNS = ("runs", "seeds", "mean", "95% interval", "minus {}", "95% interval", "p", "p (Holm)")
 NARROW = 26
-"""Characters of a row's name in the terminal, before it wraps."""
+"""Characters of a row's name in the terminal before it wraps."""
 DIGITS = 3
-"""Significant digits of a value that is no share."""
+"""Significant digits of a value that is not a share."""
 PLAIN = "eval/accuracy"
-"""The metric whose files are called compare; those of another have its name in theirs."""
+"""The metric whose files are named compare.*; the names of other metrics' files hold the metric."""
 
 
 def bounds(metric: str) -> tuple[float, float]:
@@ -44,19 +44,21 @@ def bounds(metric: str) -> tuple[float, float]:
 
 
 def stem(metric: str) -> str:
-    """Return the name of a metric's files, less their endings: "compare", or "compare_train_attention_jsd"."""
+    """Return the name of a metric's files without ending: "compare", or such as "compare_train_attention_jsd"."""
     return "compare" if metric == PLAIN else f"compare_{re.sub(r'[^A-Za-z0-9]+', '_', metric)}"
 
 
 def cut(found: Interval | None, low: float, high: float) -> Interval | None:
-    """Return an interval cut at the ends of what is possible: Student's t knows none."""
+    """Return an interval limited to [low, high], the possible values, which Student's t does not know.
+    None stays None.
+    """
     if found is None or math.isnan(found.low):
         return found
     return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def cells(row: Row, metric: str) -> list[str]:
-    """Return a row as text: shares in percent, others with DIGITS; intervals keep within what is possible."""
+    """Return a row as text: shares in percent, others with DIGITS; intervals are limited to possible values."""
     (low, high), percent = bounds(metric), bool(PERCENT.search(metric))
 
     def number(value: float, sign: str = "") -> str:
@@ -76,13 +78,15 @@ def cells(row: Row, metric: str) -> list[str]:
 
 
 def narrow(row: Row, metric: str) -> list[str]:
-    """Return a row for a terminal of 80 columns: intervals below their means, the number of seeds for their list."""
+    """Return a row for a terminal of 80 columns: intervals below their means, and the number of seeds,
+    not their list.
+    """
     name, _, mean, ends, less, difference, _, p = cells(row, metric)
     return [name, str(len(row.runs)), f"{mean}\n{ends}", f"{less}\n{difference}", p]
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return lines on what the seeds cannot tell: rows that are the same, and the least p that can come out."""
+    """Return lines on the limits of the seeds: rows with equal values, and the smallest p that can come out."""
     first, found = {run.seed: run.last for run in rows[0].runs}, list[str]()
     numbers = sorted({row.difference.n for row in rows if row.difference is not None})
     for row in rows[1:]:
@@ -95,7 +99,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> str:
-    """Return the page in Markdown."""
+    """Return the page in Markdown. lost: {folder: why its run is left out}."""
     head = [column.format(short_name(rows[0].name)) for column in COLUMNS]
     table = markdown.table(head, [cells(row, metric) for row in rows], left=len(head))
     percent = PERCENT.search(metric)
@@ -108,9 +112,9 @@ def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> str:
 
 
 def figure(rows: Sequence[Row], metric: str, file: Path) -> None:
-    """Draw learning curves: mean over seeds, with a band of the 95% interval where there are two seeds or more.
+    """Draw learning curves into `file`: mean over seeds, with a band of the 95% interval for two seeds or more.
 
-    Bands end where no value is possible.
+    Bands are limited to possible values.
     """
     (least, most), scale = bounds(metric), 100.0 if PERCENT.search(metric) else 1.0
     drawing = Figure(figsize=(8, 4.5), layout="constrained")
@@ -133,7 +137,7 @@ def figure(rows: Sequence[Row], metric: str, file: Path) -> None:
 
 
 def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str, Any]:
-    """Return compare.json; values in the metric's own unit."""
+    """Return the content of compare.json; values are in the metric's own unit, NaN is null."""
 
     def plain(value: float) -> float | None:
         return None if math.isnan(value) else value
@@ -156,7 +160,11 @@ def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str
 
 
 def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> list[Row]:
-    """Read, compute, write. UserError where there is nothing to compare."""
+    """Compare the runs below `folder`, write page, JSON and figure into `output`, print the table; return its rows.
+
+    baseline: an override or name of the row to compare with; None: the first row. UserError where no run can be
+    compared.
+    """
     runs, lost = read_all(folder, metric)
     rows, name = make_rows(runs, baseline), stem(metric)
     output.mkdir(parents=True, exist_ok=True)
@@ -168,7 +176,7 @@ def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> li
 
 
 def show(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> None:
-    """Print the table; what is too wide goes on in the next line."""
+    """Print the table for a terminal, and the lines below it."""
     unit = ", %" if PERCENT.search(metric) else ""
     table = Table(box=SIMPLE_HEAD, title=escape(f"{metric}{unit} (95% intervals below)"))
     table.add_column("runs", max_width=NARROW, overflow="fold")

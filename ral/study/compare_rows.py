@@ -1,4 +1,4 @@
-"""Runs of a sweep -> rows: what was overridden, the values of a metric, means over seeds, paired differences."""
+"""From the runs of a sweep to rows: overrides, the values of a metric, means over seeds, paired differences."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ral.study.statistics import Interval, holm, interval, sign_flip_p
 
 UNTITLED = "(defaults)"
 NOT_ITS_KIND = ("seed=", "hydra.", "hydra/", "name=", "resume=")
-"""Overrides in which runs of one row may differ."""
+"""Beginnings of overrides in which runs of one row may differ."""
 PARTS = 2
-"""Parts of a dotted key that a row's short name keeps, from the last."""
+"""Last parts of a dotted key that a row's short name keeps."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: its folder, what was overridden but the seed, the seed, and {step: value} of the metric.
+    """One finished run: its folder, its overrides without the seed's, the seed, and {step: value} of the metric.
 
-    name: of its row, the overrides that not all runs have.
+    name: of its row: the overrides that not all runs have.
     """
 
     folder: Path
@@ -37,13 +37,17 @@ class Run:
 
     @property
     def last(self) -> float:
-        """Return the value of the last evaluation."""
+        """Return the value at the last step that has one."""
         return self.values[max(self.values)]
 
 
 @dataclass
 class Row:
-    """The runs of one composition; difference, p: to the baseline over common seeds (None for the baseline itself)."""
+    """The runs with equal overrides but for the seed. mean: of last values; difference, p: to the baseline, over common
+    seeds.
+
+    difference: None for the baseline, and without common seeds. corrected: p after Holm's correction.
+    """
 
     name: str
     runs: list[Run]
@@ -54,7 +58,7 @@ class Row:
 
 
 def read_run(folder: Path, metric: str) -> Run | str:
-    """Return a run, or why it cannot be compared."""
+    """Return the run in a folder, or a line on why it cannot be compared."""
     overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
     config = yaml.safe_load((folder / "config.yaml").read_text()) if (folder / "config.yaml").is_file() else {}
@@ -73,16 +77,16 @@ def read_run(folder: Path, metric: str) -> Run | str:
 
 
 def near(metric: str, known: Collection[str]) -> str:
-    """Return '; did you mean ...?' for names like a metric's, or that begin with it; '' for none."""
+    """Return '; did you mean x?' with known names that are like `metric` or begin with it; '' without any."""
     begun = sorted(name for name in known if name.startswith(metric))
     close = list(dict.fromkeys([*begun, *difflib.get_close_matches(metric, sorted(known))]))
     return f"; did you mean {' or '.join(close[:3])}?" if close else ""
 
 
 def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
-    """Return the runs below a folder, and {folder: reason} of those that cannot be compared.
+    """Return the runs below a folder, and {folder: why it cannot be compared} of the others.
 
-    UserError where there is none.
+    UserError where no run can be compared.
     """
     begun = {path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")}
     folders = sorted(begun | {path.parent for path in folder.glob("*/metrics.jsonl")})
@@ -99,14 +103,14 @@ def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
 
 
 def named(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs with the names of their rows."""
+    """Return the runs, each with the name of its row."""
     kinds = {run.own for run in runs}
     common = set.intersection(*map(set, kinds)) if len(kinds) > 1 else set()
     return [replace(run, name=" ".join(o for o in run.own if o not in common) or UNTITLED) for run in runs]
 
 
 def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
-    """Keep the last written of runs with the same settings; return {folder: reason} of the others too."""
+    """Return the last written one of runs with the same settings and seed, and {folder: reason} of the others."""
     kept: dict[tuple[tuple[str, ...], int], Run] = {}
     lost: dict[str, str] = {}
     for run in sorted(runs, key=lambda run: (run.folder / "metrics.jsonl").stat().st_mtime):
@@ -117,13 +121,16 @@ def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
 
 
 def spellings(run: Run) -> set[str]:
-    """Return what a row is called by: its overrides, its name, and both as tables print them."""
+    """Return the names by which a row can be meant: its overrides, its name, and both as tables print them."""
     whole = {*run.own, run.name}
     return whole | {short_name(name) for name in whole}
 
 
 def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
-    """Return a row for each composition, the baseline first: the one that `baseline` occurs in, or the first."""
+    """Return a row for each set of overrides, the baseline first. UserError for a baseline that is none, or several.
+
+    baseline: one of a row's `spellings`; None: the first row.
+    """
     names = list(dict.fromkeys(run.name for run in runs))
     fitting = {run.name for run in runs if baseline is None or baseline in spellings(run)}
     chosen = [name for name in names if name in fitting]

@@ -1,4 +1,4 @@
-"""Figures of `scripts/reproduce.py`, each a function of results; matplotlib's objects alone."""
+"""Figures of `scripts/reproduce.py`, each a function of results. Only matplotlib's objects, no pyplot."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def colour(n: int) -> str:
 
 
 def mark(n: int, label: str) -> dict[str, Any]:
-    """Return the dot of row n: hollow where attention is trained, so that one beneath still shows."""
+    """Return matplotlib's settings for the dots of row n: hollow for a label that begins with ral, so that all show."""
     face = "none" if label.startswith("ral") else colour(n)
     return {
         "marker": MARKS[n % len(MARKS)],
@@ -71,14 +71,17 @@ def mark(n: int, label: str) -> dict[str, Any]:
 
 
 def new(width: float, height: float) -> Figure:
-    """Return an empty figure; inches."""
+    """Return an empty figure of this size in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
-    """Return the run of the shipped model that a row starts from: asked to think or not, as the row is."""
+    """Return the run of the shipped model with the row's prompts, with or without thinking; None without such a run.
+
+    base: the run with thinking.
+    """
     if thinks(next(iter(row.runs.values()))):
         return base
     zero = result.row(BASE_ZERO)
@@ -86,7 +89,10 @@ def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | Non
 
 
 def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
-    """Return steps, and mean and interval's ends [3 steps] in percent; step 0 is the shipped model, where given."""
+    """Return steps, and accuracy in percent as [3 steps]: mean, lower and upper end of the interval.
+
+    base: the shipped model's run, which gives the values at step 0; None: no step 0.
+    """
     steps = sorted(set.intersection(*(set(run.evaluations) for run in row.runs.values())))
     found = [interval([100 * run.evaluations[step][ACCURACY] for run in row.runs.values()]) for step in steps]
     lines = np.array([[f.mean for f in found], [f.low for f in found], [f.high for f in found]])
@@ -97,9 +103,9 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """Return a panel a row: its learning curve with the 95% band, its baseline's mean dashed.
+    """Return a figure with a panel for each row: its learning curve with the 95% band, its baseline's mean dashed.
 
-    Bands of few runs may reach beyond the panel, whose ends are those of single runs.
+    Axes end near the values of single runs, so that bands of few runs may leave the panel.
     """
     rows = [row for row in result.full if len(next(iter(row.runs.values())).evaluations) > 1]
     across, place = min(5, len(rows)) or 1, {row.row.label: n for n, row in enumerate(result.full)}
@@ -132,7 +138,7 @@ def curves(result: TableResult, base: Run | None) -> Figure:
 
 
 def finals(result: TableResult) -> Figure:
-    """Return a dot a run, mean and 95% interval in black; one line a row."""
+    """Return a figure with a line for each row: a dot for each run's last accuracy, mean and 95% interval in black."""
     rows = result.full
     figure = new(6.4, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
@@ -154,7 +160,9 @@ def finals(result: TableResult) -> Figure:
 
 
 def types(result: TableResult) -> Figure:
-    """Return the mean accuracy by type as numbers on a heat map: the colour is the difference to the first row."""
+    """Return a heat map of mean accuracy by problem type: numbers in percent, coloured by difference from the first
+    row.
+    """
     metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
@@ -179,7 +187,7 @@ def _mean(row: RowResult, metric: str) -> float:
 
 
 def layers(result: TableResult) -> Figure:
-    """Return a panel a decoder layer: grounding against accuracy, a dot a run."""
+    """Return a figure with a panel for each decoder layer: grounding against accuracy, a dot for each run."""
     metrics = metric_names(result, LAYER)
     figure = new(2.5 * max(len(metrics), 1) + 1.3, 3.2)
     grid = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
@@ -199,7 +207,7 @@ def layers(result: TableResult) -> Figure:
 
 
 def against_kl(result: TableResult) -> Figure:
-    """Return the final accuracy against the KL to the shipped model in the last steps, a dot a run."""
+    """Return a figure of last accuracy against the KL to the shipped model in the last steps, a dot for each run."""
     figure = new(6.4, 3.6)
     axes = figure.subplots()
     for n, row in enumerate(result.full):
@@ -213,7 +221,7 @@ def against_kl(result: TableResult) -> Figure:
 
 
 def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
-    """Draw RAL less GRPO over each axis: a thin line a seed, mean and 95% interval on top.
+    """Draw RAL less GRPO over each axis: a thin line for each seed, mean and 95% interval on top; return the figure.
 
     how: words behind the name of an axis.
     """
@@ -237,7 +245,7 @@ def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
 
 
 def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, Resolution]) -> dict[str, Figure]:
-    """Return {name: figure} of everything that there are runs for."""
+    """Return {name: figure} of all figures for which there are runs."""
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
         if result.table.name == MAIN:
@@ -256,7 +264,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
 
 
 def save(figures: Mapping[str, Figure], folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write PNGs; return {name: file name}."""
+    """Write the figures as PNGs into `folder`; return {name: file name}."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {name: f"{prefix}{name}.png" for name in figures}
     for name, figure in figures.items():

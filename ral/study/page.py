@@ -34,7 +34,7 @@ KINDS = {
     "kl": "Accuracy against KL to the shipped model",
     "lead": "RAL less GRPO, runs of their own at each number",
 }
-"""Figures of a table other than `main`, TABLE_KIND: their titles."""
+"""Titles of the figures TABLE_KIND, by kind, of tables other than `main`."""
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
@@ -56,9 +56,9 @@ GROUNDED = (
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that the page shows. figures: {name: path in the page}; problems: lines on what is missing.
+    """The content of the page. figures: {name: path from the page}; problems: lines on missing runs.
 
-    environment: of the analysis. choice: how the difficulty was chosen.
+    environment: of the analysis. base: the shipped model's run. choice: how the difficulty was chosen, in words.
     """
 
     results: Sequence[TableResult]
@@ -72,7 +72,7 @@ class Page:
 
 
 def write(page: Page) -> str:
-    """Return the whole text, headings of the third level."""
+    """Return the whole page in Markdown; its headings are of the third level."""
     results = {result.table.name: result for result in page.results}
     main, path = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (False, True))
     parts = [heading(page), claims_part(main, "### Claims", RULE)]
@@ -85,7 +85,7 @@ def write(page: Page) -> str:
 
 
 def heading(page: Page) -> str:
-    """Return the paragraph that says how the runs were made."""
+    """Return the first paragraph: how the runs were made."""
     runs = all_runs(page.results)
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
@@ -104,7 +104,7 @@ def heading(page: Page) -> str:
 
 
 def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
-    """Return the verdicts, then the numbers behind them."""
+    """Return the table of verdicts, the rule, and the table of comparisons; "" without claims."""
     if not claims:
         return ""
     verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
@@ -115,7 +115,7 @@ def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
 
 
 def claim_row(letter: str, shown: Comparison) -> list[str]:
-    """Return the row of a comparison. Those that do not decide by p have no corrected one."""
+    """Return the table's row of a comparison. It has a corrected p only if its p decides the claim."""
     found = shown.found
     if found is None:
         return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
@@ -125,7 +125,7 @@ def claim_row(letter: str, shown: Comparison) -> list[str]:
 
 
 def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
-    """Return the accuracy, by type, grounding."""
+    """Return the part on the table `main`: accuracy, accuracy by type, grounding."""
     parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
     parts += [shown(figures, "curves", "finals")]
     parts += [
@@ -140,7 +140,7 @@ def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
 
 
 def accuracy_table(result: TableResult) -> str:
-    """Return the rows with mean, difference to the baseline and to the shipped model."""
+    """Return the table of accuracies: means, differences from the baseline and from the shipped model."""
     against = sorted({row.row.baseline for row in result.full if row.row.baseline})
     name = f"less {against[0]}" if len(against) == 1 else "less its baseline"
     head = [
@@ -180,13 +180,13 @@ def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
 
 
 def share_text(row: RowResult) -> str:
-    """Return the share of questions that the row's grounding is of."""
+    """Return the share of questions that the row's grounding is over, in percent."""
     share = grounded_share(row.runs.values())
     return "not known" if share is None else number(100 * share)
 
 
 def types_table(result: TableResult) -> str:
-    """Return a column for each type of question, with how many there are, and for each medium."""
+    """Return the table of accuracy by problem type, with the number of questions, and by medium."""
     names = by_type(result)
     counts = question_counts(next(iter(result.full[0].runs.values()))) if names else {}
     kinds = {metric: metric.removeprefix(TYPE) for metric in names}
@@ -196,7 +196,9 @@ def types_table(result: TableResult) -> str:
 
 
 def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
-    """Return a column for each metric, {metric: head}: means over runs with intervals."""
+    """Return a table with a column for each metric, {metric: column's title}: means over runs with intervals, in
+    percent.
+    """
     rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in names)] for row in result.full]
     return table(["", *names.values()], rows) if names else ""
 
@@ -207,7 +209,7 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 
 def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:
-    """Return an ablation, or a table that a claim rests on. path: the claims about the table `path`."""
+    """Return the part on a table other than `main`. path: the claims about the table `path`."""
     title, own = f"### {result.table.title}\n", result.table.name == PATH and path
     opening = claims_part(path, title, f"**The rule.** {PATH_RULE}") if own else title + "\n" + standing(result)
     parts = [opening, accuracy_table(result), attainable_of(result)]
@@ -216,7 +218,7 @@ def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[C
 
 
 def standing(result: TableResult) -> str:
-    """Return the purpose of a table other than `main`."""
+    """Return a sentence on whether a claim rests on a table other than `main`."""
     if result.table.axis:
         return "A claim rests on its first and last rows; the rows between are indicative.\n"
     counts = sorted({len(row.runs) for row in result.full}) or [0]
@@ -225,12 +227,12 @@ def standing(result: TableResult) -> str:
 
 
 def attainable_of(result: TableResult) -> str:
-    """Return the least p that a table's comparisons with baselines can reach."""
+    """Return a sentence with the smallest p that a table's comparisons with baselines can reach."""
     return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
 def resolution_part(page: Page) -> str:
-    """Return the accuracy of GRPO and RAL at few and many tokens and frames."""
+    """Return the part on the accuracy of GRPO and RAL at several numbers of visual tokens and frames."""
     text = "### Resolution and frames\n\nPercent of the same questions; mean over runs with 95% interval.\n"
     for axis, found in page.resolution.items():
         at = sorted({value for runs in found.values() for own in runs.values() for value in own})
@@ -247,7 +249,7 @@ def _at(found: Sequence[float]) -> Interval | None:
 
 
 def shown(figures: Mapping[str, str], *names: str) -> str:
-    """Return the named figures that exist."""
+    """Return the named figures that exist, as Markdown images."""
     titles = {
         "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, baseline dashed",
         "finals": "Accuracy of each run at the end, mean and 95% interval",
@@ -262,7 +264,7 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
 
 
 def commands_part(results: Sequence[TableResult]) -> str:
-    """Return a command for each row, once."""
+    """Return the command of the first run of each row."""
     lines = {row.row.overrides: next(iter(row.runs.values())).command for result in results for row in result.full}
     if not lines:
         return ""
@@ -271,7 +273,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """Return the lines that name missing runs and runs of other commits."""
+    """Return the list of missing runs, and of runs made at other commits; "" without any."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
@@ -283,7 +285,7 @@ def problems_part(page: Page) -> str:
 
 
 def commit_lines(page: Page) -> list[str]:
-    """Return where the runs' commits differ from that of the analysis, or from each other."""
+    """Return lines on runs whose commits differ from that of the analysis, or from that of most runs."""
     made, here = commits(page.results), page.environment.get("commit", "unknown")
     others = sum(len(commands) for commit, commands in made.items() if commit != here)
     lines = [f"{others} runs were made at another commit than this analysis, {short(here)}"] if others else []

@@ -23,17 +23,17 @@ from ral.study.path_gate import Rule
 from ral.study.results import ACCURACY, TableResult, compared, paired, values
 
 PATH = "path"
-"""Name of the table."""
+"""Name of the table of these claims."""
 LETTERS = ("g", "h")
 GRPO, ORACLE, ORACLE_PLACEBO, STUDENT = "grpo", "oracle", "oracle placebo", "student"
 WAYS = {"ral, previous": "ral placebo", "look": "look placebo"}
-"""The terms that may show (g), each with its placebo: the same on a layer where the oracle adds nothing."""
+"""The terms that may show (g), each with its placebo: the same term on a layer where the oracle adds nothing."""
 STEPS = "eval/grounding_steps_layer_3"
 """Grounding step by step in the last decoder layer of the shipped models."""
 LEAST_ROWS = 4
 """Rows of a seed below which no rank correlation is taken."""
 PER_WAY = 3
-"""Comparisons of each way, the last of them by the interval alone."""
+"""Comparisons of each way, the last of which is judged by the interval alone."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def judge_path(result: TableResult, gate: Sequence[Rule] | None) -> list[Claim]:
 
 
 def gate_text(gate: Sequence[Rule] | None) -> str:
-    """Return the gate in words."""
+    """Return a sentence on the gate: not measured, passed, or the rules that are broken."""
     if gate is None:
         return "The gate was not measured: without it no claim on these data is made."
     broken = [f"{rule.text} ({100 * rule.value:.1f}%)" for rule in gate if not rule.kept]
@@ -83,7 +83,7 @@ def gate_text(gate: Sequence[Rule] | None) -> str:
 
 
 def of(result: TableResult, label: str, metric: str = ACCURACY) -> Mapping[int, float]:
-    """Return a row's last value by seed."""
+    """Return {seed: the metric in the last evaluation} of a row; {} without it."""
     row = result.row(label)
     return {} if row is None else values(row.runs, metric)
 

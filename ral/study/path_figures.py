@@ -1,4 +1,4 @@
-"""Figures of the table `path`: what cuts cost its teacher, every run's end, and looking against accuracy."""
+"""Figures of the table `path`: accuracy of its teacher under cuts, last accuracies, and grounding against accuracy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ CUTS = {
     "placebo_from_response": "as many other cells, from response",
     "placebo_from_question": "as many other cells, from question",
 }
-"""Bars of `cuts`: keys of a knock-out's results.json, in words."""
+"""Bars of `cuts`: keys of a knockout's results.json, in words."""
 
 
 def path_figures(result: TableResult, knockout: Path) -> dict[str, Figure]:
-    """Return {name: figure} of the table's runs, and of the gate's knock-out (its results.json) where it was made."""
+    """Return {name: figure} of the table's runs, and of the gate's knockout where its results.json exists."""
     figures = {"path_finals": finals(result), "path_looks": looks(result)}
     if knockout.is_file():
         figures["path_cuts"] = cuts(json.loads(knockout.read_text()))
@@ -34,7 +34,7 @@ def path_figures(result: TableResult, knockout: Path) -> dict[str, Figure]:
 
 
 def cuts(found: Mapping[str, Any]) -> Figure:
-    """Draw accuracy under each cut in percent, with its interval. found: results.json of scripts/knockout.py."""
+    """Return a bar chart of accuracy under each cut, in percent, with intervals. found: results.json of a knockout."""
     figure = new(6.4, 2.2)
     axes = figure.subplots()
     for n, name in enumerate(CUTS):
@@ -51,7 +51,10 @@ def cuts(found: Mapping[str, Any]) -> Figure:
 
 
 def looks(result: TableResult) -> Figure:
-    """Draw steps' attention on their own place, last layer, against accuracy: a dot a run, a cross for the student."""
+    """Return a figure of steps' attention on their own evidence (last layer) against accuracy.
+
+    A dot for each run, a cross for the student.
+    """
     figure = new(7.4, 4.2)
     axes = figure.subplots()
     for n, row in enumerate(result.full):

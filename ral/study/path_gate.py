@@ -1,7 +1,7 @@
-"""Rules that data, teacher and student of `visual_path` have to keep before anything is claimed on them.
+"""The gate: rules that data, teacher and student of `visual_path` have to keep before any claim rests on them.
 
-Only then do differences between methods say something about looking: responses need the evidence, question tokens do
-not hand it on, the teacher knows how, and the student errs, by looking at wrong places.
+Only then do differences between methods say something about attention: responses need the evidence, question tokens do
+not pass it on, the teacher finds it, and the student errs by looking at wrong places.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ WRONG_LOOKS = 0.80  # of the student's wrong steps, at least
 
 @dataclass(frozen=True)
 class Cuts:
-    """Accuracy of the teacher, in [0, 1]: as it is, and with attention cut (placebo: of as many other tokens)."""
+    """Accuracies of the teacher, in [0, 1]: without a cut, and with cut attention (placebo: to as many
+    other tokens).
+    """
 
     whole: float
     response: float
@@ -50,7 +52,9 @@ class Rule:
 
 
 def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list[Rule]:
-    """Return all rules with their values; those about cuts where these are known."""
+    """Return all rules with their values, shares in [0, 1]; those about cuts where given. No wrong steps: wrong looks
+    are 0.
+    """
     looks = student.wrong_looks if student.wrong_looks is not None else 0.0
     steps = [
         Rule("the teacher's next step is right", teacher.right, *TEACHER),
@@ -82,15 +86,16 @@ def page(found: Sequence[Rule]) -> str:
 
 TEACHER_FOLDER, STUDENT_FOLDER = "assets/path_teacher", "assets/path_student"
 GATE = "gate.json"
-"""The rules with their values, as `measure` found them."""
+"""File with the rules and the values that `measure` found."""
 CUT = ("cut=[evidence,placebo]", "parts=[response,question]", "draws=1", "batch=64", "threads=1")
-"""How the knock-out is made: the cuts that the rules are about, and one placebo a question."""
+"""Settings of the knockout: the cuts that the rules are about, and one placebo for each question."""
 
 
 def measure(settings: Mapping[str, Any], output: Path) -> None:
-    """Measure all rules on a run's own held-out questions and write GATE into `output`, unless it is there.
+    """Measure all rules on the held-out questions of a run and write GATE into `output`, unless it is there.
 
-    settings: dotted keys of the dataset. The teacher's cuts are those of scripts/knockout.py, in a process of its own.
+    settings: {dotted key of the dataset: value}. scripts/knockout.py measures the teacher's cuts, in a process of its
+    own.
     """
     if (output / GATE).is_file():
         return
@@ -105,7 +110,9 @@ def measure(settings: Mapping[str, Any], output: Path) -> None:
 
 
 def cuts_of(found: Mapping[str, float]) -> Cuts:
-    """Return the teacher's accuracies, in percent, from a knock-out's results.json; of placebos the lower one."""
+    """Return the teacher's accuracies in [0, 1] from a knockout's results.json (percent); of two placebos the lower
+    one.
+    """
     placebo = min(found["placebo_from_response"], found["placebo_from_question"])
     each = (found["none"], found["evidence_from_response"], found["evidence_from_question"], placebo)
     return Cuts(*(value / 100 for value in each))

@@ -1,6 +1,6 @@
-"""The plan of `scripts/reproduce.py`: tables of rows (conf/reproduce.yaml), their cells, and which of these are done.
+"""The plan of `scripts/reproduce.py`: tables of rows (conf/reproduce.yaml), their cells, and which cells are done.
 
-A cell is a list of overrides and a seed; its folder follows from the overrides alone, so that tables share cells.
+A cell is a list of overrides and a seed. Its folder follows from these alone, so that tables share cells.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ral.files import jsonl
 from ral.files.hashed import text_hash
 
 MAIN = "main"
-"""The table that the claims are about, but those about more tokens and frames, which have tables with an axis."""
+"""The table of the claims, except for claims on more tokens and frames, whose tables have an axis."""
 DONE = "done.json"
-"""Written last into the folder of a cell whose run left with 0: seconds, commit, command."""
+"""File that is written last into the folder of a successful cell: seconds, commit, command."""
 THREADS = "1"  # of a run: other numbers of threads add floats up in another order
 UNSAFE = re.compile(r"[^\w.-]+")
 VALUED = re.compile(r"(\w+), (\d+)")
-"""The label of a row of a table with an axis: method and value."""
+"""Label of a row in a table with an axis: method and value."""
 LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
@@ -34,7 +34,7 @@ DIGITS = 6  # of the hash that keeps folders of different overrides apart
 class Row:
     """Runs that differ in their seed alone. baseline: label of the row it is compared with, None for none.
 
-    overrides: of train.py, in order. own_seeds: how many, where the row has a number of its own.
+    overrides: of train.py, in order. own_seeds: number of seeds, where the row has its own; None: the table's.
     """
 
     label: str
@@ -44,25 +44,26 @@ class Row:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Return the method and value of a row of a table with an axis, from its label."""
+        """Return (method, value) from the label of a row in a table with an axis."""
         method, value = self.label.split(", ")
         return method, int(value)
 
     @property
     def own_data(self) -> bool:
-        """Tell whether its model or its pictures or clips are others than those of the shipped model's row."""
+        """Tell whether the row's model or media differ from those of the shipped model's row."""
         others = ("dataset.path=", "dataset.source.", "experiment=path")
         return any(override.startswith(others) for override in self.overrides)
 
     def seeds(self, asked: Sequence[int]) -> tuple[int, ...]:
-        """Return the seeds to run: those asked for, or the row's own."""
+        """Return the seeds to run: 0 to own_seeds - 1 where the row has its own number, else those asked for."""
         return tuple(asked) if self.own_seeds is None else tuple(range(self.own_seeds))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a title; seeds: how many runs of each, unless the command line says; kl: whether accuracy against KL
-    is drawn. axis: "tokens" or "frames" where the labels are "method, value" along it, else empty.
+    """Rows under a title. seeds: number of runs of each row, unless the command line says.
+
+    kl: whether accuracy against KL is drawn. axis: "tokens" or "frames" where labels are "method, value"; else "".
     """
 
     name: str
@@ -73,13 +74,13 @@ class Table:
     axis: str = ""
 
     def row(self, label: str) -> Row | None:
-        """Return the row of a label."""
+        """Return the row with a label; None without it."""
         return next((row for row in self.rows if row.label == label), None)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run to make. folder: of the run; keep_weights: whether its hf/ stays."""
+    """One run to make. folder: of the run; keep_weights: whether its hf/ is kept."""
 
     overrides: tuple[str, ...]
     seed: int
@@ -88,12 +89,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return the name for people: overrides and seed."""
+        """Return the overrides and the seed as one text."""
         return f"{' '.join(self.overrides)} seed={self.seed}"
 
 
 def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
-    """Return the tables of conf/reproduce.yaml. UserError names what does not fit."""
+    """Return the tables of conf/reproduce.yaml (`raw`). UserError for an unknown baseline, axis or label."""
     tables = {}
     for name, node in raw["tables"].items():
         rows = tuple(_row(str(label), value, node.get("baseline")) for label, value in node["rows"].items())
@@ -124,14 +125,12 @@ def _row(label: str, value: str | Mapping[str, Any], baseline: str | None) -> Ro
 
 
 def in_order(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Return the overrides sorted, the experiment first."""
+    """Return the overrides sorted, experiment= first."""
     return tuple(sorted(overrides, key=lambda o: (not o.startswith("experiment="), o)))
 
 
 def cell_name(overrides: Sequence[str]) -> str:
-    """Return a folder's name for overrides, whatever their order: experiment=grpo is `grpo`, more than that ends in a
-    hash.
-    """
+    """Return a folder's name for overrides in any order: `grpo` for experiment=grpo alone, else a name with a hash."""
     ordered = in_order(overrides)
     slug = UNSAFE.sub("_", "_".join(o.removeprefix("experiment=") for o in ordered)).strip("_")
     if len(ordered) == 1 and ordered[0].startswith("experiment="):
@@ -140,27 +139,25 @@ def cell_name(overrides: Sequence[str]) -> str:
 
 
 def run_folder(output: Path, overrides: Sequence[str], seed: int) -> Path:
-    """Return where the run of a cell lies."""
+    """Return the folder of a cell's run below `output`."""
     return output / "runs" / cell_name(overrides) / f"seed_{seed}"
 
 
 def run_directory(folder: Path) -> str:
-    """Return the override that puts a run into a folder."""
+    """Return the override of train.py that sets the run's folder."""
     text = str(folder)
     plain = all(c.isalnum() or c in "/._-+" for c in text)
     return f"hydra.run.dir={text if plain else repr(text)}"
 
 
 def command_line(overrides: Sequence[str], seed: int, folder: Path | None = None) -> str:
-    """Return the command of a cell as one types it into a shell in the repository's root; folder: of the run, None:
-    any.
-    """
+    """Return the shell command of a cell, to be typed in the repository's root. folder: of the run; None: not set."""
     given = [*overrides, f"seed={seed}", *([] if folder is None else [run_directory(folder)])]
     return f"OMP_NUM_THREADS={THREADS} {shlex.join(['python', 'train.py', *given])}"
 
 
 def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[str] | None) -> list[Table]:
-    """Return the named tables, with the named rows (None: all). UserError names the possible ones."""
+    """Return the named tables with the named rows (None: all). UserError for unknown names, with the known ones."""
     for name in names:
         if name not in tables:
             raise UserError(f"tables={name}: no such table; write some of {', '.join(tables)}")
@@ -175,14 +172,14 @@ def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[s
 
 
 def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """Return the seeds of a table's rows."""
+    """Return the seeds asked for; None: those of the table."""
     return tuple(range(table.seeds)) if asked is None else tuple(asked)
 
 
 def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:
-    """Return every cell once, seed by seed over all rows, so that an interruption leaves whole low seeds.
+    """Return every cell once, sorted by seed over all rows, so that an interruption leaves whole low seeds.
 
-    keep: labels of rows of the table `main` whose weights stay.
+    keep: names of experiments; the weights of rows with experiment=NAME alone are kept.
     """
     found: dict[Path, Cell] = {}
     for table in tables:
@@ -195,7 +192,7 @@ def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, ke
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of metrics.jsonl, half-written ones left out."""
+    """Return the lines of the run's metrics.jsonl, broken ones left out."""
     return jsonl.readable(folder / "metrics.jsonl")
 
 
@@ -209,7 +206,7 @@ def evaluated(folder: Path) -> bool:
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return {dotted key: value} of what is no mapping."""
+    """Return {dotted key: value} of all values that are no mapping."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         name = f"{prefix}{key}"
@@ -218,7 +215,9 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def experiment_settings(path: Path) -> dict[str, Any]:
-    """Return what an experiment's yaml and, below it, those of its defaults list set: {dotted key: value}."""
+    """Return {dotted key: value} of an experiment's yaml, with those of its defaults list that it does
+    not set itself.
+    """
     node = yaml.safe_load(path.read_text()) or {}
     found: dict[str, Any] = {}
     for entry in node.pop("defaults", ()):
@@ -228,9 +227,9 @@ def experiment_settings(path: Path) -> dict[str, Any]:
 
 
 def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
-    """Return what the experiment among the overrides sets, less what the overrides set themselves: {dotted key: value}.
+    """Return {dotted key: value} that the experiment among the overrides sets and the overrides do not set themselves.
 
-    experiments: folder of the yamls of experiments.
+    experiments: the folder of experiments' yamls.
     """
     given = dict(override.partition("=")[::2] for override in overrides)
     path = experiments / f"{given.get('experiment')}.yaml"
@@ -240,11 +239,11 @@ def overlay(overrides: Sequence[str], experiments: Path) -> dict[str, Any]:
 
 
 def up_to_date(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
-    """Tell whether the run was made with what its experiment's yaml says today."""
+    """Tell whether the run was made with the settings that its experiment's yaml has now."""
     made = leaves(yaml.safe_load((folder / "config.yaml").read_text()))
     return all(made.get(key) == value for key, value in overlay(overrides, experiments).items())
 
 
 def is_done(folder: Path, overrides: Sequence[str], experiments: Path) -> bool:
-    """Tell whether a cell needs no run: it left with 0, was evaluated at the end, its experiment has not changed."""
+    """Tell whether a cell needs no run: it was successful, evaluated at its end, and its experiment has not changed."""
     return (folder / DONE).is_file() and evaluated(folder) and up_to_date(folder, overrides, experiments)

@@ -1,4 +1,4 @@
-"""Runs as processes of their own: started with a log, stopped with all that they started, judged by how they end."""
+"""Runs as processes: started with a log file, stopped with all processes that they started, judged by their exit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ral.errors import UserError
 from ral.study.plan import THREADS
 
 QUIET = {"OMP_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "passive"}
-"""One thread a run: threads of runs side by side would wait for each other."""
+"""Environment of runs: one thread each, since threads of parallel runs would wait for each other."""
 POLL = 0.2  # seconds between looks at the runs
 GRACE = 10.0  # seconds that a stopped run has to leave
 
 
 @dataclass
 class Process:
-    """A command under way, its output and errors in a file. started: by the monotonic clock."""
+    """A command that was started, with its output and errors in a file. started: time.monotonic() then."""
 
     process: subprocess.Popen[bytes]
     path: Path
@@ -34,17 +34,17 @@ class Process:
 
     @property
     def seconds(self) -> float:
-        """Return the seconds since its start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self.started
 
     @property
     def ended(self) -> bool:
-        """Tell whether it has ended."""
+        """Tell whether the process has ended."""
         return self.process.poll() is not None
 
 
 def launch(command: Sequence[str], log: Path, more: Mapping[str, str] = QUIET) -> Process:
-    """Start a command in a process group of its own. more: variables of its environment."""
+    """Start a command in a process group of its own. more: environment variables."""
     log.parent.mkdir(parents=True, exist_ok=True)
     file = log.open("w")
     environment = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | dict(more)
@@ -55,7 +55,7 @@ def launch(command: Sequence[str], log: Path, more: Mapping[str, str] = QUIET) -
 
 
 def stop(running: Sequence[Process], grace: float = GRACE) -> None:
-    """End commands and what they have started. grace: seconds that they have to leave."""
+    """End the commands and all processes that they started. grace: seconds to end by themselves before SIGKILL."""
     left = [run for run in running if not run.ended]
     for run in left:
         os.killpg(run.process.pid, signal.SIGTERM)
@@ -70,39 +70,39 @@ def stop(running: Sequence[Process], grace: float = GRACE) -> None:
 
 
 def problem_of(run: Process) -> str | None:
-    """Return why a command that has ended failed; None where it left with 0."""
+    """Return why a command that has ended failed: its last error line; None where it left with exit code 0."""
     run.log.close()
     return (last_error(run.path) or f"exit code {run.process.returncode}") if run.process.returncode else None
 
 
 def last_error(log: Path) -> str:
-    """Return the last line that begins with `error:`, else the last line that says something."""
+    """Return the log's last line that begins with `error:`, else its last line that is not blank; "" without any."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1]
 
 
 def commit_of(folder: Path) -> str:
-    """Return the commit that a run says it is of."""
+    """Return the commit in the run's environment.json; "unknown" without it."""
     path = folder / "environment.json"
     return str(json.loads(path.read_text()).get("commit", "unknown")) if path.is_file() else "unknown"
 
 
 def mark(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the file that says that a run is done, whole or not at all."""
+    """Write the file that marks a run as done, by a rename, so that it is never there in part."""
     draft = path.with_name(f".{path.name}")
     draft.write_text(json.dumps(facts, indent=1) + "\n")
     draft.replace(path)
 
 
 def interrupt(number: int, frame: object) -> None:
-    """Let SIGTERM end as Ctrl-C does."""
+    """Raise KeyboardInterrupt: as handler of SIGTERM it lets that signal end like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def alone(output: Path) -> Iterator[None]:
-    """Let one process at a time make runs in a folder."""
+    """Hold the lock of a folder, so that one process at a time makes runs there. UserError where another one does."""
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as handle:
         try:

@@ -1,4 +1,4 @@
-"""The study as a whole: runs what is not done, analyses what is there, writes the page, its numbers and figures."""
+"""The study as a whole: makes the runs that are not done, analyses all, writes the page, its numbers and figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ral.study.results import (
 from ral.study.runs import run_cells
 
 GATE_FOLDER = "path_gate"
-"""Below the study's output: what the gate of the table `path` found."""
+"""Folder below the study's output for the results of the gate of the table `path`."""
 PATH_PAGE, MAIN_PAGE = "results.md", "results_visual_search.md"
 """Pages of docs/: of the table `path`, and of all other tables."""
 TITLE = "# The paper's claims put to the test\n\n"
@@ -42,10 +42,10 @@ TITLE = "# The paper's claims put to the test\n\n"
 
 @dataclass(frozen=True)
 class Study:
-    """A command line beside the whole plan. chosen: the tables asked for, with the rows asked for.
+    """The command line's settings and the whole plan. chosen: the tables asked for, with the rows asked for.
 
-    keep: labels of rows whose weights stay. choice: how the difficulty was chosen, in words. experiments: the folder of
-    the yamls of experiments.
+    keep: names of experiments whose weights are kept. choice: how the difficulty was chosen, in words. experiments: the
+    folder of experiments' yamls.
     """
 
     settings: Settings
@@ -57,7 +57,10 @@ class Study:
 
 
 def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) -> Study:
-    """Choose from the plan (`raw`: conf/reproduce.yaml) what the command line asks for. UserError for unknown names."""
+    """Return the study of the tables that the command line asks for. UserError for unknown names.
+
+    raw: content of conf/reproduce.yaml.
+    """
     tables = read_tables(raw)
     wanted = tuple(tables) if settings.tables == ("all",) else settings.tables
     chosen = select(tables, wanted, settings.rows)
@@ -65,7 +68,7 @@ def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) ->
 
 
 def make(study: Study) -> dict[str, str]:
-    """Run what is not done; return {cell: why} of what failed."""
+    """Make the runs that are not done; return {cell: why it failed}. Nothing is run with processes=0."""
     settings = study.settings
     planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
     todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, study.experiments)]
@@ -79,12 +82,14 @@ def make(study: Study) -> dict[str, str]:
 
 
 def path_data(experiments: Path) -> dict[str, Any]:
-    """Return what the experiment of the table `path` sets of its data: {dotted key: value}."""
+    """Return {dotted key: value} of the dataset's settings in the experiment of the table `path`."""
     return {k: v for k, v in experiment_settings(experiments / f"{PATH}.yaml").items() if k.startswith("dataset.")}
 
 
 def published(study: Study) -> list[Table]:
-    """Return whole tables for docs/: `main`, those chosen, and every one with runs that are not `main`'s too."""
+    """Return the whole tables for docs/: `main`, those chosen, and every one with done runs that `main`
+    does not share.
+    """
     output, experiments = study.settings.output, study.experiments
     shared = {row.overrides for row in study.tables[MAIN].rows}
     wanted = {MAIN, *(table.name for table in study.chosen)}
@@ -97,7 +102,7 @@ def published(study: Study) -> list[Table]:
 
 
 def results_of(study: Study, base: Run | None) -> list[TableResult]:
-    """Analyse what the command line says, or for docs/ everything that is there."""
+    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns."""
     output, seeds, experiments = study.settings.output, study.settings.seeds, study.experiments
     if not study.settings.docs:
         return [analyse(table, seeds, output, experiments, base) for table in study.chosen]
@@ -108,7 +113,7 @@ def results_of(study: Study, base: Run | None) -> list[TableResult]:
 
 
 def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resolution], list[str]]:
-    """Evaluate kept weights at other resolutions if asked for; return what is known of each axis, and problems."""
+    """Evaluate kept weights at other resolutions if asked for; return {axis: results} and lines on problems."""
     settings = study.settings
     kept = {row.row.label: row.runs for row in main.full} if main else {}
     points = resolution.points(kept, settings.output)
@@ -121,7 +126,7 @@ def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resol
 
 
 def verdicts(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    """Return the claims for results.json."""
+    """Return the claims as plain values, for results.json."""
     return [
         {"letter": claim.letter, "claim": claim.text, "verdict": claim.verdict}
         | {
@@ -135,7 +140,10 @@ def verdicts(claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 
 def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
-    """Write results.md, results.json and the figures of what is done; with docs=true into `docs` too."""
+    """Write results.md, results.json and the figures of all done runs; with docs=true the pages of `docs` too.
+
+    failed: {cell: why}, which the page lists.
+    """
     output, base = study.settings.output, base_run(study.settings.output, study.experiments)
     results = results_of(study, base)
     main = next((result for result in results if result.table.name == MAIN), None)
@@ -157,7 +165,7 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
 
 
 def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
-    """Replace the blocks of the pages in docs/ that have runs, and their figures."""
+    """Replace the block of each page in docs/ whose tables have runs, and write their figures."""
     names = {k: f"figures/{v}" for k, v in save(figures, docs / "figures", "reproduce_").items()}
     for name, part in pages(replace(page, figures=names)).items():
         text = write(part)
@@ -166,7 +174,7 @@ def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
 
 
 def pages(page: Page) -> dict[str, Page]:
-    """Return {file in docs/: its part}: the table `path` with its claims, and the rest; only what has runs."""
+    """Return {file in docs/: content}: the table `path` with its claims, and the rest; only pages with runs."""
     path, rest = ([r for r in page.results if (r.table.name == PATH) == own] for own in (True, False))
     claims, others = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (True, False))
     found = {

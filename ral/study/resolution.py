@@ -1,7 +1,7 @@
-"""The resolution step of scripts/reproduce.py: kept weights at few and many visual tokens and frames.
+"""The resolution step of scripts/reproduce.py: kept weights evaluated at few and many visual tokens and frames.
 
-Each point is an evaluation of its own (evaluate.py, as scripts/ablation.py makes them) on the questions that the
-runs evaluated themselves on, in <output>/resolution/<row>_seed_<s>/<axis>_<value>. What is there is read, not made.
+Each point is an evaluation (evaluate.py, as scripts/ablation.py runs it) on the questions of the runs' own evaluations,
+in <output>/resolution/<row>_seed_<s>/<axis>_<value>. A finished one is read, not run again.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ral.study.results import Run
 
 ROWS = ("grpo", "ral")
 AXES: Mapping[str, tuple[int, ...]] = {"tokens": (4, 9, 16), "frames": (2, 4, 8)}
-"""Visual tokens a picture and frames a clip, at most; the runs were trained on 16 and 8."""
+"""Most visual tokens of an image, and most frames of a video; the runs were trained on 16 and 8."""
 SOURCE = "benchmark.tasks.visual_search.source"
 KNOBS = ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "free_form_share")
-"""What decides the questions, beside the size of the split."""
+"""Settings of the source that decide the questions, beside the sizes of the splits."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation: of a row's run, at a value of an axis."""
+    """One evaluation: of the run of a row, at a value on an axis."""
 
     row: str
     run: Run
@@ -41,7 +41,7 @@ class Point:
 
 
 def questions(run: Path) -> list[str]:
-    """Return the settings of evaluate.py that ask what a run evaluated itself on, worded and decoded as in training."""
+    """Return the settings of evaluate.py for the questions of a run's own evaluation, with the prompts of training."""
     config = yaml.safe_load((run / "config.yaml").read_text())
     data, source = config["dataset"], config["dataset"]["source"]
     sizes = ", ".join(f"{split}: {source['sizes'][split]}" for split in ("validation", "test"))
@@ -51,7 +51,7 @@ def questions(run: Path) -> list[str]:
 
 
 def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
-    """Return every evaluation of the runs whose weights were kept."""
+    """Return an evaluation for each run of ROWS and each value of AXES. runs: {row: {seed: run}}."""
     return [
         Point(row, run, axis, value, output / "resolution" / f"{row}_seed_{seed}" / f"{axis}_{value}")
         for row in ROWS
@@ -62,13 +62,13 @@ def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
 
 
 def fresh(point: Point) -> bool:
-    """Tell whether the evaluation is done, and of these weights."""
+    """Tell whether the evaluation is finished and newer than the run's weights."""
     summary, marker = point.folder / "summary.json", point.run.folder / DONE
     return summary.is_file() and summary.stat().st_mtime >= marker.stat().st_mtime
 
 
 def make(point: Point) -> str | None:
-    """Make one evaluation from the beginning; return what went wrong, if anything."""
+    """Make one evaluation from its beginning; return its error, None where it succeeded."""
     shutil.rmtree(point.folder, ignore_errors=True)
     settings = [*settings_of(point.axis, point.value), *questions(point.run.folder)]
     try:
@@ -79,7 +79,7 @@ def make(point: Point) -> str | None:
 
 
 def missing(wanted: Sequence[Point]) -> list[str]:
-    """Return a line for each run with evaluations that are not there, and why."""
+    """Return a line for each run with evaluations that are not there, and the reason."""
     absent: dict[tuple[str, int, bool], list[str]] = {}
     for point in (p for p in wanted if not fresh(p)):
         key = (point.row, point.run.seed, has_weights(point))
@@ -91,12 +91,12 @@ def missing(wanted: Sequence[Point]) -> list[str]:
 
 
 def has_weights(point: Point) -> bool:
-    """Tell whether the run's weights were kept."""
+    """Tell whether the run's hf/ is there."""
     return (point.run.folder / "hf").is_dir()
 
 
 def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
-    """Make the missing evaluations, `processes` at once; return what went wrong."""
+    """Make the missing evaluations of kept weights, `processes` at once; return their errors."""
     todo = [p for p in wanted if not fresh(p) and has_weights(p)]
     print(f"{len(wanted)} evaluations at other resolutions, {len(wanted) - len(todo)} done", flush=True)
     pool = ThreadPoolExecutor(processes)
@@ -107,7 +107,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """Return the finished evaluations of an axis."""
+    """Return the accuracies of the finished evaluations of an axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

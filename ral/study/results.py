@@ -1,6 +1,6 @@
 """Statistics of `scripts/reproduce.py`: runs read from their folders, rows with intervals, paired differences.
 
-All metrics are in their own unit here (accuracies 0 to 1); pages and figures multiply. Seeds pair runs.
+All metrics are in their own unit here (accuracies 0 to 1); pages and figures multiply. Runs are paired by seed.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from ral.study.statistics import Interval, holm, interval, sign_flip_p
 ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
 TYPE = f"{ACCURACY}_"
 MEDIA = ("image", "video", "text")
-"""What accuracies are of beside the types of question; a question counts in its type and in its medium."""
+"""Media with accuracies of their own, beside problem types; a question counts in its type and in its medium."""
 ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video"}
-"""The accuracy that a table's axis is about."""
+"""Axis of a table -> the accuracy that it is about."""
 LAYER = "eval/grounding_layer_"
 BASE = ("experiment=base",)
-"""Overrides of the shipped model's row."""
+"""Overrides of the row of the shipped model."""
 KL_STEPS = 5
-"""Last steps over which the KL to the reference is averaged."""
+"""Number of last steps over which the KL to the reference policy is averaged."""
 LEAST_PAIRS = 2
-"""Pairs of runs below which nothing is tested."""
+"""Fewest pairs of runs that are tested."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One done cell: its evaluations {step: {metric: value}}, the last ones' KL in nats (NaN for none), its marker.
+    """One done cell: evaluations {step: {metric: value}}, kl: mean of the last steps in nats, NaN without KL.
 
-    command: makes a run with the same numbers, in a folder of its own.
+    seconds, commit: of its DONE file. command: a command that gives the same numbers, in a folder of its own.
     """
 
     seed: int
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Compared:
-    """Differences to something, by seed: mean with interval, sign-flip p, and p after Holm's correction (or NaN)."""
+    """Differences by seed: their mean with interval, sign-flip p, and p after Holm's correction (NaN without it)."""
 
     values: Mapping[int, float]
     mean: Interval
@@ -63,7 +63,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row's done runs by seed. paired: to its baseline; to_base: to the shipped model. None where not to be had."""
+    """A row's done runs by seed. asked: number of runs in the plan; mean: of last accuracies, None without runs.
+
+    paired: differences from its baseline; to_base: from the shipped model. None where they do not exist.
+    """
 
     row: Row
     runs: Mapping[int, Run]
@@ -75,13 +78,13 @@ class RowResult:
 
 @dataclass(frozen=True)
 class TableResult:
-    """A table with all its rows, those without a run too."""
+    """A table with all of its rows, also those without runs."""
 
     table: Table
     rows: tuple[RowResult, ...]
 
     def row(self, label: str) -> RowResult | None:
-        """Return the row of a label, if it has a run."""
+        """Return the row with a label, None where it is not there or has no run."""
         return next((r for r in self.rows if r.row.label == label and r.runs), None)
 
     @property
@@ -91,7 +94,7 @@ class TableResult:
 
 
 def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
-    """Return a done cell; its command puts the run where it likes."""
+    """Return the content of a done cell's folder."""
     lines = metrics(folder)
     evaluations = {int(line["step"]): line for line in lines if ACCURACY in line}
     kls = [float(line[KL]) for line in lines if KL in line][-KL_STEPS:]
@@ -101,42 +104,42 @@ def read_run(folder: Path, overrides: Sequence[str], seed: int) -> Run:
 
 
 def read_row(row: Row, seeds: Sequence[int], output: Path, experiments: Path) -> dict[int, Run]:
-    """Return the row's done runs by seed."""
+    """Return {seed: run} of the row's done runs among `seeds`. experiments: the folder of experiments' yamls."""
     folders = {seed: run_folder(output, row.overrides, seed) for seed in seeds}
     done = {seed: folder for seed, folder in folders.items() if is_done(folder, row.overrides, experiments)}
     return {seed: read_run(folder, row.overrides, seed) for seed, folder in done.items()}
 
 
 def done_seeds(row: Row, output: Path, experiments: Path) -> set[int]:
-    """Return the seeds of all done runs of a row in the folder, whatever is asked for."""
+    """Return the seeds of all done runs of a row in the folder, whichever are asked for."""
     folders = run_folder(output, row.overrides, 0).parent.glob("seed_*")
     found = {folder: folder.name.removeprefix("seed_") for folder in folders}
     return {int(seed) for at, seed in found.items() if seed.isdecimal() and is_done(at, row.overrides, experiments)}
 
 
 def all_seeds(table: Table, asked: Sequence[int] | None, output: Path, experiments: Path) -> tuple[int, ...]:
-    """Return the table's own seeds, those asked for, and those of which every row that has runs has one."""
+    """Return the table's own seeds, those asked for, and those done in every row that has runs, sorted."""
     each = [done for row in table.rows if row.own_seeds is None and (done := done_seeds(row, output, experiments))]
     return tuple(sorted({*range(table.seeds), *(asked or ()), *(set.intersection(*each) if each else ())}))
 
 
 def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:
-    """Return the last evaluation's metric by seed, where a run has it."""
+    """Return {seed: the metric in the last evaluation}, of the runs that have it."""
     return {seed: float(run.last[metric]) for seed, run in runs.items() if metric in run.last}
 
 
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, float]:
-    """Return one - other over common seeds."""
+    """Return {seed: one - other} over common seeds."""
     return {seed: one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())}
 
 
 def less(one: Mapping[int, float], constant: float) -> dict[int, float]:
-    """Return one - constant."""
+    """Return {seed: one - constant}."""
     return {seed: value - constant for seed, value in one.items()}
 
 
 def compared(differences: Mapping[int, float]) -> Compared | None:
-    """Return the differences with interval and p; None for fewer than LEAST_PAIRS."""
+    """Return differences with their interval and p; None for fewer than LEAST_PAIRS."""
     found = list(differences.values())
     if len(found) < LEAST_PAIRS:
         return None
@@ -144,14 +147,17 @@ def compared(differences: Mapping[int, float]) -> Compared | None:
 
 
 def with_holm(found: Sequence[Compared | None], family: int = 0) -> list[Compared | None]:
-    """Return the same with Holm's correction over those that exist, or over `family`, whose others count as p = 1."""
+    """Return the comparisons with Holm's correction over those that exist.
+
+    family: number of comparisons to correct for, of which missing ones count as p = 1; 0: those that exist.
+    """
     tested = [c.p for c in found if c is not None]
     corrected = iter(holm([*tested, *[1.0] * (family - len(tested))]))
     return [None if c is None else Compared(c.values, c.mean, c.p, next(corrected)) for c in found]
 
 
 def base_run(output: Path, experiments: Path) -> Run | None:
-    """Return the shipped model's run; it has no randomness, so one stands for all."""
+    """Return the shipped model's run, None where it is not done. It has no randomness, so one run is enough."""
     folder = run_folder(output, BASE, 0)
     return read_run(folder, BASE, 0) if is_done(folder, BASE, experiments) else None
 
@@ -159,9 +165,10 @@ def base_run(output: Path, experiments: Path) -> Run | None:
 def analyse(
     table: Table, asked: Sequence[int] | None, output: Path, experiments: Path, base: Run | None
 ) -> TableResult:
-    """Return the rows of a table from what is done below `output`; Holm over the table's comparisons with baselines.
+    """Return the results of a table from the done runs below `output`; Holm over its comparisons with baselines.
 
-    experiments: folder of the yamls of experiments, which say whether a run is done.
+    asked: seeds; None: the table's. experiments: the folder of experiments' yamls, which say whether a run is done.
+    base: the shipped model's run.
     """
     seeds = {row.label: row.seeds(seeds_of(table, asked)) for row in table.rows}
     runs = {row.label: read_row(row, seeds[row.label], output, experiments) for row in table.rows}
@@ -185,7 +192,7 @@ def _to_baseline(row: Row, runs: Mapping[str, Mapping[int, Run]]) -> Compared | 
 class Along:
     """Accuracies of a table with an axis, {method: {seed: {value: accuracy}}}, on the questions that the axis is about.
 
-    ends: the smallest and the largest value of all rows, with runs or without.
+    ends: the smallest and the largest value of all rows, also of those without runs.
     """
 
     table: str
@@ -194,7 +201,7 @@ class Along:
 
 
 def along(result: TableResult) -> Along:
-    """Return the text of a table with an axis."""
+    """Return the accuracies of a table with an axis by method, seed and value."""
     accuracies: dict[str, dict[int, dict[int, float]]] = {}
     places = {row.row.label: row.row.place for row in result.rows}
     for row in result.full:
@@ -206,19 +213,19 @@ def along(result: TableResult) -> Along:
 
 
 def metric_names(found: TableResult, prefix: str) -> list[str]:
-    """Return the metrics of last evaluations that begin with a prefix, sorted."""
+    """Return the metrics of last evaluations that begin with `prefix`, sorted."""
     return sorted({k for row in found.rows for run in row.runs.values() for k in run.last if k.startswith(prefix)})
 
 
 def by_type(found: TableResult) -> dict[str, str]:
-    """Return {metric: what it is of} of accuracies by type of question, then by medium."""
+    """Return {metric: title} of accuracies by problem type, then by medium."""
     names = {metric: metric.removeprefix(TYPE) for metric in metric_names(found, TYPE)}
     ordered = sorted(names, key=lambda metric: (names[metric] in MEDIA, metric))
     return {m: f"on {names[m]}" if names[m] in MEDIA else names[m].replace("_", " ") for m in ordered}
 
 
 def facts(results: Sequence[TableResult]) -> list[dict[str, Any]]:
-    """Return results.json's tables; NaN becomes null."""
+    """Return the tables as plain values, for results.json; NaN becomes None."""
     return [
         {
             "name": result.table.name,
@@ -246,22 +253,22 @@ def _row_facts(row: RowResult) -> dict[str, Any]:
 
 
 def evaluation(run: Run) -> dict[str, float]:
-    """Return the last evaluation's own metrics."""
+    """Return the metrics of the last evaluation whose names begin with eval/."""
     return {k: v for k, v in run.last.items() if k.startswith("eval/")}
 
 
 def plain(value: float) -> float | None:
-    """Return a number, or None for NaN."""
+    """Return a number; None for NaN."""
     return None if math.isnan(value) else value
 
 
 def ends(found: Interval | None) -> dict[str, Any] | None:
-    """Return an interval for json."""
+    """Return an interval as plain values; None for None."""
     return None if found is None else {k: plain(v) for k, v in vars(found).items()}
 
 
 def compared_facts(found: Compared | None) -> dict[str, Any] | None:
-    """Return a comparison for json."""
+    """Return a comparison as plain values; None for None."""
     if found is None:
         return None
     by_seed = {str(seed): value for seed, value in found.values.items()}

@@ -1,4 +1,6 @@
-"""Runs cells of scripts/reproduce.py side by side: each train.py in a process of its own, marked as done once whole."""
+"""Cells of scripts/reproduce.py, run side by side: each is train.py in a process of its own, marked as
+done at its end.
+"""
 
 from __future__ import annotations
 
@@ -21,31 +23,34 @@ TRAIN = (sys.executable, str(repository.TRAIN))
 
 
 def command_of(cell: Cell, train: Sequence[str] = TRAIN) -> list[str]:
-    """Return the command that makes a cell."""
+    """Return the command that runs a cell. train: the program."""
     return [*train, *cell.overrides, f"seed={cell.seed}", run_directory(cell.folder)]
 
 
 @dataclass
 class Running:
-    """A run under way."""
+    """A cell whose run is at work."""
 
     cell: Cell
     process: Process
 
 
 def log_of(cell: Cell) -> Path:
-    """Return the file of a run's output, which stays where the run failed."""
+    """Return the file with a run's output; it is removed where the run succeeds."""
     return cell.folder.with_suffix(".log")
 
 
 def start(cell: Cell, train: Sequence[str]) -> Running:
-    """Start a cell's run in a process group of its own; what an unfinished one left is removed."""
+    """Start a cell's run, and remove the files of an earlier, unfinished one."""
     shutil.rmtree(cell.folder, ignore_errors=True)
     return Running(cell, launch(command_of(cell, train), log_of(cell)))
 
 
 def finish(run: Running) -> str | None:
-    """Mark a run that has ended as done, less what need not stay; why it failed otherwise."""
+    """Mark a run that has ended as done and remove its checkpoints, and its weights unless kept; return None.
+
+    Where it failed, return the reason.
+    """
     cell = run.cell
     if problem := problem_of(run.process):
         return problem
@@ -64,7 +69,9 @@ def finish(run: Running) -> str | None:
 
 
 class Bar:
-    """One bar with the time left, from the mean seconds of the cells so far; lines where the output is no terminal."""
+    """Progress bar with the time left, from the mean seconds of the cells so far. Prints lines outside
+    of a terminal.
+    """
 
     def __init__(self, total: int, processes: int, console: Console) -> None:
         self.total, self.processes, self.console = total, processes, console
@@ -85,7 +92,7 @@ class Bar:
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
     def end(self, run: Running, problem: str | None) -> None:
-        """Count a run."""
+        """Count a run that has ended, and print its line where it failed or there is no terminal."""
         seconds = run.process.seconds
         self.ended.append(seconds)
         self.bar.update(self.task, advance=1, description=self.left())
@@ -97,7 +104,7 @@ class Bar:
 def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
-    """Run cells, `processes` at once; return {cell: why} of those that failed. An interruption stops them first."""
+    """Run cells, `processes` at once; return {cell: why it failed}. An interruption ends the runs."""
     waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)
     bar = Bar(len(todo), processes, console or Console(stderr=True))

@@ -1,4 +1,4 @@
-"""Evaluations side by side, by type of question, with intervals."""
+"""Several evaluations in one table, by problem type, with intervals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ Scores = Mapping[str, np.ndarray]
 
 
 def read(folder: Path) -> tuple[Scores, dict[str, object]]:
-    """Return {type: scores [n]} of an evaluation, with "all" first, and the settings that must agree."""
+    """Return {type: scores [n]} of an evaluation, "all" first, and the settings that must agree.
+
+    UserError where the folder has no finished evaluation.
+    """
     try:
         summary = json.loads((folder / "summary.json").read_text())
     except FileNotFoundError as error:
@@ -33,7 +36,10 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
-    """Return mean and interval in percent, within 0 and 100: of one evaluation over items, of several over runs."""
+    """Return mean and interval in percent as text: of one evaluation by bootstrap over items, of several over runs.
+
+    Ends are limited to 0 and 100.
+    """
     if len(runs) == 1:
         (found,) = bootstrap(runs[0][:, None], RESAMPLES)
         mean, low, high = found.mean, found.low, found.high
@@ -44,7 +50,7 @@ def cell(runs: Sequence[np.ndarray]) -> str:
 
 
 def table(rows: Mapping[str, Sequence[Path]]) -> str:
-    """Return the markdown table. UserError where evaluations do not compare."""
+    """Return the Markdown table of {name: folders of evaluations}. UserError where their settings differ."""
     found = {name: [read(folder) for folder in folders] for name, folders in rows.items()}
     (first, settings), *_ = next(iter(found.values()))
     for name, runs in found.items():

@@ -60,7 +60,7 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 def least_p(n: int) -> float:
     """Return the smallest p that sign_flip_p gives for n pairs.
 
-    2 of all 2^n signs, or of the random ones and those found.
+    2 of all 2^n signs; where random signs are tried, 2 of these and the observed ones.
     """
     return 1.0 if n < 2 else 2 / min(2**n, RESAMPLES + 1)
 

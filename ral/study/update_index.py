@@ -1,4 +1,4 @@
-"""The attention term's share of each update on a rollout batch: JSD and gradient ratio by update index."""
+"""The attention term's share of each update on a rollout: JSD and gradient ratio by the update's number."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ PANELS = {
     "attention_jsd": "JSD to the rollout's attention, nats",
     "attention_gradient_ratio": "gradient norm, attention term / token term",
 }
+"""Metric -> title of its panel."""
 
 
 def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
-    """Return [steps updates] of `train/<name>_update_<k>`; steps that were not measured are left out."""
+    """Return [steps, updates] of `train/<name>_update_<k>`; steps without a measurement are left out.
+
+    lines: of metrics.jsonl.
+    """
     pattern = re.compile(rf"train/{name}_update_(\d+)")
     rows = [{int(m[1]): v for k, v in line.items() if (m := pattern.fullmatch(k))} for line in lines]
     return np.array([[row[k] for k in sorted(row)] for row in rows if row])
 
 
 def draw(tables: dict[str, np.ndarray], path: Path) -> None:
-    """Draw one panel for each table."""
+    """Draw one panel for each table of `by_update`, {metric: values}, into a PNG."""
     figure = Figure(figsize=(4.2 * len(tables), 3.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     for number, (name, values) in enumerate(tables.items(), start=1):

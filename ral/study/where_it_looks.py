@@ -1,4 +1,4 @@
-"""The figure of the README: a board of visual_path, and where the teacher looks at each step of its answer."""
+"""The figure of the README: a board of visual_path, and the teacher's attention at each step of its response."""
 
 from __future__ import annotations
 
@@ -30,22 +30,23 @@ BOARDS = 8  # entries
 
 @dataclass(frozen=True)
 class Looks:
-    """A picture [H W 3] and, for each step of the right response, the attention [h w] of the row that decides it."""
+    """An image [H W 3] and, for each step of the right response, the attention [h w] of the row that decides it."""
 
     picture: np.ndarray
     maps: list[np.ndarray]
 
 
 def boards(folder: Path, seed: int) -> Sequence[Example]:
-    """Return boards of arrows that no model was made on, drawn into `folder` where they are not there yet."""
+    """Return boards of arrows that no model was trained on, drawn into `folder` where they are not there yet."""
     return source("validation", root=folder, sizes={"validation": BOARDS}, seed=seed, kinds=["arrows"])
 
 
 @torch.no_grad()
 def looks(policy: MLLM, example: Example) -> Looks:
-    """Read the right response in one pass; of each step take the row that produces the first token of its last word.
+    """Return the attention at each step of the right response, from one forward pass.
 
-    Attention: last decoder layer, mean over heads, on the visual tokens alone.
+    Of each step: the row of the position that produces the first token of its last word, in the last decoder layer,
+    mean over heads, on visual tokens alone.
     """
     factor = policy.processor.patches.factor
     reader = MediaReader(MediaSettings(image_min_pixels=factor**2, factor=factor))
@@ -69,7 +70,9 @@ def looks(policy: MLLM, example: Example) -> Looks:
 
 
 def draw(found: Looks, example: Example, path: Path) -> None:
-    """Draw the board, then a panel for each step: the cell that it names framed, light where the row looks."""
+    """Draw the board, then a panel for each step: the cell that it names in a frame, and the row's
+    attention as colour.
+    """
     figure = Figure(figsize=(PANEL * (len(found.maps) + 1), PANEL * 1.2), layout="constrained")
     board, *panels = figure.subplots(1, len(found.maps) + 1)
     board.imshow(found.picture)

@@ -1,4 +1,4 @@
-"""Numbers, tables and short sentences of the page of `scripts/reproduce.py`."""
+"""Numbers, tables and short sentences on the page of `scripts/reproduce.py`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ral.study.statistics import Interval, least_p
 
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
-    """Return a number, or - for NaN."""
+    """Return a number as text; "-" for NaN."""
     return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
-    """Return the mean and interval in percent (or points)."""
+    """Return mean and interval in percent, or points, as text; "-" for None."""
     if found is None:
         return "-"
     if math.isnan(found.low):
@@ -27,12 +27,12 @@ def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return three digits."""
+    """Return a p-value with three decimals; "-" for NaN."""
     return "-" if math.isnan(p) else f"{p:.3f}"
 
 
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
-    """Return the runs' machine and days, and that of the analysis where it is another."""
+    """Return a sentence on the runs' machines and days, and on the machine of the analysis where it is another."""
     told = [environment_of(run) for run in runs]
     found = machines(told)
     if not found:
@@ -43,12 +43,12 @@ def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
 
 
 def short(commit: str) -> str:
-    """Return a commit in few digits, with what is appended to it."""
+    """Return a commit in seven digits, with its suffix such as "+changes"."""
     return f"`{commit[:7]}{commit[40:]}`"
 
 
 def attainable(found: Sequence[Compared | None]) -> str:
-    """Return the smallest p that Holm's correction over the comparisons can leave, with the pairs that are there."""
+    """Return a sentence with the smallest p that Holm's correction over these comparisons can leave."""
     size, pairs = len(found), max((len(c.values) for c in found if c is not None), default=0)
     if not pairs:
         return "Too few runs for a test.\n"

@@ -1,1 +1,1 @@
-"""The viewer of attention: questions and checkpoints -> rows -> explore.html."""
+"""The viewer of attention: questions and checkpoints -> attention rows -> explore.html."""

@@ -1,4 +1,4 @@
-"""The page of the viewer: models answer questions, the rows of their answers are measured, and a page shows them."""
+"""The page of the viewer: models answer questions, and the attention rows of their responses are put on a page."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from ral.types import Example, Prepared, Query, Rollout, RowChoice
 from ral.viewing.questions import Question, RecordedRun, recorded_run
 
 ROOM = 0.75
-"""Share of a page's size that rows may take; the rest is for pictures and texts."""
+"""Share of a page's size that rows may take; the rest is for images and texts."""
 QUERIES: tuple[Query, ...] = ("previous", "self")
 MOST_MB = 5.0
 HALF = "\ufffd"
-"""What stands in a text for bytes that are no character."""
+"""Character in a text for bytes that are no whole character."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A model whose answers are shown: its name on the page, and how it is opened and gets its questions."""
+    """A model whose responses are on the page. name: on the page; open: loads it; questions: makes its questions."""
 
     name: str
     open: Callable[[], MLLM]
@@ -45,7 +45,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Kept:
-    """Choice of the rows that are kept: queries; layers, None for as many as fit; size of the page in 10**6 bytes."""
+    """The attention rows that the page keeps: queries; layers, None for as many as fit; max_mb: size of the page, 10^6
+    bytes.
+    """
 
     queries: tuple[Query, ...] = QUERIES
     layers: tuple[int, ...] | None = None
@@ -54,7 +56,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, its prompt as the network reads it, and the rollout of its one answer."""
+    """A question, its prompt as the network reads it, and the rollout of its one response."""
 
     question: Question
     prepared: Prepared
@@ -62,7 +64,7 @@ class Asked:
 
     @property
     def tokens_and_cells(self) -> tuple[int, int]:
-        """Return the tokens of the answer and the visual tokens of the first medium."""
+        """Return the number of tokens of the response, and of visual tokens of the first medium."""
         t, h, w = self.rollout.prompts.grids[0][0]
         return int(self.rollout.trainable.sum()), t * h * w
 
@@ -70,9 +72,10 @@ class Asked:
 def make_page(
     path: Path, sides: Sequence[Side], kept: Kept, facts: Mapping[str, str], notes: Callable[[], Sequence[str]]
 ) -> str:
-    """Write the page of one model's answers, or of two; return a line on what it holds.
+    """Write the page of one model's responses, or of two models'; return a line with its content and size.
 
-    notes: called once all is asked; lines on what is left out. UserError where nothing can be shown.
+    notes: returns lines on entries that were left out; called when all responses are there. UserError where there is
+    nothing to show, or the rows do not fit.
     """
     room = ROOM * kept.max_mb * 1e6 / len(sides)
     answers = [answers_of(side, kept, room) for side in sides]
@@ -84,7 +87,7 @@ def make_page(
 
 
 def joined(found: Sequence[ViewedSample]) -> ViewedSample:
-    """Return one sample with the answers of all models. UserError where they see it on other grids."""
+    """Return one sample with the responses of all models. UserError where their grids of visual tokens differ."""
     grids = [sample.answers[0].rows.grid for sample in found]
     if len(set(grids)) > 1:
         raise UserError(
@@ -95,7 +98,7 @@ def joined(found: Sequence[ViewedSample]) -> ViewedSample:
 
 @torch.no_grad()
 def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], ViewedSample]:
-    """Return a model's answers with their rows, by uid and wording."""
+    """Return {(uid, prompt text): a model's response with its rows}. room: bytes that the rows may take."""
     policy = side.open()
     asked = [ask(policy, question) for question in side.questions(policy)]
     choice = fitting(row_choices(policy, kept.queries, kept.layers), [one.tokens_and_cells for one in asked], room)
@@ -110,7 +113,10 @@ def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], Vie
 
 
 def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room: float) -> RowChoice:
-    """Return the first choice whose rows fit into `room` bytes. UserError where none does."""
+    """Return the first choice whose rows fit into `room` bytes. UserError where none does.
+
+    sizes: (tokens, visual tokens) of each response.
+    """
     for choice in choices:
         if expected_bytes(choice, sizes) <= room:
             return choice
@@ -122,9 +128,9 @@ def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room
 
 
 def ask(policy: MLLM, question: Question) -> Asked:
-    """Return a model's greedy answer to a question, or the recorded one.
+    """Return a model's greedy response to a question, or the recorded one.
 
-    A recorded text with halves of characters is asked for again: its tokens cannot be told.
+    A recorded text with a broken character is sampled again, since its tokens are not known.
     """
     prompts = policy.processor.batch([question.example], [question.text], [question.media])
     prepared = policy.prepare(prompts)
@@ -144,17 +150,18 @@ def without_end(rollout: Rollout) -> Rollout:
 
 
 def judged(example: Example, text: str) -> tuple[str, str] | None:
-    """Return sign and words for an answer; None where no right answer is known."""
+    """Return sign and words for a response; None where the example has no gold answer."""
     return verdict_of(accuracy(example, text)) if example.answer else None
 
 
 def view_run(
     folder: Path, output: Path | None = None, opened: Callable[[str], MLLM] | None = None, kept: Kept | None = None
 ) -> tuple[Path, str]:
-    """Write the page of a run's sampled answers, before and after training; return its path and what it holds.
+    """Write the page of a run's sampled responses, before and after training; return its path and a line on its
+    content.
 
-    opened: opens a checkpoint; default: in fp32 on the processor. kept: what of the rows. UserError where the run left
-    no model or no answers.
+    output: None: explore.html in the run's folder. opened: opens a checkpoint; None: in fp32 on the CPU. kept: the rows
+    to keep; None: the defaults. UserError where the run left no model or no responses.
     """
     run = recorded_run(folder)
     if not (folder / "hf").is_dir():
@@ -170,7 +177,7 @@ def view_run(
 
 
 def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
-    """Return what the head of a run's page says."""
+    """Return {label: text} at the top of a run's page."""
     media, algo, templates = run.config.dataset.media, run.config.algo, run.config.dataset.templates
     asked = said(str(templates.think if algo.thinking else templates.zero), media)
     name = str(run.config.get("name") or folder.name)
@@ -178,11 +185,11 @@ def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
 
 
 def told(skipped: Sequence[str]) -> list[str]:
-    """Return a line on what was skipped, if anything."""
+    """Return a line on skipped entries; [] without any."""
     once = list(dict.fromkeys(skipped))
     return [f"{len(once)} entries cannot be used; the first: {once[0]}"] if once else []
 
 
 def opened_here(checkpoint: str) -> MLLM:
-    """Open a checkpoint in fp32 on the processor."""
+    """Return the model of a checkpoint in fp32 on the CPU."""
     return load(find(checkpoint), trained=False)

@@ -1,4 +1,4 @@
-"""Questions that the viewer shows: one about a picture or clip of one's own, those of a dataset, those of a run."""
+"""Questions of the viewer: one about an image or video of one's own, those of a dataset, or those of a run."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ from ral.types import Example, Pixels
 OWN = ("image", "video", "question", "evidence", "template", "max_frames", "min_pixels", "max_pixels")
 """Settings of a question of one's own."""
 TOKENS = 256
-"""Length limit of the answer to it."""
+"""Default length limit of the response to a question of one's own."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question as a model gets it. said: its recorded answer and whether that ended by itself; None: to be asked."""
+    """A question as a model gets it. text: the prompt. said: the recorded response, and whether it ended by itself.
+
+    said None: the model is to answer.
+    """
 
     example: Example
     text: str
@@ -44,13 +47,15 @@ class Question:
 
 
 def own_settings(cfg: DictConfig) -> dict[str, str]:
-    """Return the settings of a question of one's own, with wording and pixels as the checkpoint was trained."""
+    """Return the settings of a question of one's own; template and pixels that are not set are as in the model's
+    training.
+    """
     given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
     return complete({"checkpoint": str(cfg.checkpoint), **given})
 
 
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
-    """Return the question that the settings ask. UserError where the picture or the words are missing."""
+    """Return [the question of the settings]. UserError where the file or the question's text is missing."""
     settings = own_settings(cfg)
     example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
     pixels = read(settings, example, policy.processor.patches.factor)
@@ -66,7 +71,7 @@ def of_dataset(
     skipped: list[str],
     wanted: Collection[str] | None = None,
 ) -> Iterator[Question]:
-    """Yield the questions about a medium of a split, worded as in training; wanted: uids, None for all.
+    """Yield the questions about a medium in a split, with the prompts of training. wanted: uids; None for all.
 
     skipped: gets a line for each entry that cannot be used.
     """
@@ -92,21 +97,21 @@ def of_dataset(
 
 
 def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> tuple[list[Question], int]:
-    """Return the first cfg.limit questions of a split that can be used, and how many entries the split has."""
+    """Return the first cfg.limit usable questions of a split, and the number of entries of the split."""
     found = list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
     return found, len(instantiate(cfg.dataset.source)(split=cfg.split))
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Content of a run's folder: its settings, the uids of the report's samples, and all answers by side and uid."""
+    """Content of a run's folder: its settings, the uids of the report's samples, and {side: {uid: response, ended}}."""
 
     config: DictConfig
     uids: tuple[str, ...]
     said: Mapping[str, Mapping[str, tuple[str, bool]]]
 
     def questions(self, policy: MLLM, side: str, skipped: list[str]) -> list[Question]:
-        """Return the samples' questions, in the report's order, with the answers before or after training."""
+        """Return the samples' questions, in the report's order, with the responses of `side` ("before" or "after")."""
         algo, dataset = self.config.algo, self.config.dataset
         found: dict[str, Question] = {}
         for question in of_dataset(dataset, policy, "validation", algo.thinking, skipped, self.uids):
@@ -117,7 +122,9 @@ class RecordedRun:
 
 
 def recorded_run(folder: Path) -> RecordedRun:
-    """Read a run's folder. UserError where it is none, or holds no evaluated question about a picture or clip."""
+    """Return the content of a run's folder. UserError where it is no run's, or has no evaluated question about a
+    medium.
+    """
     run = read_run(folder)
     pairs, _ = match(run.before, run.after)
     uids = tuple(pair.item.uid for pair in select(pairs, SAMPLES) if pair.item.asked.media)
@@ -128,14 +135,14 @@ def recorded_run(folder: Path) -> RecordedRun:
 
 
 def viewable(folder: Path) -> bool:
-    """Tell whether a run left what its page needs: a policy, and answers to questions about pictures or clips."""
+    """Tell whether a run has what its page needs: a policy, and responses to questions about images or videos."""
     policy = (folder / "hf" / "config.json").is_file() and not (folder / "hf" / "reward_model.json").is_file()
     evaluated = [folder / "eval" / f"{side}.jsonl" for side in ("before", "after")]
     return policy and all(any(line.get("media") for line in jsonl.readable(path)) for path in evaluated)
 
 
 def answers(path: Path) -> dict[str, tuple[str, bool]]:
-    """Return the recorded response to each question and whether it ended by itself; none without the file."""
+    """Return {uid: (recorded response, whether it ended by itself)}; {} without the file."""
     lines: list[dict[str, Any]] = jsonl.readable(path) if path.is_file() else []
     return {
         str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line

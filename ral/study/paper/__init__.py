@@ -1,1 +1,1 @@
-"""The paper's table from its first stage to its last: `scripts/paper.py`."""
+"""The paper's table, from its first stage to its page: `scripts/paper.py`."""

@@ -1,4 +1,4 @@
-"""The command line of `scripts/paper.py`: key=value, each read into its type."""
+"""The command line of `scripts/paper.py`: key=value, each parsed into its type."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ral.study.paper.make import Ways
 
 @dataclass(frozen=True)
 class Settings:
-    """The command line. ways: how stages are run; more: settings of a program or stage, by its name.
+    """Settings of the command line. ways: how stages are run; more: {program or stage: further settings of it}.
 
-    output: None for the scale's own. places: those of `PLACES` that are given.
+    stages: names; () for all. output: None for the default folder of the scale. places: the given ones of PLACES.
     """
 
     scale: str = "tiny"
@@ -30,7 +30,7 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        """Return the folder of the stages."""
+        """Return the folder of all stages."""
         return self.output or Path("outputs/paper") / self.scale
 
 
@@ -47,7 +47,7 @@ READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def parse(arguments: Sequence[str]) -> Settings:
-    """Read the command line; STAGE.KEY=VALUE is KEY=VALUE of that stage. UserError names an unknown key."""
+    """Read the command line; STAGE.KEY=VALUE is KEY=VALUE of that stage or program. UserError for an unknown key."""
     given: dict[str, Any] = {}
     places: dict[str, str] = {}
     more: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""The figure of `scripts/paper.py`: GRPO and RAL on every benchmark, here and in the paper."""
+"""The figure of `scripts/paper.py`: GRPO and RAL on every benchmark, in this study and in the paper."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from ral.study.paper.results import Line
 
 ROWS = ("grpo", "ral")
 POINTS = {"mme": 28.0}
-"""Points of a benchmark that are a percent of its most, where it is not in percent."""
+"""Points of a benchmark that are 1% of its maximum, where its scores are not in percent."""
 SHIFT = 0.16  # of a row's two dots, in rows
 
 
 def draw(path: Path, lines: Sequence[Line]) -> bool:
-    """Draw accuracies of GRPO and RAL with their intervals, the paper's hollow; False where nothing was measured."""
+    """Draw accuracies of GRPO and RAL with intervals, the paper's as hollow marks; return False where none was
+    measured.
+    """
     chosen = [line for line in lines if line.name in ROWS]
     if not any(line.measured for line in chosen):
         return False

@@ -1,4 +1,6 @@
-"""The graph of `scripts/paper.py` (conf/paper.yaml): stages in an order in which each follows what it begins with."""
+"""The graph of `scripts/paper.py` (conf/paper.yaml): stages in an order in which each follows the one it
+starts from.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from ral.files.repository import find
 from ral.study.plan import run_directory
 
 TRAIN, EVALUATE = "train", "evaluate"
-"""Programs of stages; beside names of stages, stages= takes them for all stages of the program."""
+"""Programs of stages. In stages= they stand for all stages of the program."""
 BASE = "base"
-"""The pretrained model: where supervised stages begin, and a row of the table."""
+"""The pretrained model: supervised stages start from it, and it is a row of the table."""
 BENCHMARKS = (
     *("longvideobench", "nextqa", "videomme", "videommmu", "lvbench", "mvbench", "tempcompass"),
     *("vstar", "mmmu_pro", "mme", "muirbench", "chartqa", "vizwiz", "blink", "cv_bench"),
@@ -22,15 +24,15 @@ BENCHMARKS = (
 """The paper's seven video benchmarks and eight image benchmarks, in the order of its table."""
 VIDEO = BENCHMARKS[:7]
 HERE = Path(__file__).parent
-"""Folder of the wordings that are .j2 files."""
+"""Folder of prompt templates that are .j2 files."""
 SUITES = "benchmark=[paper_video,paper_image]"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders and models of one table. base, teacher: folder or hub id; data: of Video-R1's files and their media.
+    """Folders and models of one table. base, teacher: folder or hub id; data: folder of Video-R1's files and media.
 
-    benchmarks: the folder that holds one for each; output: of the stages.
+    benchmarks: a folder with one for each benchmark; output: folder of the stages.
     """
 
     base: str
@@ -42,10 +44,11 @@ class Places:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run folder to make. program: train or evaluate; settings: of it, in order, without those of folders.
+    """One run folder to make. program: train or evaluate; settings: of the program, without those of folders and
+    models.
 
-    begins: the stage whose model it takes, "base" for the pretrained one. folder: of the run. file: of entries it
-    trains on, below the data. teacher: whether it needs one. names: folders and models as settings.
+    begins: the stage whose model it starts from, "base" for the pretrained one. folder: of the run. names: settings of
+    folders and models. file: the file of entries to train on, below Places.data. teacher: whether it needs one.
     """
 
     name: str
@@ -65,7 +68,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. title: its name; published: the paper's row, None where the paper has none."""
+    """A row of the table. title: its name there; published: name of the paper's row, None where the paper has none."""
 
     name: str
     title: str
@@ -74,7 +77,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Graph:
-    """All stages in order, the table's rows, and free disk in GB that a scale names (None: by its plans)."""
+    """All stages in order, and the rows of the table. disk_gb: free disk that the scale needs; None: that of the plans.
+
+    made: whether the scale's data and benchmarks are synthetic and made first.
+    """
 
     scale: str
     places: Places
@@ -84,15 +90,15 @@ class Graph:
     made: bool
 
     def stage(self, name: str) -> Stage:
-        """Return the stage of a name."""
+        """Return the stage with a name."""
         return next(stage for stage in self.stages if stage.name == name)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The command line, as far as it is about the graph. more: settings of a program or a stage, by its name.
+    """The settings of the command line that decide the graph. more: {program or stage: further settings}.
 
-    base, teacher, data, benchmarks: None where the scale's own are meant.
+    base, teacher, data, benchmarks: None for those of the scale.
     """
 
     scale: str
@@ -106,7 +112,7 @@ class Asked:
 
 
 def read_graph(raw: Mapping[str, Any], asked: Asked) -> Graph:
-    """Return the graph of a scale. raw: conf/paper.yaml. UserError for a scale or a stage that there is none of."""
+    """Return the graph of a scale. raw: content of conf/paper.yaml. UserError for an unknown scale or stage."""
     if asked.scale not in raw["scales"]:
         raise UserError(f"scale={asked.scale}: no such scale; write one of {', '.join(raw['scales'])}")
     scale = raw["scales"][asked.scale]
@@ -156,12 +162,12 @@ def _evaluation(raw: Mapping[str, Any], scale: Mapping[str, Any], places: Places
 
 
 def model_of(stage: str, places: Places) -> str:
-    """Return the model that a stage leaves: the pretrained one, or hf/ of its run."""
+    """Return the model that a stage leaves: hf/ of its run; for "base" the pretrained one."""
     return find(places.base) if stage == BASE else str(places.output / stage / "hf")
 
 
 def choose(graph: Graph, names: Sequence[str]) -> list[Stage]:
-    """Return the named stages in the graph's order; none named: all. UserError names the possible ones."""
+    """Return the named stages in the graph's order; all for (). UserError for an unknown name, with the known ones."""
     known = [stage.name for stage in graph.stages]
     for name in names:
         if name not in (TRAIN, EVALUATE, *known):

@@ -1,4 +1,4 @@
-"""Data and benchmarks of scale=tiny: Video-R1's two files and fifteen benchmarks in their schemas, made once."""
+"""Synthetic data and benchmarks of scale=tiny: Video-R1's two files and fifteen benchmarks in their schemas."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ral.worlds import visual_search
 
 SIZES = {"sft": 384, "train": 384}  # entries
 FILES = {"sft": "Video-R1-COT-165k.json", "train": "Video-R1-260k.json"}
-"""Split of visual_search -> the file of Video-R1 that it stands for."""
+"""Split of visual_search -> the file of Video-R1 in whose place it is."""
 SEED = 4
-"""Draw entries that neither the default data nor the study has."""
+"""Seed of entries that neither the default data nor the study has."""
 OWN = "evidence"
-"""Field that visual_search adds to Video-R1's."""
+"""Field of visual_search that Video-R1's entries do not have."""
 WHOLE = ".whole"
-"""In the folder of a made benchmark, written last."""
+"""File that is written last into the folder of a finished benchmark."""
 
 
 def make_inputs(places: Places) -> None:
-    """Make what is not there yet."""
+    """Write the data and benchmarks that are not there yet."""
     places.data.mkdir(parents=True, exist_ok=True)
     for split, file in FILES.items():
         made = visual_search.make(places.data / "made", split, size=SIZES[split], seed=SEED, free_form_share=0.4)
@@ -36,7 +36,10 @@ def make_inputs(places: Places) -> None:
 
 
 def write_entries(made: Path, data: Path, file: str) -> None:
-    """Write the entries of a split as Video-R1 has them: its fields alone, paths below `data`."""
+    """Write the entries of a split with Video-R1's fields alone, paths relative to `data`, unless they are up to date.
+
+    made: the split's file of visual_search; file: name of the file to write.
+    """
     if (data / file).exists() and (data / file).stat().st_mtime >= made.stat().st_mtime:
         return
     below = made.parent.relative_to(data)

@@ -1,4 +1,4 @@
-"""The paper's seven video benchmarks in miniature: columns, splits and file names as published, made questions."""
+"""The paper's seven video benchmarks in miniature: published columns, splits and file names, synthetic questions."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ral.study.paper.made_questions import FIRST_WAY, MOVES, Asked, ask, write_r
 from ral.worlds.draw import write_clip
 
 ITEMS = 6
-"""Questions of a benchmark without subtasks."""
+"""Number of questions of a benchmark without subtasks."""
 
 
 def write(asked: Asked, path: Path) -> None:
-    """Write the clip of a question."""
+    """Write the video of a question's scene."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_clip(asked.scene, path)
 
 
 def ways(count: int, first: int) -> list[Asked]:
-    """Return questions with four directions as options."""
+    """Return `count` questions, from number `first` on, with four directions as options."""
     return ask(FIRST_WAY, count, first, clips=True)
 
 
 def longvideobench(folder: Path) -> None:
-    """Write LongVideoBench: up to five options in columns."""
+    """Write LongVideoBench: up to five options, each in a column."""
     rows = []
     for n, q in enumerate(ways(ITEMS, 0)):
         write(q, folder / "videos" / f"v{n}.mp4")
@@ -39,7 +39,7 @@ def longvideobench(folder: Path) -> None:
 
 
 def nextqa(folder: Path) -> None:
-    """Write NExT-QA: five options, clips in numbered folders."""
+    """Write NExT-QA: five options, videos in numbered folders."""
     rows = []
     for n, q in enumerate(ways(ITEMS, 10)):
         write(q, folder / "NExTVideo" / "1164" / f"{100 + n}.mp4")
@@ -50,7 +50,7 @@ def nextqa(folder: Path) -> None:
 
 
 def videomme(folder: Path) -> None:
-    """Write Video-MME: options that are published with their letters."""
+    """Write Video-MME: options that begin with their letters."""
     rows = []
     for n, q in enumerate(ways(ITEMS, 20)):
         write(q, folder / "data" / f"clip{n}.mp4")
@@ -63,7 +63,7 @@ def videomme(folder: Path) -> None:
 
 
 def videommmu(folder: Path) -> None:
-    """Write Video-MMMU: three tracks, of which the last has open questions too."""
+    """Write Video-MMMU: three tracks, the last of which has open questions too."""
     choices, opened = ways(4, 30), ask(MOVES, 2, 40, clips=True)
     for n, q in enumerate((*choices, *opened)):
         write(q, folder / "Science" / f"dev_Biology_{n}.mp4")
@@ -83,7 +83,7 @@ def videommmu(folder: Path) -> None:
 
 
 def lvbench(folder: Path) -> None:
-    """Write LVBench: options within the question."""
+    """Write LVBench: options inside the question's text."""
     kinds = (["entity recognition"], ["event understanding", "reasoning"])
     rows = []
     for n, q in enumerate(ways(ITEMS, 50)):
@@ -94,7 +94,7 @@ def lvbench(folder: Path) -> None:
 
 
 def mvbench(folder: Path) -> None:
-    """Write MVBench: a JSON for each of twenty tasks, clips in the folders of their sources."""
+    """Write MVBench: a JSON file for each of twenty tasks, videos in the folders of their sources."""
     (folder / "json").mkdir(parents=True, exist_ok=True)
     for number, (task, place) in enumerate(mvbench_layout.FOLDERS.items()):
         rows = []
@@ -106,7 +106,7 @@ def mvbench(folder: Path) -> None:
 
 
 def tempcompass(folder: Path) -> None:
-    """Write TempCompass: a choice, yes or no, and a choice of sentences about each clip."""
+    """Write TempCompass: about each video a choice, a yes-or-no question, and a choice of sentences."""
     rows: dict[str, list[dict[str, str]]] = {"multi-choice": [], "yes_no": [], "caption_matching": []}
     for n, q in enumerate(ways(4, 110)):
         write(q, folder / "videos" / f"{500 + n}.mp4")

@@ -1,4 +1,4 @@
-"""The paper's eight image benchmarks in miniature: columns, splits and file names as published, made questions."""
+"""The paper's eight image benchmarks in miniature: published columns, splits and file names, synthetic questions."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ral.study.paper.made_questions import COLOR, COUNT, LOOKS, Asked, ask, png,
 from ral.worlds.draw import render
 
 ITEMS = 8
-"""Questions of a benchmark without subtasks."""
+"""Number of questions of a benchmark without subtasks."""
 PERCEPTION = (
     *("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"),
 )
 SELECT = "\nSelect from the following choices.\n"
 STRIP = 44
-"""Pixels below a picture of MMMU-Pro's configuration `vision`, in which the question stands."""
+"""Pixels below an image of MMMU-Pro's configuration `vision` that hold the question."""
 
 
 def vstar(folder: Path) -> None:
@@ -37,7 +37,7 @@ def vstar(folder: Path) -> None:
 
 
 def mmmu_pro(folder: Path) -> None:
-    """Write MMMU-Pro: options as the text of a list, and the question as a screenshot."""
+    """Write MMMU-Pro: options as the text of a Python list, and questions as screenshots."""
     subjects = ("Art", "Biology")
     rows = [
         {
@@ -56,7 +56,7 @@ def mmmu_pro(folder: Path) -> None:
 
 
 def screenshot(asked: Asked) -> dict[str, Any]:
-    """Return a scene with question and options below it, as a picture."""
+    """Return an image of a scene with question and options below it, as a column of parquet."""
     scene = render(asked.scene.items, asked.scene.grid, asked.scene.background)
     canvas = scene.crop((0, 0, 2 * scene.width, scene.height + STRIP))
     ImageDraw.Draw(canvas).multiline_text((2, scene.height), f"{asked.text}\n{asked.bracketed}"[:200], font_size=8)
@@ -64,7 +64,7 @@ def screenshot(asked: Asked) -> dict[str, Any]:
 
 
 def mme(folder: Path) -> None:
-    """Write MME: two questions on each picture, one of them with yes."""
+    """Write MME: two yes-or-no questions on each image, one of which is answered by yes."""
     rows = []
     for n, (category, q) in enumerate(zip(2 * (*PERCEPTION, *COGNITION), ask(COLOR, 28, 40), strict=True)):
         other = next(word for word in q.options if word != q.answer)
@@ -76,7 +76,7 @@ def mme(folder: Path) -> None:
 
 
 def muirbench(folder: Path) -> None:
-    """Write MuirBench: pictures that are options."""
+    """Write MuirBench: several images a question, which are its options."""
     rows = []
     for n, q in enumerate(ask(COLOR, ITEMS, 70)):
         other = ask(COLOR, 1, 80 + n)[0]
@@ -101,7 +101,7 @@ def chartqa(folder: Path) -> None:
 
 
 def vizwiz(folder: Path) -> None:
-    """Write VizWiz-VQA: ten annotators' answers."""
+    """Write VizWiz-VQA: ten annotators' answers to each question."""
     rows = [
         {
             **{"question_id": f"VizWiz_val_{n:08d}", "image": png(q.scene), "question": q.text},
@@ -131,7 +131,7 @@ def blink(folder: Path) -> None:
 
 
 def cv_bench(folder: Path) -> None:
-    """Write CV-Bench: a file for questions in 2D, one for those in 3D."""
+    """Write CV-Bench: one file for questions in 2D, one for those in 3D."""
     kinds = (
         ("2D", "Count", "ADE20K"),
         ("2D", "Relation", "COCO"),

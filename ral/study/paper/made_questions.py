@@ -1,4 +1,4 @@
-"""Questions for made benchmarks: held-out scenes of `visual_search`, as a benchmark of any schema can ask them."""
+"""Questions of synthetic benchmarks: held-out scenes of `visual_search`, in a form for any benchmark's schema."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ral.worlds.scene import Scene
 from ral.worlds.visual_search import Settings, compose
 
 SEED = 7
-"""Draw the scenes. They are of the split "test": no stage trains on them."""
+"""Seed of the scenes. They are of the split "test", on which no stage trains."""
 WORLD = World(grid=4, clip_grid=3, frames=8, distractors=3)
 COLOR, LOOKS, COUNT = 0, 1, 2
-"""Turns of PICTURE_TEMPLATES: a choice of colours, a description, a number."""
+"""Indices of PICTURE_TEMPLATES: a choice of colours, a description, a number."""
 FIRST_WAY, MOVES = 0, 1
-"""Turns of CLIP_TEMPLATES: a choice of directions, a number."""
+"""Indices of CLIP_TEMPLATES: a choice of directions, a number."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question about a scene. options: in words, without letters; () where it is open. answer: in words."""
+    """One question about a scene. options: without letters; () for an open question. answer: as text, no letter."""
 
     scene: Scene
     text: str
@@ -35,17 +35,20 @@ class Asked:
 
     @property
     def letter(self) -> str:
-        """Return the right option's letter."""
+        """Return the letter of the right option. ValueError for an open question."""
         return "ABCDEFGHIJ"[self.options.index(self.answer)]
 
     @property
     def bracketed(self) -> str:
-        """Return the options as `(A) red`, a line each."""
+        """Return the options as `(A) red`, one a line."""
         return "\n".join(f"({letter}) {word}" for letter, word in zip("ABCDEFGHIJ", self.options, strict=False))
 
 
 def ask(turn: int, count: int, first: int, clips: bool = False) -> list[Asked]:
-    """Return `count` questions of one turn. first: number of the first, so that benchmarks have scenes of their own."""
+    """Return `count` questions of the template with index `turn`, from number `first` on.
+
+    first: lets each benchmark have scenes of its own. clips: questions about videos.
+    """
     settings = Settings("test", 1, SEED, WORLD, float(clips), 0.0, 0.0)
     every = len(CLIP_TEMPLATES if clips else PICTURE_TEMPLATES)
     return [_asked(every * number + turn, settings) for number in range(first, first + count)]
@@ -58,21 +61,21 @@ def _asked(index: int, settings: Settings) -> Asked:
 
 
 def png(scene: Scene) -> dict[str, Any]:
-    """Return a scene as a picture in a hub's parquet file."""
+    """Return a scene as an image cell of the hub's parquet files."""
     return stored(render(scene.items, scene.grid, scene.background))
 
 
 def stored(picture: Image.Image) -> dict[str, Any]:
-    """Return a picture as the hub's parquet files hold it."""
+    """Return an image as a cell of the hub's parquet files: {"bytes": PNG, "path": None}."""
     content = io.BytesIO()
     picture.save(content, "PNG")
     return {"bytes": content.getvalue(), "path": None}
 
 
 def write_rows(file: Path, rows: Sequence[Mapping[str, Any]], pictures: Sequence[str] = ()) -> None:
-    """Write rows as a parquet file, pictures as the hub's datasets hold them.
+    """Write rows as a parquet file. A column that a row lacks is null there.
 
-    pictures: names of columns that hold one picture, or a list of them. A column that a row lacks is null there.
+    pictures: names of columns that hold one image, or a list of images.
     """
     import datasets  # takes a second, so only where it is used
     from datasets import Dataset, List

@@ -1,4 +1,4 @@
-"""Runs stages in order, each as a process whose folder goes on where it was interrupted; evaluations side by side."""
+"""Runs of the stages in order, each a process that resumes where it was interrupted; evaluations run side by side."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ PROGRAMS = {TRAIN: str(repository.TRAIN), EVALUATE: str(repository.EVALUATE)}
 GRACE = 900.0
 """Seconds that a stopped stage has to finish its step and save it. Ctrl-C once more ends it at once."""
 LOOK = 5.0
-"""Seconds between looks at a stage's last line, on a terminal."""
+"""Seconds between updates of the status line, on a terminal."""
 ON_CPU = ("hardware=cpu", "device=cpu")
-"""Settings of stages that one thread each makes."""
+"""Settings of stages that run with one thread each."""
 
 
 @dataclass(frozen=True)
 class Ways:
-    """The ways in which stages are run. keep_checkpoints: whether those of a finished stage stay beside its hf/.
+    """Settings of the running of stages. keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/.
 
-    cards: evaluations at once, each on a card of its own. programs: the file of each.
+    cards: number of evaluations at once, each on a GPU of its own. programs: {program: its file}.
     """
 
     keep_checkpoints: bool = False
@@ -43,7 +43,7 @@ class Ways:
 
 @dataclass(frozen=True)
 class Running:
-    """A stage under way on a card."""
+    """A stage whose process is at work. card: the index of its GPU."""
 
     stage: Stage
     process: Process
@@ -51,7 +51,7 @@ class Running:
 
 
 class Runner:
-    """Runs the chosen stages of a graph. failed: {stage: why} of those that failed or could not begin."""
+    """Runner of the chosen stages of a graph. failed: {stage: why} of those that failed or could not begin."""
 
     def __init__(self, graph: Graph, chosen: Sequence[Stage], ways: Ways) -> None:
         self.graph, self.chosen, self.ways = graph, chosen, ways
@@ -59,7 +59,7 @@ class Runner:
         self.waiting, self.running, self.failed = list(chosen), list[Running](), dict[str, str]()
 
     def __call__(self) -> dict[str, str]:
-        """Run them all; an interruption lets those under way save what they have."""
+        """Run all stages; return `failed`. An interruption lets stages at work save their state before they end."""
         looked = time.monotonic()
         try:
             with self.console.status("") if self.console.is_terminal else nullcontext() as shown:
@@ -137,7 +137,7 @@ def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, s
 
 
 def unready(graph: Graph, stage: Stage) -> str | None:
-    """Return why a stage cannot begin: the one that it begins with is not done."""
+    """Return why a stage cannot begin: the stage that it starts from is not done; None where it can."""
     earlier = next((s for s in graph.stages if s.name == stage.begins), None)
     if earlier is None or record_of(earlier) is not None:
         return None
@@ -145,13 +145,13 @@ def unready(graph: Graph, stage: Stage) -> str | None:
 
 
 def last_line(run: Running) -> str:
-    """Return the last line that a stage printed, after its name."""
+    """Return a stage's name and the last line that it printed."""
     lines = run.process.path.read_text(errors="replace").strip().splitlines()
     return f"{run.stage.name}: {lines[-1][:100] if lines else ''}"
 
 
 def leave(running: Sequence[Process]) -> None:
-    """Let stages save what they have, then end; at once where Ctrl-C comes again."""
+    """Let stages save their state, then end; at once at a second Ctrl-C."""
     try:
         stop(running, GRACE)
     except KeyboardInterrupt:
@@ -163,7 +163,7 @@ def leave(running: Sequence[Process]) -> None:
 
 
 def refuse_failed(failed: Mapping[str, str], folder: Path) -> None:
-    """Raise UserError where stages failed. folder: of the page that was written all the same."""
+    """Raise UserError where stages failed. folder: of the page, which was written before."""
     if failed:
         done = f"{folder} holds the page of what is done; the same command goes on with the others"
         raise UserError(f"stages that are not done: {', '.join(failed)}; {done}")

@@ -1,4 +1,4 @@
-"""Things that stages need and that are not there, all named at once and before any of them begins."""
+"""Inputs that stages need and that are not there, all named at once, before any stage begins."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ral.study.paper.records import record_of
 GB = 1e9
 PATHS = re.compile(r'"path"\s*:\s*"([^"]+)"')
 HEAD = 2**16
-"""Bytes of a file of entries in which its first media are named."""
+"""Bytes at the beginning of a file of entries that are searched for names of media."""
 
 
 def missing(graph: Graph, chosen: Sequence[Stage], disk_gb: float) -> list[str]:
-    """Return a line for each thing that the chosen stages need and that is not there, with the key to set.
+    """Return a line, with the key to set, for each input of the chosen stages that is not there.
 
-    disk_gb: free space that they take.
+    disk_gb: free disk that they need.
     """
     todo = [stage for stage in chosen if record_of(stage) is None]
     return [*earlier(graph, chosen, todo), *inputs(graph, todo), *disk(graph, disk_gb)] if todo else []
 
 
 def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Iterator[str]:
-    """Yield the stages that some of `todo` begin with and that are neither done nor chosen."""
+    """Yield a line for each stage that some of `todo` start from and that is neither done nor chosen."""
     there = {BASE, *(stage.name for stage in chosen)}
     for name in dict.fromkeys(stage.begins for stage in todo if stage.begins not in there):
         after = ", ".join(stage.name for stage in todo if stage.begins == name)
@@ -40,7 +40,7 @@ def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Ite
 
 
 def inputs(graph: Graph, todo: Sequence[Stage]) -> Iterator[str]:
-    """Yield models, files of entries, media and benchmarks that are not there."""
+    """Yield a line for each model, file of entries, folder of media and benchmark that is not there."""
     places = graph.places
     if any(stage.begins == BASE for stage in todo):
         yield from told(lambda: check_folder(places.base, "base"))
@@ -54,7 +54,7 @@ def inputs(graph: Graph, todo: Sequence[Stage]) -> Iterator[str]:
 
 
 def told(look: Callable[[], None]) -> Iterator[str]:
-    """Yield the line of the UserError that a look raises."""
+    """Yield the line of the UserError that `look` raises; nothing where it raises none."""
     try:
         look()
     except UserError as error:
@@ -62,7 +62,7 @@ def told(look: Callable[[], None]) -> Iterator[str]:
 
 
 def entries(data: Path, file: str) -> Iterator[str]:
-    """Yield a line where a file of entries is not there, or none of the first media that it names."""
+    """Yield a line where a file of entries is not there, or none of the media named at its beginning."""
     path, write = data / file, "write data=<the folder of Video-R1's files and of their media>"
     if not path.is_file():
         yield f"data={data}: {file} is not in it; {write}"
@@ -75,7 +75,7 @@ def entries(data: Path, file: str) -> Iterator[str]:
 
 
 def look_at(benchmarks: Path, name: str) -> None:
-    """Raise UserError, about the key `benchmarks`, unless a benchmark lies there in its published layout."""
+    """Raise UserError, which names the key `benchmarks`, unless a benchmark is there in its published layout."""
     module = import_module(f"ral.evaluation.benchmarks.{name}")
     try:
         module.load(benchmarks / name)
@@ -87,7 +87,7 @@ def look_at(benchmarks: Path, name: str) -> None:
 
 
 def disk(graph: Graph, needed_gb: float) -> Iterator[str]:
-    """Yield a line where the output's disk has less free space than is needed."""
+    """Yield a line where the disk of the output has less than `needed_gb` free."""
     output = graph.places.output.absolute()
     there = next(folder for folder in (output, *output.parents) if folder.exists())
     free = shutil.disk_usage(there).free / GB

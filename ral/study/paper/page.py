@@ -1,4 +1,4 @@
-"""The page of `scripts/paper.py`: the table beside the paper's, the stages with their folders, what was not run."""
+"""The page of `scripts/paper.py`: the table beside the paper's, the stages with their folders, the commands."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its title, a table of cells (which may be links), text below it."""
+    """A part of the page: its title, a table of cells (text or Markdown links), and the text below it."""
 
     title: str
     head: Sequence[str]
@@ -43,7 +43,10 @@ class Section:
 
 
 def report(graph: Graph, failed: Mapping[str, str]) -> Path:
-    """Write paper.md, paper.html, paper.json and the figure into the output; return the folder."""
+    """Write paper.md, paper.html, paper.json and the figure into the output folder; return that folder.
+
+    failed: {stage: why}, for the table of stages.
+    """
     output, lines = graph.places.output, lines_of(graph)
     (output / f"{NAME}.json").write_text(json.dumps(facts(lines), indent=1) + "\n", encoding="utf-8")
     shown = draw(output / FIGURE, lines)
@@ -58,7 +61,7 @@ def report(graph: Graph, failed: Mapping[str, str]) -> Path:
 
 
 def opening(graph: Graph) -> str:
-    """Return the paragraph that says what was made of what, and how much of it is there."""
+    """Return the first paragraph: models, data, finished stages, machine and commit."""
     places, here = graph.places, environment()
     done = sum(state_of(stage) == DONE_STATE for stage in graph.stages)
     made = f" {MADE}" if graph.made else ""
@@ -70,7 +73,7 @@ def opening(graph: Graph) -> str:
 
 
 def half(graph: Graph, lines: Sequence[Line], title: str, names: Sequence[str]) -> Section:
-    """Return the table of some benchmarks: each row's own figures, and below it the paper's."""
+    """Return the section on some benchmarks (`names`): each row's own figures, and below it the paper's."""
     rows = []
     for line in lines:
         rows.append([link(line.title, graph.stage(f"evaluate_{line.name}"), graph), *(_own(line, n) for n in names)])
@@ -87,7 +90,9 @@ def _own(line: Line, name: str) -> str:
 
 
 def bad(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """Return the sentence on questions that could not be asked and answers that were cut."""
+    """Return a sentence with the number of questions that could not be asked, and of responses cut by
+    the length limit.
+    """
     found = [line.measured[n] for line in lines for n in names if n in line.measured]
     asked, errors, cut = (sum(getattr(m, what) for m in found) for what in ("n", "errors", "unfinished"))
     return (
@@ -96,7 +101,7 @@ def bad(lines: Sequence[Line], names: Sequence[str]) -> str:
 
 
 def stages(graph: Graph, failed: Mapping[str, str]) -> Section:
-    """Return the table of stages with their folders."""
+    """Return the section with the table of stages."""
     rows = [stage_row(graph, stage, failed.get(stage.name)) for stage in graph.stages]
     text = (
         "Minutes are those of the process that finished a stage; where it was interrupted before, those are not in it."
@@ -105,7 +110,7 @@ def stages(graph: Graph, failed: Mapping[str, str]) -> Section:
 
 
 def stage_row(graph: Graph, stage: Stage, problem: str | None) -> list[str]:
-    """Return a stage's name as a link, the stage before it, its state, minutes and commit."""
+    """Return the cells of a stage: a link to it, the stage that it starts from, its state, minutes and commit."""
     record: Mapping[str, Any] = record_of(stage) or {}
     minutes = f"{record['seconds'] / 60:.1f}" if record else ""
     state = problem.replace("|", "/") if problem else state_of(stage)
@@ -113,7 +118,7 @@ def stage_row(graph: Graph, stage: Stage, problem: str | None) -> list[str]:
 
 
 def link(text: str, stage: Stage, graph: Graph) -> str:
-    """Return text that leads to a stage's folder, or to its report where there is one; plain where nothing is there."""
+    """Return a Markdown link to a stage's report, or its folder; plain text where it has no folder."""
     if not stage.folder.is_dir():
         return text
     page = next((n for n in ("report.html", "results.md") if (stage.folder / n).is_file()), "")
@@ -121,7 +126,7 @@ def link(text: str, stage: Stage, graph: Graph) -> str:
 
 
 def command(stage: Stage) -> str:
-    """Return the command of a stage, as one types it in the repository's root."""
+    """Return the command of a stage, to be typed in the repository's root."""
     program = "train.py" if stage.program == TRAIN else "evaluate.py"
     return shlex.join(["python", program, *stage.command])
 
@@ -138,7 +143,7 @@ def markdown(sections: Sequence[Section], text: Mapping[str, str], commands: Seq
 
 
 def linked(section: Section) -> dict[str, Any]:
-    """Return a section for the page in HTML: cells as (text, link, whether they are the paper's)."""
+    """Return a section as the HTML template reads it: cells as (text, link, whether they are the paper's)."""
     rows = [[_cell(cell) for cell in row] for row in section.rows]
     return {"title": section.title, "head": section.head, "rows": rows, "text": section.text}
 

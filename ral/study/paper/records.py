@@ -1,4 +1,4 @@
-"""Records of finished stages, done.json in their folders, and whether they are what would be made now."""
+"""Records of finished stages (done.json in their folders), and whether they are up to date."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from ral.study.processes import mark
 NEW, BEGUN, DONE_STATE = "not begun", "begun", "done"
 """States of a stage."""
 WORDS = {"begins": "start", "data": "folder of data", "teacher": "teacher"}
-"""Keys of done.json in words."""
+"""Keys of done.json in words, for messages."""
 
 
 def record_of(stage: Stage) -> dict[str, Any] | None:
-    """Return the content of a finished stage's done.json; None where it is not finished."""
+    """Return the content of a stage's done.json; None where the stage is not finished."""
     path = stage.folder / DONE
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def state_of(stage: Stage) -> str:
-    """Return whether a stage is done, begun or not begun."""
+    """Return the state of a stage: "done", "begun" or "not begun"."""
     if record_of(stage) is not None:
         return DONE_STATE
     return BEGUN if stage.folder.is_dir() and any(stage.folder.iterdir()) else NEW
 
 
 def made_of(stage: Stage, graph: Graph) -> dict[str, Any]:
-    """Return what a stage is made of now: its settings, the model it begins with, data, teacher or benchmarks.
+    """Return the present inputs of a stage: its settings, the model that it starts from, data, teacher or benchmarks.
 
-    A model of another stage is told by the time at which that was finished.
+    The model of another stage is named by the time when that stage was finished.
     """
     begins = graph.places.base if stage.begins == BASE else (record_of(graph.stage(stage.begins)) or {}).get("finished")
     data = graph.places.data / stage.file if stage.program == TRAIN else graph.places.benchmarks
@@ -54,7 +54,7 @@ def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
 
 
 def stale(stages: Sequence[Stage], graph: Graph) -> list[str]:
-    """Return a line for each finished stage that was made of something else than it would be made of now."""
+    """Return a line for each finished stage whose inputs are others now."""
     lines = []
     for stage in stages:
         record = record_of(stage)

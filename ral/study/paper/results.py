@@ -1,4 +1,4 @@
-"""Numbers of the table: of each row and benchmark what was measured, with its interval, beside the paper's."""
+"""Numbers of the table: the measurement of each row and benchmark, with its interval, beside the paper's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ral.study.paper.graph import BENCHMARKS, EVALUATE, Graph
 
 RESAMPLES = 1_000
 AVERAGED = ("videommmu", "mvbench", "mmmu_pro", "mme", "blink", "cv_bench")
-"""Benchmarks whose figure is not the mean score over items: averages of averages, or points."""
+"""Benchmarks whose score is not the mean over items: averages of averages, or points."""
 STRATA = ("subset", "type", "source")
 """Facts of an item that, with its group, say in which average it counts."""
 PAIRED = "picture"
@@ -32,9 +32,9 @@ PAIRED = "picture"
 
 @dataclass(frozen=True)
 class Measured:
-    """One figure in the unit of the paper's table, with the ends of its 95% bootstrap interval over items.
+    """One score in the unit of the paper's table, with the ends of its 95% bootstrap interval over n items.
 
-    errors: items that could not be asked; unfinished: answers that the length limit cut.
+    errors: number of items that could not be asked; unfinished: of responses that the length limit cut.
     """
 
     value: float
@@ -47,7 +47,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: {benchmark: what was measured}, and {benchmark: the paper's}; empty where there is none."""
+    """A row of the table: measured {benchmark: measurement}, published {benchmark: the paper's score}.
+
+    published_name: the paper's name of the row, None where the paper has none.
+    """
 
     name: str
     title: str
@@ -58,13 +61,13 @@ class Line:
 
 @cache
 def published(benchmark: str) -> dict[str, float]:
-    """Return the paper's rows of a benchmark, from conf/benchmark."""
+    """Return {row: score} of the paper for a benchmark, from conf/benchmark."""
     node = yaml.safe_load((CONF / "benchmark" / f"{benchmark}.yaml").read_text(encoding="utf-8"))
     return dict(node["paper"])
 
 
 def lines_of(graph: Graph) -> list[Line]:
-    """Return every row of the table with what its folder holds."""
+    """Return every row of the table with the measurements in its folder."""
     found = []
     for row in graph.rows:
         folder = graph.stage(f"{EVALUATE}_{row.name}").folder
@@ -77,7 +80,9 @@ def lines_of(graph: Graph) -> list[Line]:
 
 
 def measured(folder: Path, benchmark: str) -> Measured:
-    """Return a benchmark's figure from the folder of a finished evaluation."""
+    """Return a benchmark's score in the paper's unit, with its 95% interval, from the folder of a
+    finished evaluation.
+    """
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     counts = {"n": summary["n"], "errors": summary["errors"], "unfinished": summary["unfinished"]}
     if benchmark not in AVERAGED:
@@ -90,9 +95,10 @@ def measured(folder: Path, benchmark: str) -> Measured:
 def ends(
     records: Sequence[ScoredItem], summary: Callable[[Sequence[ScoredItem]], dict[str, float]]
 ) -> tuple[float, float]:
-    """Return the ends of the 95% percentile bootstrap interval of a summary's figure.
+    """Return the ends of the 95% percentile bootstrap interval of a summary's "reported" score.
 
-    Items are drawn again within their groups, so that no average loses its items; those of one picture together.
+    Items are resampled within their groups (and STRATA), so that no average loses its items; items of one image
+    together.
     """
     strata: dict[tuple[Any, ...], dict[Any, list[ScoredItem]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
@@ -107,7 +113,7 @@ def ends(
 
 
 def drawn(strata: Sequence[Sequence[Sequence[ScoredItem]]], rng: np.random.Generator) -> list[ScoredItem]:
-    """Return as many units of each stratum, drawn with replacement; a unit drawn twice is two pictures."""
+    """Return each stratum's units, resampled with replacement. A unit drawn twice counts as two images."""
     found: list[ScoredItem] = []
     for units in strata:
         for n, index in enumerate(rng.integers(len(units), size=len(units))):
