@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.files.markdown import table
+from ral.study import path_again, path_claims
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
-from ral.study.path_claims import LETTERS, PATH
-from ral.study.path_claims import __doc__ as PATH_RULE
 from ral.study.plan import MAIN
 from ral.study.results import (
     GROUNDING,
@@ -35,6 +34,11 @@ KINDS = {
     "lead": "RAL less GRPO, runs of their own at each number",
 }
 """Titles of the figures TABLE_KIND, by kind, of tables other than `main`."""
+OWN_CLAIMS = {
+    path_claims.PATH: (path_claims.LETTERS, path_claims.__doc__),
+    path_again.AGAIN: (path_again.LETTERS, path_again.__doc__),
+}
+"""Tables with claims of their own -> the letters of these, and their rule."""
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
@@ -74,7 +78,8 @@ class Page:
 def write(page: Page) -> str:
     """Return the whole page in Markdown; its headings are of the third level."""
     results = {result.table.name: result for result in page.results}
-    main, path = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (False, True))
+    letters = {letter for own, _ in OWN_CLAIMS.values() for letter in own}
+    main, path = ([c for c in page.claims if (c.letter in letters) == own] for own in (False, True))
     parts = [heading(page), claims_part(main, "### Claims", RULE)]
     if MAIN in results:
         parts.append(main_part(results[MAIN], page.figures))
@@ -90,7 +95,8 @@ def heading(page: Page) -> str:
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
     steps = max((max(run.evaluations) for run in runs), default=0)
-    data, asked = (data_of(runs[0]), sum(question_counts(runs[0]).values())) if runs else ("no data", 0)
+    data = data_of(runs[0]) if runs else "no data"
+    asked = next(filter(None, (sum(question_counts(run).values()) for run in runs)), 0)  # records may be left out
     choice = f"**Difficulty.** {page.choice.strip()}\n\n" if page.choice else ""
     return (
         f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
@@ -209,9 +215,10 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 
 def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:
-    """Return the part on a table other than `main`. path: the claims about the table `path`."""
-    title, own = f"### {result.table.title}\n", result.table.name == PATH and path
-    opening = claims_part(path, title, f"**The rule.** {PATH_RULE}") if own else title + "\n" + standing(result)
+    """Return the part on a table other than `main`. path: the claims about tables with claims of their own."""
+    title, (letters, rule) = f"### {result.table.title}\n", OWN_CLAIMS.get(result.table.name, ((), ""))
+    own = [claim for claim in path if claim.letter in letters]
+    opening = claims_part(own, title, f"**The rule.** {rule}") if own else title + "\n" + standing(result)
     parts = [opening, accuracy_table(result), attainable_of(result)]
     names = [f"{result.table.name}_{kind}" for kind in KINDS]
     return "\n".join(part for part in [*parts, shown(figures, *names)] if part)

@@ -64,6 +64,7 @@ class Table:
     """Rows under a title. seeds: number of runs of each row, unless the command line says.
 
     kl: whether accuracy against KL is drawn. axis: "tokens" or "frames" where labels are "method, value"; else "".
+    first_seed: of the runs of rows without a number of seeds of their own.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Table:
     rows: tuple[Row, ...]
     kl: bool = False
     axis: str = ""
+    first_seed: int = 0
 
     def row(self, label: str) -> Row | None:
         """Return the row with a label; None without it."""
@@ -103,7 +105,13 @@ def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
             if row.baseline is not None and row.baseline not in labels:
                 raise UserError(f"table {name}: row {row.label!r} is compared with {row.baseline!r}, which is no row")
         tables[str(name)] = Table(
-            str(name), str(node["title"]), int(node["seeds"]), rows, bool(node.get("kl")), _axis(name, node)
+            str(name),
+            str(node["title"]),
+            int(node["seeds"]),
+            rows,
+            bool(node.get("kl")),
+            _axis(name, node),
+            int(node.get("first_seed") or 0),
         )
     return tables
 
@@ -173,7 +181,8 @@ def select(tables: Mapping[str, Table], names: Sequence[str], labels: Sequence[s
 
 def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
     """Return the seeds asked for; None: those of the table."""
-    return tuple(range(table.seeds)) if asked is None else tuple(asked)
+    first = table.first_seed
+    return tuple(range(first, first + table.seeds)) if asked is None else tuple(asked)
 
 
 def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:

@@ -14,8 +14,9 @@ from ral.study.block import replace_block
 from ral.study.claims import Claim, Resolution, judge
 from ral.study.command import Settings
 from ral.study.figures import draw, save
-from ral.study.page import Page, write
-from ral.study.path_claims import LETTERS, PATH, judge_path
+from ral.study.page import OWN_CLAIMS, Page, write
+from ral.study.path_again import AGAIN, judge_again
+from ral.study.path_claims import PATH, judge_path
 from ral.study.path_figures import path_figures
 from ral.study.path_gate import measure, read_gate
 from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
@@ -76,7 +77,7 @@ def make(study: Study) -> dict[str, str]:
     if not settings.processes:
         return {}
     with alone(settings.output):
-        if any(table.name == PATH for table in study.chosen):
+        if any(table.name in OWN_CLAIMS for table in study.chosen):
             measure(path_data(study.experiments), settings.output / GATE_FOLDER)
         return run_cells(todo, settings.processes) if todo else {}
 
@@ -151,7 +152,10 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     trained = {result.table.axis: along(result) for result in results if result.table.axis and result.rows}
     claims = judge(main, base, found, trained) if main else []
     path = next((result for result in results if result.table.name == PATH and result.full), None)
-    claims += judge_path(path, read_gate(output / GATE_FOLDER)) if path else []
+    again = next((result for result in results if result.table.name == AGAIN and result.full), None)
+    gate = read_gate(output / GATE_FOLDER)
+    claims += judge_path(path, gate) if path else []
+    claims += judge_again(again, gate) if again else []
     figures, env = draw(results, base, found), environment()
     figures |= path_figures(path, output / GATE_FOLDER / "knockout" / "results.json") if path else {}
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems
@@ -175,8 +179,9 @@ def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
 
 def pages(page: Page) -> dict[str, Page]:
     """Return {file in docs/: content}: the table `path` with its claims, and the rest; only pages with runs."""
-    path, rest = ([r for r in page.results if (r.table.name == PATH) == own] for own in (True, False))
-    claims, others = ([c for c in page.claims if (c.letter in LETTERS) == own] for own in (True, False))
+    letters = {letter for own, _ in OWN_CLAIMS.values() for letter in own}
+    path, rest = ([r for r in page.results if (r.table.name in OWN_CLAIMS) == own] for own in (True, False))
+    claims, others = ([c for c in page.claims if (c.letter in letters) == own] for own in (True, False))
     found = {
         PATH_PAGE: replace(page, results=path, claims=claims, resolution={}, choice=""),
         MAIN_PAGE: replace(page, results=rest, claims=others),

@@ -120,7 +120,8 @@ def done_seeds(row: Row, output: Path, experiments: Path) -> set[int]:
 def all_seeds(table: Table, asked: Sequence[int] | None, output: Path, experiments: Path) -> tuple[int, ...]:
     """Return the table's own seeds, those asked for, and those done in every row that has runs, sorted."""
     each = [done for row in table.rows if row.own_seeds is None and (done := done_seeds(row, output, experiments))]
-    return tuple(sorted({*range(table.seeds), *(asked or ()), *(set.intersection(*each) if each else ())}))
+    found = {*seeds_of(table, None), *(asked or ()), *(set.intersection(*each) if each else ())}
+    return tuple(sorted(seed for seed in found if seed >= table.first_seed))
 
 
 def values(runs: Mapping[int, Run], metric: str = ACCURACY) -> dict[int, float]:

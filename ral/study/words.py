@@ -10,6 +10,8 @@ from ral.study.facts import days, environment_of, machine, machines
 from ral.study.results import Compared, Run
 from ral.study.statistics import Interval, least_p
 
+LEAST_P = 0.001  # below which a p-value is written as such
+
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
     """Return a number as text; "-" for NaN."""
@@ -28,7 +30,7 @@ def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
 
 def p_value(p: float) -> str:
     """Return a p-value with three decimals; "-" for NaN."""
-    return "-" if math.isnan(p) else f"{p:.3f}"
+    return "-" if math.isnan(p) else f"{p:.3f}" if p >= LEAST_P else f"<{LEAST_P}"
 
 
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
@@ -42,6 +44,11 @@ def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
     return f"Machine: {listed}; {days(told)}.{other}"
 
 
+def small(p: float) -> str:
+    """Return a probability with four decimals, or as a power of ten where these would be 0."""
+    return f"{p:.4f}" if p >= LEAST_P / 10 else f"{p:.0e}"
+
+
 def short(commit: str) -> str:
     """Return a commit in seven digits, with its suffix such as "+changes"."""
     return f"`{commit[:7]}{commit[40:]}`"
@@ -53,6 +60,6 @@ def attainable(found: Sequence[Compared | None]) -> str:
     if not pairs:
         return "Too few runs for a test.\n"
     least = min(1.0, size * least_p(pairs))
-    product = f"{size} x {least_p(pairs):.4f}{f' = {least:.4f}' if least < 1 else ', at most 1'}"
+    product = f"{size} x {small(least_p(pairs))}{f' = {small(least)}' if least < 1 else ', at most 1'}"
     text = f"{size} comparisons of up to {pairs} pairs: the smallest p that Holm's correction can leave is {product}"
     return f"{text}{'' if least < ALPHA else '; no comparison here can be significant after correction'}.\n"
