@@ -115,7 +115,7 @@ def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> 
 
 
 def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream) -> tuple[Frames, float]:
-    """Decode a clip once, and again where its packets did not tell the truth about its frames."""
+    """Return frames and seconds by PyAV's decoder; decode a second time where the packets gave wrong times."""
     if stream.ticks is not None:
         indices, seconds = _sampled(stream.timeline(), settings, part)
         seen: list[int | None] = []
@@ -143,7 +143,7 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
     """Return the timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
 
-    Those before it lack what they were encoded from, where a clip was cut without being encoded anew.
+    Frames before the first one lack what they depend on, where a video was cut without being encoded anew.
     """
     ticks = tuple(frame.pts for frame in decoded(path))
     if not ticks:

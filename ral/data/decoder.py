@@ -76,7 +76,7 @@ class Decoder:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """Return the process, a new one after CLIPS_OF_A_PROCESS clips."""
+        """Return the process, a new one after CLIPS_OF_A_PROCESS videos."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
             piped.kill(self._process)

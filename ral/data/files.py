@@ -104,7 +104,7 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """Return all columns of a table, under their own names."""
+    """Return the rows of a table with all columns under their own names. UserError where it has splits, or no rows."""
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
@@ -136,7 +136,7 @@ def _kind(text: Path, path: Path) -> Kind:
 
 
 def _begins_as_json(text: Path) -> bool:
-    """Tell whether the first character is one that JSON of entries begins with."""
+    """Tell whether the first character, blanks and commas aside, is "[" or "{"."""
     with text.open("rb") as file:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
@@ -164,7 +164,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
 
 
 def _check_objects(rows: JsonFile) -> None:
-    """Raise UserError where the first entries are all something else than objects, such as texts."""
+    """Raise UserError where none of the first entries is an object."""
     read = []
     for index in range(min(TRIED, len(rows))):
         with suppress(BadSample):

@@ -43,7 +43,7 @@ def foreign(data: bytes) -> tuple[str, str] | None:
 
 
 def _is_clip(data: bytes) -> bool:
-    """Tell whether a file begins as a clip of any format does."""
+    """Tell whether a file begins as a video of any known format does."""
     avi = data.startswith(b"RIFF") and data[8:12] == b"AVI "
     transport = data[:1] == b"G" and data[PACKET : PACKET + 1] == b"G"  # a "G" begins each packet of MPEG-TS
     return data[4:8] == b"ftyp" or data.startswith(_CLIPS) or avi or transport

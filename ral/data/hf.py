@@ -21,7 +21,7 @@ STAND_INS = {  # columns of which one has to be there where the column of the fi
 
 
 def _holds_media(feature: Any) -> bool:
-    """Tell whether a column is of pictures or clips, by its type."""
+    """Tell whether a column holds images or videos, by its type."""
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
     return type(inner).__name__ in ("Image", "Video") or (isinstance(inner, dict) and inner.keys() == STORED)
 

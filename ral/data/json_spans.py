@@ -147,7 +147,7 @@ def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: st
 
 
 def _lines(file: BinaryIO) -> Iterator[Span]:
-    """Yield the lines that have something on them."""
+    """Yield the span of each line that is not empty."""
     start = file.tell()
     for line in file:
         if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):

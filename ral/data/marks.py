@@ -30,7 +30,7 @@ def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
 
 
 def _counted(number: int, name: str) -> str:
-    """Return a number with the name of what is counted: "1 clip", "3 places <image>"."""
+    """Return a number and a noun, in the plural where needed: "1 clip", "3 places <image>"."""
     first, *rest = name.split()
     return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
 
@@ -54,7 +54,7 @@ def without_leading(text: str) -> str:
 
 
 def split(text: str) -> Iterator[str]:
-    """Yield the marks of a text and what stands between them, in order, nothing empty."""
+    """Yield the marks of a text and the texts between them, in order, without empty ones."""
     return (part for part in re.split(f"({MARK.pattern})", text) if part)
 
 

@@ -56,9 +56,9 @@ def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], li
 
 
 def overview(name: str, examples: Sequence[Example]) -> list[str]:
-    """Return lines that describe a split: its file, its numbers of entries, fields read and not read.
+    """Return lines that describe a split: its file, its number of entries, fields read and not read.
 
-    name: what to call the split. [] for examples that are not read from a file.
+    name: the split's name. [] for examples that are not read from a file.
     """
     if not isinstance(examples, Entries):
         return []

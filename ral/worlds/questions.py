@@ -90,7 +90,7 @@ def lettered(choices: Iterable[str]) -> tuple[str, ...]:
 
 
 def letter_of(choice: str, options: Iterable[str]) -> str:
-    """Return the letter of the option that says `choice`."""
+    """Return the letter of the option with the text `choice`."""
     return next(option[0] for option in options if option[3:] == choice)
 
 
