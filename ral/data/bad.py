@@ -107,7 +107,7 @@ class Ledger:
 
     @property
     def skipped(self) -> int:
-        """The number of different bad entries met so far, which is the number of lines of the file."""
+        """Count the different bad entries met so far, which is the number of lines of the file."""
         return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:

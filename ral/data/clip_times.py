@@ -72,7 +72,7 @@ class Span:
 
     @property
     def total(self) -> int:
-        """The number of frames."""
+        """Count the frames."""
         return self.last - self.first + 1
 
 

@@ -118,7 +118,7 @@ class DiskCache:
             return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
 
     def _make_room(self) -> int:
-        """Delete the longest unused files until at most KEPT of the cap is filled; return the bytes that remain."""
+        """Make room: delete the longest unused files until KEPT of the cap is filled; return the bytes that remain."""
         files = self._files()
         total = sum(size for _, size, _ in files)
         for _, size, path in files:

@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """The name of this entry in messages, such as "train.json: entry 12"."""
+        """Return the name of this entry in messages, such as "train.json: entry 12"."""
         return f"{self.file}: entry {self.number}"
 
     def fail(self, field: str, problem: str, write: str, file: Path | None = None) -> NoReturn:

@@ -36,7 +36,7 @@ class Usable:
 
 
 def start_worker(splits: Mapping[str, Samples]) -> None:
-    """Store the splits in this process, for `scan_part`; each worker has readers of its own."""
+    """Hold the splits in this process, for `scan_part`; each worker has readers of its own."""
     SPLITS.update(splits)
 
 

@@ -84,12 +84,12 @@ class PromptBatch:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The B prompts as the chat template writes them."""
+        """Return the B prompts as the chat template writes them."""
         return tuple(wording.text for wording in self.wordings)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The B responses to learn in supervised fine-tuning; () otherwise."""
+        """Return the B responses to learn in supervised fine-tuning; () otherwise."""
         return tuple(wording.target for wording in self.wordings if wording.target is not None)
 
     def to(self, device: torch.device | str) -> PromptBatch:
@@ -216,7 +216,7 @@ class Prepared:
 
     @property
     def next_position(self) -> Tensor:
-        """The position [B] of the first token after each prompt, the same on all three axes."""
+        """Return the position [B] of the first token after each prompt, the same on all three axes."""
         return self.positions.masked_fill(~self.valid, -1).amax(dim=(0, 2)) + 1
 
     def take(self, chosen: Sequence[int]) -> Prepared:

@@ -102,7 +102,7 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """Which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit ended one."""
+        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit ended one."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:

@@ -258,7 +258,7 @@ BROKEN = (
 
 
 def make(output: Path, entries: int, share: float, seed: int = 0) -> None:
-    """Delete the folder `output`, then write data.json, key.jsonl, media/ and sources/ there.
+    """Write data.json, key.jsonl, media/ and sources/ to the folder `output`, which is deleted first.
 
     key.jsonl holds {"index": position, "kind": damage} or {"index": position, "odd": kind} for each entry that is not
     plain. share: of broken entries, in [0, 1].

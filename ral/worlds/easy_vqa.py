@@ -59,23 +59,23 @@ class Question:
 
     @property
     def negated(self) -> bool:
-        """Whether the question is negated, as in "is there not a red shape?"."""
+        """Tell whether the question is negated, as in "is there not a red shape?"."""
         return bool(NEGATED.search(self.text))
 
     @property
     def named(self) -> str | None:
-        """The shape or color that the question itself names; None for none."""
+        """Return the shape or color that the question itself names; None for none."""
         match = NAMED.search(self.text)
         return match.group() if match else None
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The possible answers to a question of this kind, sorted, such as ("no", "yes")."""
+        """Return the possible answers to a question of this kind, sorted, such as ("no", "yes")."""
         return KINDS[KIND_OF[self.answer]]
 
     @property
     def letter(self) -> str:
-        """The letter of the right option: "A" for the first."""
+        """Return the letter of the right option: "A" for the first."""
         return chr(ord("A") + self.options.index(self.answer))
 
 
