@@ -34,7 +34,7 @@ class Noted(dict[str, Any]):
 
 
 def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], list[str]]:
-    """Return (read, not read): names of the fields that have a value in the first `count` usable-looking entries.
+    """Return (read, not read): names of the fields that have a value in the usable ones of the first `count` entries.
 
     Entries that cannot be used are passed over: their parser did not get to all fields.
     """

@@ -51,9 +51,9 @@ def variables(template: str) -> frozenset[str]:
 
 
 def render(example: Example, template: str) -> str:
-    """Return the text of the last user turn, without marks or media in front. UserError where the template fails.
+    """Return the text of the last user turn; marks in the question stay where they are.
 
-    It fails, too, where the example has options and the template does not use them.
+    UserError where the template cannot be read or fails, or leaves out the options of an example that has some.
     """
     load_template(template)
     if example.options and "options" not in variables(template):
