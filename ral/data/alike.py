@@ -1,4 +1,4 @@
-"""Tells whether a gold answer says what an option says in other signs: "Blue." and Blue, 1 and 1.0, $5 and 5 USD."""
+"""Tells whether a gold answer and an option say the same in other signs: "Blue." and Blue, 1 and 1.0, $5 and 5 USD."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ENDS = " .。,;:!…"
 
 
 def alike(one: str, other: str) -> bool:
-    """Tell whether two texts are one but for marks at their ends, or one number with the same unit."""
+    """Tell whether two texts are equal but for case and marks at their ends, or are one number with the same unit."""
     first, second = _plain(one), _plain(other)
     return bool(first) and (first == second or (_value(first) is not None and _value(first) == _value(second)))
 
@@ -23,19 +23,19 @@ def alike(one: str, other: str) -> bool:
 def same_number(one: str, other: str) -> bool:
     """Tell whether two texts are one number in the same unit, whose case counts: 1 and 1.0, not 5 MB and 5 Mb.
 
-    A fraction is one of its own: which of 1/2 and 2/4 is reduced may be what a question asks.
+    False where either is a fraction: a question may ask which of 1/2 and 2/4 is reduced.
     """
     values = [_value(" ".join(unicodedata.normalize("NFKC", text).split()).rstrip(_ENDS)) for text in (one, other)]
     return values[0] is not None and values[0] == values[1] and "/" not in one + other
 
 
 def _plain(text: str) -> str:
-    """Return a text in one width and case, without marks at its end."""
+    """Return a text in one width and lower case, with single blanks and without marks at its end."""
     return " ".join(unicodedata.normalize("NFKC", text).replace("−", "-").casefold().split()).rstrip(_ENDS)
 
 
 def _value(text: str) -> tuple[Fraction, str] | None:
-    """Return (value, unit) of a plain text that is one number; None for any other."""
+    """Return (value, unit) of a text from `_plain` that is one number; None for any other."""
     found = _NUMBER.fullmatch(text)
     if found is None:
         return None

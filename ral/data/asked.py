@@ -1,4 +1,4 @@
-"""Settings of a single medium that an entry asks for, beside the dataset's."""
+"""Settings for reading one image or video: the dataset's, with what the entry itself asks for in their place."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ PICTURES_A_SECOND = 2.0  # of a clip given as pictures, where the entry does not
 
 
 def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt]:
-    """Return the settings with what the entry asks in their place, and the part of the clip.
+    """Return the settings for one image or video, and the part of a video to read (empty for an image).
 
-    BadRequest where it cannot be.
+    What the entry says replaces the dataset's settings. BadRequest where the entry contradicts itself, or asks for what
+    no file can give, such as 0 frames a second.
     """
     _numbers(media)
     if media.kind == "image":
@@ -27,8 +28,9 @@ def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt
 
 
 def even(count: int | None) -> int | None:
-    """Return the even number nearest to a number of frames; between two, the one that four divides, as in
-    qwen-vl-utils.
+    """Return the even number nearest to `count` frames; halfway, the one that four divides, as in qwen-vl-utils.
+
+    None for None. BadRequest where the result is below 2.
     """
     if count is None:
         return None
@@ -39,7 +41,7 @@ def even(count: int | None) -> int | None:
 
 
 def _numbers(media: Media) -> None:
-    """Raise BadRequest for numbers that say nothing, or contradict each other."""
+    """Raise BadRequest for numbers that are out of range, contradict each other, or ask an image for time."""
     times = {"start": media.start, "end": media.end, "fps": media.fps}
     for name, value in times.items():
         if value is not None and not (math.isfinite(value) and value >= 0):
@@ -63,9 +65,10 @@ def _given(media: Media, name: str) -> bool:
 
 
 def _bounded(media: Media, settings: MediaSettings, kind: str) -> MediaSettings:
-    """Return the settings with the entry's bounds of the area.
+    """Return the settings with the entry's bounds of the area, for `kind` "image" or "video".
 
-    One bound of the entry moves the dataset's other one along.
+    Where the entry gives one bound alone, the dataset's other bound moves to it if they would cross. BadRequest for
+    bounds that are not above 0, cross each other, or leave less than one visual token.
     """
     low, high = getattr(settings, f"{kind}_min_pixels"), getattr(settings, f"{kind}_max_pixels")
     least, most = media.min_pixels, media.max_pixels

@@ -1,4 +1,4 @@
-"""Entries that cannot be used: skipped and counted, listed once each, and too many of them stop the run."""
+"""Entries that cannot be used: a run skips and counts them, lists each once, and stops where they are too many."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ FIRST_CHECK = 20  # draws (fewer where a split is smaller) before the share of b
 
 
 class BadSample(UserError):
-    """One entry, or one of its files, that cannot be used.
+    """Raised for one entry, or one of its files, that cannot be used; the run can go on with another entry.
 
-    place: what the message begins with; reason: what is wrong; write: what to do about it; file: the file to blame.
+    place: the beginning of the message; reason: the fault; write: the remedy; file: the file at fault, None for none.
     """
 
     def __init__(self, place: object, reason: str, write: str, file: Path | None = None) -> None:
@@ -28,17 +28,17 @@ class BadSample(UserError):
 
 
 def any_use(example: Example) -> None:
-    """Accept every example."""
+    """Accept every example: the check where a run has no demands of its own."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A check of examples whose UserError makes an entry a bad one."""
+    """A check of examples whose UserError is raised again as BadSample: the entry is skipped, the run goes on."""
 
     check: Callable[[Example], object]
 
     def __call__(self, example: Example) -> None:
-        """Raise BadSample where the check complains."""
+        """Raise BadSample where the check raises UserError."""
         try:
             self.check(example)
         except UserError as error:
@@ -49,10 +49,10 @@ class Checked:
 
 @dataclass(frozen=True)
 class Bad:
-    """A line of bad_samples.jsonl, and the message about it.
+    """One bad entry, as a line of bad_samples.jsonl and as a message.
 
-    index: the entry's position in its file, from 0; problem_id: its id there, if any; path: its `path`, else the file
-    to blame.
+    index: the entry's position in its file, from 0; problem_id: its id there, None without one; path: its field `path`,
+    else the file at fault, else None.
     """
 
     index: int
@@ -62,22 +62,23 @@ class Bad:
     message: str
 
     def record(self) -> dict[str, Any]:
-        """Return the fields that are written."""
+        """Return the fields that stand in bad_samples.jsonl: all but `message`."""
         return {"index": self.index, "problem_id": self.problem_id, "path": self.path, "reason": self.reason}
 
 
 @dataclass
 class EntryRecord:
-    """Record of what was drawn so far, over all ranks.
+    """Record of the entries drawn so far, over all ranks; a part of the training state.
 
-    counts: by split, entries drawn and the bad ones among them. listed: each bad entry, by split and index.
+    counts: {split: (entries drawn, bad ones among them)}; an entry drawn twice counts twice. listed: each different bad
+    entry by (split, index), as `Bad.record` gives it.
     """
 
     counts: dict[str, tuple[int, int]] = field(default_factory=dict)
     listed: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the record as plain lists and dicts, for a checkpoint."""
         return {
             "counts": {split: list(pair) for split, pair in self.counts.items()},
             "listed": [[split, record] for (split, _), record in self.listed.items()],
@@ -85,16 +86,17 @@ class EntryRecord:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> EntryRecord:
-        """Return the record that the facts are of."""
+        """Return the record from the plain values that `facts` gave."""
         counts = {split: (pair[0], pair[1]) for split, pair in facts["counts"].items()}
         return cls(counts, {(split, record["index"]): record for split, record in facts["listed"]})
 
 
 class Ledger:
-    """Counts what is drawn and what of it is bad, over all ranks, in `record`, which only it writes.
+    """Counts the entries drawn and the bad ones among them, over all ranks, in `record`, which only it writes.
 
-    file: where each bad entry is listed once, written anew from the record; None writes nothing. max_share: more bad
-    ones among the drawn are an error; 0 makes the first one an error.
+    file: bad_samples.jsonl, where each bad entry is listed once, written anew from the record at the start; None writes
+    nothing. max_share: greatest share of bad ones among the entries drawn, in [0, 1]; 0 makes the first bad entry an
+    error.
     """
 
     def __init__(self, file: Path | None = None, max_share: float = 0.0, record: EntryRecord | None = None) -> None:
@@ -105,11 +107,15 @@ class Ledger:
 
     @property
     def skipped(self) -> int:
-        """Return the different bad entries met so far: the lines of the file."""
+        """Count the different bad entries met so far, which is the number of lines of the file."""
         return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:
-        """Count `drawn` more entries of a split of `size`, `bad` among them. UserError above max_share."""
+        """Count `drawn` more entries of a split of `size` entries, `bad` among them.
+
+        UserError where the share of bad ones is above max_share, once FIRST_CHECK entries (or the whole split) were
+        drawn; where max_share is 0, at once.
+        """
         before = self.record.counts.get(split, (0, 0))
         total, wrong = self.record.counts[split] = (before[0] + drawn, before[1] + len(bad))
         new = {(split, b.index): b.record() for b in bad if (split, b.index) not in self.record.listed}
@@ -133,7 +139,7 @@ class Ledger:
 
 
 def write_bad(path: Path, bad: Sequence[Bad]) -> None:
-    """Write a bad_samples.jsonl of its own."""
+    """Write a bad_samples.jsonl with one line for each entry of `bad`."""
     path.write_text("".join(_line(b.record()) for b in bad), encoding="utf-8")
 
 

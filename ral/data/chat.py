@@ -1,4 +1,4 @@
-"""Reads conversations of an own entry: OpenAI's and TRL's turns, LLaVA's and ShareGPT's, Qwen's parts."""
+"""Reads the conversation of a user's own entry: turns of OpenAI and TRL, of LLaVA and ShareGPT, and Qwen's parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ ROLES = {
     "user": ("user", "human"),
     "assistant": ("assistant", "gpt", "chatgpt", "model", "bot"),
 }
-"""Role -> how files call it; "from" and "value" are read as "role" and "content"."""
+"""Role -> its names in files.
+
+A turn may name its role under "role" or "from", and its text under "content" or "value".
+"""
 _ROLES = {name: role for role, names in ROLES.items() for name in names}
 PARTS: dict[str, Kind] = {
     "image": "image",
@@ -31,14 +34,16 @@ PARTS: dict[str, Kind] = {
 MARKS: dict[Kind, str] = {"image": IMAGE_MARK, "video": VIDEO_MARK}
 TEXTS = ("text", "input_text", "output_text")
 ContentPart = str | tuple[Kind, Media | None]
-"""A text, or a medium at its place: None where the file is named elsewhere in the entry."""
+"""A text, or an image or video at its place: (kind, None) where another field of the entry names the file."""
 
 
 @dataclass(frozen=True)
 class Chat:
     """A conversation, taken apart: earlier turns, the last user turn, the assistant turn after it.
 
-    media: of the marks in the user's turns and the question, in order; None for a mark without a file of its own.
+    question, answer: texts of these last two; None where there is no such turn.
+    media: one for each mark in the user's turns, the question included, in order; None where the conversation does not
+    name the mark's file.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -49,7 +54,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class _Said:
-    """One turn as read; text holds marks, media are theirs."""
+    """One turn as read: the text, with marks for images and videos, and one medium (or None) for each mark."""
 
     role: str
     text: str
@@ -57,7 +62,7 @@ class _Said:
 
 
 def chat_field(entry: Entry) -> str | None:
-    """Return the field that holds a conversation, None where there is none; the bad entry's error for two."""
+    """Return the field that holds a conversation, None where there is none. BadSample for two."""
     there = [name for name in FIELDS if isinstance(entry.data.get(name), list)]
     there += [name for name in FIELDS[:-1] if entry.data.get(name) is not None and name not in there]
     if len(there) > 1:
@@ -66,7 +71,10 @@ def chat_field(entry: Entry) -> str | None:
 
 
 def chat_of(entry: Entry) -> Chat:
-    """Return the conversation of an entry; an empty Chat where it has none."""
+    """Return the conversation of an entry; without one, a Chat with at most the system turn of the field `system`.
+
+    BadSample where it is malformed: roles, their order, or contents.
+    """
     field = chat_field(entry)
     if field is None:
         return Chat(_system(entry))
@@ -80,7 +88,7 @@ def chat_of(entry: Entry) -> Chat:
 
 
 def _with_clips(entry: Entry, said: list[_Said]) -> list[_Said]:
-    """Read each <image> as <video> where an entry has clips and no picture: so LLaVA-Video's files mark their clips."""
+    """Read each <image> as <video> where an entry has videos and no image: LLaVA-Video's files mark their videos so."""
     pictures = entry.named(("image", "images")) or any(medium for turn in said for medium in turn.media)
     marked = any(VIDEO_MARK in turn.text for turn in said)
     if pictures or marked or not entry.named(("video", "videos")):
@@ -96,7 +104,7 @@ def _system(entry: Entry) -> tuple[Turn, ...]:
 
 
 def _turns(entry: Entry, field: str) -> list[dict[str, Any]]:
-    """Return the turns of a field, with the system turn and the completion that stand in fields of their own."""
+    """Return the turns of a field; the fields `system` and `completion`, where filled, add a first and a last one."""
     turns = _listed(entry, field)
     system, completion = entry.data.get("system"), entry.data.get("completion")
     if isinstance(system, str) and system.strip():
@@ -118,7 +126,7 @@ def _listed(entry: Entry, field: str) -> list[dict[str, Any]]:
 
 
 def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
-    """Return one turn with its role in our words, its text with marks, and its media."""
+    """Return one turn: its role as in ROLES, its text with marks, and its images and videos."""
     name = turn.get("role", turn.get("from"))
     role = _ROLES.get(name.strip().lower()) if isinstance(name, str) else None
     if role is None:
@@ -163,14 +171,14 @@ def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
 
 
 def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media | None:
-    """Return the file of a part, None where it names none."""
+    """Return the image or video that a part names, None where it names none."""
     said = {key: value for key, value in part.items() if key not in ("type", "text") and value is not None}
     holders = (*PARTS, "url", "path", "bytes")
     return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
 
 
 def _split(part: ContentPart) -> list[ContentPart]:
-    """Return a text cut at its marks, which are places of media named elsewhere."""
+    """Return a text split at its marks: each becomes (kind, None), a place whose file another field names."""
     if not isinstance(part, str):
         return [part]
     kinds: dict[str, Kind] = {mark: kind for kind, mark in MARKS.items()}
@@ -182,7 +190,7 @@ def _split(part: ContentPart) -> list[ContentPart]:
 
 
 def _text(parts: Sequence[ContentPart]) -> str:
-    """Return the text of a turn with marks where its media stand; texts without one between them are lines."""
+    """Return the text of a turn, with marks for images and videos; texts with no mark between them become lines."""
     found = ""
     for before, part in zip((None, *parts), parts, strict=False):
         line = "\n" if isinstance(before, str) and isinstance(part, str) else ""
@@ -191,7 +199,7 @@ def _text(parts: Sequence[ContentPart]) -> str:
 
 
 def _joined(said: Sequence[_Said]) -> list[_Said]:
-    """Return turns in which the user, or the system, never speaks twice in a row: what they say is one turn."""
+    """Return the turns, consecutive ones of the user or of the system joined to one; empty system turns are dropped."""
     found: list[_Said] = []
     for turn in said:
         if found and found[-1].role == turn.role != "assistant":
@@ -202,7 +210,7 @@ def _joined(said: Sequence[_Said]) -> list[_Said]:
 
 
 def _check_order(entry: Entry, field: str, said: Sequence[_Said]) -> None:
-    """Raise the bad entry's error unless a system turn is first, if any, and user and assistant speak in turn."""
+    """Raise BadSample unless the system turn, if any, is first, and then user and assistant alternate."""
     roles = [turn.role for turn in said]
     if "user" not in roles:
         entry.fail(field, "no turn of the user", FORM)

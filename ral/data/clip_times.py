@@ -1,4 +1,4 @@
-"""Times of a clip's frames, the part of it that is asked for, and the frames that stand for that part.
+"""Times of a video's frames, the part of the video that an entry asks for, and the frames to sample from that part.
 
 Times are seconds from the first frame that a player would show.
 """
@@ -22,7 +22,10 @@ BEYOND_END = 0.5  # seconds by which a part may end behind the clip: annotations
 
 
 class BadRequest(ValueError):
-    """Raised where a medium cannot give what its entry asks for. The message says what and why; `write`: what to do."""
+    """Raised where an image or video cannot give what its entry asks for.
+
+    The message names the fault, `write` the remedy.
+    """
 
     def __init__(self, reason: str, write: str = "change the entry") -> None:
         super().__init__(reason, write)
@@ -34,7 +37,10 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Excerpt:
-    """The part of a clip that is read: seconds start to end, and frames in all. None: its own bound, the settings'."""
+    """The part of a video to read.
+
+    start, end: seconds, None for the video's own; count: frames, None for the settings'.
+    """
 
     start: float | None = None
     end: float | None = None
@@ -46,7 +52,10 @@ WHOLE = Excerpt()
 
 @dataclass(frozen=True)
 class Timeline:
-    """times [T] float64: when each shown frame begins, ascending from 0. seconds: until the last one ends."""
+    """Times of the frames that a player would show.
+
+    times [T] float64: the second at which each frame begins, ascending from 0. seconds: when the last frame ends.
+    """
 
     times: NDArray[np.float64]
     seconds: float
@@ -54,7 +63,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Span:
-    """Frames first..last of a timeline are shown between `begin` and `begin` + `seconds`."""
+    """Frames `first` to `last` (inclusive) of a timeline: those visible during `seconds` seconds from `begin`."""
 
     first: int
     last: int
@@ -63,15 +72,16 @@ class Span:
 
     @property
     def total(self) -> int:
+        """Count the frames."""
         return self.last - self.first + 1
 
 
 def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
-    """Return the seconds that the last frame stays: `held`, its own duration, where that is not about the mean gap but
-    possible.
+    """Return the seconds that a video's last frame stays on screen.
 
-    gaps [T - 1]: seconds between the frames, at least one. None, a duration that is one of a nominal rate and much
-    shorter than any other, or one far longer than any other: the mean gap.
+    held: the last frame's duration as its packet says, in seconds, None where it says nothing. gaps [T - 1], T >= 2:
+    seconds between consecutive frames. The result is `held`, but the mean gap where `held` is None, within ABOUT of the
+    mean gap, a muxer's nominal value much shorter than any gap, or longer than every gap and LONGEST_HELD.
     """
     mean, nominal = float(gaps.mean()), held is not None and held <= NOMINAL and held < gaps.min() / 2
     if held is None or nominal or held > max(float(gaps.max()), LONGEST_HELD):
@@ -80,10 +90,11 @@ def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
 
 
 def timeline(ticks: Sequence[int | None], base: float, held: int | None, rate: float) -> Timeline:
-    """Return the timeline of frames in the order in which they are shown.
+    """Return the timeline of T frames, at least one, given in the order in which they are shown.
 
-    ticks: their timestamps in units of `base` seconds; None where there is none. held: duration of the last one, in the
-    same units. rate: frames a second, for those without times. ValueError where nothing says how long the clip takes.
+    ticks: their timestamps in units of `base` seconds; None where there is none. held: duration of the last frame, in
+    the same units. rate: frames a second, where timestamps are missing. ValueError where nothing tells how long the
+    video takes, or two timestamps are over an hour apart.
     """
     own = None if held is None or held <= 0 else held * base
     if len(ticks) == 1:
@@ -107,9 +118,10 @@ def _possible(rate: float) -> float:
 
 
 def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
-    """Return the ascending timestamps, missing ones laid between their neighbours; None where too little is known.
+    """Return ascending timestamps, missing ones interpolated or extrapolated; None where too few are known.
 
-    Timestamps that all differ, but in another order than the frames, are those of decoding: they are sorted.
+    Timestamps that are complete and all differ, but in another order than the frames, are those of decoding: they are
+    sorted. None, too, for any other order.
     """
     places = [n for n, tick in enumerate(ticks) if tick is not None]
     known = np.array([tick for tick in ticks if tick is not None], dtype=np.float64)
@@ -129,7 +141,10 @@ def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
 
 
 def span(shown: Timeline, part: Excerpt) -> Span:
-    """Return the frames shown during a part. BadRequest where the part is not in the clip."""
+    """Return the frames visible during a part of a video, and its time.
+
+    BadRequest where the part is not in the video.
+    """
     begin, end = part.start or 0.0, shown.seconds if part.end is None else part.end
     if begin >= shown.seconds - ROUNDED and begin > 0:
         raise BadRequest(f"asks for a part from {begin:g} s on, but the clip takes {shown.seconds:.6g} s", _PART)
@@ -145,10 +160,11 @@ _PART = "write a start and an end within the clip"
 
 
 def frames_at(shown: Timeline, part: Span, count: int) -> list[int]:
-    """Return the frames for `count` moments of a span, the first and last frame's and evenly in time between them.
+    """Return the indices of `count` frames, evenly spaced in time between the first and the last frame of a span.
 
-    Of each moment it is the frame that begins nearest to it, where one does so at most SOON and half the way to the
-    next moment later, else the one that is shown. So frames of one rate are those of evenly spaced, rounded numbers.
+    Each of `count` evenly spaced moments takes the frame that is visible then; or the next frame, if that begins nearer
+    to the moment, at most SOON seconds and at most half a spacing after it. For a constant frame rate this equals
+    rounding evenly spaced indices.
     """
     times, begin = shown.times, max(part.begin, float(shown.times[part.first]))
     moments, step = np.linspace(begin, max(begin, float(times[part.last])), count, retstep=True)

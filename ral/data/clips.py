@@ -1,12 +1,12 @@
-"""Clips -> sampled and resized frames, by decord or by PyAV. Needs neither torch nor anything else that loads slowly.
+"""Video files -> sampled and resized frames, by decord or by PyAV. Imports neither torch nor other slow packages.
 
 A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, seconds that they stand for), T even; without
-a part it reads the whole clip. It opens the file for one read: a decord reader that lives across a fork hangs. Frames
-are resized as they come, so that memory holds few of the file's own size.
+`part` it reads the whole video. It opens the file for one read: a decord reader that lives across a fork hangs. Frames
+are resized one by one, so that memory holds few of the file's own size.
 
-Which frames are shown, and when, is read off the packets by PyAV (`ral.data.packets`) for both readers. decord knows
-nothing of edit lists, counts packets for frames and finds those behind an open group of pictures by a wrong number, so
-it decodes the clips that have none of these, and PyAV's decoder the others.
+PyAV reads from the packets (`ral.data.packets`) which frames are shown, and when, for both readers. decord ignores edit
+lists, counts packets as frames, and misnumbers frames behind an open group of pictures; so decord decodes only videos
+that have none of these, and PyAV's decoder all others.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
 
 
 def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
-    """Return the frames to sample from `total` that take `duration` seconds: the even number at or below duration *
-    fps.
+    """Return the number of frames to sample from `total` that take `duration` seconds: the even one <= duration * fps.
 
-    At least 2, at most max_frames and not more than there are.
+    At most max_frames and `total`, but at least 2, also where `total` is 1.
     """
     wanted = round(duration * settings.fps, 3)  # 239.9999 is 240: containers round their frame rates
     return max(2, min(int(wanted), settings.max_frames, total) // 2 * 2)
 
 
 def frame_indices(total: int, count: int) -> list[int]:
-    """Return `count` evenly spaced indices into `total` frames, first and last included; one frame is repeated."""
+    """Return `count` evenly spaced indices into `total` frames, first and last included; for total = 1 all are 0."""
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
 def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[list[int], float]:
-    """Return the frames that stand for a part of a clip, and its seconds. BadRequest where there are none."""
+    """Return the indices of the frames to decode for a part of a video, and the seconds that the part takes.
+
+    BadRequest where the part is not in the video, or has fewer frames than the entry asks for.
+    """
     chosen = span(shown, part)
     count = frame_count(chosen.total, chosen.seconds, settings) if part.count is None else part.count
     if part.count is not None and count > max(chosen.total, 2):
@@ -54,7 +56,10 @@ def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[l
 
 
 def fitted(frames: Iterable[Frames], settings: MediaSettings) -> list[Frames]:
-    """Return the frames of any size within the settings' bounds, all of the size that becomes the first one."""
+    """Return all frames resized to one size: the size, within the settings' bounds, that fits the first frame.
+
+    ValueError for a first frame over 200 times longer than wide, or the reverse.
+    """
     size, small = None, []
     for frame in frames:
         bounds = (settings.video_min_pixels, settings.video_max_pixels)
@@ -73,7 +78,10 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
 
 
 def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Read through decord; by PyAV's decoder where decord would count other frames than a player shows."""
+    """Return frames [T H W 3] uint8, T even, and their seconds, by decord where it counts frames as a player does.
+
+    Else PyAV's decoder reads them. BadRequest where the video has no such part; other exceptions for unreadable files.
+    """
     stream = look(path)
     if not stream.plain:
         return _decoded(path, settings, part, stream)
@@ -90,7 +98,7 @@ def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -
 
 
 def _agrees(reader: Any, shown: Timeline) -> bool:
-    """Tell whether decord has the frames of a timeline, as many and as long."""
+    """Tell whether decord has as many frames as a timeline, and the same time between the first and the last."""
     total = len(reader)
     if total != len(shown.times):
         return False
@@ -99,12 +107,15 @@ def _agrees(reader: Any, shown: Timeline) -> bool:
 
 
 def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Read through PyAV."""
+    """Return frames [T H W 3] uint8, T even, and the seconds that they stand for, by PyAV.
+
+    BadRequest where the video has no such part; other exceptions for unreadable files.
+    """
     return _decoded(path, settings, part, look(path))
 
 
 def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream) -> tuple[Frames, float]:
-    """Decode a clip once, and again where its packets did not tell the truth about its frames."""
+    """Return frames and seconds by PyAV's decoder; decode a second time where the packets gave wrong times."""
     if stream.ticks is not None:
         indices, seconds = _sampled(stream.timeline(), settings, part)
         seen: list[int | None] = []
@@ -132,7 +143,7 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
     """Return the timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
 
-    Those before it lack what they were encoded from, where a clip was cut without being encoded anew.
+    Frames before the first one lack what they depend on, where a video was cut without being encoded anew.
     """
     ticks = tuple(frame.pts for frame in decoded(path))
     if not ticks:

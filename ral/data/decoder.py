@@ -1,7 +1,7 @@
-"""Reads clips in a process of its own: one that hangs is killed, one that crashes takes nothing with it.
+"""Reads videos in a process of its own: one that hangs is killed, and a crash does not end the run.
 
-The process is replaced after some clips, so that what decoders leak is given back. It is started by its command line,
-not forked, and imports neither torch nor the main program.
+The process is replaced after CLIPS_OF_A_PROCESS videos, to free memory that decoders leak. It is started by its command
+line, not forked, and imports neither torch nor the main program.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ INNER = (
     re.compile(r"^\[/[^\]]*\]\s*"),  # the file, which the message names
     re.compile(r": '[^']*'(?:; last error log.*)?$"),
 )
-"""Parts of a reader's message that are about the reader."""
+"""Parts of a decoder's error message that speak of the decoder's own source, not of the file; they are removed."""
 COMMAND = piped.calling("ral.data.decoder.main")
 
 
 class Decoder:
-    """Calls readers elsewhere, with the time limit of the settings. Goes to workers without its process."""
+    """Calls readers in another process, with the settings' time limit. A pickled copy starts a process of its own."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,7 +49,11 @@ class Decoder:
         return {"_process": None, "_clips": 0}
 
     def read(self, reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-        """Return what reader(path, settings) returns. Errors: its BadRequest; ValueError with the reason of either."""
+        """Return what reader(path, settings) returns: frames [T H W 3] and seconds.
+
+        BadRequest where the reader raises that; ValueError, with the reason, where it raises anything else, crashes, or
+        takes longer than settings.timeout_s.
+        """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
         try:
@@ -72,7 +76,7 @@ class Decoder:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """Return the process, a new one after CLIPS_OF_A_PROCESS clips."""
+        """Return the process, a new one after CLIPS_OF_A_PROCESS videos."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
             piped.kill(self._process)
@@ -85,7 +89,7 @@ class Decoder:
 
 
 def _await(answers: IO[bytes], settings: MediaSettings) -> None:
-    """Return when an answer begins, or its process ends. ValueError where neither comes, as from a lost disk."""
+    """Wait until an answer begins, or its process ends. ValueError where neither comes in time, as from a lost disk."""
     poll = select.poll()
     poll.register(answers, select.POLLIN)
     if not poll.poll(None if settings.timeout_s is None else 1000 * (settings.timeout_s + START_S)):
@@ -93,7 +97,7 @@ def _await(answers: IO[bytes], settings: MediaSettings) -> None:
 
 
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
-    """Return why a process gave no answer; waits for its end."""
+    """Return the reason why a process gave no answer, in words; waits for its end."""
     piped.close(process)
     try:
         code = process.wait(piped.END_S)
@@ -106,8 +110,9 @@ def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an exception's message, else its name; without what readers say of their own source
-    text.
+    """Return the first line of an exception's message, less what speaks of the reader's own source code.
+
+    For an empty message it is the name of the exception.
     """
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     for inner in INNER:
@@ -116,9 +121,10 @@ def reason_of(error: BaseException) -> str:
 
 
 def main() -> None:
-    """Answer requests (number, reader, path, settings) from stdin until it is closed: (number, result or reason).
+    """Answer requests (number, reader, path, settings) from stdin until it is closed.
 
-    At the time limit the kernel ends this process: a decoder that hangs in C would not hear of it otherwise.
+    An answer is (number, result); result is what the reader returns, a BadRequest, or a text with the reason of another
+    error. At the time limit the kernel ends this process: a decoder that hangs in C would not notice anything milder.
     """
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
         signal.signal(ignored, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Reads tables of text, CSV and TSV, as objects: the first row holds the names of the fields."""
+"""Reads CSV and TSV files as objects: the first row holds the names of the fields."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 
 
 def delimiter_of(path: Path) -> str:
-    """Return the delimiter of the first line: the one of DELIMITERS that it has most of; "" for none."""
+    """Return the delimiter in DELIMITERS that the first line of a file has most of; "" for none."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = file.readline()
     best = max(DELIMITERS, key=line.count)
@@ -28,13 +28,13 @@ def delimiter_of(path: Path) -> str:
 
 
 def names_fields(path: Path, delimiter: str) -> bool:
-    """Tell whether the first line of a file is a header with names of fields."""
+    """Tell whether the first line of a file holds the name of a known field (`ral.data.shapes.NAMES`)."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return bool(NAMES & {name.strip(' \t\r\n"') for name in file.readline().split(delimiter)})
 
 
 def _cell(name: str, text: str) -> Any:
-    """Return a cell as a JSON entry would have it: None where it is empty."""
+    """Return a cell as a JSON entry would have it: None if empty, a list or object in a field of STRUCTURED."""
     if not text.strip():
         return None
     if name in STRUCTURED and text.lstrip()[0] in "[{":
@@ -47,9 +47,11 @@ def _cell(name: str, text: str) -> Any:
 
 
 def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `text`, a file in UTF-8; `path` is its name in messages. UserError for a row that does not fit.
+    """Yield the rows of `text`, a file in UTF-8, as {field: cell}; `path` is its name in messages.
 
-    A first column without a name that counts 0, 1, 2 ..., as pandas writes its index, is left out.
+    An empty cell is None. A first column without a name that counts 0, 1, 2, ..., as pandas writes its index, is left
+    out. UserError for a file without rows, a header without known fields, a row of another length, broken quotes, or
+    bytes that are not UTF-8.
     """
     csv.field_size_limit(sys.maxsize)  # a cell may hold a picture
     with text.open(encoding="utf-8-sig", newline="") as file:
@@ -81,7 +83,10 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def first_bad_byte(path: Path) -> tuple[int, int]:
-    """Return the line, counted from 1, and the value of the first byte that is not UTF-8."""
+    """Return (line, byte): the number of the first line that is not UTF-8, from 1, and the value of the byte at fault.
+
+    AssertionError where all of the file is UTF-8.
+    """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:

@@ -1,4 +1,4 @@
-"""A folder of decoded, resized frames, shared by all processes and runs; the longest unused give way at a size cap."""
+"""A folder of decoded, resized frames, shared by all processes and runs; at a size cap the longest unused go."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
 def cache_key(media: Media, settings: MediaSettings) -> str:
-    """Return a name for what the frames of a medium depend on.
+    """Return a name for the frames of one image or video, different where the frames may differ.
 
-    That is path, size and time of change of its files, all that its entry says, the settings, and the way of reading.
+    It depends on path, size and time of change of the files, on what the entry says of reading them, on the settings
+    but timeout_s, and on READING. OSError where a file is missing.
     """
     files = () if media.data is not None else media.frames or (media.path,)
     statuses = [(str(path.absolute()), path.stat()) for path in files]
@@ -42,8 +43,8 @@ def cache_key(media: Media, settings: MediaSettings) -> str:
 class DiskCache:
     """Frames and seconds by key, at most `cap_bytes` in `folder`. UserError where the folder cannot be written.
 
-    A file is written aside and renamed. The total stands in `folder/size`, which also is the lock for changing it;
-    where a process that was killed left no number in it, the files are counted.
+    A file is written under another name and then renamed. `folder/size` holds the total of bytes and is the lock for
+    changing it; where it holds no number, since a process was killed, the files are counted.
     """
 
     def __init__(self, folder: Path, cap_bytes: int) -> None:
@@ -57,7 +58,7 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return the value under a key, which thereby counts as used now."""
+        """Return (frames [T H W 3], seconds) under a key, None where there is none to read. It counts as used now."""
         path = self._path(key)
         try:
             with path.open("rb") as file:
@@ -71,7 +72,10 @@ class DiskCache:
         return frames, float(seconds)
 
     def put(self, key: str, frames: Frames, seconds: float) -> None:
-        """Keep frames [T H W 3] under a key; those larger than the cap are not kept. Warns where the disk is full."""
+        """Keep frames [T H W 3] and their seconds under a key; not where they fill more than KEPT of the cap.
+
+        Where they cannot be written, as on a full disk, it warns once, and nothing more is kept.
+        """
         if self.full or frames.nbytes > self.cap_bytes * KEPT:
             return
         aside = self._path(f"{key}.{os.getpid()}")
@@ -96,7 +100,7 @@ class DiskCache:
 
     @contextmanager
     def _total(self) -> Iterator[list[int]]:
-        """Return the bytes in the folder as a list of one number, to be changed; one process at a time."""
+        """Yield the bytes in the folder as a list of one number, to be changed in place; one process at a time."""
         with (self.folder / "size").open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
@@ -114,7 +118,7 @@ class DiskCache:
             return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
 
     def _make_room(self) -> int:
-        """Delete the longest unused files until KEPT of the cap is left; the bytes that remain, counted anew."""
+        """Make room: delete the longest unused files until KEPT of the cap is filled; return the bytes that remain."""
         files = self._files()
         total = sum(size for _, size, _ in files)
         for _, size, path in files:

@@ -1,4 +1,4 @@
-"""Entries of a file as a sequence of Examples: each is read and checked when it is asked for, so opening is quick."""
+"""Entries of a file as a sequence of Examples. Each one is read and checked when asked for, so opening is quick."""
 
 from __future__ import annotations
 
@@ -16,28 +16,35 @@ Parse = Callable[[Entry], Example]
 
 
 class FileRows(Protocol):
-    """Raw entries by position. `row` raises BadSample for one that cannot be read; `shape` says how they stand."""
+    """Raw entries of a file by position, from 0, as the file's reader gives them."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """Return the path of the file, as messages name it."""
+        ...
 
     @property
-    def shape(self) -> str: ...
+    def shape(self) -> str:
+        """Return how the entries stand in the file, in words, such as "JSON lines"."""
+        ...
 
     def __len__(self) -> int: ...
 
-    def row(self, index: int) -> Any: ...
+    def row(self, index: int) -> Any:
+        """Return the entry at a position, from 0, usually a dict. BadSample where it cannot be read."""
+        ...
 
 
 def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry with None for NaN, which is how tables say that nothing is there."""
+    """Return an entry with None in place of each field that is NaN, which is how tables write an empty cell."""
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in data.items()}
 
 
 class Entries(Sequence[Example]):
     """The Examples at the positions `part` of `rows`. An entry that cannot be used raises BadSample when asked for.
 
-    name: what uids begin with, so that those of two files differ; None for the file's name without suffix.
+    media_root: folder that relative paths of media start from. parse: makes an Example of a raw entry. name: prefix of
+    uids, so that those of two files differ; None for the file's name without suffix.
     """
 
     def __init__(self, rows: FileRows, media_root: Path, parse: Parse, part: range, name: str | None = None) -> None:
@@ -54,7 +61,7 @@ class Entries(Sequence[Example]):
     def __getitem__(self, at: slice) -> Entries: ...
 
     def __getitem__(self, at: int | slice) -> Example | Entries:
-        """Return one Example, or the Entries of a slice."""
+        """Return one Example, or the Entries of a slice. BadSample for an entry that cannot be used."""
         if isinstance(at, slice):
             return Entries(self.rows, self.media_root, self.parse, self.part[at], self.name)
         entry = self.entry(at)
@@ -66,7 +73,10 @@ class Entries(Sequence[Example]):
             raise BadSample(entry.place, f"{type(error).__name__} while it was read ({error})", "mend it") from error
 
     def entry(self, at: int) -> Entry:
-        """Return the object at a position, for the parser. BadSample where it cannot be read, or is no object."""
+        """Return the raw entry at a position of this part, for `parse`.
+
+        BadSample where it cannot be read, or is no object.
+        """
         number, data = self.part[at] + 1, self.rows.row(self.part[at])
         if not isinstance(data, dict):
             place = f"{self.rows.path}: entry {number}"
@@ -74,7 +84,7 @@ class Entries(Sequence[Example]):
         return Entry(self.rows.path, number, without_nan(data), self.media_root, self.name, self.repeated)
 
     def bad(self, at: int, error: BadSample) -> Bad:
-        """Describe the entry at `at` for bad_samples.jsonl."""
+        """Return the record of the entry at a position of this part that raised `error`, for bad_samples.jsonl."""
         try:
             data = self.rows.row(self.part[at])
         except BadSample:
@@ -91,7 +101,7 @@ class Entries(Sequence[Example]):
 
 
 def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
-    """Describe an entry of any source for bad_samples.jsonl."""
+    """Return the record of the example at a position that raised `error`, for bad_samples.jsonl; of any dataset."""
     if isinstance(examples, Entries):
         return examples.bad(at, error)
     example = examples[at]

@@ -1,4 +1,4 @@
-"""Masks of the evidence: visual tokens of a prompt inside the boxes and time spans that a question is about."""
+"""Masks of the evidence: visual tokens of a prompt inside the boxes and time spans that a question asks about."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from ral.types import Evidence, Pixels, PromptBatch
 
 
 def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frames_per_slot: int) -> Tensor:
-    """Return [B P] bool, over the first medium of each prompt; all False where an example has no evidence.
+    """Return [B P] bool, True on visual tokens inside the evidence of each prompt's first image or video.
 
-    media: the decoded media of each prompt; frames_per_slot: frames that one temporal slot of visual tokens spans.
+    All False where an example has no evidence. media: the decoded images and videos of each of the B prompts.
+    frames_per_slot: sampled frames that one temporal slot of visual tokens spans.
     """
     mask = torch.zeros_like(prompts.visual)
     for n, (example, pixels) in enumerate(zip(prompts.examples, media, strict=True)):
@@ -28,8 +29,9 @@ def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frame
 
 
 def since(evidence: Evidence, start: float) -> Evidence:
-    """Return the evidence whose span, given in the clip's own time, counts from `start`: the part of the clip that is
-    read.
+    """Return the evidence with its span counted from `start`, in seconds of the video; unchanged without a span.
+
+    start: where the part of the video that is read begins.
     """
     if evidence.span is None:
         return evidence

@@ -1,4 +1,4 @@
-"""Reads single fields of a JSON entry; every failure is one line that names file, entry and field."""
+"""Reads single fields of a raw entry; every failure is a BadSample of one line that names file, entry and field."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One JSON object with its place: `number` counts from 1; media paths are relative to `media_root`.
+    """One raw entry, a JSON object, with its place: `number` counts from 1; media paths are relative to `media_root`.
 
-    name: what uids begin with, None for the file's name without suffix; repeated: ids that occur more than once.
+    name: prefix of uids, None for the file's name without suffix; repeated: ids that occur more than once in the file.
     """
 
     file: Path
@@ -40,25 +40,29 @@ class Entry:
 
     @property
     def place(self) -> str:
+        """Return the name of this entry in messages, such as "train.json: entry 12"."""
         return f"{self.file}: entry {self.number}"
 
     def fail(self, field: str, problem: str, write: str, file: Path | None = None) -> NoReturn:
-        """Raise the one-line error of this entry; file: the one to blame."""
+        """Raise BadSample for a field of this entry.
+
+        problem: the fault; write: what to write in the field's place; file: the media file at fault, None for none.
+        """
         raise BadSample(self.place, f"field '{field}': {problem}", f"write {write}", file)
 
     def named(self, names: Sequence[str]) -> str | None:
-        """Return the first of `names` that this entry has a value for."""
+        """Return the first of `names` that this entry has a value for; None where all are missing or null."""
         return next((name for name in names if self.data.get(name) is not None), None)
 
 
 def shown(value: object) -> str:
-    """Return a value as an error shows it: short, on one line; numbers and truth values as JSON has them."""
+    """Return a value as an error message shows it: one line, at most 60 characters, numbers and booleans as JSON."""
     text = json.dumps(value) if isinstance(value, bool | float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def refuse_other_than_text(entry: Entry, name: str, value: object, example: str) -> NoReturn:
-    """Raise the error of a value that is no text, with what to write in its place."""
+    """Raise BadSample for a value that is no text. example: a value that would do, for the message."""
     if not isinstance(value, bool | int | float):
         entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
     what = "a truth value" if isinstance(value, bool) else "a number"
@@ -68,9 +72,9 @@ def refuse_other_than_text(entry: Entry, name: str, value: object, example: str)
 
 
 def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
-    """Return the text under the first name present, stripped; None where no name is present.
+    """Return the text under the first of `names` that has a value, stripped; None where all are missing or null.
 
-    numbers: they count as text.
+    numbers: whether a number counts as text. example: a value that would do, for messages. BadSample for another type.
     """
     name = entry.named(names)
     if name is None:
@@ -92,8 +96,9 @@ def is_number(value: object) -> bool:
 
 
 def clean(entry: Entry, field: str, text: str) -> str:
-    """Return a text without white space and invisible characters at its ends; the error where it holds what no text
-    can.
+    """Return a text without white space and invisible characters at its ends.
+
+    BadSample where it holds the character U+0000 or half of a surrogate pair.
     """
     if "\0" in text:
         entry.fail(field, f"{shown(text)} holds the control character U+0000", "the text without it")
@@ -103,7 +108,7 @@ def clean(entry: Entry, field: str, text: str) -> str:
 
 
 def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
-    """Raise the error where a response holds a place of a picture or clip; texts: each behind its field."""
+    """Raise BadSample where a response holds a mark for an image or video. texts: (field, text) pairs."""
     for name, text in texts:
         if text and (found := MARK.search(text)):
             problem = f"{shown(text)} holds the mark {found.group()}, and a response shows no picture and no clip"
@@ -111,7 +116,10 @@ def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
-    """Return `value`, unless it is missing or empty."""
+    """Return `value`; BadSample where it is missing or empty.
+
+    names: the fields that may hold it, the first one advised.
+    """
     if not value:
         here = entry.named(names)
         if here is None and (other := _alike(entry, names)):
@@ -130,7 +138,7 @@ ALIKE = {
 
 
 def _alike(entry: Entry, names: Sequence[str]) -> str | None:
-    """Return the field of an entry that means one of `names` under another spelling; None where there is none."""
+    """Return a field of an entry that means one of `names` under another name or spelling; None where there is none."""
     others = {other for name in names for other in (name, *ALIKE.get(name, ()))}
     filled = [name for name, value in entry.data.items() if isinstance(name, str) and value not in (None, "")]
     return next((name for name in filled if name.strip().lower() in others and name not in names), None)
@@ -169,7 +177,8 @@ TYPES = {
 def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> str:
     """Return the problem type, one of PROBLEM_TYPES, from any spelling in SPELLINGS; `default` where it is missing.
 
-    default None: it has to be there; null: whether a null counts as missing.
+    default: None makes a missing type BadSample. null: whether null and "" count as missing. BadSample for another
+    value.
     """
     value = entry.data.get("problem_type")
     missing = "problem_type" not in entry.data or (null and (value is None or value == ""))
@@ -186,8 +195,9 @@ def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> 
 
 
 def uid_of(entry: Entry, names: Sequence[str]) -> str:
-    """Return the file's name with the entry's id, else with its number; with both where the id occurs again in the
-    file.
+    """Return the uid of an entry: PREFIX-ID, PREFIX-NUMBER without an id, PREFIX-ID#NUMBER where the id is repeated.
+
+    names: the fields that may hold the id. PREFIX is entry.name, by default the file's name.
     """
     own = entry_name(entry.data, entry.number, names)
     prefix = entry.name or entry.file.stem
@@ -195,7 +205,10 @@ def uid_of(entry: Entry, names: Sequence[str]) -> str:
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:
-    """Return the kind, picture or clip: by `data_type` where present, else by the file's suffix."""
+    """Return "image" or "video": by the field `data_type` where present, else by the suffix of `path`.
+
+    BadSample where neither tells. field: the field that holds `path`, for the message.
+    """
     given = entry.data.get("data_type")
     if given == "image" or given == "video":
         return "image" if given == "image" else "video"
@@ -244,7 +257,7 @@ def _piece(entry: Entry, value: object) -> Evidence:
 
 
 def evidence_of(entry: Entry) -> tuple[Evidence, ...]:
-    """Return all evidence of an entry; () where it has none."""
+    """Return all evidence of an entry; () where it has none. BadSample for a malformed one."""
     value = entry.data.get("evidence")
     if value is None:
         return ()
@@ -257,7 +270,10 @@ STEP = '{"text": "2 3 left", "boxes": [[0, 0, 0.5, 0.5]]}'
 
 
 def steps_of(entry: Entry) -> tuple[Step, ...]:
-    """Return the steps of an entry, [{"text": ..., "boxes": [...]}, ...]; () where it has none."""
+    """Return the steps of an entry, [{"text": ..., "boxes": [...]}, ...]; () where it has none.
+
+    BadSample if malformed.
+    """
     value = entry.data.get("steps")
     if value is None:
         return ()

@@ -1,7 +1,7 @@
-"""Opens a file of entries whatever its shape: JSON of many kinds, CSV, parquet, compressed or not.
+"""Opens a file of entries in any of its formats: JSON of many kinds, CSV, parquet, compressed or not.
 
-A large file is read in place: an index of where its entries lie is all that is held. What is compressed, of another
-encoding, or not a list of entries is copied once, as JSON lines, to a folder of unpacked files.
+A large file is read in place: only an index of where its entries lie is held. A file that is compressed, of another
+encoding, or no list of entries is copied once, as JSON lines, to a folder of unpacked files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LISTED = 3  # files that a message names
 
 
 def located(path: str | Path) -> Path:
-    """Return a path as people write it: ~ and file:// are taken.
+    """Return a path as people write it, with ~ and file:// resolved.
 
     UserError for an address that is not on this machine.
     """
@@ -63,7 +63,7 @@ def _keyed(path: Path) -> tuple[Path, str | None]:
 
 
 def _check_there(path: Path) -> None:
-    """Raise UserError, with what was perhaps meant, unless something can be read at a path."""
+    """Raise UserError, with the likely spelling, unless there is a file or a table at a path."""
     if path.is_file() or (path.is_dir() and is_table(path)):
         return
     if path.is_dir():
@@ -81,10 +81,10 @@ def _check_there(path: Path) -> None:
 
 
 def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
-    """Return the entries of a file, or of a table on disk. folder: for unpacked copies and for media stored as bytes.
+    """Return the raw entries of a file, or of a table on disk.
 
-    A list within an object is named behind the file: data.json::train. UserError for what is missing, empty, cut off or
-    of no shape that is known.
+    path: may end in ::KEY, or ::KEY.KEY, to take one list within an object: data.json::train. folder: for unpacked
+    copies and for media stored as bytes. UserError for a file that is missing, empty, cut off or of no known format.
     """
     file, _ = _keyed(path)
     _check_there(file)
@@ -104,7 +104,7 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """Return all columns of a table, under their own names."""
+    """Return the rows of a table with all columns under their own names. UserError where it has splits, or no rows."""
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
@@ -114,7 +114,7 @@ def _table(path: Path, folder: Path) -> TableRows:
 
 
 def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
-    """Return a file of UTF-8 with what a file holds, and what it took to get it, in words."""
+    """Return (file, note): the file or an unpacked copy of it, in UTF-8, and the conversion, such as ", gzip"."""
     text, how = path, ""
     while packed := (kind := _kind(text, path)).packed:
         text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
@@ -126,7 +126,7 @@ def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
 
 
 def _kind(text: Path, path: Path) -> Kind:
-    """Return the kind of a file; remove a copy of `path` that turns out to hold nothing to read."""
+    """Return the kind of a file; where it cannot be read, delete it if it is a copy of `path`, and raise UserError."""
     try:
         return kind_of_file(text, path)
     except UserError:
@@ -136,7 +136,7 @@ def _kind(text: Path, path: Path) -> Kind:
 
 
 def _begins_as_json(text: Path) -> bool:
-    """Tell whether the first character is one that JSON of entries begins with."""
+    """Tell whether the first character, blanks and commas aside, is "[" or "{"."""
     with text.open("rb") as file:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
@@ -164,7 +164,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
 
 
 def _check_objects(rows: JsonFile) -> None:
-    """Raise UserError where the first entries are all something else than objects, such as texts."""
+    """Raise UserError where none of the first entries is an object."""
     read = []
     for index in range(min(TRIED, len(rows))):
         with suppress(BadSample):
@@ -183,7 +183,7 @@ def _delimiter(path: Path, text: Path) -> str:
 
 
 def _wrapped(path: Path, text: Path) -> Any:
-    """Return the value of a large file that is one object around its entries; None for a small one, and for another."""
+    """Return the value of a large file that is one object around its entries; None for a small or any other file."""
     size = text.stat().st_size
     if size <= HELD:
         return None
@@ -227,9 +227,10 @@ def _line_of_long_number(text: Path) -> str:
 
 
 def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
-    """Warn, in one line, where entries of the held-out file stand among those of `part` of the training file too.
+    """Warn, in one line, where entries of the held-out file also stand at the positions `part` of the training file.
 
-    Not where both are the same file: whoever names it twice knows.
+    Compares the bytes of entries of two JSON files; nothing is done for tables, or where both are the same file:
+    whoever names it twice knows.
     """
     if training is held_out or not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
         return

@@ -1,4 +1,4 @@
-"""Tells what stands in the place of a picture and is none (a drawing, a document, a clip), and of a clip a picture."""
+"""Tells by its first bytes what a file is that should be an image or a video and is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:
-    """Return (what it is, what to write) of the beginning of a file that is no picture of pixels; None for no idea."""
+    """Return (what the file is, what to write instead) by the first bytes of a file that no image reader takes.
+
+    None where the bytes tell nothing.
+    """
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf")
     if _SVG.search(head) and head.lstrip().startswith(b"<"):
         return "an SVG drawing, which has no pixels", DRAWN
@@ -40,14 +43,14 @@ def foreign(data: bytes) -> tuple[str, str] | None:
 
 
 def _is_clip(data: bytes) -> bool:
-    """Tell whether a file begins as a clip of any format does."""
+    """Tell whether a file begins as a video of any known format does."""
     avi = data.startswith(b"RIFF") and data[8:12] == b"AVI "
     transport = data[:1] == b"G" and data[PACKET : PACKET + 1] == b"G"  # a "G" begins each packet of MPEG-TS
     return data[4:8] == b"ftyp" or data.startswith(_CLIPS) or avi or transport
 
 
 def is_picture(path: Path) -> bool:
-    """Tell whether a file begins as a picture does, whatever it is called: a GIF counts as a clip.
+    """Tell whether a file is an image by its first bytes, whatever its suffix; a GIF counts as a video.
 
     False where it cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""Options of multiple choice with their letters, and which of them the gold answer names."""
+"""Options of multiple choice with their letters, and the option that the gold answer names."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _DARK = {
     **dict(zip(range(0x1F150, 0x1F16A), LETTERS, strict=True)),
     **dict(zip(range(0x1F170, 0x1F18A), LETTERS, strict=True)),
 }
+"""White letters on dark circles and squares -> plain letters."""
 _SYMBOL = re.compile(r"[a-z]\s*[:.]")  # of a quantity, as in "a: 5"
 _LOOSE = re.compile(r"[(\[{【「]?([A-Za-z])[)\]}】」]?(?:\s+|\s*[,，;；:：=|、-]\s*|\s*(?=[(\[（]))(\S.*)", re.DOTALL)
 _BEHIND = re.compile(r"(.*\S)\s*[,;、]?\s*[(\[【]([A-Za-z])[)\]】]\.?", re.DOTALL)
@@ -39,14 +40,16 @@ _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
 
 def _norm(text: str) -> str:
-    """A text as two are compared: one width, one case, single blanks."""
+    """Return a text for comparison: in one width and lower case, with single blanks."""
     return " ".join(unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).casefold().split())
 
 
 def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tuple[tuple[str, ...], dict[str, str]]:
-    """Options that each begin with a letter, given ones kept, and {letter: text}; A, B, C, ... where none has one.
+    """Return (options, {letter: text}): options that each begin with a letter, given ones kept, else A, B, C, ...
 
-    answer: the gold one; where it is an option word for word, letters that cannot be read do no harm.
+    answer: the gold answer; where it equals an option word for word, letters that cannot be read are no error.
+    BadSample for over 26 options, empty ones, a letter without text, a letter twice, letters on some options only, and
+    letters of another alphabet or in an unknown form.
     """
     if len(options) > len(LETTERS):
         entry.fail(
@@ -85,7 +88,7 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
 
 
 def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
-    """Raise the bad entry's error where an option is a letter and its mark alone, such as "B."."""
+    """Raise BadSample where an option is a letter and its mark alone, such as "B." """
     pairs = [letter_and_text(option) for option in options]
     if bare := [number for number, pair in enumerate(pairs) if pair is not None and not pair[1]]:
         write = f'{EXAMPLE}, or the letters alone, as in ["A", "B"], where all options stand in the picture'
@@ -94,7 +97,7 @@ def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
 
 
 def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequence[str], word_for_word: bool) -> None:
-    """Raise the bad entry's error where Cyrillic or Greek letters stand beside Latin ones, or in their order."""
+    """Raise BadSample where Cyrillic or Greek letters stand beside Latin ones, or in the order of their alphabet."""
     found = [letter for letter in map(foreign_letter, options) if letter is not None]
     if not found or len(found) + len(given) < len(options):
         return
@@ -105,7 +108,8 @@ def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequenc
 def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str) -> bool:
     """Tell whether the letters `given` belong to the options' texts ("E. coli" beside "S. aureus", "C: the drive").
 
-    So where they tell no option from another, and where the gold answer is a place's letter that none of them is.
+    They do where one occurs twice and not all are letters of places (A, B, ...), or all options read like "a: 5"; where
+    the texts behind all of them are the same; and where the gold answer is the letter of a place that none of them is.
     """
     places = LETTERS[: len(options)]
     if len(set(given)) < len(given):
@@ -123,13 +127,13 @@ def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str)
 
 
 def _bare_letter(answer: str) -> str | None:
-    """The capital letter that an answer is, in any dress; None for other answers."""
+    """Return the letter, as a capital, of an answer that is a letter alone, whatever marks surround it; else None."""
     bare = _BARE.fullmatch(_undress(answer))
     return bare[1].upper() if bare else None
 
 
 def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequence[str]) -> None:
-    """Raise the bad entry's error where options begin with letters in another order, marked as nothing here reads."""
+    """Raise BadSample where options seem to begin with letters, out of order, in a form that is not read."""
     plain = [unicodedata.normalize("NFKC", INVISIBLE.sub("", option).translate(_DARK)) for option in options]
     firsts = [(m[1] or m[2]).upper() for text in plain if (m := _FIRST.match(text))]
     near = set(firsts) <= set(LETTERS[: len(options) + SKIPPED])
@@ -143,13 +147,16 @@ def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequen
 
 
 def _text(option: str, letter: str, options: Sequence[str]) -> str:
-    """An option's text without its place's letter, in the forms "A. red" and, where all have that, "A red"."""
+    """Return an option's text; less its letter where all options have the form "A red", with their places' letters."""
     blank = all(re.match(rf"{other}\s+\S", o) for other, o in zip(LETTERS, options, strict=False))
     return option[1:].strip() if blank and option.startswith(letter) else option
 
 
 def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: str) -> str:
-    """The letter of the option that the gold answer names, by letter or text; the bad entry's error for none or two."""
+    """Return the letter of the option that the gold answer names, by letter or by text.
+
+    field: where the answer stands, for messages; letters: {letter: text}. BadSample where it names no option, or two.
+    """
     plain = _undress(answer)
     named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]
     bare = _BARE.fullmatch(plain)
@@ -180,7 +187,7 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
 
 
 def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, plain: str) -> NoReturn:
-    """The error of a gold answer that is none of the options."""
+    """Raise BadSample for a gold answer that is none of the options."""
     problem = f"{shown(answer)} is none of the options"
     if letter := foreign_letter(plain):
         entry.fail(field, f"{problem}: it begins with {foreign_name(letter)}", "the Latin letter")
@@ -192,7 +199,7 @@ def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, 
 
 
 def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
-    """The letter, unless its text stands under another one, too."""
+    """Return the letter; BadSample where its text also stands under another letter."""
     own = letters[letter]
     twins = [
         other
@@ -205,7 +212,10 @@ def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
 
 
 def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None:
-    """("B", "red") of "B. red"; of "B red", "B, red", "B (red)", "red (B)" where that is an option's text."""
+    """Return ("B", "red") for "B. red"; and for "B red", "B, red", "B (red)", "red (B)" where an option has that text.
+
+    None for any other answer.
+    """
     pair = letter_and_text(plain)
     loose = _LOOSE.fullmatch(plain)
     if loose and (pair is None or _norm(letters.get(pair[0], "")) != _norm(pair[1])):
@@ -220,7 +230,7 @@ def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None
 
 
 def _undress(answer: str) -> str:
-    """An answer in one width without LaTeX, Markdown, quotes and "The answer is"."""
+    """Return an answer in one width without LaTeX, Markdown, quotes and "The answer is"."""
     text = unicodedata.normalize("NFKC", INVISIBLE.sub("", answer)).strip().strip("$*_`\"'“”‘’ ").strip()
     while (match := _DRESS.fullmatch(text)) is not None:
         text = match[1].strip()
@@ -229,7 +239,7 @@ def _undress(answer: str) -> str:
 
 
 def is_letter(letters: Mapping[str, str], answer: str) -> bool:
-    """Tell whether an answer is the letter of an option, and the text of none."""
+    """Tell whether an answer is the letter of an option, and the text of none. letters: {letter: text}."""
     bare = _BARE.fullmatch(_undress(answer))
     texts = {_norm(text) for text in letters.values()}
     return bare is not None and bare[1].upper() in letters and _norm(answer) not in texts

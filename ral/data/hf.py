@@ -1,4 +1,4 @@
-"""Hugging Face datasets on disk: a folder of `save_to_disk`, or parquet. Columns become the fields of `jsonl`."""
+"""Hugging Face datasets on disk: a folder of `save_to_disk`, or parquet. Columns become the fields of a raw entry."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ STAND_INS = {  # columns of which one has to be there where the column of the fi
 
 
 def _holds_media(feature: Any) -> bool:
-    """Tell whether a column is of pictures or clips, by its type."""
+    """Tell whether a column holds images or videos, by its type."""
     inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
     return type(inner).__name__ in ("Image", "Video") or (isinstance(inner, dict) and inner.keys() == STORED)
 
 
 def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, Any]) -> None:
-    """Raise UserError for a column that is asked for and not there, unless it is of the field's own name and may be."""
+    """Raise UserError for a column that is asked for and missing.
+
+    A column of the field's own name may be missing, for the fields of STAND_INS only where another column stands in.
+    """
     for field, column in columns.items():
         if column in there or (field == column and (field not in STAND_INS or there.keys() & STAND_INS[field])):
             continue
@@ -36,12 +39,11 @@ def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, A
 
 
 def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str, Any]) -> dict[str, str]:
-    """Return {field: column} for the columns that are `there` with their types.
+    """Return {field: column} for a table with the columns `there`, {column: type}.
 
-    UserError where one is missing or left out.
-
-    Columns that `columns` does not speak of keep their names, but for turns beside a question from another column,
-    and for `path` beside other media.
+    columns: {field: column}, None for a field that is not read. All other columns keep their names, but for
+    conversations where the question comes from a column of another name, and for `path` beside other media. UserError
+    where a column is missing, or where the only images or videos would not be read.
     """
     used = {field: column for field, column in columns.items() if column is not None}
     _check_columns(path, used, there)
@@ -74,11 +76,15 @@ def hf(
 ) -> Entries:
     """Return a split of a Hugging Face dataset on disk.
 
-    columns: field (as in `jsonl`) -> column, None for a field that is not read; a column of the field's own name may
-    be missing (for question, answer and image where another column stands in), and what is not named here keeps its
-    name. Where the dataset has splits of its own (those of save_to_disk, or in the names of parquet files or their
-    folders), `train_split` and `validation_split` name those to use; without the latter the last `validation_size`
-    rows are held out, as in `video_r1`. unpacked: folder for media that are stored as bytes.
+    columns: field (as in `ral.data.sources.jsonl`) -> column, None for a field that is not read. A column of the
+    field's own name may be missing (for question, answer and image only where another column stands in); columns that
+    are not named keep their names.
+    train_split, validation_split: the splits to use where the dataset has splits of its own (those of save_to_disk, or
+    in the names of parquet files or their folders). Without the latter the last `validation_size` rows are held out, as
+    in `ral.data.sources.video_r1`.
+    unpacked: folder for media that are stored as bytes. media_root: where relative paths start; None for the folder
+    that holds `path`. limit: first entries of the training split to keep; None for all. UserError for a missing split
+    or column, and for no rows.
     """
     path, unpacked, training = located(path), Path(unpacked), split in TRAINING
     (found, shape), name = open_table(path), train_split if training else validation_split

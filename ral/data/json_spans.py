@@ -1,7 +1,7 @@
-"""The bytes at which each entry of a JSON file lies: an array, one a line, or objects one after another.
+"""The bytes at which each entry of a JSON file lies: an array, JSON lines, or objects one after another.
 
-The file is read once in windows, so memory does not grow with it. An entry that is not JSON is one bad entry: the next
-one is found behind it: the first object with most of the keys of an entry that is JSON.
+The file is read once, in windows, so memory does not grow with its size. Text that is not JSON counts as one bad entry,
+which ends where the next entry begins: an object that shares most of its keys with an entry that is JSON.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ NEXT = {  # what stands before an object, and its first key
 }
 Keys = tuple[str, ...]
 Span = tuple[int, int]
-"""First byte of an entry, and the one after its last."""
+"""First byte of an entry, and the byte after its last."""
 
 
 class _Window:
-    """A sliding part of a file as text that knows its place in bytes. Bytes that are not UTF-8 become surrogates."""
+    """A sliding part of a file as text, which knows the byte at which each of its characters lies.
+
+    Bytes that are not UTF-8 become surrogates.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.final = file, False
@@ -50,7 +53,7 @@ class _Window:
         return self._mark[1]
 
     def fill(self, count: int | None = None) -> None:
-        """Hold at least `count` characters from `at` on, or the rest of the file; None: as many as usual."""
+        """Read on until `text` holds `count` characters from `at`, or the rest of the file; None: the usual number."""
         count = min(HELD, LARGEST_ENTRY) if count is None else count
         while len(self.text) - self.at < count and not self.final:
             self._mark = (0, self.byte(self.at))
@@ -59,13 +62,16 @@ class _Window:
             self.text, self.at = self.text[self.at :] + self.decoder.decode(raw, self.final), 0
 
     def skip(self) -> str:
-        """Go on to what is neither blank nor a comma; that character, "" at the end."""
+        """Move `at` past blanks and commas; return the character there, "" at the end of the file."""
         self.fill()
         self.at = BLANK.match(self.text, self.at).end()  # type: ignore[union-attr]
         return self.text[self.at : self.at + 1]
 
     def value(self) -> tuple[Any, int]:
-        """Return the JSON value at `at`, and where it ends. ValueError where there is none of at most LARGEST_ENTRY."""
+        """Return the JSON value at `at`, and where it ends.
+
+        ValueError where there is none of at most LARGEST_ENTRY characters.
+        """
         try:
             return decoded(self.text, self.at)
         except json.JSONDecodeError as error:
@@ -76,7 +82,7 @@ class _Window:
 
 
 def _entries(path: Path, window: _Window, form: str) -> Iterator[Span]:
-    """Yield the entries of an array, from behind its opening bracket, or objects one after another."""
+    """Yield the span of each entry of an array, from behind its opening bracket, or of objects one after another."""
     number, known = 0, set[Keys]()
     while True:
         next_one = window.skip()
@@ -105,9 +111,7 @@ def _check_end(path: Path, window: _Window, number: int) -> None:
 
 
 def _objects(text: str, at: int, form: str) -> Iterator[tuple[re.Match[str], Keys]]:
-    """Yield the objects that may be entries from `at` on, none within another, with their keys: () where one is not
-    JSON.
-    """
+    """Yield (match, keys) for each object after `at` that may be an entry, none inside another; keys () if not JSON."""
     while found := NEXT[form].search(text, at):
         try:
             value, at = decoded(text, found.end())
@@ -122,13 +126,13 @@ def _alike(keys: Keys, others: Keys) -> bool:
 
 
 def _guessed(window: _Window, form: str) -> set[Keys]:
-    """Return the keys of entries where the first one is not JSON: those that most of the next objects are like."""
+    """Return the keys of entries where the first entry is not JSON: those that most of the next objects resemble."""
     seen = [keys for _, keys in islice(_objects(window.text, window.at + 1, form), TRIED) if keys]
     return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
 
 
 def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: str) -> int:
-    """Return where an entry ends that is not JSON: before one like those `known`, or a broken one that begins so."""
+    """Return where an entry that is not JSON ends: before an object with `known` keys, or a broken one like it."""
     known = known or _guessed(window, form)
     first = {keys[0] for keys in known}
     for found, keys in _objects(window.text, window.at + 1, form):
@@ -143,7 +147,7 @@ def _behind(path: Path, window: _Window, number: int, known: set[Keys], form: st
 
 
 def _lines(file: BinaryIO) -> Iterator[Span]:
-    """Yield the lines that have something on them."""
+    """Yield the span of each line that is not empty."""
     start = file.tell()
     for line in file:
         if line.strip(b" \t\r\n,") not in (b"", codecs.BOM_UTF8):
@@ -152,7 +156,10 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
 
 
 def _form(window: _Window) -> str | None:
-    """Return how the entries stand in a file; None where that cannot be said. `window` is at the beginning."""
+    """Return how the entries stand in a file, ARRAY, LINES or OBJECTS; None where unclear.
+
+    `window` is at the beginning.
+    """
     next_one = window.skip()
     if next_one == "[":
         return ARRAY
@@ -168,7 +175,10 @@ def _form(window: _Window) -> str | None:
 
 
 def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
-    """Return how the entries of a UTF-8 file stand, and where; `path` is its name in messages."""
+    """Return how the entries of a UTF-8 file stand (ARRAY, LINES or OBJECTS), and the span of each.
+
+    path: the file's name in messages. UserError for an array that is not closed, or from where no entry is found again.
+    """
     with text.open("rb") as file:
         window = _Window(file)
         form = _form(window)

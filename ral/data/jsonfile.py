@@ -1,4 +1,4 @@
-"""A large JSON file, opened by noting where each entry lies: entries are read and parsed when they are asked for."""
+"""A JSON file of any size, opened by noting where each entry lies; entries are read and parsed when asked for."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ral.types import UserError
 
 @dataclass(frozen=True)
 class JsonFile:
-    """The entries of a JSON file. spans [n, 2]: bytes where each begins and ends in `text`.
+    """The raw entries of a JSON file. spans [n, 2] int64: bytes where each of n entries begins and ends in `text`.
 
-    text: the file that is read, another than `path` where that is compressed, say. shape: how the entries stand, in
-    words. stamp: size of `path` in bytes and its time of change in nanoseconds, when it was opened.
+    text: the file that is read; another than `path` where that is compressed, for example. shape: how the entries
+    stand, in words. stamp: size of `path` in bytes and its time of change in nanoseconds, when it was opened.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class JsonFile:
         return len(self.spans)
 
     def raw(self, index: int) -> bytes:
-        """Return the bytes of the entry at a position. UserError where the file has changed."""
+        """Return the bytes of the entry at a position, from 0. UserError where the file has changed."""
         start, stop = self.spans[index].tolist()
         with self.text.open("rb") as file:
             if stamp(self.path) != self.stamp:
@@ -70,14 +70,14 @@ class JsonFile:
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
     def contents(self, part: range) -> Iterator[bytes]:
-        """Return the bytes of the entries at some positions."""
+        """Yield the bytes of the entries from part.start to part.stop, without blanks and commas at their ends."""
         with self.text.open("rb") as file:
             for start, stop in self.spans[part.start : part.stop].tolist():
                 file.seek(start)
                 yield file.read(stop - start).strip(b" \t\r\n,")
 
     def first(self) -> Any:
-        """Return the first entry that is JSON; None where the first TRIED are none."""
+        """Return the first entry that is JSON; None where none of the first TRIED is."""
         for index in range(min(TRIED, len(self))):
             try:
                 return self.row(index)
@@ -86,7 +86,7 @@ class JsonFile:
         return None
 
     def _line(self, index: int) -> str:
-        """Return where an entry begins, for messages; "" where its file is not the one that the user knows."""
+        """Return the line where an entry begins, for messages; "" where `text` is a copy, or for the first line."""
         if self.text != self.path:
             return ""
         with self.text.open("rb") as file:
@@ -96,7 +96,10 @@ class JsonFile:
         return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
     def ids(self) -> Iterator[Any]:
-        """Yield all entries in order, None for one that is not JSON; the file is read once."""
+        """Yield all entries in order, None for one that is not JSON; the file is read once.
+
+        For `ral.data.names.repeated`, which reads their ids.
+        """
         with self.text.open("rb") as file:
             for start, stop in self.spans.tolist():
                 file.seek(start)
@@ -107,7 +110,7 @@ class JsonFile:
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Return the size in bytes and time of change in nanoseconds."""
+    """Return the size of a file in bytes and its time of change in nanoseconds."""
     status = path.stat()
     return status.st_size, status.st_mtime_ns
 
@@ -130,10 +133,10 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
 
 
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:
-    """Return a JSON array, JSON lines or objects one after another, in UTF-8.
+    """Return the entries of a JSON array, JSON lines or objects one after another, in UTF-8.
 
-    text: the file to read, where `path` is only its name in messages; shape: how the entries of `path` stand, then.
-    UserError for a missing, empty or cut file, and for one that holds no JSON.
+    text: the file to read, where `path` is only its name in messages; shape: how the entries of `path` stand in that
+    case. UserError for a missing, empty or cut file, and where none of the first TRIED entries is JSON.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; write the path of a JSON or JSON lines file")

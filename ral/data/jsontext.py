@@ -1,4 +1,4 @@
-"""Reads JSON values from text, and says in words what is valid JSON and cannot be used all the same."""
+"""Reads JSON values from text, and tells in words where valid JSON cannot be used all the same."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def long_number(line: bytes) -> bool:
-    """Tell whether a line holds a whole number that is too long."""
+    """Tell whether a line holds a whole number of more than LONGEST_NUMBER digits."""
     return re.search(rb"[\s:,\[]-?\d{%d,}\s*[,\]}\s]" % (LONGEST_NUMBER + 1), line) is not None
 
 
 class Unreadable(ValueError):
-    """JSON that stands for what cannot be used; write: what helps."""
+    """Raised for valid JSON that cannot be used; write: the remedy."""
 
     def __init__(self, reason: str, write: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,11 @@ class Unreadable(ValueError):
 
 
 def decoded(text: str, at: int = 0) -> tuple[Any, int]:
-    """Return the JSON value at `at`, and where it ends; whole numbers that are too long come as how long they are."""
+    """Return the JSON value that begins at character `at`, and the character where it ends.
+
+    Where it holds a whole number of more than LONGEST_NUMBER digits, every whole number in it is replaced by its number
+    of characters. JSONDecodeError where there is no JSON value.
+    """
     try:
         return json.JSONDecoder().raw_decode(text, at)
     except json.JSONDecodeError:
@@ -44,7 +48,7 @@ def is_object(line: str) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object, unless a key stands in it with two values."""
+    """Return an object. ValueError where a key stands in it twice, with different values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         for key, value in pairs:
@@ -62,7 +66,11 @@ def _whole_number(digits: str) -> int:
 
 
 def parsed(raw: bytes) -> Any:
-    """Return the value of a piece of JSON in UTF-8; a comma may follow. ValueError where it is none, or Unreadable."""
+    """Return the value of a piece of JSON in UTF-8, which a comma may follow.
+
+    UnicodeDecodeError, JSONDecodeError or another ValueError where it is no JSON; Unreadable where it is JSON that
+    cannot be used; RecursionError for too deep nesting.
+    """
     text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
     data = json.loads(text, object_pairs_hook=_once, parse_int=_whole_number)
     if "\\ud" in text or "\\uD" in text:  # half of a pair of surrogates is no character

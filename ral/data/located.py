@@ -1,4 +1,4 @@
-"""Finds one picture or clip that an entry names: a path, file:// or data URI, base64, bytes, or pictures of a clip."""
+"""Finds one image or video that an entry names: a path, file:// or data URI, base64, bytes, or a video's images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ral.types import Media
 
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}  # under `video`, a GIF is a clip of its own
 HOLDERS = ("bytes", "image", "video", "image_url", "video_url", "url", "path")
-"""Keys of an object that stands for a medium, the first that has a value counts."""
+"""Keys of an object that stands for an image or video; the first that has a value counts."""
 ENDS = ("", "_url")
 SHORTEST_BASE64, LONGEST_NAME, LONGEST_SHOWN = 64, 255, 300
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
-"""What the bytes of pictures begin with."""
+"""First bytes of image files."""
 URI = '"data:image/png;base64,..."'
 PATH = 'a string such as "./pictures/1.png"'
 _FILE = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
@@ -36,7 +36,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 def media_of(entry: Entry, field: str, value: object, kind: Kind | None) -> Media:
-    """One picture or clip; kind None: told by `kind_of`. BadSample where it is not there or not readable."""
+    """Return the image or video that `value`, the content of a field, stands for.
+
+    kind: "image" or "video"; None for the one that `kind_of` tells. BadSample where it is missing or in no known form.
+    """
     if isinstance(value, dict):
         return _of_object(entry, field, value, kind)
     if isinstance(value, bytes):
@@ -51,7 +54,7 @@ def media_of(entry: Entry, field: str, value: object, kind: Kind | None) -> Medi
 
 
 def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | None) -> Media:
-    """{"path": ...}, {"bytes": ..., "path": ...}, {"url": ...} or {"video": ..., "video_start": ...}."""
+    """Return the medium in {"path": ...}, {"bytes": ..., "path": ...}, {"url": ...} {"video": ..., "fps": ...}."""
     holder = next((key for key in HOLDERS if value.get(key) is not None), None)
     if holder is None:
         entry.fail(field, f"{shown(value)} names no file and holds no bytes: it is not a path", PATH)
@@ -69,7 +72,7 @@ def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | Non
 
 
 def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media:
-    """A picture that stands in the entry; its path is what messages call it."""
+    """Return an image that stands in the entry as bytes; its path is a name for messages."""
     if kind == "video":
         entry.fail(field, "a clip as bytes is not read", "the clip to a file, and its path here")
     try:
@@ -86,7 +89,7 @@ def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media
 
 
 def _of_data_uri(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
-    """A picture in a data URI, base64 or percent-encoded."""
+    """Return the image in a data URI, base64 or percent-encoded."""
     found = data_uri(text)
     if found is None:
         entry.fail(field, f"{shown(text)} is no data URI: a type and a comma are missing", URI)
@@ -98,7 +101,7 @@ def _of_data_uri(entry: Entry, field: str, text: str, kind: Kind | None) -> Medi
 
 
 def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
-    """One clip given as its pictures, in order."""
+    """Return the video given as a list of its images, in order."""
     if not value:
         entry.fail(field, "a clip without frames", 'its pictures, such as ["1.jpg", "2.jpg"]')
     frames = [media_of(entry, field, item, "image") for item in value]
@@ -112,12 +115,12 @@ def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
 
 
 def natural(path: Path) -> list[str | int]:
-    """A key that sorts frame2.jpg before frame10.jpg."""
+    """Return a sort key of a file's name that puts frame2.jpg before frame10.jpg."""
     return [int(part) if n % 2 else part.casefold() for n, part in enumerate(re.split(r"([0-9]+)", path.name))]
 
 
 def _of_folder(entry: Entry, field: str, folder: Path) -> Media:
-    """One clip: the pictures of a folder, in the order of the numbers in their names."""
+    """Return the video whose frames are the images in a folder, in the order of the numbers in their names."""
     files = [file for file in folder.iterdir() if not file.name.startswith(".") and file.is_file()]
     frames = sorted((file for file in files if file.suffix.lower() in FRAME_SUFFIXES), key=natural)
     if not frames:
@@ -126,7 +129,7 @@ def _of_folder(entry: Entry, field: str, folder: Path) -> Media:
 
 
 def _spellings(text: str) -> Iterator[str]:
-    """Yield what a path may mean, likeliest first."""
+    """Yield the paths that a text may mean, likeliest first."""
     yield text
     plain = text.strip()
     if uri := _FILE.match(plain):
@@ -140,7 +143,10 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
-    """A file, or for a clip a folder of its frames."""
+    """Return the image or video at a path; a folder is a video, given as images.
+
+    The text may be base64 of an image, too.
+    """
     for spelling in _spellings(text):
         full = entry.media_root / spelling
         if os.path.isfile(full):  # False also for what no file can be called
@@ -156,13 +162,13 @@ def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
 
 
 def _looks_encoded(text: str) -> bool:
-    """Tell whether a long text is likelier base64 than a path: its letters alone, of both cases, and digits."""
+    """Tell whether a text looks like base64 and not like a path: letters of both cases and digits, nothing else."""
     mixed = all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
     return mixed and _BASE64.fullmatch(re.sub(r"\s+", "", text)) is not None
 
 
 def _missing(entry: Entry, field: str, text: str) -> NoReturn:
-    """The error of a path that nothing is found at, by what it looks like."""
+    """Raise BadSample for a path that nothing is found at, with a remedy that fits how it looks."""
     plain = text.strip()
     scheme = None if _FILE.match(plain) else _SCHEME.match(plain)
     if scheme is not None:

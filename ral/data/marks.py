@@ -1,4 +1,4 @@
-"""Places of media inside texts: which medium stands at which mark (`<image>`, `<video>`)."""
+"""Marks (`<image>`, `<video>`) inside texts: each is the place of one image or video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def marks_in(texts: Iterable[str]) -> list[str]:
 
 
 def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
-    """Say how the numbers of marks and of media differ; None where they fit or there is no mark."""
+    """Return, in words, how the numbers of marks and of media differ; None where they fit or there is no mark."""
     counts = {mark: (marks.count(mark), sum(m.kind == kind for m in media)) for mark, kind in KINDS.items()}
     wrong = [mark for mark, (places, there) in counts.items() if marks and places != there]
     if not wrong:
@@ -30,7 +30,7 @@ def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
 
 
 def _counted(number: int, name: str) -> str:
-    """Return a number with the name of what is counted: "1 clip", "3 places <image>"."""
+    """Return a number and a noun, in the plural where needed: "1 clip", "3 places <image>"."""
     first, *rest = name.split()
     return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
 
@@ -39,10 +39,9 @@ REMEDY = f"one {IMAGE_MARK} for each picture and one {VIDEO_MARK} for each clip,
 
 
 def placed(marks: Sequence[str], given: Sequence[Media | None], rest: Sequence[Media]) -> tuple[Media, ...]:
-    """Return the media in the order of their marks, which they fit: given where a mark has its own, else the next of
-    `rest`.
+    """Return the media in the order of their marks. marks and media must fit (see `misfit`).
 
-    given: one a mark, None where the mark has no medium of its own.
+    given: one for each mark: the medium that stands there, or None for the next one in `rest` of the mark's kind.
     """
     queues = {mark: iter([m for m in rest if m.kind == kind]) for mark, kind in KINDS.items()}
     return tuple(own or next(queues[mark]) for mark, own in zip(marks, given, strict=True))
@@ -55,10 +54,10 @@ def without_leading(text: str) -> str:
 
 
 def split(text: str) -> Iterator[str]:
-    """Yield the marks of a text and what stands between them, in order, nothing empty."""
+    """Yield the marks of a text and the texts between them, in order, without empty ones."""
     return (part for part in re.split(f"({MARK.pattern})", text) if part)
 
 
 def user_texts(example: Example, text: str) -> list[str]:
-    """Return the texts in which marks count: of the user's earlier turns, and `text`, which asks the question."""
+    """Return the texts whose marks count: those of the user's earlier turns, and `text`, the question."""
     return [*(turn.text for turn in example.turns if turn.role == "user"), text]

@@ -1,6 +1,6 @@
-"""Pictures and clips of entries -> uint8 RGB pixels of a size that a vision tower can cut into patches.
+"""Images and videos of entries -> uint8 RGB pixels of a size that a vision tower can cut into patches.
 
-Clips are read by decord and, where it cannot or takes too long, by PyAV (`ral.data.clips`); pictures by pillow
+Videos are read by decord and, where it cannot or takes too long, by PyAV (`ral.data.clips`); images by pillow
 (`ral.data.pictures`).
 """
 
@@ -39,9 +39,10 @@ def _here(reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Fram
 def read_clip(
     path: Path, settings: MediaSettings, decode: Decode = _here, part: Excerpt = WHOLE
 ) -> tuple[Frames, float]:
-    """Return a clip as frames [T H W 3], T even, and the seconds of the part. BadMedia where no reader can give them.
+    """Return a video as frames [T H W 3] uint8, T even, and the seconds that the part takes.
 
-    decode: how a reader is called. BadRequest where the clip has no such part.
+    decode: calls a reader, here or in another process. BadMedia, with all reasons, where no reader can read the file;
+    BadRequest where the video has no such part.
     """
     reasons = []
     for name, reader in clips.READERS:
@@ -58,17 +59,15 @@ def read_clip(
 
 
 def _name(media: Media) -> Media:
-    """Return a medium to look results up by: a digest in place of the bytes that stand in an entry, which need not be
-    held.
-    """
+    """Return a medium as a key for lookups: with a digest in place of the bytes of an image in its entry."""
     return media if media.data is None else replace(media, data=hashlib.sha256(media.data).digest())
 
 
 class MediaReader:
-    """Reads media and keeps the latest results, at most `cache_bytes` of pixels. Results are shared: do not write.
+    """Reads images and videos and keeps the latest results, at most `cache_bytes` of pixels. Do not write to results.
 
-    disk: where results are kept beyond this process; None = nowhere. A file that was bad twice is not read again: once
-    may have been a passing fault.
+    disk: where decoded frames are kept beyond this process; None for nowhere. A file that failed twice is not read
+    again; a first failure may have been a passing fault.
     """
 
     def __init__(self, settings: MediaSettings, cache_bytes: int = 0, disk: DiskCache | None = None) -> None:
@@ -79,7 +78,7 @@ class MediaReader:
         self._decoder = Decoder()
 
     def read(self, media: Media) -> Pixels:
-        """Return the pixels of one picture or clip. Errors: BadMedia naming the file."""
+        """Return the pixels of one image or video. BadMedia, naming the file, where it cannot be read."""
         name = _name(media)
         times, reason, write = self._bad.get(name, (0, "", ""))
         if times == MOST_TRIES:
@@ -98,7 +97,7 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Return the frames and seconds from the disk cache, else decoded and put there."""
+        """Return the frames [T H W 3] and seconds from the disk cache, else decode them and put them there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", "check the dataset's path and media_root")
@@ -136,9 +135,10 @@ class MediaReader:
 def media_reader(
     settings: MediaSettings, *, cache_gb: float = 0.0, disk_cache: str | None = None, disk_cache_gb: float = 0.0
 ) -> MediaReader:
-    """Return a MediaReader with its caches, sizes in 2**30 bytes.
+    """Return a MediaReader with its caches.
 
-    UserError where the cache's folder cannot be written.
+    cache_gb, disk_cache_gb: sizes in 2**30 bytes. disk_cache: folder, None or "" for no cache on disk. UserError where
+    the folder cannot be written.
     """
     disk = DiskCache(Path(disk_cache), int(disk_cache_gb * 2**30)) if disk_cache else None
     return MediaReader(settings, int(cache_gb * 2**30), disk)

@@ -1,4 +1,4 @@
-"""The media of an entry: those its fields name and those inside its conversation, each at its place."""
+"""Gives an example the images and videos that its entry names, in fields or in the conversation, each at its place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "
 
 
 def _columns(entry: Entry) -> list[Media]:
-    """Return the media under image(s), video(s) and path, in this order; the same ones under two names count once."""
+    """Return the media in the fields image(s), video(s) and path, in this order.
+
+    Fields with equal contents count once. BadSample where only some media of a field also stand under another name.
+    """
     found: list[Media] = []
     for name, kind in MEDIA.items():
         if entry.data.get(name) is None:
@@ -34,7 +37,7 @@ def _columns(entry: Entry) -> list[Media]:
 
 
 def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
-    """Return the media of one field: one, or a list; a flat list of pictures for a clip is one clip."""
+    """Return the media of one field: one, or a list; for video, a flat list of images is one video."""
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
@@ -48,16 +51,17 @@ def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
 
 
 def _is_picture(item: object) -> bool:
-    """Tell whether one of the items under `video` is a frame, by its suffix."""
+    """Tell whether an item of the field `video` is an image, and so a frame, by its suffix."""
     if isinstance(item, dict):
         item = item.get("path") or item.get("image") or item.get("url")
     return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)
 
 
 def with_reading(entry: Entry, media: Sequence[Media], answer: str = "") -> tuple[Media, ...]:
-    """Return the media with what the entry's own keys say of reading them; what a medium says itself counts first.
+    """Return the media with the settings for reading that stand in the entry beside them; a medium's own settings win.
 
-    answer: the gold answer in words.
+    answer: the gold answer in words. BadSample for settings that fit no medium, for fields beside the media that look
+    meant for them and are not read (`ral.data.stray`), and for an image file named as a video.
     """
     refuse_stray(entry, media, answer)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
@@ -83,7 +87,8 @@ def _own(medium: Media) -> dict[str, Any]:
 def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) -> Example:
     """Return the example with all media of its entry, in the order of their marks.
 
-    given: of the marks in the user's turns and the question, the media that stand there; None for those in fields.
+    given: one for each mark in the user's turns and the question: the medium that the conversation names there, None
+    where a field names it. BadSample where marks and media do not fit, or no field names any media.
     """
     columns, own = _columns(entry), [medium for medium in given if medium is not None]
     if own and len(own) == len(given) and columns == own:
@@ -105,13 +110,13 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
 
 
 def _gold(example: Example) -> str:
-    """Return the gold answer in words: with its option for a letter; of preferences, what is preferred."""
+    """Return the gold answer in words, with its option where it is a letter; for preferences the chosen response."""
     option = next((text for text in example.options if example.answer and text.startswith(example.answer)), "")
     return f"{example.answer or example.chosen or ''} {option}"
 
 
 def _refuse_other_kind(entry: Entry, media: Sequence[Media]) -> None:
-    """Raise the bad entry's error where data_type says clip and all media are pictures, or the reverse."""
+    """Raise BadSample where data_type says video and all media are images, or the reverse."""
     said, kinds = str(entry.data.get("data_type") or "").lower(), {medium.kind for medium in media}
     if said == "video" and kinds == {"image"}:
         entry.fail("data_type", "it says video, and the media are pictures", '"video": [frame, frame, ...] for a clip')
@@ -120,19 +125,22 @@ def _refuse_other_kind(entry: Entry, media: Sequence[Media]) -> None:
 
 
 def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> None:
-    """Raise the bad entry's error where marks and media differ in number."""
+    """Raise BadSample where marks and media differ in number or kind; never where there is no mark."""
     if problem := misfit(marks, media):
         entry.fail(entry.named(["question", "problem", *FIELDS]) or "question", problem, REMEDY)
 
 
 def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
-    """Return the example without marks where these only begin the question, for media without a mark stand there."""
+    """Return the example without the marks that begin its question, where `marks` holds no others.
+
+    Media without a mark stand there anyway.
+    """
     alone = list(marks) == marks_in([example.question])
     return replace(example, question=without_leading(example.question)) if alone else example
 
 
 def _in_front(example: Example, media: Sequence[Media]) -> tuple[Example, list[str]]:
-    """Return the media of a conversation without marks: in front of the first thing that the user says."""
+    """Return (example, marks) of a conversation without marks: those of its media now begin the first user turn."""
     marks = [IMAGE_MARK if medium.kind == "image" else VIDEO_MARK for medium in media]
     first = next(n for n, turn in enumerate(example.turns) if turn.role == "user")
     turn = example.turns[first]

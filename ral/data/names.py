@@ -1,4 +1,4 @@
-"""Names that tell the entries of a file apart: their ids, and which of these occur more than once."""
+"""Names that tell the entries of a file apart: their ids, and the ids that occur more than once."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from ral.data.bad import BadSample
 
 IDS = ("problem_id", "id")
-"""Fields that name an entry, the first that has a value counts."""
+"""Fields that may hold an entry's id; the first that has a value counts."""
 
 
 def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
-    """Return the id of an entry, on one line, else its number."""
+    """Return the id of an entry, on one line, else its number as text. names: the fields that may hold the id."""
     ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, Mapping) else []
     return " ".join(str(ids[0]).split()) if ids else str(number)
 
 
 def repeated(rows: Any) -> frozenset[str]:
-    """Return the names that more than one entry of `rows` has, found once for all splits of a file.
+    """Return the names (see `entry_name`) that more than one entry of `rows` has, found once for all splits of a file.
 
-    rows: `ral.data.entries.FileRows`; where they have `ids()`, which yields each entry's ids as {field: id}, entries
-    are not parsed one by one.
+    rows: a `ral.data.entries.FileRows`. Where it has `ids()`, which yields for each entry an object with its id fields,
+    the entries are not read one by one.
     """
     known = vars(rows)
     if "_repeated" not in known:

@@ -1,4 +1,4 @@
-"""Finds the options of an entry, in any of their shapes: under `options` or `choices`, or in fields A, B, ..."""
+"""Finds the options of an entry in any of their forms: under `options` or `choices`, or in fields A, B, ..."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ral.options import letter_and_text, lettered
 EXAMPLE = '["A. red", "B. blue"]'
 FIELDS = ("options", "choices")
 UNDER_LETTERS = string.ascii_uppercase[:10]
-"""Fields that hold an option each, as in MMBench: A, B, and so on without a gap; small letters likewise."""
+"""Names of fields that hold one option each, as in MMBench: A, B, and so on without a gap; small letters likewise."""
 _LABEL = re.compile(r"[(\[{【「]?\s*([A-Za-z]|\d{1,2})\s*[)\]}】」]?\s*[.:、,。]?")
 _LETTER = re.compile(r"\W*[A-Ja-j]\W*")
 _NUMBERED = re.compile(r"[(\[【]?\s*(\d{1,2})\s*(?:[)\]】][.:]?|[.、](?!\d)|:(?=\s))\s*(\S.*)", re.DOTALL)
@@ -26,7 +26,7 @@ _LABELS = (
     "가나다라마바사아자차",
     "アイウエオカキクケコ",
 )
-"""Orders of other scripts that options are counted in."""
+"""Counting signs of other scripts, each string in its order: options may be numbered by them."""
 _LABELLED = re.compile(rf"[(（【]?\s*([{''.join(_LABELS)}])\s*(?:[)）】][、.:：]?|[、.．:：])\s*(\S.*)", re.DOTALL)
 _CIRCLED = re.compile(r"([①-⑳])\s*[.:、]?\s*(.*)", re.DOTALL)
 _LIKE_OPTIONS = re.compile(
@@ -35,19 +35,19 @@ _LIKE_OPTIONS = re.compile(
 
 
 def options_field(entry: Entry) -> str:
-    """Return the name of the field in which an entry's options stand."""
+    """Return the name of the field that holds an entry's options, for messages; "options" where it has none."""
     if (name := entry.named(FIELDS)) is None and _under_letters(entry):
         return "A"
     return name or FIELDS[0]
 
 
 def _under_letters(entry: Entry) -> dict[str, object]:
-    """Return the options that stand in fields A, B, ...; {} unless there are two, and gold names one."""
+    """Return {capital letter: option} of the fields A, B, ...; {} unless there are two or more and gold names one."""
     return next(filter(None, (_in_fields(entry, letters) for letters in (UNDER_LETTERS, UNDER_LETTERS.lower()))), {})
 
 
 def _in_fields(entry: Entry, letters: str) -> dict[str, object]:
-    """Return {capital letter: option} of the fields named by `letters`; {} as for `_under_letters`."""
+    """Return {capital letter: option} of the fields named by `letters`; {} under the conditions of `_under_letters`."""
     found: dict[str, object] = {}
     for letter in letters:
         if letter not in entry.data or entry.data[letter] in (None, ""):
@@ -60,7 +60,7 @@ def _in_fields(entry: Entry, letters: str) -> dict[str, object]:
 
 
 def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
-    """Raise the bad entry's error where a letter is the gold answer and a field like `option_a` would say of what."""
+    """Raise BadSample where the gold answer is a letter and a field such as `option_a`, not read, is filled."""
     if _LETTER.fullmatch(answer) is None:
         return
     like = [name for name, value in entry.data.items() if value is not None and _LIKE_OPTIONS.fullmatch(name)]
@@ -69,9 +69,10 @@ def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
 
 
 def refuse_unread_options(entry: Entry) -> None:
-    """Raise the bad entry's error where options stand in fields that nothing reads: `option_a`, `candidates`.
+    """Raise BadSample where options stand in fields that are not read, such as `option_a` or `candidates`.
 
-    One such field counts where it holds several texts, else two or more of them have to. Alternatives may be answers.
+    One such field counts where it holds a list or object of several, else at least two such fields have to be filled.
+    Fields called "alternatives" are let be: they may hold further right answers.
     """
     fields = {name: value for name, value in entry.data.items() if _LIKE_OPTIONS.fullmatch(name) and name not in FIELDS}
     like = {
@@ -87,9 +88,10 @@ def refuse_unread_options(entry: Entry) -> None:
 
 
 def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: str) -> tuple[tuple[str, ...], str]:
-    """Options that are numbered in order, from 0 or 1, without their numbers, and the gold answer in their letters.
+    """Return (options, answer): options numbered in order, from 0 or 1, less the numbers; the gold answer in letters.
 
-    ("1. red", "2. blue") and "2" become ("red", "blue") and "B. blue"; other options stay as they are. field: of gold.
+    ("1. red", "2. blue") and "2" become ("red", "blue") and "B. blue"; other options and their answer stay as they are.
+    field: where the gold answer stands. BadSample where it is one option's number and another one's text.
     """
     pairs = [_number_and_text(option) for option in options]
     numbers, texts = [pair[0] for pair in pairs if pair], tuple(pair[1] for pair in pairs if pair)
@@ -110,7 +112,7 @@ def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: 
 
 
 def _labels(options: tuple[str, ...], plain: str) -> bool:
-    """Tell whether a gold answer is a label of the order that the options are counted in."""
+    """Tell whether a gold answer is a single sign of the script in which the options are numbered."""
     first = _LABELLED.fullmatch(options[0].strip())
     return first is not None and any(plain in labels and first[1] in labels for labels in _LABELS if len(plain) == 1)
 
@@ -130,12 +132,15 @@ def _number_and_text(option: str) -> tuple[int, str] | None:
 
 
 def _place_of(label: str) -> int:
-    """Return the place of a label in the order of its script, from 1."""
+    """Return the place of a sign in the order of its script, from 1."""
     return 1 + next(labels.index(label) for labels in _LABELS if label in labels)
 
 
 def listed_options(entry: Entry) -> tuple[str, ...]:
-    """The options of a list of strings as they stand; () for a missing, null or empty list."""
+    """Return the options of a list of strings as they stand; () for a missing, null or empty list.
+
+    BadSample for others.
+    """
     value = entry.data.get("options")
     if value is None:
         return ()
@@ -145,9 +150,11 @@ def listed_options(entry: Entry) -> tuple[str, ...]:
 
 
 def options_of(entry: Entry) -> tuple[str, ...]:
-    """The options of an own entry: a list of texts or numbers, {"A": "red"}, or one string that holds either.
+    """Return the options of a user's own entry, as texts; () where it has none.
 
-    Truth values are the texts "true" and "false". They stand under `options` or `choices`, or in fields A, B, C, ...
+    They stand under `options` or `choices`, or in fields A, B, C, ...: a list of texts or numbers, {"A": "red"}, or one
+    string that holds either. JSON's truth values become "true" and "false". BadSample for any other form, and where
+    `options` and `choices` differ.
     """
     given = [name for name in FIELDS if entry.data.get(name) is not None]
     if len(given) > 1 and entry.data[given[0]] != entry.data[given[1]]:
@@ -170,19 +177,19 @@ def options_of(entry: Entry) -> tuple[str, ...]:
 
 
 def option_text(value: object) -> str | None:
-    """Return an option as text: numbers as they stand, JSON's truth values as "true" and "false"; None for others."""
+    """Return an option as text: numbers as they stand, truth values as "true" and "false"; None for other values."""
     if isinstance(value, bool):
         return shown(value)
     return str(value) if isinstance(value, str) or is_number(value) else None
 
 
 def has_options(entry: Entry) -> bool:
-    """Tell whether an entry has options in any of their shapes."""
+    """Tell whether an entry has options in any of their forms."""
     return entry.named(FIELDS) is not None or bool(_under_letters(entry))
 
 
 def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
-    """Raise the bad entry's error where no gold answer stands beside an option "None", which it may mean."""
+    """Raise BadSample, for a missing gold answer, where an option is "None" or "null", which it may have meant."""
     named = [option for option in options if plain((letter_and_text(option) or ("", option))[1]) in NOTHING]
     if named:
         problem = f"missing or null, and {shown(named[0])} is an option"
@@ -190,7 +197,7 @@ def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
 
 
 def _from_string(entry: Entry, text: str) -> object:
-    """A list or object written as text, or lines with a letter each."""
+    """Return the list or object that a text holds, or its lines where each has a letter; None for a blank text."""
     text = text.strip()
     if text[:1] in ("[", "{"):
         for read in (json.loads, ast.literal_eval):
@@ -209,7 +216,10 @@ def _from_string(entry: Entry, text: str) -> object:
 
 
 def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
-    """{"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]}; null: there is no such option."""
+    """Return the options of {"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]} as "A.
+
+    red", ... A null text means that there is no such option.
+    """
     if isinstance(value.get("label"), list) and isinstance(value.get("text"), list):
         labels, texts = list(value["label"]), list(value["text"])  # type: ignore[call-overload]
         if len(labels) != len(texts):

@@ -1,7 +1,7 @@
-"""The entries of a step, and those that stand in where one cannot be used: functions of seed, step and data alone.
+"""The entries of a training step, and the next ones to try where one cannot be used.
 
-A position counts the endless sequence of prompts: step s has the positions s * size .. (s + 1) * size - 1, whatever
-the number of ranks.
+All are functions of seed, step and data alone. A position counts the endless sequence of prompts: step s has the
+positions s * size .. (s + 1) * size - 1, whatever the number of ranks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ EPOCHS_HELD = 4  # orders of epochs kept in memory
 
 
 class Epochs:
-    """Position -> entry. Epoch e visits all entries in the order of a generator seeded with (seed, e)."""
+    """Position -> index of an entry, each of `length` entries once an epoch.
+
+    The order of epoch e is the permutation of a generator seeded with seed * 1,000,003 + e.
+    """
 
     def __init__(self, length: int, seed: int) -> None:
         self.length, self.seed = length, seed
@@ -35,7 +38,10 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Training:
-    """Candidates for a position of training: its entry, then those at the same position of the following steps."""
+    """Indices to try for a training position: its entry, then the entries at the same place of the following steps.
+
+    size: prompts of one step, over all ranks. At most LONGEST_RUN indices.
+    """
 
     epochs: Epochs
     size: int
@@ -46,7 +52,10 @@ class Training:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Candidates for one of the `count` held-out positions: its entry, then the spare ones of the split of `total`."""
+    """Indices to try for one of `count` held-out positions: position, position + count, ... below `total`.
+
+    total: entries of the held-out split; those from `count` on only stand in for others.
+    """
 
     total: int
     count: int
@@ -56,7 +65,10 @@ class HeldOut:
 
 
 class StepSampler(Sampler[list[int]]):
-    """The positions of steps first..last-1, `size` a step, this rank's share of each."""
+    """For each step from `first` to `last` - 1, the positions of its `size` prompts that this rank takes.
+
+    Rank r of R takes every R-th position of a step, beginning with the r-th (from 0).
+    """
 
     def __init__(self, size: int, first: int, last: int, *, rank: int = 0, ranks: int = 1) -> None:
         self.size, self.first, self.last, self.rank, self.ranks = size, first, last, rank, ranks

@@ -1,4 +1,4 @@
-"""Says what was made of a file: its shape, the number of its entries, and which of their fields are read."""
+"""Describes in words how a file was read: its format, its number of entries, and which fields are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ral.types import Example
 
 LOOKED_AT = 200  # first entries whose fields are named
 LABELS = frozenset({"data_source", "source", "dataset", "split", "id", "index", "category", "difficulty", "license"})
-"""Fields that say where an entry comes from or what kind it is: a run does not tell that nothing reads them."""
+"""Fields that name an entry's source or category: a run does not report that they are not read."""
 LOOKED_AT_IN_RUNS = 100
 
 
 class Noted(dict[str, Any]):
-    """An entry that keeps in mind which of its fields were asked for."""
+    """A raw entry that records in `asked` the names of the fields that were looked up."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         super().__init__(data)
@@ -28,14 +28,15 @@ class Noted(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the value of a field, as of any dict."""
+        """Return the value of a field, as any dict does, and record its name."""
         self.asked.add(name)
         return super().get(name, default)
 
 
 def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], list[str]]:
-    """Return the names of fields with a value in the first `count` entries: those that are read, and those that nothing
-    reads.
+    """Return (read, not read): names of the fields that have a value in the usable ones of the first `count` entries.
+
+    Entries that cannot be used are passed over: their parser did not get to all fields.
     """
     there: dict[str, bool] = {}
     for at in range(min(count, len(entries))):
@@ -55,7 +56,10 @@ def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], li
 
 
 def overview(name: str, examples: Sequence[Example]) -> list[str]:
-    """Say in lines what a split was made of; none for a source that is not read from a file."""
+    """Return lines that describe a split: its file, its number of entries, fields read and not read.
+
+    name: the split's name. [] for examples that are not read from a file.
+    """
     if not isinstance(examples, Entries):
         return []
     read, others = fields_read(examples)
@@ -67,7 +71,7 @@ def overview(name: str, examples: Sequence[Example]) -> list[str]:
 
 
 def unread(name: str, examples: Sequence[Example]) -> str | None:
-    """Return a line with the fields of a split's first entries that nothing reads, LABELS aside; None without any."""
+    """Return a line naming the fields of a split's first entries that are not read, LABELS aside; None without any."""
     others = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
     found = [field for field in others if field not in LABELS]
     return f"{name}: fields that nothing reads: {', '.join(found)}" if found else None

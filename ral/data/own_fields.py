@@ -1,4 +1,4 @@
-"""An Example -> the fields of a user's own entry, which `parse_own` reads as the same Example again."""
+"""An Example -> fields of a user's own entry, from which `parse_own` reads the same question, answer and media."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ MARKS = {kind: mark for mark, kind in KINDS.items()}
 
 
 def fields_of(example: Example) -> dict[str, Any]:
-    """Return what an entry says: question or conversation, options, type, answer and media by absolute paths."""
+    """Return the fields of an entry: id, question or conversation, options, type, answer, and media by absolute paths.
+
+    Thought, evidence, steps and preferences are left out.
+    """
     return {
         "id": example.uid,
         **_asked(example),
@@ -25,7 +28,7 @@ def fields_of(example: Example) -> dict[str, Any]:
 
 
 def _asked(example: Example) -> dict[str, Any]:
-    """Return the question, or the conversation that it ends."""
+    """Return the field `question`, or `messages` with the conversation that the question ends."""
     if not example.turns:
         return {"question": example.question}
     marked = marks_in([*user_texts(example, example.question), *example.options])
@@ -35,7 +38,7 @@ def _asked(example: Example) -> dict[str, Any]:
 
 
 def _media(example: Example) -> dict[str, Any]:
-    """Return the field of all media: by their kind where they have one."""
+    """Return one field with all media: `images` or `videos` where they are of one kind, else `path`."""
     kinds = {medium.kind for medium in example.media}
     if len(kinds) == 1:
         return {f"{kinds.pop()}s": [_medium(medium) for medium in example.media]}
@@ -45,7 +48,7 @@ def _media(example: Example) -> dict[str, Any]:
 
 
 def _medium(medium: Media) -> Any:
-    """Return a path, or an object where the entry says more."""
+    """Return a path, or an object where settings for reading stand beside it."""
     said = _reading(medium)
     return {medium.kind: _file(medium), **said} if said else _file(medium)
 
@@ -57,6 +60,6 @@ def _file(medium: Media) -> str | list[str]:
 
 
 def _reading(medium: Media) -> dict[str, Any]:
-    """Return how the medium is to be read, in the keys of an entry."""
+    """Return the settings for reading a medium, under the keys of an entry."""
     keys = {key: getattr(medium, name) for key, name in (CLIP_KEYS | AREA_KEYS).items()}
     return {key: value for key, value in keys.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Facts on a clip's frames that its packets give before one is decoded, and the decoded frames, by PyAV."""
+"""Facts on a video's frames that its packets give before any is decoded, and the decoded frames, by PyAV."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one fram
 
 @dataclass(frozen=True)
 class Stream:
-    """Facts on a clip's video stream.
+    """Facts on the video stream of a file.
 
-    ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
-    do not tell. held: duration of the last one. rate: frames a second, as the header says. plain: every packet is
-    one shown frame, and decoding may begin at every key frame.
+    ticks: timestamps of the frames that a player shows, ascending, in units of `base` seconds; None where the packets
+    do not tell. held: duration of the last one, in the same units; None where unknown. rate: frames a second, as the
+    header says. plain: True where every packet is one shown frame, and decoding may begin at every key frame.
     """
 
     ticks: tuple[int, ...] | None
@@ -34,13 +34,16 @@ class Stream:
     plain: bool
 
     def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
-        """Return the times of the frames by their packets, or by the timestamps of all decoded frames."""
+        """Return the times of the frames: by their packets, or by `ticks`, the timestamps of all decoded frames.
+
+        ValueError where neither tells how long the video takes.
+        """
         return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a container and its first video stream that is no cover picture."""
+    """Open a file; yield its container and its first video stream that is no cover picture. ValueError for none."""
     import av
 
     with av.open(str(path)) as container:
@@ -52,7 +55,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def look(path: Path) -> Stream:
-    """Read all packets of a clip. ValueError where there are none, or many that the index names are missing."""
+    """Read all packets of a video, without decoding. ValueError where it has no frames, or a large part is missing."""
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
         packets = [p for p in everything if p.stream_index == stream.index]
@@ -73,7 +76,7 @@ def look(path: Path) -> Stream:
 
 
 def _complete(container: Any, stream: Any, found: int) -> None:
-    """Raise ValueError where many frames that the container's index (or header) names are not there."""
+    """Raise ValueError where over MOST_MISSING of the frames that the file's index or header names are missing."""
     indexed = {"mov", "avi"} & set(container.format.name.split(","))
     named = len(stream.index_entries) if indexed else stream.frames
     if found < (1 - MOST_MISSING) * named:
@@ -81,8 +84,9 @@ def _complete(container: Any, stream: Any, found: int) -> None:
 
 
 def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
-    """Return the seconds at which the header says that the clip ends, None where it does not; whether of its pictures
-    alone.
+    """Return (end, alone): the second at which the header says that the video ends, None where it does not say.
+
+    alone: True where that is the end of the images, False where it may be that of the sound.
     """
     formats = set(container.format.name.split(","))
     if "avi" in formats:  # its length, too, is one of the index, which ends where the file was cut
@@ -96,9 +100,9 @@ def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
 
 
 def _until_the_end(declared: float | None, alone: bool, packets: list[Any], everything: list[Any]) -> None:
-    """Raise ValueError where the packets end long before the declared end. alone: it is that of the pictures.
+    """Raise ValueError where the packets end long before the declared end. declared, alone: as from `_declared`.
 
-    The last picture may stay as long as any other. One picture alone may stay for any time.
+    The last frame may stay as long as any other. A single frame may stay for any time.
     """
     times = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
     if declared is None or len(times) < 2:
@@ -113,7 +117,7 @@ def _until_the_end(declared: float | None, alone: bool, packets: list[Any], ever
 
 
 def _closed(packets: list[Any]) -> bool:
-    """Tell whether no frame before a key frame in the file is shown after it, nor one behind it before it."""
+    """Tell whether key frames divide the video: frames before one in the file are shown before it, others after it."""
     latest = key = -float("inf")
     if not packets[0].is_keyframe:
         return False
@@ -129,7 +133,10 @@ def _closed(packets: list[Any]) -> bool:
 
 
 def decoded(path: Path) -> Iterator[Any]:
-    """Yield every frame that a player would show, in order. A packet that cannot be decoded gives none."""
+    """Yield every frame that a player would show, in order, as PyAV frames.
+
+    A packet that cannot be decoded gives none.
+    """
     import av
 
     with opened(path) as (container, stream):

@@ -1,4 +1,4 @@
-"""One entry -> one Example: of Video-R1's files, and of a user's own in the shapes that people have."""
+"""One raw entry -> one Example: of Video-R1's files, and of a user's own in the forms that people use."""
 
 from __future__ import annotations
 
@@ -52,7 +52,11 @@ ASKED = '"What color is the star?"'
 
 
 def parse_video_r1(entry: Entry) -> Example:
-    """One entry of a Video-R1 file; `process` (SFT files) `evidence` (visual_search) and `steps` may be there."""
+    """Return the example of one entry of a Video-R1 file.
+
+    Optional fields: `process` (reasoning, in SFT files), `evidence` and `steps` (in made data). BadSample where a field
+    is missing or malformed.
+    """
     solution = required(entry, text_of(entry, ["solution"], VIDEO_R1_ANSWER), ["solution"], VIDEO_R1_ANSWER)
     answer = required(entry, clean(entry, "solution", untagged("answer", solution)), ["solution"], VIDEO_R1_ANSWER)
     question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
@@ -82,7 +86,10 @@ def parse_video_r1(entry: Entry) -> Example:
 
 
 def parse_own(entry: Entry) -> Example:
-    """One entry of a user's own file; see `ral.data.sources.jsonl` for the fields."""
+    """Return the example of one entry of a user's own file; `ral.data.sources.jsonl` lists the fields.
+
+    BadSample where a field is missing or malformed, or two fields contradict each other.
+    """
     chat = chat_of(entry)
     chosen, rejected = preference_of(entry)
     _refuse_two(entry, THOUGHT)
@@ -126,7 +133,7 @@ def parse_own(entry: Entry) -> Example:
 
 
 def _question(entry: Entry, chat: Chat) -> str:
-    """The question with its marks; the bad entry's error where there is none, or two."""
+    """Return the question with its marks. BadSample where there is none, or two that differ."""
     names = [*QUESTION, "prompt"] if isinstance(entry.data.get("prompt"), str) else QUESTION
     _refuse_two(entry, QUESTION)
     written, asked = text_of(entry, names, ASKED), chat.question
@@ -139,7 +146,10 @@ def _question(entry: Entry, chat: Chat) -> str:
 
 
 def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
-    """Return the place of the gold answer, and it as it stands: a field, verl's ground truth, or the last turn."""
+    """Return (field, text) of the gold answer: a field of its own, verl's ground truth, a completion, or the last turn.
+
+    The text is "" where there is no answer.
+    """
     _refuse_two(entry, ANSWER)
     name = entry.named(ANSWER)
     if name is not None and entry.data[name] != "":
@@ -153,7 +163,10 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
 
 
 def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
-    """Raise the bad entry's error where two fields of one meaning say different things; a worked solution says more."""
+    """Raise BadSample where two fields of one meaning say different things.
+
+    `solution` may say more than `answer` if it contains it: a worked solution.
+    """
     said = [_words(str(entry.data[name])) for name in names if entry.data.get(name) not in (None, "")]
     worked = len(said) == 2 and names is ANSWER and f" {said[0]} " in f" {said[1]} "
     if len(said) == 2 and said[0] != said[1] and not worked:
@@ -161,13 +174,16 @@ def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
 
 
 def _words(text: str) -> str:
-    """The words and numbers of a text without its marks of media and its tags, as two are compared."""
+    """Return the words and numbers of a text for comparison, in lower case, without marks and tags."""
     plain = re.sub(r"</?\w+>", " ", MARK.sub(" ", text)).casefold()
     return " ".join(re.findall(r"-?\w+(?:[.,]\d+)*", plain)) or plain.strip()
 
 
 def _plain_answer(entry: Entry, name: str, value: Any) -> str:
-    """A gold answer as text: a text or number, alone, in a list of one, or as a turn of the assistant."""
+    """Return a gold answer as text: from a text or number, a list of one, or a turn of the assistant.
+
+    BadSample for others.
+    """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict) and value.get("role") in (None, "assistant") and set(value) <= {"role", "content"}:
@@ -182,7 +198,10 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """The answer without its tags and without reasoning."""
+    """Return the answer without its tags and without reasoning.
+
+    BadSample for several answers, or half a pair of tags.
+    """
     rest = without("think", said)
     blocks = {text.strip() for text in _blocks(rest)}
     if len(blocks) > 1:
@@ -202,7 +221,7 @@ def _blocks(text: str) -> list[str]:
 
 
 def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kind: str) -> tuple[tuple[str, ...], str]:
-    """Options with letters, and the gold answer: a letter for multiple choice, else the text that it is."""
+    """Return (options, answer): options with letters; the gold answer as a letter for multiple choice, else as text."""
     if not options:
         refuse_hidden_options(entry, field, answer)
         return options, answer
@@ -218,7 +237,10 @@ def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kin
 
 
 def preference_of(entry: Entry) -> tuple[str | None, str | None]:
-    """The whole responses `chosen` and `rejected`; None and None where the entry has neither."""
+    """Return the whole responses (chosen, rejected); (None, None) where the entry has neither.
+
+    BadSample where only one is there, or both are equal.
+    """
     pair = (_response(entry, "chosen"), _response(entry, "rejected"))
     if pair == (None, None):
         return pair
@@ -229,7 +251,7 @@ def preference_of(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _response(entry: Entry, name: str) -> str | None:
-    """One whole response: text, or TRL's list of one turn of the assistant."""
+    """Return one whole response: of a text, or of TRL's list of one assistant turn; None where it is missing."""
     value = entry.data.get(name)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _plain_answer(entry, name, value)

@@ -1,4 +1,4 @@
-"""Picture files, and pictures in memory -> upright RGB pixels, resized; and pictures in order -> a clip."""
+"""Image files, and encoded images in memory -> upright RGB pixels, resized; and several images in order -> a video."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright."""
+"""EXIF orientation -> the transposition that makes the image upright."""
 REPLACE = "replace or remove the file"
 PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 NOT_PIXELS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"pHYs", b"sPLT", b"hIST", b"cHRM", b"gAMA", b"sRGB"}
-"""Chunks of a PNG without which its pixels are the same."""
+"""Chunks of a PNG that its pixels do not depend on."""
 
 
 class BadMedia(BadSample):
-    """A file that cannot be read as the picture or clip it should be; the message names the file."""
+    """Raised for a file that cannot be read as the image or video it should be; the message names the file."""
 
     def __init__(self, path: Path, reason: str, write: str = REPLACE) -> None:
         named = rf":? ?'?{re.escape(str(path))}'?(\.\.\.)?"  # decoders name the file again
@@ -47,7 +47,7 @@ class BadMedia(BadSample):
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise BadMedia where a file is what Git LFS leaves in the place of one."""
+    """Raise BadMedia where a file is a Git LFS pointer in place of the file itself."""
     try:
         pointer = is_pointer(path)
     except OSError:
@@ -68,7 +68,10 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits, fractions up to 1 scaled up."""
+    """Return an image that can be converted to RGB without loss of meaning.
+
+    Transparency goes over white; integers above 255 are scaled from 16 to 8 bits, and floats up to 1 are scaled by 255.
+    """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
@@ -81,7 +84,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """A loaded picture turned as its EXIF says; as it is where the EXIF is damaged, for its pixels are not."""
+    """Return a loaded image turned as its EXIF says; unchanged where the EXIF is damaged, for the pixels are not."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # pillow raises many kinds here too
@@ -90,10 +93,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def load_picture(path: Path, data: bytes | None = None) -> Image.Image:
-    """An RGB picture, upright; the first frame of an animated one. BadMedia where it cannot be read.
+    """Return an RGB image, upright; the first frame of an animated one. BadMedia where it cannot be read.
 
-    data: its encoded bytes, where they are not in the file `path`, which then is a name for the message. Above pillow's
-    bound against decompression bombs (179 million pixels) it is refused.
+    data: its encoded bytes, where they are not in the file `path`, which then is only a name for the message. An image
+    above pillow's bound against decompression bombs (179 million pixels) counts as unreadable.
     """
     try:
         try:
@@ -119,7 +122,7 @@ def _rgb(source: Path | BytesIO) -> Image.Image:
 
 
 def _without_words(path: Path, data: bytes | None) -> bytes | None:
-    """A PNG without the chunks of which no pixel depends; None where it is none, or has none of them.
+    """Return the bytes of a PNG without the chunks that no pixel depends on; None for no PNG, or none with such chunks.
 
     pillow refuses texts and colour profiles above 1 MB, and damaged ones.
     """
@@ -138,7 +141,10 @@ def _without_words(path: Path, data: bytes | None) -> bytes | None:
 
 
 def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None) -> tuple[Frames, float]:
-    """A picture as frames [1 H W 3]; it takes 0 seconds."""
+    """Return an image as frames [1 H W 3] uint8, resized within the settings' bounds, and 0.0, the seconds it takes.
+
+    data: its encoded bytes, None where they are in the file. BadMedia where it cannot be read or is too elongated.
+    """
     picture = load_picture(path, data)
     bounds = (settings.image_min_pixels, settings.image_max_pixels)
     try:
@@ -151,10 +157,12 @@ def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None)
 def read_pictures(
     paths: Sequence[Path], settings: MediaSettings, part: Excerpt, rate: float | None
 ) -> tuple[Frames, float]:
-    """Pictures in order as a clip [T H W 3], T even, all of the first one's size, and the seconds that it takes.
+    """Return images in order as a video [T H W 3] uint8, T even, and the seconds that it takes.
 
-    rate: pictures a second; None is two. All are taken, of an odd number the last one twice; above settings.max_frames,
-    or the part's count, as many evenly in time. Raises BadMedia naming the picture, BadRequest for a part not there.
+    All are resized to the size that fits the first one. rate: images a second; None is PICTURES_A_SECOND. All images of
+    the part are taken, the last one twice where their number is odd; where they are more than part.count
+    (settings.max_frames where it is None), that many are taken, evenly in time. BadMedia, naming the image, where one
+    cannot be read; BadRequest for a part that is not there or has too few images.
     """
     rate = PICTURES_A_SECOND if rate is None else rate
     shown = Timeline(np.arange(len(paths)) / rate, len(paths) / rate)
@@ -166,7 +174,7 @@ def read_pictures(
 
 
 def _chosen(shown: Timeline, part: Span, count: int | None, most: int, rate: float) -> tuple[list[int], float]:
-    """Return the pictures of a part that are taken, an even number, and the seconds that they stand for."""
+    """Return the indices of the images of a part to take, an even number, and the seconds that they stand for."""
     doubled = part.total + part.total % 2
     if count is not None and count > doubled:
         raise BadRequest(f"asks for {count} frames, but {part.total} pictures are there", f"ask for {doubled} at most")

@@ -1,4 +1,4 @@
-"""Texts for the model: the prompt of an example, and the response that SFT wants.
+"""Texts for the model: the prompt of an example, and the response that supervised fine-tuning (SFT) trains on.
 
 Prompts are Jinja templates. Shipped ones: `think` and `zero` for real models; `short` and `short_zero`, few words, for
 small ones; `mini` and `mini_zero`, the question with options as "A red", for the shipped ones. "zero" means without
@@ -26,7 +26,10 @@ BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
 
 @lru_cache
 def load_template(template: str) -> Template:
-    """Return a shipped template by name, or a .j2 file by path; UserError for none, or no good one."""
+    """Return a shipped template by name, or a .j2 file by path.
+
+    UserError where there is no such file, it is no Jinja, or it does not use `question`.
+    """
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     if not path.is_file():
         names = ", ".join(BUILTIN)
@@ -42,13 +45,16 @@ def load_template(template: str) -> Template:
 
 @lru_cache
 def variables(template: str) -> frozenset[str]:
-    """Return the variables that a template reads."""
+    """Return the names of the variables that a template reads."""
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     return frozenset(meta.find_undeclared_variables(JINJA.parse(path.read_text(encoding="utf-8"))))
 
 
 def render(example: Example, template: str) -> str:
-    """Return the text of the user's turn, beside the media. UserError for options that the template leaves out."""
+    """Return the text of the last user turn; marks in the question stay where they are.
+
+    UserError where the template cannot be read or fails, or leaves out the options of an example that has some.
+    """
     load_template(template)
     if example.options and "options" not in variables(template):
         where = example.source or example.uid
@@ -65,16 +71,19 @@ def render(example: Example, template: str) -> str:
 
 
 def check_places(example: Example, text: str) -> None:
-    """Raise BadSample where the marks of an example's turns and of `text`, the user's last, do not fit its media."""
+    """Raise BadSample where marks do not fit an example's media.
+
+    The marks are those of the user's earlier turns and of `text`, the last user turn.
+    """
     if problem := misfit(marks_in(user_texts(example, text)), example.media):
         raise BadSample(example.source or example.uid, f"the prompt has {problem}", f"write {REMEDY}")
 
 
 def conversation(example: Example, text: str) -> list[dict[str, Any]]:
-    """Return the turns of a prompt as chat templates take them, the last one `text`; media at their marks, else in
-    front.
+    """Return the turns of a prompt as chat templates take them, the last one being `text`.
 
-    BadSample where marks and media differ in number.
+    Images and videos stand at their marks, without marks in front of `text`. BadSample where marks and media differ in
+    number.
     """
     check_places(example, text)
     media = iter(example.media)
@@ -96,13 +105,16 @@ def _words(text: str) -> list[dict[str, Any]]:
 
 
 def _parts(text: str, media: Iterator[Media]) -> list[dict[str, Any]]:
-    """Return a turn's text with the next of `media` at each mark; at least one part."""
+    """Return the parts of a turn: its text, with the next of `media` at each mark; at least one part."""
     parts = [_part(next(media)) if part in KINDS else _words(part)[0] for part in split(text)]
     return parts or _words("")
 
 
 def target(example: Example, thinking: bool) -> str:
-    """Return the response that SFT trains on: a think block and an answer block, or the answer block alone."""
+    """Return the response that SFT trains on: a think block and an answer block; without `thinking` the latter alone.
+
+    BadSample for thinking where the example has no thought.
+    """
     answer = f"<answer>{example.answer}</answer>"
     if not thinking:
         return answer

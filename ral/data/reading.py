@@ -1,4 +1,4 @@
-"""Reads what an entry says about the reading of its media: part of a clip, frames, pixels (keys of qwen-vl-utils)."""
+"""Reads the settings in an entry for reading its media: part of a video, frames, pixels (keys of qwen-vl-utils)."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ OTHER_KEYS = {
     "raw_fps": "fps, frames to sample a second",
     "sample_fps": "fps, frames to sample a second",
 }
-"""Keys that qwen-vl-utils reads and this project does not, and what to write in their place."""
+"""Keys of qwen-vl-utils that are not read here -> the advice in error messages."""
 _TELLING = """
     type text detail id uuid index name filename file_name title alt caption description source license metadata
     mime_type media_type format mode width height size channels duration sha256 md5 hash cache_control
 """
 TELLING = frozenset(_TELLING.split())
-"""Keys of a medium's object that say something about it and ask for nothing."""
+"""Keys of the object of an image or video that describe it, and do not change how it is read."""
 MEANT = {
     **dict.fromkeys(("start", "start_time", "begin", "from"), "video_start"),
     **dict.fromkeys(("end", "end_time", "stop", "to"), "video_end"),
     **dict.fromkeys(("frames", "num_frames", "n_frames", "frame_count"), "nframes"),
     **dict.fromkeys(("frame_rate", "sample_rate", "rate"), "fps"),
 }
-"""Keys that ask for what another key is read for."""
+"""Keys that are not read -> the key that is read for the same purpose."""
 
 
 def _number(entry: Entry, key: str, value: object) -> float:
-    """Return a value that works under `key`; the bad entry's error for any other."""
+    """Return the value of `key` as a number, also from text as in a table's cell.
+
+    BadSample where it is none or too small.
+    """
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
     if isinstance(value, str) and PLAIN.fullmatch(value.strip()):  # a cell of a table is text
         value = float(value)
@@ -56,9 +59,10 @@ def _number(entry: Entry, key: str, value: object) -> float:
 
 
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
-    """Return the fields of `Media` that an entry, or the object of one medium in it, says; null says nothing.
+    """Return the fields of `Media` that `said`, an entry or the object of one medium in it, sets; null sets nothing.
 
-    kind: of the medium, None where the keys are those of the whole entry.
+    kind: of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict each
+    other or ask an image for time, and for keys of OTHER_KEYS.
     """
     for key, write in OTHER_KEYS.items():
         if said.get(key) is not None:
@@ -72,7 +76,7 @@ def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict
 
 
 def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: Sequence[str]) -> None:
-    """Raise the bad entry's error where the object of a medium has a key that nothing reads; holders: of its file."""
+    """Raise BadSample where the object of an image or video has a key that is not read. holders: keys of its file."""
     reads = [*CLIP_KEYS, *AREA_KEYS]
     known = {*holders, *reads, *OTHER_KEYS, *TELLING}
     unknown = next((key for key, value in said.items() if value is not None and key not in known), None)
@@ -84,7 +88,7 @@ def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: S
 
 
 def _check(entry: Entry, found: Mapping[str, float]) -> None:
-    """Raise the bad entry's error where values contradict each other."""
+    """Raise BadSample where values contradict each other, or ask for more pixels than pillow opens."""
     if "end" in found and found["end"] <= found.get("start", 0.0):
         entry.fail("video_end", f"{found['end']:g} is not after {found.get('start', 0):g}", "a time after video_start")
     if "fps" in found and "frame_count" in found:
@@ -97,7 +101,10 @@ def _check(entry: Entry, found: Mapping[str, float]) -> None:
 
 
 def merged(whole: Mapping[str, Any], own: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """Return the settings of one medium: those of its own object, then those of the entry for its kind."""
+    """Return the settings of one image or video: its `own`, and those of the `whole` entry that it does not set itself.
+
+    fps and frame_count say the same thing, so one of its own drops both of the entry's. An image takes no times.
+    """
     dense = {"fps", "frame_count"}  # two ways to say the same
     clip = set(CLIP_KEYS.values())
     kept = {

@@ -1,4 +1,4 @@
-"""Media in evaluation records: a path, and beside it what the entry asked of reading it, as JSON."""
+"""Media in evaluation records, as JSON: a path, and beside it the entry's settings for reading the file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from typing import Any, Literal
 from ral.types import Example, Media, UserError
 
 ASKED = tuple(f.name for f in fields(Media) if f.name not in ("kind", "path", "data", "frames"))
+"""Fields of `Media` that are settings for reading."""
 
 
 def reading(media: Media) -> dict[str, Any]:
-    """Say how a medium is read, {} for a whole file; bytes that stand in an entry are named, not repeated."""
+    """Return the settings by which a medium is read, {} for a whole file.
+
+    frames: paths of a video given as images. in_entry: True for bytes that stand in the entry, which are not repeated.
+    """
     said: dict[str, Any] = {n: v for n in ASKED if (v := getattr(media, n)) is not None}
     if media.frames:
         said["frames"] = [str(path) for path in media.frames]
@@ -23,7 +27,10 @@ def reading(media: Media) -> dict[str, Any]:
 
 
 def recorded(kind: Literal["image", "video"], path: Path, said: Mapping[str, Any]) -> Media:
-    """Make the medium of a record. UserError where its pixels are not in a file, or what is said fits no medium."""
+    """Return the medium of a record. said: as from `reading`.
+
+    UserError where its pixels are not in a file, or `said` has an unknown key.
+    """
     if said.get("in_entry"):
         raise UserError(f"{path}: stands in the entry itself, not in a file")
     unknown = said.keys() - {*ASKED, "frames"}
@@ -34,7 +41,7 @@ def recorded(kind: Literal["image", "video"], path: Path, said: Mapping[str, Any
 
 
 def about(example: Example) -> dict[str, Any]:
-    """Return what a record says of the question."""
+    """Return the fields of a record that describe the question: id, type, media, text, options and gold answer."""
     said = [reading(medium) for medium in example.media]
     return {
         "uid": example.uid,

@@ -1,4 +1,4 @@
-"""The samples of a split: entries with their decoded media, and the bad ones that another stands in for."""
+"""The samples of a split: entries with their decoded media, and the bad entries that others stand in for."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ral.types import Example, Pixels, UserError
 
 @dataclass(frozen=True)
 class Sample:
-    """A usable entry with its decoded media."""
+    """A usable entry with its decoded images and videos, in their order."""
 
     example: Example
     media: tuple[Pixels, ...]
 
 
 def any_length(sample: Sample) -> None:
-    """Accept every sample."""
+    """Accept every sample: the check where a run has no limit of length."""
 
 
 @dataclass(frozen=True)
 class Drawn:
     """The result of drawing for a position: a sample, None where no candidate was usable, and the bad ones before it.
 
-    error: what else was wrong, and ends the run.
+    error: message of an error that is not of one entry alone, and ends the run; None without one.
     """
 
     sample: Sample | None
@@ -38,10 +38,10 @@ class Drawn:
 
 
 class Samples(Dataset[Drawn]):
-    """Samples by position, read where they are asked for: in a worker.
+    """Samples by position, read where they are asked for: in a worker process of the data loader.
 
-    check(example) raises BadSample for one that this run cannot use, fits(sample) for one that is too long once its
-    media are read; candidates(position): positions in `examples`.
+    check: raises BadSample for an example that this run cannot use. fits: raises it for a sample that is too long once
+    its media are read. candidates: position -> indices in `examples` to try in turn.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Samples(Dataset[Drawn]):
             return Drawn(None, (), f"dataset: {error}; see to the disk that it names, then resume")
 
     def draw(self, position: int) -> Drawn:
-        """Return the first usable candidate of a position.
+        """Return the first usable candidate for a position, and the bad ones before it.
 
-        UserError, OSError: what is wrong with more than an entry.
+        UserError, OSError: faults that are not of one entry alone.
         """
         bad: list[Bad] = []
         for at in self.candidates(position):
@@ -77,7 +77,7 @@ class Samples(Dataset[Drawn]):
         return Drawn(None, tuple(bad))
 
     def read(self, at: int) -> Sample:
-        """Return the entry at a position of the split. BadSample where it cannot be used."""
+        """Return the entry at an index of `examples` with its media. BadSample where it cannot be used."""
         example = self.examples[at]
         self.check(example)
         sample = Sample(example, tuple(self.reader.read(m) for m in example.media))

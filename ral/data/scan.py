@@ -1,4 +1,4 @@
-"""A scan of whole splits by several processes: what can be used, what a run would skip and why, as tables and lines."""
+"""Scans whole splits by several processes: tables of usable entries, and of those that a run would skip, by reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from ral.data.sizes import TOKEN_PIXELS
 
 AT_ONCE = 32  # entries that a worker is given
 SPLITS: dict[str, Samples] = {}
-"""In a worker: the splits that it reads from."""
+"""The splits to read from, in a worker process."""
 
 
 @dataclass(frozen=True)
 class Usable:
-    """Facts of one usable entry for the tables: lengths in characters, and visual tokens of 28 x 28 pixels."""
+    """Facts on one usable entry for the tables.
+
+    characters: length of question and options. tokens: visual tokens, of 28 x 28 pixels each and for videos two frames.
+    medium: "image" or "video" by the first medium; "text" without any.
+    """
 
     problem_type: str
     medium: str
@@ -32,17 +36,17 @@ class Usable:
 
 
 def start_worker(splits: Mapping[str, Samples]) -> None:
-    """Hold the splits, with a reader of this process's own."""
+    """Hold the splits in this process, for `scan_part`; each worker has readers of its own."""
     SPLITS.update(splits)
 
 
 def scan_part(split: str, positions: range) -> list[Usable | Bad]:
-    """Read the entries at some positions."""
+    """Read the entries at some positions of a split; needs `start_worker`."""
     return [read_entry(SPLITS[split], at) for at in positions]
 
 
 def read_entry(samples: Samples, at: int) -> Usable | Bad:
-    """Read one entry and its media."""
+    """Read the entry at a position and its media; return its facts, or the record of why it is bad."""
     try:
         sample = samples.read(at)
     except BadSample as error:
@@ -55,7 +59,7 @@ def read_entry(samples: Samples, at: int) -> Usable | Bad:
 
 
 def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | Bad]]:
-    """Yield what became of the entries, some at a time, in order."""
+    """Yield the results for all entries of all splits, in order, in lists of at most AT_ONCE. workers: processes."""
     jobs = [
         (split, range(start, min(start + AT_ONCE, len(samples.examples))))
         for split, samples in splits.items()
@@ -71,12 +75,12 @@ def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | 
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what is peculiar to one entry."""
+    """Return a reason without what is particular to one entry, at most 80 characters: the key to group reasons by."""
     return re.sub(r"field ('\w+'): .* (is not|is none)", r"field \1: \2", re.split(r" \(|: /|: [^:]*/", reason)[0])[:80]
 
 
 def usable_table(good: Sequence[Usable]) -> Table:
-    """Count usable entries by problem type and medium, with their lengths."""
+    """Return a table of usable entries: counts by problem type and medium, with mean and greatest lengths."""
     groups: dict[tuple[str, str], list[Usable]] = defaultdict(list)
     for item in good:
         groups[item.problem_type, item.medium].append(item)
@@ -92,7 +96,7 @@ def usable_table(good: Sequence[Usable]) -> Table:
 
 
 def skipped_table(bad: Sequence[Bad]) -> Table:
-    """Count bad entries by reason, with the first of each."""
+    """Return a table of bad entries: counts by reason, with the first entry of each."""
     table = Table("reason", "entries", "the first one", title="would be skipped", title_justify="left")
     counts = Counter(kind_of(b.reason) for b in bad)
     first = {kind_of(b.reason): b for b in reversed(bad)}

@@ -1,4 +1,4 @@
-"""Finds the rows in a JSON value that is no list of entries and no entry: columns, wrapped lists, and the like."""
+"""Finds the rows in a JSON value that is neither a list of entries nor one entry: columns, wrapped lists and such."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ral.errors import UserError
 TEXTS = ("question", "problem", "answer", "solution", "prompt", "query", "instruction", "text", "chosen", "response")
 CHATS = ("messages", "conversations", "conversation", "turns")
 NAMES = {*TEXTS, *CHATS, "image", "images", "video", "videos", "path", "options", "problem_type", "reward_model"}
-"""Names of fields by which a header or an entry is known."""
+"""Names of fields by which a header or an entry is recognised."""
 TURN = ({"role", "content"}, {"from", "value"})
 FORM = "write an array of objects, or one object a line"
 NO_ENTRIES = "has no entries; write at least one"
@@ -21,18 +21,18 @@ DEEPEST = 4  # objects within objects that are looked through
 
 @dataclass(frozen=True)
 class Shaped:
-    """Rows and what they were found in, in words."""
+    """Rows, and the form in which they stood, in words such as "columns"."""
 
     rows: Sequence[Any]
     shape: str
 
 
 class Unclear(Exception):
-    """Something was recognised, and something about it does not fit; the message says both."""
+    """Raised where a known form has a fault; the message names both."""
 
 
 def is_turns(value: object) -> bool:
-    """Tell whether a value is a conversation: a list of objects with a speaker and what is said."""
+    """Tell whether a value is a conversation: a list of objects with a speaker and a text."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -41,7 +41,10 @@ def is_turns(value: object) -> bool:
 
 
 def is_entry(value: object) -> bool:
-    """Tell whether an object is one entry: it has a text of a known name, or a conversation, and no list of entries."""
+    """Tell whether a value is an object that is one entry.
+
+    It holds a text under a known name, or a conversation, and no list of entries.
+    """
     if not isinstance(value, dict):
         return False
     said = any(isinstance(value.get(name), str | int | float) for name in TEXTS)
@@ -50,9 +53,10 @@ def is_entry(value: object) -> bool:
 
 
 def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
-    """Return the rows in a value; None where the value is itself one entry. `key`: the list to take, as `a` or `a.b`.
+    """Return the rows in a JSON value; None where the value is one entry itself.
 
-    UserError, naming `place`, where there are none, or several lists and no key.
+    place: name of the file in messages. key: where the list to take stands, "a" or "a.b". UserError where there are no
+    rows, or several lists and no key.
     """
     try:
         if key is not None:
@@ -72,7 +76,7 @@ def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
 
 
 def _empty(value: object) -> str:
-    """Say in words which list that should hold entries has none; "" where something else is wrong."""
+    """Return, in words, where an empty list stands that should hold entries; "" where something else is wrong."""
     if isinstance(value, list) and not any(value):
         return "holds an empty list" if not value else "holds nothing but empty lists"
     keys = [f"'{key}'" for key, held in value.items() if held == []] if isinstance(value, dict) else []
@@ -80,7 +84,7 @@ def _empty(value: object) -> str:
 
 
 def described(value: object) -> str:
-    """Say in words what a JSON value is."""
+    """Return a description of a JSON value in words, for messages."""
     if isinstance(value, dict):
         keys = ", ".join(list(map(str, value))[:LISTED])
         return f"one object with the keys {keys}" if value else "one empty object"
@@ -90,7 +94,7 @@ def described(value: object) -> str:
 
 
 def _named(value: Any, key: str) -> Shaped:
-    """Return the rows under a key."""
+    """Return the rows under a key. Unclear where there are none."""
     held = value
     for name in key.split("."):
         if not isinstance(held, dict) or name not in held:
@@ -112,7 +116,7 @@ def _rows(value: Any, depth: int = 0) -> Shaped | None:
 
 
 def _of_list(value: list[Any]) -> Shaped | None:
-    """Return a list of objects, of rows below a header, of conversations, or of lists of objects."""
+    """Return the rows of a list: of objects, cells below a header, conversations, or lists of objects; else None."""
     if value and all(isinstance(row, dict) for row in value):
         return Shaped(value, "a list of objects")
     if not value or not all(isinstance(row, list) and row for row in value):
@@ -128,7 +132,7 @@ def _of_list(value: list[Any]) -> Shaped | None:
 
 
 def _below_header(header: Sequence[str], rows: Sequence[Any]) -> Shaped:
-    """Return the rows of cells, the first of which holds the names."""
+    """Return rows of cells as objects, named by the header. Unclear for rows of another length."""
     check_header(header)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
@@ -137,7 +141,7 @@ def _below_header(header: Sequence[str], rows: Sequence[Any]) -> Shaped:
 
 
 def check_header(header: Sequence[str]) -> None:
-    """Raise for names of columns that no entry can be read from."""
+    """Raise Unclear where no column has a known name, or a name is missing or occurs twice."""
     shown = ", ".join(repr(name) for name in header[:LISTED])
     if not NAMES.intersection(header):
         write = "write the names of fields there, such as question, answer and image"
@@ -147,8 +151,9 @@ def check_header(header: Sequence[str]) -> None:
 
 
 def _columns(value: Mapping[str, Any]) -> Shaped | None:
-    """Return {"question": [...], "answer": [...]}, or the same with a mapping of row names to cells instead of each
-    list.
+    """Return the rows of {"question": [...], "answer": [...]}, or with {row name: cell} in place of each list.
+
+    None for anything else. Unclear for columns of different lengths, or a value that is no column.
     """
     known = [name for name in value if name in NAMES and isinstance(value[name], list | dict)]
     if not any(name in NAMES for name in TEXTS if name in known) and not {*CHATS, "reward_model"}.intersection(known):
@@ -169,7 +174,7 @@ def _columns(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
-    """Return columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
+    """Return the rows of columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
     first = next(iter(value.values()))
     if NAMES.intersection(first):
         return None
@@ -180,7 +185,7 @@ def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
 
 
 def _frame(value: Mapping[str, Any]) -> Shaped | None:
-    """Return {"columns": [...], "data": [[...], ...]}, as pandas writes it with orient="split"."""
+    """Return the rows of {"columns": [...], "data": [[...], ...]}, as pandas writes with orient="split"; else None."""
     header, rows = value.get("columns"), value.get("data")
     if not isinstance(header, list) or not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
@@ -188,7 +193,7 @@ def _frame(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _by_id(value: Mapping[str, Any]) -> Shaped | None:
-    """Return {"id": {entry}, ...}; the key names an entry that has no id of its own."""
+    """Return the rows of {"id": {entry}, ...}, else None; the key becomes the id of an entry that has none."""
     if not value or NAMES.intersection(value) or not all(map(is_entry, value.values())):
         return None
     rows = [entry if entry.keys() & {"id", "problem_id"} else {"id": name, **entry} for name, entry in value.items()]
@@ -196,7 +201,10 @@ def _by_id(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
-    """Return the one list below the keys of an object. Raises where there are several."""
+    """Return the rows of the one list below the keys of an object, else None. Unclear where there are several.
+
+    One list of which all rows are entries counts before others.
+    """
     found = {key: rows for key, held in value.items() if (rows := _below(held, depth + 1)) is not None}
     certain = {key: rows for key, rows in found.items() if all(map(is_entry, rows.rows))}
     if len(certain) == 1:
@@ -213,7 +221,7 @@ def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
 
 
 def _below(held: Any, depth: int) -> Shaped | None:
-    """Return the rows in a value of an object, as far as they could be entries."""
+    """Return the rows in a value of an object; None where there are none, or where it is a conversation."""
     if isinstance(held, list) and is_turns(held):
         return None
     return _rows(held, depth)

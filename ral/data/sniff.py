@@ -1,4 +1,4 @@
-"""Tells by its first bytes what a file is: text and its encoding, a compressed file, a table, or nothing to read."""
+"""Tells by its first bytes what a file is: text of an encoding, compressed data, a table, or no entries at all."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ UNMARKED: dict[
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of a file: packed by a compressor, a table of a kind, or text of an encoding; the others are ""."""
+    """Kind of a file: exactly one field is filled, the others are "".
+
+    packed: the compression, such as "gzip"; table: "parquet", "arrow file" or "arrow stream"; encoding: of a text.
+    """
 
     packed: str = ""
     table: str = ""
@@ -69,7 +72,10 @@ class Kind:
 
 
 def kind_of_file(path: Path, named: Path | None = None) -> Kind:
-    """Return the kind of a file. UserError for an empty one and one without entries; named: its name in messages."""
+    """Return the kind of a file. UserError for one that is known to hold no entries, such as an archive or an image.
+
+    named: the path to name in messages; None for `path`.
+    """
     with path.open("rb") as file:
         head = file.read(HEAD)
     for marks, wrap in ((PACKED, "packed"), (TABLES, "table")):
@@ -81,7 +87,7 @@ def kind_of_file(path: Path, named: Path | None = None) -> Kind:
 
 
 def _check_foreign(path: Path, head: bytes) -> None:
-    """Raise UserError for the first bytes of something that is no file of entries."""
+    """Raise UserError for the first bytes of a file that is known to hold no entries."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     found = [what for mark, what in FOREIGN.items() if text.startswith(mark)]
     found += [(what, "write the file of entries") for at, mark, what in PLACED if head[at:].startswith(mark)]
@@ -95,6 +101,6 @@ def _check_foreign(path: Path, head: bytes) -> None:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the encoding of a text: by its byte order mark, else by the zero bytes of its first characters."""
+    """Return the encoding of a text: by its byte order mark, else by the zero bytes among its first four."""
     marked = [encoding for mark, encoding in MARKS.items() if head.startswith(mark)]
     return marked[0] if marked else UNMARKED.get(tuple(byte == 0 for byte in head[:4]), "utf-8")

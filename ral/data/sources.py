@@ -1,8 +1,8 @@
 """Datasets on disk -> Examples: Video-R1's JSON, read unchanged, and a user's own JSON or JSON lines.
 
-A source is a function `source(split, ...) -> Sequence[Example]` for the splits "sft", "train", "validation" and "test".
-These read an entry, and look for its media files, when it is asked for, so that opening a large file takes seconds.
-Entries are numbered from 1 in every message.
+A dataset loader is a function `loader(split, ...) -> Sequence[Example]` for the splits "sft", "train", "validation" and
+"test". The loaders here read an entry, and look for its media files, when the entry is asked for, so that opening a
+large file takes seconds. Entries are numbered from 1 in every message.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def read_file(
 ) -> Entries:
     """Return all entries of one file, or the first `limit`.
 
-    name: what their uids begin with, None for the file's own.
+    media_root: folder that relative paths of media start from; None for the file's. parse: makes an Example of a raw
+    entry. unpacked: folder for copies of files that are not read in place (`open_rows`). name: prefix of uids, None for
+    the file's name. UserError for a file that cannot be read, or limit < 1.
     """
     _check_limit(path, limit)
     path = located(path)
@@ -40,12 +42,12 @@ def read_file(
 
 
 def _root(path: Path, media_root: Path | None) -> Path:
-    """Return the folder that paths of media start from: the file's by default."""
+    """Return the folder that relative paths of media start from: the file's own where media_root is None."""
     return path.parent if media_root is None else located(media_root)
 
 
 def validation_count(total: int, validation_size: int) -> int:
-    """Return how many last entries of a file of `total` are for validation: at most a fifth, at least one."""
+    """Return the number of last entries, of a file of `total`, that are held out: at most a fifth, at least one."""
     return max(1, min(validation_size, total // LARGEST_HELD_OUT_SHARE))
 
 
@@ -63,8 +65,10 @@ def _check_numbers(path: Path, split: str, validation_size: int, limit: int | No
 
 
 def parts(path: Path, split: str, total: int, validation_size: int, limit: int | None) -> range:
-    """Return the positions of a split in a file of `total` entries: its last ones are for validation, the rest is for
-    training.
+    """Return the positions of a split in `total` entries: the last ones are for validation, the rest to train on.
+
+    limit: first training entries to keep, None for all. UserError for an unknown split, total < 2, validation_size < 1
+    or limit < 1.
     """
     _check_numbers(path, split, validation_size, limit)
     if total < 2:
@@ -83,7 +87,7 @@ def file_split(
     parse: Parse,
     unpacked: str | Path,
 ) -> Entries:
-    """Return a split of a file whose entries `parse` reads; parameters as of `video_r1`."""
+    """Return a split of a file whose entries `parse` reads; the other parameters are those of `video_r1`."""
     return _split(
         split,
         located(path),
@@ -124,7 +128,7 @@ def _located(path: str | Path | None) -> Path | None:
 
 
 def _distinct(path: Path, other: Path) -> str | None:
-    """Return a prefix for uids of a second file where its own name would make them those of the first; else None."""
+    """Return a prefix for uids of a held-out file where its name equals that of the training file; else None."""
     alike = path.stem == other.stem and path.absolute() != other.absolute()
     return f"{other.stem}-validation" if alike else None
 
@@ -142,12 +146,12 @@ def video_r1(
 ) -> Entries:
     """Return a split of a Video-R1 file (an array of objects; fields problem, solution, path, problem_type, ...).
 
-    media_root: where `path` starts; the file's folder by default. Without `validation_path`, the last
-    `validation_size` entries (at most a fifth of the file) are the validation split and the rest is for training;
-    with it, all of that file is. "test" is the validation split; "sft" is the training split. `limit` keeps the first
-    entries of the training split. `unpacked`: folder for copies of files that are not read in place (`open_rows`).
-    `seed` is not used: nothing is drawn; it is here because every source has it.
-    Errors: UserError naming file, entry and field.
+    media_root: folder that media paths start from; None for the file's folder. Without `validation_path`, the last
+    `validation_size` entries (at most a fifth of the file) are the validation split and the rest is for training; with
+    it, all of that file is held out. "test" is the validation split; "sft" is the training split. limit: first entries
+    of the training split to keep; None for all. unpacked: folder for copies of files that are not read in place
+    (`open_rows`). seed: not used, since nothing is drawn; every loader takes it.
+    UserError, naming the file, where it cannot be read; BadSample, when an entry is asked for, where it cannot be used.
     """
     return file_split(split, path, media_root, validation_path, validation_size, limit, parse_video_r1, unpacked)
 
@@ -165,11 +169,11 @@ def jsonl(
 ) -> Entries:
     """Return a split of a user's own file: JSON, JSON lines, CSV or parquet (`open_rows`).
 
-    Splits and parameters: `video_r1`.
+    Splits, parameters and errors are those of `video_r1`.
 
     Fields: question | problem; answer | solution; image(s) | video(s) | path; options; problem_type ("multiple choice"
-    where there are options, else "free-form"); thought | process; evidence; steps; or a conversation under messages |
-    conversations | prompt. docs/data.md says what each may hold. Tags around answers are optional. An entry with
-    `chosen` and `rejected`, whole responses, needs no answer.
+    where there are options; else "free-form", or "numerical" by `ral.data.subjects`); thought | process; evidence;
+    steps; or a conversation under messages | conversations | prompt. docs/data.md says what each may hold. Tags around
+    answers are optional. An entry with `chosen` and `rejected`, whole responses, needs no answer.
     """
     return file_split(split, path, media_root, validation_path, validation_size, limit, parse_own, unpacked)

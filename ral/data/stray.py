@@ -1,4 +1,4 @@
-"""Fields of an entry that nothing reads and that look like more media, or like the part of a clip."""
+"""Finds fields of an entry that are not read, and that look like more media, or like settings for reading a video."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from ral.types import Media
 
 _NUMBERED = re.compile(r"(image|video)s?[_-]?\d+")
 SETTINGS = frozenset({"kwargs", "config", "settings", "sampling", "args", "params"})
-"""Words in the name of an object that says how something is read."""
+"""Words in the name of an object that holds settings for reading."""
 SPELT = {**MEANT, **OTHER_KEYS}
 ASKING = frozenset({*CLIP_KEYS, *AREA_KEYS, *SPELT})
 READ = frozenset(
     {*CLIP_KEYS, *AREA_KEYS, *OTHER_KEYS, "image", "images", "video", "videos", "path", "evidence", "steps"}
 )
-"""Fields of an entry that are looked at elsewhere."""
+"""Fields of an entry that are read elsewhere."""
 
 
 def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None:
-    """Raise the bad entry's error where a field beside its media is meant for them, and nothing reads it.
+    """Raise BadSample where an entry has a field that looks meant for its media and is not read.
 
-    Beside a clip those are its part, unless video_start or video_end says which, and a number of its frames, unless
-    nframes or fps does. answer: the gold answer in words; a field whose times all stand in it repeats what is asked
-    for, and is no part to be read.
+    Such fields are: a further image or video (image2); beside a video, the part of it to read, unless video_start or
+    video_end is there; a number of frames or a rate, unless nframes or fps is there; and keys for reading in an object
+    of settings. answer: the gold answer in words; a field whose times all stand in it repeats the answer, and is let
+    be.
     """
     here, clip = entry.data, any(medium.kind == "video" for medium in media)
     part = clip and here.get("video_start") is None and here.get("video_end") is None
@@ -57,7 +58,7 @@ def _another(entry: Entry, name: str, value: object) -> str:
 
 
 def _setting(name: str, value: object) -> str:
-    """Return a key of an object of settings that asks for a reading of the clip; "" for any other field."""
+    """Return the key for reading a video in an object of settings; "" where there is none."""
     if not isinstance(value, Mapping) or not SETTINGS.intersection(words_of(name)):
         return ""
     return next((key for key in value if key in ASKING and value[key] is not None), "")
@@ -70,7 +71,7 @@ def _named(entry: Entry, kind: str, value: object) -> bool:
 
 
 def is_medium(value: object) -> bool:
-    """Tell whether a value is a file of pictures or clips, its bytes, or an object or a list of these."""
+    """Tell whether a value looks like an image or video file, its bytes, or an object or a list that holds one."""
     if isinstance(value, str):
         return value.startswith("data:") or value.strip().lower().endswith((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Names and values of fields that say which part of a clip, or how many of its frames, an entry is about."""
+"""Names and values of fields that look like the part of a video, or the number of its frames, to read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SPANS = """
 """
 SPANS = MOMENTS | frozenset(_SPANS.split())
 NEAR = frozenset({"range", "ranges", "bounds"})
-"""Words for a span beside one of ABOUT alone."""
+"""Words for a span where one of ABOUT stands beside them."""
 _ABOUT = """
     video clip clips time times frame frames sec secs second seconds s ms msec msecs millis millisecond milliseconds t
     pts ts idx index indices indexes ids number numbers num no n offset point pos position segment event scene shot
     action moment window temporal query question ask asked at crop cut
 """
 ABOUT = frozenset(_ABOUT.split())
-"""Words that may stand beside those of a part."""
+"""Words that may stand in a field's name beside those for a part."""
 MILLISECONDS = frozenset({"ms", "msec", "msecs", "millis", "millisecond", "milliseconds"})
 FRAMES = frozenset({"frame", "frames", "indices"})
 PLURAL = frozenset({"frames", "nframe", "nframes"})
@@ -31,7 +31,7 @@ _COUNTS = "num number n count nframe nframes max maximum target sample sampled s
 COUNTS = frozenset(_COUNTS.split())
 NUMBERING = frozenset({"idx", "index", "number", "num", "no", "n"})
 DESCRIBING = frozenset({"total", "count"})
-"""Words by which a number of frames tells of the clip, and asks for nothing."""
+"""Words with which a number of frames describes the video, and asks for nothing."""
 FASTEST = 240  # frames a second: a number above is of something else, such as sound
 MOST_ASKED = 768
 """Frames that an entry may ask for (qwen-vl-utils reads no more): a number above is the clip's own."""
@@ -44,15 +44,15 @@ FROM_FRAME = "in seconds from the clip's first frame"
 
 
 def words_of(name: str) -> list[str]:
-    """Return the small words of a field's name: ["video", "start", "time"] of videoStartTime and video_starttime."""
+    """Return the words of a field's name in small letters: ["video", "start", "time"] of videoStartTime."""
     plain = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).strip()
     return _JOINED.sub(r"\1 ", plain).replace("time stamp", "timestamp").replace("time code", "timecode").split()
 
 
 def part_asked(name: str, value: object, is_file: bool) -> str:
-    """Return what to write for a field that says which part of a clip is meant; "" for any other.
+    """Return the advice for a field that looks like the part of a video to read; "" for any other field.
 
-    is_file: whether the value is a clip or picture.
+    is_file: whether the value is itself an image or video.
     """
     words = set(words_of(name))
     starts, ends, spans = words & STARTS, words & ENDS, words & SPANS
@@ -72,7 +72,7 @@ def part_asked(name: str, value: object, is_file: bool) -> str:
 
 
 def frames_asked(name: str, value: object) -> str:
-    """Return what to write for a field that asks for frames of a clip, or for frames a second; "" for any other."""
+    """Return the advice for a field that looks like a number of frames to sample, in all or a second; else ""."""
     words = [word for word in words_of(name) if word not in ("video", "clip")]
     asked = set(words) - {"of", "per"}
     number = _number(value)
@@ -86,21 +86,21 @@ def frames_asked(name: str, value: object) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, also one that a table's cell holds as text; None for anything else."""
+    """Return a number, also from text as in a table's cell; None for anything else."""
     if isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip()):
         return float(value)
     return float(value) if is_number(value) else None
 
 
 def is_time(value: Any) -> bool:
-    """Tell whether a value is a number, or a text such as "00:12" or "2.5"."""
+    """Tell whether a value may be a time in a video: a number below LATEST, or a text such as "00:12" or "2.5"."""
     return (is_number(value) and abs(float(value)) < LATEST) or (
         isinstance(value, str) and _CLOCK.fullmatch(value.strip()) is not None
     )
 
 
 def is_span(value: object) -> bool:
-    """Tell whether a value is a pair of times, or several."""
+    """Tell whether a value is a list or object of times, not empty; they may be nested."""
     items = list(value.values()) if isinstance(value, Mapping) else value
     return isinstance(items, list | tuple) and bool(items) and all(is_time(item) or is_span(item) for item in items)
 
@@ -112,9 +112,9 @@ def _are_numbers(value: object, alone: bool) -> bool:
 
 
 def repeats(name: str, value: object, answer: str) -> bool:
-    """Tell whether all times of a field stand in the gold answer: they are what is asked for, then.
+    """Tell whether all times of a field stand in the gold answer: then the field repeats what the question asks for.
 
-    A start or an end alone counts where the answer has two times.
+    A start or an end alone counts only where the answer has at least two times.
     """
     said, wanted = [_seconds(text) for text in _TIMES.findall(answer)], list(_times(value))
     if is_time(value) and set(words_of(name)) & (STARTS | ENDS) and len(said) < 2:
@@ -124,7 +124,7 @@ def repeats(name: str, value: object, answer: str) -> bool:
 
 
 def _times(value: Any) -> Iterator[float]:
-    """Yield the times of a value that `is_time` or `is_span` holds for, in seconds."""
+    """Yield, in seconds, the times of a value for which `is_time` or `is_span` holds."""
     if isinstance(value, Mapping | list | tuple):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _times(item)

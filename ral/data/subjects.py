@@ -1,4 +1,4 @@
-r"""Problem type that an entry's subject implies: "ability": "math" makes the gold answer "\frac{3}{4}" numerical."""
+r"""Problem type by an entry's subject: with "ability": "math" the gold answer "\frac{3}{4}" makes it numerical."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from ral.data.fields import Entry
 
 FIELDS = ("ability", "data_source")
-"""Fields in which verl's rows name a subject or a data set."""
+"""Fields in which verl's entries name a subject or a dataset."""
 _MATH = re.compile(r"(?<![a-z])(?:math|arithmetic|geometry|algebra|geo3k|geoqa|gsm8k|aime|olympiad)", re.IGNORECASE)
 _TERM = re.compile(r"\d|\\[a-zA-Z]+|[π√½⅓¼¾]")
-"""Matches a gold answer that is a number or a term; a word ("isosceles") and a letter are read as text."""
+"""Matches in a gold answer that holds a number or a term; not in a word ("isosceles") or a letter."""
 
 
 def type_by_subject(entry: Entry, answer: str) -> str:
-    """Return "numerical" for a number or term as the gold answer of an entry on mathematics, else "free-form"."""
+    """Return "numerical" where an entry on mathematics has a number or term as gold answer, else "free-form"."""
     named = any(isinstance(entry.data.get(name), str) and _MATH.search(entry.data[name]) for name in FIELDS)
     return "numerical" if named and _TERM.search(answer) else "free-form"

@@ -1,7 +1,7 @@
-"""Opens tables on disk: parquet, arrow files, folders of `save_to_disk`; a row becomes an entry when it is asked for.
+"""Opens tables on disk: parquet, arrow files, folders of `save_to_disk`. A row becomes a raw entry when asked for.
 
-Media that lie in the rows as bytes are written to a folder at that moment, named after their content, so that
-everything else deals with files alone. Labels come as their names, dates as text.
+Media that lie in a row as bytes are then written to a folder, named after their content, so that other modules deal
+with files alone. Labels become their names, dates become text.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
 
 def plain(value: Any, feature: Any) -> Any:
-    """Return a value of a table as JSON would have it, bytes aside; feature: what `datasets` knows of it.
+    """Return a value of a table as JSON would have it, bytes aside. feature: the type that `datasets` gives the column.
 
     A label becomes its name, None where it is -1; ValueError for one that has no name.
     """
@@ -60,7 +60,11 @@ def plain(value: Any, feature: Any) -> Any:
 
 
 class TableRows:
-    """The rows of a `datasets.Dataset` as entries. fields: field of the entry -> column that holds it."""
+    """The rows of a `datasets.Dataset` as raw entries. fields: {field of the entry: column that holds it}.
+
+    path, shape: the table's name and format in words, for messages. unpacked: folder for media that are stored as
+    bytes.
+    """
 
     def __init__(self, table: Any, path: Path, shape: str, fields: Mapping[str, str], unpacked: Path) -> None:
         self.table, self.path, self.shape, self.fields = table.with_format("arrow"), path, shape, fields
@@ -70,7 +74,7 @@ class TableRows:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return the row at a position, its media as paths. BadSample where it cannot be read."""
+        """Return the row at a position, from 0, with its media as paths. BadSample where it cannot be read."""
         place = f"{self.path}: entry {index + 1}"
         try:
             (raw,) = self.table[index : index + 1].to_pylist()
@@ -82,7 +86,7 @@ class TableRows:
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
 
     def ids(self) -> Iterator[dict[str, Any]]:
-        """Read the ids of all rows, and nothing else of them."""
+        """Yield {id field: value} of every row, without reading other columns; nothing where there is no id column."""
         columns = {field: self.fields[field] for field in IDS if field in self.fields}
         if not columns:
             return
@@ -90,9 +94,9 @@ class TableRows:
             yield from ({f: row[column] for f, column in columns.items()} for row in batch.to_pylist())
 
     def _paths(self, value: Any) -> Any:
-        """Return the media as the parser wants them: paths.
+        """Return the media as the parser wants them: paths, and objects with a path where they hold more.
 
-        What is neither bytes nor a path is left for it to complain of.
+        Values that are neither bytes nor such objects stay as they are: the parser checks them.
         """
         if isinstance(value, list):
             return [self._paths(item) for item in value]
@@ -109,12 +113,12 @@ class TableRows:
 
 
 def _words(name: str) -> set[str]:
-    """Return those of the words in a name that are names of splits."""
+    """Return the words of a name that are names of splits."""
     return SPLIT_WORDS.intersection(re.split(r"[^a-z]+", name.lower()))
 
 
 def _split_of(file: Path) -> set[str]:
-    """Return the splits that a file's path below the dataset's folder names: one, none, or several if unclear."""
+    """Return the splits that a file's path, relative to the dataset's folder, names: none, one or several."""
     shard = SHARD.match(file.name)
     if shard and _words(shard[1]):
         return {shard[1]}
@@ -122,9 +126,9 @@ def _split_of(file: Path) -> set[str]:
 
 
 def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
-    """Return the parquet files of each split; of one called "" where no name holds one.
+    """Return {split: its parquet files}; {"": all of them} where no name tells a split.
 
-    UserError where it is not clear.
+    UserError where a name tells several, or only some names tell one.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
@@ -144,12 +148,15 @@ def is_saved(path: Path) -> bool:
 
 
 def is_table(path: Path) -> bool:
-    """Tell whether something on disk is for this module."""
+    """Tell whether a file or folder is a table that `open_table` opens."""
     return is_saved(path) or any(path.rglob("*.parquet")) if path.is_dir() else bool(kind_of_file(path).table)
 
 
 def open_table(path: Path) -> tuple[Any, str]:
-    """Open a folder or file as Dataset or {split: Dataset}; return it and its format in words. UserError for none."""
+    """Return (table, format in words) of a folder or file; the table is a Dataset, or {split: Dataset}.
+
+    UserError where it is no table, or cannot be read.
+    """
     import datasets  # takes a second, so only where it is used
 
     datasets.disable_progress_bars()
@@ -170,14 +177,14 @@ def open_table(path: Path) -> tuple[Any, str]:
 
 
 def _with_rows(files: Sequence[str]) -> list[str]:
-    """Return the parquet files that have rows: a split may have shards without any."""
+    """Return the parquet files that have rows: a split may have empty shards."""
     import pyarrow.parquet
 
     return [name for name in files if _read(Path(name), partial(pyarrow.parquet.read_metadata, name)).num_rows]
 
 
 def _parquet(files: Sequence[str]) -> Any:
-    """Return the table in some parquet files; one without columns where there are none."""
+    """Return the table in some parquet files; an empty one where there are no files."""
     import datasets
 
     return datasets.Dataset.from_parquet(list(files)) if files else datasets.Dataset.from_dict({})
@@ -192,7 +199,7 @@ def _arrow(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """Return what `read` gives; UserError for whatever it raises."""
+    """Return the result of `read`. UserError, naming `path`, for any exception in it."""
     logger = logging.getLogger("datasets")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it logs the error that it then raises

@@ -1,4 +1,4 @@
-"""Truth values as options and as gold answers: true and false, "Yes" and "No", 对 and 错 name one another by value."""
+"""Truth values as options and as gold answers: true and false, "Yes" and "No", 对 and 错 match by value."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ PAIRS = (
     *(("true", "false"), ("yes", "no"), ("on", "off"), ("t", "f"), ("y", "n"), ("correct", "incorrect")),
     *(("right", "wrong"), ("是", "否"), ("是", "不是"), ("对", "错"), ("對", "錯"), ("正确", "错误"), ("正確", "錯誤")),
 )
-"""Words for true and false that stand beside each other."""
+"""Pairs of words for true and false."""
 VALUES = {word: value for pair in PAIRS for word, value in zip(pair, (True, False), strict=True)}
 NOTHING = frozenset({"none", "null"})
-"""Options that a null in a gold answer may stand for."""
+"""Options that a null gold answer may stand for."""
 
 
 def plain(text: str) -> str:
-    """Return a text in one width and case without marks at its ends."""
+    """Return a text in one width and lower case, without marks at its ends."""
     return unicodedata.normalize("NFKC", text).casefold().strip(" .!。")
 
 
 def by_truth(texts: Mapping[str, str], answer: str) -> list[str]:
-    """Return the letters of options that mean the truth value that an answer says; [] where it says none.
+    """Return the letters of the options that mean the same truth value as the answer; [] where it means none.
 
-    texts: of options, by letter. They mean one only where its opposite is an option, too: "right" beside "wrong", not
+    texts: {letter: option}. An option counts only where its opposite is an option, too: "right" beside "wrong", not
     beside "left".
     """
     value = VALUES.get(plain(answer))

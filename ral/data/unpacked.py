@@ -25,10 +25,11 @@ BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError)
 
 
 def kept(folder: Path, path: Path, form: str, write: Callable[[BinaryIO], object]) -> Path:
-    """Return the copy of `path` in a form, below `folder`: written by `write` unless it is there.
+    """Return the copy of `path` in a form, below `folder`; `write` writes it where it is not there yet.
 
-    Its name follows from the path, size and time of change of `path`. It is written aside and renamed, by one process
-    at a time. UserError where it cannot be written; what `write` raises leaves no copy.
+    form: name of the form. The copy's name follows from it and from path, size and time of change of `path`. One
+    process at a time writes, under another name, and then renames. UserError where the copy cannot be written; an
+    exception in `write` leaves no copy.
     """
     status = path.stat()
     key = repr((str(path.absolute()), status.st_size, status.st_mtime_ns, form))
@@ -58,14 +59,14 @@ def kept(folder: Path, path: Path, form: str, write: Callable[[BinaryIO], object
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let one process at a time in."""
+    """Let one process at a time run the block."""
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _reader(path: Path, packed: str) -> Any:
-    """Return a compressed file, opened for its content."""
+    """Return a compressed file, opened to read its decompressed bytes. packed: the compression, such as "gzip"."""
     openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
     if packed in openers:
         return openers[packed](path)
@@ -75,7 +76,7 @@ def _reader(path: Path, packed: str) -> Any:
 
 
 def decompressed(folder: Path, path: Path, packed: str) -> Path:
-    """Return a copy without compression. UserError for a file that is damaged or cut off."""
+    """Return a copy of `path` without its compression. UserError where it is damaged or cut off."""
 
     def write(file: BinaryIO) -> None:
         try:
@@ -93,7 +94,10 @@ def decompressed(folder: Path, path: Path, packed: str) -> Path:
 
 
 def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
-    """Return a copy of `text` in UTF-8; `path` is its name in messages. UserError where it is not of that encoding."""
+    """Return a copy in UTF-8 of `text`, a file in `encoding`. UserError where it is not of that encoding.
+
+    path: the name of the file in messages.
+    """
 
     def write(file: BinaryIO) -> None:
         with text.open("rb") as source:
@@ -110,7 +114,10 @@ def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
 
 
 def as_lines(folder: Path, path: Path, text: Path, form: str, rows: Iterable[Any]) -> Path:
-    """Return a copy of `text` as JSON lines, one for each of `rows`."""
+    """Return a copy of `text` as JSON lines, one for each of `rows`, which are read only where there is no copy yet.
+
+    form: name of the form, a part of the copy's name. path: not used.
+    """
 
     def write(file: BinaryIO) -> None:
         file.writelines(json.dumps(row).encode() + b"\n" for row in rows)

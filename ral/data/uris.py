@@ -14,7 +14,11 @@ _TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+")
 
 
 class DataURI(NamedTuple):
-    """Content of a data URI. kind: its type in small letters; data: its bytes, None where its base64 is damaged."""
+    """Content of a data URI.
+
+    kind: media type in small letters, "" where missing; base64: whether it was encoded so; data: its bytes, None where
+    the base64 is damaged.
+    """
 
     kind: str
     base64: bool
@@ -22,9 +26,10 @@ class DataURI(NamedTuple):
 
 
 def data_uri(text: str) -> DataURI | None:
-    """Read a data URI; None where no comma ends its head, or its type is none (`data:image/png;base64,...`).
+    """Read a data URI; None where no comma ends its head, or its type is malformed (`data:image/png;base64,...`).
 
-    `base64` counts among its parameters (`;charset=utf-8;base64`, `;name="a,b.png";base64`) at any place, in any case.
+    `base64` may stand among its parameters (`;charset=utf-8;base64`, `;name="a,b.png";base64`) at any place, in any
+    case.
     """
     found = _HEAD.match(text)
     kind, semicolon, rest = found[1].partition(";") if found else ("", "", "")
@@ -36,7 +41,7 @@ def data_uri(text: str) -> DataURI | None:
 
 
 def decoded(text: str) -> bytes | None:
-    """Decode base64 text, also without padding and in the alphabet for URLs; None where it is none."""
+    """Decode base64 text, also without padding and in the alphabet for URLs; None where it is no base64."""
     compact = re.sub(r"\s+", "", text).rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
         return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)

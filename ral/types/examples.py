@@ -1,4 +1,4 @@
-"""Entries of a dataset, their media, and the decoded pixels of these."""
+"""Entries of a dataset, their images and videos, and the decoded pixels."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from torch import Tensor
 MediaKind = Literal["image", "video"]
 
 PROBLEM_TYPES = ("multiple choice", "numerical", "OCR", "free-form", "regression")
+"""Kinds of questions, as in Video-R1's field `problem_type`. The kind decides how an answer is scored."""
 
 
 Box = tuple[float, float, float, float]
-"""(left, top, right, bottom) as fractions of a picture's width and height, each in [0, 1]."""
+"""(left, top, right, bottom) as fractions of an image's width and height, each in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The place where the answer to a question can be seen.
+    """A place in the first image or video of an example where the answer to the question can be seen.
 
-    span: (start, end) in seconds for a clip; None for a picture, or where the whole clip counts.
-    cut:  whether the published box or span reached over an edge of the picture or clip, where it was cut.
+    span: (start, end) in seconds of the video; None for an image, or where the whole video counts.
+    cut:  True where the published box or span reached over an edge of the image or video and was clipped to it.
     """
 
     box: Box
@@ -32,10 +33,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the reasoning that leads to the answer, and where in the first medium it has to look.
+    """One step of the reasoning that leads to the answer, and where in the first image or video it has to look.
 
-    text:  what a response says in this step, as it would stand there.
-    boxes: where the step looks; of a clip, in all its frames.
+    text:  the words of a response in this step.
+    boxes: where the step looks, at least one box; in a video they hold for all frames.
     """
 
     text: str
@@ -44,14 +45,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Media:
-    """One picture or clip, and what its entry says about reading it.
+    """One image or video, and what its entry says about how to read it.
 
-    path:       the file; for a clip given as pictures, the first of them; for `data`, a name for messages.
-    frames:     the pictures of a clip given as pictures, in order; () for a file.
-    data:       the encoded bytes of a picture that stands in the entry itself (a data URI); None for a file.
-    start, end: the part of a clip to read, in seconds from its first visible frame; None means its own bound.
-    fps, frame_count: frames to sample a second, or in all; None means the dataset's settings.
-    min_pixels, max_pixels: bounds of the area of a picture or frame; None means the dataset's settings.
+    path:       the file; for a video given as images, the first of them; with `data`, only a name for messages.
+    frames:     the images of a video given as images, in order; () otherwise.
+    data:       the encoded bytes of an image that stands in the entry itself (a data URI); None for a file.
+    start, end: the part of a video to read, in seconds from its first visible frame; None: from its first, to its last
+    frame.
+    fps, frame_count: frames to sample per second, or in all; None means the dataset's settings. For a video given as
+    images, fps is the rate of these images.
+    min_pixels, max_pixels: bounds of the area of an image or frame, in pixels; None means the dataset's settings.
     """
 
     kind: MediaKind
@@ -67,12 +70,12 @@ class Media:
 
 
 IMAGE_MARK, VIDEO_MARK = "<image>", "<video>"
-"""Where a medium stands inside the text of a turn."""
+"""Marks that stand in the text of a turn at the place of an image or video."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation before the question. The text may hold marks where its media stand."""
+    """One turn of a conversation before the question. Marks in its text show where its images and videos stand."""
 
     role: Literal["system", "user", "assistant"]
     text: str
@@ -82,17 +85,22 @@ class Turn:
 class Example:
     """One entry of a dataset, whatever its format on disk.
 
+    uid:      a name of the entry, unique within its file.
     question: the text of the last user turn, without options and without instruction.
-    media:    in the order in which they are shown. Marks (IMAGE_MARK, VIDEO_MARK) in `turns` and `question` say where
-              each stands, one mark a medium, kinds alike; without any mark all stand in front of the question.
+    answer:   the gold answer, without tags; for multiple choice usually the letter of an option; "" only beside
+    preferences.
+    problem_type: one of PROBLEM_TYPES.
+    media:    images and videos in the order in which they are shown. Marks (IMAGE_MARK, VIDEO_MARK) in `turns`,
+    `question` and `options` say where each one stands: one mark for each, of its kind; without any mark all stand in
+    front of the question.
     turns:    what was said before the question: a system turn, earlier user and assistant turns.
-    options:  ("A. red", "B. blue", ...) for multiple choice, else ().
-    answer:   the gold answer, without tags; "" only beside preferences.
+    options:  ("A. red", "B. blue", ...); () where the entry has none.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
     evidence: boxes (and time spans) of what the question asks about; () where unknown.
     steps:    where each step of the reasoning has to look, in their order; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
-    source:   "file entry 12": how messages about this entry name it; answer_field: how they name the gold answer.
+    source:   the name of this entry in messages, such as "train.json: entry 12".
+    answer_field: the field of the entry that held the gold answer, for messages.
     """
 
     uid: str
@@ -113,11 +121,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Pixels:
-    """One picture or clip, decoded and resized, not yet cut into patches.
+    """One image or video, decoded and resized, not yet cut into patches.
 
-    frames: uint8 array-like tensor [T, height, width, 3]; T = 1 for a picture.
-    seconds_per_frame: time between two sampled frames; 0 for a picture.
-    start: time of the first sampled frame in the clip, in seconds, where only a part of it is read.
+    frames: uint8 tensor [T, height, width, 3], T sampled frames in RGB; T = 1 for an image.
+    seconds_per_frame: time between two sampled frames; 0 for an image.
+    start: where the part that was read begins in the video, in seconds; 0 for a whole video and for an image.
     """
 
     kind: MediaKind

@@ -1,4 +1,4 @@
-"""The value of a term of an objective, and metrics that can be summed."""
+"""The value of a loss term, and metrics that can be summed over ranks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 from torch import Tensor
 
 Metrics = dict[str, tuple[Any, Any]]
-"""{name: (total, count)}: summed over micro-batches, updates and ranks before the division."""
+"""{name: (total, count)}: both summed over micro-batches, updates and ranks; the reported value is total / count."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Value of a term, an fp32 scalar to minimise; metrics {name: (total, count)}, summed over ranks, then divided."""
+    """The value of a loss term, an fp32 scalar to minimise, and its metrics.
+
+    metrics: {name: (total, count)}; both are summed over ranks before total is divided by count.
+    """
 
     value: Tensor
     metrics: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)

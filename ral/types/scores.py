@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Scores:
-    """Rewards of N trajectories. reward [N] fp32: the weighted sum; parts: each unweighted part, [N] fp32."""
+    """Rewards of N trajectories. reward [N] fp32: weighted sum of the parts. parts: {name: [N] fp32}, unweighted."""
 
     reward: Tensor
     parts: dict[str, Tensor]

@@ -1,4 +1,8 @@
-"""Rows of Eq. 2 token by token: what of them is kept, and those of one response."""
+"""Attention rows token by token: which ones to keep, and those of one response.
+
+An attention row is the attention of one token over earlier positions, the attention policy of RAL (arXiv 2602.04884,
+Eq. 2).
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,15 @@ from torch import Tensor
 from ral.types.prompts import Grid
 
 Query = Literal["self", "previous"]
+"""Position whose query gives a token's row: "self", the token's own, or "previous", the one that predicts the token."""
 
 
 @dataclass(frozen=True)
 class RowChoice:
-    """Choice of a token's rows: queries, decoder layers from 0, and the mean over heads with `heads` single ones.
+    """The attention rows to keep of each token: for each query and decoder layer, the mean over heads and single heads.
 
-    heads: all of a layer's, or 0 for the mean alone.
+    layers: counted from 0. heads: number of single heads kept beside the mean: all of a layer's, or 0 for the mean
+    alone.
     """
 
     queries: tuple[Query, ...]
@@ -26,16 +32,18 @@ class RowChoice:
 
     @property
     def rows(self) -> int:
-        """Count the rows of a token."""
+        """Count the rows kept of each token."""
         return len(self.queries) * len(self.layers) * (1 + self.heads)
 
 
 @dataclass(frozen=True)
 class TokenRows:
-    """Attention of a response's T tokens on the V visual tokens of the first medium; grid: its (time, rows, columns).
+    """Attention of T tokens of one response on the visual tokens of the first image or video.
 
-    weights: shares of all attention, fp32; along H the mean over heads, then each head that is kept. tokens: their
-    texts; in_answer: which of them stand in the answer block. seconds_per_slot: of a clip; 0 for a picture.
+    weights [Q L H T V] fp32: shares of the token's whole attention, so that sums over V are at most 1. Q queries and L
+    layers as in `chosen`; along H the mean over heads, then each single head that is kept; V visual tokens.
+    grid: (time, rows, columns) of the V visual tokens. tokens: the T tokens as text; in_answer: which of them stand in
+    the answer block. seconds_per_slot: time that one temporal slot of a video spans; 0 for an image.
     inside: visual tokens on the evidence, None where that is not known.
     """
 

@@ -1,4 +1,7 @@
-"""Continuations of prompts: trajectories of segments, and the padded batch of them that a step works on."""
+"""Responses to prompts: trajectories made of segments, and the padded batch of them that a training step works on.
+
+B, G, N, P, C, K, L, D: see `ral.types`.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,23 @@ from ral.types.examples import Pixels
 from ral.types.prompts import Grid, PromptBatch, VisualStates
 
 FinishReason = Literal["stop", "length"]
-"""Why a trajectory ended: the policy ended it, or the length limit cut it."""
+"""Why a trajectory ended: "stop" where the policy ended it, "length" where the length limit did."""
 
 
 def finish_reasons(finished: Tensor) -> tuple[FinishReason, ...]:
-    """Return the reasons of N trajectories; finished [N] bool: False where the length limit cut one."""
+    """Return the reasons of N trajectories. finished [N] bool: False where the length limit ended one."""
     return tuple("stop" if ended else "length" for ended in finished.tolist())
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One piece of a continuation: what the policy sampled, or what it was shown (text, a picture, a tool's result).
+    """One piece of a response: tokens that the policy sampled, or that it was shown (text, an image, a tool's result).
 
-    token_ids: exactly as sampled, or as the processor makes them, one placeholder a visual token.
-    log_probs: of sampled tokens as the engine saw them; () where it does not say.
-    media: pictures and clips of a shown segment, in the order of their placeholders.
-    compact_ids: of a shown segment, its ids with one placeholder a medium (ral.rollout.requests).
+    sampled: True for what the policy sampled. token_ids: exactly as sampled, or as the processor makes them, with one
+    placeholder for each visual token.
+    log_probs: of sampled tokens as the engine computed them; () where the engine gives none.
+    media: images and videos of a shown segment, in the order of their placeholders.
+    compact_ids: of a shown segment, its tokens with one placeholder for each image or video (`ral.rollout.requests`).
     """
 
     token_ids: tuple[int, ...]
@@ -41,9 +45,10 @@ class Segment:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One continuation of a prompt, unpadded.
+    """One response to a prompt, unpadded.
 
-    policy_version: of the weights that sampled, the oldest of its turns; None where nobody says.
+    policy_version: version of the policy that sampled the response, the oldest where its turns differ; None where
+    unknown.
     """
 
     segments: tuple[Segment, ...]
@@ -53,7 +58,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class ShownMedia:
-    """Pictures and clips that N continuations show.
+    """Images and videos that N responses hold in their shown segments.
 
     visual [N C] bool: their placeholders. media, grids: in the order of the placeholders, as in PromptBatch.
     """
@@ -63,20 +68,23 @@ class ShownMedia:
     grids: tuple[tuple[Grid, ...], ...]
 
     def take(self, rows: Sequence[int], length: int) -> ShownMedia:
-        """Return the first `length` tokens of some continuations, without pixels."""
+        """Return the first `length` tokens of some responses, without pixels."""
         return ShownMedia(self.visual[rows, :length], {}, tuple(self.grids[n] for n in rows))
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """N trajectories of B prompts, right-padded to the longest continuation; group_size of each prompt.
+    """N trajectories of B prompts, group_size (G) of each, right-padded to the longest response.
 
-    token_ids [N C] int64, exactly as sampled or shown. valid [N C] bool: context; a single answer's end token is its
-    last. trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
-    texts: the N texts of the trainable tokens. policy_version: of the weights that sampled; None for given responses.
-    log_probs [N C] fp32: of the sampled tokens as the sampler saw them; None where nothing was sampled.
-    attention_rows [L N C K] fp32: the attention policy under the sampler's noise, or that noise itself, as its setting
-    `record` says; zero rows for tokens that it never fed; None where there was no noise.
+    token_ids [N C] int64, exactly as sampled or shown.
+    valid [N C] bool: context; the end token of a response that is one answer is the last valid one.
+    trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
+    texts: the N texts of the trainable tokens. policy_version: version of the policy that sampled; None for given
+    responses.
+    log_probs [N C] fp32: of the sampled tokens as the sampler computed them; None where nothing was sampled.
+    attention_rows [L N C K] fp32: where the sampler adds noise to attention, its attention rows under that noise, or
+    the noise itself, as its setting `record` says; zero rows for tokens that it never fed; None where there was no
+    noise.
     shown: media of shown segments; None where every trajectory is one answer.
     """
 
@@ -94,13 +102,14 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit cut one."""
+        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit ended one."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:
-        """Return the trajectories of the chosen prompts without pixels and shared padding; prompts: of that part.
+        """Return the trajectories of the chosen prompts without pixels, less the padding that all of them share.
 
-        responses: those of each prompt, by their place in its group; None for all.
+        prompts: the chosen prompts, as `PromptBatch.take` gives them. responses: which trajectories of each prompt, by
+        their place in its group; None for all.
         """
         rows, group = self.rows(chosen, responses), self.group_size if responses is None else len(responses)
         length = max(int(self.valid[rows].sum(1).max()), 1)
@@ -123,18 +132,18 @@ class Rollout:
         )
 
     def rows(self, chosen: Sequence[int], responses: range | None = None) -> list[int]:
-        """Return the indices of the trajectories of the chosen prompts. responses: as in `take`."""
+        """Return the indices (0 to N - 1) of the trajectories of the chosen prompts. responses: as in `take`."""
         places = range(self.group_size) if responses is None else responses
         return [n * self.group_size + g for n in chosen for g in places]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """N continuations that hold more than one sampled answer, as a network reads them, on its device.
+    """N responses that hold more than one sampled answer, as the model reads them, on its device.
 
     trainable, visual [N C] bool: those of the rollout;
-    positions [3 N C] int64;
-    seen: visual embeddings [N C D], as in Prepared.
+    positions [3 N C] int64 (time, row, column);
+    seen: visual embeddings, states [N C D], as in Prepared.
     """
 
     trainable: Tensor
@@ -143,7 +152,7 @@ class Shown:
     seen: VisualStates
 
     def take(self, rows: Sequence[int], length: int) -> Shown:
-        """Return the first `length` tokens of some continuations."""
+        """Return the first `length` tokens of some responses."""
         return Shown(
             trainable=self.trainable[rows, :length],
             visual=self.visual[rows, :length],
@@ -152,7 +161,7 @@ class Shown:
         )
 
     def padded(self) -> Shown:
-        """Return the same with one more column, of padding."""
+        """Return the responses with one column of padding behind the last one: axis C becomes C + 1."""
         return Shown(
             trainable=pad(self.trainable, (0, 1)),
             visual=pad(self.visual, (0, 1)),

@@ -1,1 +1,1 @@
-"""Generators of data whose evidence is known."""
+"""Generators of datasets: images and videos made with known answers and evidence, and conversions of published data."""

@@ -1,4 +1,4 @@
-"""A data set in Video-R1's format of which a known share is broken, to see what a scan and a run make of it."""
+"""Makes a dataset in Video-R1's format of which a known share is broken, to test scans of datasets and runs on them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ A_FOLDER = 1000  # files
 
 
 def picture(number: int, size: tuple[int, int] = (84, 56)) -> Image.Image:
-    """Return a picture whose left half and right half have two colours of their own."""
+    """Return an RGB image of size (width, height) whose left and right halves have colours set by `number`."""
     image = Image.new("RGB", size, (number * 37 % 256, 60, 200))
     image.paste((250, number * 53 % 256, 20), (size[0] // 2, 0, *size))
     return image
 
 
 def clip(path: Path, frames: int = 8, fps: int = 1, number: int = 0) -> None:
-    """Write a clip whose frame n has a brightness of about 10 + 10 n."""
+    """Write a video of 56 x 56 pixels whose frame n has a brightness of about 10 + 10 n + number, at most 255."""
     write_frames([Image.new("RGB", (56, 56), (min(10 + 10 * n + number, 255),) * 3) for n in range(frames)], path, fps)
 
 
 def faststart(source: Path, target: Path) -> None:
-    """Write the same clip with its index before its frames, as files for the web have it."""
+    """Write the same video with its index before its frames, as web servers need it."""
     with av.open(str(source)) as clip_in, av.open(str(target), "w", options={"movflags": "faststart"}) as clip_out:
         stream = clip_in.streams.video[0]
         copy = clip_out.add_stream_from_template(stream)
@@ -53,13 +53,13 @@ def faststart(source: Path, target: Path) -> None:
 
 
 def cut(source: Path, target: Path, share: float) -> None:
-    """Write the first part of a file."""
+    """Write the first `share`, in [0, 1], of a file's bytes."""
     content = source.read_bytes()
     target.write_bytes(content[: int(len(content) * share)])
 
 
 def claim(source: Path, target: Path, seconds: int) -> None:
-    """Write an MP4 whose headers claim a length; its frames keep their times."""
+    """Write a copy of an MP4 whose headers claim a length of `seconds`; its frames keep their times."""
     content = bytearray(source.read_bytes())
     for name, units, duration in (("mvhd", 16, 20), ("mdhd", 16, 20), ("tkhd", None, 24)):
         at = content.find(name.encode())
@@ -69,7 +69,7 @@ def claim(source: Path, target: Path, seconds: int) -> None:
 
 
 def without_times(source: Path, target: Path) -> None:
-    """Write an MP4 whose frames all lie at time 0 and whose headers claim no length."""
+    """Write a copy of an MP4 whose frames all lie at time 0 and whose headers claim no length."""
     claim(source, target, 0)
     content = bytearray(target.read_bytes())
     at = content.find(b"stts")
@@ -100,9 +100,9 @@ def audio_only(path: Path) -> None:
 
 
 def broken_media(folder: Path) -> dict[str, list[Path]]:
-    """Return the files by kind of damage.
+    """Write broken files to `folder`; return {kind of damage: files}.
 
-    The first three kinds say so in their name; their suffix is that of a good file.
+    Files of the kind "missing file" are not written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     clip(folder / "whole.mp4")
@@ -170,11 +170,11 @@ ODD: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "rotated by its EXIF": ("rotated.jpg", _exif_rotated),
     "animated": ("animated.gif", _animated),
 }
-"""Kinds of odd but good media: file name and what writes it."""
+"""Kinds of odd but good media -> (file name, function that writes the file)."""
 
 
 def odd_media(folder: Path) -> dict[str, Path]:
-    """Return one file of each odd kind."""
+    """Write one file of each kind of ODD to `folder`; return {kind: file}."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in ODD.values():
         write(folder / name)
@@ -182,7 +182,7 @@ def odd_media(folder: Path) -> dict[str, Path]:
 
 
 def good_media(folder: Path) -> list[Path]:
-    """Make PLAIN pictures and PLAIN clips."""
+    """Write PLAIN images and PLAIN videos to `folder`; return them, images first."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures, clips = ([folder / f"{n}.{suffix}" for n in range(PLAIN)] for suffix in ("png", "mp4"))
     for number, path in enumerate(pictures):
@@ -221,19 +221,23 @@ QUESTIONS: tuple[dict[str, Any], ...] = (
 
 
 def entry(number: int, path: str, kind: str) -> dict[str, Any]:
-    """Return a good entry in Video-R1's format."""
+    """Return a good entry in Video-R1's format. kind: "image" or "video"."""
     question = f"Question {number}: what is seen on the left, and how long? Say what you see first, and why. é"
     base = {"problem_id": 100000 + number, "problem": question, "data_type": kind}
     return base | QUESTIONS[number % len(QUESTIONS)] | {"path": path, "data_source": "made"}
 
 
 def is_clip(path: Path) -> bool:
-    """Tell whether a file's entry says that it is a clip: by its suffix, but for those with a wrong one on purpose."""
+    """Tell whether a file's entry calls it a video: by its suffix, but for two files with a wrong one on purpose."""
     return path.name == "clip.jpg" or (path.suffix == ".mp4" and path.name != "picture.mp4")
 
 
 def plan(entries: int, share: float, seed: int) -> dict[int, str]:
-    """Return {position: kind}: all broken kinds equally often, each odd one ODD_ENTRIES times."""
+    """Return {position: kind} of the entries that are broken or odd, drawn by `seed`.
+
+    round(entries * share) are broken, all kinds equally often; each odd kind has ODD_ENTRIES, in all at most a quarter
+    of the rest.
+    """
     rng, broken = random.Random(seed), [*BROKEN]
     count, odd = round(entries * share), [kind for kind in ODD for _ in range(ODD_ENTRIES)]
     kinds = [broken[n % len(broken)] for n in range(count)] + odd[: max(0, (entries - count) // 4)]
@@ -254,7 +258,11 @@ BROKEN = (
 
 
 def make(output: Path, entries: int, share: float, seed: int = 0) -> None:
-    """Write data.json, media/ and key.jsonl."""
+    """Write data.json, key.jsonl, media/ and sources/ to the folder `output`, which is deleted first.
+
+    key.jsonl holds {"index": position, "kind": damage} or {"index": position, "odd": kind} for each entry that is not
+    plain. share: of broken entries, in [0, 1].
+    """
     shutil.rmtree(output, ignore_errors=True)
     good, odd = good_media(output / "sources" / "good"), odd_media(output / "sources" / "odd")
     broken, kinds = broken_media(output / "sources" / "broken"), plan(entries, share, seed)
@@ -275,7 +283,7 @@ def _entries(
     odd: dict[str, Path],
     broken: dict[str, list[Path]],
 ) -> Iterator[str]:
-    """Yield every entry as JSON; its file is linked below media/."""
+    """Yield every entry as JSON text; its file becomes a hard link below media/."""
     for number in range(entries):
         kind = kinds.get(number, "")
         files = [odd[kind]] if kind in odd else broken.get(kind, good)

@@ -1,4 +1,4 @@
-"""Renders scenes of `visual_search`: PNG pictures with pillow, H.264 clips with PyAV."""
+"""Renders scenes of `visual_search`: PNG images with pillow, H.264 videos with PyAV."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _cross() -> list[Point]:
 
 
 def _arrow(turns: int) -> list[Point]:
-    """Return an arrow upwards, turned right by so many quarters."""
+    """Return the corners of an arrow that points up, turned right by `turns` quarters."""
     points: list[Point] = [(0.5, 0), (1, 0.5), (0.68, 0.5), (0.68, 1), (0.32, 1), (0.32, 0.5), (0, 0.5)]
     for _ in range(turns):
         points = [(1 - y, x) for x, y in points]
@@ -64,7 +64,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {  # corners in the unit square
 
 
 def silhouette(shape: str, size: int) -> Image.Image:
-    """Return the shape as a smooth mask of size x size pixels, mode L."""
+    """Return a shape as a smooth mask of size x size pixels, in PIL mode L."""
     side = size * SMOOTH
     mask = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(mask)
@@ -77,7 +77,7 @@ def silhouette(shape: str, size: int) -> Image.Image:
 
 @lru_cache(maxsize=4096)
 def sprite_of(shape: str, color: str, size: int, text: str) -> Image.Image:
-    """Return one item as RGBA of size x size pixels."""
+    """Return one object, or a sign with `text`, as an RGBA image of size x size pixels."""
     sprite = Image.new("RGBA", (size, size), RGB[color])
     if text:
         ink = (0, 0, 0) if color in DARK_TEXT else (255, 255, 255)
@@ -88,7 +88,7 @@ def sprite_of(shape: str, color: str, size: int, text: str) -> Image.Image:
 
 
 def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -> Image.Image:
-    """Return the items on their cells: an RGB picture of grid * 28 pixels a side."""
+    """Return the items on their cells, as an RGB image of grid * 28 pixels a side."""
     canvas = Image.new("RGB", (grid * CELL, grid * CELL), background)
     for item in items:
         margin = (CELL - item.size) // 2
@@ -99,7 +99,7 @@ def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -
 
 
 def frames_of(scene: Scene) -> list[Image.Image]:
-    """Return every frame of a clip, in order: each slot twice."""
+    """Return every frame of a video, in order: SLOT_FRAMES equal ones for each slot."""
     slots = [render(items, scene.grid, scene.background) for items in states(scene)]
     return [slot for slot in slots for _ in range(SLOT_FRAMES)]
 
@@ -115,7 +115,7 @@ def write_clip(scene: Scene, path: Path) -> None:
 
 
 def write_frames(frames: Sequence[Image.Image], path: Path, fps: int = FRAMES_PER_SECOND) -> None:
-    """Write RGB frames of one even size as an H.264 MP4 (libx264, yuv420p)."""
+    """Write RGB frames of one size, with even sides, as an H.264 MP4 (libx264, yuv420p)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": CRF, "preset": "veryfast", "bf": "0"})
         stream.width, stream.height = frames[0].size

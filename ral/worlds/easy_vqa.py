@@ -1,7 +1,7 @@
-"""The published question set easy-VQA 1.0 (5,000 pictures, 48,248 questions, MIT licence) as Video-R1 JSON.
+"""Converts the published question set easy-VQA 1.0 (5,000 images, 48,248 questions, MIT licence) to Video-R1 JSON.
 
 Reads the data folder of the package `easy-vqa`: train/questions.json and test/questions.json, each an array of
-[question, answer, picture number], beside images/<number>.png.
+[question, answer, image number], beside images/<number>.png.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ NAMED = re.compile(rf"\b(?:{'|'.join(KINDS['shape'] + KINDS['color'])})\b")
 
 @dataclass(frozen=True)
 class Conversion:
-    """One conversion to make. limits: {split: entries at most, None for all}; sft_share: of pictures, for sft.json.
+    """Settings of one conversion.
 
-    seed: decides the order and the split. copy: whether pictures are copied to `output`.
+    source, output: folders. limits: {split: greatest number of entries, None for all}, for all of SPLITS. sft_share:
+    share, in [0, 1], of the training images whose questions go to sft.json. seed: fixes order and split. copy: whether
+    images are copied to `output`.
     """
 
     source: Path
@@ -45,7 +47,10 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Question:
-    """One question of the package. picture: its path below the data folder; number: unique over both halves."""
+    """One question of the package.
+
+    number: unique over the train and the test part; picture: path of its image below the data folder.
+    """
 
     number: int
     text: str
@@ -54,26 +59,31 @@ class Question:
 
     @property
     def negated(self) -> bool:
-        """Return "is there not a red shape?" """
+        """Tell whether the question is negated, as in "is there not a red shape?"."""
         return bool(NEGATED.search(self.text))
 
     @property
     def named(self) -> str | None:
-        """Return the shape or color that the question itself names, or None."""
+        """Return the shape or color that the question itself names; None for none."""
         match = NAMED.search(self.text)
         return match.group() if match else None
 
     @property
     def options(self) -> tuple[str, ...]:
+        """Return the possible answers to a question of this kind, sorted, such as ("no", "yes")."""
         return KINDS[KIND_OF[self.answer]]
 
     @property
     def letter(self) -> str:
+        """Return the letter of the right option: "A" for the first."""
         return chr(ord("A") + self.options.index(self.answer))
 
 
 def find_data(source: Path) -> Path:
-    """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it."""
+    """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it.
+
+    UserError for none.
+    """
     for folder in (source, source / "data", source / "easy_vqa" / "data"):
         if all((folder / half / "questions.json").is_file() for half in ("train", "test")):
             return folder
@@ -84,7 +94,10 @@ def find_data(source: Path) -> Path:
 
 
 def read_questions(data: Path, half: str, first: int) -> list[Question]:
-    """Return all questions of a half ("train", "test"), numbered from `first` on and checked against their pictures."""
+    """Return all questions of a part ("train", "test"), numbered from `first` on.
+
+    UserError for a bad row or missing image.
+    """
     path = data / half / "questions.json"
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -97,7 +110,7 @@ def read_questions(data: Path, half: str, first: int) -> list[Question]:
 
 
 def _question(path: Path, half: str, index: int, row: Any, first: int, pictures: set[str]) -> Question:
-    """Return row `index` of a questions.json as a Question; UserError names the entry and the field at fault."""
+    """Return row `index` of a questions.json as a Question. UserError, naming the row, where it is malformed."""
     where = f"{path} entry {index}"
     match row:
         case [str(text), str(answer), int(number)]:
@@ -114,10 +127,10 @@ def _question(path: Path, half: str, index: int, row: Any, first: int, pictures:
 
 
 def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
-    """Return {picture: {"color": ..., "shape": ...}} as far as the questions about a picture and their answers tell.
+    """Return {image: {"color": ..., "shape": ...}}, as far as the questions about an image and their answers tell.
 
-    An answer that is a color or a shape tells it, so does the thing named in "what color is the circle?", and so does
-    "is there a red shape?" with yes. Each picture holds exactly one shape.
+    An answer that is a color or a shape tells it; so does the thing named in "what color is the circle?"; and so does
+    "is there a red shape?" with yes. Each image holds exactly one shape.
     """
     facts: dict[str, dict[str, str]] = {}
     for question in questions:
@@ -131,9 +144,10 @@ def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
 
 
 def thought_of(question: Question, known: dict[str, str]) -> str:
-    """Return a short reasoning, true by the package's answers: what is seen, what is asked, which option it is.
+    """Return a short reasoning, true by the package's answers: the image, the question, the option that is right.
 
-    "The picture shows a blue circle. The question asks whether a red shape is missing. It is. That is yes, option B."
+    known: the facts on the question's image, as in `facts_of`. "The picture shows a blue circle. The question asks
+    whether a red shape is missing. It is. That is yes, option B."
     """
     thing = " ".join(known[kind] for kind in ("color", "shape") if kind in known)
     thing += "" if "shape" in known else " shape"
@@ -151,7 +165,7 @@ def thought_of(question: Question, known: dict[str, str]) -> str:
 
 
 def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
-    """Return a question as an entry of a Video-R1 file; with `process` where a thought is given."""
+    """Return a question as an entry of a Video-R1 file; with the field `process` unless `thought` is None."""
     entry = {
         "problem_id": question.number,
         "problem": question.text,
@@ -168,7 +182,10 @@ def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
 def split_by_picture(
     questions: list[Question], share: float, rng: random.Random
 ) -> tuple[list[Question], list[Question]]:
-    """Return two shuffled lists without a common picture; the first has `share` of the pictures, never none or all."""
+    """Return two shuffled lists without a common image; the first has `share` of the images, never none or all.
+
+    share: in [0, 1]. UserError where there is only one image.
+    """
     pictures = sorted({question.picture for question in questions})
     if len(pictures) < 2:
         raise UserError(f"{questions[0].picture} is the only picture of its half; two are needed to split them")
@@ -179,7 +196,7 @@ def split_by_picture(
 
 
 def make_splits(data: Path, asked: Conversion) -> dict[str, list[dict[str, Any]]]:
-    """Return {file name without .json: its entries}, limited and in the order of the seed."""
+    """Return {split: its entries}, limited and in the order of the seed."""
     train = read_questions(data, "train", 0)
     test = read_questions(data, "test", len(train))
     rng = random.Random(asked.seed)
@@ -195,7 +212,7 @@ def make_splits(data: Path, asked: Conversion) -> dict[str, list[dict[str, Any]]
 
 
 def copy_pictures(data: Path, output: Path, pictures: Iterable[str]) -> None:
-    """Copy the named pictures to the same places below `output`."""
+    """Copy images, given by paths below `data`, to the same places below `output`."""
     for picture in pictures:
         target = output / picture
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -203,7 +220,10 @@ def copy_pictures(data: Path, output: Path, pictures: Iterable[str]) -> None:
 
 
 def convert(asked: Conversion) -> None:
-    """Read, split, write the four files and, unless told not to, copy the pictures under a progress bar."""
+    """Write a file for each split and, where settings say so, copy the images; print the files and how to use them.
+
+    UserError where the data are missing or malformed.
+    """
     from rich.progress import track
 
     data = find_data(asked.source)

@@ -1,4 +1,4 @@
-"""Preference pairs for a reward model, of a dataset with gold answers: right against wrong, in the same form."""
+"""Preference pairs for a reward model, of a dataset with gold answers: a right and a wrong response in one form."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ TRIES = 20  # entries drawn from a pool before the next pool is asked
 
 
 def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: random.Random) -> str | None:
-    """Return the response to an entry of the first pool in which a few draws find another answer; None where none has
-    one.
+    """Return the right response to another entry as a wrong one to `example`; None where none is found.
+
+    pools: entries to draw from, TRIES draws each, the first pool first. The other entry has another answer, and a
+    thought just where `example` has one.
     """
     for pool in pools:
         for other in rng.choices(pool, k=TRIES):
@@ -33,7 +35,7 @@ def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: ra
 
 
 def other_option(example: Example, rng: random.Random) -> str | None:
-    """Return the response with a wrong option in place of the right one; None where there is none."""
+    """Return a response with a wrong option in place of the right one, in the thought too; None if impossible."""
     letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
     answer = LETTER.match(f"{example.answer}.")
     right = next((text for letter, text in letters if answer and letter == answer[1]), None)
@@ -48,7 +50,7 @@ def other_option(example: Example, rng: random.Random) -> str | None:
 
 
 def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
-    """Yield (entry, chosen, rejected); a function of entries and seed."""
+    """Yield (entry, chosen, rejected) for every entry that a wrong response is found for; fixed by the seed."""
     rng = random.Random(seed)
     same: dict[object, list[Example]] = defaultdict(list)
     for example in examples:
@@ -62,18 +64,18 @@ def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str
 
 
 def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
-    """Return a line of the output; media by their absolute paths."""
+    """Return one entry of the output file; media by their absolute paths."""
     return {**fields_of(example), "chosen": chosen, "rejected": rejected}
 
 
 def visual_search(size: int) -> Path:
-    """Return the file of that many entries with reasoning, like those of dataset=visual_search; media beside it."""
+    """Make a dataset of `size` entries with reasoning, like those of dataset=visual_search; return its JSON file."""
     root = Path("outputs/data/visual_search_pairs")
     return make(root, "sft", size=size, seed=1, distractors=3, free_form_share=0.4)
 
 
 def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
-    """Return the entries that can be used, and what is wrong with the others."""
+    """Return the entries that can be used, and the errors of the others."""
     good, bad = [], []
     for at in range(len(entries)):
         try:
@@ -84,7 +86,7 @@ def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
 
 
 def try_writing(path: Path) -> None:
-    """Check that a file can be written, before the work for it; none is left. UserError where it cannot."""
+    """Raise UserError where a file cannot be written, before the work for it; no new file is left behind."""
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,7 @@ def try_writing(path: Path) -> None:
 
 
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write JSON lines; return how many."""
+    """Write objects as JSON lines; return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
     path.write_text("".join(texts), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Questions of `visual_search` about a scene, with the truth, the salient object's answer and a listing of everything.
+"""Questions of `visual_search` about a scene, each with a right reply and the reply about the salient object.
 
-A template makes a scene that suits its question and asks it. Each question knows three replies: `right`, `salient`
-(what would be right had the salient object been asked about) and `listing` (everything in the scene).
+Item 0 of a scene is the object asked about, item 1 the salient one (`ral.worlds.scene`). A template makes a scene that
+suits its question, and asks it. `listing` asks for everything instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer, the reasoning that leads to it, and where it can be seen (span in seconds; None = no span)."""
+    """An answer, the reasoning that leads to it, and the place where it can be seen.
+
+    box: in fractions of the image, None where there is no single place; span: (start, end) in seconds, None for all of
+    the time.
+    """
 
     answer: str
     thought: str
@@ -41,7 +45,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Question:
-    """One question about one scene."""
+    """One question about one scene.
+
+    right: the right reply. salient: the reply that would be right if the salient object had been asked about. options:
+    ("A. red", ...), () but for multiple choice.
+    """
 
     text: str
     problem_type: str
@@ -52,7 +60,11 @@ class Question:
 
 @dataclass(frozen=True)
 class World:
-    """The knobs of every scene: cells a side of pictures and clips, frames of a clip, other objects of a picture."""
+    """Settings of every scene.
+
+    grid, clip_grid: cells a side of an image and of a video; frames: of a video; distractors: greatest number of
+    objects of an image beside the one asked about and the salient one; there may be up to two fewer.
+    """
 
     grid: int
     clip_grid: int
@@ -61,29 +73,29 @@ class World:
 
 
 def cells_box(items: Iterable[Item], grid: int) -> Box:
-    """Return the smallest box, in fractions of the picture, around the cells of all `items`."""
+    """Return the smallest box, in fractions of the image, around the cells of all `items`."""
     places = list(items)
     rows, cols = [i.row for i in places], [i.col for i in places]
     return min(cols) / grid, min(rows) / grid, (max(cols) + 1) / grid, (max(rows) + 1) / grid
 
 
 def percent_from_left(col: int, grid: int) -> str:
-    """Return the centre of column `col` (from 0) in percent of the width, rounded half up to an integer."""
+    """Return the centre of column `col` (from 0), in percent of the width, rounded half up, as text."""
     return str(int((2 * col + 1) * 50 / grid + 0.5))
 
 
 def lettered(choices: Iterable[str]) -> tuple[str, ...]:
-    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
+    """Return up to eight options with letters: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{letter}. {choice}" for letter, choice in zip("ABCDEFGH", choices, strict=False))
 
 
 def letter_of(choice: str, options: Iterable[str]) -> str:
-    """Return the letter of the option that says `choice`."""
+    """Return the letter of the option with the text `choice`."""
     return next(option[0] for option in options if option[3:] == choice)
 
 
 def ask_color(scene: Scene, rng: Random) -> Question:
-    """Ask for one of several options; the true and the salient object's color are always among the four options."""
+    """Ask for the color of an object, as multiple choice of four; the salient object's color is always an option."""
     asked, salient = scene.items[:2]
     wanted = {asked.color, salient.color}
     others = rng.sample([color for color in COLORS if color not in wanted], 4 - len(wanted))
@@ -98,7 +110,7 @@ def ask_color(scene: Scene, rng: Random) -> Question:
 
 
 def ask_looks(scene: Scene, rng: Random) -> Question:
-    """Ask for a free form: color and shape."""
+    """Ask for color and shape of an object, in free form."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -109,7 +121,7 @@ def ask_looks(scene: Scene, rng: Random) -> Question:
 
 
 def ask_count(scene: Scene, rng: Random) -> Question:
-    """Ask for a number: objects of the asked one's color, itself included."""
+    """Ask for the number of objects of the asked one's color, itself included."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -122,7 +134,7 @@ def ask_count(scene: Scene, rng: Random) -> Question:
 
 
 def ask_column(scene: Scene, rng: Random) -> Question:
-    """Ask for a place: the centre of the asked one's column."""
+    """Ask for the place of an object: the centre of its column, in percent of the width."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -134,7 +146,7 @@ def ask_column(scene: Scene, rng: Random) -> Question:
 
 
 def ask_text(scene: Scene, rng: Random) -> Question:
-    """Ask to read: the letter and digit of a sign."""
+    """Ask for the letter and digit on a sign."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -144,19 +156,22 @@ def ask_text(scene: Scene, rng: Random) -> Question:
 
 
 def moves_of(scene: Scene, number: int) -> list[int]:
-    """Return those of the scene's moves (from 0) that item `number` makes."""
+    """Return the indices in scene.moves of the moves that item `number` makes."""
     return [n for n, move in enumerate(scene.moves) if move.item == number]
 
 
 def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
-    """Return a reply about one move: its two cells, and the slots before and after it."""
+    """Return a reply about one move of a scene: the box of its two cells, the time of the slots around it."""
     number = scene.moves[move].item
     box = cells_box([items[number] for items in states(scene)[move : move + 2]], scene.grid)
     return Reply(answer, thought, box, (move * SECONDS_PER_SLOT, (move + 2) * SECONDS_PER_SLOT))
 
 
 def ask_first_way(scene: Scene, rng: Random) -> Question | None:
-    """Ask for the first move; None where order would not matter: two equal moves, or the same answer backwards."""
+    """Ask for the direction of the asked object's first move; None where the order of its moves does not matter.
+
+    That is so where its first two moves are equal, or where the first one is the reverse of the last.
+    """
     ways = [scene.moves[n].direction for n in moves_of(scene, 0)]
     if ways[0] in (ways[1], OPPOSITE[ways[-1]]):
         return None
@@ -173,7 +188,10 @@ def ask_first_way(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_move_count(scene: Scene, rng: Random) -> Question | None:
-    """Ask for a number: moves of the asked one; every cell it visits is evidence, all the time."""
+    """Ask for the number of moves of the asked object; its evidence is every cell that it visits, all of the time.
+
+    None for most scenes in which it does not move, so that 0 is not too common.
+    """
     if not moves_of(scene, 0) and rng.random() > KEPT:
         return None
 
@@ -186,7 +204,7 @@ def ask_move_count(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
-    """Ask for a free form; None where the salient object moves last, or where the last mover is also the first."""
+    """Ask for color and shape of the object that moves last; None where it is the salient one, or also moves first."""
     last = len(scene.moves) - 1
     if scene.moves[last].item in (1, scene.moves[0].item):
         return None
@@ -200,7 +218,10 @@ def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_end(scene: Scene, rng: Random) -> Question | None:
-    """Ask for a place: the column of the asked one's last cell; None where it ends in the column where it began."""
+    """Ask for the column where the asked object ends, in percent of the width.
+
+    None where it ends in the column where it began, and for most scenes in which it ends off the left and right edges.
+    """
     ends = states(scene)[-1]
     at_edge = ends[0].col in (0, scene.grid - 1)
     if ends[0].col == scene.items[0].col or (not at_edge and rng.random() > KEPT):
@@ -259,7 +280,7 @@ PICTURE_TEMPLATES = (
     _of_picture(signs, ask_text),
 )
 FREE_FORM_OF_PICTURES, FREE_FORM_OF_CLIPS = 1, 2
-"""Places of the free-form questions in PICTURE_TEMPLATES and CLIP_TEMPLATES."""
+"""Indices of the free-form questions in PICTURE_TEMPLATES and CLIP_TEMPLATES."""
 CLIP_TEMPLATES = (
     _of_clip(2, ask_first_way),
     _of_clip(0, ask_move_count),

@@ -1,4 +1,4 @@
-"""Decides whether data may be made in a folder, before anything is written."""
+"""Checks, before anything is written, whether a dataset may be made in a folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ FILES = frozenset({".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst", "
 """Suffixes of files of entries: no folder of data is made under such a name."""
 READ_IT = "to read data of your own, write dataset=jsonl dataset.path"
 MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.json", f".{split}.lock"))
-"""What making data leaves in a folder, also where it was interrupted."""
+"""Files that making a dataset leaves in its folder, even where it was interrupted."""
 
 
 def check_root(root: Path, world: str) -> None:
-    """Raise UserError where making the data `world` in `root` would spoil something, or is surely not meant.
+    """Raise UserError where making the dataset `world` in `root` would spoil something, or is surely not meant.
 
-    Good are a folder that holds such data, an empty one, and a new one: below the folder where the command is given, or
-    in a folder that exists and is not the root of the disk.
+    Allowed are a folder that holds a made dataset, an empty one, and a new one: below the working directory, or in an
+    existing folder other than the root of the disk.
     """
     place = f"{root}: is where the data of {world} would be made"
     if root.is_dir():

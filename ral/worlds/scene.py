@@ -1,8 +1,8 @@
-"""The made-up world of `visual_search`: objects and signs on a grid of cells, and what moves in a clip.
+"""Scenes of `visual_search`: objects or signs on a grid of cells, and their moves in a video.
 
-Everything here is plain values drawn from a `random.Random`; nothing is rendered (see `draw`) and nothing is asked
-(see `questions`). In every scene item 0 is the one asked about and item 1 is the SALIENT one: much larger than all
-others, the one an inattentive reader would talk about.
+Everything here is plain values drawn from a `random.Random`; `draw` renders scenes, `questions` asks about them. In
+every scene item 0 is the one asked about and item 1 is the SALIENT one: much larger than all others, the one an
+inattentive reader would talk about.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ SPLIT_BUCKETS = {"sft": range(0, 40), "train": range(40, 80), "validation": rang
 
 @dataclass(frozen=True)
 class Item:
-    """One object, or a sign with `text`. row, col count from 0; size and the offsets dx, dy are pixels."""
+    """One object, or a sign with `text`.
+
+    row, col: of its cell, from 0; size and the offsets dx, dy from the cell's centre: pixels.
+    """
 
     shape: str
     color: str
@@ -43,7 +46,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Move:
-    """Item number `item` goes one cell in `direction`."""
+    """A move of item number `item` by one cell in `direction`, a key of DIRECTIONS."""
 
     item: int
     direction: str
@@ -51,7 +54,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Scene:
-    """grid x grid cells. `moves` happen one after another between slots; () for a picture."""
+    """Items on grid x grid cells, one to a cell. `moves` happen one after another between slots; () for an image.
+
+    A slot is a time of SLOT_FRAMES frames in which nothing moves. background: RGB, 0 to 255.
+    """
 
     grid: int
     background: tuple[int, int, int]
@@ -60,7 +66,7 @@ class Scene:
 
 
 def moved(item: Item, direction: str) -> Item:
-    """Return the same item one cell further in `direction`."""
+    """Return the same item one cell further in `direction`; it may leave the grid."""
     rows, cols = DIRECTIONS[direction]
     return replace(item, row=item.row + rows, col=item.col + cols)
 
@@ -71,7 +77,7 @@ def apply_move(items: Sequence[Item], move: Move) -> tuple[Item, ...]:
 
 
 def states(scene: Scene) -> list[tuple[Item, ...]]:
-    """Return the items in each slot: one more state than there are moves."""
+    """Return the items in each slot: one state more than there are moves."""
     result = [scene.items]
     for move in scene.moves:
         result.append(apply_move(result[-1], move))
@@ -79,7 +85,7 @@ def states(scene: Scene) -> list[tuple[Item, ...]]:
 
 
 def scene_key(scene: Scene) -> str:
-    """Return the key by which scenes are told apart: layout, looks, moves; not jitter, tint or the asked object."""
+    """Return the text by which scenes are told apart: layout, looks, moves; not jitter, background or asked object."""
     items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
     moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
     return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"
@@ -91,12 +97,13 @@ def split_of(scene: Scene) -> str:
 
 
 def split_of_key(key: str) -> str:
-    """Return the one split that may hold what is told from others by `key`."""
+    """Return the one split that may hold the scene or board with this key, by a hash of the key."""
     bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
     return next(split for split, buckets in SPLIT_BUCKETS.items() if bucket in buckets)
 
 
 def background_of(rng: Random) -> tuple[int, int, int]:
+    """Return a random light background, nearly grey: RGB, 0 to 255."""
     base = rng.randint(234, 248)
     red, green, blue = (base + rng.randint(-4, 4) for _ in range(3))
     return red, green, blue
@@ -113,12 +120,12 @@ def _cells(rng: Random, grid: int, count: int) -> list[tuple[int, int]]:
 
 
 def _count(rng: Random, distractors: int) -> int:
-    """Return the items of a picture: the asked, the salient and about `distractors` others."""
+    """Return the number of items of an image: from max(2, distractors) to distractors + 2."""
     return rng.randint(max(2, distractors), distractors + 2)
 
 
 def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS) -> Scene:
-    """Return `count` objects of different shapes; colors come from `palette` and may repeat."""
+    """Return a scene of `count` objects of different shapes; colors come from `palette` and may repeat."""
     shapes = rng.sample(SHAPES, count)
     sizes = [SALIENT_PIXELS if n == 1 else rng.randint(*SMALL_PIXELS) for n in range(count)]
     items = tuple(
@@ -129,17 +136,17 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a picture of objects in any colors."""
+    """Return a scene of objects in any colors, for an image."""
     return objects(rng, grid, _count(rng, distractors))
 
 
 def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a picture of objects in at most three colors, so that counting a color is not always 1."""
+    """Return a scene of objects in at most three colors, for an image: counting a color does not always give 1."""
     return objects(rng, grid, _count(rng, distractors), rng.sample(COLORS, 3))
 
 
 def signs(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a picture of signs: squares of different colors, each with a letter and a digit on it."""
+    """Return a scene of signs, for an image: squares of different colors, each with a letter and a digit on it."""
     count = _count(rng, distractors)
     texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]
     sizes = [SALIENT_SIGN_PIXELS if n == 1 else SMALL_SIGN_PIXELS for n in range(count)]
@@ -153,7 +160,7 @@ def signs(rng: Random, grid: int, distractors: int) -> Scene:
 
 
 def movers(rng: Random, count: int, asked_least: int) -> list[int]:
-    """Return who moves, in order: the asked (0) at least `asked_least` times, the salient (1) at least once."""
+    """Return the item that makes each of `count` moves: item 0 at least `asked_least` times, item 1 at least once."""
     asked = rng.randint(asked_least, count - 1)
     salient = rng.randint(1, count - asked)
     order = [0] * asked + [1] * salient + [2] * (count - asked - salient)
@@ -173,7 +180,10 @@ def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
 
 
 def clip(rng: Random, grid: int, frames: int, asked_least: int) -> Scene | None:
-    """Return three objects, frames / 2 slots, one move between two slots. None where an object has no way to go."""
+    """Return a scene of three objects for a video of `frames` frames: frames / 2 slots with one move between two slots.
+
+    asked_least: least number of moves of item 0. None where an object has no way to go.
+    """
     scene = objects(rng, grid, CLIP_ITEMS)
     items, moves = scene.items, []
     for mover in movers(rng, frames // SLOT_FRAMES - 1, asked_least):

@@ -1,6 +1,7 @@
-"""Writes a split of made data to a folder: media, then the JSON, then its settings; made once, made anew if unlike.
+"""Writes a split of a made dataset to a folder: media, then the JSON, then the settings that it was made with.
 
-The settings file is written last, so that an interrupted making is noticed. One process makes a split, others wait.
+A split whose settings are already there is left as it is; for others it is made anew. The settings file is written
+last, so that an interrupted making is noticed. One process makes a split while others wait.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ Draw = Callable[[Path], None]
 
 @dataclass(frozen=True)
 class Split:
-    """A split to be made. world: the name of the data, for messages. settings: all that decides bytes, as JSON.
+    """A split to be made.
 
-    entry: number (from 0) -> what draws its medium to a path, and its JSON object, whose `path` is that path.
+    world: the name of the dataset, for messages. settings: everything that fixes its bytes, as JSON. entry: number
+    (from 0) -> (function that draws its medium to a path, its JSON object, whose `path` is that path).
     """
 
     world: str
@@ -40,7 +42,10 @@ class Split:
 
 
 def write_split(root: Path, split: Split) -> Path:
-    """Make a split below `root` unless it lies there as wanted; return its JSON file. UserError where it cannot be."""
+    """Make a split below `root` unless it is there with the same settings; return its JSON file.
+
+    UserError where the folder is not fit (`check_root`) or cannot be written.
+    """
     check_root(root, split.world)
     target, stamp = root / f"{split.name}.json", root / f"{split.name}.settings.json"
     wanted = json.dumps(split.settings, indent=2, sort_keys=True) + "\n"
@@ -64,7 +69,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _is_whole(root: Path, split: Split, wanted: str) -> bool:
-    """Tell whether a split lies there as `wanted`, with every one of its media."""
+    """Tell whether a split is there with the settings `wanted`, and with every one of its media."""
     target, stamp = root / f"{split.name}.json", root / f"{split.name}.settings.json"
     if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
         return False
@@ -73,7 +78,7 @@ def _is_whole(root: Path, split: Split, wanted: str) -> bool:
 
 
 def _build(root: Path, split: Split) -> None:
-    """Draw every entry of a split and write its JSON, one entry a line. What fails midway leaves no media."""
+    """Draw every entry of a split and write its JSON, one entry a line. An exception midway leaves no media."""
     folder = root / "media" / split.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,10 +1,11 @@
-"""`visual_search`: the default data, made locally, deterministic by seed, written in Video-R1's JSON format.
+"""`visual_search`: the default dataset, made locally, deterministic by seed, in Video-R1's JSON format.
 
-Pictures show coloured shapes or signs on a grid; clips show which of three shapes moves where and when. One object is
-always far larger than the asked one. Each entry has the field `evidence` beside Video-R1's own: the box (fractions of
-width and height) and, for clips, the seconds that the answer depends on. Only the split "sft" has `process`, may be
-answered about the largest object instead of the asked one (`salient_share`), and may ask for everything
-(`list_share`). Entry i depends on seed, split, i and the knobs alone: a smaller split is the beginning of a larger.
+Images show coloured shapes or signs on a grid; videos show which of three shapes moves where and when. One object, the
+salient one, is always far larger than the asked one. Each entry has the field `evidence` beside Video-R1's own: the box
+(fractions of width and height) and, for videos, the seconds that the answer depends on. Only the split "sft" has
+`process`, may be answered about the salient object instead of the asked one (`salient_share`), and may ask for
+everything (`list_share`). Entry i depends on seed, split, i and the other settings alone, not on the size: a smaller
+split is the beginning of a larger one.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ MOST_ATTEMPTS = 10_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the bytes of one split."""
+    """Everything that fixes the bytes of one split. The fields are parameters of `make`."""
 
     split: str
     size: int
@@ -53,7 +54,7 @@ class Settings:
     free_form_share: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """Return the content of the settings file of a split."""
+        """Return the content of the split's settings file."""
         return asdict(self) | {"version": VERSION}
 
 
@@ -63,7 +64,7 @@ def _require(ok: bool, field: str, value: object, write: str) -> None:
 
 
 def check(settings: Settings) -> None:
-    """Raise UserError for knobs that no scene can satisfy."""
+    """Raise UserError for settings that no scene can satisfy."""
     world = settings.world
     _require(settings.split in SPLIT_BUCKETS, "split", settings.split, f"one of {', '.join(SPLIT_BUCKETS)}")
     _require(settings.size >= 1, "size", settings.size, "at least 1 entry")
@@ -77,14 +78,17 @@ def check(settings: Settings) -> None:
 
 
 def is_clip(index: int, clip_share: float) -> bool:
-    """Tell whether entry `index` is a clip: spread evenly, so that every stretch of a split has the same share."""
+    """Tell whether entry `index` is a video.
+
+    clip_share: share of videos, in [0, 1], the same in every stretch of a split.
+    """
     return int((index + 1) * clip_share) > int(index * clip_share)
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """Return one try at entry `index`; types take turns, but for the free-form share.
+    """Return one try at entry `index`, None where the scene does not suit: of another split, or not to be asked about.
 
-    None where the scene does not suit.
+    Types of questions take turns, but for the free-form share.
     """
     clips = int(index * settings.clip_share)
     free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
@@ -101,7 +105,10 @@ def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question]
 
 
 def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
-    """Return the scene, question and the reply that is written down, for entry `index` (from 0)."""
+    """Return the scene, the question and the reply to write down, for entry `index` (from 0).
+
+    UserError where MOST_ATTEMPTS tries give no scene that suits.
+    """
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{settings.seed}/{settings.split}/{index}/{attempt}")
         made = _draw(index, settings, rng)
@@ -120,7 +127,7 @@ def _evidence(reply: Reply) -> list[dict[str, Any]]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
-    """Return the scene and the JSON entry number `index` of a split."""
+    """Return the scene and the JSON entry number `index` (from 0) of a split."""
     scene, question, reply = compose(index, settings)
     suffix = "mp4" if scene.moves else "png"
     entry: dict[str, Any] = {
@@ -162,10 +169,12 @@ def make(
 ) -> Path:
     """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
 
-    A split that was made with the same settings is left as it is; one with other settings is made anew. The settings
-    file is written last, so that an interrupted making is noticed. `free_form_share` of the entries ask for a
-    description whatever their turn. `salient_share` and `list_share` count for "sft" alone: the other splits are
-    always right.
+    A split that was made with the same settings is left as it is; one with other settings is made anew.
+    grid, clip_grid: cells a side of images and videos. frames: of a video, even. distractors: greatest number of
+    objects of an image beside the asked and the salient one; there may be up to two fewer. clip_share: share of videos.
+    free_form_share: share of entries that ask for a description whatever their turn. salient_share, list_share: share
+    of entries answered about the salient object, or asking for everything; for "sft" alone, the other splits are always
+    right. All shares are in [0, 1]. UserError for settings that do not work, or a root that cannot be written.
     """
     shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
     world = World(grid, clip_grid, frames, distractors)
@@ -191,9 +200,10 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as of `make`.
 
-    Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
+    limit: first entries to keep, None for all. UserError for a split without a size, for settings that do not work, for
+    a root that cannot be written.
     """
     if split not in sizes:
         raise UserError(f"visual_search: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")

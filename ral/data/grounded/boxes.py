@@ -1,7 +1,7 @@
-"""Boxes and times of published rows -> evidence: fractions of the picture, seconds of the clip.
+"""Boxes and times of published rows -> evidence: fractions of the image, seconds of the video.
 
-What reaches over an edge is cut there, and marked as cut. What has no area, lies outside, or is in other units than the
-dataset's own is a bad entry of one line.
+A box or time that reaches over an edge is clipped there and marked by Evidence.cut. One without extent, outside the
+image or video, or in other units than the dataset's own makes the entry a BadSample of one line.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ SIZES: Form = "x, y, width, height"
 CORNERS: Form = "left, top, right, bottom"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 LEAST_PIXELS = 2.0
-"""A box whose numbers all lie below it is one of fractions, which may reach over the edge; others are pixels."""
+"""A box whose numbers all lie below this is one of fractions, which may reach over the edge; others are in pixels."""
 
 
 def as_own(entry: Entry, uid: str, fields: Mapping[str, Any]) -> Example:
-    """Return the example of a row, given in the fields of a user's own entry (`ral.data.sources.jsonl`)."""
+    """Return the example of a row. fields: the row in the fields of a user's own entry (`ral.data.sources.jsonl`)."""
     return replace(parse_own(replace(entry, data=dict(fields))), uid=uid)
 
 
 def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
-    """Return the numbers of a field that holds a box as text, "[0.1, 0.2, 0.3, 0.4]"; None for null or ""."""
+    """Return the numbers of a field that holds a box as text, "[0.1, 0.2, 0.3, 0.4]"; None for null or "".
+
+    form: order of the numbers, for messages. BadSample for other values.
+    """
     value = entry.data.get(field)
     if value is None or value == "":
         return None
@@ -42,16 +45,17 @@ def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
 
 
 def numbers(text: str) -> list[float]:
-    """Return the numbers of a text with commas between them. ValueError where one is none."""
+    """Return the numbers of a text with commas between them. ValueError where a part is no number."""
     if "_" in text:  # float takes 1_0 for 10
         raise ValueError(text)
     return [float(number) for number in text.split(",")]
 
 
 def boxes_of(entry: Entry, field: str, value: object, size: tuple[float, float], form: Form) -> tuple[Evidence, ...]:
-    """Return the evidence of a field that holds no box (null, []), one, or a list of them, in pixels.
+    """Return the evidence of a field that holds no box (null, []), one box, or a list of boxes, in pixels.
 
-    size: width and height of the picture that the boxes are drawn on; (1, 1) for boxes that are fractions.
+    size: (width, height) in pixels of the image that the boxes are drawn on; (1, 1) for boxes that are fractions. form:
+    order of a box's numbers. BadSample for a box that is malformed, without area or outside the image.
     """
     if value is None or value == []:
         return ()
@@ -88,7 +92,11 @@ def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], f
 
 
 def spans_of(entry: Entry, field: str, value: object, duration: object) -> tuple[Evidence, ...]:
-    """Return the evidence of a field with no time (null, []) or a list of [start, end], in seconds of a clip."""
+    """Return the evidence of a field with no time (null, []) or a list of [start, end], in seconds of a video.
+
+    duration: the video's length in seconds. BadSample for a time that is malformed, without length or outside the
+    video.
+    """
     wanted = "[[start, end], ...] in seconds of the clip"
     if value is None or value == []:
         return ()
@@ -100,7 +108,7 @@ def spans_of(entry: Entry, field: str, value: object, duration: object) -> tuple
 
 
 def _span(entry: Entry, field: str, value: object, duration: float, wanted: str) -> Evidence:
-    """Return one time as evidence."""
+    """Return one time span of a video of `duration` seconds as evidence."""
     if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(is_number, value)):
         entry.fail(field, f"span {shown(value)} is not two numbers", wanted)
     start, end = (float(x) for x in value)
@@ -113,7 +121,10 @@ def _span(entry: Entry, field: str, value: object, duration: float, wanted: str)
 
 
 def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
-    """Return width and height of a picture by its header. BadSample where it has none, or is turned by its EXIF."""
+    """Return (width, height) of an image by its header, in pixels.
+
+    BadSample where it cannot be read, or its EXIF turns it.
+    """
     try:
         with Image.open(BytesIO(picture.data) if picture.data is not None else picture.path) as image:
             size, turned = image.size, image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -129,7 +140,10 @@ def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
 def on_picture(
     entry: Entry, example: Example, field: str, value: object, form: Form, *, fractions: bool = False
 ) -> Example:
-    """Return the example with the boxes of a field as evidence, in pixels of its picture, or in fractions of it."""
+    """Return the example with the boxes of a field as evidence, in pixels of its image, or in fractions of it.
+
+    form: order of a box's numbers; fractions: whether they are fractions. BadSample as in `boxes_of`.
+    """
     if value is None or value == []:
         return example
     size = size_of(entry, "image", example.media[0])
@@ -137,5 +151,5 @@ def on_picture(
 
 
 def cuts(examples: Sequence[Example]) -> int:
-    """Count the examples of which some evidence was cut at an edge."""
+    """Return the number of examples of which some evidence was clipped at an edge."""
     return sum(any(item.cut for item in example.evidence) for example in examples)

@@ -48,8 +48,9 @@ class Questions:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return a question with the published path of its clip and what is known of it. BadSample for a row that is
-        shorter or longer than the first one.
+        """Return a question with the published path and the times of its video.
+
+        BadSample for a row of another length.
         """
         found = self.table[index]
         if None in found or None in found.values():
@@ -68,7 +69,7 @@ class Questions:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file."""
+    """Return the object in a JSON file. UserError where it cannot be read, or is no object."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -79,7 +80,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one question."""
+    """Return the example of one question. BadSample where a field is malformed, or a time lies outside the video."""
     data = entry.data
     names = [Path(folder, f"{data['file']}.mp4") for folder in FOLDERS]
     clip = next((name for name in names if (entry.media_root / name).is_file()), names[0])
@@ -100,14 +101,20 @@ def _object_in(entry: Entry, data: Mapping[str, Any], field: str, wanted: str) -
 
 
 def read(path: str | Path, *, split: str = "test", media_root: str | Path | None = None) -> Entries:
-    """Return the questions of one published split, val or test, below a folder."""
+    """Return the questions of one published split, "val" or "test", below a folder.
+
+    media_root: folder of the videos; None for `path`. UserError for missing files.
+    """
     folder = located(path)
     rows = Questions(folder, split)
     return Entries(rows, folder if media_root is None else located(media_root), parse, range(len(rows)))
 
 
 def source(split: str, *, path: str | Path, media_root: str | Path | None = None, limit: int | None = None) -> Entries:
-    """Return a split: trained on is the published val, which has times; held out is the published test."""
+    """Return a split: the published val, which has times, for training; the published test as held out.
+
+    limit: first training entries to keep; None for all. UserError for an unknown split or missing files.
+    """
     if split not in SPLITS:
         raise UserError(f"{path}: unknown split {split!r}; write one of {', '.join(SPLITS)}")
     entries = read(path, split="val" if split in TRAINING else "test", media_root=media_root)

@@ -34,6 +34,9 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split: the last `validation_size` rows (at most a fifth) are held out."""
+    """Return a split: the last `validation_size` rows (at most a fifth) are held out.
+
+    limit: first training rows to keep; None for all. unpacked: folder for images that are stored as bytes.
+    """
     rows = rows_of(path, "train", COLUMNS, unpacked)
     return source_of(rows, split, parse, media_root, validation_size, limit)

@@ -1,4 +1,4 @@
-"""Published tables: parquet files or a folder of them, one split of theirs, all columns under their own names."""
+"""Published tables: one split of a parquet file or a folder of them, all columns under their own names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UNPACKED = "outputs/data/unpacked"
 
 
 def rows_of(path: str | Path, split: str, columns: Sequence[str], unpacked: str | Path = UNPACKED) -> TableRows:
-    """Return the rows of a published split. UserError where the split or one of the columns is not there.
+    """Return the rows of a published split. UserError where the split or one of `columns` is missing.
 
-    A single file is taken whole. Pictures that lie in the column `image` as bytes are written to `unpacked`.
+    A single file is taken whole, whatever the split. Images that are stored as bytes are written to `unpacked`.
     """
     path = located(path)
     found, shape = open_table(path)
@@ -38,6 +38,9 @@ def rows_of(path: str | Path, split: str, columns: Sequence[str], unpacked: str 
 def source_of(
     rows: TableRows, split: str, parse: Parse, media_root: str | Path | None, validation_size: int, limit: int | None
 ) -> Entries:
-    """Return a split of rows that have none held out: their last ones are (`ral.data.sources.parts`)."""
+    """Return a split of rows that have no split of their own: the last rows are held out (`ral.data.sources.parts`).
+
+    media_root: where relative paths of media start; None for the folder that holds the table.
+    """
     root = rows.path.parent if media_root is None else located(media_root)
     return Entries(rows, root, parse, parts(rows.path, split, len(rows), validation_size, limit))

@@ -26,7 +26,10 @@ TURNS = "four turns with a `value`: question, box, picture, answer"
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one conversation. What stands before the first "/" but "cot" names the dataset it is of."""
+    """Return the example of one conversation.
+
+    Its uid begins with the dataset that the image is from: the first folder of the image's path other than "cot".
+    """
     pictures, turns = entry.data.get("image"), entry.data.get("conversations")
     if not isinstance(pictures, list) or not pictures or not all(isinstance(name, str) for name in pictures):
         entry.fail("image", f"{shown(pictures)} is no list of a picture and its part", PICTURES)
@@ -43,7 +46,10 @@ def parse(entry: Entry) -> Example:
 
 
 def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
-    """Return the corners behind ### in the second picture's name, else that of the first; None without a second one."""
+    """Return the box, in pixels, in the second image's name; None without one.
+
+    BadSample for the box of another image.
+    """
     if len(pictures) < 2:
         return None
     found = _BOX.fullmatch(pictures[1])

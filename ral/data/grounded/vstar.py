@@ -25,7 +25,10 @@ ROW = '{"question": ..., "options": [...], "bbox": [[x, y, width, height]]}'
 
 
 class JsonBeside:
-    """The rows of a folder of folders: one for each name that has a picture or a JSON file."""
+    """The rows of a folder of folders: one for each name that has an image or a JSON file.
+
+    UserError without a JSON file.
+    """
 
     shape = "a JSON file beside each picture"
 
@@ -42,7 +45,10 @@ class JsonBeside:
         return len(self.names)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return the JSON object at a position, with `file`, `picture` and `category`. BadSample where it is none."""
+        """Return the JSON object at a position, with `id`, `file` (the JSON) and `picture` added.
+
+        BadSample where it is none.
+        """
         name = self.names[index]
         file = Path(f"{name}.json")
         try:
@@ -91,7 +97,8 @@ def source(
 ) -> Entries:
     """Return a split: the last `validation_size` entries (at most a fifth) are held out (`ral.data.sources.parts`).
 
-    media_root: the folder of folders of the pictures, where they do not lie beside their JSON files.
+    media_root: the folder of folders of the images; None where they lie beside their JSON files. limit: first training
+    entries to keep; None for all.
     """
     rows = JsonBeside(located(path))
     root = rows.path if media_root is None else located(media_root)

@@ -20,7 +20,7 @@ COLUMNS = ("original_images", "problem", "answer", "bbox")
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one row, with the picture that nothing is drawn into."""
+    """Return the example of one row, with the image that has no box drawn in."""
     pictures = entry.data.get("original_images")
     if not isinstance(pictures, list) or len(pictures) != 1:
         entry.fail("original_images", f"{shown(pictures)} is no list of one picture", '["pictures/1.jpg"]')
@@ -38,6 +38,9 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split: the last `validation_size` rows (at most a fifth) are held out."""
+    """Return a split: the last `validation_size` rows (at most a fifth) are held out.
+
+    limit: first training rows to keep; None for all. unpacked: folder for images that are stored as bytes.
+    """
     rows = rows_of(path, "train", COLUMNS, unpacked)
     return source_of(rows, split, parse, media_root, validation_size, limit)

@@ -1,4 +1,4 @@
-"""`visual_path`: pictures and clips in which each step of the reasoning reads a place that the step before names."""
+"""`visual_path`: images and videos in which each step of the reasoning reads a place that the step before names."""
 
 from ral.worlds.visual_path.entries import make as make
 from ral.worlds.visual_path.entries import source as source

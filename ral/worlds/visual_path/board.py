@@ -1,6 +1,6 @@
 """Boards of `visual_path`: cells that name other cells, and the route from cell to cell that follows from them.
 
-Everything here is plain values; nothing is drawn from a random generator, rendered or worded.
+A sign is the content of a cell. Everything here is plain values; nothing is drawn at random, rendered or worded.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Literal
 from ral.worlds.scene import DIRECTIONS
 
 Place = tuple[int, int]
-"""Row and column of a cell, from 0."""
+"""(row, column) of a cell, from 0."""
 Kind = Literal["arrows", "digits", "looks", "handed"]
 KINDS: tuple[Kind, ...] = ("arrows", "digits", "looks", "handed")
 DIRECTED = ("arrows", "handed")  # kinds whose cells hold a direction; those of the others name a place
 Signs = Mapping[Place, str]
-"""Cell -> what it holds: a direction, "row column" from 1, or a look such as "red star"."""
+"""Cell -> its sign: a direction, "row column" from 1, or a look such as "red star"."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """grid x grid cells. slots: the signs of a picture, or those of each slot of a clip, on the same cells.
+    """A grid of grid x grid cells with signs.
 
-    looks: by what each cell is known, such as "red star", where places are named so; empty for all other kinds.
-    background, color: of the drawing.
+    slots: the signs of an image, one mapping; of a video, one for each slot of two frames, on the same cells. looks:
+    the name of each cell with a sign, such as "red star", for the kind "looks"; empty for other kinds. background: RGB,
+    0 to 255; color: of the drawing, a name.
     """
 
     kind: Kind
@@ -38,7 +39,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Read:
-    """One step of a route: in `slot` the sign on the cell `seen` is read and leads from the cell `at` to `to`."""
+    """One step of a route: in slot `slot`, `sign` is read on the cell `seen` and leads from cell `at` to cell `to`."""
 
     at: Place
     seen: Place
@@ -48,12 +49,15 @@ class Read:
 
 
 def name_of(board: Board, place: Place) -> str:
-    """Return the name of a cell: its look, or row and column from 1."""
+    """Return the name of a cell: its look, or its row and column from 1."""
     return board.looks[place] if board.looks else f"{place[0] + 1} {place[1] + 1}"
 
 
 def led_to(board: Board, at: Place, sign: str) -> Place | None:
-    """Return the cell that a sign, read by one who stands on `at`, leads to; None for one outside the grid."""
+    """Return the cell that a sign, read from the cell `at`, leads to.
+
+    None for a direction out of the grid, or a look that no cell has; row and column are not checked.
+    """
     if sign in DIRECTIONS:
         rows, cols = DIRECTIONS[sign]
         place = (at[0] + rows, at[1] + cols)
@@ -65,18 +69,21 @@ def led_to(board: Board, at: Place, sign: str) -> Place | None:
 
 
 def neighbour_of(place: Place, grid: int) -> Place:
-    """Return the cell to the right; in the last column the one to the left."""
+    """Return the cell to the right; for the last column, the cell to the left."""
     row, col = place
     return (row, col + 1 if col + 1 < grid else col - 1)
 
 
 def slot_of(board: Board, step: int) -> int:
-    """Return the slot in which step number `step` (from 0) looks: its own in a clip."""
+    """Return the slot in which step number `step` (from 0) looks: the last one from there on; 0 for an image."""
     return min(step, len(board.slots) - 1)
 
 
 def read(board: Board, at: Place, step: int, seen: Place) -> Read | None:
-    """Read the sign on `seen` while standing on `at`; None where it is empty or leads to no other sign."""
+    """Return the step number `step` (from 0) that reads the sign on `seen` and goes from `at` to the cell it names.
+
+    None where `seen` is empty, or its sign leads to no other cell with a sign.
+    """
     slot = slot_of(board, step)
     sign = board.slots[slot].get(seen)
     to = None if sign is None else led_to(board, at, sign)
@@ -85,11 +92,10 @@ def read(board: Board, at: Place, step: int, seen: Place) -> Read | None:
 
 
 def follow(board: Board, start: Place, length: int, misread: tuple[bool, ...] = ()) -> tuple[Read, ...]:
-    """Return the route of `length` steps from `start`.
+    """Return the route of `length` steps from `start`. ValueError where a step leads nowhere.
 
-    misread: which steps read the neighbour's sign in place of their own.
-
-    A step whose neighbour is empty, or whose sign there leads to no cell that holds something, is read right.
+    misread: one value a step, True to read the neighbour's sign in place of the cell's own. A step whose neighbour is
+    empty, or has a sign that leads to no other cell with a sign, is read right.
     """
     route: list[Read] = []
     at = start

@@ -1,4 +1,4 @@
-"""Renders boards of `visual_path`: arrows, pairs of numbers, shapes with a small one beside them, holders' arms."""
+"""Renders boards of `visual_path`: arrows, pairs of numbers, shapes with a small one beside them, discs with an arm."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def _arrow(cell: Image.Image, board: Board, place: Place, sign: str, zoom: int) 
 
 
 def _numbers(cell: Image.Image, board: Board, place: Place, sign: str, zoom: int) -> None:
-    """Draw the row in the upper left quarter, the column in the lower right one."""
+    """Draw the row in the upper left quarter of the cell, the column in the lower right one."""
     for number, quarter in zip(sign.split(), (1, 3), strict=True):
         center = (quarter * HALF * zoom / 2, quarter * HALF * zoom / 2)
         ImageDraw.Draw(cell).text(center, number, fill=INK, font=_font(FONT * zoom), anchor="mm")
 
 
 def _shapes(cell: Image.Image, board: Board, place: Place, sign: str, zoom: int) -> None:
-    """Draw the cell's own shape in the upper left quarter, the one that it names in the lower right one."""
+    """Draw the cell's own shape in the upper left quarter, the shape that it names in the lower right one."""
     for look, size, quarter in ((board.looks[place], LOOK, 1), (sign, NAMED, 3)):
         color, shape = look.split()
         _put(cell, shape, RGB[color], size * zoom, (quarter * HALF * zoom // 2, quarter * HALF * zoom // 2))
 
 
 def _holder(cell: Image.Image, board: Board, place: Place, sign: str, zoom: int) -> None:
-    """Draw a disc with the arm by which it hands on what it has."""
+    """Draw a disc with an arm that points to the next cell."""
     _put(cell, "circle", RGB[board.color], HOLDER * zoom, (HALF * zoom, HALF * zoom))
     _put(cell, sign, WHITE, ARM * zoom, (HALF * zoom, HALF * zoom))
 
@@ -61,7 +61,7 @@ DRAWN: dict[Kind, Callable[[Image.Image, Board, Place, str, int], None]] = {
 
 
 def render(board: Board, zoom: int) -> list[Image.Image]:
-    """Return one RGB picture a slot, of grid * zoom * 28 pixels a side: zoom x zoom visual tokens a cell."""
+    """Return one RGB image a slot, of grid * zoom * 28 pixels a side: zoom x zoom visual tokens a cell."""
     side = CELL * zoom
     pictures = []
     for signs in board.slots:
@@ -75,7 +75,7 @@ def render(board: Board, zoom: int) -> list[Image.Image]:
 
 
 def write(board: Board, zoom: int, path: Path) -> None:
-    """Write a PNG, or an MP4 of one frame a second with two frames a slot."""
+    """Write a board as a PNG; the kind "handed" as an MP4 of one frame a second with two frames a slot."""
     slots = render(board, zoom)
     if board.kind == "handed":
         write_frames([slot for slot in slots for _ in range(SLOT_FRAMES)], path)

@@ -1,10 +1,11 @@
 """Entries of `visual_path` in Video-R1's JSON format, deterministic by seed.
 
 Each cell of a board names another one: by an arrow ("arrows"), by the row and column written on it ("digits"), by the
-colour and shape of a small object beside its own ("looks"), or by the arm of a holder, which points elsewhere in each
-slot of a clip ("handed"). A question gives the cell to start at and the number of steps; the answer is the cell where
+colour and shape of a small object beside its own ("looks"), or by the arm of a disc, which points elsewhere in each
+slot of a video ("handed"). A question gives the cell to start at and the number of steps; the answer is the cell where
 they end. `process` is the reasoning, in every split; `steps` has a text and a box for each step, `evidence` the same
-boxes with the seconds of a clip. Entry i depends on seed, split, i and the knobs alone, its board not on `misread`.
+boxes with the seconds of a video. Entry i depends on seed, split, i and the other settings alone, its board not on
+`misread`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MOST_ATTEMPTS = 10_000
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of boards. The knobs are those of `source`."""
+    """Settings of the cells of boards; the fields are parameters of `source`."""
 
     grid: int
     clip_grid: int
@@ -42,7 +43,7 @@ class Cells:
     distractors: float
 
     def a_side(self, kind: Kind) -> int:
-        """Return the number of cells a side."""
+        """Return the number of cells a side of a board of this kind."""
         return self.clip_grid if kind == "handed" else self.grid
 
 
@@ -56,7 +57,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the bytes of one split. The knobs are those of `source`."""
+    """Everything that fixes the bytes of one split; the fields are parameters of `source`."""
 
     split: str
     size: int
@@ -67,7 +68,7 @@ class Settings:
     misread: float
 
     def record(self) -> dict[str, Any]:
-        """Return the content of the settings file of a split: every knob by its own name."""
+        """Return the content of the split's settings file: every setting under its own name."""
         knobs = asdict(self)
         return knobs.pop("cells") | knobs.pop("steps") | knobs | {"version": VERSION}
 
@@ -78,7 +79,7 @@ def _require(ok: bool, field: str, value: object, text: str) -> None:
 
 
 def check(settings: Settings) -> None:
-    """Raise UserError for knobs that no board can satisfy."""
+    """Raise UserError for settings that no board can satisfy."""
     s = settings
     _require(s.split in SPLIT_BUCKETS, "split", s.split, f"one of {', '.join(SPLIT_BUCKETS)}")
     _require(s.size >= 1, "size", s.size, "at least 1 entry")
@@ -95,7 +96,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_grids(s: Settings) -> None:
-    """Check that pictures have 16 to 1,024 visual tokens, and frames of clips no more."""
+    """Raise UserError unless images have 16 to 1,024 visual tokens, and frames of videos at most 1,024."""
     grid, clip_grid, zoom = s.cells.grid, s.cells.clip_grid, s.cells.zoom
     most = MOST_TOKENS // zoom
     if set(s.kinds) - {"handed"}:
@@ -106,15 +107,16 @@ def _check_grids(s: Settings) -> None:
 
 
 def _longest(s: Settings) -> int:
-    """Return the steps of a route that are found on every grid: half of the cells, or all but one where signs name any
-    cell.
+    """Return the greatest number of steps for which a route is found on every grid.
+
+    It is half of the cells, or all but one where signs name any cell.
     """
     cells = {kind: s.cells.a_side(kind) ** 2 for kind in s.kinds}
     return min(count // 2 if kind in DIRECTED else count - 1 for kind, count in cells.items())
 
 
 def _check_looks(s: Settings) -> None:
-    """Check that there are enough colours and shapes to tell all cells apart."""
+    """Raise UserError unless there are enough colours and shapes to tell all cells apart."""
     if "looks" in s.kinds:
         on_route = s.steps.longest + 1
         room = max(0.0, (len(LOOKS) - on_route) / max(1, s.cells.grid**2 - on_route))
@@ -124,7 +126,10 @@ def _check_looks(s: Settings) -> None:
 
 
 def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
-    """Return the board, start and number of steps of entry `index` (from 0); kinds take turns."""
+    """Return the board, the start and the number of steps of entry `index` (from 0); kinds take turns.
+
+    UserError where MOST_ATTEMPTS tries give no board of the split.
+    """
     kind = settings.kinds[index % len(settings.kinds)]
     for attempt in range(MOST_ATTEMPTS):
         rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/{attempt}")
@@ -136,12 +141,12 @@ def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
 
 
 def board_key(board: Board) -> str:
-    """Return the key by which boards are told apart: signs and looks; not colour, tint, or where a question starts."""
+    """Return the text by which boards are told apart: signs and looks; not colour, background or a route's start."""
     return f"{board.kind} {board.grid} {[sorted(slot.items()) for slot in board.slots]} {sorted(board.looks.items())}"
 
 
 def question_of(board: Board, start: Place, length: int) -> str:
-    """Return the question, in words of the shipped models' vocabulary."""
+    """Return the question, in the vocabulary of the shipped models."""
     name = f"the {name_of(board, start)}" if board.looks else name_of(board, start)
     if board.kind == "handed":
         return f"It is at {name} first and moves {length} times."
@@ -149,12 +154,12 @@ def question_of(board: Board, start: Place, length: int) -> str:
 
 
 def said(board: Board, step: Read) -> str:
-    """Return a response's words in one step: where it stands and the direction there, or the cell that is named."""
+    """Return a response's words in one step: its cell and the direction there, or the cell that the sign names."""
     return f"{name_of(board, step.at)} {step.sign}" if board.kind in DIRECTED else step.sign
 
 
 def box_of(board: Board, place: Place) -> list[float]:
-    """Return the box of a cell, in fractions."""
+    """Return the box of a cell, [left, top, right, bottom] in fractions of the image."""
     row, col = place
     return [round(x / board.grid, 6) for x in (col, row, col + 1, row + 1)]
 
@@ -165,14 +170,14 @@ def _evidence(board: Board, step: Read) -> dict[str, Any]:
 
 
 def misread_of(index: int, length: int, settings: Settings) -> tuple[bool, ...]:
-    """Tell which steps of entry `index` read the neighbour; only in the split sft."""
+    """Return, for each step of entry `index`, whether it reads the neighbour's sign; all False unless in "sft"."""
     rng = Random(f"{NAME}/{settings.seed}/{settings.split}/{index}/misread")
     share = settings.misread if settings.split == "sft" else 0.0
     return tuple(rng.random() < share for _ in range(length))
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
-    """Return the board and the JSON entry number `index` of a split."""
+    """Return the board and the JSON entry number `index` (from 0) of a split."""
     board, start, length = compose(index, settings)
     right = follow(board, start, length)
     told = follow(board, start, length, misread_of(index, length, settings))
@@ -202,7 +207,8 @@ def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
 def make(root: Path, settings: Settings) -> Path:
     """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
 
-    A split that was made with the same settings is left as it is; one with other settings is made anew.
+    A split that was made with the same settings is left as it is; one with other settings is made anew. UserError for
+    settings that do not work, or a root that cannot be written.
     """
     check(settings)
     entry = partial(_drawn, settings=settings)
@@ -225,12 +231,12 @@ def source(
     misread: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be; `limit` keeps the first entries.
+    """Return the examples of a split, made first if need be. sizes: {split: entries}.
 
-    kinds take turns; grid, clip_grid: cells a side; zoom: visual tokens a side of a cell; shortest, longest: steps;
-    distractors: share of the cells beside the route that hold something; misread: share of the steps of SFT entries
-    that read the neighbouring cell.
-    Errors: UserError for a split without a size, for knobs that do not work, for a root that cannot be written.
+    kinds: take turns; grid: cells a side, of the kind "handed" clip_grid; zoom: visual tokens a side of a cell;
+    shortest, longest: steps of a route; distractors: share of the cells beside the route that hold a sign; misread:
+    share of the steps of SFT entries that read the neighbouring cell; limit: first entries to keep, None for all.
+    UserError for a split without a size, for settings that do not work, for a root that cannot be written.
     """
     if split not in sizes:
         raise UserError(f"{NAME}: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")

@@ -1,4 +1,4 @@
-"""Draws boards of `visual_path` with a route on them from a `random.Random`."""
+"""Draws boards of `visual_path`, each with a route on it, at random from a `random.Random`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ WALKS = 1000  # tries at a route that does not cross itself
 
 
 def cells(grid: int) -> list[Place]:
-    """Return all cells, row by row."""
+    """Return (row, column) of all grid * grid cells, row by row."""
     return [divmod(n, grid) for n in range(grid * grid)]
 
 
 def ways(place: Place, grid: int) -> dict[Place, str]:
-    """Return the cells beside `place`, and the direction that leads to each."""
+    """Return the cells beside `place` within the grid, each with the direction that leads there."""
     row, col = place
     found = {(row + rows, col + cols): name for name, (rows, cols) in DIRECTIONS.items()}
     return {(r, c): name for (r, c), name in found.items() if 0 <= r < grid and 0 <= c < grid}
 
 
 def walk(rng: Random, grid: int, length: int) -> list[Place]:
-    """Return a route from a cell to a neighbour, `length` times, that visits no cell twice."""
+    """Return the length + 1 cells of a route between neighbours that visits no cell twice.
+
+    ValueError where WALKS tries find none.
+    """
     for _ in range(WALKS):
         route = [rng.choice(cells(grid))]
         while len(route) <= length:
@@ -45,15 +48,16 @@ def route_of(rng: Random, kind: Kind, grid: int, length: int) -> list[Place]:
 
 
 def taken_of(rng: Random, grid: int, route: Sequence[Place], distractors: float) -> list[Place]:
-    """Return the cells that hold something, row by row: the route's, and that share of the others."""
+    """Return the cells that hold a sign, row by row: the route's, and the share `distractors` of the others."""
     others = [place for place in cells(grid) if place not in route]
     return sorted([*route, *rng.sample(others, round(distractors * len(others)))])
 
 
 def draw_board(rng: Random, kind: Kind, grid: int, length: int, distractors: float) -> tuple[Board, Place]:
-    """Return a board with a route of `length` steps, and the cell where that starts.
+    """Return a board with a route of `length` steps, and the cell where the route starts.
 
-    Signs beside the route lead to cells that hold something, as those on it do; a clip has a slot for each step.
+    Signs beside the route, too, lead to cells that hold a sign, where there are any; a video has a slot for each step.
+    distractors: share of the cells beside the route that hold a sign, in [0, 1].
     """
     route = route_of(rng, kind, grid, length)
     taken = taken_of(rng, grid, route, distractors)

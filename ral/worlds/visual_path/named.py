@@ -1,4 +1,4 @@
-"""Cells that a response of `visual_path` names, by its own words: where it says it looks for each direction."""
+"""Finds the cells that a response to a `visual_path` question says it reads, by its own words."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ SAID = re.compile(rf"(\d+) (\d+) ({'|'.join(DIRECTIONS)})\b")
 """A step of the kinds whose cells hold a direction: row, column, and the direction that is read there."""
 
 Named = tuple[int, int, Box]
-"""First character of a word, the one behind its last, and the place that it has to be read from."""
+"""(first, end, box): first character of a word, the one after its last, and the box where the word is to be read."""
 
 
 def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Named]:
     """Return the directions in a response, each with the box of the cell that the response names just before it.
 
-    It is what the response says that counts, right or not; a direction behind a cell outside the grid is left out, and
-    kinds whose cells hold no direction have none. wrong: the box of another cell in place of each, half the grid
-    further in rows and in columns. Errors: UserError for an example without steps, whose boxes are as large as a cell.
+    The response's own words count, right or wrong. A direction after a cell outside the grid is left out; kinds of
+    boards without directions give []. wrong: True for the box of another cell in place of each, half the grid further
+    in rows and in columns. UserError for an example without steps, whose boxes tell the size of a cell.
     """
     if not example.steps:
         where = example.source or example.uid
@@ -34,11 +34,11 @@ def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Nam
 
 
 def shifted(place: Place, by: int, grid: int) -> Place:
-    """Return the cell `by` rows further down and columns to the right, beyond the edge from the other side."""
+    """Return the cell `by` rows further down and `by` columns to the right, past the edge from the other side."""
     return ((place[0] + by) % grid, (place[1] + by) % grid)
 
 
 def box_of(place: Place, grid: int) -> Box:
-    """Return the box of a cell, in fractions."""
+    """Return the box of a cell, in fractions of the image."""
     row, col = place
     return (col / grid, row / grid, (col + 1) / grid, (row + 1) / grid)
