@@ -551,6 +551,9 @@ def test_ids_that_occur_twice_do_not_collapse_entries(folder: Path) -> None:
     path = write(folder / "twice.jsonl", [plain | {"id": n} for n in (7, "7", 8, None, 4, [1])])
     uids = [e.uid for e in read_file(path, parse=parse_own)]
     assert uids == ["twice-7#1", "twice-7#2", "twice-8", "twice-4#4", "twice-4#5", "twice-[1]"]
+    ended = folder / "commas.jsonl"
+    ended.write_text("".join(f"{line},\n" for line in path.read_text().splitlines()))
+    assert [e.uid.replace("commas", "twice") for e in read_file(ended, parse=parse_own)] == uids
     assert [e.uid for e in read_file(path, parse=parse_own)[1:3]] == uids[1:3]
     entry = {"problem": "?", "path": str(folder / "a.png"), "solution": "<answer>x</answer>", "problem_type": "OCR"}
     path = write(folder / "r1.jsonl", [entry | {"problem_id": n} for n in (5, 6, 6, 9, 10, 11)])

@@ -100,13 +100,11 @@ class JsonFile:
 
         For `ral.data.names.repeated`, which reads their ids.
         """
-        with self.text.open("rb") as file:
-            for start, stop in self.spans.tolist():
-                file.seek(start)
-                try:
-                    yield json.loads(file.read(stop - start))
-                except (ValueError, RecursionError):
-                    yield None
+        for raw in self.contents(range(len(self))):
+            try:
+                yield json.loads(raw)
+            except (ValueError, RecursionError):
+                yield None
 
 
 def stamp(path: Path) -> tuple[int, int]:
