@@ -64,7 +64,7 @@ from ral.study.processes import alone
 from ral.study.reproduce import MAIN_PAGE, PATH_PAGE
 from ral.study.results import Compared, TableResult, along, analyse, base_run, compared, read_run, with_holm
 from ral.study.statistics import Interval, least_p, sign_flip_p
-from ral.study.words import attainable
+from ral.study.words import ANSWER_GROUNDING, attainable, grounding_words
 from ral.worlds import visual_search
 
 PLAN = yaml.safe_load((CONF / "reproduce.yaml").read_text())
@@ -758,3 +758,11 @@ def test_real_cells_give_the_same_numbers_again(model_folder: Any, data_folder: 
 def test_the_makefile_runs_it() -> None:
     done = subprocess.run(["make", "-n", "reproduce", "ARGS=seeds=1"], cwd=ROOT, capture_output=True, text=True)
     assert "scripts/reproduce.py tables=main,grid,frames docs=true resolution=true seeds=1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"), [("eval/grounding", "answer tokens'"), ("eval/grounding_answer", "look hardest")]
+)
+def test_the_page_says_whose_attention_grounding_is_of(metric: str, said: str) -> None:
+    sentence, whose = grounding_words([metric] if metric == ANSWER_GROUNDING else [])
+    assert said in whose and ("hardest" in sentence) is ("hardest" in said) and "`questions grounded`" in sentence

@@ -24,7 +24,7 @@ from ral.study.results import (
     values,
 )
 from ral.study.statistics import Interval, interval
-from ral.study.words import attainable, machine_text, number, p_value, percent, short
+from ral.study.words import ANSWER_GROUNDING, attainable, grounding_words, machine_text, number, p_value, percent, short
 
 KINDS = {
     "cuts": "Right answers of the teacher, with attention cut",
@@ -51,10 +51,6 @@ RULE = (
     f"shipped model lies above -{100 * MARGIN:.0f} points. Contradicted: in one of them the whole interval lies below "
     "0. Without such a type the claim does not apply.\n\n"
     "Intervals are over seeds: they say nothing about other questions, data or models."
-)
-GROUNDED = (
-    "Grounding is over questions answered with an answer block alone; `questions grounded` is their share of all "
-    "questions, where the runs' records tell.\n"
 )
 
 
@@ -132,14 +128,15 @@ def claim_row(letter: str, shown: Comparison) -> list[str]:
 
 def main_part(result: TableResult, figures: Mapping[str, str]) -> str:
     """Return the part on the table `main`: accuracy, accuracy by type, grounding."""
-    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), GROUNDED]
+    grounded, whose = grounding_words(metric_names(result, ANSWER_GROUNDING))
+    parts = [f"### {result.table.title}\n", accuracy_table(result), attainable_of(result), grounded]
     parts += [shown(figures, "curves", "finals")]
     parts += [
         "\nAccuracy by type of question and, once more, by medium, percent:\n",
         types_table(result),
         shown(figures, "types"),
     ]
-    parts += ["\nGrounding by decoder layer (0 is the first), percent of the answer tokens' attention on the medium:\n"]
+    parts += [f"\nGrounding by decoder layer (0 is the first), percent of the {whose} on the medium:\n"]
     layers = {metric: metric.removeprefix(LAYER) for metric in metric_names(result, LAYER)}
     parts += [by_metric(result, layers), shown(figures, "layers")]
     return "\n".join(part for part in parts if part)

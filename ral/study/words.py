@@ -11,6 +11,8 @@ from ral.study.results import Compared, Run
 from ral.study.statistics import Interval, least_p
 
 LEAST_P = 0.001  # below which a p-value is written as such
+ANSWER_GROUNDING = "eval/grounding_answer"
+"""Metric of runs whose `eval/grounding` is measured where tokens are produced; before, at the tokens of the answer."""
 
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
@@ -31,6 +33,19 @@ def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
 def p_value(p: float) -> str:
     """Return a p-value with three decimals; "-" for NaN."""
     return "-" if math.isnan(p) else f"{p:.3f}" if p >= LEAST_P else f"<{LEAST_P}"
+
+
+def grounding_words(answers: Sequence[str]) -> tuple[str, str]:
+    """Return (a sentence on what grounding is measured over, whose attention it is of).
+
+    answers: the metrics of runs that begin with ANSWER_GROUNDING; () for runs before it.
+    """
+    share = "questions, where the runs' records tell.\n"
+    if answers:
+        over = "Grounding is measured where the tokens that look hardest are produced (docs/metrics.md)"
+        return f"{over}; `questions grounded` is the share of such {share}", "attention of the tokens that look hardest"
+    over = "Grounding is over questions answered with an answer block alone"
+    return f"{over}; `questions grounded` is their share of all {share}", "answer tokens' attention"
 
 
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
