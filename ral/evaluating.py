@@ -46,10 +46,7 @@ ENDS = 2**20  # bytes of each end of a weights file that tell it from another
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Answer and score every benchmark of a checked configuration; write the results to cfg.output, print accuracies.
-
-    UserError for what a user can mend: a path, a template, a checkpoint, items that cannot be asked.
-    """
+    """Answer and score every benchmark of a checked configuration; write the results, print the accuracies."""
     disable_progress_bar()  # of loading weights
     cfg, lines = as_trained(cfg, overridden())
     if cfg.threads:
@@ -85,10 +82,7 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
 def run(
     cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path, line: str | None
 ) -> Result:
-    """Evaluate one benchmark and write its files to `folder`; items that its items.jsonl holds are not asked again.
-
-    line: printed to stderr first, None for nothing. UserError for no items, or for a folder of other settings.
-    """
+    """Evaluate one benchmark, going on with the answers in `folder`; write its files. line: printed first, if any."""
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,10 +110,9 @@ def run(
 
 
 def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
-    """Return the first `count` items with their answers: those in the file `path`, the others answered and added to it.
+    """Return the answers to the first `count` items: those in the file `path`, and new ones, which are added to it.
 
-    batch: items asked at once. An interrupted batch is asked again as a whole, so that its responses are those of an
-    uninterrupted evaluation.
+    An interrupted batch is asked again as a whole, so that its responses are those of an uninterrupted evaluation.
     """
     done = {item.index: item for item in items_file.read(path)}
     items_file.rewrite(path, done.values())
@@ -161,9 +154,9 @@ def summarise(
     whole: int,
     paper: Mapping[str, float],
 ) -> tuple[Result, dict[str, Any]]:
-    """Return a benchmark's result, for the table, and the content of summary.json (docs/outputs.md).
+    """Return a benchmark's result for the table, and the content of summary.json (docs/outputs.md).
 
-    summary: the benchmark's own; whole: items of the whole benchmark; paper: {model: figure} of the benchmark's paper.
+    summary: the benchmark's own; whole: items of the whole benchmark; paper: {model: published figure}.
     """
     (estimate,) = bootstrap(np.array([[item.score] for item in answered]), RESAMPLES)
     metrics = summary([item.record() for item in answered])
@@ -189,10 +182,7 @@ def summarise(
 
 
 def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return {measure: {mean, ci_low, ci_high, n}}: means over items with their 95% intervals; {} without measures.
-
-    measures: of each item, all with the same names.
-    """
+    """Return {measure: {mean, ci_low, ci_high, n}} over the measures of n items, with 95% intervals; {} for none."""
     if not measures:
         return {}
     names = list(measures[0])
@@ -207,10 +197,7 @@ def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
 
 
 def path_of(cfg: DictConfig, name: str) -> str:
-    """Return the path of a benchmark. UserError where none is set and it has no default.
-
-    With several benchmarks, one without a path of its own lies in a folder of its name below benchmark.path.
-    """
+    """Return a benchmark's path, its own or its folder below benchmark.path. UserError where there is none."""
     task = cfg.benchmark.tasks[name]
     inherited = OmegaConf.is_interpolation(task, "path")
     if task.path is None:
@@ -228,10 +215,7 @@ def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
 
 
 def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
-    """Return the decoder layer whose attention is measured for a benchmark, from 0; None for no measurement.
-
-    UserError for a layer that the policy does not have, or that has no attention rows.
-    """
+    """Return the decoder layer whose attention is measured, None for none. UserError where it has no attention rows."""
     layer = task.get("looks")
     return None if layer is None else checked_layer(policy, layer, f"benchmark.tasks.{name}.looks")
 
@@ -242,10 +226,7 @@ def template_of(cfg: DictConfig, task: DictConfig) -> str:
 
 
 def wording(template: str, bare: bool) -> Callable[[Example], str]:
-    """Return a function from an example to the text of the user's turn.
-
-    bare: whether the question holds neither options nor instruction, so that the template has to add them.
-    """
+    """Return example -> text of the user's turn. bare: whether the question lacks options, which are then added."""
     if template == AS_ASKED:
         return lambda example: (bare_words(example) if bare else example).question
     return lambda example: render(example if bare else replace(example, options=()), template)
@@ -306,10 +287,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Return 16 hexadecimal digits that identify the weights in a folder, from names, sizes and ends of its files.
-
-    None without *.safetensors, as for a hub id.
-    """
+    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None without any, as for a hub id."""
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

@@ -107,7 +107,7 @@ class Responding:
             return redraw(prepared, hash_seed(self.seed, progress.step), answer, policy.processor)
 
     def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
-        """Return the rollout. UserError where the engine fails, or samples from weights older than its max_lag allows."""
+        """Return the rollout. UserError where the engine fails, or samples from weights older than max_lag allows."""
         rollout = self.source(prepared, seed=seed)
         check_version(rollout, version, self.engine.max_lag)
         return rollout

@@ -52,7 +52,7 @@ def visible(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """Return the text with blanks for quotes, Markdown marks and $; an apostrophe inside a word stays, as a plain one."""
+    """Return the text with blanks for quotes, Markdown marks and $; an apostrophe inside a word stays."""
     return _LONE_QUOTE.sub(" ", _QUOTES.sub("'", _MARKS.sub(" ", text)))
 
 

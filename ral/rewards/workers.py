@@ -121,7 +121,7 @@ class RewardBeside:
         return one_by_one + [Job(n, examples, texts) for n in many if last]
 
     def scores(self, dealt: Sequence[Sequence[Job]], examples: Sequence[Example], rollout: Rollout) -> Scores:
-        """Wait for the workers and return the scores. UserError: the one that the reward itself would have raised first."""
+        """Wait for the workers; return the scores. UserError: the first that the reward itself would have raised."""
         answers = [worker.receive() for worker in self.workers]
         values: dict[str, list[float]] = {}
         for name, part in self.reward.parts.items():

@@ -30,7 +30,7 @@ Key = tuple[str, str, int, str]
 class Answer:
     """A line of answers.jsonl: a question's greedy answer under a condition, and whether it is right.
 
-    condition: name of the cut (`Condition.name`); layers: label of the layers that are cut; draw: number of the placebo.
+    condition: name of the cut (`Condition.name`); layers: label of the layers cut; draw: number of the placebo.
     """
 
     condition: str
