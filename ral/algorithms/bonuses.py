@@ -21,7 +21,7 @@ class OrderBonus:
 
     a and s: mean accuracy of the responses to ordered and to shuffled frames. Video-R1 (arXiv 2503.21776), section 3.2,
     Eq. 1 and 2, with alpha = 0.3 and a >= s; the ratio 0.8 and the bound 0.1 are of its published code. bonus: added to
-    the accuracy. Where nothing is right in either order the prompt passes and no response earns the bonus, as published.
+    the accuracy. Where nothing is right in either order the prompt passes, and no response earns the bonus.
     """
 
     ratio: float = 0.8
@@ -65,7 +65,7 @@ class LengthBonus:
             )
 
     def earners(self, accuracy: Tensor, tokens: Tensor) -> Tensor:
-        """Tell which responses earn the bonus: accuracy [B G] without any bonus and response tokens [B G] -> [B G] bool.
+        """Tell which responses earn the bonus: accuracy [B G] without bonuses and response tokens [B G] -> [B G] bool.
 
         Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5.
         """

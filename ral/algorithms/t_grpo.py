@@ -1,4 +1,4 @@
-"""Companion of a step for T-GRPO: responses to videos with shuffled frames, and bonuses in the rewards of the rollout."""
+"""Companion of a step for T-GRPO: responses to videos with shuffled frames, and bonuses in the rollout's rewards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Metrics, PromptBatch, Rollout, Scores, UserError
 
 RESPONSES = 1
-"""Number in the seed of the responses to shuffled videos, which sets it apart from those of rollout and frame order."""
+"""Number in the seed of responses to shuffled videos; rollout and frame order have other seeds."""
 
 
 class Temporal:
@@ -61,7 +61,7 @@ class Temporal:
         return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the scores with the bonuses, each a part (1 where earned), and metrics over the prompts with a video."""
+        """Return the scores with the bonuses, each a part (1 where earned), and metrics of the prompts with a video."""
         accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
         temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
         chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)

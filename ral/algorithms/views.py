@@ -26,8 +26,8 @@ Hidden = Callable[[int, int, tuple[int, int, int]], Tensor]
 def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, share: float = 0.6) -> PromptBatch:
     """Return the prompts with each patch of their media blackened with probability `share`.
 
-    Random masking of PAPO (arXiv 2507.06448), section 3.2: patches of 14 pixels, 0.6; VPPO's code masks 0.5. Patches are
-    the network's own, in videos of temporal_patch_size frames. The draw depends on seed, uid and number of the medium.
+    Random masking of PAPO (arXiv 2507.06448), section 3.2: patches of 14 pixels, 0.6; VPPO's code masks 0.5. Patches
+    are the network's own, in videos of temporal_patch_size frames. The draw depends on seed, uid and medium.
     UserError for a share outside (0, 1].
     """
     if not 0 < share <= 1:
@@ -82,7 +82,7 @@ def _without(prompts: PromptBatch, settings: PatchSettings, part: Part, medium: 
 
 
 def _on_patches(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return the marked patches as [patches 1] bool, in the order of the media tensor: those of a token are adjacent."""
+    """Return the marked patches as [patches 1] bool, in the order of the media: those of a token are adjacent."""
     (t, h, w), merge = grid, settings.merge_size
     return gone.view(t, h, merge, w, merge).transpose(2, 3).reshape(-1, 1).to(values.device)
 
@@ -95,7 +95,7 @@ def _on_tiles(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings)
 
 
 def _black(values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return black, normalised as the vision tower's input: [1 3*pixels] for patches, [3 1 1] for tiles."""
+    """Return black, normalised as the vision tower's input: [3 * pixels] of a patch, or [3 1 1] of a tile."""
     black = -torch.tensor(settings.mean) / torch.tensor(settings.std)
     flat: Sequence[int] = (-1, 1, 1) if settings.tile is not None else (-1,)
     spread = black if settings.tile is not None else black.repeat_interleave(values.shape[1] // 3)

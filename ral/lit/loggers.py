@@ -147,7 +147,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
-        """Log the first SHOWN records of an evaluation (docs/outputs.md); read(medium): pixels, to draw attention on."""
+        """Log the first SHOWN records of an evaluation (docs/outputs.md). read(medium): pixels, for attention maps."""
         with told("the table of completions is left out"):
             self._log_records(records, step, read)
 
@@ -157,7 +157,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Send the run's configuration, by which W&B filters and groups runs; define summaries of metrics."""
+        """Send the run's configuration, which W&B filters and groups runs by; define summaries of metrics."""
         with told("config.yaml has the configuration"):
             super().log_hyperparams(dict(params))
             for name, summary in SUMMARIES.items():
