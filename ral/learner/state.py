@@ -45,7 +45,7 @@ class Best:
     value: float = -math.inf
 
     def beaten(self, evaluated: Evaluated) -> bool:
-        """Record an evaluation if its `metric` is higher than in all before; return whether it is."""
+        """Take an evaluation in if its `metric` is higher than in all before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
         if value <= self.value:
             return False

@@ -179,7 +179,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def send(self, folder: Path) -> None:
-        """Upload the artifacts from the run's folder and end the W&B run; without artifacts, do nothing."""
+        """Send the artifacts from the run's folder and end the W&B run; without artifacts, do nothing."""
         if self.artifacts and self._experiment is not None:
             for name in self.artifacts:
                 with told(f"the artifact {name} is left out"):

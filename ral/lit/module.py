@@ -143,7 +143,7 @@ class PolicyModule(L.LightningModule):
         return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
 
     def on_fit_start(self) -> None:
-        """Restore the checkpoint's weights and optimizer state, if any, and give the engine the first weights.
+        """Put back the checkpoint's weights and optimizer state, if any, and give the engine the first weights.
 
         UserError where ranks of sharded networks have different sizes of passes.
         """

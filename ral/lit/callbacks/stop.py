@@ -35,14 +35,14 @@ class GentleStop(L.Callback):
         self.stepped, self.left = False, 0
 
     def install(self) -> None:
-        """Install the handlers of SIGNALS. Do nothing outside the main thread, since other threads get no signals."""
+        """Set the handlers of SIGNALS. Do nothing outside the main thread, since other threads get no signals."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in self.SIGNALS:
             self.previous[number] = signal.signal(number, self._receive)
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Install the handlers again: Lightning's own handler of SIGTERM would end the run within a step."""
+        """Set the handlers again: Lightning's own handler of SIGTERM would end the run within a step."""
         for number in self.previous:
             signal.signal(number, self._receive)
 
