@@ -1,4 +1,4 @@
-"""The composition root of evaluations: a valid configuration becomes a model, benchmarks, and a folder of results."""
+"""Evaluations from a checked configuration: load the model, answer and score each benchmark, write the results."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ENDS = 2**20  # bytes of each end of a weights file that tell it from another
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Answer and score every benchmark of a checked configuration, write results, print the accuracies."""
+    """Answer and score every benchmark of a checked configuration; write the results, print the accuracies."""
     disable_progress_bar()  # of loading weights
     cfg, lines = as_trained(cfg, overridden())
     if cfg.threads:
@@ -73,7 +73,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
-    """Return the engine that conf/rollout names, with the policy's weights."""
+    """Return the rollout engine that cfg.rollout names, with the policy's weights."""
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     engine.update_weights(policy, version=0)
     return engine
@@ -82,7 +82,7 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
 def run(
     cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path, line: str | None
 ) -> Result:
-    """Evaluate one benchmark, from where its folder says it was left; write its files. line: what is said first."""
+    """Evaluate one benchmark, going on with the answers in `folder`; write its files. line: printed first, if any."""
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,9 +110,9 @@ def run(
 
 
 def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
-    """Return the first `count` items, those in the file as they are, the others answered and added to it.
+    """Return the answers to the first `count` items: those in the file `path`, and new ones, which are added to it.
 
-    A batch that was cut is answered again as a whole, so that its responses are those of an uninterrupted evaluation.
+    An interrupted batch is asked again as a whole, so that its responses are those of an uninterrupted evaluation.
     """
     done = {item.index: item for item in items_file.read(path)}
     items_file.rewrite(path, done.values())
@@ -138,7 +138,7 @@ def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list
 
 
 def told(name: str, failed: Sequence[items_file.Answered], count: int, path: Path) -> None:
-    """Say how many items could not be asked; UserError where none could."""
+    """Print how many of `count` items could not be asked (`failed`); UserError where none could."""
     if not failed:
         return
     if len(failed) == count:
@@ -154,9 +154,9 @@ def summarise(
     whole: int,
     paper: Mapping[str, float],
 ) -> tuple[Result, dict[str, Any]]:
-    """Return the row of the table, and the content of summary.json.
+    """Return a benchmark's result for the table, and the content of summary.json (docs/outputs.md).
 
-    Nothing here depends on when an item was answered.
+    summary: the benchmark's own; whole: items of the whole benchmark; paper: {model: published figure}.
     """
     (estimate,) = bootstrap(np.array([[item.score] for item in answered]), RESAMPLES)
     metrics = summary([item.record() for item in answered])
@@ -182,7 +182,7 @@ def summarise(
 
 
 def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return {measure: its mean, ends of its 95% interval, and the number of items that have it}."""
+    """Return {measure: {mean, ci_low, ci_high, n}} over the measures of n items, with 95% intervals; {} for none."""
     if not measures:
         return {}
     names = list(measures[0])
@@ -197,7 +197,7 @@ def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
 
 
 def path_of(cfg: DictConfig, name: str) -> str:
-    """Return the path of a benchmark. With several, one whose path was not given itself lies below benchmark.path."""
+    """Return a benchmark's path, its own or its folder below benchmark.path. UserError where there is none."""
     task = cfg.benchmark.tasks[name]
     inherited = OmegaConf.is_interpolation(task, "path")
     if task.path is None:
@@ -209,24 +209,24 @@ def path_of(cfg: DictConfig, name: str) -> str:
 
 
 def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
-    """Return a benchmark's items. UserError, one line, where its layout is not there."""
+    """Return a benchmark's items. UserError where its path does not hold the published layout."""
     items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
     return items
 
 
 def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
-    """Return the decoder layer by which it is measured where answers look; None for no measure."""
+    """Return the decoder layer whose attention is measured, None for none. UserError where it has no attention rows."""
     layer = task.get("looks")
     return None if layer is None else checked_layer(policy, layer, f"benchmark.tasks.{name}.looks")
 
 
 def template_of(cfg: DictConfig, task: DictConfig) -> str:
-    """Return the wording that counts for a benchmark."""
+    """Return a benchmark's prompt template: `cfg.template`, else the task's own, else AS_ASKED."""
     return str(cfg.template or task.get("template") or AS_ASKED)
 
 
 def wording(template: str, bare: bool) -> Callable[[Example], str]:
-    """Return the function that words an example; bare: without options and instruction, which a template adds."""
+    """Return example -> text of the user's turn. bare: whether the question lacks options, which are then added."""
     if template == AS_ASKED:
         return lambda example: (bare_words(example) if bare else example).question
     return lambda example: render(example if bare else replace(example, options=()), template)
@@ -241,7 +241,7 @@ def load_policy(cfg: DictConfig) -> MLLM:
 
 
 def device_of(cfg: DictConfig) -> torch.device:
-    """Return the device that is named, or that device=auto stands for. UserError where it is not there."""
+    """Return the device that cfg.device names; auto is the GPU if there is one. UserError where it is not there."""
     there = torch.cuda.device_count()
     try:
         device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if there else "cpu")
@@ -253,12 +253,12 @@ def device_of(cfg: DictConfig) -> torch.device:
 
 
 def dtype_of(cfg: DictConfig) -> str:
-    """Return the weights' type that is named, or that dtype=auto stands for."""
+    """Return the dtype of the weights that cfg.dtype names; auto is bfloat16 on a GPU, else float32."""
     return str(cfg.dtype) if cfg.dtype != "auto" else "bfloat16" if device_of(cfg).type == "cuda" else "float32"
 
 
 def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
-    """Return everything that decides a benchmark's scores, as plain values."""
+    """Return all settings that a benchmark's scores depend on, as plain values."""
     task: Any = OmegaConf.to_container(cfg.benchmark.tasks[name], resolve=True)
     media: Any = OmegaConf.to_container(cfg.media, resolve=True)
     rollout: Any = OmegaConf.to_container(cfg.rollout, resolve=True)
@@ -287,7 +287,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Tell a folder's weights from others by their sizes and ends; None for a hub id."""
+    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None without any, as for a hub id."""
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

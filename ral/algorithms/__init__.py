@@ -1,1 +1,1 @@
-"""Methods that are more than terms of an objective, one file each."""
+"""Algorithms that need more than loss terms, and the parts that they add."""

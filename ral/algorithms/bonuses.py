@@ -1,6 +1,7 @@
 """The two bonuses of T-GRPO, Video-R1 (arXiv 2503.21776): they compare the responses to a prompt with each other.
 
-B prompts, G responses to each, M of the prompts with a clip, H responses to each of these from shuffled frames.
+Shapes: B prompts, G responses to each; M of the prompts have a video, H responses to each of these were sampled with
+its frames shuffled. A response is right where its accuracy is above `least_accuracy`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ ROUNDING = 1e-6  # means of fp32 accuracies that are equal on paper differ by le
 
 @dataclass(frozen=True)
 class OrderBonus:
-    """Bonus for right responses to a clip whose frames' order helps: a >= ratio * s, mean accuracies ordered, shuffled.
+    """Bonus for right responses to a video if the order of frames helps: a >= ratio * s.
 
-    Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1 and 2: alpha = 0.3, there with a >= s; the ratio 0.8 and the bound
-    0.1 are those of its published code. bonus: added to the accuracy; least_accuracy: above which a response counts as
-    right. Where nothing is right in either order the prompt passes and nobody earns the bonus, as published.
+    a and s: mean accuracy of the responses to ordered and to shuffled frames. Video-R1 (arXiv 2503.21776), section 3.2,
+    Eq. 1 and 2, with alpha = 0.3 and a >= s; the ratio 0.8 and the bound 0.1 are of its published code. bonus: added to
+    the accuracy. Where nothing is right in either order the prompt passes, and no response earns the bonus.
     """
 
     ratio: float = 0.8
@@ -28,14 +29,14 @@ class OrderBonus:
     least_accuracy: float = 0.1
 
     def passes(self, ordered: Tensor, shuffled: Tensor) -> Tensor:
-        """Tell which prompts pass: accuracy [M G] and [M H] -> [M] bool.
+        """Tell for which prompts the order of frames helps: accuracy [M G] and [M H] -> [M] bool.
 
         Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1.
         """
         return ordered.double().mean(1) + ROUNDING >= self.ratio * shuffled.double().mean(1)
 
     def earners(self, ordered: Tensor, shuffled: Tensor) -> Tensor:
-        """Tell which ordered responses earn the bonus: accuracy [M G] and [M H] -> [M G] bool.
+        """Tell which responses to ordered frames earn the bonus: accuracy [M G] and [M H] -> [M G] bool.
 
         Video-R1 (arXiv 2503.21776), section 3.2, Eq. 2.
         """
@@ -47,7 +48,7 @@ class LengthBonus:
     """Bonus for right responses of `shortest` to `longest` tokens, where at least `least_right` of a group are right.
 
     Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5: omega = 0.2, 320 to 512; that two must be right is of its published
-    code. bonus: added to the reward; least_accuracy: above which a response counts as right.
+    code. bonus: added to the reward. UserError where `shortest` to `longest` is no range.
     """
 
     bonus: float = 0.2
@@ -64,7 +65,7 @@ class LengthBonus:
             )
 
     def earners(self, accuracy: Tensor, tokens: Tensor) -> Tensor:
-        """Tell who earns the bonus: accuracy [B G] without any bonus and response tokens [B G] -> [B G] bool.
+        """Tell which responses earn the bonus: accuracy [B G] without bonuses and response tokens [B G] -> [B G] bool.
 
         Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5.
         """

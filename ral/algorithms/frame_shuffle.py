@@ -1,7 +1,7 @@
-"""The same prompts with the frames of their clips in another order, for T-GRPO.
+"""Prompts with the frames of their videos in another order, for T-GRPO.
 
-The tensors are those of clips whose frames were shuffled before they were cut into patches (tests prove it for every
-family); tokens, positions and times stay, so that the model takes the new order for the real one.
+The result equals that of videos whose frames were shuffled before the processor made patches of them (tests prove it
+for every family). Tokens, positions and times stay, so that the model takes the new order for the real one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ral.types import Example, PromptBatch
 
 
 def with_clip(examples: Sequence[Example]) -> list[int]:
-    """Return the indices of the prompts that have a clip."""
+    """Return the indices of the prompts that have a video."""
     return [n for n, example in enumerate(examples) if any(m.kind == "video" for m in example.media)]
 
 
 def frame_order(count: int, generator: torch.Generator) -> list[int]:
-    """Draw a random order of `count` frames, never the one they have; a single frame stays."""
+    """Return a random order of `count` frames, never 0, 1, 2, ...; a single frame stays."""
     while True:
         order: list[int] = torch.randperm(count, generator=generator).tolist()
         if count < 2 or order != sorted(order):
@@ -34,9 +34,10 @@ def frame_order(count: int, generator: torch.Generator) -> list[int]:
 
 
 def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSettings) -> Tensor:
-    """Reorder the frames of one clip's patches or tiles: frame order[i] comes to place i of the len(order) there are.
+    """Return one video's patches or tiles with its frames reordered: frame order[i] comes to place i.
 
-    slots: temporal slots of the clip, each of temporal_patch_size frames; a slot that is not full repeats the last one.
+    patches: rows of the video in PromptBatch.media; order: of all its frames. slots: temporal slots of the video, each
+    of temporal_patch_size frames; a slot that is not full repeats the last frame.
     """
     size = settings.temporal_patch_size
     frames = patches.flatten(1).unflatten(0, (slots, -1)).unflatten(-1, (3, size, -1)).movedim(3, 1).flatten(0, 1)
@@ -46,7 +47,10 @@ def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSe
 
 @dataclass(frozen=True)
 class Part:
-    """One medium in a PromptBatch: its prompt, the media key that holds it, its rows there, its temporal slots."""
+    """One image or video of a PromptBatch. prompt: index of its prompt; clip: whether it is a video.
+
+    key: of PromptBatch.media that holds its pixels; rows: its rows there; slots: its temporal slots.
+    """
 
     prompt: int
     clip: bool
@@ -56,7 +60,7 @@ class Part:
 
 
 def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
-    """Yield all media of a batch in their order. Tiles of pictures and of frames share a key, patches do not."""
+    """Yield all media of a batch in their order. Images and videos share a media key where the model reads tiles."""
     used: dict[str, int] = defaultdict(int)
     for prompt, (example, grids) in enumerate(zip(prompts.examples, prompts.grids, strict=True)):
         for medium, grid in zip(example.media, grids, strict=True):
@@ -68,9 +72,9 @@ def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
 
 
 def shuffled_clips(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch | None:
-    """Return the prompts that have a clip, each clip's frames in one random order; None without any. Pictures stay.
+    """Return the prompts that have a video, with its frames in a random order; None without any. Images stay.
 
-    The order depends on seed, the prompt's uid and the number of frames alone. prompts: with their media, before
+    The order depends on seed, the prompt's uid and the numbers of frames alone. prompts: with their media, before
     `MLLM.prepare`.
     """
     chosen = with_clip(prompts.examples)

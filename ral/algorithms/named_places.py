@@ -1,6 +1,7 @@
-"""An upper bound for terms on attention: passes that also tell where each response itself says it looks.
+"""Passes with one signal more: the visual tokens that each response names by its own words.
 
-Data tell it by a function of the response's text; a term then pulls rows there (ral.ops.looking.named_place).
+A function of the data finds them in the response's text; a loss term then draws attention rows to them
+(ral.ops.looking.named_place). It is an upper bound for loss terms on attention.
 """
 
 from __future__ import annotations
@@ -20,26 +21,27 @@ from ral.ops.signals import OF_A_POLICY
 from ral.types import Box, Evidence, Example, Grid
 
 Places = Callable[[Example, str], Sequence[tuple[int, int, Box]]]
-"""(example, response) -> words, from character to character, each with the box in the first medium that it reads."""
+"""(example, response) -> (first character, end, box) of each word that reads a box in the first medium."""
 
 
 @dataclass(frozen=True)
 class NamedPlaces(Forward):
-    """Passes of a policy with one signal more, `named`: where each token of a response has to look by its own words."""
+    """Passes of a policy with one signal more, `named`: the visual tokens that each response token has to look at."""
 
     places: Places
     offers: ClassVar[frozenset[str]] = OF_A_POLICY | {"named"}
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the policy being trained, with their graph, and `named` [N C P] bool."""
+        """Return {name: signal} of the policy being trained, as `Forward.live`, and `named` [N C P] bool if needed."""
         signals = super().live(model, experience, needs)
         return signals | {"named": named(self.places, experience, model.processor)} if "named" in needs else signals
 
 
 def named(places: Places, experience: Experience, processor: Processor) -> Tensor:
-    """Mark the visual tokens of the first medium that each response token has to look at, [N C P].
+    """Mark the visual tokens of the first medium that each response token has to look at, [N C P] bool.
 
-    Of a clip those of all time slots; nothing for tokens of words without a place, and for prompts without a medium.
+    N responses, C response tokens, P prompt tokens. Of a video the tokens of all time slots are marked. None is marked
+    for words without a box, and for prompts without a medium.
     """
     rollout, prepared = experience.rollout, experience.prepared
     out = torch.zeros(*rollout.token_ids.shape, prepared.visual.shape[1], dtype=torch.bool)
@@ -56,7 +58,7 @@ def named(places: Places, experience: Experience, processor: Processor) -> Tenso
 
 
 def _looks(found: Sequence[tuple[int, int, Box]], starts: Sequence[int], grid: Grid) -> list[tuple[Tensor, Tensor]]:
-    """Return the indices of each word's tokens, and the visual tokens [T * H * W] inside its box."""
+    """Return for each word the indices of its tokens, and the visual tokens [T * H * W] bool inside its box."""
     first, behind = torch.tensor(starts), torch.tensor([*starts[1:], torch.iinfo(torch.int64).max])
     inside = [evidence_tokens([Evidence(box)], grid, 0.0).flatten() for _, _, box in found]
     words = [((first < high) & (behind > low)).nonzero().squeeze(-1) for low, high, _ in found]

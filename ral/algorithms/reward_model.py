@@ -1,4 +1,4 @@
-"""Training of a reward model: the policy's step on given pairs of responses, with a score in place of log-probs."""
+"""Training of a reward model on given pairs of responses: a pass that returns scores, and the task of the network."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from ral.types import Example, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class ScorePass:
-    """Pass of an update that gives one score for each response, no log-probs and no attention."""
+    """Passes that give one score for each response; no log-probs and no attention."""
 
     offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the model being trained, with their graph."""
+        """Return the signals of the model being trained, with their graph: scores [N], mask and weights [N C]."""
         rollout = experience.rollout
         scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid, experience.shown)
         signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
         return {**signals, "hidden": None, "attention": None}
 
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return nothing: a term cannot ask for what is not in `offers`."""
+        """Return {}: no frozen signal is in `offers`."""
         return {}
 
 
 class RewardModelTask:
-    """A network with a scalar head, which ranks the two responses of a held-out preference."""
+    """Task of a reward model: a network with a scalar head, evaluated by how it ranks held-out pairs of responses."""
 
     def equip(self, policy: MLLM) -> None:
-        """Add the head."""
+        """Add the scalar head to the network."""
         add_head(policy)
 
     @torch.no_grad()
@@ -56,13 +56,13 @@ class RewardModelTask:
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write hf/: the head beside the backbone, and the held-out scores' mean and deviation."""
+        """Write hf/: backbone, head, and mean, standard deviation and accuracy of the scores in eval/after.jsonl."""
         records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
 
 
 def record(example: Example, chosen: float, rejected: float) -> dict[str, Any]:
-    """Return the record of one pair from the scores of its two responses."""
+    """Return the record of one pair from the scores of its two responses; accuracy: 1, 0, or 0.5 for equal scores."""
     return {
         **about(example),
         "response": example.chosen,
@@ -75,11 +75,11 @@ def record(example: Example, chosen: float, rejected: float) -> dict[str, Any]:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return mean and standard deviation of the scores of all held-out responses."""
+    """Return mean and (population) standard deviation of the scores of all held-out responses."""
     scores = torch.tensor([r[key] for r in records for key in ("reward", "rejected_reward")], dtype=torch.float64)
     return {"mean": float(scores.mean()), "std": float(scores.std(correction=0))}
 
 
 def accuracy(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return how many pairs were held out, and the share that is ranked right."""
+    """Return the number of held-out pairs, one at least, and their mean accuracy."""
     return {"pairs": len(records), "pair_accuracy": sum(r["accuracy"] for r in records) / len(records)}

@@ -1,4 +1,4 @@
-"""T-GRPO beside the policy's step: responses to shuffled clips, and what they change in the rewards of the rollout."""
+"""Companion of a step for T-GRPO: responses to videos with shuffled frames, and bonuses in the rollout's rewards."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Metrics, PromptBatch, Rollout, Scores, UserError
 
 RESPONSES = 1
-"""Tells the seed of the responses to shuffled clips from that of the rollout and of the frames' order."""
+"""Number in the seed of responses to shuffled videos; rollout and frame order have other seeds."""
 
 
 class Temporal:
-    """Responses to shuffled clips, which show whether the order of frames helps, and the bonuses that follow from them.
+    """Companion that samples responses to videos with shuffled frames, and adds the bonuses of T-GRPO to the rewards.
 
-    sampling, group_size: the rollout's; share: shuffled responses to a prompt, as a share of its group; accuracy: that
-    part of the reward, which scores them (its weight is also the order bonus's); length: None = no length bonus.
+    sampling, group_size: the rollout's. share: responses to a shuffled video, as a share of the group. accuracy: part
+    of the reward that scores them; its weight is that of the order bonus too. length: None for no length bonus.
+    UserError for a share that leaves no response, and for weight 0.
     """
 
     def __init__(
@@ -50,9 +51,9 @@ class Temporal:
 
     @torch.no_grad()
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return responses to the prompts that have a clip, its frames shuffled; None without any.
+        """Return responses to the prompts that have a video, with its frames shuffled; None without any.
 
-        Ranks may differ in that, so that with several of them it is called inside a session of the engine.
+        Some ranks may have none; so with several ranks this is called inside a session of the engine.
         """
         shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
         if shuffled is None:
@@ -60,7 +61,7 @@ class Temporal:
         return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the scores with the bonuses, each a part (1 where earned), and what to log of prompts with a clip."""
+        """Return the scores with the bonuses, each a part (1 where earned), and metrics of the prompts with a video."""
         accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
         temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
         chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)

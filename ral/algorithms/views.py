@@ -1,7 +1,7 @@
-"""Second views of prompts: the same tokens with part of the pixels of their pictures and clips blackened.
+"""Second views of prompts: the same tokens with part of the pixels of their images and videos blackened.
 
-Each is a function of prompts, patch settings and a seed, which algo.view names. Positions, grids and tokens stay, so
-that the policy reads the same responses behind either view.
+Each view is a function of prompts, patch settings and a seed; algo.view names one. Positions, grids and tokens stay, so
+that the same responses can follow either view.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Grid, PromptBatch, UserError
 
 Hidden = Callable[[int, int, tuple[int, int, int]], Tensor]
-"""(prompt, medium of it, patches (T, H, W)) -> which patches are blackened, [T H W] bool."""
+"""(index of a prompt, of a medium in it, patches (T, H, W)) -> patches to blacken, [T H W] bool."""
 
 
 def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, share: float = 0.6) -> PromptBatch:
     """Return the prompts with each patch of their media blackened with probability `share`.
 
-    Random masking of PAPO (arXiv 2507.06448), section 3.2: patches of 14 pixels, 0.6; VPPO's code masks 0.5. A patch is
-    one of the network's own, in clips of temporal_patch_size frames. What is drawn depends on seed and uid alone.
+    Random masking of PAPO (arXiv 2507.06448), section 3.2: patches of 14 pixels, 0.6; VPPO's code masks 0.5. Patches
+    are the network's own, in videos of temporal_patch_size frames. The draw depends on seed, uid and medium.
+    UserError for a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise UserError(f"algo.view.share={share}: write a share of patches above 0 and up to 1")
@@ -40,9 +41,9 @@ def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, 
 
 
 def evidence_alone(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch:
-    """Return the prompts with all of the first medium blackened but its evidence (`prompts.evidence`).
+    """Return the prompts with the first medium blackened except its evidence (`prompts.evidence`).
 
-    Prompts without evidence, and other media, stay as they are; seed is not read.
+    Prompts without evidence, and other media, stay as they are. seed is not used.
     """
     evidence = prompts.evidence.cpu()
 
@@ -61,7 +62,7 @@ vars(evidence_alone)["of_evidence"] = True  # what algo.evidence says decides wh
 
 
 def blackened(prompts: PromptBatch, settings: PatchSettings, hidden: Hidden) -> PromptBatch:
-    """Return the prompts with the patches that `hidden` names replaced by black ones. prompts: with their media."""
+    """Return the prompts with the patches that `hidden` marks replaced by black ones. prompts: with their media."""
     kept: dict[str, list[Tensor]] = defaultdict(list)
     counted: dict[int, int] = defaultdict(int)
     for part in parts(prompts, settings):
@@ -81,20 +82,20 @@ def _without(prompts: PromptBatch, settings: PatchSettings, part: Part, medium: 
 
 
 def _on_patches(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return [patches 1]: the patches of one visual token stand together, tokens by slot, row, column."""
+    """Return the marked patches as [patches 1] bool, in the order of the media: those of a token are adjacent."""
     (t, h, w), merge = grid, settings.merge_size
     return gone.view(t, h, merge, w, merge).transpose(2, 3).reshape(-1, 1).to(values.device)
 
 
 def _on_tiles(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return [tiles 1 S S], each patch spread over its pixels."""
+    """Return the marked patches as pixels [tiles 1 S S] bool. S: side of a tile in pixels."""
     side = values.shape[-1]
     high, wide = side // gone.shape[1], side // gone.shape[2]
     return gone.repeat_interleave(high, 1).repeat_interleave(wide, 2)[:, None].to(values.device)
 
 
 def _black(values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return black in the numbers of the vision tower: [3 * pixels] of a patch, or [3 1 1] of a tile."""
+    """Return black, normalised as the vision tower's input: [3 * pixels] of a patch, or [3 1 1] of a tile."""
     black = -torch.tensor(settings.mean) / torch.tensor(settings.std)
     flat: Sequence[int] = (-1, 1, 1) if settings.tile is not None else (-1,)
     spread = black if settings.tile is not None else black.repeat_interleave(values.shape[1] // 3)

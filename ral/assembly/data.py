@@ -1,4 +1,4 @@
-"""The parts of a run's data, by its configuration."""
+"""Construction of a run's data from its configuration, and checks of the data against it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ral.rewards.accuracy import check_gold
 from ral.types import Example, UserError
 
 RULES = "ral.rewards.accuracy.accuracy"
-"""The reward part that needs gold answers it can read, unless rules=compat."""
+"""Function of the reward part that, unless rules=compat, needs gold answers it can parse."""
 
 
 def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
-    """Return the reader of pictures and clips."""
+    """Return the reader of images and videos, with the caches that the configuration asks for."""
     dataset = cfg.dataset
     return media_reader(
         instantiate(dataset.media, factor=processor.patches.factor),
@@ -34,7 +34,7 @@ def build_reader(cfg: DictConfig, processor: Processor) -> MediaReader:
 
 
 def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
-    """Return the collate function of prompts."""
+    """Return the collate function of the training prompts."""
     algo, dataset = cfg.algo, cfg.dataset
     preferences = algo.preferences
     return Collate(
@@ -50,12 +50,12 @@ def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
 
 
 def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
-    """Return the counter of bad entries; rank 0 lists them in the run's folder."""
+    """Return the counter of bad entries, which goes on from `record`; rank 0 lists them in folder/bad_samples.jsonl."""
     return Ledger(folder / "bad_samples.jsonl" if first_rank() else None, cfg.dataset.max_bad_share, record)
 
 
 def check_even(cfg: DictConfig) -> None:
-    """Raise UserError where the prompts of a step cannot be dealt out evenly."""
+    """Raise UserError where the prompts of a step are no multiple of the number of processes."""
     prompts, processes = cfg.algo.prompts_per_step, cfg.hardware.devices * cfg.hardware.num_nodes
     if prompts % processes:
         raise UserError(
@@ -64,13 +64,13 @@ def check_even(cfg: DictConfig) -> None:
 
 
 def prompts_read(cfg: DictConfig) -> int:
-    """Return the prompts that are read for a step: those of the batch, and further ones where places are redrawn."""
+    """Return the number of prompts read for a step: of the batch, times the rounds of algo.redraw where it is set."""
     redraw = cfg.algo.redraw
     return int(cfg.algo.prompts_per_step * (1 if redraw is None else redraw.rounds))
 
 
 def check_redraw(cfg: DictConfig, entries: int) -> None:
-    """Raise UserError where the training split is so small that a place would draw the same prompt again."""
+    """Raise UserError where the training split has fewer entries than algo.redraw reads prompts for one step."""
     if cfg.algo.redraw is not None and entries < prompts_read(cfg):
         raise UserError(
             f"algo.redraw.rounds={cfg.algo.redraw.rounds} of algo.prompts_per_step={cfg.algo.prompts_per_step} reads "
@@ -80,10 +80,11 @@ def check_redraw(cfg: DictConfig, entries: int) -> None:
 
 
 def check_acting(objective: Objective, temporal: bool, examples: Sequence[Example]) -> None:
-    """Raise UserError where the algorithm learns from what no entry of the training split has.
+    """Raise UserError where no usable entry of the training split has what the algorithm needs.
 
-    That is evidence, pictures and clips for a second view or for attention on them alone, and clips where `temporal`
-    says that their frames are shuffled. The entries are read, without their media, until one has it.
+    Needed are: evidence, where a term or the second view reads it; images or videos, for a second view and for
+    attention on visual keys alone; videos, where `temporal` (algo.temporal is set). Entries are read, without their
+    media, until one has what is needed.
     """
     view = objective.view
     readers = [f"algo.{name}" for name, term in objective.terms.items() if "evidence" in needed([term])]
@@ -102,7 +103,7 @@ def check_acting(objective: Objective, temporal: bool, examples: Sequence[Exampl
 
 
 def without(what: str, reader: str) -> UserError:
-    """Return the error for data that lack what a part of the algorithm learns from."""
+    """Return the error for data without `what`, which the configuration key `reader` needs."""
     return UserError(
         f"dataset: no entry of its training split that can be used has {what}, which {reader} reads: "
         "name data that has it, or write algo=grpo"
@@ -110,7 +111,7 @@ def without(what: str, reader: str) -> UserError:
 
 
 def any_usable(examples: Sequence[Example], has: Callable[[Example], object]) -> bool:
-    """Tell whether an entry that can be used has what is asked for."""
+    """Tell whether has(entry) is true for one entry at least; an entry that raises BadSample does not count."""
     for at in range(len(examples)):
         try:
             if has(examples[at]):
@@ -121,7 +122,10 @@ def any_usable(examples: Sequence[Example], has: Callable[[Example], object]) ->
 
 
 def scorable(reward: DictConfig) -> Callable[[Example], object]:
-    """Return a check that refuses entries whose gold answer the reward's rules cannot read."""
+    """Return a check of an example that raises BadSample where the reward cannot parse the gold answer.
+
+    It accepts every example unless the reward has the part `accuracy` with rules=fixed.
+    """
     functions = [part.function for part in reward.get("parts", {}).values()]
     strict = any(f.get("_target_") == RULES and f.get("rules", "fixed") == "fixed" for f in functions)
     return Checked(check_gold) if strict else any_use

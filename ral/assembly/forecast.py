@@ -1,4 +1,4 @@
-"""Forecast of a large model on this CPU: how long a step will take, told before it starts, and what to lower."""
+"""Forecast for a large model on a CPU: the seconds of a step before it starts, and which settings to lower."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from omegaconf import DictConfig
 from ral.models.mllm import MLLM
 
 LARGE = 100_000_000
-"""Decoder weights from which a step on a CPU is worth a word."""
+"""Decoder weights from which a forecast is printed."""
 SIDE = 1024
-"""Rows and columns of the matrices whose product is timed."""
+"""Rows and columns of the matrices whose product is timed, for passes over many tokens."""
 COLUMNS = 16_384
-"""Columns of the matrix that few rows are multiplied by, as decoding does: 64 MB in fp32."""
+"""Outputs of the linear map (from SIDE inputs) that is timed for decoding: 64 MB in fp32."""
 OUTSIDE = 2**26
-"""Numbers that no cache holds: 268 MB in fp32."""
+"""Numbers in a tensor that is too large for any cache: 268 MB in fp32."""
 MEASURED_S = 0.5
-"""Seconds that a call is repeated for: its mean holds what other processes take of the machine."""
+"""Seconds for which a timed call is repeated, so that its mean includes the load of other processes."""
 PATCHES_A_TOKEN = 4
-"""Patches that the vision tower makes one visual token of."""
+"""Patches of the vision tower for one visual token."""
 OPTIMIZER_BYTES = 64
 """Bytes that AdamW and the norm of the gradient move for each weight: sixteen passes in fp32."""
 PIXELS_A_TOKEN = 28 * 28
-"""Area of a picture that one visual token stands for."""
+"""Pixels of an image for one visual token."""
 UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed of a machine: floating-point operations a second, weights that a step of decoding multiplies a second, and
-    bytes moved a second."""
+    """Speed of a machine. operations: floating-point operations a second; moved: bytes a second.
+
+    decoding: weights a second that are multiplied by one token of all responses."""
 
     operations: float
     decoding: float
@@ -42,9 +43,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Work:
-    """Size of a step: weights of the decoder, prompts, responses to each, tokens of both, updates, frozen passes.
+    """Size of a step. weights: of the decoder; vision: of the vision tower; prompts; group: responses to each prompt.
 
-    vision: weights of the vision tower.
+    prompt_tokens, new_tokens: of a prompt, of a response; updates; frozen: passes of frozen models.
     """
 
     weights: int
@@ -57,9 +58,9 @@ class Work:
     vision: int = 0
 
     def sampling(self, speed: Speed) -> float:
-        """Return the seconds to prefill the prompts and decode every response to its limit.
+        """Return the seconds to prefill the prompts and to decode every response to its limit.
 
-        A weight costs two operations a token of the prompt; decoding has a speed of its own, that of few rows.
+        A weight costs two operations for each token of a prompt; decoding has a measured speed of its own.
         """
         prefill = 2 * self.weights * self.prompts * self.prompt_tokens / speed.operations
         return prefill + self.new_tokens * self.weights / speed.decoding
@@ -77,7 +78,7 @@ class Work:
 
 
 def timed(call: Callable[[], object]) -> float:
-    """Return the mean seconds of a call, after one to warm up."""
+    """Return the mean seconds of a call, repeated for MEASURED_S after one call to warm up."""
     call()
     started, calls = time.perf_counter(), 0
     while time.perf_counter() < started + MEASURED_S:
@@ -87,7 +88,7 @@ def timed(call: Callable[[], object]) -> float:
 
 
 def measured(rows: int) -> Speed:
-    """Measure this machine, as busy as it is, with the run's threads. rows: responses that are decoded together."""
+    """Measure the speed of this machine with PyTorch's threads, under its present load. rows: responses in a batch."""
     square, wide, few = torch.ones(SIDE, SIDE), torch.ones(COLUMNS, SIDE), torch.ones(rows, SIDE)
     product, decoding = timed(lambda: square @ square), timed(lambda: torch.nn.functional.linear(few, wide))
     outside = torch.zeros(OUTSIDE)
@@ -96,18 +97,18 @@ def measured(rows: int) -> Speed:
 
 
 def spelled(seconds: float) -> str:
-    """Return a time in the unit that fits: 2.5 hours."""
+    """Return a time as text, in hours, minutes or seconds: "2.5 hours"."""
     size, unit = next((pair for pair in UNITS if seconds >= pair[0]), UNITS[-1])
     return f"{seconds / size:.2g} {unit}"
 
 
 def on_cpu(accelerator: str, gpu: bool) -> bool:
-    """Tell whether a run will be on the CPU. gpu: whether there is one."""
+    """Tell whether hardware.accelerator puts a run on the CPU. gpu: whether the machine has a GPU."""
     return accelerator == "cpu" or (accelerator == "auto" and not gpu)
 
 
 def work_of(cfg: DictConfig, weights: int, frozen: int, vision: int) -> Work:
-    """Return the size of a step, with a picture as large as the settings allow in each prompt."""
+    """Return the size of a step, counting for each prompt one image as large as the settings allow, and no text."""
     algo, dataset = cfg.algo, cfg.dataset
     pictures = dataset.media.image_max_pixels // PIXELS_A_TOKEN
     responses, length = algo.group_size, dataset.max_new_tokens
@@ -116,10 +117,10 @@ def work_of(cfg: DictConfig, weights: int, frozen: int, vision: int) -> Work:
 
 
 def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[int], Speed] = measured) -> str | None:
-    """Return what a step takes on this CPU, about, and what to lower; None for small models.
+    """Return a line with the estimated time of a step on this CPU and the settings to lower.
 
-    frozen: passes of frozen networks in a step. The text of the prompts is not counted, and a teacher counts as the
-    policy does.
+    None below LARGE decoder weights, and on a GPU. frozen: passes of frozen models in a step. The text of the prompts
+    is not counted, and a teacher counts like the policy. speed(rows): measures the machine.
     """
     weights = sum(p.numel() for p in policy.network.model.language_model.parameters())
     vision = sum(p.numel() for p in policy.network.model.parameters()) - weights

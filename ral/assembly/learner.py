@@ -1,4 +1,4 @@
-"""The parts of a step, by a run's configuration."""
+"""Construction of the parts of a step from a run's configuration."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ from ral.rollout.engine import Engine, Sampling
 from ral.types import Rollout, UserError
 
 LOG_PROB_GAPS = {"32-true": 1e-4, "bf16-mixed": 2e-2}
-"""Nats a token in the mean by which sampler and first update may differ: what the order of sums does to log-probs."""
+"""{precision: largest mean difference of log-probs between sampler and first update, in nats a token}.
+
+The order of sums in either causes such differences.
+"""
 
 
 def build_objective(cfg: DictConfig) -> Objective:
-    """Return the named terms that the objective sums, and what makes their signals."""
+    """Return the objective: its loss terms, passes, advantage, aggregation, shaping, second view, kind of evidence."""
     algo = cfg.algo
     return Objective(
         build_terms(algo),
@@ -47,20 +50,20 @@ def build_objective(cfg: DictConfig) -> Objective:
 
 
 def build_terms(algo: DictConfig) -> dict[str, Term]:
-    """Return the named terms that the objective sums."""
+    """Return {name: loss term} of the terms that algo.objective names."""
     return {name: instantiate(algo[name]) for name in algo.objective}
 
 
 def build_passes(algo: DictConfig) -> Passes:
-    """Return how an update computes signals."""
+    """Return the passes that compute signals: those of algo.passes, else `Forward`."""
     given: Passes | None = instantiate(algo.passes)
     return given or Forward(algo.temperature, instantiate(algo.attention_policy))
 
 
 def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
-    """Return the reward by its yaml, its parts checked against the policy where they read the policy's tokens.
+    """Return the reward of cfg.reward; a learned reward model is checked to read the policy's tokens (UserError).
 
-    hardware.reward_workers processes score its parts; a reward of another kind scores in this one.
+    With hardware.reward_workers and rollouts, a `Reward` is scored by that many processes, else in this one.
     """
     reward = instantiate(cfg.reward)
     for part in getattr(reward, "parts", {}).values():
@@ -71,7 +74,7 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
 
 
 def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
-    """Return the origin of responses to a step's prompts: the engine, or the function that algo.given names."""
+    """Return (prepared, seed=...) -> Rollout: sampled by the engine, or given by the function of algo.given."""
     given = instantiate(algo.given)
     if given is not None:
         return given(policy.processor)
@@ -81,13 +84,14 @@ def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy:
 
 
 RECORDS = {"sampler_rows": "rows", "sampler_noise": "noise"}
-"""Signal -> the value that `record` of the sampling's noise must have for it (ral.rollout.noise.Noise)."""
+"""{signal: value of `record` of the sampling's noise that it needs} (ral.rollout.noise.Noise)."""
 
 
 def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> None:
-    """Raise UserError where a term asks for what noise records, and the sampling makes none, another, or records else.
+    """Raise UserError where a term needs a record of the noise on attention that the sampling does not make.
 
-    Terms that ask for different records cannot stand in one objective.
+    The noise has to be set, on the attention of algo.attention_policy, and to record the signal (RECORDS). So terms
+    that need different records cannot stand in one objective.
     """
     wanted = ((name, RECORDS[s]) for name, term in objective.terms.items() for s in needed([term]) if s in RECORDS)
     for name, record in wanted:
@@ -109,7 +113,7 @@ def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> N
 
 
 def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
-    """Return the task that the network is trained for: the algorithm's own, or that of a policy."""
+    """Return the task that the network is trained for: that of algo.task, else `PolicyTask` with greedy responses."""
     given: Task | None = instantiate(cfg.algo.task)
     sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     passes: Any = objective.passes
@@ -117,7 +121,7 @@ def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: An
 
 
 def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
-    """Return where a step's responses come from."""
+    """Return the source of a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw."""
     source = build_source(cfg.algo, objective, engine, policy)
     companion = instantiate(cfg.algo.temporal) or NoCompanion()
     return Responding(engine, source, companion, cfg.seed, instantiate(cfg.algo.redraw))
@@ -132,7 +136,7 @@ def build_step(
     folder: Path,
     observers: Sequence[Observer],
 ) -> Step:
-    """Return the step from its parts."""
+    """Return the step. reward: used unless algo.reward is set. UserError where algo.redraw does not suit the models."""
     check_redrawn(responding.redraw, models)
     return Step(
         models,
@@ -147,7 +151,10 @@ def build_step(
 
 
 def check_redrawn(redraw: Redraw | None, models: Models) -> None:
-    """Raise UserError where a frozen network reads pixels itself, which prompts drawn again do not keep."""
+    """Raise UserError where prompts are redrawn and a frozen model has a vision tower of its own.
+
+    Redrawn prompts keep the policy's visual embeddings, but not their pixels.
+    """
     others = sorted(set(models.frozen) - models.same_vision)
     if redraw is not None and others:
         raise UserError(
@@ -157,7 +164,7 @@ def check_redrawn(redraw: Redraw | None, models: Models) -> None:
 
 
 def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: Path) -> Update:
-    """Return the update from its parts; batches of skipped updates go to the run's folder."""
+    """Return the update; batches of skipped updates go to folder/skipped."""
     rate = partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps)
     return Update(
         models,
@@ -170,6 +177,6 @@ def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: 
 
 
 def max_log_prob_gap(cfg: DictConfig) -> float:
-    """Return the bound of diagnostics.max_log_prob_gap; null stands for that of engine and arithmetic."""
+    """Return diagnostics.max_log_prob_gap, nats a token; for null, the bound of the engine and the precision."""
     given, gaps = cfg.diagnostics.max_log_prob_gap, cfg.rollout.get("gaps") or LOG_PROB_GAPS
     return float(gaps[precision_of(cfg.hardware)] if given is None else given)

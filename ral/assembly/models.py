@@ -1,4 +1,4 @@
-"""The networks of a run, by its configuration."""
+"""Construction of the networks of a run from its configuration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ral.types import UserError
 
 
 def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
-    """Load a model from a folder (also one relative to this repository) or a hub id.
+    """Return the model of a folder (also one relative to this repository) or a hub id.
 
     trained: whether its own weights are to be trained, which keeps them in fp32 whatever hardware.dtype is.
     """
@@ -46,9 +46,9 @@ def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
 
 
 def load_policy(cfg: DictConfig) -> MLLM:
-    """Load the network to train, with new adapters where lora.rank asks for them, or with those of lora.resume.
+    """Return the network to train, with new adapters where lora.rank is set, or with those of lora.resume.
 
-    The configuration then says what rank, alpha and targets these have. lora.base=nf4 puts the decoder into 4 bits.
+    Rank, alpha and targets of resumed adapters are written to cfg.lora. lora.base=nf4 quantizes the decoder to 4 bits.
     """
     policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
     if cfg.lora.get("base") == NF4:
@@ -63,7 +63,7 @@ def load_policy(cfg: DictConfig) -> MLLM:
 
 
 def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
-    """Return the policy and whatever other networks the objective needs frozen signals of."""
+    """Return the policy and the frozen models whose signals the objective needs. UserError where they do not fit."""
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
     if cfg.hardware.offload_activations:
@@ -83,12 +83,12 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
 
 
 def reference(cfg: DictConfig, policy: MLLM) -> FrozenModel:
-    """Return the initial policy: the policy without its adapters, or a copy."""
+    """Return the reference, the initial policy: with LoRA a view of the policy without adapters, else a copy."""
     return WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
 
 
 def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
-    """Load the teacher. UserError where none is named, or its tokens are not the policy's."""
+    """Return the teacher of model.teacher. UserError where none is set, or its tokens are not the policy's."""
     if cfg.algo.teacher is None:
         raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
     with named("model.teacher"):
@@ -98,20 +98,23 @@ def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
 
 
 FIXED = {"reference": reference, "teacher": teacher}
-"""By name, the function that makes a frozen model whose weights never change."""
+"""{name: function that makes the frozen model} of the models whose weights never change."""
 
 
 def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) -> dict[str, FrozenModel]:
-    """Return the models resting in main memory; a view of the policy has nothing that could."""
+    """Return the models with their weights kept in main memory; views of the policy, which have none, unchanged.
+
+    UserError where networks are sharded.
+    """
     if cfg.hardware.shard is not None:
         raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
     return {name: Offloaded(m, policy) if isinstance(m, MLLM) else m for name, m in models.items()}
 
 
 def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
-    """Tell whether a run captures attention rows: for a term, noise on attention, or a measurement that is asked for.
+    """Tell whether a run needs attention rows: for a term, for noise on attention, or for diagnostics or eval.layers.
 
-    Evaluations leave them out where no layer has any.
+    Evaluations do without rows where no layer has any.
     """
     asked = any("rows" in name or "attention" in name for name in needed(objective.terms.values()))
     noise = (cfg.algo.get("sampling") or {}).get("noise") is not None
@@ -119,7 +122,7 @@ def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
 
 
 def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:
-    """Raise UserError where a network lacks the layers and heads whose attention is the policy, or is measured."""
+    """Raise UserError where a network lacks layers or heads of algo.attention_policy, or rows for eval.layers."""
     check_spec(instantiate(cfg.algo.attention_policy), [policy, *frozen.values()])
     others = set(attention_types(policy.network.config)) - {FULL}
     if others and cfg.eval.layers == "all":

@@ -1,4 +1,4 @@
-"""A benchmark's items -> judged answers, batch after batch; the next batch's media are decoded meanwhile."""
+"""A benchmark's items -> judged answers, a batch at a time; the media of the next batch are decoded meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from ral.types import Example, Pixels, UserError
 
 @dataclass(frozen=True)
 class Question:
-    """An item that is ready to be asked (text, media), or why it cannot be (error; then the item may be missing)."""
+    """An item of a benchmark, ready to be asked. index: in the benchmark; text: of the user's turn; media: its pixels.
+
+    error: why the item cannot be asked, None if it can; item: None where it could not be read.
+    """
 
     index: int
     item: Item | None
@@ -34,7 +37,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """A batch of items; shared: the prompts of those without error, in their order, None where there are none."""
+    """A batch of questions. shared: the prompts of those without error, in their order; None where there are none."""
 
     questions: Sequence[Question]
     shared: Shared | None
@@ -42,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Asking:
-    """The policy and engine that answer: the policy reads the prompts, the engine answers them."""
+    """Policy, which prepares the prompts, and engine, which samples the responses, by `sampling` and `seed`."""
 
     policy: MLLM
     engine: Engine
@@ -55,15 +58,15 @@ class Asking:
         return self.policy.shares and isinstance(self.engine, ContinuesPrefixes)
 
     def __call__(self, shared: Shared) -> list[tuple[str, bool]]:
-        """Return response and whether it is finished of every question, in the order asked."""
+        """Return (response, whether it is finished) for every question, in the order asked."""
         return respond(self.engine, self.policy, shared, self.sampling, self.seed)
 
 
 @dataclass(frozen=True)
 class Answering:
-    """Settings that decide the answers to a benchmark's items. word(example): the text of the user's turn.
+    """Function that answers a benchmark's items: reads media, asks, judges.
 
-    looks: the decoder layer by which it is measured where answers look, None for no measure.
+    word(example): text of the user's turn. looks: decoder layer whose attention is measured, None for no measurement.
     """
 
     items: Sequence[Item]
@@ -75,7 +78,7 @@ class Answering:
     looks: int | None = None
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
-        """Yield the answers to the items at some positions, a batch at a time."""
+        """Yield the judged answers to each batch of item indices. UserError where the GPU is out of memory."""
         with ThreadPoolExecutor(1) as pool:
             waiting = None
             for batch in batches:
@@ -86,7 +89,7 @@ class Answering:
                 yield self.answer(waiting.result())
 
     def ask(self, batch: Sequence[int]) -> Asked:
-        """Word the questions and read their media."""
+        """Return the questions of a batch of item indices, with their media, and the prompts of those without error."""
         questions = [self.question(index) for index in batch]
         good = [q for q in questions if q.error is None and q.item is not None]
         if not good:
@@ -96,7 +99,7 @@ class Answering:
         return Asked(questions, share(self.asking.policy.processor, examples, texts, media, self.asking.joins))
 
     def question(self, index: int) -> Question:
-        """Return one item, worded and with its media; an item that cannot be asked says why."""
+        """Return an item as a question, with text and media; with `error` where it cannot be asked (BadSample)."""
         item, processor = None, self.asking.policy.processor
         try:
             item = self.items[index]
@@ -112,7 +115,7 @@ class Answering:
 
     @torch.no_grad()
     def answer(self, asked: Asked) -> list[Answered]:
-        """Decode and judge a batch."""
+        """Sample the responses of a batch and judge them. UserError where the GPU is out of memory."""
         started = time.perf_counter()
         answers: list[tuple[str, bool]] = []
         if asked.shared is not None:
@@ -127,7 +130,7 @@ class Answering:
         return [self.looked(q, one) for q, one in zip(asked.questions, found, strict=True)]
 
     def looked(self, question: Question, answered: Answered) -> Answered:
-        """Add where the response looks, if that is measured."""
+        """Return the record with the measures of the response's attention, if these are asked for."""
         if self.looks is None or question.item is None or question.error is not None:
             return answered
         policy, example = self.asking.policy, question.item.example
@@ -135,7 +138,7 @@ class Answering:
         return replace(answered, looks=found)
 
     def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
-        """Return the record of a response."""
+        """Return the record of a judged response. answer: (response, whether it is finished); seconds: of this item."""
         item, (response, finished) = question.item, answer
         assert item is not None
         verdict = self.judge(item, response)
@@ -155,7 +158,7 @@ class Answering:
         )
 
     def failed(self, question: Question) -> Answered:
-        """Return the record of an item that could not be asked: score 0."""
+        """Return the record of an item that could not be asked, with its error and score 0."""
         item = question.item
         uid, group = (item.example.uid, item.group) if item else (f"{self.name}-{question.index + 1}", "")
         gold = (list(item.answers) or item.example.answer) if item else ""

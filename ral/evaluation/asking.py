@@ -1,4 +1,4 @@
-"""Answers to one question about one medium, and where their tokens look."""
+"""Responses to one question about one image or video, and maps of their attention."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from ral.rollout.native import NativeEngine
 from ral.types import Example, Pixels, Prepared, Rollout
 
 AS_ASKED = "as_asked"
-"""The wording that adds nothing to the question."""
+"""Name of the prompt template that adds nothing to the question."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """N answers of a model to one question about one medium. pixels: what it was shown; prepared: as it read it."""
+    """N responses of a model to one question about one medium.
+
+    pixels: of the medium; prepared: the prompt as the model reads it.
+    """
 
     policy: MLLM
     example: Example
@@ -37,21 +40,24 @@ class Asked:
 
     @property
     def texts(self) -> Sequence[str]:
-        """Return the answers, think block and all."""
+        """Return the whole texts of the N responses."""
         return self.rollout.texts
 
     @torch.no_grad()
     def rows(self, spec: AttentionSpec) -> Float[Tensor, "L N C K"]:
-        """Return the attention policy (RAL, Eq. 2) of every answer's C tokens over K positions, prompt first."""
+        """Return the attention policy (RAL, Eq. 2) of each response's C tokens over K positions, the prompt's first.
+
+        L: layers of `spec`. On the CPU.
+        """
         states = Forward(1.0, spec).states(View(self.policy, self.prepared), self.rollout, attention=True)
         assert states.attention is not None  # it was asked for
         return states.attention.rows().cpu()
 
     def map(self, rows: Float[Tensor, "L N C K"], number: int = 0) -> tuple[dict[str, Any], bool]:
-        """Return where the tokens of answer `number` look in the medium, by the mean over layers of its rows.
+        """Return the attention map of response `number` on the medium, mean over layers, and whether it has an answer.
 
-        The map has a grid (T, H, W), weights of sum 1 and seconds of a slot. The truth value says whether it is of the
-        answer block; else there is none, and it is of the whole response.
+        The map is of the tokens in the answer block, or of all tokens if there is no such block (False). It holds the
+        grid (T, H, W), weights of sum 1, and the seconds of a time slot.
         """
         ids = self.rollout.token_ids[number][self.rollout.trainable[number]].tolist()
         inside = answer_tokens(self.policy.processor, ids, self.rollout.texts[number])
@@ -65,7 +71,7 @@ class Asked:
 def ask(
     policy: MLLM, example: Example, pixels: Pixels, template: str, sampling: Sampling, count: int = 1, seed: int = 0
 ) -> Asked:
-    """Return `count` answers to one question, worded by a template of ral/data/templates, a .j2 file, or as_asked."""
+    """Return `count` responses to one question. template: name in ral/data/templates, a .j2 file, or as_asked."""
     text = example.question if template == AS_ASKED else render(example, template)
     prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
     return Asked(policy, example, pixels, prepared, NativeEngine(policy).generate(prepared, count, sampling, seed))

@@ -1,4 +1,4 @@
-"""Evaluation of held-out prompts: greedy answers, their rewards, and where their tokens look."""
+"""Evaluation of held-out prompts: responses, their rewards, and measures of their attention."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def evaluate_prompts(
 
 
 def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
-    """Return the same pass, some of its captured layers alone."""
+    """Return the attention of the same forward pass, of the `chosen` captured layers alone."""
     return replace(attention, layers=tuple(attention.layers[n] for n in chosen))
 
 
@@ -80,7 +80,7 @@ def prompt_rows(attention: CapturedAttention) -> Tensor:
 def with_layers(
     records: list[dict[str, Any]], processor: Processor, rollout: Rollout, attention: CapturedAttention
 ) -> list[dict[str, Any]]:
-    """Return the records with the groundings of each layer, rows of one layer at a time: memory is that of one."""
+    """Return the records with the measures of each layer; one layer's rows at a time, to save memory."""
     layers = []
     for layer in range(len(attention.layers)):
         rows = prompt_rows(layers_of(attention, (layer,)))

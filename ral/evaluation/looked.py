@@ -1,4 +1,4 @@
-"""Measures of where a given response to a question with evidence looks: one more pass, after its answer."""
+"""Measures of the attention of a given response to a question with evidence, by a forward pass of its own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from ral.rollout.given import written
 from ral.types import Example, Pixels
 
 LOOKED = ("grounding", "pointing", "chance")
-"""Measures of a response: those of `Looks`, and the share of the visual tokens that are evidence."""
+"""Names of the measures: two of `Looks`, and the share of the visual tokens that are evidence (chance)."""
 
 
 @torch.no_grad()
 def looked(
     policy: MLLM, example: Example, text: str, media: Sequence[Pixels], response: str, layer: int
 ) -> dict[str, float] | None:
-    """Return LOOKED of a response by one decoder layer, negative from the last.
+    """Return {name in LOOKED: value in [0, 1]} of a response by one decoder layer, negative from the last.
 
-    None without evidence or a response. The layer has rows (`ral.evaluation.token_rows.checked_layer`). text: of the
-    user's turn. Rows are those of producing positions, mean over heads, as in training (docs/metrics.md).
+    None without evidence, a response or a measure. The layer must have attention rows
+    (`ral.evaluation.token_rows.checked_layer`). text: of the user's turn. The row of a token is that of the position
+    before it, mean over heads (docs/metrics.md).
     """
     if not example.evidence or not response:
         return None

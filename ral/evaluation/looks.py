@@ -37,7 +37,10 @@ class Looks:
 
 
 def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int) -> Looks:
-    """Measure response n by its rows [C P] of producing positions over the prompt's positions."""
+    """Return the measures of response n by its attention rows [C P] over the prompt; None where no layer has rows.
+
+    The row of a token is that of the position before it, which produces it.
+    """
     example, seen = rollout.prompts.examples[n // rollout.group_size], seen_of(rollout, rows, n)
     if seen is None:
         return Looks()
@@ -63,7 +66,7 @@ def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int
 
 
 def step_spans(steps: Sequence[Step], text: str) -> list[tuple[Step, tuple[int, int]]]:
-    """Find the words of the steps in a response, each behind the one before; a step that is not there is left out."""
+    """Return (step, characters (start, end)) of the steps found in a response in their order; others are left out."""
     found, at = [], 0
     for step in steps:
         start = text.find(step.text, at)
@@ -96,7 +99,7 @@ def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
 
 
 def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
-    """Return where the tokens of response n that are `inside` look in the first medium: their mean row, renormalised.
+    """Return the attention map on the first medium of the tokens of response n that are `inside`: mean row, sum 1.
 
     None without a medium or such a token.
     """
@@ -134,7 +137,7 @@ def pointing_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | N
 
 
 def chance_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return the share of the visual tokens inside some evidence, what a look at random gets; None without any."""
+    """Return the share of visual tokens inside the evidence, the grounding of uniform attention; None without any."""
     return float(_inside(evidence, look).float().mean()) if evidence else None
 
 

@@ -1,4 +1,4 @@
-"""The task of a policy: it answers held-out prompts, and is left as a Hugging Face folder."""
+"""The task of a policy: it responds to held-out prompts, and is exported as a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from ral.types import PromptBatch, Rollout, Scores
 
 @dataclass(frozen=True)
 class PolicyTask:
-    """engine: answers, by `sampling`; reward scores the answers; passes: whose attention is measured.
+    """Task of a policy that responds to prompts.
 
-    all_layers: whether records hold the grounding of every decoder layer too.
+    engine, sampling: give the responses; reward: scores them; passes: measure their attention. all_layers: whether
+    records hold the grounding of every decoder layer too.
     """
 
     engine: Engine
@@ -34,9 +35,9 @@ class PolicyTask:
         """Leave the network as it is."""
 
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
-        """Return a record of each greedy answer, with rewards and where the answer looks."""
+        """Return a record of each prompt: response, rewards, measures of attention (docs/outputs.md)."""
         return evaluate_prompts(policy, prompts, self.engine, self.sampling, self.reward, self.passes, self.all_layers)
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write the policy to hf/."""
+        """Write the policy with the whole weights `state` to the run's folder hf/."""
         save_network(policy.network, state, policy.processor, run / "hf")

@@ -15,7 +15,7 @@ MEANS = ("reward", "accuracy", "format", *MEASURES, "grounding_answer", "tokens"
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write JSON lines, under their name once they are whole."""
+    """Write records as JSON lines to `path`, which appears when the file is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".partial")
     aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
@@ -23,14 +23,17 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records of all ranks, interleaved as they were dealt out."""
+    """Return the records of all ranks, in the order of the prompts (dealt out in turn); every rank must call it."""
     everyone = gather(mine)
     longest = max(len(records) for records in everyone)
     return [records[i] for i in range(longest) for records in everyone if i < len(records)]
 
 
 def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return eval/* values: means over records, of accuracy also by type and medium, and how many records."""
+    """Return the metrics eval/*: means of MEANS, accuracy by problem type and by medium, number of records.
+
+    A mean is over the records that have the field, and is left out where none has it.
+    """
 
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
         values = [float(r[key]) for r in chosen if r.get(key) is not None]
@@ -46,7 +49,7 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return eval/grounding_layer_<k> and the like, k from 0, of records that hold them (eval.layers=all)."""
+    """Return the means eval/<measure>_layer_<k>, k from 0, of records that hold them (eval.layers=all); else {}."""
     means: dict[str, float] = {}
     for name in MEASURES:
         columns = zip(*(found for r in records if (found := r.get(f"{name}_by_layer"))), strict=True)

@@ -23,12 +23,15 @@ from ral.rollout.seeds import prompt_seeds
 from ral.types import Example, Pixels, Prepared, PromptBatch
 
 PLACES = 2.0
-"""Heads are decoded together while this many places for each question, or fewer, hold them: the rest is filler."""
+"""Most rows of a batch for each question in it: heads with unlike numbers of questions are padded with empty rows."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """B' heads, and of each its questions: positions in the order asked, and the tail's ids. texts: whole prompts."""
+    """Prompts with common heads. heads: B' of them; places, tails: by head, of each question its index and token ids.
+
+    uids, texts: of all questions in the order asked; texts: whole prompts.
+    """
 
     heads: PromptBatch
     places: tuple[tuple[int, ...], ...]
@@ -44,9 +47,9 @@ def share(
     media: Sequence[Sequence[Pixels]],
     join: bool = True,
 ) -> Shared:
-    """Return the prompts of examples, those on the same files in front joined, unless join=False.
+    """Return the prompts of examples; those on the same media, where these stand first, share a head if `join`.
 
-    texts: of the user's turns.
+    texts: of the user's turns; media: pixels of each example.
     """
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
@@ -71,12 +74,12 @@ def share(
 
 
 def common(rows: Sequence[Sequence[int]]) -> int:
-    """Count the ids that all rows begin with."""
+    """Return the number of token ids that all rows begin with."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return the heads that are decoded together: of similar length, and with few places left empty."""
+    """Return the batches of heads (indices) to decode together: of similar length, with few empty rows (PLACES)."""
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
     for bucket in length_buckets(lengths):
@@ -92,7 +95,7 @@ def buckets(shared: Shared) -> list[list[int]]:
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
-    """Return the tails of some heads as given tokens, with fillers up to the largest number of questions."""
+    """Return the tails of some heads as given tokens, with empty rows up to the largest number of questions."""
     group = max(map(len, tails))
     rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
     asked = [n < len(questions) for questions in tails for n in range(group)]
@@ -103,9 +106,9 @@ def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
 
 @torch.no_grad()
 def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, seed: int) -> list[tuple[str, bool]]:
-    """Return the response to every question, in the order asked, and whether it is finished.
+    """Return (response, whether it is finished) for every question, in the order asked.
 
-    An engine that continues no prefixes is asked whole prompts, so that nothing may have been joined for it.
+    For an engine that is not ContinuesPrefixes, `shared` must come from share(..., join=False).
     """
     prepared = policy.prepare(shared.heads)
     if isinstance(engine, ContinuesPrefixes):
@@ -118,7 +121,7 @@ def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, se
 def continued(
     engine: ContinuesPrefixes, prepared: Prepared, shared: Shared, sampling: Sampling, seed: int, pad: int
 ) -> list[tuple[str, bool]]:
-    """Return the same, of the tails as continuations of the heads."""
+    """Return the same as `respond`, by an engine that continues the prefilled heads with the tails."""
     seeds, answers = prompt_seeds(shared.uids, seed), [("", False)] * len(shared.texts)
     for bucket in buckets(shared):
         given = openings([shared.tails[n] for n in bucket], pad)

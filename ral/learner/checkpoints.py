@@ -1,4 +1,4 @@
-"""The files of a checkpoint: written aside, then renamed, so that a name means a whole one; found, verified, read."""
+"""Files of a checkpoint: written under another name, then renamed when complete; found, verified, read."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ral.types import UserError
 
 FILE, CHECKSUM = "state.pt", "sha256"
 EXPORTED = ("hf", "adapter")
-"""Folders of a run that hold what it trained, without the state that training goes on from."""
+"""Folders of a run with the exported model or adapter, which hold no training state."""
 CONFIG = "config"
-"""Key of the configuration, as yaml, with which a checkpoint was made; those of earlier versions have none."""
+"""Key of a checkpoint's configuration, as yaml; checkpoints of earlier versions have none."""
 PARTIAL = "partial_"
-"""Begins the name of a checkpoint folder that is being written."""
+"""Prefix of the name of a checkpoint folder that is being written."""
 
 
 def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = None) -> None:
-    """Write folder/state.pt and the checksums, on disk before the folder gets its name.
+    """Write folder/state.pt and the checksums; the folder gets its name when all is on disk, and replaces one of it.
 
-    sums: SHA-256 of the shards that lie there already, by name. UserError where that fails (a full disk, say); what is
-    saved already stays.
+    sums: {name: SHA-256} of the shards that `aside_of(folder)` holds already. UserError where writing fails (a full
+    disk, say); other checkpoints stay.
     """
     aside = aside_of(folder)
     try:
@@ -49,7 +49,7 @@ def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = N
 
 
 def aside_of(folder: Path) -> Path:
-    """Return the path where a checkpoint folder is written before it gets its name."""
+    """Return the path at which a checkpoint folder is written before it gets its name."""
     return folder.with_name(PARTIAL + folder.name)
 
 
@@ -63,7 +63,7 @@ def not_written(folder: Path, error: Exception) -> UserError:
 
 
 def step_of(folder: Path) -> int:
-    """Return the step that a checkpoint folder is named after."""
+    """Return the step in the name of a checkpoint folder, step_<number>."""
     return int(folder.name.removeprefix("step_"))
 
 
@@ -81,9 +81,9 @@ def whole(folder: Path) -> bool:
 
 
 def newest(root: Path) -> Path | None:
-    """Return the newest whole checkpoint folder under `root`, None if there is none; warn of newer broken ones.
+    """Return the newest intact checkpoint folder under `root`, None without any; warn of newer damaged ones.
 
-    UserError where all are broken: a run should not silently begin again.
+    UserError where all are damaged: a run should not silently begin again.
     """
     found = saved(root)
     for folder in reversed(found):
@@ -98,7 +98,10 @@ def newest(root: Path) -> Path | None:
 
 
 def verified(folder: Path, key: str = "resume=") -> Path:
-    """Return the checkpoint folder. UserError where there is none, or a damaged one; key: what it was typed behind."""
+    """Return `folder`. UserError where it is no checkpoint folder, or is damaged.
+
+    key: configuration key for the message, "resume=" or the like, "" for none.
+    """
     if not (folder / FILE).is_file():
         exported = folder.name in EXPORTED and saved(folder.parent / "checkpoints")
         if steps := saved(folder / "checkpoints") or saved(folder) or exported:
@@ -112,7 +115,7 @@ def verified(folder: Path, key: str = "resume=") -> Path:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read the state in a checkpoint folder. UserError where it cannot be read."""
+    """Return the state in a checkpoint folder, on the CPU. UserError where it cannot be read."""
     remedy = "name another checkpoint folder"
     try:
         return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)

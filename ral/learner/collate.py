@@ -1,4 +1,4 @@
-"""From samples to the batch that a step or an evaluation gets: prompts worded, and what was wrong with entries."""
+"""From samples to the batch of a step or an evaluation: prompts in words and tokens, and the bad entries."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ CHECKSUMS = 2**32
 
 
 def fraction(uid: str) -> float:
-    """Return a number in [0, 1) that depends on the uid alone; the entries below a share are that share of the data."""
+    """Return a number in [0, 1) from the uid alone, spread evenly: about a share s of all entries have less than s."""
     return zlib.crc32(uid.encode()) / CHECKSUMS
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Hand-over of a worker: prompts (None where nothing was usable), entries tried, and the bad ones among them.
+    """Result of a worker: prompts, None where no entry was usable.
 
-    empty: places for which no candidate was usable. error: what else was wrong; a worker would bury it in a traceback.
+    drawn: entries tried; bad: the bad ones among them; empty: places of the batch for which no entry was usable.
+    error: message of a UserError in the worker, which the main process raises; None for none.
     """
 
     prompts: PromptBatch | None = None
@@ -38,11 +39,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Collate function of a worker, samples -> Batch: prompts worded, targets added for supervised fine-tuning.
+    """Collate function of a worker, samples -> Batch.
 
-    templates: wording of the user's turn with and without thinking; answer_only_share: of targets without thinking.
-    preferences: whether the run trains on pairs of responses instead of gold answers. scorable(example): BadSample for
-    a gold answer that no response could be scored against. max_new_tokens: of a response that is sampled.
+    templates: prompt templates of the user's turn with and without thinking. thinking: whether responses shall think.
+    targets: whether gold responses are added, for supervised fine-tuning. answer_only_share: share of the targets
+    without thinking. preferences: whether the run trains on pairs of responses instead of gold answers.
+    scorable(example): raises BadSample for a gold answer that no response could be scored against. max_new_tokens: most
+    tokens of a sampled response.
     """
 
     processor: Processor
@@ -55,7 +58,7 @@ class Collate:
     max_new_tokens: int = 0
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
-        """Make the batch of the places that gave a sample."""
+        """Return the batch of the places that gave a sample; a UserError is handed over as `Batch.error`."""
         samples = [d.sample for d in drawn if d.sample is not None]
         bad = tuple(b for d in drawn for b in d.bad)
         for problem in (d.error for d in drawn if d.error):
@@ -67,7 +70,10 @@ class Collate:
         return Batch(prompts, len(samples) + len(bad), bad, len(drawn) - len(samples))
 
     def check(self, example: Example) -> None:
-        """Raise BadSample for an example that this run cannot use."""
+        """Raise BadSample for an example that this run cannot use.
+
+        That is one whose answer or pair is missing or cannot be scored, or whose texts hold special tokens.
+        """
         place = example.source or example.uid
         if self.preferences and example.chosen is None:
             problem = "field 'chosen': missing, and this run trains on preferences"
@@ -90,12 +96,12 @@ class Collate:
         check_places(example, self.word(example))
 
     def fits(self, sample: Sample) -> None:
-        """Raise BadSample for a prompt that is, with its response, longer than the network has positions."""
+        """Raise BadSample for a prompt that, with its longest response, takes more positions than the network has."""
         example = sample.example
         self.processor.check_length(example, self.word(example), sample.media, self.response_tokens(example))
 
     def response_tokens(self, example: Example) -> int:
-        """Count the tokens of the longest response to an example that this run deals with."""
+        """Return the tokens of the longest response to an example: given in the data, or max_new_tokens if sampled."""
         if self.preferences:
             given = [example.chosen or "", example.rejected or ""]
         elif self.targets:
@@ -113,7 +119,7 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Make the prompts, those with the longest responses to learn last, so that micro-batches are padded little."""
+        """Return the batch of prompts; with targets, sorted by target length, so that little is padded."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))
@@ -122,7 +128,7 @@ class Collate:
         return replace(batch, wordings=tuple(replace(wording, target=text) for wording, text in worded))
 
     def batch(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Make the prompts, each worded with or without thinking."""
+        """Return the batch of prompts in the order of the samples, with their evidence, without targets."""
         examples, media = [s.example for s in samples], [s.media for s in samples]
         texts = [self.word(example) for example in examples]
         prompts = self.processor.batch(examples, texts, media)

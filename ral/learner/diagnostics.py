@@ -1,4 +1,4 @@
-"""Attention and gradients of a step, measured for every algorithm alike, whether or not it uses attention."""
+"""Measurements of attention and gradients in a step, the same for every algorithm, with or without attention."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ral.types import Loss, Metrics, UserError
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """The measurements of a run: at the last update of a step, and at times by update index.
+    """Settings of the measurements of a run.
 
-    Attention is captured for this on the steps that are due, one in `every`; where the objective captures it anyway,
-    the last update of every step is measured. It is that of an update's own pass, before the update moves the weights:
-    at the first it is the rollout's.
-    every: steps between measurements by update index (0 = measure nothing at all); with `gradients` one costs a
-    backward pass for each term and update.
-    max_log_prob_gap: nats; how far the sampler's and the first update's log-probs of the same tokens may differ in the
-    mean. More means that rollouts come from another distribution than the one that is trained.
+    On one step in `every` attention is measured at each update (metrics `..._update_<n>`, from 1) and at the last. On
+    the other steps it is measured at the last update alone, where the objective captures attention anyway. Attention
+    is that of an update's own forward pass, before the update moves the weights.
+    every: in steps; 0 = measure neither attention nor gradients. gradients: whether each term's gradient is measured
+    on the same steps, which costs a backward pass for each term, micro-batch and update.
+    max_log_prob_gap: nats a token; bound of the mean difference between the sampler's and the first update's log-probs
+    of the same tokens, None for no bound. A larger gap means that the rollouts are not of the trained policy.
     """
 
     every: int = 10
@@ -42,9 +42,9 @@ class Diagnostics:
         return self.every > 0 and step % self.every == 0
 
     def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
-        """Return the signals that the measurement of a step wants beside `asked`, the objective's.
+        """Return the names of the signals that the measurement of a step needs. asked: those the objective needs.
 
-        A single update differs from nothing, so that it wants no rows of before.
+        The old policy's attention rows are needed only where a step makes several updates.
         """
         if not self.every or not (self.due(step) or "attention" in asked):
             return frozenset()
@@ -53,7 +53,7 @@ class Diagnostics:
     def attention(
         self, part: Experience, attention: CapturedAttention | None, index: int, updates: int, step: int
     ) -> list[Metrics]:
-        """Measure attention before update `index` (from 0) of `updates`, on one micro-batch."""
+        """Return the attention metrics of one micro-batch at update `index` (from 0) of `updates`; [] where not due."""
         last, due = index + 1 == updates, self.due(step)
         if not self.every or attention is None or not (last or due):
             return []
@@ -62,11 +62,11 @@ class Diagnostics:
         return [*([by_index] if due else []), *([found] if last else [])]
 
     def term_gradients(self, terms: Mapping[str, Term], step: int) -> TermGradients:
-        """Return an object that adds up each term's gradient in an update, where it is measured."""
+        """Return a new sum of each term's gradient in an update; it measures nothing where it is not due."""
         return TermGradients(terms, wanted=self.gradients and self.due(step) and len(terms) > 1)
 
     def check(self, means: Mapping[str, float]) -> None:
-        """Raise UserError where sampler and training disagree on the policy."""
+        """Raise UserError where train/engine_log_prob_gap in `means` is not finite or above the bound."""
         gap = means.get("train/engine_log_prob_gap", 0.0)
         if not math.isfinite(gap):
             raise UserError(
@@ -84,7 +84,7 @@ class Diagnostics:
 class TermGradients:
     """Each term's own gradient on this rank, added up over the micro-batches of one update.
 
-    wanted: False measures nothing.
+    wanted: whether anything is measured. sums: {term: its gradient, a tensor for each parameter}.
     """
 
     def __init__(self, terms: Mapping[str, Term], wanted: bool) -> None:
@@ -92,7 +92,7 @@ class TermGradients:
         self.sums: dict[str, list[Tensor]] = {}
 
     def add(self, losses: Mapping[str, Loss], parameters: Sequence[Tensor]) -> None:
-        """Add the gradients of a micro-batch's losses, whose graph stays. parameters: those of its pass."""
+        """Add the gradients of a micro-batch's losses; their graph is kept. parameters: those of its forward pass."""
         for name, loss in losses.items() if self.wanted else ():
             found = torch.autograd.grad(loss.value, parameters, retain_graph=True, allow_unused=True)
             dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
@@ -102,7 +102,10 @@ class TermGradients:
                 self.sums[name] = dense
 
     def metrics(self, index: int) -> Metrics:
-        """Return each term's norm, and ratio and cosine of the attention term's to the token term's, of an update."""
+        """Return the gradient norm of each term at update `index` (from 0).
+
+        With both an attention and a token term: also the ratio of the attention norm to the token norm, and the cosine.
+        """
         norms = {name: dot(g, g).sqrt() for name, g in self.sums.items()}
         suffix = f"update_{index + 1}"
         found: Metrics = {f"grad_norm_{name}_{suffix}": (norm, 1) for name, norm in norms.items()}
@@ -118,12 +121,15 @@ class TermGradients:
 
 
 def named(terms: Mapping[str, Term], function: Term) -> str:
-    """Return the name under which an objective sums a function; "" where it does not."""
+    """Return the name of the term of an objective that is this function (a partial of it); "" where there is none."""
     return next((name for name, term in terms.items() if getattr(term, "func", term) is function), "")
 
 
 def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
-    """Return how far the first update's log-probs [N C] are from the sampler's; {} where noise moved those."""
+    """Return mean gap (nats) and KL between the first update's log-probs [N C] and the sampler's.
+
+    {} where the sampler gave no log-probs, or sampled with noise on attention.
+    """
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:
         return {}
@@ -133,10 +139,11 @@ def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
 
 @torch.no_grad()
 def attention_metrics(part: Experience, attention: CapturedAttention) -> Metrics:
-    """Measure attention over response tokens: pairs (total, count) by name.
+    """Return attention metrics summed over response tokens, mean over captured layers: {name: (total, count)}.
 
-    JSD to the rollout's attention if known, entropy, share on visual keys, and the part of the share on the prompt's
-    visual keys that falls inside the evidence (over the responses to prompts that have evidence).
+    attention_entropy (nats); attention_visual_share: attention on visual keys; attention_evidence_share: the part of
+    the attention on the prompt's visual keys that falls inside the evidence, over responses to prompts with evidence;
+    attention_jsd to the old policy's rows, where `part` has them.
     """
     prompts, mask = part.prepared, part.rollout.trainable
     visual, evidence = (x.repeat_interleave(part.rollout.group_size, 0) for x in (prompts.visual, prompts.evidence))

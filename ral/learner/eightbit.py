@@ -1,4 +1,4 @@
-"""AdamW whose running means take a byte a weight each instead of four (bitsandbytes), for large full fine-tunings."""
+"""AdamW whose two running means take one byte a weight each, not four (bitsandbytes), for full fine-tuning."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def adamw_8bit(
     weight_decay: float = 0.0,
     smallest: int = 4096,
 ) -> Optimizer:
-    """Make bitsandbytes' AdamW8bit; the state of tensors with fewer than `smallest` elements stays fp32.
+    """Return bitsandbytes' AdamW8bit; the state of tensors with fewer than `smallest` elements stays fp32.
 
-    UserError where the package is missing, and for sharded weights, which it cannot update.
+    UserError where bitsandbytes is missing, and for sharded weights, which it cannot update.
     """
     try:
         with warnings.catch_warnings(action="ignore"):

@@ -1,4 +1,8 @@
-"""From a rollout to what the updates read: advantages, global weights, and the frozen signals of an objective."""
+"""From a rollout to the input of updates: advantages, weights over all ranks, and the objective's frozen signals.
+
+Shapes: B prompts, G responses each, N = B * G responses, P prompt tokens, C response tokens, D numbers of a hidden
+state, L layers whose attention is captured, K keys.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +25,9 @@ from ral.types import Prepared, Rollout, Shown
 
 @dataclass(frozen=True)
 class PassSize:
-    """Most of what a forward pass of an update holds: prompts, and responses to each (None: all of a group).
+    """Most prompts of a forward pass of an update, and most responses to each (None: the whole group).
 
-    It bounds memory, never the result. Passes over parts of a group read the prompt again.
+    The size bounds memory and does not change the result. Passes over parts of a group read the prompt again.
     """
 
     prompts: int = 1
@@ -35,7 +39,7 @@ class PassSize:
 
 
 class Portion(NamedTuple):
-    """A micro-batch by its places: prompts of the batch, and which responses of each group."""
+    """A micro-batch by indices: of its prompts in the batch, and of its responses within each group."""
 
     prompts: list[int]
     responses: range
@@ -43,14 +47,14 @@ class Portion(NamedTuple):
 
 @dataclass(frozen=True)
 class Experience:
-    """Prompts with all their responses and what an update needs of them: a rank's whole batch, then its micro-batches.
+    """Input of an update: prompts with responses, of a rank's whole batch or of one micro-batch.
 
     `freeze` makes the micro-batches, each trimmed to its own longest prompt and response.
-    advantages [N], zero until rewards are there; weights [N C], shares of the whole batch over all ranks; signals:
-    frozen tensors, [N C] or, for attention rows, [L N C K]. shown: what the continuations hold beside sampled text,
-    None where each is one answer.
-    evidence [B P]: visual tokens that terms take for the evidence; second: the second view of the prompts, where a term
-    reads one.
+    advantages [N]: zero until the rewards are known. weights [N C]: weight of each token in the loss, normalised over
+    the batch of all ranks. signals: of frozen models, {name: tensor without graph}: log-probs [N C], attention rows
+    [L N C K], hidden states [N C D]. shown: text and media that the environment put into the responses, None where
+    each response is sampled as one. evidence [B P] bool: visual tokens that terms take for the evidence, None: the
+    data's. second: the second view of the prompts, None where no term reads one.
     """
 
     prepared: Prepared
@@ -63,7 +67,10 @@ class Experience:
     second: Prepared | None = None
 
     def take(self, chosen: Sequence[int], responses: range | None = None) -> Experience:
-        """Return the chosen prompts with all their responses, or with those at the given places of each group."""
+        """Return the chosen prompts with their responses, trimmed to the longest of these; without signals.
+
+        responses: indices within each group, None for all.
+        """
         prepared = self.prepared.take(chosen)
         part = self.rollout.take(prepared.prompts, chosen, responses)
         rows, length = self.rollout.rows(chosen, responses), part.token_ids.shape[1]
@@ -81,25 +88,31 @@ class Experience:
 
 
 class Passes(Protocol):
-    """Computation of signals from a model. offers: names of the signals (ral.ops.signals) that terms may ask for."""
+    """Computation of signals by forward passes of a model."""
 
     @property
-    def offers(self) -> frozenset[str]: ...
+    def offers(self) -> frozenset[str]:
+        """Return the names of the signals (ral.ops.signals) that terms may ask for."""
+        ...
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the model being trained, with their graph; "hidden" and "attention" may be None."""
+        """Return {name: signal} of the model being trained, with their graph; "hidden" and "attention" may be None.
+
+        needs: names of the signals that the update needs; others may come along.
+        """
         ...
 
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return the asked kinds of signals of a model that is not trained."""
+        """Return {kind: tensor without graph} of a model that is not trained. kinds: log_probs, rows, hidden."""
         ...
 
 
 @dataclass(frozen=True)
 class Forward:
-    """Passes of a model at the sampling temperature, which give log-probs, rows and states.
+    """Forward passes of a policy: log-probs, attention rows and hidden states.
 
-    offers: the signals (ral.ops.signals.SIGNALS) that terms may ask for.
+    temperature: that of the sampling, by which logits are divided. spec: which attention is captured. offers: names of
+    the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
 
     temperature: float
@@ -107,12 +120,12 @@ class Forward:
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
-        """Make one pass of a model over a rollout."""
+        """Return hidden states of one forward pass over a rollout, and the attention where `attention` asks for it."""
         spec = self.spec if attention else None
         return view.model.states(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
     def log_probs(self, model: FrozenModel, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """Return log-probs and entropy [N C] of the sampled tokens."""
+        """Return the log-probs [N C] of the response tokens, and the entropy [N C] of their distributions, in nats."""
         banned = model.processor.banned.to(rollout.token_ids.device)
         ids, mask = rollout.token_ids, rollout.trainable
         return token_log_probs(
@@ -121,12 +134,15 @@ class Forward:
 
     @torch.no_grad()
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return the asked kinds of frozen signals of one model: log_probs, rows, hidden."""
+        """Return {kind: tensor without graph} of a frozen model. kinds: log_probs, rows, hidden."""
         states = self.states(view, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(view.model, states, rollout)[0])
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the policy being trained, with their graph."""
+        """Return {name: signal} of the policy being trained, with their graph, and those that `experience` brings.
+
+        "attention" is None unless `needs` asks for attention or old_rows.
+        """
         rollout = experience.rollout
         view = View(model, experience.prepared, experience.shown)
         states = self.states(view, rollout, bool(needs & {"attention", "old_rows"}))
@@ -151,7 +167,7 @@ class Forward:
         }
 
     def masked(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of one more pass over the second view, with their graph; {} where no term asks for any."""
+        """Return the signals of a forward pass over the second view, with their graph; {} where none is needed."""
         if not needs & MASKED:
             return {}
         assert experience.second is not None, "terms that read the second view come with one"
@@ -168,10 +184,10 @@ def of_responses(experience: Experience) -> Tensor:
 
 
 def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
-    """Cut a batch into micro-batches of at most `prompts` prompts of similar cost, so that they hold little padding.
+    """Return the prompt indices of micro-batches of at most `prompts` prompts of similar cost, to save padding.
 
-    prompt [B P], valid [N C]: which tokens of prompts and of continuations count. A prompt takes its own length and,
-    for each of its continuations, that of the longest. Within a micro-batch prompts stand by their own length.
+    prompt [B P], valid [N C]: attention masks of prompts and responses. The cost of a prompt is its own length plus G
+    times the length of its longest response. Within a micro-batch prompts are sorted by their own length.
     """
     own, responses = prompt.sum(1), valid.sum(1).view(len(prompt), -1)
     lengths, costs = own.tolist(), (own + responses.amax(1) * responses.shape[1]).tolist()
@@ -181,7 +197,7 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
 
 
 def portions(prepared: Prepared, rollout: Rollout, size: PassSize) -> list[Portion]:
-    """Cut a batch into micro-batches of at most this size; prompts of similar cost share one."""
+    """Return the micro-batches of a batch, each of at most this size; prompts of similar cost share one."""
     group = rollout.group_size
     some = min(size.responses or group, group)
     parts = [range(start, min(start + some, group)) for start in range(0, group, some)]
@@ -195,10 +211,9 @@ def freeze(
     needs: frozenset[str],
     places: Sequence[Portion],
 ) -> list[Experience]:
-    """Make the micro-batches at these places with the frozen signals of `needs`, such as "teacher_rows".
+    """Return the micro-batches at `places` with the frozen signals that `needs` names, such as "teacher_rows".
 
-    models: {name: the network and how it reads the batch}; what is read in updates alone (the second view) makes no
-    pass here.
+    models: {name: view of the batch by that network}. A model of which `needs` names no frozen signal makes no pass.
     """
     wanted = frozen_needs(needs)
     batches = []
@@ -215,7 +230,7 @@ def freeze(
 
 
 def view_of(view: View, part: Experience, place: Portion, batch: Experience) -> View:
-    """Return how a network reads a micro-batch, `part`, at its place in the batch."""
+    """Return the view of the micro-batch `part` from a network's view of the batch. place: of `part` in the batch."""
     rows, length = batch.rollout.rows(*place), part.rollout.token_ids.shape[1]
     shown = None if view.shown is None else view.shown.take(rows, length)
     return View(view.model, view.prepared.take(place.prompts), shown)
@@ -223,14 +238,17 @@ def view_of(view: View, part: Experience, place: Portion, batch: Experience) -> 
 
 @torch.no_grad()
 def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -> Experience:
-    """Add the old policy's signals that `needs` names to a micro-batch, from a pass before any weight has moved."""
+    """Return a micro-batch with the old policy's signals that `needs` names ("old_...") added, without graph.
+
+    live: the policy's signals from a forward pass before any weight has moved.
+    """
     kinds = frozen_needs(needs).get("old", ())
     old = frozen_kinds(kinds, States(live["hidden"], live["attention"]), lambda: live["log_probs"])
     return replace(part, signals=part.signals | {f"old_{kind}": value for kind, value in old.items()})
 
 
 def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return {kind: tensor without graph} of the asked kinds, from one pass."""
+    """Return {kind: tensor without graph} of `kinds` (log_probs, rows, hidden). log_probs(): called where asked for."""
     make: Mapping[str, Callable[[], Tensor]] = {
         "log_probs": log_probs,
         "rows": lambda: states.attention.rows(),  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The first weights of sharded networks: read in parts, and checked as a whole by all ranks together."""
+"""Loading of sharded networks: each rank reads its part of the weights, all ranks check the whole."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ral.models.sharding import reshard
 from ral.models.tokens import check_seen
 
 KEYS = {"teacher": "model.teacher"}
-"""Network -> the setting that names its folder; of all others it is model.pretrained."""
+"""{network: configuration key that names its folder}; the key of all others is model.pretrained."""
 
 
 def load_shards(networks: Mapping[str, MLLM], device: torch.device) -> None:
-    """Read this rank's part of each weight that has none yet, onto `device`; every rank must call it.
+    """Read this rank's part of the weights of networks that are not loaded yet, onto `device`; every rank must call it.
 
-    UserError, on all ranks, where one of them cannot read its part, or a weight is not one to train with.
+    networks: {name: network}. UserError, on all ranks, where one of them cannot read its part, where weights are not
+    finite or mostly zeros, or where the embeddings of images and videos do not fit the placeholder tokens.
     """
     waiting = {name: model for name, model in networks.items() if model.stored is not None}
     found = together(lambda: fill(waiting, device))

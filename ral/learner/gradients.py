@@ -1,4 +1,4 @@
-"""Gradients of several processes: added up in each over the micro-batches, averaged over all of them once an update."""
+"""Gradients of several processes: each adds up those of its micro-batches; once an update all are averaged."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 BUCKET = 2**24
-"""Numbers that travel at once (64 MB in fp32), so that a whole second gradient never exists."""
+"""Numbers in one exchange between ranks (64 MB in fp32), so that no second copy of the whole gradient exists."""
 
 
 def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
-    """Add 0 * the last states to a loss, so that a gradient reaches the output of every layer.
+    """Return the loss plus an empty sum (0) of the last hidden states, so that gradients reach every layer's output.
 
-    FSDP2 gathers a layer when a gradient reaches its output, and attention alone never reaches the last one's.
-    hidden [N C D]: the last states; None where the loss is of them anyway.
+    FSDP2 gathers a layer when a gradient reaches its output; the gradient of a loss of attention alone never reaches
+    the output of the last layer. hidden [N C D]: the last hidden states; None where the loss depends on them anyway.
     """
     return loss if hidden is None else loss + hidden[:0].float().sum()
 
@@ -27,18 +27,18 @@ def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
 def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
     """Keep Lightning's wrapper of the module (DDP) from summing gradients in the backward passes inside the block.
 
-    Its reducer waits for a gradient of every weight, and a rank need not have one: of the vision tower without a
-    picture, of the layers above the one whose attention is trained.
+    strategy: Lightning's. DDP's reducer waits for a gradient of every weight, and a rank may lack some: those of the
+    vision tower without an image, or of the layers above the one whose attention is trained.
     """
     return getattr(strategy, "block_backward_sync", nullcontext)()
 
 
 @torch.no_grad()
 def average_over_ranks(parameters: Iterable[Tensor]) -> None:
-    """Put the mean over all ranks in place of each rank's own gradient; every rank must name the same weights.
+    """Replace each gradient by its mean over all ranks; every rank must call it with the same weights.
 
-    A rank without a gradient counts as zero; a weight without one on any rank keeps None. Gradients of sharded weights
-    (FSDP2) are means already.
+    A missing gradient counts as zero; a weight without a gradient on every rank keeps None. Gradients of sharded
+    weights (FSDP2) are left alone: they are means already.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return
@@ -52,7 +52,7 @@ def average_over_ranks(parameters: Iterable[Tensor]) -> None:
 
 
 def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Return the weights that have a gradient on some rank; it is zero here where this rank had none."""
+    """Return the weights that have a gradient on some rank; where this rank has none, set it to zero."""
     if not parameters:
         return []
     held = torch.tensor([float(p.grad is not None) for p in parameters], device=parameters[0].device)
@@ -65,7 +65,7 @@ def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Group weights whose gradients have one type, in order: BUCKET numbers together at most, or one larger alone."""
+    """Yield weights in their order, in lists of one dtype: BUCKET numbers together at most, or one larger weight."""
     bucket: list[Tensor] = []
     for parameter in parameters:
         size = sum(p.numel() for p in bucket) + parameter.numel()

@@ -1,4 +1,4 @@
-"""The guard of an update: one whose gradient is not finite is skipped, counted and kept for inspection."""
+"""Guard of updates: one whose gradient is not finite is skipped, counted, and its batch written for inspection."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ral.learner.experience import Experience
 from ral.types import UserError
 
 MOST_DUMPS = 5
-"""Skipped updates of a run whose batches are written."""
+"""Most skipped updates of a run whose batches are written."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Judge of an update: one whose gradient is not finite is skipped and counted.
+    """Guard of updates: one whose gradient is not finite is skipped and counted.
 
-    folder: gets the batch of a skipped update, one file a rank, of MOST_DUMPS at most. max_skipped: updates that a run
-    may skip.
+    folder: gets the batches of the first MOST_DUMPS skipped updates, one file a rank each. max_skipped: most updates
+    that a run may skip.
     """
 
     folder: Path
@@ -33,10 +33,10 @@ class Guard:
     def count(
         self, skipped: int, norm: Tensor, name: str, parts: Sequence[Experience], losses: Sequence[Mapping[str, Tensor]]
     ) -> int:
-        """Return how many updates of the run are skipped, this one included; `skipped` where it may be made.
+        """Return the number of skipped updates: `skipped` where this update may be made, else one more.
 
-        norm: of the whole gradient over all ranks, so that all decide alike. name: of the file of its batch. parts,
-        losses: of each micro-batch. UserError beyond max_skipped.
+        skipped: before this update. norm: of the gradient over all ranks, so that all decide alike. name: of the file
+        of the batch. parts, losses: experience and losses by term of each micro-batch. UserError beyond max_skipped.
         """
         if bool(torch.isfinite(norm)):
             return skipped
@@ -54,7 +54,7 @@ class Guard:
         return skipped + 1
 
     def keep(self, name: str, batch: list[dict[str, Any]]) -> None:
-        """Write a batch; a full disk on one rank must not part it from the others, so that it is a warning."""
+        """Write a batch to folder/name.pt. Failure is a warning: an error on one rank would have the others hang."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(batch, self.folder / f"{name}.pt")
@@ -63,7 +63,7 @@ class Guard:
 
 
 def describe(part: Experience, losses: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the inputs of an update as tensors and plain values, which torch.load(weights_only=True) reads."""
+    """Return a micro-batch and its losses as tensors and plain values, which torch.load(weights_only=True) reads."""
     rollout = part.rollout
     return {
         "uids": [example.uid for example in rollout.prompts.examples],

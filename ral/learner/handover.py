@@ -1,6 +1,6 @@
-"""Hand-over of batches from the processes that read ahead: through shared memory, or by value where that is short.
+"""Hand-over of batches from worker processes: through shared memory, or by value where shared memory is short.
 
-A process that ends, as by the kernel when memory is short, is one clear error of the run, raised where it waits for it.
+A worker that dies, as when the kernel kills it for memory, is a UserError, raised where the run waits for a batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch._C import _error_if_any_worker_fails
 from ral.errors import UserWarned
 from ral.types import UserError
 
-DEAD = "DataLoader worker"  # what PyTorch's messages about an ended process begin with
+DEAD = "DataLoader worker"  # how PyTorch's messages about a dead worker begin
 
 
 def tensors(value: object) -> Iterator[Tensor]:
@@ -42,7 +42,7 @@ def tensors(value: object) -> Iterator[Tensor]:
 
 
 class ByValue:
-    """A batch that is sent whole, and comes out of the queue as itself with one warning of the reason."""
+    """Wrapper that sends a batch by value: it unpickles as the batch itself, with a warning of the reason."""
 
     def __init__(self, batch: object, reason: str) -> None:
         self.batch, self.reason = batch, reason
@@ -52,7 +52,7 @@ class ByValue:
 
 
 def received(content: bytes, reason: str) -> Any:
-    """Return the batch of a ByValue, where it arrives."""
+    """Return the batch of a ByValue in the process that receives it, with a warning of the reason."""
     warnings.warn(
         f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
         "--shm-size=8g), or set hardware.num_workers=0",
@@ -64,9 +64,10 @@ def received(content: bytes, reason: str) -> Any:
 
 @dataclass
 class Handover:
-    """Collate function of a worker that lays each batch into shared memory, from where it is sent without failing.
+    """Collate function of a worker that moves the tensors of each batch into shared memory.
 
-    Once that has failed this worker sends every batch by value: each failure leaves a little behind in /dev/shm.
+    Once that has failed (reason: why), this worker sends every batch by value: each failure leaves a little behind in
+    /dev/shm.
     """
 
     collate: Callable[[Any], Any]
@@ -83,9 +84,9 @@ class Handover:
 
 
 class Waiting:
-    """Batches of a multi-process iterator. UserError where one of its processes has ended; the others end then, too.
+    """Iterator over batches of worker processes. UserError where one died; the others are killed then.
 
-    PyTorch raises for an ended process at any point of the run; here only while a batch is waited for.
+    `only_while_waiting` confines PyTorch's SIGCHLD handler to the wait.
     """
 
     now = False  # whether this process is waiting for a batch
@@ -116,7 +117,7 @@ class Waiting:
 
 
 def end_workers() -> None:
-    """Kill the processes that read ahead: they take no SIGTERM, so whoever waits for them at the end waits for ever."""
+    """Kill all daemonic child processes: workers block SIGTERM, so that an exit would wait for them for ever."""
     Waiting.now = False  # that they end is no error now
     for worker in multiprocessing.active_children():
         if worker.daemon:
@@ -127,7 +128,10 @@ atexit.register(end_workers)
 
 
 def only_while_waiting() -> None:
-    """Let the handler of ended processes, which PyTorch has just set, run only while a batch is waited for."""
+    """Let PyTorch's SIGCHLD handler, which raises for a dead worker, run only while a batch is waited for.
+
+    Call it after the workers started. It does nothing outside the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         return
     raising = signal.getsignal(signal.SIGCHLD)

@@ -1,4 +1,4 @@
-"""A DataLoader whose processes outlive no run and answer to no signal."""
+"""DataLoader whose workers ignore signals and end with the run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ral.learner.handover import Handover, Waiting, only_while_waiting
 
 
 class Loader(DataLoader[Any]):
-    """DataLoader whose workers never get Ctrl-C or a scheduler's signals, so that the main process alone decides.
+    """DataLoader whose workers block SIGINT, SIGTERM and SIGUSR1, so that the main process alone decides when to stop.
 
-    They inherit what is blocked here, so this holds while they start, too. One that ends is a UserError; where shared
-    memory is too small for a batch, it is sent by value.
+    Workers inherit the blocked signals, so that this holds from their start. A worker that dies is a UserError. Where
+    shared memory is too small for a batch, the batch is sent by value.
     """
 
     def __init__(self, samples: Any, *, collate_fn: Callable[[Any], Any], num_workers: int, **options: Any) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ral.types import Metrics, Rollout, Scores
 
 Gather = Callable[[Tensor], Tensor]
-"""Sum of a tensor over all ranks."""
+"""Function that returns the sum of a tensor over all ranks."""
 
 
 class Meter:
@@ -21,7 +21,7 @@ class Meter:
         self.sums: dict[str, Tensor] = {}
 
     def add(self, pairs: Mapping[str, tuple[object, object]]) -> None:
-        """Add one dict of pairs; numbers or tensors."""
+        """Add {name: (total, count)}; numbers or tensors of one element."""
         for name, (total, count) in pairs.items():
             pair = torch.tensor([float(total), float(count)], dtype=torch.float64)  # type: ignore[arg-type]
             self.sums[name] = self.sums.get(name, torch.zeros(2, dtype=torch.float64)) + pair
@@ -40,7 +40,7 @@ class Meter:
 
 
 def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
-    """Return the pairs without their graph, which would otherwise be kept until they are added up."""
+    """Return the (total, count) pairs with tensors detached, so that no graph is kept until they are added up."""
 
     def plain(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value
@@ -49,12 +49,16 @@ def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
 
 
 def no_reward(rollout: Rollout) -> Scores:
-    """Score every response with zero, without parts: for given responses, which are not scored."""
+    """Score every response 0, without parts of a reward: the reward of algorithms with given responses."""
     return Scores(torch.zeros(len(rollout.texts)), {})
 
 
 def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
-    """Collect what a rollout says of the policy: reward and parts, tokens, share cut, version that sampled."""
+    """Return the metrics of a rollout: reward and its parts, response tokens, truncated share, groups of equal reward.
+
+    Also the version of the weights that sampled, where known. Without parts of a reward: response tokens and version
+    alone.
+    """
     count = len(rollout.texts)
     lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}
     if rollout.policy_version is not None:

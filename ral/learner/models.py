@@ -1,4 +1,4 @@
-"""The networks of a run: the policy, and those that only an objective's frozen signals need."""
+"""The networks of a run: the policy, and the frozen models whose signals an objective needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ral.types import Prepared, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class Views:
-    """A batch as the policy reads it, and as each frozen model does, by name."""
+    """A batch as the policy reads it, and as each frozen model reads it, by name."""
 
     policy: View
     frozen: Mapping[str, View]
@@ -23,11 +23,11 @@ class Views:
 
 @dataclass(frozen=True)
 class Models:
-    """The networks of a run; the policy alone is trained.
+    """The networks of a run; only the policy is trained.
 
-    frozen: {name: network} of those that an objective asks for (reference, teacher, ema); averaged: the ones among them
-    that follow the policy. The old policy is no network: its signals are those of the first update's own pass.
-    same_vision: names of those whose visual embeddings are the policy's, found before weights are sharded.
+    frozen: {name: network} of the frozen models that an objective needs (reference, teacher, ema). averaged: those
+    among them that are moving averages of the policy. The old policy is no network: its signals come from the forward
+    pass of the first update. same_vision: names of the frozen models whose visual embeddings are the policy's.
     """
 
     policy: MLLM
@@ -40,7 +40,7 @@ class Models:
         object.__setattr__(self, "same_vision", names)
 
     def with_weights(self) -> dict[str, MLLM]:
-        """Return the frozen models that are no views of the policy or of what rests in main memory."""
+        """Return the frozen models with weights of their own on the device: no views of the policy, none offloaded."""
         return {name: model for name, model in self.frozen.items() if isinstance(model, MLLM)}
 
     def changing(self) -> dict[str, MLLM]:
@@ -55,9 +55,10 @@ class Models:
         rollout: Rollout,
         second: PromptBatch | None = None,
     ) -> Views:
-        """Return how the policy and some frozen models read a batch, these in one order on every rank.
+        """Return the batch as the policy and the frozen models `names` read it; names in one order on every rank.
 
-        prepared: the prompts as the policy sees them; second: their second view, which "view" is the policy of.
+        prepared: the prompts as the policy reads them. second: the second view of the prompts, which gives the frozen
+        view "view" of the policy; None for none.
         """
         own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
@@ -72,7 +73,10 @@ class Models:
 
 @torch.no_grad()
 def move_average(models: Models, decay: float) -> None:
-    """Move the averaged models towards the policy: average <- decay * average + (1 - decay) * policy."""
+    """Move the averaged models towards the policy: average <- decay * average + (1 - decay) * policy.
+
+    Weights that are not trained are left alone.
+    """
     own = dict(models.policy.network.named_parameters())
     for average in models.averaged.values():
         reshard(average)

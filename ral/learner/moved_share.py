@@ -1,4 +1,4 @@
-"""The share of weights that an update changes: too small an update rounds away, and nothing else of a run shows it."""
+"""Share of the weights that an update changes: too small an update rounds away, and no other metric shows it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from torch import Tensor, nn
 from ral.types import UserError
 
 ENTRIES = 2**16
-"""Entries of all trained weights that are looked at, at most, on each rank."""
+"""Most entries of the trained weights that each rank samples."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Entries of the trained weights that have a gradient, as they were before an update."""
+    """Sampled entries of the trained weights whose gradient is not 0.
+
+    places: each parameter with indices into its flat local part; before: these entries' values before an update.
+    """
 
     places: Sequence[tuple[nn.Parameter, Tensor]]
     before: Sequence[Tensor]
 
     def changed(self) -> tuple[int, int]:
-        """Count after the update: (entries that changed, entries). UserError where one is not finite."""
+        """Return (entries that an update changed, entries), once it is made. UserError where an entry is not finite."""
         after = [entries(*place) for place in self.places]
         if not all(bool(new.isfinite().all()) for new in after):
             raise UserError(
@@ -34,10 +37,10 @@ class Sample:
 
 
 class Moved:
-    """Sample of the trained weights, by which what an update changed of them is counted; drawn once from `seed`.
+    """Sampler of at most `entries` entries of the trained weights, drawn once from `seed`.
 
-    Of sharded weights a rank looks at its own part. Entries without a gradient (embeddings of tokens that no prompt
-    had) do not count: nothing is meant to move them.
+    Of sharded weights a rank samples its own part. Entries whose gradient is 0 (embeddings of tokens that no prompt
+    had) do not count, since no update is meant to move them.
     """
 
     def __init__(self, seed: int, entries: int = ENTRIES) -> None:
@@ -45,7 +48,7 @@ class Moved:
         self.chosen: list[Tensor] = []  # of each parameter, indices into its flat local part
 
     def sample(self, parameters: Sequence[nn.Parameter]) -> Sample:
-        """Return the sample before an update; the gradients are there already."""
+        """Return the sample before an update. parameters: with their gradients, the same at every call."""
         if not self.chosen:
             self.chosen = draw([local(p).numel() for p in parameters], self.entries, self.seed)
         places = [
@@ -57,7 +60,10 @@ class Moved:
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
-    """Draw indices into each of several flat tensors: `most` of all their entries together, or all if fewer."""
+    """Draw indices into each of several flat tensors of these sizes: all indices where there are at most `most`.
+
+    Otherwise `most` draws with replacement over all tensors together, without duplicates: slightly fewer than `most`.
+    """
     total = sum(sizes)
     if total <= most:
         return [torch.arange(size) for size in sizes]
@@ -69,12 +75,12 @@ def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """Return the part of a tensor that lies on this rank."""
+    """Return this rank's part of a tensor, detached: the local shard where it is sharded, else the whole."""
     part: Tensor = tensor.detach()
     return part.to_local() if hasattr(part, "to_local") else part
 
 
 def entries(parameter: Tensor, at: Tensor) -> Tensor:
-    """Copy the entries at flat indices of the local part."""
+    """Return a copy of the entries at flat indices of the local part."""
     part = local(parameter)
     return part.flatten()[at.to(part.device)]

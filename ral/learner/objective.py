@@ -1,4 +1,7 @@
-"""The objective of a run: a sum of named terms, and the signals that each asks for."""
+"""The objective of a run: a sum of named loss terms, and the signals that each needs.
+
+Shapes: B prompts, G responses each, N = B * G responses, C response tokens.
+"""
 
 from __future__ import annotations
 
@@ -17,17 +20,17 @@ from ral.ops.signals import MASKED, Place, Term, evaluate, frozen_needs, needed
 from ral.types import Loss, Metrics, PromptBatch
 
 SecondView = Callable[[PromptBatch, PatchSettings, int], PromptBatch]
-"""(prompts with their media, patch settings, seed) -> the same prompts, other pixels."""
+"""(prompts with their media, patch settings, seed) -> the same prompts with changed pixels."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The objective of a run: a sum of named terms, and how rewards and masks become what the terms read.
+    """The objective of a run: a sum of named loss terms, and the functions that make their inputs.
 
-    terms: {name: term}, summed; passes: make the signals; advantage: rewards [B G] -> [B G]; aggregate: (mask [N C],
-    counts over all ranks) -> weights [N C]; shaping: response tokens [N] -> what is added to the rewards, None for
-    nothing. view: makes the second view of the prompts, None where no term reads one; evidence: which places count as
-    the evidence (ral.learner.placebo).
+    terms: {name: term}, summed. passes: compute the signals. advantage: rewards [B G] -> advantages [B G]. aggregate:
+    (mask [N C], counts over all ranks) -> weights of the tokens in the loss [N C]. shaping: numbers of response tokens
+    [N] -> additions to the rewards [N], None for none. view: makes the second view of the prompts, None where no term
+    reads one. evidence: kind of the evidence or placebo that terms read (ral.learner.placebo).
     """
 
     terms: Mapping[str, Term]
@@ -40,28 +43,29 @@ class Objective:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """Return the names of all signals that the terms ask for."""
+        """Return the names of all signals that the terms need."""
         return needed(self.terms.values())
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """Return {model: kinds} of the frozen signals that the terms ask for; "view" also where updates read it."""
+        """Return {frozen model: kinds of signals} that the terms need; "view" also where only live passes read it."""
         return ({"view": ()} if self.needs & MASKED else {}) | frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:
-        """Return every term's loss."""
+        """Return {term: loss}, with graph, of one micro-batch. signals: {name: signal}."""
         return {name: evaluate(term, signals) for name, term in self.terms.items()}
 
 
 def total(losses: Mapping[str, Loss]) -> Tensor:
-    """Return the sum that is minimised."""
+    """Return the sum of the losses, a scalar with graph, which training minimises."""
     return torch.stack([loss.value for loss in losses.values()]).sum()
 
 
 def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
-    """Return the metrics of one micro-batch's losses.
+    """Return the metrics of one micro-batch's losses, as (total, count) pairs.
 
-    A loss is a sum over micro-batches and ranks, so that it counts 0 here; `counted_once` counts each update.
+    The loss of an update is a sum over micro-batches and ranks, so that its count is 0 here; `counted_once` adds the
+    count of the update.
     """
     found: list[Metrics] = []
     for name, loss in losses.items():
@@ -71,12 +75,12 @@ def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
 
 
 def counted_once(losses: Mapping[str, object], ranks: int) -> Metrics:
-    """Count one update for the losses of all terms and their sum, over all ranks together."""
+    """Return the counts of one update for the loss of each term and their sum: 1 / ranks, so that all ranks make 1."""
     return {"loss": (0, 1 / ranks), **{f"loss_{name}": (0, 1 / ranks) for name in losses}}
 
 
 def entropy_metrics(signals: Mapping[str, Any], mask: Tensor) -> Metrics:
-    """Return the entropy of the policy at response tokens (mask [N C]), where the pass gives one."""
+    """Return the mean entropy (nats) of the policy over response tokens, mask [N C]; {} where signals have none."""
     if "entropy" not in signals:
         return {}
     return {"entropy": ((signals["entropy"] * mask).sum(), mask.sum())}

@@ -1,4 +1,4 @@
-"""Evidence that terms read, and its placebos: rectangles of the same size elsewhere, and other prompts' evidence."""
+"""Evidence that loss terms read, and placebos: a rectangle of the same size elsewhere, another prompt's evidence."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ral.types import Box, Evidence, Grid, PromptBatch
 
 
 def place(kind: Place, prompts: PromptBatch, seed: int) -> Tensor:
-    """Return the visual tokens [B P] bool that count as evidence; prompts without evidence get none by any kind.
+    """Return the visual tokens [B P] bool that count as evidence (B prompts, P prompt tokens).
 
-    true: the data's evidence. centre, random: a rectangle as large as the one around it, in the middle of the picture,
-    or anywhere (the same for a prompt throughout a run). shuffled: where another prompt of the rollout has its own.
-    A clip's placebo stands in the time slots of its evidence. What another prompt of the rollout has is told by all
-    ranks, in an order of the prompts' uids, so that it does not depend on the number of ranks; a prompt that is alone
-    with its evidence gets none.
+    kind: true: the data's evidence. The others are placebos on the first medium, and none where the prompt has no
+    evidence there. centre: a rectangle as large as the bounding box of the evidence, in the middle. random: such a
+    rectangle at a random place, which depends on seed and uid alone. shuffled: the bounding box of another prompt's
+    evidence, of the prompts of all ranks in a fixed order by uid; none where no other prompt has evidence.
+    The placebo of a video stands in the time slots of its evidence. For "shuffled" every rank must call this.
     """
     if kind == "true":
         return prompts.evidence
@@ -51,7 +51,7 @@ def _own(prompts: PromptBatch, n: int) -> Tensor | None:
 
 
 def _placed(kind: Place, tokens: Tensor, key: int, seed: int, others: dict[int, Box]) -> Box | None:
-    """Return the box of a placebo, in shares of the picture; None where there is none to be had."""
+    """Return the box of a placebo, in shares of the image; None for "shuffled" where no other prompt has evidence."""
     if kind == "shuffled":
         return others.get(key)
     left, top, right, bottom = around(tokens)
@@ -66,7 +66,7 @@ def _placed(kind: Place, tokens: Tensor, key: int, seed: int, others: dict[int, 
 
 
 def _others(prompts: PromptBatch, own: list[Tensor | None]) -> dict[int, Box]:
-    """Return for each prompt with evidence, by its uid's number, the box around another's, over all ranks."""
+    """Return {CRC-32 of a prompt's uid: bounding box of the next prompt's evidence}, over the prompts of all ranks."""
     mine = {_key(prompts, n): around(tokens) for n, tokens in enumerate(own) if tokens is not None}
     boxes = {key: box for rank in gather(mine) for key, box in rank.items()}
     order = sorted(boxes)
@@ -76,14 +76,17 @@ def _others(prompts: PromptBatch, own: list[Tensor | None]) -> dict[int, Box]:
 
 
 def around(tokens: Tensor) -> Box:
-    """Return the rectangle around some tokens [T H W] bool, in shares of the picture: left, top, right, bottom."""
+    """Return the bounding box of the marked tokens [T H W] bool, of which one at least is: left, top, right, bottom.
+
+    T time slots, H rows, W columns; in shares of the image.
+    """
     h, w = tokens.shape[1:]
     rows, columns = tokens.any(0).any(1).nonzero().squeeze(-1), tokens.any(0).any(0).nonzero().squeeze(-1)
     return int(columns[0]) / w, int(rows[0]) / h, (int(columns[-1]) + 1) / w, (int(rows[-1]) + 1) / h
 
 
 def rectangle(box: Box, grid: Grid) -> Tensor:
-    """Mark the tokens [T H W] of a box; the one in its middle where it is smaller than a token."""
+    """Mark the visual tokens [T H W] bool inside a box; where no token is, the token at the middle of the box."""
     inside = evidence_tokens([Evidence(box)], grid, 0.0)
     if not bool(inside.any()):
         _, h, w = grid

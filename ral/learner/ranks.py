@@ -1,4 +1,4 @@
-"""Exchange between the processes of a run: values, sums, and the errors of one."""
+"""Exchange between the processes (ranks) of a run: values, sums, and UserErrors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def several() -> bool:
 
 
 def gather(value: T) -> list[T]:
-    """Return the values of all ranks, in their order."""
+    """Return the values of all ranks, in their order; every rank must call it. The value must be picklable."""
     if not several():
         return [value]
     everyone: list[Any] = [None] * dist.get_world_size()
@@ -29,7 +29,10 @@ def gather(value: T) -> list[T]:
 
 
 def together(call: Callable[[], T]) -> T:
-    """Call a function on every rank and raise a UserError of one on all: one that left alone would have others hang."""
+    """Return call() on every rank; where it raises UserError on one, raise UserError on all, so that none waits.
+
+    Every rank must call it. Errors of other kinds are not exchanged.
+    """
     result, error = None, None
     try:
         result = call()
@@ -41,7 +44,10 @@ def together(call: Callable[[], T]) -> T:
 
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
-    """Return the sum over all ranks, on the CPU; `device` is where they compute. One process: the values themselves."""
+    """Return the sum over all ranks, on the CPU; every rank must call it. One process: the values themselves.
+
+    device: of this rank's networks.
+    """
     if not several():
         return values
     values = values.to(device) if device.type == "cuda" else values.clone()

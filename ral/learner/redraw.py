@@ -1,4 +1,4 @@
-"""Dynamic sampling: prompts whose answers all score the same teach nothing and give their place to further ones."""
+"""Dynamic sampling: prompts whose responses all have one reward teach nothing and are replaced by further prompts."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Answered = tuple[Rollout, Scores]
 
 @dataclass(frozen=True)
 class Redraw:
-    """At most `rounds` prompts for each place of a batch: the first whose answers differ in reward takes it.
+    """Choice of a prompt for each place of a batch, from at most `rounds`: the first whose responses differ in reward.
 
-    DAPO (arXiv 2503.14476), section 3.2, Eq. 11, draws until the batch is full; here each place has a bound, after
-    which its last prompt stays, without signal, and a place that has signal is left alone. So a place depends on seed,
-    step and its own prompts, and not on how places are dealt to ranks.
+    DAPO (arXiv 2503.14476), section 3.2, Eq. 11, draws until the batch is full. Here each place has a bound, after
+    which its last prompt stays although its responses have one reward. So the prompt of a place depends on seed, step
+    and its own candidates, not on how places are dealt to ranks.
     """
 
     rounds: int = 3
 
     def batch(self, drawn: int) -> int:
-        """Return the places of a batch for which `drawn` prompts were read, those of a round after one another."""
+        """Return the number of places of a batch for `drawn` prompts, which are rounds * places."""
         return drawn // self.rounds
 
     def __call__(
         self, prepared: Prepared, seed: int, answer: Callable[[Prepared, int], Answered], processor: Processor
     ) -> tuple[Prepared, Rollout, Scores, int]:
-        """Return the chosen prompts with their responses and scores, and how many prompts were answered.
+        """Return the B chosen prompts, their responses and scores, and for how many prompts responses were sampled.
 
-        prepared: rounds * B prompts. answer(prompts, seed): their responses. All ranks make as many rounds, so that a
-        UserError of one is one of all.
+        prepared: rounds * B prompts, first the B of round 0. answer(prompts, seed): their responses and scores. Every
+        rank must call it; all make the same number of rounds, and a UserError on one is raised on all.
         """
         places = self.batch(len(prepared))
         open_places, taken, parts = list(range(places)), [0] * places, list[Answered]()
@@ -70,7 +70,10 @@ class Redraw:
         answer: Callable[[Prepared, int], Answered],
         places: int,
     ) -> Answered | None:
-        """Return the responses to the prompts of a round; None where this rank needs none. UserError for turns."""
+        """Return responses and scores of round `turn` for the open places, None without any.
+
+        UserError for multi-turn responses.
+        """
         if not open_places:
             return None
         part = prepared.take([turn * places + place for place in open_places])
@@ -81,7 +84,7 @@ class Redraw:
 
 
 def with_signal(rewards: Tensor) -> Tensor:
-    """Tell which groups have answers of different reward: [B G] -> [B] bool. DAPO (arXiv 2503.14476), Eq. 11."""
+    """Tell which groups have responses of different reward: [B G] -> [B] bool. DAPO (arXiv 2503.14476), Eq. 11."""
     return rewards.amax(1) != rewards.amin(1)
 
 
@@ -92,9 +95,10 @@ def joined(
     kept: Sequence[Sequence[int]],
     where: Sequence[Sequence[int]],
 ) -> Answered:
-    """Join the responses of several rounds in the order of the places.
+    """Return the responses and scores that stay of several rounds, in the order of the places.
 
-    kept: of each round, which of its prompts stay; where: the place of each of its prompts.
+    chosen: the prompts that stay. By round: parts: responses and scores; kept: indices of the prompts that stay; where:
+    the place of each prompt.
     """
     used = [turn for turn, prompts in enumerate(kept) if prompts]
     rollouts, buckets = [], []

@@ -14,13 +14,13 @@ from torch.distributed.checkpoint import CheckpointException
 from ral.types import UserError
 
 FOLDER = "shards"
-"""Holds the parts, inside a checkpoint folder."""
+"""Folder of the parts of all ranks, inside a checkpoint folder."""
 
 
 def write_shards(tree: dict[str, Any], folder: Path) -> None:
     """Write this rank's part of `tree` (nested dicts of tensors, sharded or whole); every rank must call it.
 
-    OSError, on every rank, where one of them cannot.
+    OSError, on every rank, where one of them cannot write.
     """
     try:
         with quietly():
@@ -30,7 +30,10 @@ def write_shards(tree: dict[str, Any], folder: Path) -> None:
 
 
 def read_shards(tree: dict[str, Any], folder: Path) -> None:
-    """Fill `tree`, of whatever sharding, with what write_shards wrote. UserError where it does not fit or is broken."""
+    """Fill the tensors of `tree` in place with those that `write_shards` wrote, under the same or another sharding.
+
+    Every rank must call it. UserError where the files are damaged or do not fit `tree`.
+    """
     try:
         with quietly():
             dcp.load(tree, checkpoint_id=folder, no_dist=not distributed())
@@ -46,7 +49,7 @@ def distributed() -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the message of the first rank that has one."""
+    """Return the first line of an error's message: of a CheckpointException, that of the first rank that failed."""
     causes = list(getattr(error, "failures", {}).values())
     cause = causes[0] if causes else error
     words = str(cause[0] if isinstance(cause, tuple) else cause).splitlines()
@@ -54,18 +57,18 @@ def first_line(error: BaseException) -> str:
 
 
 def quietly() -> Any:
-    """Silence the warnings that DCP gives for every use without processes, and for its own deprecated parts."""
+    """Silence all warnings within the block: DCP warns in a single process, and of its own deprecated parts."""
     return warnings.catch_warnings(action="ignore")
 
 
 def own_checksums(folder: Path) -> dict[str, str]:
-    """Return {name below the folder: SHA-256} of the parts that this rank wrote; rank 0 has the index too."""
+    """Return {path below the checkpoint folder: SHA-256} of the files that this rank wrote; rank 0 adds the index."""
     rank = dist.get_rank() if distributed() else 0
     files = [*(folder / FOLDER).glob(f"__{rank}_*"), *((folder / FOLDER).glob(".metadata") if rank == 0 else ())]
     return {str(file.relative_to(folder)): checksum(file) for file in files}
 
 
 def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

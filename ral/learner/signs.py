@@ -1,4 +1,4 @@
-"""Signs that training goes wrong, read from the metrics of the steps so far: each is one line with a remedy."""
+"""Signs that training goes wrong, found in the metrics of the steps so far: each gives one line with a remedy."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from statistics import mean
 from typing import Any
 
 WINDOW = 20
-"""Steps over which a sign has to hold."""
+"""Steps over which most signs take a mean."""
 FIRST = 5
-"""Steps with a gradient after which the weights must have begun to move."""
+"""Steps over which the signs that show at the start of a run are taken."""
 LEAST_MOVED = 0.5
-"""Share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
+"""Least share of weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
 LEAST_FALL = 0.1
-"""A fall of the mean reward that is more than chance, in points of a reward whose range is about 0 to 1."""
+"""Least fall of the mean reward that counts as a sign, for a reward of about 0 to 1."""
 HARDLY_A_SIGNAL = 0.95
-"""Share of groups whose answers have equal rewards from which a run learns next to nothing."""
+"""Share of groups of equal reward at and above which a run learns next to nothing."""
 FEW_CUT = 0.25
-"""Share of responses cut by the length limit that is usual at the start."""
+"""Most share of responses truncated by the length limit that is usual at the start."""
 SLOW = 10
-"""The peak learning rate divided by this is a rate at which weights may rest: a schedule may end at zero."""
+"""Weights may rest at rates up to the peak learning rate divided by this: a schedule may end at zero."""
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
     *("moved_share", "learning_rate", "entropy", "evidence_tokens", "view_kl"),
 )
-"""Metrics of training that signs look at."""
+"""Names of the metrics that signs read, without "train/"."""
 
 
 @dataclass
 class Track:
-    """Memory of one metric for the signs, whatever the length of the run.
+    """Values of one metric that the signs need; their number does not grow with the run.
 
-    first: its first WINDOW values; last: its last 2 * WINDOW; best: the highest mean of WINDOW values in a row of which
-    the last came at least WINDOW values ago.
+    first: the first WINDOW values; last: the last 2 * WINDOW; best: the highest mean of WINDOW values in a row that
+    came before the last WINDOW values; -inf before 2 * WINDOW values.
     """
 
     first: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Track:
             self.best = max(self.best, mean(list(self.last)[:WINDOW]))
 
     def recent(self, count: int = WINDOW) -> list[float]:
-        """Return the last `count` values, oldest first; [] where there are fewer."""
+        """Return the last `count` values (2 * WINDOW at most), oldest first; [] where there are fewer."""
         return list(self.last)[-count:] if len(self.last) >= count else []
 
 
@@ -64,7 +64,7 @@ class History:
     tracks: dict[str, Track] = field(default_factory=lambda: {name: Track() for name in WATCHED})
 
     def add(self, metrics: Mapping[str, float]) -> None:
-        """Add one step's metrics."""
+        """Add one step's metrics {"train/<name>": value}; others are ignored."""
         for name, track in self.tracks.items():
             if (value := metrics.get(f"train/{name}")) is not None:
                 track.add(float(value))
@@ -73,11 +73,11 @@ class History:
         return self.tracks[name]
 
     def state(self) -> dict[str, Any]:
-        """Return plain lists and numbers."""
+        """Return the tracks as plain lists and numbers, for `restore`."""
         return {n: {"first": t.first[:], "last": list(t.last), "best": t.best} for n, t in self.tracks.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave; metrics that it does not know begin anew."""
+        """Put back the tracks that `state` returned; metrics missing there begin anew, unknown ones are dropped."""
         for name, found in state.items():
             if name in self.tracks:
                 self.tracks[name] = Track(
@@ -86,11 +86,11 @@ class History:
 
 
 Sign = Callable[[History], str | None]
-"""What the steps so far tell of: a line with a remedy, or None."""
+"""(metrics so far) -> a line with the sign and a remedy, None where the sign does not show."""
 
 
 def reward_collapse(history: History) -> str | None:
-    """Return a remedy where the mean reward of the last WINDOW steps is below half of what an earlier window had."""
+    """Return a line where the mean reward of WINDOW steps fell below half that of an earlier window, by LEAST_FALL."""
     track = history["reward"]
     if not track.recent(2 * WINDOW):
         return None
@@ -101,7 +101,7 @@ def reward_collapse(history: History) -> str | None:
 
 
 def no_signal(history: History) -> str | None:
-    """Return a remedy where hardly a group has answers of different reward."""
+    """Return a line where almost no group has responses of different reward, in the mean of WINDOW steps."""
     shares = history["groups_without_signal"].recent()
     if not shares or mean(shares) < HARDLY_A_SIGNAL:
         return None
@@ -112,7 +112,7 @@ def no_signal(history: History) -> str | None:
 
 
 def kl_explosion(history: History) -> str | None:
-    """Return a remedy where the policy is a nat a token away from the reference."""
+    """Return a line where the KL from the reference was 1 nat a token or more at each of the last three steps."""
     values = history["kl"].recent(3)
     if not values or min(values) < 1.0:
         return None
@@ -121,7 +121,7 @@ def kl_explosion(history: History) -> str | None:
 
 
 def length_explosion(history: History) -> str | None:
-    """Return a remedy where the length limit cuts most responses, and cut few at first."""
+    """Return a line where the length limit truncates half of the responses or more, and truncated few at first."""
     cut = history["truncated"]
     if not cut.recent(2 * WINDOW) or mean(cut.first) > FEW_CUT or mean(cut.recent()) < 0.5:
         return None
@@ -132,7 +132,7 @@ def length_explosion(history: History) -> str | None:
 
 
 def no_attention(history: History) -> str | None:
-    """Return a remedy where a term that compares attention found none to compare, or none that differs."""
+    """Return a line where a loss term that compares attention was exactly 0 for WINDOW steps."""
     for name in ("attention_divergence", "attention_distillation"):
         values = history[name].recent()
         if values and not any(values):
@@ -145,7 +145,7 @@ def no_attention(history: History) -> str | None:
 
 
 def no_evidence(history: History) -> str | None:
-    """Return a remedy where terms of evidence found none, or the second view was the first."""
+    """Return a line where no token was evidence, or the second view changed nothing, for FIRST steps."""
     seen, apart = history["evidence_tokens"].recent(FIRST), history["view_kl"].recent(FIRST)
     if seen and not any(seen):
         return (
@@ -161,7 +161,7 @@ def no_evidence(history: History) -> str | None:
 
 
 def weights_at_rest(history: History) -> str | None:
-    """Return a remedy where updates round away: most weights that have a gradient stay what they were."""
+    """Return a line where updates round away: most weights that have a gradient are unchanged, for FIRST steps."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
     awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW
@@ -175,7 +175,7 @@ def weights_at_rest(history: History) -> str | None:
 
 
 def entropy_collapse(history: History, *, share: float) -> str | None:
-    """Return a remedy where the entropy of the last WINDOW steps is below `share` of that of the first ones."""
+    """Return a line where the mean entropy of the last WINDOW steps is below `share` times that of the first ones."""
     track = history["entropy"]
     if not track.recent(2 * WINDOW) or mean(track.recent()) >= share * mean(track.first):
         return None
@@ -187,7 +187,7 @@ def entropy_collapse(history: History, *, share: float) -> str | None:
 
 
 def entropy_climb(history: History, *, multiple: float) -> str | None:
-    """Return a remedy where the entropy of the last WINDOW steps is above `multiple` times that of the first ones."""
+    """Return a line where the mean entropy of the last WINDOW steps exceeds `multiple` times that of the first ones."""
     track = history["entropy"]
     if not track.recent(2 * WINDOW) or mean(track.recent()) <= multiple * mean(track.first):
         return None
@@ -199,7 +199,7 @@ def entropy_climb(history: History, *, multiple: float) -> str | None:
 
 
 def watched(entropy_low: float | None, entropy_high: float | None) -> dict[str, Sign]:
-    """Return the signs to look for: all of SIGNS, and those of the entropy whose threshold is set."""
+    """Return {name: sign}: all of SIGNS, and those of the entropy whose threshold is not None."""
     found = dict(SIGNS)
     if entropy_low is not None:
         found["entropy_collapse"] = partial(entropy_collapse, share=entropy_low)
@@ -214,13 +214,13 @@ SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 @dataclass
 class Signs:
-    """The metrics so far, in bounded form, and the signs that were told."""
+    """The metrics so far, in bounded form, and the names of the signs that were reported."""
 
     history: History = field(default_factory=History)
     told: set[str] = field(default_factory=set)
 
     def look(self, metrics: Mapping[str, float], signs: Mapping[str, Sign] = SIGNS) -> Iterator[str]:
-        """Add a step's metrics; yield a line for each of `signs` that it shows first in this run."""
+        """Add a step's metrics; yield a line for each of `signs` that shows for the first time in this run."""
         self.history.add(metrics)
         for name, sign in signs.items():
             if name not in self.told and (found := sign(self.history)):
@@ -228,12 +228,12 @@ class Signs:
                 yield found
 
     def state(self) -> dict[str, Any]:
-        """Return plain lists and numbers."""
+        """Return plain lists and numbers, for `of`."""
         return {"told": sorted(self.told), "history": self.history.state()}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Signs:
-        """Make the signs again from what `state` gave."""
+        """Return the signs from what `state` returned."""
         history = History()
         history.restore(state["history"])
         return cls(history, set(state["told"]))

@@ -1,4 +1,4 @@
-"""The check at the start of a run: the first rollout on the terminal, and a loud warning where it teaches nothing."""
+"""Check at the start of a run: the first rollout on the terminal, and warnings where it teaches nothing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ral.types import FinishReason, PromptBatch, Rollout, Scores, Wording
 
 
 class StartCheck:
-    """Display of three answers of the first step with rewards, on rank 0; its warnings look at those of all ranks.
+    """Observer of steps that prints the first rollout of this process, also of a resumed run.
 
-    It observes the steps of this process, also of a resumed run, and keeps nothing of them. asked: a line on wording
-    and pixels that are not those the model knows, "" for none; it is one more warning beside others.
+    Rank 0 prints three of its own responses with rewards, and warnings about the responses of all ranks. asked: one
+    more warning, of wording or pixels other than the model was trained on, printed only beside others; "" for none.
     """
 
     def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None, asked: str = "") -> None:
@@ -28,7 +28,7 @@ class StartCheck:
         self.shown = False
 
     def __call__(self, rollout: Rollout, scores: Scores) -> None:
-        """Show the first rollout; pass over all others."""
+        """Show the first rollout; do nothing for all others. Every rank must call it."""
         if self.shown:
             return
         self.shown = True
@@ -39,7 +39,7 @@ class StartCheck:
             self.show(seen, scores, [*warnings, *([self.asked] if warnings and self.asked else [])])
 
     def show(self, rollout: Rollout, scores: Scores, warnings: list[str]) -> None:
-        """Print; the warnings stand out, one line each however wide the terminal is."""
+        """Print a rollout with its scores; the warnings are red, one line each however wide the terminal is."""
         text = Text(describe_start(rollout, scores, warnings=warnings))
         text.highlight_regex(r"(?m)^warning: .*$", "bold red")
         self.console.print(text, soft_wrap=True, highlight=False)
@@ -54,7 +54,10 @@ def as_seen(prompts: PromptBatch, processor: Processor) -> PromptBatch:
 def joined(
     rollout: Rollout, everyone: list[tuple[tuple[str, ...], tuple[FinishReason, ...], Scores]]
 ) -> tuple[Rollout, Scores]:
-    """Join the answers of all ranks into one rollout, with their scores; prompts and tokens stay this rank's."""
+    """Return a rollout with the response texts and finish reasons of all ranks, and the scores of all ranks.
+
+    everyone: texts, finish reasons and scores by rank. Prompts and tokens of the rollout stay this rank's.
+    """
     texts, reasons, scores = zip(*everyone, strict=True)
     parts = {name: torch.cat([each.parts[name] for each in scores]) for name in scores[0].parts}
     whole = Scores(torch.cat([each.reward for each in scores]), parts)

@@ -1,4 +1,4 @@
-"""The state of a run from step to step, beside weights and optimizer: the one object that checkpoints hold."""
+"""Training state from step to step, which checkpoints hold beside weights and optimizer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ LAYOUT = 2
 
 @dataclass(frozen=True)
 class Progress:
-    """Counters of a run. step: rollout steps made, and so the position in the data: a step's number says what it reads.
+    """Counters of a run.
 
-    version: of the policy's weights, one more after each step's updates. skipped: updates that the guard refused.
+    step: steps made; it is the position in the data too, since the number of a step decides the prompts of the step.
+    version: of the policy's weights, one more after each step. skipped: updates that the guard refused.
     """
 
     step: int = 0
@@ -29,7 +30,7 @@ class Progress:
 
 @dataclass
 class Evaluated:
-    """The last evaluation: its step, and its means, which checkpoints do not hold."""
+    """The last evaluation: its step, -1 before the first, and {metric: mean}, which checkpoints do not hold."""
 
     step: int = -1
     means: dict[str, float] = field(default_factory=dict)
@@ -44,7 +45,7 @@ class Best:
     value: float = -math.inf
 
     def beaten(self, evaluated: Evaluated) -> bool:
-        """Take an evaluation in where it is better than all before it; return whether it is."""
+        """Take an evaluation in if its `metric` is higher than in all before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
         if value <= self.value:
             return False
@@ -52,16 +53,16 @@ class Best:
         return True
 
     def facts(self) -> dict[str, Any]:
-        """Return plain values; {} before the first evaluation."""
+        """Return step, metric and value as plain values; {} before the first evaluation."""
         return {} if self.step is None else {"step": self.step, "metric": self.metric, "value": self.value}
 
 
 @dataclass
 class RunState:
-    """State that everybody may read; each field has one writer.
+    """Training state that every part of a run may read; each field has one writer.
 
-    progress: written by the module, from what a step returns. drawn: by the ledger of bad entries. evaluated: by the
-    evaluations. best: by the checkpoints. signs: by the watch.
+    progress: counters, written by PolicyModule. drawn: entries tried and bad ones, by the Ledger. evaluated: by the
+    callback Evaluations. best: by Checkpoints. signs: warnings given so far, by Watch.
     There is no random state: every random number of a step is a function of the run's seed and the step.
     """
 
@@ -72,7 +73,7 @@ class RunState:
     signs: Signs = field(default_factory=Signs)
 
     def facts(self) -> dict[str, Any]:
-        """Return plain values, which torch.load(weights_only=True) reads."""
+        """Return the state as plain values, which torch.load(weights_only=True) reads."""
         return {
             "layout": LAYOUT,
             "step": self.progress.step,
@@ -86,9 +87,9 @@ class RunState:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], best: str | None) -> RunState:
-        """Return the state that a checkpoint holds. best: the metric that this run keeps the best of.
+        """Return the state from the facts of a checkpoint. best: the metric by which this run chooses its best step.
 
-        UserError for a checkpoint of a version to come.
+        The best of another metric is forgotten. UserError for a checkpoint of a later version.
         """
         facts = of_version_0_1(facts) if "layout" not in facts else facts
         if facts["layout"] != LAYOUT:
@@ -107,7 +108,7 @@ class RunState:
 
 
 def of_version_0_1(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of a checkpoint of version 0.1 in today's layout; its first ones hold the step alone."""
+    """Return the facts of a checkpoint of version 0.1 in the layout LAYOUT. The oldest ones hold the step alone."""
     remembered = facts.get("remembered", {})
     return {
         "layout": LAYOUT,

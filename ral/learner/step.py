@@ -1,4 +1,7 @@
-"""One step: rollout, frozen signals, rewards, advantages, updates. Each stage is a method that returns its result."""
+"""One step: rollout, frozen signals, rewards, advantages, updates. Each stage is a method that returns its result.
+
+Shapes: B prompts, G responses each, N = B * G responses, C response tokens, P prompt tokens.
+"""
 
 from __future__ import annotations
 
@@ -27,42 +30,42 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Metrics, Prepared, PromptBatch, Rollout, Scores
 
 Scoring = Callable[[], tuple[Scores, list[Metrics]]]
-"""Waits for the rewards of a rollout: these, and what to log of them."""
+"""Function that waits for the rewards of a rollout, and returns them with metrics."""
 Observer = Callable[[Rollout, Scores], None]
-"""Is shown each step's rollout and scores, before the updates."""
+"""Function that is called with the rollout and scores of each step, before the updates."""
 
 
 class Companion(Protocol):
-    """Further responses beside the rollout: they change its rewards and are never trained on."""
+    """Source of further responses beside the rollout, which change its rewards and are not trained on."""
 
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return the further responses, None where this rank has none; called in a session of the engine."""
+        """Return the further responses, None where this rank has none. It is called in a session of the engine."""
         ...
 
     def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the changed scores of the rollout, and what to log."""
+        """Return the changed scores of the rollout, and metrics. further: the result of `roll_out`."""
         ...
 
 
 class NoCompanion:
-    """No further responses."""
+    """Companion without further responses."""
 
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
         """Return None."""
         return None
 
     def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the scores as they are."""
+        """Return the scores unchanged, and no metrics."""
         return scores, {}
 
 
 @dataclass(frozen=True)
 class Responding:
-    """Source of a step's responses: sampled by the engine, or given.
+    """Source of a step's responses: sampled by the engine, or given by the data.
 
-    engine: samples; it is told of every change of the weights. source(prepared, seed=seed): the rollout, the engine's
-    or given responses. seed: of the run. redraw: draws
-    further prompts for places without signal; a step then gets prompts for all its rounds.
+    source(prepared, seed=seed) -> Rollout: sampled by `engine`, or given. companion: of further responses. seed: of the
+    run. redraw: draws further prompts for places whose responses have one reward, None for none; a step then gets the
+    prompts of all rounds.
     """
 
     engine: Engine
@@ -74,7 +77,10 @@ class Responding:
     def __call__(
         self, policy: MLLM, prompts: PromptBatch, prepared: Prepared, progress: Progress
     ) -> tuple[Rollout, Rollout | None]:
-        """Return responses to the prompts, and the companion's: functions of seed, step and prompt alone."""
+        """Return the rollout, and the companion's further responses or None.
+
+        Samples depend on weights, seed, step and prompt alone. UserError, on all ranks, as of `sampled`.
+        """
         seed = hash_seed(self.seed, progress.step)
         with self.engine.session():
             rollout = together(lambda: self.sampled(prepared, seed, progress.version))
@@ -88,7 +94,10 @@ class Responding:
         redraw: Redraw,
         reward: Callable[[Rollout], Scores],
     ) -> tuple[Prepared, Rollout, Scores, int]:
-        """Return the prompts that stay with their responses and scores, and how many prompts were answered."""
+        """Return the chosen prompts, responses and scores of `redraw`, and for how many prompts responses were sampled.
+
+        prepared: the prompts of all rounds. reward: scores the responses of each round.
+        """
 
         def answer(part: Prepared, seed: int) -> tuple[Rollout, Scores]:
             rollout = self.sampled(part, seed, progress.version)
@@ -98,7 +107,7 @@ class Responding:
             return redraw(prepared, hash_seed(self.seed, progress.step), answer, policy.processor)
 
     def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
-        """Return the rollout. UserError where this rank's engine fails, or has weights of another version."""
+        """Return the rollout. UserError where the engine fails, or samples from weights older than max_lag allows."""
         rollout = self.source(prepared, seed=seed)
         check_version(rollout, version, self.engine.max_lag)
         return rollout
@@ -106,7 +115,7 @@ class Responding:
 
 @dataclass(frozen=True)
 class Stepped:
-    """Result of a step: metrics in order, to be added up, and the seconds of its parts."""
+    """Result of a step: the new counters, metrics as (total, count) pairs to add up, and the seconds of its parts."""
 
     progress: Progress
     metrics: list[Metrics]
@@ -115,10 +124,11 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Step:
-    """The steps of a run: call it once for each.
+    """Maker of the steps of a run: each call makes one.
 
-    reward(rollout) -> Scores; one with a method begin(rollout) scores beside the frozen passes (`begun`). size: of a
-    pass of an update. ema_decay: of the averaged models, per step.
+    reward(rollout) -> Scores; a reward with a method begin(rollout) scores during the frozen models' passes (`begun`).
+    observers: called with each rollout and its scores. size: of the micro-batches. ema_decay: of the averaged models,
+    per step.
     """
 
     models: Models
@@ -131,7 +141,10 @@ class Step:
     ema_decay: float = 0.99
 
     def __call__(self, prompts: PromptBatch, progress: Progress, backend: Backend) -> Stepped:
-        """Roll out, freeze what the objective compares with, score, and update several times on the same batch."""
+        """Make one step on this rank's prompts: sample, compute frozen signals, score, and make all updates.
+
+        The engine then gets the new weights. Every rank must call it.
+        """
         policy, clock = self.models.policy, Clock(self.models.policy.device)
         with clock("vision_s"):
             prepared = policy.prepare(prompts)
@@ -154,9 +167,9 @@ class Step:
     def answers(
         self, prompts: PromptBatch, prepared: Prepared, progress: Progress
     ) -> tuple[Prepared, Rollout, Scoring]:
-        """Return the prompts that are trained on with their responses, and what waits for the rewards of these.
+        """Return the prompts that are trained on, their responses, and a function that waits for the rewards.
 
-        With `redraw` the rewards of all rounds are made beside their rollouts, and count as time of these.
+        With `redraw` the responses are scored within this call, so that their scoring counts as rollout time.
         """
         policy, redraw = self.models.policy, self.responding.redraw
         if redraw is None:
@@ -169,7 +182,10 @@ class Step:
     def score(
         self, rollout: Rollout, reward: Callable[[], Scores], further: Rollout | None, *more: Metrics
     ) -> tuple[Scores, list[Metrics]]:
-        """Return the rewards, shown to the observers, and what to log of the companion's responses and of lengths."""
+        """Return the final scores and metrics: rewards, changed by the companion, with the addition for length.
+
+        The observers are called with the scores. further: the companion's responses; more: metrics that are passed on.
+        """
         scores, metrics = together(lambda: self.responding.companion.add(reward(), rollout, further))
         scores, shaped = self.shaped(scores, rollout)
         for observe in self.observers:
@@ -177,14 +193,17 @@ class Step:
         return scores, [metrics, shaped, *more]
 
     def shaped(self, scores: Scores, rollout: Rollout) -> tuple[Scores, Metrics]:
-        """Return the scores with what is added for length, and what to log of it."""
+        """Return the scores with the objective's addition for response length, and its metrics."""
         if self.objective.shaping is None:
             return scores, {}
         added = self.objective.shaping(rollout.trainable.sum(1)).to(scores.reward)
         return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
     def frozen(self, prepared: Prepared, rollout: Rollout) -> tuple[list[Portion], list[Experience]]:
-        """Return micro-batches by their places, with weights over all ranks and the frozen models' signals."""
+        """Return the micro-batches, by indices and with token weights over all ranks and the frozen signals.
+
+        Advantages are zero until `rewarded`.
+        """
         objective, mask = self.objective, rollout.trainable
         evidence, second = self.second_view(prepared, rollout)
         views = self.models.views(objective.frozen, prepared.prompts, prepared, rollout, second)
@@ -204,7 +223,7 @@ class Step:
     def rewarded(
         self, places: Sequence[Portion], parts: Sequence[Experience], rollout: Rollout, scores: Scores
     ) -> list[Experience]:
-        """Return the micro-batches with the advantages of their responses."""
+        """Return the micro-batches `parts`, at `places` of the batch, with the advantages of their responses."""
         rewards = scores.reward.view(-1, rollout.group_size)
         advantages = over_ranks(self.objective.advantage, rewards).flatten().to(parts[0].weights.device)
         return [
@@ -213,7 +232,7 @@ class Step:
         ]
 
     def second_view(self, prepared: Prepared, rollout: Rollout) -> tuple[Tensor, PromptBatch | None]:
-        """Return what counts as evidence [B P], and the second view of the prompts; None where no term reads one."""
+        """Return the evidence tokens [B P] bool, and the second view of the prompts, None where no term reads one."""
         objective, prompts = self.objective, prepared.prompts
         evidence = place(objective.evidence, prompts, self.responding.seed)
         if objective.view is None:
@@ -224,16 +243,17 @@ class Step:
 
 
 def begun(reward: Callable[[Rollout], Scores], rollout: Rollout) -> Callable[[], Scores]:
-    """Return what waits for the scores of a rollout: a reward with a method `begin` makes them meanwhile, elsewhere.
+    """Return a function that waits for the scores of a rollout.
 
-    Another makes them when it is asked: here, while nothing else is done.
+    A reward with a method `begin` computes them meanwhile in other processes; any other computes them when the function
+    is called.
     """
     begin = getattr(reward, "begin", None)
     return partial(reward, rollout) if begin is None else begin(rollout)
 
 
 def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor:
-    """Return this rank's rows of the advantages of all ranks' rewards; rewards [B G] of this rank's."""
+    """Return the advantages [B G] of this rank's rewards [B G], computed over the rewards of all ranks together."""
     everyone = gather(rewards)
     if len(everyone) == 1:
         return advantage(rewards)
@@ -243,7 +263,7 @@ def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor
 
 
 def counts_over_ranks(mask: Tensor) -> Counts:
-    """Return how many responses and tokens all ranks together train on. mask [N C] of this rank's."""
+    """Return how many responses and tokens all ranks together train on. mask [N C]: this rank's response mask."""
     local = counts(mask)
     total = torch.tensor([local.sequences, local.tokens], dtype=torch.float64)
     return Counts(*sum_over_ranks(total, mask.device).tolist())

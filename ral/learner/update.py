@@ -25,23 +25,26 @@ from ral.models.sharding import sum_gradients
 from ral.types import Metrics
 
 stage = logging.getLogger("ral.stage")
-"""Is told how far a step is; the shell that shows it reads this."""
+"""Logger of how far a step is; the progress bar reads it."""
 
 
 class Backend(Protocol):
-    """Link to what runs the processes: it has the optimizer and makes backward passes.
-
-    sums_once: whether the gradients of sharded weights are summed over ranks once an update, not once a micro-batch.
-    """
+    """Optimizer and backward passes of the framework that runs the processes."""
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """Return the number of this process, from 0."""
+        ...
 
     @property
-    def ranks(self) -> int: ...
+    def ranks(self) -> int:
+        """Return the number of processes."""
+        ...
 
     @property
-    def sums_once(self) -> bool: ...
+    def sums_once(self) -> bool:
+        """Tell whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
+        ...
 
     @property
     def optimizer(self) -> Any:
@@ -49,15 +52,19 @@ class Backend(Protocol):
         ...
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
-        """Add the gradient of a loss that all ranks have a share of."""
+        """Add the gradient of this rank's share of a loss; the loss is the sum of all ranks' shares.
+
+        keep_graph: whether another backward pass through the same graph follows.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Numbers of the updates.
+    """Number and size of the updates.
 
-    updates: on each rollout; learning_rate(step): share of the peak, in [0, 1]; max_grad_norm: of the gradient.
+    updates: on each rollout; learning_rate(step): share of the peak learning rate, in [0, 1]; max_grad_norm: the
+    norm to which the gradient of all trained weights together is clipped.
     """
 
     updates: int
@@ -67,7 +74,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Updated:
-    """Result of an update: the micro-batches, now with the old policy's signals, and what to log, in order."""
+    """Result of an update: the micro-batches with the old policy's signals, the run's counters, metrics in order."""
 
     parts: list[Experience]
     progress: Progress
@@ -76,7 +83,7 @@ class Updated:
 
 @dataclass(frozen=True)
 class Added:
-    """Result of `add_gradient`: the micro-batch with its signals, the value of each loss, and what to log."""
+    """Result of `add_gradient`: the micro-batch with its signals, the value of each loss term, and metrics."""
 
     experience: Experience
     losses: Mapping[str, Tensor]
@@ -85,10 +92,10 @@ class Added:
 
 @dataclass(frozen=True)
 class Update:
-    """The updates of a run: call it once for each.
+    """Maker of the updates of a run: each call makes one.
 
-    moved: samples the weights, to count those that an update changes; guard: refuses updates whose gradient is not
-    finite.
+    guard: refuses updates whose gradient is not finite; moved: samples the weights, to count those that an update
+    changes; heads: output heads of the frozen models as signals, {"<model>_head": head}.
     """
 
     models: Models
@@ -104,7 +111,11 @@ class Update:
         object.__setattr__(self, "heads", heads)
 
     def __call__(self, parts: Sequence[Experience], index: int, progress: Progress, backend: Backend) -> Updated:
-        """Make update `index` (from 0) of a rollout on its whole batch, in micro-batches of whole groups."""
+        """Make update `index` (from 0) on the whole batch of a rollout, one micro-batch at a time.
+
+        parts: the micro-batches. The result's `progress` counts the update if the guard skipped it. UserError where
+        the guard has skipped too many, or an update made weights that are not finite.
+        """
         backend.optimizer.zero_grad()
         set_learning_rate(backend.optimizer, self.schedule.learning_rate(progress.step))
         gradients = self.diagnostics.term_gradients(self.objective.terms, progress.step)
@@ -124,7 +135,7 @@ class Update:
     ) -> Added:
         """Make the forward and backward pass of one micro-batch. last: whether it is the last of the batch.
 
-        The first update's own pass is where the signals of the old policy come from: no weight has moved yet.
+        At update 0 the same forward pass gives the signals of the old policy, since no weight has moved yet.
         """
         policy, needs = self.models.policy, self.needs(step)
         live = self.objective.passes.live(policy, part, needs)
@@ -140,12 +151,12 @@ class Update:
         return Added(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
 
     def needs(self, step: int) -> frozenset[str]:
-        """Return the signals that an update computes: the objective's, and those of the step's measurements."""
+        """Return the names of the signals that an update of a step computes: the objective's and the diagnostics'."""
         more = self.diagnostics.needs(self.objective.needs, self.schedule.updates, step)
         return self.objective.needs | (more & self.objective.passes.offers)
 
     def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
-        """Return the metrics of a micro-batch beside its losses."""
+        """Return the metrics of a micro-batch other than its losses: entropy, gap to the sampler, attention."""
         gap = engine_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
         return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]
@@ -159,7 +170,10 @@ class Update:
         progress: Progress,
         backend: Backend,
     ) -> Updated:
-        """Step the optimizer unless the guard refuses. norm: of the whole gradient, before it was clipped."""
+        """Step the optimizer unless the guard refuses. norm: of the gradient of all weights, before it was clipped.
+
+        UserError where the guard has skipped too many updates, or the step made weights that are not finite.
+        """
         parts = [each.experience for each in added]
         name = f"step_{progress.step + 1:06d}_update_{index + 1}_rank_{backend.rank}"
         skipped = self.guard.count(progress.skipped, norm, name, parts, [each.losses for each in added])
@@ -176,10 +190,10 @@ class Update:
 
 
 def trained(policy: MLLM) -> list[nn.Parameter]:
-    """Return the parameters that are trained, as they are now.
+    """Return the parameters that are trained, as they are now: ask again after each pass.
 
-    FSDP2 swaps them: whole ones after a forward pass, this rank's shards, which hold the gradients, after a backward
-    pass. A list made before is of the other kind.
+    FSDP2 swaps the parameters: they are whole after a forward pass; after a backward pass they are this rank's shards,
+    which hold the gradients.
     """
     return [parameter for _, parameter in policy.trained_parameters()]
 
@@ -191,5 +205,5 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
 
 
 def full(norm: Tensor) -> Tensor:
-    """Return a plain tensor, whatever the sharding."""
+    """Return a norm as a plain tensor. A sharded one is gathered, for which every rank must call this."""
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm

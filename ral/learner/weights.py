@@ -1,6 +1,6 @@
-"""Weights and optimizer of a run, to and from a checkpoint: whole, or each rank its own part.
+"""Weights and optimizer state to and from a checkpoint: gathered whole, or each rank its own part.
 
-Frozen weights are not held: they come from model.pretrained again.
+A checkpoint holds no frozen weights: a resumed run reads them from model.pretrained.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ PUT_BACK = StateDictOptions(strict=False)
 
 
 def collect(models: Models, optimizer: torch.optim.Optimizer, options: StateDictOptions = WHOLE) -> dict[str, Any]:
-    """Return the weights that change and the optimizer's state; every rank must call it."""
+    """Return {"weights": {network: trained weights by name}, "optimizer": state}; every rank must call it.
+
+    options: gathered whole on rank 0 (WHOLE), or this rank's part (OWN_PART), on the CPU.
+    """
     trained = {name for name, _ in models.policy.trained_parameters()}
     weights = {
         name: {k: v for k, v in get_model_state_dict(model.network, options=options).items() if k in trained}
@@ -45,7 +48,10 @@ def collect(models: Models, optimizer: torch.optim.Optimizer, options: StateDict
 def write(
     facts: Mapping[str, Any], models: Models, optimizer: torch.optim.Optimizer, folder: Path, first: bool
 ) -> None:
-    """Write a checkpoint of whole weights; every rank must call it. first: whether this is rank 0, which writes."""
+    """Write a checkpoint of whole weights; every rank must call it. UserError, on all, where it cannot be written.
+
+    facts: further entries of the checkpoint. first: whether this is rank 0, which writes.
+    """
     state = {**facts, **collect(models, optimizer)}
     together(lambda: save(state, folder) if first else None)
 
@@ -53,7 +59,11 @@ def write(
 def write_sharded(
     facts: Mapping[str, Any], models: Models, optimizer: torch.optim.Optimizer, folder: Path, first: bool
 ) -> None:
-    """Write a checkpoint of which each rank writes its part; all of them must see the folder. first: rank 0."""
+    """Write a checkpoint to which each rank writes its part; every rank must call it and see the folder.
+
+    facts: further entries of the checkpoint. first: whether this is rank 0. UserError, on all, where it cannot be
+    written.
+    """
     aside = aside_of(folder)
     if first:
         shutil.rmtree(aside, ignore_errors=True)
@@ -72,9 +82,10 @@ def write_sharded(
 
 
 def restore(models: Models, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """Put back the weights and the optimizer's state of a checkpoint, written by whatever number of ranks.
+    """Put back the weights and the optimizer state of a checkpoint, whatever the number of ranks that wrote it.
 
-    Every rank must call it. UserError where the checkpoint is not of the weights that this run trains.
+    Every rank must call it. UserError where the checkpoint cannot be read, or is not of the weights that this run
+    trains.
     """
     state = together(lambda: read(folder))
     put = _restore_whole if "weights" in state else _restore_sharded
@@ -98,7 +109,7 @@ def _restore_whole(models: Models, optimizer: torch.optim.Optimizer, state: Mapp
 
 
 def fits(trained: Mapping[str, torch.Tensor], held: Mapping[str, torch.Tensor]) -> None:
-    """Raise UserError where a checkpoint's weights are not exactly those that this run trains, in name and shape."""
+    """Raise UserError where the weights `held` in a checkpoint differ from the `trained` ones in name or shape."""
     of_another = "the checkpoint is of another model, or of other trained weights (lora, model.freeze_vision)"
     for one, other, words in (
         (trained, held, "has no weights for"),

@@ -1,4 +1,4 @@
-"""Artifacts of W&B: what a run leaves, uploaded on request, and the copies that W&B stages on the way."""
+"""W&B artifacts: files of a run that are uploaded on request, and the copies that W&B stages for the upload."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from ral.types import UserError
 
 OFFLINE = "offline-run-*"
-"""Below wandb/: runs that were kept offline."""
+"""Pattern of the folders of offline runs, below wandb/."""
 OWN_DATA = "RAL_WANDB_DATA"
-"""Remembers, from one run of a sweep to the next, the WANDB_DATA_DIR that keep_beside chose."""
+"""Environment variable that holds the WANDB_DATA_DIR that keep_beside chose, for the next run of a sweep."""
 SYNCED = "*.wandb.synced"
-"""In an offline run: W&B's mark that it is uploaded."""
+"""Pattern of the file by which W&B marks an offline run as uploaded."""
 
 
 def report_of(folder: Path) -> Path:
@@ -31,7 +31,7 @@ def exported_of(folder: Path) -> Path:
 
 
 def best_of(folder: Path) -> Path:
-    """Return the path of the checkpoint of the best evaluation; of best.json, which names it, where that is missing."""
+    """Return the checkpoint folder that best.json names; the path of best.json itself where there is none."""
     named = folder / "checkpoints" / "best.json"
     return named.parent / f"step_{json.loads(named.read_text())['step']:06d}" if named.is_file() else named
 
@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 def checked(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names. UserError for one that is no artifact, and for what is no list."""
+    """Return names of artifacts as a tuple. UserError for a name that is not in KINDS, and for a mere text."""
     choice = f"write a list of {', '.join(KINDS)}, such as logger.wandb.artifacts=[report,hf]"
     if isinstance(names, str):
         raise UserError(f"logger.wandb.artifacts={names}: {choice}")
@@ -56,9 +56,9 @@ def checked(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def artifact(name: str, run: str, folder: Path) -> Any:
-    """Make the artifact of a name, `<name>-<id of the run>`. FileNotFoundError where the run has left no such thing.
+    """Return the W&B artifact `<name>-<run>` of the run's folder. name: key of KINDS; run: id of the W&B run.
 
-    W&B takes the files from where they lie: none is copied.
+    No file is copied. FileNotFoundError where the folder lacks the file or folder of that name.
     """
     import wandb
 
@@ -80,9 +80,9 @@ def waiting(wandb_folder: Path) -> Iterator[Path]:
 
 
 def unstage(wandb_folder: Path) -> None:
-    """Remove the copies that W&B made of tables and their pictures, unless an offline run still has to upload them.
+    """Remove the copies that W&B made of tables and their images, unless an offline run still has to upload them.
 
-    Empty folders for copies of code go as well.
+    Empty folders for copies of code are removed too.
     """
     if next(waiting(wandb_folder), None) is None:
         shutil.rmtree(wandb_folder / "artifacts", ignore_errors=True)
@@ -92,17 +92,17 @@ def unstage(wandb_folder: Path) -> None:
 
 
 def keep_beside(folder: Path) -> None:
-    """Let wandb put the files of tables below `folder` instead of below the home, unless WANDB_DATA_DIR says where."""
+    """Set WANDB_DATA_DIR to `folder`/wandb, where wandb stages tables; one that the user has set stays."""
     if os.environ.get("WANDB_DATA_DIR") == os.environ.get(OWN_DATA):
         os.environ["WANDB_DATA_DIR"] = os.environ[OWN_DATA] = str(folder / "wandb")
 
 
 def kept_beside() -> bool:
-    """Tell whether wandb's files of tables lie where keep_beside put them."""
+    """Tell whether WANDB_DATA_DIR is the folder that keep_beside chose."""
     return OWN_DATA in os.environ and os.environ.get("WANDB_DATA_DIR") == os.environ[OWN_DATA]
 
 
 def unstage_own() -> None:
-    """Remove the staged copies of the run that keep_beside chose the folder for; elsewhere they are the user's."""
+    """Remove the staged copies in the folder that keep_beside chose; in a folder of the user, remove nothing."""
     if kept_beside():
         unstage(Path(os.environ["WANDB_DATA_DIR"]))

@@ -1,4 +1,4 @@
-"""The data as a LightningDataModule: which prompts a step gets depends on seed, step and data alone."""
+"""The data as a LightningDataModule: the prompts of a step depend on seed, step and data alone."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ VALIDATION = "validation"
 
 
 class Abandoned(Exception):
-    """Error of an evaluation that a signal ended; it holds the signal's number."""
+    """Raised where a signal ends an evaluation; args[0] is the signal's number."""
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The prompts of a training run: those of steps first..last of `split`, in an order drawn from `seed`."""
+    """Steps of a training run: steps first to last - 1, with prompts of `split` in an order drawn from `seed`.
+
+    prompts_per_step: over all ranks.
+    """
 
     split: str
     prompts_per_step: int
@@ -41,7 +44,10 @@ class Steps:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The first `prompts` of the validation split, `batch` at once. asked: whether somebody asked for as many."""
+    """Held-out prompts: the first `prompts` of the validation split, `batch` at a time on each rank.
+
+    asked: whether the user set the number, so that having fewer is worth a warning.
+    """
 
     prompts: int
     batch: int
@@ -51,8 +57,9 @@ class Evaluation:
 class PromptData(L.LightningDataModule):
     """Prompts of a dataset for training steps and for evaluation.
 
-    source(split=...) -> examples. collate makes batches of training prompts; evaluation uses it without targets.
-    ledger: of the entries that cannot be used. num_workers: processes that read ahead, read_ahead batches each at most.
+    source(split=...) -> examples. reader: of images and videos. collate: makes batches; evaluation uses it without
+    targets. ledger: counter of bad entries. num_workers: worker processes, 0 for none; read_ahead: most batches that
+    each of them reads ahead.
     """
 
     def __init__(
@@ -88,7 +95,7 @@ class PromptData(L.LightningDataModule):
         return [(self.steps.split, self.train), (VALIDATION, self.validation)]
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Return this rank's part of the steps."""
+        """Return the loader of this rank's share of each training step."""
         assert self.trainer is not None
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         plan = self.steps
@@ -99,7 +106,7 @@ class PromptData(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Return this rank's share of the held-out prompts, in order."""
+        """Return the loader of this rank's share of the held-out prompts, in order."""
         assert self.trainer is not None
         count, collate = min(self.evaluation.prompts, len(self.validation)), replace(self.collate, targets=False)
         size = self.evaluation.batch
@@ -121,10 +128,11 @@ class PromptData(L.LightningDataModule):
         )
 
     def held_out(self, signalled: Callable[[], int | None]) -> Iterator[tuple[PromptBatch, bool]]:
-        """Yield this rank's batches of held-out prompts, as many on every rank: (prompts, whether they are its own).
+        """Yield this rank's batches of held-out prompts, the same number on every rank: (prompts, whether they count).
 
-        Passes over sharded weights need all ranks, so one that runs out repeats a batch. signalled: of this rank;
-        Abandoned is raised on all where one was. UserError at the end where too many entries were bad.
+        Passes over sharded weights need all ranks, so that a rank without a further batch repeats one that does not
+        count. signalled(): number of a signal to this rank, else None; where a rank has one, Abandoned is raised on
+        all. UserError where too many entries are bad.
         """
         found: list[Batch] = []
         batches, filler = self._usable(found), None
@@ -145,7 +153,7 @@ class PromptData(L.LightningDataModule):
         self.tell(short(self.evaluation.prompts if self.evaluation.asked else there, there, there - lost))
 
     def tell(self, line: str | None) -> None:
-        """Print a warning, by the first rank, once however many evaluations there are."""
+        """Print a warning on rank 0, each line once in a run; None for nothing."""
         assert self.trainer is not None
         if line is not None and line not in self.told and self.trainer.is_global_zero:
             self.told.add(line)
@@ -159,15 +167,16 @@ class PromptData(L.LightningDataModule):
                 yield batch.prompts
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, index: int) -> PromptBatch:
-        """Return a training batch once its bad entries are counted. The policy moves the prompts itself."""
+        """Count the bad entries of a training batch; return its prompts, on the CPU: the policy moves them itself."""
         self.count(self.steps.split, len(self.train), [replace(batch, prompts=None)])
         assert batch.prompts is not None  # count() lets no empty batch pass
         return batch.prompts
 
     def count(self, split: str, size: int, batches: Sequence[Batch]) -> int:
-        """Enter batches of all ranks into the ledger; return the positions for which there was no usable entry.
+        """Add the batches of all ranks to the ledger; return the number of places without a usable entry.
 
-        All ranks raise the same UserError, or none does.
+        batches: this rank's; every rank must call it. size: entries of the split. UserError, on all ranks, for an error
+        in a worker, for too many bad entries, for no usable one, and for an empty place in a training step.
         """
         everyone = [batch for of_rank in gather(list(batches)) for batch in of_rank]
         for error in (batch.error for batch in everyone if batch.error):
@@ -182,9 +191,9 @@ class PromptData(L.LightningDataModule):
 
 
 def short(asked: int, there: int, usable: int) -> str | None:
-    """Return a line where fewer held-out prompts are evaluated than were asked for; None where it is all of them.
+    """Return a warning where fewer held-out prompts are evaluated than were asked for; None where all are.
 
-    there: of the asked ones, those that the split holds; usable: those of them that could be read.
+    there: how many of the asked ones the split holds; usable: how many of these could be read.
     """
     if usable == asked:
         return None

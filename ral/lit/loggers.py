@@ -33,10 +33,10 @@ LONGEST_CAUSE = 160
 
 
 class JsonLines(Logger):
-    """Logger to <folder>/metrics.jsonl: what is logged of a step is one object {"step": ..., key: value, ...}.
+    """Logger to <folder>/metrics.jsonl: all values of a step are one line {"step": ..., key: value, ...}.
 
-    Every call is on disk when it returns; more values of the same step rewrite the last line. first_step > 0 continues
-    a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.
+    Every call has written its line when it returns; more values of the same step rewrite the last line. first_step > 0
+    continues a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.
     """
 
     def __init__(self, folder: Path, run_name: str = "", first_step: int = 0) -> None:
@@ -60,19 +60,21 @@ class JsonLines(Logger):
 
     @property
     def name(self) -> str:
+        """Return the name of this logger."""
         return "jsonl"
 
     @property
     def version(self) -> str:
+        """Return "": a folder has one file of metrics."""
         return ""
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: config.yaml holds them."""
+        """Do nothing: the run's config.yaml holds the configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write the values of a step, together with what is there of it already."""
+        """Write the values of a step, together with those written of this step before."""
         if not self.started:
             self._start(self.first_step)
         same = self.last.get("step") == step
@@ -97,29 +99,29 @@ def has_key() -> bool:
 
 
 ID_FILE = "id.txt"
-"""Below a run's wandb/: the id of its W&B run, so that a resumed run goes on in the same one."""
+"""File below a run's wandb/ with the id of its W&B run, so that a resumed run goes on in the same one."""
 SWEEP = "multirun.yaml"
-"""In the folder of a sweep (ral.config.sweeps writes it): the runs below it are one W&B group."""
+"""File in the folder of a sweep (ral.config.sweeps writes it); the runs below this folder are one W&B group."""
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
-"""Values of WANDB_MODE that wandb takes too."""
+"""{old value of WANDB_MODE, which wandb still takes: its value today}."""
 UNTOLD = "the run's own files are whole; scripts/sync.py uploads what W&B has of it"
-"""End of warnings when an upload to W&B fails: what is lost, and what to do."""
+"""End of the warning when an upload to W&B fails."""
 STEP_AXIS = "trainer/global_step"
-"""The metric that is every chart's horizontal axis: steps of the run; tables and figures take none."""
+"""Metric on the horizontal axis of every chart: steps of the run."""
 SHOWN = 16
-"""Answers of an evaluation in the table of completions."""
+"""Most responses of an evaluation in the table of completions."""
 SUMMARIES = {
     "eval/accuracy": "max,last",
     "eval/reward": "max,last",
     "train/reward": "mean,last",
     "train/kl": "max,last",
 }
-"""Show these in W&B's table of runs: the best over all steps, and the last. Of other metrics it shows the last."""
+"""{metric: summaries over all steps in W&B's table of runs}; of other metrics the table shows the last value."""
 COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", "reward", "grounding", "looks at")
 
 
 def run_id(folder: Path, first_step: int) -> str:
-    """Return the id of the folder's W&B run: a new one for a run that begins, the one before for a run that goes on."""
+    """Return the id of the folder's W&B run: of a resumed run (first_step > 0) the stored one, else a new one."""
     file = folder / "wandb" / ID_FILE
     if first_step and file.is_file():
         return file.read_text().strip()
@@ -134,9 +136,9 @@ Read = Callable[[Media], Pixels]
 
 
 class Wandb(WandbLogger):
-    """Lightning's logger, with a table of completions at each evaluation: answers, and where they look.
+    """Lightning's W&B logger, with a table of responses and their attention at each evaluation.
 
-    artifacts: what is uploaded of the run's folder by `send` (ral.lit.artifacts.KINDS).
+    artifacts: names of the artifacts that `send` uploads (ral.lit.artifacts.KINDS). A failure of W&B is a warning.
     """
 
     def __init__(self, *args: Any, artifacts: Sequence[str] = (), **kwargs: Any) -> None:
@@ -145,7 +147,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
-        """Log the first SHOWN records of an evaluation (docs/outputs.md), with the picture overlaid by attention."""
+        """Log the first SHOWN records of an evaluation (docs/outputs.md). read(medium): pixels, for attention maps."""
         with told("the table of completions is left out"):
             self._log_records(records, step, read)
 
@@ -155,7 +157,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Send the run's configuration, by which runs are filtered and grouped, and say how metrics are summed up."""
+        """Send the run's configuration, which W&B filters and groups runs by; define summaries of metrics."""
         with told("config.yaml has the configuration"):
             super().log_hyperparams(dict(params))
             for name, summary in SUMMARIES.items():
@@ -163,13 +165,13 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def alert(self, title: str, text: str) -> None:
-        """Send a warning of the run's guards to whoever has asked W&B for alerts."""
+        """Send a warning as a W&B alert, to users who have subscribed to alerts."""
         with told("the warning was printed"):
             self.experiment.alert(title=title, text=text)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the W&B run, so that the next run of a sweep gets one of its own; `send` does where it has artifacts."""
+        """End the W&B run, so that the next of a sweep gets its own; a successful one with artifacts ends in `send`."""
         with told(UNTOLD):
             super().finalize(status)
         if status != "success" or not self.artifacts:
@@ -177,7 +179,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def send(self, folder: Path) -> None:
-        """Send the artifacts that were asked for, from the run's folder, and end the W&B run."""
+        """Send the artifacts from the run's folder and end the W&B run; without artifacts, do nothing."""
         if self.artifacts and self._experiment is not None:
             for name in self.artifacts:
                 with told(f"the artifact {name} is left out"):
@@ -192,14 +194,14 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics as Lightning does; what W&B cannot take is told, and stands in metrics.jsonl all the same."""
+        """Log metrics as Lightning does; a failure of W&B is a warning, and metrics.jsonl has the values."""
         with told("metrics.jsonl has what W&B lacks"):
             super().log_metrics(metrics, step)
 
 
 @contextmanager
 def told(consequence: str) -> Iterator[None]:
-    """Turn any failure of W&B into a warning: a finished step, or run, is worth more than its copy elsewhere."""
+    """Turn any Exception within the block into a warning that ends with `consequence`, so that training goes on."""
     try:
         yield
     except Exception as error:
@@ -211,9 +213,9 @@ def told(consequence: str) -> Iterator[None]:
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
-    """Make a W&B image of a record's first medium with the answer's attention; of a clip, the frame that gets most.
+    """Return a W&B image of a record's first medium with the response's attention; of a video, the frame with most.
 
-    None where there is no such attention, and for a file that can no longer be read.
+    None where the record has no attention, and for a file that can no longer be read.
     """
     import wandb
 
@@ -242,10 +244,10 @@ def wandb_logger(
     artifacts: Sequence[str] = (),
     **facts: Any,
 ) -> Wandb:
-    """Make a W&B run below `folder`. mode auto: online with a key, offline without; WANDB_MODE in the environment wins.
+    """Return a W&B logger below `folder`. mode auto: online with a key, else offline; WANDB_MODE takes precedence.
 
-    artifacts: what is uploaded at the end, of report, hf and best (ral.lit.artifacts.KINDS).
-    facts: entity, tags, job_type and notes, as `wandb.init` takes them.
+    artifacts: names of those to upload at the end: report, hf, best. facts: entity, tags, job_type and notes, as
+    `wandb.init` takes them. ValueError for another mode, UserError for another artifact.
 
     The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
     server cannot be reached the run is kept offline, with a warning.
@@ -278,13 +280,13 @@ def wandb_logger(
 
 
 def quiet(logger: Wandb) -> Wandb:
-    """Take out what Lightning passes on and wandb warns about."""
+    """Return the logger without the argument `anonymous` of Lightning, about which wandb warns."""
     logger._wandb_init.pop("anonymous", None)
     return logger
 
 
 def connected(logger: Wandb) -> Wandb | None:
-    """Return the logger with its run begun on the server; None, with a warning, where that cannot be reached."""
+    """Return the logger with its run begun on the server; None, with a warning, where the server is unreachable."""
     import wandb
 
     try:

@@ -1,4 +1,4 @@
-"""The policy as a LightningModule: a shell that lends Lightning's optimizer, backward pass and loggers to the step."""
+"""The policy as a LightningModule, which gives the step Lightning's optimizer, backward pass and loggers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from ral.types import PromptBatch, UserError
 
 @dataclass(frozen=True)
 class LightningBackend:
-    """Lightning's optimizer and backward pass, as a step asks for them (ral.learner.update.Backend)."""
+    """Lightning's optimizer and backward pass, behind the interface ral.learner.update.Backend."""
 
     module: L.LightningModule
 
     @property
     def rank(self) -> int:
-        """Return the number of this process."""
+        """Return the number of this process, from 0."""
         return self.module.global_rank
 
     @property
@@ -43,7 +43,7 @@ class LightningBackend:
 
     @property
     def sums_once(self) -> bool:
-        """Tell whether the strategy sums the gradients of sharded weights once an update."""
+        """Tell whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
         return getattr(self.module.trainer.strategy, "sum_once", True)
 
     @property
@@ -52,13 +52,16 @@ class LightningBackend:
         return self.module.optimizers(use_pl_optimizer=True)
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
-        """Add the gradient of a loss that all ranks have a share of: ranks average gradients, hence the factor."""
+        """Add the gradient of this rank's share of a loss, times the number of ranks: gradients are averaged later.
+
+        keep_graph: whether another backward pass through the same graph follows.
+        """
         with without_wrapper(self.module.trainer.strategy):
             self.module.manual_backward(loss * self.ranks, retain_graph=keep_graph)
 
 
 def check_same_passes(sizes: Sequence[PassSize]) -> None:
-    """Raise UserError unless all ranks make passes of one size: each pass over sharded networks needs all of them."""
+    """Raise UserError unless the sizes of all ranks are equal: every rank takes part in a pass of sharded networks."""
     if len(set(sizes)) > 1:
         first, other = sorted(set(sizes), key=lambda size: (size.prompts, size.responses or 0))[:2]
         raise UserError(
@@ -70,9 +73,10 @@ def check_same_passes(sizes: Sequence[PassSize]) -> None:
 class PolicyModule(L.LightningModule):
     """Lightning module that trains the policy of `step`.
 
-    optimizer(parameters) -> Optimizer. state: of the run, whose `progress` is written here. checkpoint: a folder whose
-    weights and optimizer state the training goes on from. shard(network, mesh): shards a network; None = all are whole.
-    latest: what was logged of the last step. stepping: whether a step is under way, its weights half moved.
+    optimizer(parameters) -> Optimizer. state: training state, of which `progress` is written here. checkpoint: folder
+    from whose weights and optimizer state the training goes on, None for a new run. shard(network, mesh): shards a
+    network in place; None: networks stay whole. latest: metrics of the last step. stepping: whether a step is under
+    way, so that weights may be between two updates.
     """
 
     def __init__(
@@ -94,7 +98,7 @@ class PolicyModule(L.LightningModule):
         self.stepping, self.waiting_since, self.waited = False, 0.0, 0.0
 
     def training_step(self, prompts: PromptBatch, index: int) -> None:
-        """Make one step, log the means over all ranks."""
+        """Make one step and log the metrics, means over all ranks. UserError where a diagnostic is out of bounds."""
         self.stepping = True
         stepped = self.step(prompts, self.state.progress, LightningBackend(self))
         self.state.progress, self.stepping = stepped.progress, False
@@ -110,7 +114,7 @@ class PolicyModule(L.LightningModule):
         self.step.update.diagnostics.check(means)
 
     def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
-        """Return a record of each held-out prompt."""
+        """Return a record of each held-out prompt; all ranks call it together."""
         return self.task.evaluate(self.policy, prompts)
 
     def export(self, state: dict[str, Tensor], run: Path) -> None:
@@ -118,7 +122,7 @@ class PolicyModule(L.LightningModule):
         self.task.export(self.policy, state, run, self.state.progress.step)
 
     def write(self, values: Mapping[str, float]) -> None:
-        """Hand the values of the steps so far to every logger."""
+        """Log {name: value} of the current step to every logger."""
         for logger in self.loggers:
             logger.log_metrics(dict(values), step=self.state.progress.step)
 
@@ -135,14 +139,13 @@ class PolicyModule(L.LightningModule):
             load_shards(networks, rests)
 
     def configure_optimizers(self) -> Optimizer:
-        """Return an optimizer over the trained parameters alone: frozen weights get no state."""
+        """Return an optimizer of the trained parameters alone, so that frozen weights get no state."""
         return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
 
     def on_fit_start(self) -> None:
-        """Put the checkpoint's weights and optimizer state back, now that both are where they are trained.
+        """Put back the checkpoint's weights and optimizer state, if any, and give the engine the first weights.
 
-        The engine then hears of the weights that the run begins with. UserError where ranks of sharded networks would
-        make different numbers of passes.
+        UserError where ranks of sharded networks have different sizes of passes.
         """
         if self.shard is not None:
             check_same_passes(gather(self.step.size))
@@ -151,13 +154,13 @@ class PolicyModule(L.LightningModule):
         self.step.responding.engine.update_weights(self.policy, self.state.progress.version)
 
     def on_train_start(self) -> None:
-        """Wait for the first step's data from here on."""
+        """Start the clock of the time that is spent waiting for data."""
         self.waiting_since = time.perf_counter()
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Note the time that the step waited for its data."""
+        """Note the seconds that the step waited for its data."""
         self.waited = time.perf_counter() - self.waiting_since
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Wait for data again: Lightning calls this after the callbacks."""
+        """Start the clock again. Lightning calls this after the callbacks, whose time is not counted."""
         self.waiting_since = time.perf_counter()

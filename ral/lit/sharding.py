@@ -1,4 +1,4 @@
-"""FSDP2 as Lightning runs it: weights sharded over all processes of all machines, on the device or in main memory."""
+"""Lightning strategy of FSDP2: weights sharded over all processes of all machines, on the device or in main memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 
 
 class Sharded(ModelParallelStrategy):
-    """Sharding over all processes, one shard each: `devices` of them on each of `num_nodes` machines.
+    """Strategy that shards over all processes, one shard each: `devices` processes on each of `num_nodes` machines.
 
-    offload: shards of weights, gradients and optimizer state rest in main memory; a layer is on the device while used.
-    `shard_layers` has to be told the same. sum_once: gradients are summed over ranks once an update, for which each
-    holds a whole one; False: once a micro-batch, of the same values.
+    offload: shards of weights, gradients and optimizer state rest in main memory, a layer is on the device while used;
+    `shard_layers` needs the same value. sum_once: gradients are summed over ranks once an update, for which each rank
+    holds a whole gradient; False: once a micro-batch, with the same result.
     """
 
     def __init__(self, devices: int, num_nodes: int, offload: bool = False, sum_once: bool = True) -> None:
@@ -21,7 +21,7 @@ class Sharded(ModelParallelStrategy):
         self.offload, self.sum_once = offload, sum_once
 
     def model_to_device(self) -> None:
-        """Move everything to the device; with offload the buffers alone."""
+        """Move the module to the device; with offload its buffers alone."""
         if not self.offload:
             super().model_to_device()
             return

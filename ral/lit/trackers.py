@@ -1,4 +1,7 @@
-"""Other trackers of metrics, by Lightning: TensorBoard, CSV, MLflow, Trackio. A yaml of conf/logger chooses one."""
+"""Loggers to TensorBoard, CSV, MLflow and Trackio, each chosen by a yaml of conf/logger.
+
+Arguments of each: the run's folder and name; first_step: steps made before, above 0 for a resumed run.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from ral.types import UserError
 
 OWN = 6
-"""Characters of its own at the end of a run's name in Trackio."""
+"""Random characters at the end of a run's name in Trackio, which make it unique."""
 LONGEST_CAUSE = 80
 """Characters of a cause that a message shows."""
 
 
 def installed(make: Callable[[], Any], choice: str) -> Any:
-    """Return what make() does. UserError where the package of this choice of `logger` is not installed."""
+    """Return make(). UserError where it fails to import: the package of logger=`choice` is not installed."""
     try:
         return make()
     except ImportError as error:
@@ -31,7 +34,7 @@ def installed(make: Callable[[], Any], choice: str) -> Any:
 
 
 def tensorboard(folder: Path, run_name: str, first_step: int = 0) -> Logger:
-    """Return a logger to <folder>/tensorboard. A run that goes on adds to what is there."""
+    """Return a logger to <folder>/tensorboard, to which a resumed run adds. UserError where TensorBoard is missing."""
     return installed(lambda: TensorBoardLogger(str(folder), name="tensorboard", version=""), "tensorboard")
 
 
@@ -43,7 +46,10 @@ def csv(folder: Path, run_name: str, first_step: int = 0) -> Logger:
 def mlflow(
     folder: Path, run_name: str, first_step: int = 0, *, experiment: str = "ral", tracking_uri: str | None = None
 ) -> Logger:
-    """Return a logger to an MLflow server, or to <folder>/mlruns where none is named."""
+    """Return a logger to the MLflow server `tracking_uri`, or to <folder>/mlruns for None.
+
+    A resumed run goes on in its MLflow run. UserError where mlflow is missing.
+    """
     own = (folder / "mlruns").resolve()
     note = own / "run_id.txt"
     own.mkdir(parents=True, exist_ok=True)
@@ -65,7 +71,7 @@ def mlflow(
 
 
 class MLflow(MLFlowLogger):
-    """Logger to MLflow that goes on in the run which `note`, a file, names once the run has begun."""
+    """Logger to MLflow that writes the id of its run to the file `note`; settings[run_id]: of a run that is resumed."""
 
     def __init__(self, note: Path, **settings: Any) -> None:
         super().__init__(**settings)
@@ -73,7 +79,7 @@ class MLflow(MLFlowLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Send the configuration; of a run that goes on the one it began with stays, as MLflow demands."""
+        """Send the configuration; a resumed run keeps the one it began with, as MLflow demands."""
         if self.goes_on:
             self.experiment.update_run(self.run_id, status="RUNNING")
             return
@@ -82,9 +88,10 @@ class MLflow(MLFlowLogger):
 
 
 class Trackio(Logger):
-    """Logger to Trackio, whose functions are those of wandb: `init` at the first value, `log`, `finish`.
+    """Logger to Trackio, which has the functions of wandb: `init`, called at the first value, `log` and `finish`.
 
-    Trackio knows a run that goes on by its name alone, so no two runs have the same; `note`, a file, keeps it.
+    Trackio finds a resumed run by its name alone. So each name is unique, and the file `note` keeps it. package: the
+    module trackio.
     """
 
     def __init__(self, project: str, run_name: str, package: Any, note: Path, first_step: int = 0) -> None:
@@ -97,20 +104,22 @@ class Trackio(Logger):
 
     @property
     def name(self) -> str:
+        """Return the project."""
         return self.project
 
     @property
     def version(self) -> str:
+        """Return the name of the run in Trackio."""
         return self.run_name
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Keep the run's configuration, which Trackio takes when it begins."""
+        """Keep the run's configuration, which `init` sends to Trackio."""
         self.settings = dict(params)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log the values of a step."""
+        """Log the values of a step; the first call begins the run in Trackio."""
         if not self.begun:
             resume = "allow" if self.goes_on else "never"
             self.package.init(project=self.project, name=self.run_name, config=self.settings, resume=resume)
@@ -128,7 +137,10 @@ class Trackio(Logger):
 
 
 def trackio(folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral") -> Logger:
-    """Return a logger to Trackio, which keeps all its runs in one place of this machine (TRACKIO_DIR)."""
+    """Return a logger to Trackio, which keeps all runs of this machine in one folder (TRACKIO_DIR).
+
+    UserError where trackio is missing.
+    """
     package = installed(_trackio, "trackio")
     return Trackio(project, run_name, package, folder / "trackio" / "name.txt", first_step)
 

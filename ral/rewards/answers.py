@@ -1,4 +1,4 @@
-"""The answer inside a response: where its block stands, and what a thought only says about it.
+"""The answer inside a response: the text between <answer> and </answer> that counts.
 
 One function, `answer_span`, serves rewards, benchmarks, evaluation and the checks at a run's start.
 """

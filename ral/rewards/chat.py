@@ -17,7 +17,7 @@ WORTH_ANOTHER_TRY = frozenset({408, 425, 429, *range(500, 600)})
 
 
 class ChatError(Exception):
-    """A request without a usable reply: one line. again: whether to try again, at the earliest in retry_after_s."""
+    """Error of a request without a usable reply. again: whether to retry, after retry_after_s seconds at least."""
 
     def __init__(self, message: str, *, again: bool = True, retry_after_s: float = 0.0) -> None:
         super().__init__(message)

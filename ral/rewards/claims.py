@@ -131,12 +131,12 @@ _CAR = r"car(?= (?:l[ea]s?\b|l'|ils?\b|elles?\b|c'est|ce\b|cett?e?\b|une?\b))"  
 REASON = re.compile(rf"[,，;.。]? ?(?:{_REASON}|{_CAR})|[,，;] ?car\b(?=\W*\w)", re.IGNORECASE)
 
 DESCRIBED = re.compile(r"(?:is|are|was|shows?|has|looks?|contains|depicts|represents|describes|says)\b", re.IGNORECASE)
-"""What follows a letter that a sentence is about: "(A) is soft, and (B) is hard"."""
+"""Matches the words after a letter that a sentence describes: "(A) is soft, and (B) is hard"."""
 HEDGE = re.compile(
     r"(?:(?:and|or|/|vs\.?|versus)(?:\W|$)|(?:maybe|perhaps|possibly) |或者?|还是|還是|または|oder |или )",
     re.IGNORECASE,
 )
-"""What follows a letter that is one of several: "B or C", "B/C"."""
+"""Matches the text after a letter that is one of several: "B or C", "B/C"."""
 STATED = re.compile(
     rf"(?:(?<=[\s,;:])|^)(?:{_NOUN}(?:'s| ?(?:{_BE}|:))(?: {_ADVERBS})? ?|(?:答案|选项)(?:是|为|:) ?"
     r"|(?:故|应|所以)?选(?:择)? ?:? ?)"
@@ -144,7 +144,7 @@ STATED = re.compile(
     rf"|\b(?:option|choice) [(\[]?([A-Za-z])[)\]]? is (?:the )?(?:{_BEST}(?: {_KINDS})?|{_KINDS})[\s.!]*$",
     re.IGNORECASE,
 )
-"""What an answer may end with: "so the answer is B."."""
+"""Matches a claim at the end of an answer: "so the answer is B."."""
 UNSURE = re.compile(
     r"\b(?:(?:can ?not|can't|could not|couldn't|unable to|impossible to|not possible to|hard to|difficult to|no way to)"
     r"(?: be)?(?: \w+)? (?:determine[d]?|tell|say|see[n]?|know|identify|identified|decide|answer(?:ed)?|be sure"
@@ -155,11 +155,11 @@ UNSURE = re.compile(
     r"|分かりません|판단할 수 없|모르겠|не могу|невозможно|ne peux pas|no puedo|não posso|nicht bestimmen|kann nicht",
     re.IGNORECASE,
 )
-"""Refusals to answer."""
+"""Matches a refusal to answer, or a doubt."""
 
 
 def without_claims(text: str) -> list[str]:
-    """Return a text, and the same without one claim after the other."""
+    """Return the text, then the text with one claim in front removed, then with two, and so on."""
     forms = [text]
     for _ in range(MOST_CLAIMS):
         head = forms[-1][:LONGEST]

@@ -1,4 +1,4 @@
-"""The reward of a rollout: a weighted sum of named parts that keeps its breakdown."""
+"""The reward of a rollout: a weighted sum of named parts, which are kept beside the sum."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ral.types import Example, Rollout, Scores, UserError
 class Part:
     """One part of a reward. function: (example, response text) -> number. weight: its factor in the sum.
 
-    A function with a method score_many(examples, texts) -> numbers is asked once for all responses of a rollout; one
-    with a method score_rollout(rollout) -> numbers sees more than texts: tokens, pictures and clips.
+    A function with a method score_many(examples, texts) -> numbers is called once for all responses of a rollout; one
+    with a method score_rollout(rollout) -> numbers gets the rollout itself: tokens, images and videos.
     """
 
     function: Callable[..., float]
@@ -27,7 +27,10 @@ class Reward:
     """r = sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
 
     def __init__(self, parts: Mapping[str, Part], *, checkpoint: str | None = None) -> None:
-        """Take the parts. checkpoint: where a yaml names it once, for the parts that load it."""
+        """Keep the parts. UserError where there is none, or a weight is not finite.
+
+        checkpoint: not used here; a yaml names it once for the parts that load it.
+        """
         if not parts:
             raise UserError("reward.parts is empty; name at least one part, such as accuracy")
         for name, part in parts.items():
@@ -50,7 +53,7 @@ class Reward:
         return self.weighted(values)
 
     def weighted(self, values: Mapping[str, Sequence[float]]) -> Scores:
-        """Return the scores from the values of every part, one a response."""
+        """Return the scores from {part: N values}: reward [N] and parts [N], fp32."""
         parts = {name: torch.tensor(values[name], dtype=torch.float32) for name in self.parts}
         reward = torch.zeros(len(next(iter(parts.values()))), dtype=torch.float32)
         for name, part in self.parts.items():
@@ -59,7 +62,7 @@ class Reward:
 
 
 def pairs_of(rollout: Rollout) -> list[Example]:
-    """Return the example of each response. ValueError where the groups do not have their size."""
+    """Return the example of each of the N responses. ValueError where N is not prompts * group size."""
     examples = rollout.prompts.examples
     if len(rollout.texts) != len(examples) * rollout.group_size:
         raise ValueError(f"{len(rollout.texts)} responses for {len(examples)} prompts x {rollout.group_size}")
@@ -73,8 +76,9 @@ def values_of(
     texts: Sequence[str],
     rollout: Rollout | None,
 ) -> list[float]:
-    """Return one part's finite values; from one call of function.score_rollout or score_many where there is such a
-    method.
+    """Return the values of the part `name`, one finite number a response. UserError where it fails.
+
+    From one call of function.score_rollout or score_many, where there is such a method.
     """
     whole = getattr(function, "score_rollout", None)
     if whole is not None:

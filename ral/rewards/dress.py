@@ -42,7 +42,7 @@ _LONE_QUOTE = re.compile(r"(?<!\w)'+|'+(?!\w)")  # but not the one of "it's"
 
 
 def shown(text: str) -> str:
-    """Return the text without invisible characters."""
+    """Return the text without characters that a reader cannot see: zero-width, soft hyphens, direction marks."""
     return _INVISIBLE.sub("", text)
 
 
@@ -52,7 +52,7 @@ def visible(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """Return the text without quotes and Markdown's marks; an apostrophe inside a word stays."""
+    """Return the text with blanks for quotes, Markdown marks and $; an apostrophe inside a word stays."""
     return _LONE_QUOTE.sub(" ", _QUOTES.sub("'", _MARKS.sub(" ", text)))
 
 
@@ -72,7 +72,7 @@ def unwrapped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return what a sentence says that a text reads: 'The sign reads "EXIT".', "The text says: EXIT"; else ""."""
+    """Return the text that a sentence quotes: EXIT of 'The sign reads "EXIT".' and "The text says: EXIT"; else ""."""
     found = _QUOTED.fullmatch(text)
     if found is None or not _ABOUT_TEXT.search(found["lead"]) or _NOT.search(found["lead"]):
         return ""

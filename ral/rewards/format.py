@@ -1,4 +1,4 @@
-"""Does a response have the form that the prompt asks for?"""
+"""Reward for the form that the prompt asks for: a think block and an answer block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN
 from ral.types import Example
 
 TAGS = (THINK_OPEN, THINK_CLOSE, OPEN, CLOSE)
-"""What a response is marked up with: a model may always write these, also where they are special tokens."""
+"""Tags of a response. A model may always write them, also where they are special tokens."""
 
 
 def response_format(example: Example, response: str, *, thinking: bool) -> float:

@@ -68,8 +68,8 @@ class Judge:
     requests: timeouts, retries and how many at once. options: further fields of the request, such as temperature and
     max_tokens.
 
-    What is worth another try is tried again: no connection, timeouts, statuses 408, 429 and 5xx, replies without score.
-    Then, and at once for every other status, UserError names the entry and the cause. The key is in no message.
+    Retried are: no connection, timeouts, statuses 408, 425, 429 and 5xx, replies without a score. After the last retry,
+    and at once for any other status, UserError names the entry and the cause. The key is in no message.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ MOST_WORDS = 4  # behind the number
 
 
 class Words(NamedTuple):
-    """A number in words. rest: the words behind it. whole: an integer that no large scale word rounds."""
+    """A number in words. rest: the words after it. whole: whether it is an integer that no large scale word rounds."""
 
     value: Fraction
     whole: bool

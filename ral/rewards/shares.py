@@ -13,7 +13,7 @@ PERCENT = Unit(SHARE, Fraction(1, 100))
 
 
 class Share(NamedTuple):
-    """factor: what the number is multiplied with to be written in `unit`."""
+    """Share of a whole as a unit. factor: by which the number is multiplied to be written in `unit`."""
 
     factor: Fraction
     unit: Unit

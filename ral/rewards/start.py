@@ -1,4 +1,4 @@
-"""The check at the start of a run: a few answers with their rewards, and warnings where nothing can be learned."""
+"""Text of the check at the start of a run: a few responses with rewards, warnings where nothing can be learned."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def uniform(values: Tensor) -> bool:
 
 
 def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Sequence[str] | None = None) -> str:
-    """Return the plain text for the console: k answers, spread over the prompts, with prompt, gold and rewards; then
-    warnings.
+    """Return the text for the console: k responses, spread over the prompts, with prompt, gold answer and rewards.
 
-    warnings: one line each; None: those of `start_warnings`. A rank passes those of the answers of all ranks.
+    warnings: printed after them, one line each; None: those of `start_warnings` for this rollout.
     """
     k = min(k, len(rollout.texts))
     shown = [i * len(rollout.texts) // k for i in range(k)]
@@ -37,9 +36,9 @@ def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Seque
 
 
 def start_warnings(rollout: Rollout, scores: Scores) -> list[str]:
-    """List what will keep the run from learning, each with its likely cause; [] where rewards are usable, or none.
+    """Return warnings of what will keep the run from learning, with likely causes; [] where rewards are usable.
 
-    Looks at the answers and scores alone, not at the prompts.
+    Also [] where the scores have no parts. Responses and scores alone are read, not the prompts.
     """
     warnings: list[str] = []
     if not scores.parts:

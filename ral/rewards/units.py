@@ -21,7 +21,7 @@ RATE = "bits/time"
 
 
 class Unit(NamedTuple):
-    """dimension: what it measures, several with "|" between where the sign is ambiguous ("$" is "USD|CAD|...").
+    """Unit of measure or money. dimension: the quantity it measures; several, joined by "|", for an ambiguous sign.
 
     (value + offset) * size is the value in the dimension's base unit.
     """

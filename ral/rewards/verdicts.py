@@ -104,7 +104,7 @@ _HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|�
 
 
 class Verdict(NamedTuple):
-    """yes: True for yes, False for no, None for words of both or a question. rest: what follows the word."""
+    """Yes or no of a text. yes: True, False, or None for words of both or a question. rest: text after the word."""
 
     yes: bool | None
     rest: str

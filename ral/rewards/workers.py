@@ -1,4 +1,4 @@
-"""Rewards beside the run: processes that score responses while the learner does what needs no rewards.
+"""Reward workers: processes that score responses while the run computes what needs no rewards.
 
 Threads would not do: most rules are Python that holds the interpreter's lock, for which each operation of a pass would
 wait. The processes are started by their command line, take no Ctrl-C, and end when the run closes their input, however
@@ -29,7 +29,7 @@ KEY = "hardware.reward_workers"
 
 @dataclass(frozen=True)
 class Job:
-    """Responses that one part of the reward shall score: texts[n] answers examples[n]."""
+    """Responses for one part of the reward to score: texts[n] is a response to examples[n]."""
 
     part: str
     examples: Sequence[Example]
@@ -37,11 +37,11 @@ class Job:
 
 
 Answer = list[float] | str
-"""Values of a job, or what was wrong, in words."""
+"""Values of a job, one a response, or the message of its UserError."""
 
 
 class Worker:
-    """A process that scores what it is sent, in order. functions: of the parts, by name."""
+    """A process that scores the jobs it is sent, in order. functions: {part of the reward: its function}."""
 
     def __init__(self, functions: Mapping[str, Callable[..., float]]) -> None:
         self.process = piped.start(COMMAND)
@@ -49,7 +49,7 @@ class Worker:
         self.send(functions)
 
     def send(self, value: object) -> None:
-        """Send a value. UserError where the process has ended."""
+        """Send a picklable value: the functions first, then lists of jobs. UserError where the process has ended."""
         assert self.process.stdin is not None
         try:
             pickle.dump(value, self.process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
@@ -79,11 +79,11 @@ class Worker:
 
 
 class RewardBeside:
-    """A reward whose parts are scored by `count` processes, with the values and errors of the reward itself.
+    """A reward whose parts are scored by `count` worker processes, with the values and errors of the reward itself.
 
-    Parts that read texts go there: those scored one by one are dealt out, one that is asked once for all responses
-    (score_many) is scored whole, by the last. Parts that read rollouts (score_rollout) stay in the run, and are scored
-    when the values are asked for. A function that remembers its calls has a memory of its own in each process.
+    Parts that read texts are scored by the workers: those scored one by one are dealt out over all; one that is called
+    once for all responses (score_many) is scored whole by the last worker. Parts that read rollouts (score_rollout) are
+    scored in the run's own process, when the scores are asked for. A function with a state has one in each process.
     """
 
     def __init__(self, reward: Reward, count: int) -> None:
@@ -95,11 +95,14 @@ class RewardBeside:
         self.workers = [Worker(self.away) for _ in range(count)] if self.away else []
 
     def __call__(self, rollout: Rollout) -> Scores:
-        """Return the scores of the responses of a rollout."""
+        """Return the scores of the N responses of a rollout, as `Reward.__call__` does."""
         return self.begin(rollout)()
 
     def begin(self, rollout: Rollout) -> Callable[[], Scores]:
-        """Send the responses away; return what waits for their scores."""
+        """Send the responses to the workers; return a function that waits for their scores.
+
+        A UserError on the way is raised by that function.
+        """
         try:
             examples = pairs_of(rollout)
             dealt = [self.jobs(examples, rollout.texts, n) for n in range(len(self.workers))]
@@ -110,7 +113,7 @@ class RewardBeside:
         return partial(self.scores, dealt, examples, rollout)
 
     def jobs(self, examples: Sequence[Example], texts: Sequence[str], number: int) -> list[Job]:
-        """Return what a worker scores: its share of the responses, and for the last all of parts that take many."""
+        """Return the jobs of worker `number`: its share of the responses; for the last also all of score_many parts."""
         size = -(-len(texts) // len(self.workers))
         own, last = slice(number * size, (number + 1) * size), number == len(self.workers) - 1
         many = [name for name, function in self.away.items() if hasattr(function, "score_many")]
@@ -118,7 +121,7 @@ class RewardBeside:
         return one_by_one + [Job(n, examples, texts) for n in many if last]
 
     def scores(self, dealt: Sequence[Sequence[Job]], examples: Sequence[Example], rollout: Rollout) -> Scores:
-        """Wait for the answers. UserError: the one that the reward itself would have raised first."""
+        """Wait for the workers; return the scores. UserError: the first that the reward itself would have raised."""
         answers = [worker.receive() for worker in self.workers]
         values: dict[str, list[float]] = {}
         for name, part in self.reward.parts.items():
@@ -131,7 +134,7 @@ class RewardBeside:
         return self.reward.weighted(values)
 
     def close(self) -> None:
-        """End the processes."""
+        """End the worker processes."""
         for worker in self.workers:
             worker.end()
 
@@ -148,19 +151,19 @@ def check_sent(name: str, function: Callable[..., float]) -> None:
 
 
 def failed(error: UserError) -> Scores:
-    """Raise an error that is told later than it was met."""
+    """Raise `error`: what `begin` returns in place of scores, so that all ranks learn of it when they ask for them."""
     raise error
 
 
 def checked(answer: Answer) -> list[float]:
-    """Return the values of an answer. UserError with its words where it has none."""
+    """Return the values of an answer. UserError where it is an error message."""
     if isinstance(answer, str):
         raise UserError(answer)
     return answer
 
 
 def answer_to(job: Job, functions: Mapping[str, Callable[..., float]]) -> Answer:
-    """Return the values of a job, or what was wrong, in words."""
+    """Return the values of a job, or the message of its UserError."""
     try:
         return values_of(job.part, functions[job.part], job.examples, job.texts, None)
     except UserError as error:
@@ -168,7 +171,7 @@ def answer_to(job: Job, functions: Mapping[str, Callable[..., float]]) -> Answer
 
 
 def main() -> None:
-    """Answer lists of jobs from stdin until it is closed; first come the functions of the parts."""
+    """Run a worker: read the functions of the parts, then lists of jobs, from stdin until it closes; write answers."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin
         signal.signal(ignored, signal.SIG_IGN)
     answers, requests = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer

@@ -1,4 +1,4 @@
-"""Averages of groups, for the benchmarks whose authors average averages."""
+"""Means by group, for benchmarks whose authors report the mean of group means."""
 
 from __future__ import annotations
 

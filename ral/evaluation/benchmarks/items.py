@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Judged:
-    """answer: what was extracted, "" for nothing. score: in [0, 1]."""
+    """Judgement of a response. answer: the extracted text, "" for none. score: in [0, 1]."""
 
     answer: str
     score: float

@@ -67,7 +67,7 @@ def points(records: Sequence[ScoredItem]) -> float:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """score: perception + cognition, in points, as the paper's table; then both, accuracy, and each subtask."""
+    """Return score (perception + cognition, in points, as in the paper), then both, accuracy, and each subtask."""
     tasks = {
         group: points([r for r in records if r.group == group]) for group in dict.fromkeys(r.group for r in records)
     }

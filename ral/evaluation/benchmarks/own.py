@@ -121,5 +121,5 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def bare_words(example: Example) -> Example:
-    """Return an example whose question holds its options, a line each."""
+    """Return the example with its options added to the question, a line each."""
     return replace(example, question="\n".join((example.question, *example.options)), options=())

@@ -10,7 +10,7 @@ from ral.files import markdown
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark's outcome.
+    """Result of one benchmark.
 
     reported: the figure its authors report, in the unit of the paper's table (percent; MME points). accuracy, low and
     high: mean score of the n items and its 95% interval, in [0, 1]. whole: items of the benchmark.

@@ -55,7 +55,7 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequen
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Score by the item's task: a letter; yes or no at the start; the sentence meant."""
+    """Return 1 for the right answer by the item's task, else 0: a letter; yes or no at the start; a sentence."""
     task, text = item.facts["task"], final(response)
     if task == "multi-choice":
         return choice.judge(item, response)

@@ -76,7 +76,7 @@ def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return a letter; of an open question whether one of the gold answers is given."""
+    """Return 1 for the gold letter, or for a gold answer of an open question; else 0."""
     if item.example.options:
         return choice.judge(item, response)
     text = final(response)

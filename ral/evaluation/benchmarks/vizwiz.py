@@ -77,7 +77,7 @@ def normal(text: str) -> str:
 
 
 def agreement(answer: str, answers: Sequence[str]) -> float:
-    """Return the VQA accuracy of an answer, all in normal form."""
+    """Return the VQA accuracy, in [0, 1], of an answer against the annotators'; all in normal form."""
     same = [other == answer for other in answers]
     return mean([min(1.0, (sum(same) - own) / ENOUGH) for own in same])
 

@@ -29,12 +29,12 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """Return the key of its results, such as evidence_from_response."""
+        """Return the name of the condition in results: "evidence_from_response" or the like, "none" for no cut."""
         return "none" if self.keys is None else f"{self.keys}_from_{self.part}"
 
     @property
     def where(self) -> str:
-        """Return the label of its layers."""
+        """Return the label of the cut layers: ALL, or `label`."""
         return ALL if self.layers is None else label(self.layers)
 
 
@@ -45,11 +45,11 @@ def label(layers: Sequence[int]) -> str:
 
 
 def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> list[tuple[int, ...]]:
-    """Return the sets of layers that are cut beside all of them.
+    """Return the sets of decoder layers to cut in addition to the cut in all layers.
 
-    layers: "all" (none beside), "each" layer alone, "windows" of so many layers in a row, or the layers of one set
-    or one number, negative from the last. UserError for a layer or a window that the model, of so many layers, does
-    not have.
+    layers: "all" (no further set), "each" layer alone, "windows" of `window` layers in a row, or one set: a list of
+    layers or one layer, negative from the last. depth: layers of the model. UserError for a layer or a window that the
+    model does not have, and for any other value.
     """
     if layers == ALL:
         return []
@@ -72,7 +72,7 @@ def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> li
 def conditions(
     keys: Sequence[str], parts: Sequence[str], draws: int, sets: Sequence[tuple[int, ...]]
 ) -> list[Condition]:
-    """Return the uncut condition, then those of all layers, then those of each set; draws: of each placebo."""
+    """Return the uncut condition, then cuts of `keys` from `parts` in all layers and each set; draws: of a placebo."""
     found = [Condition()]
     for layers in (None, *sets):
         for key in keys:

@@ -1,4 +1,4 @@
-"""The cut of one condition over a batch of prompts: which keys, hidden from which queries."""
+"""Cut of a knock-out condition over a batch of prompts: which keys are hidden from which queries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ral.types import Cut, Grid, PromptBatch
 
 
 def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
-    """Return the cut of a condition; None where it cuts nothing.
+    """Return the cut of a condition; None for the condition that cuts nothing. seed: of the placebos.
 
-    The tokens of the question are the prompt's valid ones that are not visual: with causal attention those behind the
-    medium, of which the last one, of the answer's header, decides the first token of the response.
+    The tokens of the question are the prompt's valid tokens that are not visual. With causal attention only those after
+    the medium read it; the last of them decides the first token of the response.
     """
     if condition.keys is None:
         return None
@@ -31,7 +31,10 @@ def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
 
 
 def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
-    """Return the keys [B P] that a condition hides."""
+    """Return the keys [B P] bool that a condition hides: evidence, the first medium, or a placebo.
+
+    The placebo is as many other tokens of the first medium as the evidence has, drawn by seed, uid and draw.
+    """
     if condition.keys == "evidence":
         return prompts.evidence
     medium = first_medium(prompts.visual, prompts.grids)
@@ -47,6 +50,6 @@ def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
 
 
 def first_medium(visual: Tensor, grids: Sequence[Sequence[Grid]]) -> Tensor:
-    """Mark the visual tokens [B P] of each prompt's first medium, which the evidence is of."""
+    """Mark the visual tokens [B P] bool of each prompt's first medium, which the evidence refers to."""
     counts = torch.tensor([t * h * w for t, h, w in (media[0] if media else (0, 0, 0) for media in grids)])
     return visual & (visual.cumsum(1) <= counts[:, None])

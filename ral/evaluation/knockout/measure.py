@@ -1,4 +1,4 @@
-"""Greedy answers under every condition, written as they come: an interrupted knock-out goes on where it was."""
+"""Greedy answers under every condition, written as they come, so that an interrupted knock-out can go on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Key = tuple[str, str, int, str]
 class Answer:
     """A line of answers.jsonl: a question's greedy answer under a condition, and whether it is right.
 
-    condition, layers: names of what is cut and where; draw: number of the placebo.
+    condition: name of the cut (`Condition.name`); layers: label of the layers cut; draw: number of the placebo.
     """
 
     condition: str
@@ -42,17 +42,17 @@ class Answer:
 
     @property
     def key(self) -> Key:
-        """Return the key of the question."""
+        """Return the key of the answer: condition, layers, draw, uid."""
         return self.condition, self.layers, self.draw, self.uid
 
 
 def key_of(condition: Condition, uid: str) -> Key:
-    """Return the key of an answer."""
+    """Return the key of the answer to question `uid` under a condition."""
     return condition.name, condition.where, condition.draw, uid
 
 
 def read(path: Path) -> dict[Key, Answer]:
-    """Return the answers so far. UserError for a file that is none of ours."""
+    """Return {key: answer} of the file. UserError for a file that holds anything but answers of a knock-out."""
     try:
         found = [Answer(**line) for line in jsonl.read(path)]
     except TypeError as error:
@@ -61,13 +61,13 @@ def read(path: Path) -> dict[Key, Answer]:
 
 
 def line_of(answer: Answer) -> str:
-    """Return the line of an answer."""
+    """Return an answer as a line of JSON, with its line break."""
     return json.dumps(asdict(answer), ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)
 class Knockout:
-    """Settings of the answers; sampling: greedy. seed: of the placebos."""
+    """Settings of a knock-out. policy: the model; sampling: has to be greedy; seed: of the placebos."""
 
     policy: MLLM
     conditions: Sequence[Condition]
@@ -76,7 +76,10 @@ class Knockout:
 
     @torch.no_grad()
     def answers(self, prompts: PromptBatch, done: dict[Key, Answer]) -> Iterator[list[Answer]]:
-        """Yield the answers to a batch, a condition at a time; the vision tower runs at most once."""
+        """Yield the answers to a batch, a list for each condition. The vision tower runs at most once.
+
+        done: known answers; a condition is answered anew unless all of its answers are known.
+        """
         prepared = None
         uids = [example.uid for example in prompts.examples]
         for condition in self.conditions:
@@ -89,7 +92,7 @@ class Knockout:
             yield self.answer(replace(prepared, cut=None if cut is None else cut.to(self.policy.device)), condition)
 
     def answer(self, prepared: Prepared, condition: Condition) -> list[Answer]:
-        """Return the greedy answers of a batch under one condition."""
+        """Return the greedy answers to a batch under one condition. prepared: with the cut of the condition."""
         rollout = NativeEngine(self.policy).generate(prepared, 1, self.sampling, self.seed)
         where = condition.name, condition.where, condition.draw
         pairs = zip(prepared.prompts.examples, rollout.texts, strict=True)
@@ -99,9 +102,9 @@ class Knockout:
 def measure(
     knockout: Knockout, batches: Iterable[PromptBatch], path: Path, advance: Callable[[int], None]
 ) -> list[Answer]:
-    """Return all answers; new ones are added to the file at `path` as they come.
+    """Return the answers to `batches`; new ones are appended to `path` as they come.
 
-    advance(answers): told of each batch.
+    advance(count): called after each condition of each batch with its number of answers.
     """
     done, found = read(path), []
     draft = path.with_suffix(".tmp")

@@ -24,7 +24,7 @@ class Share:
     high: float
 
     def text(self) -> str:
-        """Return the figure with its interval."""
+        """Return the accuracy with its interval as text."""
         return f"{self.mean:.1f} ({self.low:.1f} to {self.high:.1f})"
 
 
@@ -59,7 +59,7 @@ def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
 
 
 def content(results: Results, n: int) -> dict[str, Any]:
-    """Return results.json: accuracies in percent of a cut in all layers, intervals, the other sets of layers."""
+    """Return the content of results.json: accuracies (percent) of the cuts in all layers, intervals, other layers."""
     whole = {name: round(share.mean, 2) for name, share in results[ALL].items()}
     if "placebo_from_both" in whole:
         whole["placebo"] = whole["placebo_from_both"]
@@ -89,7 +89,10 @@ def rows_of(results: Results) -> list[list[str]]:
 
 
 def reading(results: Results) -> str:
-    """Say which tokens read the evidence, where intervals tell: that of a cut ends below that of its placebo."""
+    """Return a sentence: which tokens read the evidence.
+
+    A cut tells where its interval ends below the interval of its placebo.
+    """
     whole = results[ALL]
     cuts = {part: (whole.get(f"evidence_from_{part}"), whole.get(f"placebo_from_{part}")) for part in PARTS}
     known = {part: (cut, placebo) for part, (cut, placebo) in cuts.items() if cut is not None and placebo is not None}

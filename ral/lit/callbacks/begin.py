@@ -1,4 +1,4 @@
-"""The step at which a run begins."""
+"""Begin of a run: its files, its configuration for the loggers, and the notice that it has begun."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import lightning as L
 
 
 class Begin(L.Callback):
-    """Callback at the begin of a run: it calls `write` before the first evaluation, `begun` before the first step.
+    """Callback that calls `write` before the first evaluation, and `begun` before each step and at the end of the run.
 
-    Both are called on rank 0, `begun` once; a run with no step left to make begins at its end. settings: the run's
-    configuration, which every logger is handed.
+    Both are called on rank 0 alone. `begun` has to do its work once, at the first call. settings: the run's
+    configuration, which every logger gets.
     """
 
     def __init__(
@@ -21,18 +21,18 @@ class Begin(L.Callback):
         self.write, self.begun, self.settings = write, begun, settings
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write the run's files; the checkpoint is restored by now, so that they are of a run that can go on."""
+        """Call `write`, on rank 0, and log the configuration. A checkpoint to resume is restored by now."""
         if trainer.is_global_zero:
             self.write()
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(self.settings or {}))
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Note that the first step has its data."""
+        """Call `begun`, on rank 0: a step has its data."""
         if trainer.is_global_zero:
             self.begun()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Note the begin of a run that had no step to make."""
+        """Call `begun`, on rank 0: a run may have had no step to make."""
         if trainer.is_global_zero:
             self.begun()

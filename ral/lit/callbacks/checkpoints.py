@@ -1,4 +1,4 @@
-"""Checkpoints: the times at which they are written, and the choice of those that stay."""
+"""Checkpoints of a run: when they are written, and which of them stay."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Keeping:
-    """Choice of checkpoints. every: steps between them, 0 = the end alone; keep: how many of the newest stay.
+    """Choice of checkpoints. every: steps between them, 0 = at the end alone; keep: how many of the newest stay.
 
-    best: the metric of an evaluation whose highest value's step stays as well; null = none. sharded: whether each rank
-    writes its own part of sharded networks.
+    best: metric of the evaluations; the checkpoint of its highest value stays as well; None for none. sharded: whether
+    each rank writes its own part of sharded networks.
     """
 
     every: int
@@ -33,8 +33,9 @@ class Keeping:
 class Checkpoints(L.Callback):
     """Callback that saves when due, at the best evaluation (named by best.json), at the end and at an interruption.
 
-    state: of the run; the checkpoint is a picture of it, and `state.best` is written here. saved: the step of the
-    checkpoint that the run goes on from, if any. config: the run's configuration as yaml, kept in each checkpoint.
+    root: folder of the checkpoints. state: training state, which a checkpoint holds; `state.best` is written here.
+    saved: step of the checkpoint that the run goes on from, None for a new run. config: the run's configuration as
+    yaml, kept in each checkpoint, None for none.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Checkpoints(L.Callback):
         self.saved, self.config = saved, config
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save again where an evaluation that a resumed run had to make up for is the best so far."""
+        """Save again where a resumed run has just made an evaluation that was left out, and it is the best so far."""
         if self.state.progress.step and self.better():
             self.write(trainer, module, again=True)
 
@@ -56,21 +57,24 @@ class Checkpoints(L.Callback):
             self.write(trainer, module)
 
     def better(self) -> bool:
-        """Take this step's evaluation in; return whether it beats those before it."""
+        """Take this step's evaluation in, if there is one; return whether it is the best so far."""
         evaluated = self.state.evaluated
         return evaluated.step == self.state.progress.step and self.state.best.beaten(evaluated)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save the end, which may be the best."""
+        """Save the last step, again where the last evaluation is the best."""
         self.write(trainer, module, again=self.better())
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
-        """Keep the steps that are complete: an error between steps (a broken picture, say) costs nothing computed."""
+        """Save the complete steps where an error came between two steps (a broken image, say); in one process alone."""
         if not module.stepping and self.state.progress.step and trainer.world_size == 1:
             self.write(trainer, module)
 
     def write(self, trainer: L.Trainer, module: PolicyModule, again: bool = False) -> None:
-        """Save this step, unless it is saved already; every rank takes part."""
+        """Save this step and prune, unless it is saved already and not `again`; every rank must call it.
+
+        UserError where it cannot be written.
+        """
         step = self.state.progress.step
         if self.saved == step and not again:
             return
@@ -82,7 +86,7 @@ class Checkpoints(L.Callback):
         together(lambda: self.prune() if first else None)
 
     def prune(self) -> None:
-        """Remove all but the newest and the best."""
+        """Write best.json and remove all checkpoints but the newest `keep` and the best."""
         best = self.state.best.facts()
         if best:
             (self.root / "best.json").write_text(json.dumps(best) + "\n")

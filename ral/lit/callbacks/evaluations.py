@@ -1,4 +1,4 @@
-"""Evaluations during a run: their times, and the files that the answers are written to."""
+"""Evaluations during a run: when they are made, and the files that their records are written to."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Times:
-    """Times of evaluations. every: steps between them, 0 = none between; before: whether step 0 has one."""
+    """Times of evaluations. every: steps between them, 0 = only before and after; before: whether step 0 has one."""
 
     every: int
     before: bool
 
 
 class Evaluations(L.Callback):
-    """Callback that evaluates before training (step 0), every so many steps and at the end, also of a resumed run.
+    """Callback that evaluates before training (step 0), at the steps of `times` and at the end, also of a resumed run.
 
-    Means go to the loggers and to `state.evaluated`, which is written here; the records of the first and the last
-    evaluation to <folder>/before.jsonl and after.jsonl.
+    Means go to the loggers and to `state.evaluated`, which is written here; records of the evaluations at step 0 and at
+    the end go to <folder>/before.jsonl and after.jsonl. stop: a scheduler's signal ends an evaluation.
     """
 
     def __init__(self, folder: Path, state: RunState, stop: GentleStop, times: Times) -> None:
         self.folder, self.state, self.stop, self.times = folder, state, stop, times
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Evaluate the untrained policy, or what the run that is resumed had no time for."""
+        """Evaluate the untrained policy, or make the evaluation for which the interrupted run had no time."""
         step = self.state.progress.step
         if self.state.evaluated.step == step:
             return
@@ -44,21 +44,27 @@ class Evaluations(L.Callback):
             self.evaluate(trainer, module, None)
 
     def due(self, trainer: L.Trainer, step: int) -> bool:
-        """Tell whether a step has an evaluation; the end has its own."""
+        """Tell whether a step has an evaluation; the last step does not count, since the end has its own."""
         return bool(self.times.every) and step % self.times.every == 0 and step < trainer.datamodule.steps.last
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Evaluate when due; a scheduler's signal leaves no time, and the resumed run makes up for it."""
+        """Evaluate when due, unless a scheduler asked to stop: then the resumed run makes this evaluation."""
         if self.due(trainer, self.state.progress.step) and not self.stop.hurried:
             self.evaluate(trainer, module, None)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Evaluate the trained policy. An interrupted run logs no means: one that goes on would not have them."""
+        """Evaluate the trained policy, unless a scheduler asked to stop.
+
+        An interrupted run logs no means, since an uninterrupted run would have none at this step.
+        """
         if not self.stop.hurried:
             self.evaluate(trainer, module, "after", log=not trainer.should_stop)
 
     def evaluate(self, trainer: L.Trainer, module: PolicyModule, label: str | None, log: bool = True) -> None:
-        """Answer the held-out prompts; log the means (log) and write the records (label) of all ranks."""
+        """Evaluate on the held-out prompts of all ranks. log: whether means are logged.
+
+        label: name of the file of records, None for no file; "before": signals do not end the evaluation.
+        """
         try:
             mine = self.answers(trainer, module, interruptible=label != "before")
         except Abandoned as given_up:
@@ -72,7 +78,7 @@ class Evaluations(L.Callback):
             write_records(self.folder / f"{label}.jsonl", records)
 
     def answers(self, trainer: L.Trainer, module: PolicyModule, interruptible: bool) -> list[dict[str, Any]]:
-        """Return records of this rank's held-out prompts; stop where a signal leaves no time for them."""
+        """Return the records of this rank's held-out prompts. Abandoned at a scheduler's signal, if interruptible."""
         signalled = self.stop.hurrying if interruptible else never  # before the first step there is nothing to save
         mine: list[dict[str, Any]] = []
         with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps
@@ -82,7 +88,7 @@ class Evaluations(L.Callback):
         return mine
 
     def hand_over(self, trainer: L.Trainer, module: PolicyModule, records: list[dict[str, Any]]) -> None:
-        """Hand means and records to the loggers, on rank 0."""
+        """Log the means, and the records to loggers that take them, on rank 0."""
         if not trainer.is_global_zero:
             return
         module.write(self.state.evaluated.means)
@@ -92,4 +98,4 @@ class Evaluations(L.Callback):
 
 
 def never() -> None:
-    """Return no signal."""
+    """Return None: no signal."""

@@ -1,4 +1,4 @@
-"""Memory that a run no longer uses but the C library keeps."""
+"""Return of memory to the system that a run no longer uses but the C library keeps."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import lightning as L
 from ral.lit.module import PolicyModule
 
 EVERY = 20
-"""Steps between two returns: a return, and the page faults after it, cost a tenth of a second at most."""
+"""Steps between two returns of memory. One, with the page faults after it, costs a tenth of a second at most."""
 
 
 def give_back() -> None:
-    """Return unused pages to the system, where the C library can (glibc)."""
+    """Return unused memory pages to the system where the C library can (glibc); else do nothing."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
 
 
 class GivesBack(L.Callback):
-    """Callback that returns unused pages to the system now and then.
+    """Callback that returns unused memory pages to the system every EVERY steps.
 
-    Steps, evaluations and checkpoints take tensors of many sizes. What lies free between them stays with the process
-    otherwise, as much as the largest step so far needed, and more over thousands of steps.
+    Steps, evaluations and checkpoints allocate tensors of many sizes. Without this the process keeps the freed memory,
+    as much as the largest step so far needed, and more over thousands of steps.
     """
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Give pages back every EVERY steps."""
+        """Return unused pages where the step is a multiple of EVERY."""
         if module.state.progress.step % EVERY == 0:
             give_back()

@@ -1,4 +1,4 @@
-"""A trace of two steps."""
+"""Profile of two steps of a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ROWS = 30
 
 
 class Profile(L.Callback):
-    """Callback that profiles two steps, after one to warm up: <folder>/trace.json (Chrome, Perfetto) and top_costs.txt.
+    """Callback that profiles steps 3 and 4 of this process: <folder>/trace.json (Chrome, Perfetto) and top_costs.txt.
 
-    Rank 0 alone. The profiled steps are slower than others.
+    It runs on rank 0 alone. The profiled steps, and step 2, which warms up, are slower than others.
     """
 
     WAIT, WARM_UP, STEPS = 1, 1, 2
@@ -38,7 +38,7 @@ class Profile(L.Callback):
         self.profiler.start()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Count a step."""
+        """Tell the profiler that a step has ended."""
         if self.profiler is not None:
             self.profiler.step()
 
@@ -48,7 +48,7 @@ class Profile(L.Callback):
             self.profiler.stop()
 
     def write(self, profiler: Any) -> None:
-        """Write the two files."""
+        """Write trace.json and top_costs.txt."""
         self.folder.mkdir(parents=True, exist_ok=True)
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         column = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"

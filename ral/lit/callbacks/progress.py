@@ -14,13 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ral.lit.module import PolicyModule
 
 STAGE = logging.getLogger("ral.stage")
-"""Rollout and updates tell it how far they are."""
+"""Logger to which rollouts and updates report how far they are."""
 SECONDS = {True: 0.5, False: 30.0}
-"""Least time between two words on that: on a terminal, and as lines of a log."""
+"""Least seconds between two reports within a step: True: on a terminal, False: as lines of a log."""
 
 
 class Inside(logging.Handler):
-    """Reader of STAGE: hands on what it says, once in `every` seconds. A short step is over before the first."""
+    """Logging handler of STAGE: calls show(message) at most once in `every` seconds, first after `every`."""
 
     def __init__(self, show: Callable[[str], None], every: float, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.DEBUG)
@@ -28,25 +28,28 @@ class Inside(logging.Handler):
         self.last = now()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show a record's text where it is time to."""
+        """Show a record's message if the last one was shown `every` seconds ago or more."""
         if self.now() - self.last >= self.every:
             self.last = self.now()
             self.show(record.getMessage())
 
     def listen(self) -> None:
-        """Start to read; what STAGE is told goes nowhere else."""
+        """Start to handle the records of STAGE, which then reach no other handler."""
         STAGE.addHandler(self)
         STAGE.setLevel(logging.DEBUG)
         STAGE.propagate = False
 
     def leave(self) -> None:
-        """Stop reading."""
+        """Stop handling the records of STAGE."""
         STAGE.removeHandler(self)
         STAGE.setLevel(logging.NOTSET)
 
 
 class ProgressBar(L.Callback):
-    """One bar with reward, accuracy, seconds a step and time left; plain lines where the output is no terminal."""
+    """Progress bar with reward, accuracy, seconds a step and time left, on rank 0.
+
+    total: steps of the run. Where the output is no terminal: about `lines` plain lines.
+    """
 
     def __init__(self, total: int, console: Console | None = None, lines: int = 20) -> None:
         self.total, self.console = total, console or Console(stderr=True)
@@ -56,7 +59,7 @@ class ProgressBar(L.Callback):
         self.first = 0
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Start the bar at the run's first step: that of a resumed run is not 0."""
+        """Start the bar at the step where the run begins or is resumed."""
         self.started, self.first = time.perf_counter(), module.state.progress.step
         if trainer.is_global_zero and self.console.is_terminal:
             text = TextColumn("{task.description}")
@@ -75,14 +78,14 @@ class ProgressBar(L.Callback):
             self.inside.listen()
 
     def show(self, stage: str) -> None:
-        """Show how far the step is: beside the bar, or as a line."""
+        """Show how far the current step is: beside the bar, or as a line."""
         if self.bar is not None:
             self.bar.update(self.task, description=stage)
         else:
             self.console.print(f"  {stage}", highlight=False)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Show the step's figures."""
+        """Show the metrics of the step."""
         if not trainer.is_global_zero:
             return
         step, text = module.state.progress.step, describe(module.latest)
@@ -97,11 +100,11 @@ class ProgressBar(L.Callback):
         self.close()
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Close the bar, so that the error is printed below it."""
         self.close()
 
     def close(self) -> None:
-        """End what is shown."""
+        """Stop the bar and the handler of STAGE."""
         if self.bar is not None:
             self.bar.stop()
         if self.inside is not None:
@@ -109,7 +112,7 @@ class ProgressBar(L.Callback):
 
 
 def describe(values: Mapping[str, float]) -> str:
-    """Return the figures that a bar shows, those that the run has."""
+    """Return the text of the metrics that a bar shows, of those that are in `values`."""
     shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll"}
     shown |= {"train/pair_accuracy": "pairs right", "time/step_s": "s/step"}
     return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown.items() if key in values)

@@ -1,4 +1,4 @@
-"""A gentle stop: a signal ends the run after the step, with everything saved."""
+"""Gentle stop: a signal ends the run after the current step, with a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ral.learner.handover import end_workers
 from ral.learner.ranks import sum_over_ranks
 
 EXIT = 128
-"""Exit code of a process that a signal ended, less the signal's number."""
+"""Exit code of a process that signal n ended, less n."""
 
 
 class GentleStop(L.Callback):
-    """Callback for Ctrl-C, SIGTERM and SIGUSR1: the step is finished, saved and left. A second Ctrl-C stops at once.
+    """Callback for Ctrl-C, SIGTERM and SIGUSR1: the run ends after the current step. A second Ctrl-C stops at once.
 
-    Before the first step there is nothing to finish: SystemExit at once. left: the signal of such an end.
+    A signal before the first step raises SystemExit at once. requested: signal that this process got; agreed: signal on
+    which all ranks agreed; None for none. left: signal that ended the run before the first step, 0 for none.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -34,30 +35,30 @@ class GentleStop(L.Callback):
         self.stepped, self.left = False, 0
 
     def install(self) -> None:
-        """Catch the signals; in a thread that is not the main one, which gets none, do nothing."""
+        """Set the handlers of SIGNALS. Do nothing outside the main thread, since other threads get no signals."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in self.SIGNALS:
             self.previous[number] = signal.signal(number, self._receive)
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Take SIGTERM back from Lightning, which would end the run within the step."""
+        """Set the handlers again: Lightning's own handler of SIGTERM would end the run within a step."""
         for number in self.previous:
             signal.signal(number, self._receive)
 
     def restore(self) -> None:
-        """Give the signals back."""
+        """Put back the handlers that `install` replaced."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
 
     @property
     def hurried(self) -> bool:
-        """Tell whether a scheduler asked, which gives little time: nothing but the checkpoint is written."""
+        """Tell whether all ranks stop for a scheduler, which leaves time for a checkpoint and nothing else."""
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:
-        """Return the scheduler's signal to this process, if there was one."""
+        """Return the signal that a scheduler sent to this process; None for none, and for Ctrl-C."""
         return None if self.requested == signal.SIGINT else self.requested
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -75,16 +76,16 @@ class GentleStop(L.Callback):
         self.console.print(f"stopping after this step{again}", highlight=False)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Note that from here on there is a step to finish."""
+        """Note that a step has begun: from here on a signal lets the current step finish."""
         self.stepped = True
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Stop here if any rank was asked to; all agree on the signal, since one that is alone would hang."""
+        """Stop all ranks if any of them got a signal; of several signals, the last one in SIGNALS counts."""
         mine = torch.tensor([float(number == self.requested) for number in self.SIGNALS])
         ranks = sum_over_ranks(mine, module.device).tolist()
         for asked in [number for number, count in zip(self.SIGNALS, ranks, strict=True) if count > 0][-1:]:
             self.stop_all(trainer, asked)
 
     def stop_all(self, trainer: L.Trainer, number: int) -> None:
-        """End the training of all ranks, which agreed on the signal."""
+        """Let training end after this step, for the signal `number`; every rank must call it."""
         self.agreed, trainer.should_stop = number, True

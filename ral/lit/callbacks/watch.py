@@ -1,4 +1,4 @@
-"""Warnings where the metrics show that training goes wrong."""
+"""Warnings where the metrics show signs that training goes wrong (ral.learner.signs)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ral.lit.module import PolicyModule
 
 
 class Watch(L.Callback):
-    """Callback that warns once a run of each sign that training goes wrong, with a remedy; it writes state.signs.
+    """Callback that warns of each sign that training goes wrong, once a run, with a remedy; it writes state.signs.
 
-    signs: those that are looked for, by name.
+    signs: {name: sign} to look for.
     """
 
     def __init__(self, state: RunState, console: Console | None = None, signs: Mapping[str, Sign] = SIGNS) -> None:
         self.state, self.console, self.signs = state, console or Console(stderr=True), signs
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Look at the step's metrics, which all ranks have; the first one speaks."""
+        """Look for signs in the step's metrics, which all ranks have; rank 0 prints the warnings and alerts W&B."""
         for found in self.state.signs.look(module.latest, self.signs):
             if trainer.is_global_zero:
                 step = self.state.progress.step
