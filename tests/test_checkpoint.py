@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -191,3 +192,9 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(
     assert json.loads((whole / "checkpoints" / "best.json").read_text()) == best
     top = max(line["eval/accuracy"] for line in expected[1:])
     assert best["value"] == top and expected[best["step"]]["eval/accuracy"] == top
+
+
+def test_an_evaluation_that_is_not_a_number_is_never_the_best() -> None:
+    best = Best("eval/accuracy")
+    taken = [best.beaten(Evaluated(step, {"eval/accuracy": v})) for step, v in enumerate((math.nan, 0.3, math.nan, 0.4))]
+    assert taken == [False, True, False, True] and best == Best("eval/accuracy", 3, 0.4)

@@ -47,7 +47,7 @@ class Best:
     def beaten(self, evaluated: Evaluated) -> bool:
         """Take an evaluation in if its `metric` is higher than in all before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
-        if value <= self.value:
+        if not value > self.value:  # nor where it is NaN, of which nothing is higher
             return False
         self.step, self.value = evaluated.step, value
         return True
