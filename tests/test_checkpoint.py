@@ -196,5 +196,6 @@ def test_a_resumed_run_is_bit_for_bit_the_whole_one(
 
 def test_an_evaluation_that_is_not_a_number_is_never_the_best() -> None:
     best = Best("eval/accuracy")
-    taken = [best.beaten(Evaluated(step, {"eval/accuracy": v})) for step, v in enumerate((math.nan, 0.3, math.nan, 0.4))]
+    values = (math.nan, 0.3, math.nan, 0.4)
+    taken = [best.beaten(Evaluated(step, {"eval/accuracy": value})) for step, value in enumerate(values)]
     assert taken == [False, True, False, True] and best == Best("eval/accuracy", 3, 0.4)
