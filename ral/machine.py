@@ -73,10 +73,13 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
     raise UserError(
         f"torchrun started {started} processes (WORLD_SIZE), and hardware asks for {asked} (hardware.devices={devices} "
         f"a node, hardware.num_nodes={num_nodes}): write {fits}, or start python train.py alone, which starts the "
-        "processes that it asks for itself"
+        "processes that it asks for itself; where no launcher started this one, the variables are left over from one: "
+        f"write unset {' '.join(name for name in LAUNCHED if name in env)} before the command"
     )
 
 
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that torchrun sets."""
 OF_A_NODE = ("NODE_RANK", "GROUP_RANK")
 """Variables that number nodes, which people set by hand where nothing starts the processes of all of them."""
 

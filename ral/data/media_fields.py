@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ral.data.chat import FIELDS
-from ral.data.fields import Entry, Kind
+from ral.data.fields import Entry, Kind, shown
 from ral.data.foreign import is_picture
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
@@ -38,6 +38,8 @@ def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
+    if None in value:
+        entry.fail(name, f"{shown(value)}: null is no picture and no clip", "each path, or leave it out")
     if kind == "video" and value:
         pictures = [_is_picture(item) for item in value]
         if all(pictures):

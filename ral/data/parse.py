@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ral.data.asked_options import options_in_question
 from ral.data.chat import Chat, chat_of
 from ral.data.fields import (
     Entry,
@@ -98,6 +99,8 @@ def parse_own(entry: Entry) -> Example:
             refuse_null(entry, field, options)
         answer = required(entry, answer, [field], '"red"')
     untyped = not options and entry.named(["problem_type"]) is None
+    if untyped and (listed := options_in_question(question, answer)):
+        (question, options), kind, untyped = listed, CHOICE, False
     options, answer = _chosen(entry, field, options, answer, kind)
     if untyped:
         refuse_unread_options(entry)

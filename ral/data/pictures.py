@@ -68,10 +68,15 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB: transparency over white, 16-bit grey scaled down to 8 bits, fractions up to 1 scaled up."""
+    """Any mode -> RGB: transparency over white, 16-bit grey (and fractions above 255) scaled down to 8 bits, fractions up to 1 scaled up.
+
+    ValueError for pixels that are no numbers.
+    """
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
+        values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("pixels that are no numbers, NaN or infinity")
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
         white = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 255 * (SIXTEEN_BITS if deep else 1)
         return Image.fromarray((255 * values / white).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:

@@ -32,6 +32,8 @@ COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
 SHOWN = 3
 """Names shown in a message."""
 LORA = ".lora_A."
+MOST_BESIDE = 4
+"""Weights of other parts, such as a value head, beside those of a model under a name of its own."""
 LARGEST = 1e8
 """Absolute value that no weight of a network has: products of such weights overflow."""
 MOST_EMPTY = 0.5
@@ -184,9 +186,14 @@ def some(count: int, noun: str) -> str:
 
 def remedy(left: list[str], stored: Collection[str]) -> str:
     """Return advice for missing weights: another name for all of them, or other files."""
-    heads = {name.partition(".")[0] for name in stored}
-    if left and len(heads) == 1:
-        return f"every name in the files begins with {heads.pop()!r}, which is to be taken off or mended"
+    heads = Counter(name.partition(".")[0] for name in stored)
+    head, count = heads.most_common(1)[0] if heads else ("", 0)
+    others = sorted(name for name in stored if name.partition(".")[0] != head)
+    foreign = head not in {name.partition(".")[0] for name in left} and len(others) <= MOST_BESIDE
+    if left and (len(heads) == 1 or foreign):
+        but = f" but {listed(others)}" if others else ""
+        beside = ", and what is no part of the model left out" if others else ""
+        return f"every name in the files{but} begins with {head!r}, which is to be taken off or mended{beside}"
     return "download the weights again, or save the whole model"
 
 
