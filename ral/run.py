@@ -158,7 +158,7 @@ def build_run(
     task = build_task(cfg, objective, engine, reward)
     task.equip(policy)
     models = build_models(cfg, policy, objective)
-    if folders.first_rank() and (line := forecast(cfg, policy, len(objective.frozen))) is not None:
+    if folders.first_rank() and (line := forecast(cfg, policy, len(objective.frozen.keys() - {"old"}))) is not None:
         print(line, file=sys.stderr, flush=True)
     responding = build_responding(cfg, objective, engine, policy)
     asked = cfg.start_check and cfg.algo.rollouts

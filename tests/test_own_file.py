@@ -94,7 +94,7 @@ def test_a_runs_model_scores_on_its_own_file_as_in_training(call: Call, tmp_path
     assert [(i["uid"], i["response"], i["score"]) for i in items] == [
         (line["uid"], line["response"], line["accuracy"]) for line in trained
     ]
-    assert "jsonl: asked with template=mini, pictures of 3136 to 4014080 pixels" in done.stderr
+    assert "jsonl: asked with template=mini, pictures of 3,136 to 4,014,080 pixels" in done.stderr
     assert done.stdout.splitlines()[-1].endswith("n: 2")
 
 
@@ -114,7 +114,7 @@ def test_what_a_run_was_trained_with_is_used_but_for_what_is_typed(tmp_path: Pat
         3136,
         4,
     )
-    assert line.endswith(f"frames of 3136 to 6272 pixels: as trained by {folder / 'config.yaml'}")
+    assert line.endswith(f"frames of 3,136 to 6,272 pixels: as trained by {folder / 'config.yaml'}")
     typed = ("template=mini", "media.image_min_pixels=784", "max_new_tokens=5")
     own = evaluation(f"checkpoint={folder / 'hf'}", "benchmark=jsonl", *typed)
     cfg, said = as_trained(own, [o.partition("=")[0] for o in typed])
@@ -160,11 +160,11 @@ def test_one_s_own_question_is_asked_as_the_checkpoint_was_trained(tmp_path: Pat
     checkpoint = str(run_folder(tmp_path / "run", template="short") / "hf")
     asked = {"checkpoint": checkpoint, "question": "x"}
     picture = complete({**asked, "image": "a.png"})
-    assert said_of(picture) == "template=short, a picture of 3136 to 12544 pixels" and picture["max_frames"] == "4"
+    assert said_of(picture) == "template=short, a picture of 3,136 to 12,544 pixels" and picture["max_frames"] == "4"
     typed = complete({**asked, "video": "a.mp4", "template": "zero", "min_pixels": "784"})
-    assert said_of(typed) == "template=zero, a frame of 784 to 6272 pixels"
+    assert said_of(typed) == "template=zero, a frame of 784 to 6,272 pixels"
     unknown = complete({**asked, "checkpoint": "a/b", "image": "a.png"})
-    assert said_of(unknown) == "template=as_asked, a picture of 784 to 4014080 pixels"
+    assert said_of(unknown) == "template=as_asked, a picture of 784 to 4,014,080 pixels"
     assert unknown["max_frames"] == "128"
 
 
@@ -178,7 +178,7 @@ def test_a_datasets_questions_are_asked_as_the_checkpoint_was_trained(tmp_path: 
     own = explored(f"checkpoint={folder / 'hf'}", "dataset.media.image_min_pixels=784")
     cfg, line = dataset_as_trained(own, ["dataset.media.image_min_pixels"])
     assert (cfg.dataset.templates.think, cfg.thinking, cfg.dataset.media.image_max_pixels) == ("short", False, 12544)
-    assert "template=zero, pictures of 784 to 12544 pixels" in line
+    assert "template=zero, pictures of 784 to 12,544 pixels" in line
     assert line.endswith(f"as trained by {folder / 'config.yaml'}, but for image_min_pixels")
     assert dataset_as_trained(own, ["thinking"])[0].thinking and not OmegaConf.is_missing(own, "dataset")
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
@@ -149,6 +150,8 @@ def test_sdist_and_wheel_work_without_a_checkout(tmp_path: Path) -> None:
     build = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
     called(sys.executable, "-c", build, cwd=tmp_path / "source")
     sdist = f"ral-{ral.__version__}.tar.gz"
+    with tarfile.open(tmp_path / sdist) as packed:
+        assert not [name for name in packed.getnames() if "/tests/" in name], "a part of the tests, which would not run"
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     called(*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index", tmp_path / sdist, cwd=tmp_path)
     called(sys.executable, "-m", "venv", "--without-pip", tmp_path / "fresh", cwd=tmp_path)

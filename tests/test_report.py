@@ -20,6 +20,7 @@ import yaml
 from conftest import load_script
 from PIL import Image
 
+from ral.files.run_folder import WRITTEN
 from ral.report import panels
 from ral.report.curves import DARK, LIGHT, Series, panel, smooth
 from ral.report.overlay import RAMP, colour_bar, enlarge, gradient, outline, overlay
@@ -28,7 +29,7 @@ from ral.report.reading import read_run
 from ral.report.records import Asked, Attention, Item, Scores, series
 from ral.report.samples import make_card, slots
 from ral.report.summary import Estimate, Pair, bootstrap, category, match, select, table
-from ral.report.words import details, headline, points, progress_note, size
+from ral.report.words import FILE_NOTES, details, headline, points, progress_note, size
 from ral.types import PROBLEM_TYPES, Evidence, Media, Pixels, UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -410,7 +411,14 @@ def test_series_sorts_keeps_the_last_and_drops_what_is_not_finite() -> None:
     assert series(rows, "x") == ([1, 2], [1.0, 6.0])
 
 
+def test_every_part_of_a_run_is_explained() -> None:
+    parts = {pattern.split("/")[0] for pattern in WRITTEN} - {"*.partial"}
+    assert parts == set(FILE_NOTES), "what a run writes, and the list of files on its page"
+
+
 def test_words() -> None:
+    ends = panels.draw_panels([{"step": step, "train/loss": value} for step, value in ((1, -0.5), (2, 1e-7))])[0].ends
+    assert ends == "−0.5 → 1e−07", "signs as on the axes"
     assert [points(x) for x in (0.125, -0.2, 0.0, -0.0001)] == ["+12.5", "−20.0", "0.0", "0.0"]
     assert [size(n) for n in (999, 12_345, 4_000_000)] == ["999 B", "12.3 kB", "4.0 MB"]
     assert progress_note({"max_steps": 5}, ({"step": 5},)) is None

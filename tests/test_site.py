@@ -118,6 +118,15 @@ def test_the_site_is_built_without_a_dead_link(tmp_path: Path, monkeypatch: pyte
     method = (tmp_path / "method.html").read_text()
     assert "<math" in method and "\\frac" not in method
     assert "group_normalised" in (tmp_path / "api" / "ops_advantages.html").read_text()
+    api = " ".join((tmp_path / "api" / "ops_attention.html").read_text().split())
+    assert "divergences are averaged over them. heads:" in api and "<details" not in api, "sentences, no boxes"
+    made = [page.read_text() for page in tmp_path.rglob("*.html")]
+    assert not any('class="mermaid"' in page for page in made), "its script would be loaded from elsewhere"
+    architecture = (tmp_path / "architecture.html").read_text()
+    for cell in ("starting, ending, assembly", "PromptBatch: B prompts", "policy.prepare", "conf/algo"):
+        assert f"<td>{cell}</td>" in architecture
+    assert '<a href="figures/viewer.png"><img' in (tmp_path / "viewer.html").read_text()
+    assert "<code>dataset.<wbr>max_<wbr>new_<wbr>tokens</code>" in (tmp_path / "algorithms.html").read_text()
 
 
 def test_every_page_is_in_the_navigation_and_nothing_is_loaded_from_elsewhere() -> None:

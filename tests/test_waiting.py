@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,15 +16,19 @@ from rich.console import Console
 from ral.assembly.forecast import Speed, Work, forecast, measured, on_cpu, spelled
 from ral.lit.callbacks.progress import SECONDS, STAGE, Inside, ProgressBar
 
-SPEED = Speed(operations=1e11, read=1e10)
+SPEED = Speed(operations=1e11, decoding=2e9, moved=1e10)
 
 
 def test_seconds_by_hand() -> None:
     work = Work(weights=10**9, prompts=2, group=4, prompt_tokens=100, new_tokens=10, updates=3, frozen=1)
-    # prefill 2e9 * 200 / 1e11 = 4; a step of decoding reads 4e9 bytes in 0.4 s, more than its 2e9 * 8 / 1e11 = 0.16
-    assert work.sampling(SPEED) == pytest.approx(4 + 10 * 0.4)
-    # 2 * (100 + 40) tokens; 2 operations a weight for the frozen pass, 6 for each of 3 updates
-    assert work.training(SPEED) == pytest.approx((2 + 18) * 1e9 * 280 / 1e11)
+    # prefill 2e9 * 200 / 1e11 = 4; a step of decoding 1e9 / 2e9 = 0.5
+    assert work.sampling(SPEED) == pytest.approx(4 + 10 * 0.5)
+    # 2 * (100 + 40) tokens; 2 operations a weight for the frozen pass, 6 for each of 3 updates; 64 bytes an update
+    assert work.training(SPEED) == pytest.approx((2 + 18) * 1e9 * 280 / 1e11 + 3 * 6.4)
+    assert work.seeing(SPEED) == 0.0
+    # 200 visual tokens are 800 patches; once, or with 3 updates besides
+    assert replace(work, vision=10**8).seeing(SPEED) == pytest.approx(2 * 1e8 * 800 / 1e11)
+    assert replace(work, vision=10**8).seeing(SPEED, True) == pytest.approx((2 + 18) * 1e8 * 800 / 1e11)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,8 @@ def test_times_are_spelled(seconds: float, text: str) -> None:
 
 
 def test_this_machine_has_a_speed() -> None:
-    assert measured().operations > 1e8 and measured().read > 1e7
+    speed = measured(8)
+    assert speed.operations > 1e8 and speed.decoding > 1e6 and speed.moved > 1e7
 
 
 @pytest.mark.parametrize(
@@ -47,18 +53,19 @@ def test_where_a_run_will_be(accelerator: str, gpu: bool, cpu: bool) -> None:
 
 def policy(weights: int) -> Any:
     decoder = torch.nn.Linear(weights, 1, bias=False, device="meta")
-    return SimpleNamespace(network=SimpleNamespace(model=SimpleNamespace(language_model=decoder)))
+    parts = {"language_model": decoder, "visual": torch.nn.Linear(9, 1)}
+    return SimpleNamespace(network=SimpleNamespace(model=torch.nn.ModuleDict(parts)))
 
 
 def settings(**changes: Any) -> Any:
     algo = {"rollouts": True, "prompts_per_step": 8, "group_size": 8, "updates_per_rollout": 4}
     media = {"image_max_pixels": 784_000}
     node = {"algo": algo, "dataset": {"max_new_tokens": 768, "media": media}, "eval": {"before": True, "prompts": 256}}
-    return OmegaConf.create({**node, "hardware": {"accelerator": "cpu"}, **changes})
+    return OmegaConf.create({**node, "hardware": {"accelerator": "cpu"}, "model": {"freeze_vision": True}, **changes})
 
 
 def test_a_large_model_on_a_cpu_is_told_how_long_and_what_to_lower() -> None:
-    line = forecast(settings(), policy(2_000_000_000), 1, lambda: SPEED)
+    line = forecast(settings(), policy(2_000_000_000), 1, lambda rows: {64: SPEED}[rows])
     assert (
         line is not None
         and line.startswith("cpu: about ")
@@ -71,8 +78,8 @@ def test_a_large_model_on_a_cpu_is_told_how_long_and_what_to_lower() -> None:
         "eval.before=false",
     ):
         assert key in line
-    assert forecast(settings(), policy(1_000_000), 1, lambda: SPEED) is None
-    assert forecast(settings(hardware={"accelerator": "gpu"}), policy(2_000_000_000), 1, lambda: SPEED) is None
+    assert forecast(settings(), policy(1_000_000), 1, lambda rows: SPEED) is None
+    assert forecast(settings(hardware={"accelerator": "gpu"}), policy(2_000_000_000), 1, lambda rows: SPEED) is None
 
 
 def test_a_long_step_shows_how_far_it_is_and_a_short_one_says_nothing() -> None:

@@ -27,7 +27,14 @@ adapters.trl
 """
 API = {f"ral/{name.replace('.', '/')}.py": f"api/{name.replace('.', '_')}.md" for name in MODULES.split()}
 """Modules whose docstrings are a page, and where."""
+PLAIN = "    options:\n      docstring_style: null\n"
+"""Docstrings of modules have no sections: a line such as "layers: ..." is a sentence, not the title of a box."""
 LINK = re.compile(r"(!?\[[^\]\n]*\]\()([^)\s#]+)(#[^)\s]*)?(\))")
+NAME, STOP = re.compile(r"<code>([^<\s]{16,})</code>"), re.compile(r"(?<=[._/=])(?=\w)")
+PICTURE = re.compile(r'<img [^>]*?src="([^"]+)"[^>]*>')
+DIAGRAM = re.compile(r"^```mermaid\nflowchart \w+\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ARROW = re.compile(r'\s*(.+?)\s+(?:-->(?:\|"?([^|"]*)"?\|)?|-\.(?:\s*(.+?)\s*\.)?->)\s+(.+)')
+NODE = re.compile(r'(\w+)(?:\["(.*?)"\])?')
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
 
 
@@ -37,7 +44,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / path)))
     for module, name in API.items():
         dotted = module.removesuffix(".py").replace("/", ".")
-        files.append(File.generated(config, name, content=f"# {dotted}\n\n::: {dotted}\n"))
+        files.append(File.generated(config, name, content=f"# {dotted}\n\n::: {dotted}\n{PLAIN}"))
     for path in sorted(linked(files)):
         files.append(File.generated(config, site_path(path), abs_src_path=str(ROOT / path)))
     return files
@@ -72,6 +79,7 @@ def site_path(path: str) -> str:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let the links of a page lead to the same things on the site; code is left alone."""
+    markdown = DIAGRAM.sub(lambda match: arrows(match[1]), markdown)
     here, folder = source(page.file), posixpath.dirname(page.file.src_uri)
 
     def moved(match: re.Match[str]) -> str:
@@ -81,11 +89,41 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{match[1]}{posixpath.relpath(site_path(path), folder or '.')}{match[3] or ''}{match[4]}"
 
     parts = CODE.split(markdown)
+    if not any(re.search("^(## |::: )", part, re.MULTILINE) for part in parts[::2]):
+        page.meta["hide"] = ["toc"]  # nothing to list: the text gets the room
     return "".join(part if i % 2 else LINK.sub(moved, part) for i, part in enumerate(parts))
 
 
+def arrows(diagram: str) -> str:
+    """Return the arrows of a Mermaid flowchart as a table: what draws such a chart would have to be loaded.
+
+    ValueError for a line that is no arrow.
+    """
+    names: dict[str, str] = {}
+    rows = []
+    for line in diagram.splitlines():
+        if not (found := ARROW.fullmatch(line)):
+            raise ValueError(f"a diagram's line is no arrow: {line.strip()}")
+        ends = [[NODE.fullmatch(node) for node in side.split(" & ")] for side in (found[1], found[4])]
+        if not all(node for side in ends for node in side):
+            raise ValueError(f"a diagram's line names no nodes: {line.strip()}")
+        names |= {node[1]: node[2].replace("<br/>", ": ") for side in ends for node in side if node[2]}
+        rows.append(([node[1] for node in ends[0]], [node[1] for node in ends[1]], found[2] or found[3] or ""))
+    said = [
+        (*(", ".join(names.get(node, node) for node in side) for side in (start, end)), by) for start, end, by in rows
+    ]
+    width = 3 if any(by for *_, by in said) else 2
+    table = [["from", "to", "by"][:width], ["---"] * width, *(row[:width] for row in said)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in table)
+
+
 def on_page_content(content: str, **_: Any) -> str:
-    """Turn formulas into MathML, which browsers draw by themselves: the site loads nothing from elsewhere."""
+    """Turn formulas into MathML, which browsers draw by themselves: the site loads nothing from elsewhere.
+
+    A picture leads to its file, where it can be enlarged. Names in code may break behind their stops.
+    """
+    content = NAME.sub(lambda match: f"<code>{STOP.sub('<wbr>', match[1])}</code>", content)
+    content = PICTURE.sub(r'<a href="\1">\g<0></a>', content)
     content = re.sub(
         r'<span class="arithmatex">\\\((.*?)\\\)</span>',
         lambda m: convert(html.unescape(m[1])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -89,7 +90,13 @@ def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
         return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"
     others = [key for key, *_ in differences(trained, template, media)]
     less = f", but for {', '.join(others)}" if others else ""
-    return f"asked with {said(template, media)}: as trained by {trained.source}{less}"
+    return f"asked with {said(template, media)}: as trained by {_near(trained.source)}{less}"
+
+
+def _near(path: Path) -> Path:
+    """Return the path from the working directory where it lies below that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def warned(cfg: DictConfig, name: str, trained: TrainedAs) -> str | None:

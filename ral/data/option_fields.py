@@ -171,7 +171,7 @@ def options_of(entry: Entry) -> tuple[str, ...]:
 
 
 def _without_padding(values: list[object]) -> list[object]:
-    """Return options without the nulls behind the last one, of two or more, that tables of one width are filled up with."""
+    """Return two or more options without the nulls behind them, with which tables of one width are filled up."""
     last = max((place for place, value in enumerate(values) if value is not None), default=-1)
     return values[: last + 1] if last > 0 else values
 

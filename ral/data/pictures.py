@@ -68,8 +68,9 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB: transparency over white, 16-bit grey (and fractions above 255) scaled down to 8 bits, fractions up to 1 scaled up.
+    """Return a picture of any mode as RGB: transparency over white, deep grey scaled down to 8 bits.
 
+    Fractions up to 1 are scaled up, those above 255 are read as 16 bits.
     ValueError for pixels that are no numbers.
     """
     if image.mode.startswith("I") or image.mode == "F":

@@ -94,7 +94,8 @@ def filled(settings: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[st
 def said_of(settings: Mapping[str, str]) -> str:
     """Return the wording and the pixels of complete settings in words."""
     kind = "frame" if settings["video"] else "picture"
-    return f"template={settings['template']}, a {kind} of {settings['min_pixels']} to {settings['max_pixels']} pixels"
+    fewest, most = (number(settings, key) for key in ("min_pixels", "max_pixels"))
+    return f"template={settings['template']}, a {kind} of {fewest:,} to {most:,} pixels"
 
 
 def number(settings: Mapping[str, str], key: str) -> int:

@@ -54,6 +54,7 @@ _PARTS = {
     "tensorboard": ("events.out.tfevents.*", "hparams.yaml"),
     "csv": ("metrics.csv", "hparams.yaml"),
     "mlruns": ("**/*",),
+    "trackio": ("name.txt",),
     "profile": ("trace.json", "top_costs.txt"),
     "wandb": ("id.txt", "debug*.log", "latest-run", "run-*/**/*", "offline-run-*/**/*", "artifacts/**/*", "media/**/*"),
 }

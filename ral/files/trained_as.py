@@ -82,7 +82,7 @@ def _part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("image", "video")) -> str:
     """Return wording and pixels in words, as every program says them."""
     names = {"image": "pictures", "video": "frames"}
-    areas = [f"{names[k]} of {media[f'{k}_min_pixels']} to {media[f'{k}_max_pixels']} pixels" for k in kinds]
+    areas = [f"{names[k]} of {media[f'{k}_min_pixels']:,} to {media[f'{k}_max_pixels']:,} pixels" for k in kinds]
     return ", ".join([f"template={template}", *areas])
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from ral.types import UserError
 
+OWN = 6
+"""Characters of its own at the end of a run's name in Trackio."""
 LONGEST_CAUSE = 80
 """Characters of a cause that a message shows."""
 
@@ -40,19 +44,54 @@ def mlflow(
     folder: Path, run_name: str, first_step: int = 0, *, experiment: str = "ral", tracking_uri: str | None = None
 ) -> Logger:
     """Return a logger to an MLflow server, or to <folder>/mlruns where none is named."""
-    where = tracking_uri or f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}"
-    if tracking_uri is None:
-        (folder / "mlruns").mkdir(parents=True, exist_ok=True)
-    make = lambda: MLFlowLogger(experiment_name=experiment, run_name=run_name, tracking_uri=where)  # noqa: E731
+    own = (folder / "mlruns").resolve()
+    note = own / "run_id.txt"
+    own.mkdir(parents=True, exist_ok=True)
+
+    def make() -> Logger:
+        if tracking_uri is None:
+            import_module("alembic")  # of a database, which mlflow-skinny comes without
+            import_module("sqlalchemy")
+        return MLflow(
+            note,
+            experiment_name=experiment,
+            run_name=run_name,
+            run_id=note.read_text().strip() if first_step and note.is_file() else None,
+            tracking_uri=tracking_uri or f"sqlite:///{own / 'mlflow.db'}",
+            artifact_location=None if tracking_uri else str(own / "artifacts"),
+        )
+
     return installed(make, "mlflow")
 
 
-class Trackio(Logger):
-    """Logger to Trackio, whose functions are those of wandb: `init` at the first value, `log`, `finish`."""
+class MLflow(MLFlowLogger):
+    """Logger to MLflow that goes on in the run which `note`, a file, names once the run has begun."""
 
-    def __init__(self, project: str, run_name: str, package: Any) -> None:
+    def __init__(self, note: Path, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.note, self.goes_on = note, settings["run_id"] is not None
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Send the configuration; of a run that goes on the one it began with stays, as MLflow demands."""
+        if self.goes_on:
+            self.experiment.update_run(self.run_id, status="RUNNING")
+            return
+        super().log_hyperparams(params, *args, **kwargs)
+        self.note.write_text(f"{self.run_id}\n")
+
+
+class Trackio(Logger):
+    """Logger to Trackio, whose functions are those of wandb: `init` at the first value, `log`, `finish`.
+
+    Trackio knows a run that goes on by its name alone, so no two runs have the same; `note`, a file, keeps it.
+    """
+
+    def __init__(self, project: str, run_name: str, package: Any, note: Path, first_step: int = 0) -> None:
         super().__init__()
-        self.project, self.run_name, self.package = project, run_name, package
+        self.goes_on = first_step > 0 and note.is_file()
+        self.run_name = note.read_text().strip() if self.goes_on else f"{run_name} {uuid4().hex[:OWN]}"
+        self.project, self.package, self.note = project, package, note
         self.settings: dict[str, Any] = {}
         self.begun = False
 
@@ -73,7 +112,10 @@ class Trackio(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log the values of a step."""
         if not self.begun:
-            self.package.init(project=self.project, name=self.run_name, config=self.settings, resume="allow")
+            resume = "allow" if self.goes_on else "never"
+            self.package.init(project=self.project, name=self.run_name, config=self.settings, resume=resume)
+            self.note.parent.mkdir(parents=True, exist_ok=True)
+            self.note.write_text(f"{self.run_name}\n")
             self.begun = True
         self.package.log(dict(metrics), step=step)
 
@@ -87,7 +129,8 @@ class Trackio(Logger):
 
 def trackio(folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral") -> Logger:
     """Return a logger to Trackio, which keeps all its runs in one place of this machine (TRACKIO_DIR)."""
-    return Trackio(project, run_name, installed(_trackio, "trackio"))
+    package = installed(_trackio, "trackio")
+    return Trackio(project, run_name, package, folder / "trackio" / "name.txt", first_step)
 
 
 def _trackio() -> Any:

@@ -187,7 +187,7 @@ def some(count: int, noun: str) -> str:
 def remedy(left: list[str], stored: Collection[str]) -> str:
     """Return advice for missing weights: another name for all of them, or other files."""
     heads = Counter(name.partition(".")[0] for name in stored)
-    head, count = heads.most_common(1)[0] if heads else ("", 0)
+    head = max(heads, key=lambda name: heads[name], default="")
     others = sorted(name for name in stored if name.partition(".")[0] != head)
     foreign = head not in {name.partition(".")[0] for name in left} and len(others) <= MOST_BESIDE
     if left and (len(heads) == 1 or foreign):

@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 WIDTH, HEIGHT, DPI = 3.7, 2.3, 160  # inches, inches, pixels an inch: sharp on a phone's dense screen
 FONT = 9  # points
 AREA = (0.15, 0.19, 0.83, 0.73)  # left, bottom, width, height of the axes as fractions: room for labels, no layout pass
+LEGEND = 0.04  # of the height, taken from the axes where a legend stands above them
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,15 @@ def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> byte
     """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes(AREA)
+    left, bottom, width, height = AREA
+    legend = len(lines) > 1
+    axes = figure.add_axes((left, bottom, width, height - LEGEND * legend))
     for n, line in enumerate(lines):
         _draw(axes, line, style(n, theme))
     _limit(axes, lines)
-    _dress(axes, theme, unit, legend=len(lines) > 1)
+    _dress(axes, theme, unit)
+    if legend:
+        _legend(axes, theme)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
     return buffer.getvalue()
@@ -127,7 +132,7 @@ def _limit(axes: Axes, lines: Sequence[Series]) -> None:
         axes.set_ylim(bottom - 0.06 * reach, top + 0.06 * reach)
 
 
-def _dress(axes: Axes, theme: Theme, unit: str, legend: bool) -> None:
+def _dress(axes: Axes, theme: Theme, unit: str) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(theme.grid)
@@ -142,5 +147,19 @@ def _dress(axes: Axes, theme: Theme, unit: str, legend: bool) -> None:
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     axes.yaxis.get_offset_text().set(color=theme.ink, size=FONT)
     axes.set_xlabel("step", color=theme.ink, fontsize=FONT)
-    if legend:
-        axes.legend(frameon=False, fontsize=FONT, labelcolor=theme.ink, loc="best")
+
+
+def _legend(axes: Axes, theme: Theme) -> None:
+    """Put the names in one line above the axes, where no curve runs through them."""
+    axes.legend(
+        frameon=False,
+        fontsize=FONT,
+        labelcolor=theme.ink,
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.98),
+        ncols=len(axes.get_lines()),
+        borderaxespad=0,
+        handlelength=1.8,
+        handletextpad=0.4,
+        columnspacing=1.0,
+    )

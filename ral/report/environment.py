@@ -41,6 +41,11 @@ def gpu_names() -> str:
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none"
 
 
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return f"{count} thread" + ("" if count == 1 else "s")
+
+
 def environment() -> dict[str, str]:
     """Return the flat facts, all strings; nothing from the environment variables."""
     return {
@@ -50,7 +55,7 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
         "machine": platform.platform(),
-        "cpu": f"{processor_name()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "cpu": f"{processor_name()}, {os.cpu_count()} cores, {_threads()}",
         "gpu": gpu_names(),
     }
 

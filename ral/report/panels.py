@@ -126,8 +126,9 @@ def _draw(spec: Panel, metrics: Sequence[Mapping[str, Any]]) -> Drawn | None:
 
 
 def _ends(line: Series, unit: str) -> str:
-    values = [f"{value:.1f}{unit}" if unit else f"{value:.3g}" for value in smooth(line.values)]
-    return f"{values[0]} → {values[-1]}" if len(values) > 1 else values[0]
+    values = [f"{value:.1f}{unit}" if unit else f"{value:.3g}" for value in smooth(line.values)[[0, -1]]]
+    values = [value.replace("-", "−") for value in values]
+    return " → ".join(values[: len(line.values)])
 
 
 def _address(png: bytes) -> str:

@@ -104,5 +104,5 @@ def draw(path: Path, asked: Asked, names: Sequence[str], points: Points) -> None
     axes.set_xlabel(LABELS[asked.axis])
     axes.set_ylabel("accuracy, %")
     axes.grid(axis="y", color=LIGHT.grid)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1))
     figure.savefig(path)

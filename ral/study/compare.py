@@ -12,6 +12,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -124,6 +125,7 @@ def figure(rows: Sequence[Row], metric: str, file: Path) -> None:
             low, high = [f.low for f in ends if f], [f.high for f in ends if f]
             axes.fill_between(steps, low, high, color=look["color"], alpha=0.12, linewidth=0)
     dress(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("step", color=LIGHT.ink, fontsize=9)
     axes.set_ylabel(metric + (", %" if scale > 1 else ""), color=LIGHT.ink, fontsize=9)
     axes.legend(fontsize=9, frameon=False, labelcolor=LIGHT.ink)
