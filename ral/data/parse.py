@@ -26,6 +26,7 @@ from ral.data.fields import (
     untagged,
     without,
 )
+from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
@@ -104,7 +105,7 @@ def parse_own(entry: Entry) -> Example:
     options, answer = _chosen(entry, field, options, answer, kind)
     if untyped:
         refuse_unread_options(entry)
-        kind = type_by_subject(entry, answer)
+        kind = type_by_subject(entry, answer, worked=final_answer(without("think", said)) is not None)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
     example = Example(
@@ -185,8 +186,9 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """The answer without its tags and without reasoning."""
+    """The answer without its tags and without reasoning, be that above the mark of a worked solution."""
     rest = without("think", said)
+    rest = final_answer(rest) or rest
     blocks = {text.strip() for text in _blocks(rest)}
     if len(blocks) > 1:
         entry.fail(field, f"{shown(rest)} holds {len(blocks)} different answers", "one <answer>...</answer>")
