@@ -13,6 +13,16 @@ ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
 """What several processes without a GPU need."""
 
 
+def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
+    """Raise UserError where what started this process, or is left over from it, has not what hardware asks for.
+
+    variables: those that number processes and nodes.
+    """
+    check_slurm(env, devices, num_nodes)
+    check_torchrun(env, devices, num_nodes)
+    check_rank(env, devices, num_nodes, variables)
+
+
 def srun_tasks(env: Mapping[str, str]) -> int:
     """Return the processes that srun started this one among; 0 where it was not srun, whatever else a SLURM job has
     set.
