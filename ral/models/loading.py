@@ -21,6 +21,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from ral.files.pretrained import KEY, check_folder, read_headers
 from ral.files.repository import find
 from ral.models.config_fields import deciding, depth
+from ral.models.norms import multiplying
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
@@ -62,7 +63,7 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
         )
     keep_names(network, renamed(stored) or {})
     check_whole(pretrained, network, told, stored)
-    check_numbers(pretrained, numbers_of(network))
+    check_numbers(pretrained, numbers_of(network), multiplying(network))
     return network
 
 
@@ -224,10 +225,11 @@ def numbers_of(network: nn.Module) -> dict[str, Numbers]:
     return {name: Numbers(weight.ndim > 1).and_of(weight) for name, weight in weights.items()}
 
 
-def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
+def check_numbers(pretrained: str, numbers: Mapping[str, Numbers], norms: Collection[str] = ()) -> None:
     """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
 
-    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself.
+    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself. norms: names of
+    the weights that norms multiply by, none of which may be all zeros.
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(
@@ -247,6 +249,11 @@ def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
         raise UserError(
             f"{KEY}={pretrained}: {len(empty)} of {len(matrices)} matrices hold nothing but zeros: {listed(empty)}; "
             "such a network neither says nor learns anything: download it again"
+        )
+    if closed := [name for name in numbers if name in norms and numbers[name].empty]:
+        raise UserError(
+            f"{KEY}={pretrained}: {some(len(closed), 'norm')} whose weight is nothing but zeros, so that nothing goes "
+            f"through: {listed(closed)}; download it again"
         )
 
 
