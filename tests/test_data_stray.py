@@ -90,8 +90,18 @@ OF_SOMETHING_ELSE: list[dict[str, Any]] = [
     *[{"resolution": [720, 1280]}, {"size": [0.5, 1.5]}, {"score1": 2.5, "score2": 3.5}, {"probs": [0.3, 0.7]}],
     *[{"bbox": [0.5, 1.5, 2.5, 3.5]}, {"x0": 0.5, "x1": 1.5}, {"point": [10.5, 20.5]}, {"range": [1.5, 0.5]}],
     *[{"range": [0, 100]}, {"shares": [0.2, 0.8]}, {"ratings": [2.5, 4.5]}, {"crop": [0.5, 1.5]}, {"offset": 3}],
-    *[{"levels": [1, 5]}, {"a0": 0.5, "a1": 1.5, "a2": 2.5}, {"a0": 0.5, "a7": 1.5}, {"stats": {"mean": 2.0, "sd": 3.5}}],
-    *[{"gt_windows": [[2.5, 5.0]]}, {"range": [-1.5, 2.5]}, {"pair": ["red", "blue"]}, {"duration": 12.5, "offset": None}],
+    *[
+        {"levels": [1, 5]},
+        {"a0": 0.5, "a1": 1.5, "a2": 2.5},
+        {"a0": 0.5, "a7": 1.5},
+        {"stats": {"mean": 2.0, "sd": 3.5}},
+    ],
+    *[
+        {"gt_windows": [[2.5, 5.0]]},
+        {"range": [-1.5, 2.5]},
+        {"pair": ["red", "blue"]},
+        {"duration": 12.5, "offset": None},
+    ],
 ]
 
 

@@ -20,7 +20,14 @@ KEYS = (
     *("benchmark.path", "benchmark.default_path", "benchmark.cache", "rollout.folder", "output", "+reward.checkpoint"),
     *("image", "video", "run", "benchmark.source.media_root"),
 )
-OTHERS = ("name", "checkpoint.every", "resume_changed", "dataset.source.columns.image", "question", "hydra.sweep.subdir")
+OTHERS = (
+    "name",
+    "checkpoint.every",
+    "resume_changed",
+    "dataset.source.columns.image",
+    "question",
+    "hydra.sweep.subdir",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +58,9 @@ def test_other_keys_stay_as_they_are_typed(key: str) -> None:
 @pytest.mark.parametrize("text", ["", " ", "''", '""', "' '"])
 def test_an_empty_path_is_refused(key: str, text: str) -> None:
     plain = key.lstrip("+")
-    with pytest.raises(UserError, match=rf"^{re.escape(plain)}= is empty: an unset shell variable\? write {plain}=<path>"):
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(plain)}= is empty: an unset shell variable\? write {plain}=<path>"
+    ):
         with_home(["max_steps=1", f"{key}={text}"])
 
 

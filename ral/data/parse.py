@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ral.data.asked_options import options_in_question
-from ral.data.chat import Chat, chat_of
+from ral.data.chat import Chat, chat_field, chat_of
 from ral.data.fields import (
     Entry,
     clean,
@@ -28,6 +28,7 @@ from ral.data.fields import (
 )
 from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
+from ral.data.lacking import lacking
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
@@ -98,6 +99,7 @@ def parse_own(entry: Entry) -> Example:
     if chosen is None:  # preferences need no gold answer
         if not answer:
             refuse_null(entry, field, options)
+            _refuse_open_end(entry, chat)
         answer = required(entry, answer, [field], '"red"')
     untyped = not options and entry.named(["problem_type"]) is None
     if untyped and (listed := options_in_question(question, answer)):
@@ -154,6 +156,14 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     if chat.answer is None and entry.data.get("completion") is not None:
         return "completion", _plain_answer(entry, "completion", entry.data["completion"])
     return name or ANSWER[0], chat.answer or ""
+
+
+def _refuse_open_end(entry: Entry, chat: Chat) -> None:
+    """Raise the bad entry's error where a conversation ends with the user, and no field has the answer."""
+    open_end = chat.question is not None and chat.answer is None and entry.named(ANSWER) is None
+    if open_end and lacking(entry.data, ANSWER) is None:
+        problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
+        entry.fail(ANSWER[0], problem, 'the answer as the last turn, of the assistant, or "answer": "red"')
 
 
 def _refuse_two(entry: Entry, names: Sequence[str]) -> None:

@@ -38,7 +38,9 @@ def parts_by_value(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
 
     data: the fields that nothing reads.
     """
-    plain = {name: value for name, value in data.items() if not OTHERS.intersection(words_of(name.rstrip("0123456789")))}
+    plain = {
+        name: value for name, value in data.items() if not OTHERS.intersection(words_of(name.rstrip("0123456789")))
+    }
     for name, value in plain.items():
         if (pair := _pair(value)) and _are_times(pair, name):
             yield name, pair

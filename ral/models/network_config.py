@@ -76,7 +76,11 @@ def check_rotation(pretrained: str, text: Any, default: Sequence[int] | None = N
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     half = int(head * rope.get("partial_rotary_factor", 1.0)) // 2
     if sum(sections) != half:
-        has = "has no mrope_section (rope_parameters), so that the network takes" if named is None else "has mrope_section"
+        has = (
+            "has no mrope_section (rope_parameters), so that the network takes"
+            if named is None
+            else "has mrope_section"
+        )
         raise UserError(
             f"model.pretrained={pretrained}: config.json {has} {list(sections)}, whose sum is {sum(sections)} and has "
             f"to be {half}, half of a head's {head} dimensions; take the one that the model came with"
