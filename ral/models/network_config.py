@@ -19,7 +19,6 @@ from ral.models.attention.kinds import FULL, LINEAR, layer_types
 from ral.models.config_fields import check_fields
 from ral.models.registry import FAMILIES
 
-
 SECTIONS = {
     **dict.fromkeys(("qwen2_vl", "qwen2_5_vl"), (16, 24, 24)),
     "qwen3_vl": (24, 20, 20),
