@@ -54,6 +54,16 @@ BROKEN = {
     "the tower": (without("visual."), r"\d+ of \d+ weights are missing: model.visual"),
     "one too many": (lambda w: w | {"model.layers.9.extra.weight": torch.ones(2)}, "does not know: .*extra.weight"),
     "a wrapper nobody knows": (lambda w: {f"student.{n}": x for n, x in w.items()}, "begins with 'student'"),
+    "a wrapper nobody knows, and a value head": (
+        lambda w: (
+            {f"student.{n}": x for n, x in w.items()} | {f"v_head.{n}": torch.ones(2) for n in ("weight", "bias")}
+        ),
+        r"in the files but v_head.bias, v_head.weight begins with 'student', .*, and what is no part of the model left out",
+    ),
+    "two models": (
+        lambda w: {f"{m}.{n}": x.clone() for n, x in w.items() for m in ("actor", "critic")},
+        "download the weights again, or save the whole model",
+    ),
     "a shape": (halved, r"1 weight of another shape .*down_proj.weight has \(64, 48\) .*should have \(64, 96\)"),
     "NaN": (put("layers.0.mlp.up_proj.weight", 7, float("nan")), r"not finite .*: \S+0.mlp.up_proj.weight"),
     "infinity": (put("norm.weight", 3, float("-inf")), "not finite"),
@@ -376,6 +386,16 @@ def test_sections_that_config_json_does_not_name_are_those_of_the_network(
     said = rf"{folder}: config.json has no mrope_section .* takes \[{', '.join(map(str, rotary.mrope_section))}\]"
     with pytest.raises(UserError, match=said):
         read_config(str(folder))
+
+
+def test_a_file_of_the_tokenizer_that_is_cut_in_half_is_named(copied: Callable[..., Path]) -> None:
+    name = "tokenizer.json"
+    path = (folder := copied()) / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(
+        UserError, match=rf"{folder}: its tokenizer cannot be read \({name} is no JSON; download it again"
+    ):
+        MLLM.load(str(folder))
 
 
 NORMS = ("layers.1.input_layernorm.weight", "model.norm.weight", "blocks.0.norm1.weight")

@@ -80,10 +80,12 @@ def _missing_block(part: Any) -> tuple[str, str] | None:
     """Return a field that names blocks which a network has not, and why; None for none, or for the class's default."""
     for name, size in PLACES.items():
         named, most = getattr(part, name, None), getattr(part, size, None)
-        if not isinstance(named, list | tuple) or not isinstance(most, int) or named == getattr(type(part)(), name):
+        if not isinstance(named, list | tuple) or not isinstance(most, int):
+            continue
+        if list(named) == list(getattr(type(part)(), name)):  # what the class says where config.json said nothing
             continue
         if any(not isinstance(place, int) or not 0 <= place < most for place in named):
-            return name, f"which names blocks from 0 to {most - 1}, since {size}={most}"
+            return name, f"which has to name blocks from 0 to {most - 1}, since {size}={most}"
     return None
 
 

@@ -151,7 +151,7 @@ def check_whole(
         rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
         raise UserError(
             f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{said}{rest}; they would be "
-            f"random: {remedy(left, stored)}"
+            f"random: {remedy(left, stored, missing)}"
         )
     if left:
         layers = depth(left, getattr(network, "config", None))
@@ -185,17 +185,22 @@ def some(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def remedy(left: list[str], stored: Collection[str]) -> str:
+def remedy(left: list[str], stored: Collection[str], missing: Collection[str] = ()) -> str:
     """Return advice for missing weights: another name for all of them, or other files."""
-    heads = Counter(name.partition(".")[0] for name in stored)
+    heads = Counter(map(head_of, stored))
     head = max(heads, key=lambda name: heads[name], default="")
-    others = sorted(name for name in stored if name.partition(".")[0] != head)
-    foreign = head not in {name.partition(".")[0] for name in left} and len(others) <= MOST_BESIDE
+    others = sorted(name for name in stored if head_of(name) != head)
+    foreign = bool(missing) and head not in set(map(head_of, missing)) and len(others) <= MOST_BESIDE
     if left and (len(heads) == 1 or foreign):
         but = f" but {listed(others)}" if others else ""
         beside = ", and what is no part of the model left out" if others else ""
         return f"every name in the files{but} begins with {head!r}, which is to be taken off or mended{beside}"
     return "download the weights again, or save the whole model"
+
+
+def head_of(name: str) -> str:
+    """Return the first part of a name."""
+    return name.partition(".")[0]
 
 
 @dataclass(frozen=True)
