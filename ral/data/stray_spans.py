@@ -19,13 +19,14 @@ _TIMELY = "t ts time times sec secs second seconds s ms msec pts timestamp times
 TIMELY = frozenset(_TIMELY.split())
 """Words of a name under which whole numbers are times, too."""
 _OTHERS = """
-    x y z xs ys width height w h size sizes shape dim dims resolution aspect ratio scale area pixel pixels fps rate
-    frame frames box boxes bbox bboxes point points center centre position pos coord coords coordinate coordinates location
-    lat lon gps depth crop roi score scores prob probs probability logit logits logprob logprobs confidence conf
-    rating ratings quality reward rewards weight weights loss metric metrics embedding feature features mean std variance
-    difficulty threshold price cost age year date version id ids uid index label labels class count counts num number
-    token tokens char chars character word words line lines page answer answers gt gold target targets relevant truth
-    solution option options choice choices question problem evidence audio speech interaction ci temperature
+    x y z xs ys width height w h size sizes shape dim dims resolution aspect ratio scale area pixel pixels fps
+    rate frame frames box boxes bbox bboxes point points center centre position pos coord coords coordinate
+    coordinates location lat lon gps depth crop roi score scores prob probs probability logit logits logprob
+    logprobs confidence conf rating ratings quality reward rewards weight weights loss metric metrics embedding
+    feature features mean std variance difficulty threshold price cost age year date version id ids uid index
+    label labels class count counts num number token tokens char chars character word words line lines page
+    answer answers gt gold target targets relevant truth solution option options choice choices question problem
+    evidence audio speech interaction ci temperature
 """
 OTHERS = frozenset(_OTHERS.split()) | TELLING - {"format", "mode", "duration"}
 """Words of names whose values are no times of the clip, or such as an answer is asked for."""
