@@ -1,4 +1,4 @@
-"""What to say of an entry that lacks a field: what else it has that could be meant."""
+"""Words for an entry that lacks a field: other fields of it that could be meant."""
 
 from __future__ import annotations
 
