@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from ral.config.check import check, plain
 from ral.config.cli import run
 from ral.config.model_files import check_model_files
 from ral.files import run_folder
+from ral.machine import check_started
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,8 +33,10 @@ def main(cfg: DictConfig) -> float | None:
 
 
 def files(tree: Node) -> None:
-    """Look at what a run needs on disk; a plan reads shapes alone, and says itself where it has none."""
+    """Look at what a run needs on disk, and at what started it; a plan reads shapes alone, and starts nothing."""
     if not tree["plan"]:
+        hardware = tree["hardware"]
+        check_started(os.environ, hardware["devices"], hardware["num_nodes"], run_folder.RANK_VARIABLES)
         check_model_files(tree)
 
 

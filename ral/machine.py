@@ -13,6 +13,16 @@ ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
 """Settings of a run of several processes without a GPU."""
 
 
+def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
+    """Raise UserError where what started this process, or is left over from it, has not what hardware asks for.
+
+    variables: those that number processes and nodes.
+    """
+    check_slurm(env, devices, num_nodes)
+    check_torchrun(env, devices, num_nodes)
+    check_rank(env, devices, num_nodes, variables)
+
+
 def srun_tasks(env: Mapping[str, str]) -> int:
     """Return the number of processes in the srun step of this process; 0 where srun did not start it.
 
@@ -77,10 +87,13 @@ def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None
     raise UserError(
         f"torchrun started {started} processes (WORLD_SIZE), and hardware asks for {asked} (hardware.devices={devices} "
         f"a node, hardware.num_nodes={num_nodes}): write {fits}, or start python train.py alone, which starts the "
-        "processes that it asks for itself"
+        "processes that it asks for itself; where no launcher started this one, the variables are left over from one: "
+        f"write unset {' '.join(name for name in LAUNCHED if name in env)} before the command"
     )
 
 
+LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""Variables that torchrun sets."""
 OF_A_NODE = ("NODE_RANK", "GROUP_RANK")
 """Variables with the number of a node; people set them by hand where no launcher starts the processes of all nodes."""
 

@@ -30,9 +30,7 @@ from ral.machine import (
     check_devices,
     check_four_bit,
     check_fused,
-    check_rank,
-    check_slurm,
-    check_torchrun,
+    check_started,
     srun_tasks,
 )
 from ral.planning.fitting import fitted_here
@@ -105,9 +103,7 @@ def write_facts(cfg: DictConfig, folder: Path) -> None:
 def check_machine(cfg: DictConfig) -> None:
     """Raise UserError where this machine, or the launcher of this process, lacks what the configuration asks for."""
     hardware = cfg.hardware
-    check_slurm(os.environ, hardware.devices, hardware.num_nodes)
-    check_torchrun(os.environ, hardware.devices, hardware.num_nodes)
-    check_rank(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
+    check_started(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
     capability = torch.cuda.get_device_capability() if torch.cuda.is_available() else None
     check_fused(bool(hardware.get("fused_log_probs")), hardware.accelerator, capability)

@@ -93,15 +93,31 @@ def test_a_named_one_is_verified(root: Path) -> None:
     damage(root / "step_000010")
     with pytest.raises(UserError, match=r"resume=.*step_000010: it is damaged"):
         verified(root / "step_000010")
-    with pytest.raises(UserError, match=r"no such checkpoint folder; write resume=auto"):
+    with pytest.raises(UserError, match=r"no such checkpoint folder; write resume=\S+step_000015$"):
         verified(root / "step_000099")
-    with pytest.raises(UserError, match=r"^/.*step_000099: no such checkpoint folder; write outputs/"):
+    with pytest.raises(UserError, match=r"^/.*step_000099: no such checkpoint folder; write /\S+step_000015$"):
         verified(root / "step_000099", key="")
+    with pytest.raises(UserError, match=r"^resume=nowhere/step_1: no such checkpoint folder; write resume=auto or"):
+        verified(Path("nowhere/step_1"))
     (root / "step_000005" / CHECKSUM).unlink()  # as version 0.1.0 wrote them
     assert read(verified(root / "step_000005"))["step"] == 5
     (root / "step_000005" / FILE).write_bytes(b"no checkpoint")
     with pytest.raises(UserError, match="cannot be read"):
         read(root / "step_000005")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("step_5", "step_000005"), ("step_0010", "step_000010"), ("step_99", "{newest}"), ("x", "{newest}")],
+)
+def test_the_checkpoint_beside_one_that_is_not_there_is_named(root: Path, typed: str, said: str) -> None:
+    newest = saved(root)[-1].name
+    with pytest.raises(UserError) as told:
+        verified(root / typed)
+    named = root / said.format(newest=newest)
+    assert (
+        str(told.value) == f"resume={root / typed}: no such checkpoint folder; write resume={named}" and named.is_dir()
+    )
 
 
 def test_steps_are_ordered_by_number(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ NOISE = base64.b64encode(bytes(range(256)) * 20).decode()
         ("sub", r"no such file: .*sub \(it is a folder\)"),
         ({"bytes": None, "path": None}, "names no file and holds no bytes"),
         ({"width": 3}, "names no file"),
-        (["a.png", None], "None is not a path"),
+        (["a.png", None], "null is no picture and no clip"),
         ({"path": "a.png", "video_start": 1}, "field 'video_start': a picture has no time"),
         (7, "7 is not a path"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,18 +105,52 @@ def test_odd_clips_are_read_right(
     assert brightness(pixels) == list(frames) and pixels.seconds_per_frame == seconds
 
 
+def shown_by(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Write a clip of a red top left, a green top right and a blue bottom, with a display matrix in its header."""
+    pixels = np.zeros((56, 112, 3), np.uint8)
+    pixels[:28, :56, 0] = pixels[:28, 56:, 1] = pixels[28:, :, 2] = 255
+    write_frames([Image.fromarray(pixels)] * 4, path)
+    content, (a, b, c, d) = bytearray(path.read_bytes()), matrix
+    start = content.find(b"tkhd") + 44
+    for at, value in enumerate((a, b, 0, c, d, 0, 0, 0, 1 << 14)):
+        content[start + 4 * at : start + 4 * at + 4] = round(65536 * value).to_bytes(4, "big", signed=True)
+    path.write_bytes(content)
+
+
+def corners(frame: Any) -> str:
+    """The first letters of the strongest colour in the four corners: top left and right, bottom left and right."""
+    return "".join("rgb"[frame[y, x].argmax()] for y in (8, -8) for x in (8, -8))
+
+
 @pytest.mark.parametrize("reader", [read_by_decord, read_by_pyav])
-def test_a_phones_clip_stands_upright(tmp_path: Path, reader: clips.ClipReader) -> None:
-    """The header says: turn by 90 degrees clockwise."""
-    write_frames([made.picture(1, (112, 56))] * 4, tmp_path / "a.mp4")
-    content = bytearray((tmp_path / "a.mp4").read_bytes())
-    matrix = content.find(b"tkhd") + 44
-    for at, value in enumerate((0, 65536, 0, -65536, 0, 0, 56 * 65536, 0, 1 << 30)):
-        content[matrix + 4 * at : matrix + 4 * at + 4] = value.to_bytes(4, "big", signed=True)
-    (tmp_path / "a.mp4").write_bytes(content)
+@pytest.mark.parametrize(
+    ("matrix", "seen"),
+    [
+        ((1, 0, 0, 1), "rgbb"),
+        *[((0, 1, -1, 0), "brbg"), ((-1, 0, 0, -1), "bbgr"), ((0, -1, 1, 0), "gbrb")],  # turned, as a phone's are
+        *[
+            ((-1, 0, 0, 1), "grbb"),
+            ((1, 0, 0, -1), "bbrg"),
+            ((0, 1, 1, 0), "rbgb"),
+            ((0, -1, -1, 0), "bgbr"),
+        ],  # mirrored
+        *[((2, 0, 0, 2), "rgbb"), ((0.5, 0.001, -0.001, 0.5), "rgbb")],
+    ],
+)
+def test_a_clip_stands_as_a_player_shows_it(
+    tmp_path: Path, reader: clips.ClipReader, matrix: tuple[float, float, float, float], seen: str
+) -> None:
+    shown_by(tmp_path / "a.mp4", matrix)
     frames, _ = reader(tmp_path / "a.mp4", SETTINGS)
-    assert frames.shape[1:3] == (112, 56)
-    assert np.abs(frames[0, :48].mean((0, 1)) - (37, 60, 200)).max() < 12
+    assert corners(frames[0]) == corners(frames[-1]) == seen
+    assert frames.shape[1:3] == ((112, 56) if matrix[0] == 0 else (56, 112))
+
+
+@pytest.mark.parametrize("reader", [read_by_decord, read_by_pyav])
+def test_a_clip_that_is_turned_by_a_slant_is_refused(tmp_path: Path, reader: clips.ClipReader) -> None:
+    shown_by(tmp_path / "a.mp4", (0.9, 0.4, -0.4, 0.9))
+    with pytest.raises(ValueError, match=r"its display matrix \(0.9 0.4 -0.4 0.9\) turns it by no right angle"):
+        reader(tmp_path / "a.mp4", SETTINGS)
 
 
 def test_frames_are_those_of_one_batch_however_few_are_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,24 @@ def test_black_and_white_is_read(tmp_path: Path) -> None:
 # --- in memory --------------------------------------------------------------------------------------------------------
 
 
+def tif(path: Path, values: Any) -> Path:
+    Image.fromarray(np.asarray(values, np.float32)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_pixels_that_are_no_numbers_make_a_bad_picture(tmp_path: Path, value: float) -> None:
+    with pytest.raises(BadMedia, match="pixels that are no numbers, NaN or infinity"):
+        load_picture(tif(tmp_path / "a.tif", [[0.5] * 56, [0.5] * 55 + [value]] * 28))
+
+
+@pytest.mark.parametrize(("scale", "seen"), [(1.0, 128), (255.0, 128), (65535.0, 128), (1000.0, 2)])
+def test_fractions_are_read_by_the_greatest_of_them(tmp_path: Path, scale: float, seen: int) -> None:
+    """Up to 1, up to 255, and above that as 16 bits."""
+    pixels = np.asarray(load_picture(tif(tmp_path / "a.tif", [[0.5 * scale] * 56, [scale] * 56] * 28)))
+    assert abs(int(pixels[0, 0, 0]) - seen) <= 1 and pixels.shape == (56, 56, 3)
+
+
 def encoded(colour: Any = RED) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (56, 56), colour).save(file, "PNG")

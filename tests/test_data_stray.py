@@ -70,6 +70,59 @@ def test_what_describes_an_entry_stays(tmp_path: Path, fields: dict[str, Any]) -
     clip(tmp_path, **fields)
 
 
+BY_VALUE: list[dict[str, Any]] = [
+    *[{"t0": 0.5, "t1": 1.5}, {"offset": 0.5, "duration": 1.0}, {"seconds": [0.5, 1.5]}, {"range": [0.5, 1.5]}],
+    *[{"t1": 3, "t2": 7}, {"seconds": [2, 5]}, {"excerpt": [[12.0, 30.5]]}, {"piece": ["00:12", "00:30"]}],
+    *[{"video_offset": 4, "length": 2.5}, {"where": {"start_s": 0.5, "end_s": 2.0}}, {"sec": [0.2, 0.8]}],
+]
+
+
+@pytest.mark.parametrize("fields", BY_VALUE, ids=str)
+def test_two_times_under_any_name_are_a_part(tmp_path: Path, fields: dict[str, Any]) -> None:
+    name = next(iter(fields))
+    said = rf"field '{name}': nothing reads it, and .* looks like a part of the clip; write video_start and video_end"
+    with pytest.raises(BadSample, match=said):
+        clip(tmp_path, **fields)
+    clip(tmp_path, **fields, video_start=0.5)
+
+
+OF_SOMETHING_ELSE: list[dict[str, Any]] = [
+    *[{"resolution": [720, 1280]}, {"size": [0.5, 1.5]}, {"score1": 2.5, "score2": 3.5}, {"probs": [0.3, 0.7]}],
+    *[{"bbox": [0.5, 1.5, 2.5, 3.5]}, {"x0": 0.5, "x1": 1.5}, {"point": [10.5, 20.5]}, {"range": [1.5, 0.5]}],
+    *[{"range": [0, 100]}, {"shares": [0.2, 0.8]}, {"ratings": [2.5, 4.5]}, {"crop": [0.5, 1.5]}, {"offset": 3}],
+    *[
+        {"levels": [1, 5]},
+        {"a0": 0.5, "a1": 1.5, "a2": 2.5},
+        {"a0": 0.5, "a7": 1.5},
+        {"stats": {"mean": 2.0, "sd": 3.5}},
+    ],
+    *[
+        {"gt_windows": [[2.5, 5.0]]},
+        {"range": [-1.5, 2.5]},
+        {"pair": ["red", "blue"]},
+        {"duration": 12.5, "offset": None},
+    ],
+]
+
+
+@pytest.mark.parametrize("fields", OF_SOMETHING_ELSE, ids=str)
+def test_two_numbers_of_something_else_stay(tmp_path: Path, fields: dict[str, Any]) -> None:
+    clip(tmp_path, **fields)
+
+
+def test_two_times_that_are_asked_for_or_shown_are_no_part(tmp_path: Path) -> None:
+    box = [0, 0, 1, 1]
+    for fields in BY_VALUE[:4]:
+        clip(tmp_path, answer="from 0.5 to 1.5 s", **fields)
+        clip(tmp_path, evidence=[{"box": box, "span": [0.5, 1.5]}], **fields)
+        with pytest.raises(BadSample, match="looks like a part"):
+            clip(tmp_path, evidence=[{"box": box, "span": [0.5, 1.0]}], **fields)
+
+
+def test_numbers_of_read_fields_are_no_times(tmp_path: Path) -> None:
+    clip(tmp_path, options=["0.5", "1.5"], answer="0.5", id=3.5)
+
+
 def test_times_beside_pictures_are_nobodys(tmp_path: Path) -> None:
     data = {"question": "What?", "answer": "x", "images": [], "timestamps": [1, 2]}
     assert parse_own(Entry(tmp_path / "data.jsonl", 7, data, tmp_path)).media == ()

@@ -80,3 +80,38 @@ def test_options_that_nothing_reads_make_a_bad_entry(tmp_path: Path, fields: dic
 )
 def test_one_such_field_holds_nothing_to_choose_from(tmp_path: Path, fields: dict[str, Any]) -> None:
     assert read(tmp_path, {"answer": "red", **fields}).problem_type == "free-form"
+
+
+WORKED = "3 + 4 = <<3+4=7>>7 balls."
+
+
+@pytest.mark.parametrize("field", ["answer", "solution"])
+@pytest.mark.parametrize(
+    ("text", "gold", "kind"),
+    [
+        (f"{WORKED}\n#### 7", "7", "numerical"),
+        (f"{WORKED}\n#### 1,200 \n", "1,200", "numerical"),
+        (f"<think>one\n#### 8</think>{WORKED}\r\n  ####7", "7", "numerical"),
+        ("#### 7", "7", "numerical"),
+        ("#### 3\nNo.\n#### 7", "7", "numerical"),
+        ("It is.\n#### blue", "blue", "free-form"),
+    ],
+)
+def test_the_gold_answer_stands_behind_the_mark_of_a_worked_solution(
+    tmp_path: Path, field: str, text: str, gold: str, kind: str
+) -> None:
+    example = read(tmp_path, {field: text})
+    assert (example.answer, example.problem_type) == (gold, kind)
+    assert accuracy(example, f"<answer>{gold}</answer>") == 1
+
+
+@pytest.mark.parametrize("text", ["7 ####", "a #### 7", "#### 7\nballs", "##### 7", "a\n####"])
+def test_a_mark_elsewhere_is_text(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, {"answer": text}).answer == text
+
+
+def test_a_type_that_is_said_counts_more_than_the_mark(tmp_path: Path) -> None:
+    entry = {"answer": f"{WORKED}\n#### 7", "problem_type": "free-form"}
+    assert read(tmp_path, entry).problem_type == "free-form"
+    chosen = read(tmp_path, {"answer": f"{WORKED}\n#### B", "options": ["6", "7"]})
+    assert (chosen.answer, chosen.problem_type) == ("B", "multiple choice")

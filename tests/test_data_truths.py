@@ -82,7 +82,7 @@ def test_words_that_are_options_count_as_themselves(tmp_path: Path) -> None:
         ({"options": ["Yes", "No", "None"], "answer": None}, "missing or null, and 'C?.?.?None' is an option; write"),
         ({"options": ["Yes", "No", "None"]}, "'answer': missing or null, and 'None' is an option"),
         ({"options": ["A. null", "B. 0"], "answer": None}, "missing or null, and 'A. null' is an option"),
-        ({"options": ["Yes", "No", None], "answer": "Yes"}, "null is no option; write the option as text"),
+        ({"options": ["Yes", None, "No"], "answer": "Yes"}, "null is no option; write the option as text"),
         ({"options": ["Yes", "No"], "answer": None}, "'answer': missing or empty"),
         ({"options": ["a", ["b"]], "answer": True}, "is not a list of strings; write"),
         ({"answer": True}, 'true is not text but a truth value; write it as text, in quotes: "true"'),
@@ -100,3 +100,9 @@ def test_pairs_by_hand(pair: tuple[str, str]) -> None:
     for other in (("true", "false"), ("yes", "no"), pair):
         assert (by_truth(texts, other[0]), by_truth(texts, f"{other[1]}.")) == (["C"], ["A"])
     assert by_truth({"A": pair[0], "B": "else"}, "true") == by_truth(texts, "maybe") == []
+
+
+@pytest.mark.parametrize("answer", ["None", None, "C"])
+def test_a_null_behind_the_options_is_never_the_gold_answer(tmp_path: Path, answer: Any) -> None:
+    with pytest.raises(BadSample):
+        entry(tmp_path, options=["Yes", "No", None], answer=answer)

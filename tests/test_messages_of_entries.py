@@ -226,3 +226,74 @@ def test_a_dataset_of_which_nothing_can_be_used_ends_a_check_with_an_error(folde
     done = call("scripts/check_dataset.py", *settings, folder=folder)
     assert done.returncode == 1 and "ok: 0 bad: 3" in done.stdout
     assert "error: dataset: none of the 3 entries can be used; the first: " in done.stderr
+
+
+def talk(*turns: tuple[str, Any], **last: Any) -> dict[str, Any]:
+    """A conversation in place of question and answer; last: more keys of its last turn."""
+    said = [{"role": role, "content": content} for role, content in turns]
+    return {"question": None, "answer": None, "messages": [*said[:-1], said[-1] | last]}
+
+
+ASKED = ("user", "Color?")
+CALL = [{"id": "1", "type": "function", "function": {"name": "zoom", "arguments": "{}"}}]
+BODY = {"custom_id": "r1", "body": {"model": "m", "messages": [{"role": "user", "content": "Color?"}]}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            BODY | {"question": None},
+            "'question': missing, and nothing reads 'body', which has 'messages'; write \"messages\" in",
+        ),
+        ({"answer": None, "label_info": {"answer": "red"}}, "nothing reads 'label_info', which has 'answer'; write"),
+        (
+            {"answer": None, "answers": ["red", "dark red"]},
+            "'answer': missing, and nothing reads 'answers'; write \"answer\"",
+        ),
+        ({"answer": None, "answerKey": "A"}, "'answer': missing, and nothing reads 'answerKey'; write \"answer\" in"),
+        (
+            talk(ASKED, ("assistant", "red"), ("user", "thanks")),
+            "'answer': missing, and the last turn of messages is the",
+        ),
+        (talk(ASKED) | {"response": "red"}, "'answer': missing, and nothing reads 'response'"),
+        (talk(ASKED, ("assistant", None), tool_calls=CALL), "a turn of the assistant calls a tool (tool_calls), and"),
+        (
+            talk(ASKED, ("assistant", "I zoom."), function_call=CALL[0]),
+            "calls a tool (function_call), and tools are not",
+        ),
+    ],
+)
+def test_what_stands_in_place_of_a_field_is_named(folder: Path, fields: dict[str, Any], said: str) -> None:
+    assert said in refused(folder, **fields)
+
+
+def test_fields_that_nothing_reads_are_named_beside_a_missing_one(folder: Path) -> None:
+    entry = {"image": "a.png", "question": "Color?", "colour": "red", **{f"f{n}": n for n in range(6)}, "none": None}
+    with pytest.raises(BadSample, match=r"missing or empty \(nothing reads colour, f0, f1, f2, f3 and 2 more\); write"):
+        opened(folder, json.dumps([entry, GOOD, GOOD]))[0]
+    assert "nothing reads" not in refused(folder, answer="", colour="red")
+    assert read(folder, **talk(ASKED, ("assistant", "red"), tool_calls=[])).answer == "red"
+
+
+@pytest.mark.parametrize(
+    ("text", "write"),
+    [
+        ("Picture 1: <img>a.png</img>\nColor?", '"image": "a.png" and <image> in its place'),
+        ("Color? ![here](b.jpg)", '"image": "b.jpg" and'),
+        ("<img width=3 src='x/c.jpeg'> Color?", '"image": "x/c.jpeg" and'),
+        ("Color? <video>c.mp4</video>", '"video": "c.mp4" and <video> in its place'),
+    ],
+)
+def test_a_file_inside_the_text_is_named(folder: Path, text: str, write: str) -> None:
+    asked = talk(("user", text), ("assistant", "red"))
+    for more in ({"image": None}, {"image": None, "images": []}):
+        said = refused(folder, **asked, **more)
+        assert "in the text, and it looks like a medium; write " + write in said and "text alone" not in said
+    with pytest.raises(BadSample, match="looks like a medium"):
+        read(folder, image=None, images=[], question=text)
+
+
+@pytest.mark.parametrize("text", ["What does <img> do?", "See [it](b.png).", "<img>red</img>", "![x](red)"])
+def test_tags_without_a_file_are_text(folder: Path, text: str) -> None:
+    assert read(folder, image=None, images=[], question=text).question == text

@@ -12,6 +12,7 @@ import pytest
 
 from ral.errors import UserError
 from ral.files.pretrained import check_folder, read_headers
+from ral.models.network_config import read_config
 from ral.models.opening import load
 
 
@@ -54,7 +55,7 @@ def change(folder: Path, key: str, value: Any) -> None:
         (
             "vision_config.depth",
             lambda n: n - 1,
-            r"network of config.json \(which says vision_config.depth=.* not know",
+            r"vision_config.fullatt_block_indexes=\[1\], which has to name blocks from 0 to 0, since depth=1",
         ),
     ],
     ids=lambda given: "function" if callable(given) else str(given),
@@ -67,6 +68,27 @@ def test_the_field_is_named(model: Path, key: str, value: Any, said: str) -> Non
 
 
 SHARD, OTHER = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("family", "field", "value", "said"),
+    [
+        ("qwen2_5_vl", "fullatt_block_indexes", [7, 99], "has to name blocks from 0 to [0-9]+, since depth=[0-9]+"),
+        ("qwen2_5_vl", "fullatt_block_indexes", [-1], "has to name blocks from 0 to"),
+        ("qwen3_vl", "deepstack_visual_indexes", [0, 99], "has to name blocks from 0 to [0-9]+, since depth=[0-9]+"),
+    ],
+)
+def test_blocks_that_a_tower_has_not_are_refused(
+    family: str, field: str, value: list[int], said: str, tmp_path: Path, model_folder: Callable[..., Path]
+) -> None:
+    folder = Path(shutil.copytree(model_folder(family), tmp_path / "m"))
+    default = getattr(type(read_config(str(folder)).vision_config)(), field)
+    change(folder, f"vision_config.{field}", value)
+    with pytest.raises(UserError, match=rf"vision_config.{field}=.*which {said}"):
+        read_config(str(folder))
+    for kept in ([0], default):  # where config.json names none, the class's own stand there, which serve its own depth
+        change(folder, f"vision_config.{field}", kept)
+        read_config(str(folder))
 
 
 def test_two_sets_of_weights_are_told_apart(model: Path) -> None:

@@ -15,11 +15,13 @@ import pytest
 import torch
 from conftest import ENVIRONMENT, ROOT
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from ral.files.pretrained import MODEL_TYPES, check_folder, read_header
 from ral.models.loading import load_network
 from ral.models.mllm import MLLM
 from ral.models.network_config import layer_types, read_config
+from ral.models.norms import multiplying
 from ral.models.registry import FAMILIES
 from ral.types import UserError
 
@@ -52,10 +54,24 @@ BROKEN = {
     "the tower": (without("visual."), r"\d+ of \d+ weights are missing: model.visual"),
     "one too many": (lambda w: w | {"model.layers.9.extra.weight": torch.ones(2)}, "does not know: .*extra.weight"),
     "a wrapper nobody knows": (lambda w: {f"student.{n}": x for n, x in w.items()}, "begins with 'student'"),
+    "a wrapper nobody knows, and a value head": (
+        lambda w: (
+            {f"student.{n}": x for n, x in w.items()} | {f"v_head.{n}": torch.ones(2) for n in ("weight", "bias")}
+        ),
+        r"in the files but v_head.bias, v_head.weight begins with 'student', .*, and what is no part of .* out",
+    ),
+    "two models": (
+        lambda w: {f"{m}.{n}": x.clone() for n, x in w.items() for m in ("actor", "critic")},
+        "download the weights again, or save the whole model",
+    ),
     "a shape": (halved, r"1 weight of another shape .*down_proj.weight has \(64, 48\) .*should have \(64, 96\)"),
     "NaN": (put("layers.0.mlp.up_proj.weight", 7, float("nan")), r"not finite .*: \S+0.mlp.up_proj.weight"),
     "infinity": (put("norm.weight", 3, float("-inf")), "not finite"),
     "zeros": (lambda w: {n: torch.zeros_like(x) for n, x in w.items()}, r"(\d+) of \1 matrices hold nothing but zeros"),
+    "a norm of zeros": (
+        lambda w: {n: x * (0 if n.endswith("layers.1.input_layernorm.weight") else 1) for n, x in w.items()},
+        r"1 norm whose weight is nothing but zeros, so that nothing goes through: \S+1.input_layernorm.weight;",
+    ),
     "adapters": (lambda w: w | {"model.layers.0.q_proj.lora_A.default.weight": torch.ones(2, 2)}, "merge them"),
 }
 
@@ -352,6 +368,67 @@ def test_sections_of_positions_that_do_not_cover_a_head_are_refused(family: str,
     path.write_text(json.dumps(config))
     with pytest.raises(UserError, match=rf"{folder}: config.json has mrope_section .* has to be \d+, half of a head"):
         MLLM.load(str(folder))
+
+
+MROPE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
+
+
+@pytest.mark.parametrize("family", MROPE)
+def test_sections_that_config_json_does_not_name_are_those_of_the_network(
+    family: str, copied: Callable[..., Path]
+) -> None:
+    path = (folder := copied(family=family)) / "config.json"
+    config = json.loads(path.read_text())
+    del config["text_config"]["rope_parameters"]["mrope_section"]
+    path.write_text(json.dumps(config))
+    default = AutoConfig.from_pretrained(folder)
+    rotary = AutoModelForImageTextToText.from_config(default).model.language_model.rotary_emb
+    said = rf"{folder}: config.json has no mrope_section .* takes \[{', '.join(map(str, rotary.mrope_section))}\]"
+    with pytest.raises(UserError, match=said):
+        read_config(str(folder))
+
+
+def test_a_file_of_the_tokenizer_that_is_cut_in_half_is_named(copied: Callable[..., Path]) -> None:
+    name = "tokenizer.json"
+    path = (folder := copied()) / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(
+        UserError, match=rf"{folder}: its tokenizer cannot be read \({name} is no JSON; download it again"
+    ):
+        MLLM.load(str(folder))
+
+
+NORMS = ("layers.1.input_layernorm.weight", "model.norm.weight", "blocks.0.norm1.weight")
+
+
+@pytest.mark.parametrize(("family", "name"), [*[("qwen2_5_vl", name) for name in NORMS], ("qwen3_vl", "q_norm.weight")])
+def test_a_norm_of_zeros_is_refused(family: str, name: str, copied: Callable[..., Path]) -> None:
+    def emptied(weights: Weights) -> Weights:
+        found = next(n for n in weights if n.endswith(name) or n.replace("language_model.", "").endswith(name))
+        return weights | {found: torch.zeros_like(weights[found])}
+
+    words = rf"1 norm whose weight is nothing but zeros, so that nothing goes through: \S*{name.rpartition('.')[0]}\.w"
+    with pytest.raises(UserError, match=words) as told:
+        MLLM.load(str(copied(emptied, family=family)))
+    assert "\n" not in str(told.value)
+
+
+def test_norms_of_one_plus_the_weight_may_be_zeros(load: Any) -> None:
+    """Qwen3.5's decoder begins so; its tower, and the norms inside linear attention, multiply."""
+    network = load("qwen3_5").network
+    held, weights = multiplying(network), dict(network.named_parameters())
+    plus = {name for name in weights if "norm" in name and name.endswith("weight")} - held
+    assert any("visual" in name for name in held) and any("linear_attn.norm" in name for name in held)
+    assert any(name.endswith("input_layernorm.weight") for name in plus) and not any("visual" in name for name in plus)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_norm_of_a_family_is_known(family: str, load: Any) -> None:
+    network = load(family).network
+    norms = {n for n, w in network.named_parameters() if "norm" in n.rsplit(".", 2)[-2] and n.endswith("weight")}
+    held = multiplying(network)
+    assert all(network.get_parameter(name).ndim == 1 and (network.get_parameter(name) != 0).all() for name in held)
+    assert norms and (family == "qwen3_5" or held >= norms)
 
 
 @pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.network.hands_states])

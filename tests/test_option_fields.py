@@ -136,6 +136,21 @@ def test_letters_alone_and_short_texts_are_options(folder: Path, options: Any, k
     assert read(folder, options=options, answer="A").options == kept
 
 
+@pytest.mark.parametrize("padding", [1, 3])
+def test_nulls_behind_the_options_are_padding(folder: Path, padding: int) -> None:
+    read_ones = read(folder, options=["red", "blue", *[None] * padding], answer="B")
+    assert read_ones.options == ("A. red", "B. blue") and read_ones.answer == "B"
+    for options in ([None, "red"], ["red", None, "blue"], ["red", *[None] * padding], [None] * padding):
+        assert "null is no option" in refused(folder, options=options, answer="red")
+
+
+@pytest.mark.parametrize("field", ["image", "images", "videos", "path"])
+def test_a_null_among_media_is_bad(folder: Path, field: str) -> None:
+    said = refused(folder, image=None, answer="red", **{field: ["a.png", None]}) if field != "image" else ""
+    said = said or refused(folder, image=["a.png", None], answer="red")
+    assert f"field '{field}': ['a.png', None]: null is no picture and no clip; write each path, or leave it out" in said
+
+
 def test_numbers_that_are_texts_stay(folder: Path) -> None:
     assert read(folder, options=["1. Liga", "2. Liga"], answer="2. Liga").options == ("A. 1. Liga", "B. 2. Liga")
     assert read(folder, options=["1.5", "2.5"], answer="2.5").options == ("A. 1.5", "B. 2.5")

@@ -31,6 +31,7 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
 from ral.files.repository import CONF
@@ -103,6 +104,7 @@ def run(
     warn_in_plain_lines()
     listing.register()
     try:
+        sys.argv[1:] = with_home(sys.argv[1:])
         flags = _check_flags(sys.argv[1:])
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
             return print(page, flush=True)

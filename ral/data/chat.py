@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ral.data.fields import Entry, Kind, clean, shown
+from ral.data.lacking import TALKS
 from ral.data.located import media_of
 from ral.data.marks import MARK
 from ral.types import IMAGE_MARK, VIDEO_MARK, Media, Turn
 
-FIELDS = ("messages", "conversations", "conversation", "prompt")
+FIELDS = TALKS
 FORM = '[{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]'
+CALLS = ("tool_calls", "function_call")
+"""Keys of a turn that call tools."""
+TOLD = "a conversation without calls of tools and what they gave"
 ROLES = {
     "system": ("system", "developer"),
     "user": ("user", "human"),
@@ -132,6 +136,8 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
     if role is None:
         entry.fail(field, f"role {shown(name)} is none of system, user and assistant", FORM)
     content = next((turn[key] for key in ("content", "value") if turn.get(key) is not None), None)
+    if called := next((key for key in CALLS if turn.get(key)), None):
+        entry.fail(field, f"a turn of the {role} calls a tool ({called}), and tools are not read", TOLD)
     parts = [_part(entry, field, raw) for raw in _parts(entry, field, content)]
     if role == "user":
         parts = [piece for part in parts for piece in _split(part)]

@@ -4,9 +4,9 @@ A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, second
 `part` it reads the whole video. It opens the file for one read: a decord reader that lives across a fork hangs. Frames
 are resized one by one, so that memory holds few of the file's own size.
 
-PyAV reads from the packets (`ral.data.packets`) which frames are shown, and when, for both readers. decord ignores edit
-lists, counts packets as frames, and misnumbers frames behind an open group of pictures; so decord decodes only videos
-that have none of these, and PyAV's decoder all others.
+Which frames are shown, and when, is read off the packets by PyAV (`ral.data.packets`) for both readers. decord knows
+nothing of edit lists and of mirrored frames, counts packets for frames and finds those behind an open group of pictures
+by a wrong number, so it decodes the clips that have none of these, and PyAV's decoder the others.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from PIL import Image
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, span
 from ral.data.packets import MOST_MISSING, Stream, decoded, look
 from ral.data.sizes import Frames, MediaSettings, resized, smart_resize
+from ral.data.upright import matrix_of, upright
 
 EOF_RETRIES = "128"  # how often decord reads on behind a damaged tail before it gives up (its own default: 10240)
 SAME_TIME = 0.01  # seconds by which decord, which counts in float32, may differ about the time of the last frame
@@ -156,9 +157,8 @@ def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
 
 
 def _upright(frame: Any) -> Frames:
-    """Return a frame as the camera was held; decord does that by itself."""
-    pixels: Frames = frame.to_ndarray(format="rgb24")
-    return np.rot90(pixels, frame.rotation // 90).copy() if frame.rotation else pixels
+    """Return a frame as a player shows it; decord turns its frames by itself."""
+    return upright(frame.to_ndarray(format="rgb24"), matrix_of(frame))
 
 
 ClipReader = Callable[..., tuple[Frames, float]]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from ral.data.bad import BadSample
+from ral.data.lacking import beside, lacking
 from ral.data.marks import MARK
 from ral.data.names import entry_name
 from ral.options import AT_ENDS
@@ -122,26 +123,11 @@ def required(entry: Entry, value: str | None, names: Sequence[str], example: str
     """
     if not value:
         here = entry.named(names)
-        if here is None and (other := _alike(entry, names)):
-            entry.fail(names[0], f"missing, and nothing reads '{other}'", f'"{names[0]}" in place of "{other}"')
-        entry.fail(here or names[0], "missing or empty", f"a string such as {example}")
+        if here is None and (said := lacking(entry.data, names)):
+            entry.fail(names[0], *said)
+        others = "" if any(name in entry.data for name in names) else beside(entry.data)
+        entry.fail(here or names[0], f"missing or empty{others}", f"a string such as {example}")
     return value
-
-
-ALIKE = {
-    "question": ("query", "instruction", "input", "text", "user", "ask", "q"),
-    "answer": ("response", "output", "label", "target", "gold", "gt", "ground_truth", "reference", "a"),
-    "chosen": ("better", "preferred"),
-    "rejected": ("worse", "dispreferred"),
-}
-"""Field -> names that other files have for it, which messages point at; none of them is read."""
-
-
-def _alike(entry: Entry, names: Sequence[str]) -> str | None:
-    """Return a field of an entry that means one of `names` under another name or spelling; None where there is none."""
-    others = {other for name in names for other in (name, *ALIKE.get(name, ()))}
-    filled = [name for name, value in entry.data.items() if isinstance(name, str) and value not in (None, "")]
-    return next((name for name in filled if name.strip().lower() in others and name not in names), None)
 
 
 def inside(tag: str, text: str) -> str | None:

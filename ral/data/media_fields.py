@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ral.data.chat import FIELDS
-from ral.data.fields import Entry, Kind
+from ral.data.fields import VIDEO_SUFFIXES, Entry, Kind, shown
 from ral.data.foreign import is_picture
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
@@ -41,6 +42,8 @@ def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
+    if None in value:
+        entry.fail(name, f"{shown(value)}: null is no picture and no clip", "each path, or leave it out")
     if kind == "video" and value:
         pictures = [_is_picture(item) for item in value]
         if all(pictures):
@@ -93,6 +96,8 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
     columns, own = _columns(entry), [medium for medium in given if medium is not None]
     if own and len(own) == len(given) and columns == own:
         columns = []  # the files of the conversation once more
+    if not own and not columns:
+        refuse_tagged(entry, user_texts(example, example.question))
     if not own and not columns and entry.named(list(MEDIA)) is None:
         problem = "no picture and no clip"
         if stray := next((name for name, value in entry.data.items() if is_medium(value)), None):
@@ -107,6 +112,23 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
     padded = (*given, *(None,) * (len(marks) - len(given)))
     media = placed(marks, padded, columns) if marks else everything
     return without_leading_marks(replace(example, media=with_reading(entry, media, _gold(example))), marks)
+
+
+_TAGGED = re.compile(
+    r"<(img|image|video)>\s*([^<>\n]+\.\w{2,4})\s*</\1>|<img\s[^>]*src=[\"']?([^\"'>\s]+)|!\[[^\]\n]*\]\(([^)\s]+)\)"
+)
+"""Matches a file inside a text: Qwen-VL's tag, HTML, Markdown."""
+
+
+def refuse_tagged(entry: Entry, texts: Sequence[str]) -> None:
+    """Raise the bad entry's error where the text of an entry without media names a file of one, which nothing reads."""
+    for found in (match for text in texts for match in _TAGGED.finditer(text)):
+        file = (found[2] or found[3] or found[4]).strip()
+        if is_medium(file):
+            field = entry.named(["question", "problem", *FIELDS]) or "question"
+            kind = "video" if file.lower().endswith(tuple(VIDEO_SUFFIXES)) else "image"
+            problem = f"nothing reads {shown(found[0])} in the text, and it looks like a medium"
+            entry.fail(field, problem, f'"{kind}": "{file}" and <{kind}> in its place in the text')
 
 
 def _gold(example: Example) -> str:

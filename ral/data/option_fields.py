@@ -166,6 +166,7 @@ def options_of(entry: Entry) -> tuple[str, ...]:
         value = _from_object(entry, value)
     if value is None:
         return ()
+    value = _without_padding(value) if isinstance(value, list) else value
     texts = [option_text(option) for option in value] if isinstance(value, list) else [None]
     if isinstance(value, list) and None in value:
         write = 'the option as text ("None"), or leave it out'
@@ -174,6 +175,12 @@ def options_of(entry: Entry) -> tuple[str, ...]:
     if None in texts or (bool in kinds and kinds & {int, float}):  # true may be 1
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
     return tuple(clean(entry, "options", text) for text in texts if text is not None)
+
+
+def _without_padding(values: list[object]) -> list[object]:
+    """Return two or more options without the nulls behind them, with which tables of one width are filled up."""
+    last = max((place for place, value in enumerate(values) if value is not None), default=-1)
+    return values[: last + 1] if last > 0 else values
 
 
 def option_text(value: object) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.data.clip_times import Timeline, timeline
+from ral.data.upright import is_turn, matrix_of
 
 MOST_MISSING = 0.1  # share of a clip's frames that may be missing or undecodable before it is an error
 MICROSECONDS = 1_000_000  # in a second: the unit of a container's duration
@@ -22,9 +23,9 @@ SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one fram
 class Stream:
     """Facts on the video stream of a file.
 
-    ticks: timestamps of the frames that a player shows, ascending, in units of `base` seconds; None where the packets
-    do not tell. held: duration of the last one, in the same units; None where unknown. rate: frames a second, as the
-    header says. plain: True where every packet is one shown frame, and decoding may begin at every key frame.
+    ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
+    do not tell. held: duration of the last one. rate: frames a second, as the header says. plain: every packet is
+    one shown frame, decoding may begin at every key frame, and a player mirrors nothing.
     """
 
     ticks: tuple[int, ...] | None
@@ -64,14 +65,15 @@ def look(path: Path) -> Stream:
         shown = [p for p in packets if p.size and not p.is_discard]
         rate = float(stream.average_rate or stream.base_rate or 0)
         base, codec, formats = float(stream.time_base or 0), stream.codec_context.name, container.format.name.split(",")
+        times = [p.pts for p in shown]
+        timed = None not in times and len(set(times)) == len(times)
+        sought = timed and not INDEXED.isdisjoint(formats) and codec in SOUGHT and len(shown) == len(packets) > 0
+        plain = sought and _closed(packets) and _unmirrored(stream, packets[0])
     if not shown:
         raise ValueError("no frames")
-    times = [p.pts for p in shown]
-    if None in times or len(set(times)) < len(times):
+    if not timed:
         return Stream(None, None, base, rate, False)
-    sought = not INDEXED.isdisjoint(formats) and codec in SOUGHT
     last = max(shown, key=lambda p: p.pts)
-    plain = sought and len(shown) == len(packets) and _closed(packets)
     return Stream(tuple(sorted(times)), last.duration, base, rate, plain)
 
 
@@ -130,6 +132,17 @@ def _closed(packets: list[Any]) -> bool:
             return False
         latest = max(latest, packet.pts)
     return True
+
+
+def _unmirrored(stream: Any, key: Any) -> bool:
+    """Tell whether a player only turns the frames, by a key frame's packet; False where that gives no frame."""
+    import av
+
+    try:
+        frames = [*stream.codec_context.decode(key), *stream.codec_context.decode(None)]
+    except av.error.FFmpegError:
+        return False
+    return bool(frames) and is_turn(matrix_of(frames[0]))
 
 
 def decoded(path: Path) -> Iterator[Any]:

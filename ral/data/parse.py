@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ral.data.chat import Chat, chat_of
+from ral.data.asked_options import options_in_question
+from ral.data.chat import Chat, chat_field, chat_of
 from ral.data.fields import (
     Entry,
     clean,
@@ -25,7 +26,9 @@ from ral.data.fields import (
     untagged,
     without,
 )
+from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
+from ral.data.lacking import lacking
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
@@ -103,12 +106,15 @@ def parse_own(entry: Entry) -> Example:
     if chosen is None:  # preferences need no gold answer
         if not answer:
             refuse_null(entry, field, options)
+            _refuse_open_end(entry, chat)
         answer = required(entry, answer, [field], '"red"')
     untyped = not options and entry.named(["problem_type"]) is None
+    if untyped and (listed := options_in_question(question, answer)):
+        (question, options), kind, untyped = listed, CHOICE, False
     options, answer = _chosen(entry, field, options, answer, kind)
     if untyped:
         refuse_unread_options(entry)
-        kind = type_by_subject(entry, answer)
+        kind = type_by_subject(entry, answer, worked=final_answer(without("think", said)) is not None)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
     example = Example(
@@ -162,6 +168,14 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     return name or ANSWER[0], chat.answer or ""
 
 
+def _refuse_open_end(entry: Entry, chat: Chat) -> None:
+    """Raise the bad entry's error where a conversation ends with the user, and no field has the answer."""
+    open_end = chat.question is not None and chat.answer is None and entry.named(ANSWER) is None
+    if open_end and lacking(entry.data, ANSWER) is None:
+        problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
+        entry.fail(ANSWER[0], problem, 'the answer as the last turn, of the assistant, or "answer": "red"')
+
+
 def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
     """Raise BadSample where two fields of one meaning say different things.
 
@@ -198,11 +212,9 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """Return the answer without its tags and without reasoning.
-
-    BadSample for several answers, or half a pair of tags.
-    """
+    """The answer without its tags and without reasoning, be that above the mark of a worked solution."""
     rest = without("think", said)
+    rest = final_answer(rest) or rest
     blocks = {text.strip() for text in _blocks(rest)}
     if len(blocks) > 1:
         entry.fail(field, f"{shown(rest)} holds {len(blocks)} different answers", "one <answer>...</answer>")

@@ -68,13 +68,16 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return an image that can be converted to RGB without loss of meaning.
+    """Return a picture of any mode as RGB: transparency over white, deep grey scaled down to 8 bits.
 
-    Transparency goes over white; integers above 255 are scaled from 16 to 8 bits, and floats up to 1 are scaled by 255.
+    Fractions up to 1 are scaled up, those above 255 are read as 16 bits.
+    ValueError for pixels that are no numbers.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        deep = image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255)
+        values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("pixels that are no numbers, NaN or infinity")
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
         white = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 255 * (SIXTEEN_BITS if deep else 1)
         return Image.fromarray((255 * values / white).round().clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:

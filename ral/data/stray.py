@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ral.data.fields import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry, shown
+from ral.data.fields import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry, evidence_of, shown
 from ral.data.reading import AREA_KEYS, CLIP_KEYS, MEANT, OTHER_KEYS
-from ral.data.stray_times import frames_asked, part_asked, repeats, words_of
+from ral.data.stray_spans import parts_by_value
+from ral.data.stray_times import FROM_FRAME, frames_asked, part_asked, repeats, words_of
 from ral.types import Media
 
 _NUMBERED = re.compile(r"(image|video)s?[_-]?\d+")
@@ -49,6 +50,18 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
             entry.fail(name, "nothing reads it, and it looks like frames to read of the clip", write)
         if clip and (key := _setting(name, value)):
             entry.fail(name, f"nothing reads it, and it has '{key}'", f"{SPELT.get(key, key)} beside the clip")
+    if part:
+        _refuse_pairs(entry, answer)
+
+
+def _refuse_pairs(entry: Entry, answer: str) -> None:
+    """Raise the bad entry's error where fields hold two times by their values, which nobody is asked for."""
+    unread = {name: value for name, value in entry.data.items() if isinstance(name, str) and name not in READ}
+    shown_at = [list(item.span) for item in evidence_of(entry) if item.span]
+    for name, times in parts_by_value(unread):
+        if times not in shown_at and not repeats(name, times, answer):
+            problem = f"nothing reads it, and {shown(times)} looks like a part of the clip"
+            entry.fail(name, problem, f"video_start and video_end, {FROM_FRAME}, or leave it out")
 
 
 def _another(entry: Entry, name: str, value: object) -> str:

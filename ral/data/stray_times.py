@@ -116,7 +116,7 @@ def repeats(name: str, value: object, answer: str) -> bool:
 
     A start or an end alone counts only where the answer has at least two times.
     """
-    said, wanted = [_seconds(text) for text in _TIMES.findall(answer)], list(_times(value))
+    said, wanted = [seconds_of(text) for text in _TIMES.findall(answer)], list(_times(value))
     if is_time(value) and set(words_of(name)) & (STARTS | ENDS) and len(said) < 2:
         return False
     near = ROUNDED_ALONE if is_time(value) else ROUNDED
@@ -129,10 +129,10 @@ def _times(value: Any) -> Iterator[float]:
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _times(item)
     elif is_time(value):
-        yield _seconds(str(value))
+        yield seconds_of(str(value))
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """Return the seconds of "75", "75.0 s" or "01:15"."""
     found = re.sub(r"[^\d.:]", "", text)
     return sum(float(part) * 60**place for place, part in enumerate(reversed(found.split(":"))) if part)

@@ -13,7 +13,10 @@ _TERM = re.compile(r"\d|\\[a-zA-Z]+|[π√½⅓¼¾]")
 """Matches in a gold answer that holds a number or a term; not in a word ("isosceles") or a letter."""
 
 
-def type_by_subject(entry: Entry, answer: str) -> str:
-    """Return "numerical" where an entry on mathematics has a number or term as gold answer, else "free-form"."""
-    named = any(isinstance(entry.data.get(name), str) and _MATH.search(entry.data[name]) for name in FIELDS)
+def type_by_subject(entry: Entry, answer: str, *, worked: bool = False) -> str:
+    """Return "numerical" for a number or term as the gold answer of an entry on mathematics, else "free-form".
+
+    worked: whether the answer stood under a worked solution, which tells of mathematics as a subject does.
+    """
+    named = worked or any(isinstance(entry.data.get(name), str) and _MATH.search(entry.data[name]) for name in FIELDS)
     return "numerical" if named and _TERM.search(answer) else "free-form"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Mapping
@@ -107,6 +108,10 @@ def verified(folder: Path, key: str = "resume=") -> Path:
         if steps := saved(folder / "checkpoints") or saved(folder) or exported:
             what = "the model that a run wrote" if exported else "the folder of some"
             raise UserError(f"{key}{folder}: that is no checkpoint but {what}: write {key}{steps[-1]}")
+        if beside := saved(folder.parent):
+            number = re.sub(r"\D", "", folder.name)
+            near = [step for step in beside if number and int(re.sub(r"\D", "", step.name) or -1) == int(number)]
+            raise UserError(f"{key}{folder}: no such checkpoint folder; write {key}{(near or beside)[-1]}")
         auto = f"{key}auto or " if key else ""
         raise UserError(f"{key}{folder}: no such checkpoint folder; write {auto}outputs/.../checkpoints/step_N")
     if not whole(folder):

@@ -11,7 +11,9 @@ from ral.learner.ranks import gather, together
 from ral.models.filling import fill, joined
 from ral.models.loading import check_numbers, named
 from ral.models.mllm import MLLM
+from ral.models.norms import multiplying
 from ral.models.sharding import reshard
+from ral.models.stored import own_name
 from ral.models.tokens import check_seen
 
 KEYS = {"teacher": "model.teacher"}
@@ -28,7 +30,8 @@ def load_shards(networks: Mapping[str, MLLM], device: torch.device) -> None:
     found = together(lambda: fill(waiting, device))
     for name, numbers in joined(gather(found)).items():
         with named(KEYS.get(name, KEY)):
-            check_numbers(waiting[name].processor.name, numbers)
+            norms = frozenset(map(own_name, multiplying(waiting[name].network)))
+            check_numbers(waiting[name].processor.name, numbers, norms)
     for model in waiting.values():
         check_seen(model.processor, model.prepare)
         reshard(model)

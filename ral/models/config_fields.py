@@ -15,6 +15,8 @@ COUNTS = (
     *("num_hidden_layers", "depth", "vocab_size", "patch_size", "head_dim"),
 )
 HEADS = ("num_heads", "num_attention_heads")
+PLACES = {"fullatt_block_indexes": "depth", "deepstack_visual_indexes": "depth"}
+"""Fields that name blocks by their number from 0 -> the field with the number of blocks."""
 OF_A_LAYER = 4
 """Least number of weights in a decoder layer; fewer missing weights are no missing layer."""
 ACTIVATIONS = ("hidden_act", "hidden_activation")
@@ -71,6 +73,19 @@ def _problem(part: Any) -> tuple[str, str] | None:
         groups = getattr(part, shared, None)
         if isinstance(groups, int) and heads % groups:
             return shared, f"which {name}={heads} is no multiple of"
+    return _missing_block(part)
+
+
+def _missing_block(part: Any) -> tuple[str, str] | None:
+    """Return a field that names blocks which a network has not, and why; None for none, or for the class's default."""
+    for name, size in PLACES.items():
+        named, most = getattr(part, name, None), getattr(part, size, None)
+        if not isinstance(named, list | tuple) or not isinstance(most, int):
+            continue
+        if list(named) == list(getattr(type(part)(), name)):  # what the class says where config.json said nothing
+            continue
+        if any(not isinstance(place, int) or not 0 <= place < most for place in named):
+            return name, f"which has to name blocks from 0 to {most - 1}, since {size}={most}"
     return None
 
 

@@ -21,6 +21,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from ral.files.pretrained import KEY, check_folder, read_headers
 from ral.files.repository import find
 from ral.models.config_fields import deciding, depth
+from ral.models.norms import multiplying
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
@@ -32,6 +33,8 @@ COMPUTED = (".rotary_emb.inv_freq", ".position_ids")
 SHOWN = 3
 """Most names in a message."""
 LORA = ".lora_A."
+MOST_BESIDE = 4
+"""Weights of other parts, such as a value head, beside those of a model under a name of its own."""
 LARGEST = 1e8
 """Absolute value above which a weight is refused: products of such weights overflow."""
 MOST_EMPTY = 0.5
@@ -60,7 +63,7 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
         )
     keep_names(network, renamed(stored) or {})
     check_whole(pretrained, network, told, stored)
-    check_numbers(pretrained, numbers_of(network))
+    check_numbers(pretrained, numbers_of(network), multiplying(network))
     return network
 
 
@@ -151,7 +154,7 @@ def check_whole(
         rest = f"; the files have {listed(left)}, which the network does not know" if left else ""
         raise UserError(
             f"{setting}: {len(missing)} of {total} weights are missing: {listed(missing)}{said}{rest}; they would be "
-            f"random: {remedy(left, stored)}"
+            f"random: {remedy(left, stored, missing)}"
         )
     if left:
         layers = depth(left, getattr(network, "config", None))
@@ -185,15 +188,22 @@ def some(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def remedy(left: list[str], stored: Collection[str]) -> str:
-    """Return a remedy for missing weights: new names, where all stored ones begin alike, else other files.
-
-    left: names in the files that the network does not have.
-    """
-    heads = {name.partition(".")[0] for name in stored}
-    if left and len(heads) == 1:
-        return f"every name in the files begins with {heads.pop()!r}, which is to be taken off or mended"
+def remedy(left: list[str], stored: Collection[str], missing: Collection[str] = ()) -> str:
+    """Return advice for missing weights: another name for all of them, or other files."""
+    heads = Counter(map(head_of, stored))
+    head = max(heads, key=lambda name: heads[name], default="")
+    others = sorted(name for name in stored if head_of(name) != head)
+    foreign = bool(missing) and head not in set(map(head_of, missing)) and len(others) <= MOST_BESIDE
+    if left and (len(heads) == 1 or foreign):
+        but = f" but {listed(others)}" if others else ""
+        beside = ", and what is no part of the model left out" if others else ""
+        return f"every name in the files{but} begins with {head!r}, which is to be taken off or mended{beside}"
     return "download the weights again, or save the whole model"
+
+
+def head_of(name: str) -> str:
+    """Return the first part of a name."""
+    return name.partition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -226,10 +236,11 @@ def numbers_of(network: nn.Module) -> dict[str, Numbers]:
     return {name: Numbers(weight.ndim > 1).and_of(weight) for name, weight in weights.items()}
 
 
-def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
-    """Raise UserError for a weight with NaN, infinity or values above LARGEST, or a part with mostly all-zero matrices.
+def check_numbers(pretrained: str, numbers: Mapping[str, Numbers], norms: Collection[str] = ()) -> None:
+    """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
 
-    numbers: facts by name of the weight. Parts: vision tower, decoder, head, embeddings (`part_of`).
+    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself. norms: names of
+    the weights that norms multiply by, none of which may be all zeros.
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(
@@ -249,6 +260,11 @@ def check_numbers(pretrained: str, numbers: Mapping[str, Numbers]) -> None:
         raise UserError(
             f"{KEY}={pretrained}: {len(empty)} of {len(matrices)} matrices hold nothing but zeros: {listed(empty)}; "
             "such a network neither says nor learns anything: download it again"
+        )
+    if closed := [name for name in numbers if name in norms and numbers[name].empty]:
+        raise UserError(
+            f"{KEY}={pretrained}: {some(len(closed), 'norm')} whose weight is nothing but zeros, so that nothing goes "
+            f"through: {listed(closed)}; download it again"
         )
 
 

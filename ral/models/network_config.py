@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ from ral.files.repository import find
 from ral.models.attention.kinds import FULL, LINEAR, layer_types
 from ral.models.config_fields import check_fields
 from ral.models.registry import FAMILIES
+
+SECTIONS = {
+    **dict.fromkeys(("qwen2_vl", "qwen2_5_vl"), (16, 24, 24)),
+    "qwen3_vl": (24, 20, 20),
+    "qwen3_5": (11, 11, 10),
+}
+"""model_type -> the sections of mRoPE that Transformers takes where config.json names none."""
 
 
 def read_config(pretrained: str) -> PreTrainedConfig:
@@ -42,7 +50,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
             f"this project trains {', '.join(FAMILIES)}{OWN_FAMILY}"
         )
     check_fields(pretrained, config)
-    check_rotation(pretrained, config.get_text_config())
+    check_rotation(pretrained, config.get_text_config(), SECTIONS.get(config.model_type))
     return config
 
 
@@ -57,22 +65,27 @@ def check_known(pretrained: str) -> None:
         )
 
 
-def check_rotation(pretrained: str, text: Any) -> None:
-    """Raise UserError unless the sections of mRoPE (time, row, column) sum to half of a head's rotated dimensions.
+def check_rotation(pretrained: str, text: Any, default: Sequence[int] | None = None) -> None:
+    """Raise UserError unless the sections of mRoPE (time, row, column) cover half of a head's dimensions.
 
-    text: configuration of the language model; one without mRoPE passes.
+    default: the sections that the network takes where config.json has none; None for a network without sections.
     """
     rope = getattr(text, "rope_parameters", None) or {}
-    sections = rope.get("mrope_section")
+    named = rope.get("mrope_section")
+    sections = default if named is None else named
     if sections is None:
         return
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     half = int(head * rope.get("partial_rotary_factor", 1.0)) // 2
     if sum(sections) != half:
+        has = (
+            "has no mrope_section (rope_parameters), so that the network takes"
+            if named is None
+            else "has mrope_section"
+        )
         raise UserError(
-            f"model.pretrained={pretrained}: config.json has mrope_section {list(sections)}, whose sum is "
-            f"{sum(sections)} and has to be {half}, half of a head's {head} dimensions; take the one that the model "
-            "came with"
+            f"model.pretrained={pretrained}: config.json {has} {list(sections)}, whose sum is {sum(sections)} and has "
+            f"to be {half}, half of a head's {head} dimensions; take the one that the model came with"
         )
 
 

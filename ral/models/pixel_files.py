@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,20 @@ def json_of(folder: str, name: str) -> dict[str, Any]:
     """Return the object in a JSON file of a model folder or hub id; {} where there is none."""
     raw = file_of(folder, name)
     return json.loads(raw) if raw else {}
+
+
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
+"""Files of a tokenizer that hold JSON."""
+
+
+def broken_json(folder: str, names: Sequence[str]) -> str:
+    """Return the first of the files that is there and holds no JSON; "" where none does."""
+    for name in names:
+        try:
+            json_of(folder, name)
+        except ValueError:
+            return name
+    return ""
 
 
 def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:

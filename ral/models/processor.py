@@ -20,7 +20,7 @@ from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
 from ral.models.family import Family, PatchSettings
-from ral.models.pixel_files import FILES, file_of, json_of, pixel_settings
+from ral.models.pixel_files import FILES, TOKENIZER, broken_json, file_of, json_of, pixel_settings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
 from ral.rewards.format import TAGS
@@ -75,7 +75,9 @@ class Processor:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except Exception as error:  # of the tokenizers library too, which has no class for its errors
             words = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserError(f"model.pretrained={folder}: its tokenizer cannot be read ({words})") from error
+            broken = broken_json(folder, TOKENIZER)
+            where = f" ({broken} is no JSON; download it again)" if broken else f" ({words})"
+            raise UserError(f"model.pretrained={folder}: its tokenizer cannot be read{where}") from error
         if tokenizer.chat_template is None:
             written = file_of(folder, "chat_template.jinja")
             tokenizer.chat_template = written or json_of(folder, "chat_template.json").get("chat_template")

@@ -15,6 +15,7 @@ from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
+from ral.rewards.number_words import same_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
@@ -38,8 +39,9 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
       the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
-      word, whose ROUGE-2 is 0 (published: 0.667); to a gold answer that is yes or no, the yes or no that the answer
-      begins with is right or wrong as a whole, and so is "It is not true." to true or false (`verdicts`);
+      word, whose ROUGE-2 is 0 (published: 0.667), and so does "2" for "two"; to a gold answer that is yes or no, the
+      yes or no that the answer begins with is right or wrong as a whole, and so is "It is not true." to true or false
+      (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
 
@@ -128,7 +130,7 @@ def _free_form(gold: str, answer: str) -> float:
         return float(said.yes is yes)
     if (true := truth_of_gold(gold)) is not None and (said := stated_truth(undress(answer))):
         return float(said.yes is true)
-    if same_text(gold, answer) or same_text(gold, plain):
+    if same_text(gold, answer) or same_text(gold, plain) or same_number(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 

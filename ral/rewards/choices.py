@@ -30,6 +30,7 @@ from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
 from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
 from ral.rewards.verdicts import changed_verdict, option_of_verdict
+from ral.rewards.word_forms import in_option_words
 
 _LETTER = re.compile(
     rf"[\s#>:*•-]*([{OPENING}]*)\s*([A-Za-z])(?![A-Za-z0-9\u00c0-\u024f\u0400-\u04ff_'])(?:\s*([{CLOSING}]+))?"
@@ -59,12 +60,16 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     short sentence names (`mentions.one_in_sentence`), or gives in place of another (`contrasts`). Where the options are
     yes and no, the yes or no of any language that an answer begins with (`verdicts`). Case, width, quotes and white
     space do not count. What names none is read again with its contractions written out ("doesn't" for an option "does
-    not"), and where `question` asks for what is wrong, "B is wrong" as B (`asked.as_asked`).
+    not"), in its options' own forms of a word ("decreases" for "Decrease", `word_forms`), and where `question` asks for
+    what is wrong, "B is wrong" as B (`asked.as_asked`).
     """
     if named := _chosen(answer, options):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))
     if (plain, own) != (answer, tuple(options)) and (named := _chosen(plain, own)):
+        return named
+    forms = in_option_words(answer, tuple(split_options(tuple(options)).values()))
+    if forms != answer and (named := _chosen(forms, options)):
         return named
     turned = as_asked(question, answer)
     return _chosen(turned, options) if turned != answer else None

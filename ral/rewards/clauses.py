@@ -27,6 +27,14 @@ _AT = rf"(?:at|by|around) {_CLOCK}|(?:at|after|within|in|by|before|at t =|during
 _OF_ALL = r"(?:out )?of (?:(?:the|all|these|those|all the) )?\d+(?: [^\W\d_]+){0,3}"
 _FIRST = re.compile(rf"\s*(?:{_WHEN}|{_AT}|{_OF_ALL})\s*,\s*|\s*(?:{_WHEN})\s+", re.IGNORECASE)
 _LAST = re.compile(rf"[,;]?\s+(?:{_WHEN}|{_AT})[\s.!]*$", re.IGNORECASE)
+_LABELLED = re.compile(
+    r"\b(?:(?:in|on|from|at|according to|as shown in|see|for|of|between|and) )?(?:the )?"
+    r"(?:tables?|figures?|fig\.|pages?|frames?|slides?|sections?|chapters?|questions?|steps?|panels?|images?|pictures?"
+    r"|photos?|clips?|videos?|scenes?|graphs?|charts?|diagrams?|rooms?|players?|teams?|groups?|bus|route|gate"
+    r"|platform|lane|level|floor|exercise|problem|example|no\.) ?#?\d+(?!\d|[.,]\d|[-–/%]|\s*[-+*/×=])[,:]?"
+    rf"|\bat {_CLOCK},?",
+    re.IGNORECASE,
+)
 _HAN = re.compile(
     rf"(?:在|于|截至|到)?{_YEAR}\s*年(?:\d{{1,2}}月)?+(?:\d{{1,2}}[日号])?+(?:底|末|初|时|的时候)?[,，]?\s*的?(?=\D*\d)"
 )
@@ -60,6 +68,12 @@ def without_times(text: str) -> str | None:
     """Return a sentence without the clauses that say when, or of how many; None where no other number is left."""
     rest = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     rest = _HAN.sub("", _LAST.sub("", rest), count=1)
+    return rest if rest != text and _REST.search(rest) else None
+
+
+def without_labels(text: str) -> str | None:
+    """Return a sentence without its numbered names, "Table 2" and "Player 10"; None where no other number is left."""
+    rest = _LABELLED.sub(" ", text)
     return rest if rest != text and _REST.search(rest) else None
 
 

@@ -31,6 +31,7 @@ _LEAD = re.compile(
 _OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))
 _OUT_OF = re.compile(r"(.+?) (?:out of(?: every)?|in every) (.+)", re.IGNORECASE | re.DOTALL)
 MOST_WORDS = 4  # behind the number
+_DIGITS_ALONE = re.compile(r"-?[0-9]{1,9}")
 
 
 class Words(NamedTuple):
@@ -59,6 +60,21 @@ def read_words(text: str) -> Words | None:
         return None
     large = any(word in _LARGE for word in words)
     return Words(sign * value, value.denominator == 1 and not large, " ".join(rest))
+
+
+def same_number(one: str, other: str) -> bool:
+    """Tell whether two texts are nothing but one integer, in digits or words: "two" and "2"."""
+    first, second = _alone(one), _alone(other)
+    return first is not None and first == second
+
+
+def _alone(text: str) -> Fraction | None:
+    """Return the integer that a text is, in digits or words and with nothing beside it; else None."""
+    line = text.strip().rstrip(" .。!")
+    if _DIGITS_ALONE.fullmatch(line):
+        return Fraction(line)
+    read = None if re.search(r"[\d,]", line) else read_words(line)
+    return read.value if read and read.whole and not read.rest else None
 
 
 def _share(part: str, whole: str) -> Words | None:

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
-from ral.rewards.clauses import join_parts, total_said, without_times, year_of_month
+from ral.rewards.clauses import join_parts, total_said, without_labels, without_times, year_of_month
 from ral.rewards.clocks import read_clock
 from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
@@ -95,7 +95,7 @@ def parse_number(text: str) -> Number | None:
         return number if number or later[1] else _parsed(text)
     if chain := read_chain(text):
         return _equated(chain, rounded_end(text))
-    readings = (explained, concluded_in_words, total_said, year_of_month, without_times, counted)
+    readings = (explained, concluded_in_words, total_said, year_of_month, without_times, without_labels, counted)
     return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
 
 

@@ -15,6 +15,8 @@ from ral.rewards.signs import SIGN, folded, with_signs
 _NO_BLANKS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BETWEEN_DIGITS = re.compile(rf"(?<=\d)[^\w\s{SIGN}]+(?=\d)")
 _FULLWIDTH = {0xFF01 + n: chr(0x21 + n) for n in range(94)}  # letters, digits and marks of two columns
+_ONE_WAY = _FULLWIDTH | dict(zip(map(ord, "‐‑‒–—―−‘’‚“”„"), "-" * 7 + "'" * 3 + '"' * 3, strict=True))
+"""One way of writing letters and digits, dashes and quotes."""
 _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
@@ -38,8 +40,11 @@ def rouge(gold: str, answer: str, *, published: bool = False) -> float:
 
 
 def one_line(text: str) -> str:
-    """Return the text composed, in one case and width, with single blanks: what OCR answers are compared on."""
-    return " ".join(unicodedata.normalize("NFC", text.translate(_FULLWIDTH)).casefold().split())
+    """Return the text composed, in one case and width, with single blanks and one way of writing dashes and quotes.
+
+    OCR answers are compared on it.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.translate(_ONE_WAY)).casefold().split())
 
 
 def same_text(one: str, other: str) -> bool:

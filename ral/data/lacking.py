@@ -1,0 +1,51 @@
+"""Words for an entry that lacks a field: other fields of it that could be meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+ALIKE = {
+    "question": ("query", "instruction", "input", "text", "user", "ask", "q"),
+    "answer": (
+        *("response", "output", "label", "target", "gold", "gt", "ground_truth", "reference", "a", "answers"),
+        *("answerkey", "answer_key", "correct_answer", "final_answer"),
+    ),
+    "chosen": ("better", "preferred"),
+    "rejected": ("worse", "dispreferred"),
+}
+"""Field -> names that other files have for it, in small letters, which messages point at; none of them is read."""
+TALKS = ("messages", "conversations", "conversation", "prompt")
+"""Fields of a conversation, which may stand in place of a question."""
+_READ = """
+    problem_id id question problem prompt answer solution completion reward_model image images video videos path
+    data_type options choices problem_type thought process chosen rejected evidence steps messages conversations
+    conversation system video_start video_end fps nframes min_pixels max_pixels ability data_source a b c d e f
+"""
+READ = frozenset(_READ.split())
+SHOWN = 5
+"""Fields named at most."""
+
+
+def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
+    """Return (what is wrong, what to write) for an entry without a field; None where it has nothing like it.
+
+    names: what the field may be called.
+    """
+    filled = {name: value for name, value in data.items() if isinstance(name, str) and value not in (None, "")}
+    others = {other for name in names for other in (name, *ALIKE.get(name, ()))}
+    if other := next((name for name in filled if name.strip().lower() in others and name not in names), None):
+        return f"missing, and nothing reads '{other}'", f'"{names[0]}" in place of "{other}"'
+    wanted = (*names, *(TALKS if "question" in names else ()))
+    for outer, value in filled.items():
+        inner = next((key for key in wanted if value.get(key)), None) if isinstance(value, Mapping) else None
+        if inner is not None and outer not in READ:
+            return f"missing, and nothing reads '{outer}', which has '{inner}'", f'"{inner}" in the entry itself'
+    return None
+
+
+def beside(data: Mapping[str, Any]) -> str:
+    """Return the first fields of an entry that nothing reads, for a message: " (nothing reads a, b)"; "" for none."""
+    unread = [name for name, value in data.items() if value is not None and str(name).strip().lower() not in READ]
+    more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
+    return f" (nothing reads {', '.join(map(str, unread[:SHOWN]))}{more})" if unread else ""

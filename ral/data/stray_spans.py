@@ -1,0 +1,94 @@
+"""Times of a part of a clip under names that say nothing of it: `t0` and `t1`, `offset` and `duration`, `range`.
+
+Such fields are judged by their values: two times that rise. Times have a fraction or are a clock's ("00:12"), and do
+not both lie within 0 to 1, as shares and scores do; whole numbers count only under a name that says seconds or time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+from ral.data.fields import is_number
+from ral.data.reading import TELLING
+from ral.data.stray_times import ENDS, STARTS, is_time, seconds_of, words_of
+
+_TIMELY = "t ts time times sec secs second seconds s ms msec pts timestamp timestamps video clip"
+TIMELY = frozenset(_TIMELY.split())
+"""Words of a name under which whole numbers are times, too."""
+_OTHERS = """
+    x y z xs ys width height w h size sizes shape dim dims resolution aspect ratio scale area pixel pixels fps
+    rate frame frames box boxes bbox bboxes point points center centre position pos coord coords coordinate
+    coordinates location lat lon gps depth crop roi score scores prob probs probability logit logits logprob
+    logprobs confidence conf rating ratings quality reward rewards weight weights loss metric metrics embedding
+    feature features mean std variance difficulty threshold price cost age year date version id ids uid index
+    label labels class count counts num number token tokens char chars character word words line lines page
+    answer answers gt gold target targets relevant truth solution option options choice choices question problem
+    evidence audio speech interaction ci temperature
+"""
+OTHERS = frozenset(_OTHERS.split()) | TELLING - {"format", "mode", "duration"}
+"""Words of names whose values are no times of the clip, or such as an answer is asked for."""
+OFFSETS, LENGTHS = frozenset({"offset"}), frozenset({"duration", "length", "len", "dur"})
+_NUMBERED = re.compile(r"(.*?)[_-]?(\d+)")
+
+
+def parts_by_value(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield (the name of a field, the two times of a part) of fields that hold one, alone or with a second field.
+
+    data: the fields that nothing reads.
+    """
+    plain = {
+        name: value for name, value in data.items() if not OTHERS.intersection(words_of(name.rstrip("0123456789")))
+    }
+    for name, value in plain.items():
+        if (pair := _pair(value)) and _are_times(pair, name):
+            yield name, pair
+    for one, other in _numbered(plain):
+        if _are_times(pair := [plain[one], plain[other]], one.rstrip("0123456789")):
+            yield one, pair
+    begin, length = (_named(plain, words) for words in (OFFSETS, LENGTHS))
+    if begin and length:
+        first, seconds = (seconds_of(str(plain[name])) for name in (begin, length))
+        yield begin, [first, first + seconds]
+
+
+def _pair(value: object) -> list[Any] | None:
+    """Return the two values of a list, of a list in a list of one, or of an object with a start and an end alone."""
+    if isinstance(value, Mapping) and len(value) == 2:
+        words = [set(words_of(str(key))) for key in value]
+        return list(value.values()) if words[0] & STARTS and words[1] & ENDS else None
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return _pair(value[0])
+    return list(value) if isinstance(value, list | tuple) and len(value) == 2 else None
+
+
+def _are_times(pair: list[Any], name: str) -> bool:
+    """Tell whether two values are times that rise, of a clip rather than of anything else."""
+    if not all(is_time(value) for value in pair):
+        return False
+    first, last = (seconds_of(str(value)) for value in pair)
+    if not 0 <= first < last or any(is_number(value) and value < 0 for value in pair):
+        return False
+    whole = all(isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) for value in pair)
+    return bool(TIMELY.intersection(words_of(name))) or (not whole and last > 1)
+
+
+def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the two names of fields that are one but for a number, which follow one another: t0 and t1."""
+    stems: dict[str, list[tuple[int, str]]] = {}
+    for name in data:
+        if found := _NUMBERED.fullmatch(name):
+            stems.setdefault(found[1], []).append((int(found[2]), name))
+    for there in stems.values():
+        there.sort()
+        if len(there) == 2 and all(after - before == 1 for (before, _), (after, _) in pairwise(there)):
+            yield there[0][1], there[1][1]
+
+
+def _named(data: Mapping[str, Any], words: frozenset[str]) -> str:
+    """Return the field whose name is one of the words, beside those for a clip or time, and that holds a time."""
+    allowed = words | TIMELY
+    known = ((name, set(words_of(name))) for name, value in data.items() if is_time(value))
+    return next((name for name, said in known if said & words and said <= allowed), "")

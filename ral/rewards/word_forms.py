@@ -1,0 +1,47 @@
+"""Options in other forms of their words: "It decreases" is "Decrease", "the 2nd one" is "Second"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+_CHANGE_NAMES = (
+    "increase decrease rise fall grow shrink decline drop stay remain change double halve turn move stop rotate"
+    " accelerate decelerate slow expand contract improve worsen open close walk jump stand"
+)
+_CHANGES = frozenset(_CHANGE_NAMES.split())
+"""Verbs of change: the only words whose endings are read, since "building" is more than "build", "Nikes" than Nike."""
+_ORDINAL_NAMES = (
+    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth"
+    " fifteenth sixteenth seventeenth eighteenth nineteenth twentieth"
+)
+_ORDINALS = {name: place for place, name in enumerate(_ORDINAL_NAMES.split(), start=1)}
+_ORDINAL = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORDINALS)}|\d{{1,3}}(?:st|nd|rd|th))(?![\w-])", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+")
+
+
+def in_option_words(answer: str, options: Sequence[str]) -> str:
+    """Write an answer with its options' own forms of a word: "It decreases" as "It decrease", "2nd" as "second".
+
+    options: texts without letters, in small letters. An ending is taken off a verb of change that an option
+    begins with, where no option has the longer word.
+    """
+    known = {word for option in options for word in _WORD.findall(option)}
+    for word in dict.fromkeys(found[0] for option in options if (found := _WORD.match(option))):
+        if word in _CHANGES:
+            answer = _without_endings(answer, word, known)
+    names = {_place(found[0]): found[0] for option in options for found in _ORDINAL.finditer(option)}
+    return _ORDINAL.sub(lambda found: names.get(_place(found[0]), found[0]), answer)
+
+
+def _without_endings(text: str, verb: str, known: Collection[str]) -> str:
+    """Return a text with a verb in place of the verb with -s, -ed or -ing; words that are known stay."""
+    stem = re.escape(verb.removesuffix("e"))
+    ended = re.compile(rf"(?<![\w'’-]){stem}(?:e?s|e?d|ing|{stem[-1]}(?:ed|ing))(?![\w'’-])", re.IGNORECASE)
+    return ended.sub(lambda found: found[0] if found[0].lower() in known else verb, text)
+
+
+def _place(ordinal: str) -> int:
+    """Return the number of an ordinal: 2 of "2nd" and "Second"."""
+    text = ordinal.lower()
+    return _ORDINALS.get(text) or int(text[:-2])
