@@ -13,7 +13,7 @@ from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
-from ral.rewards.number_words import read_words
+from ral.rewards.number_words import is_pronoun, read_words
 from ral.rewards.rough import ROUGH
 
 MOST_WORDS = 24  # of such a sentence
@@ -90,7 +90,7 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 def _one_text(line: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
     found = list(mentions(line, options))
-    if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line):
+    if len({letter for letter, *_ in found}) != 1 or any(f(line) for f in (ROUGH.search, FREEZING.search, is_pronoun)):
         return None
     letter, own = found[0][0], options[found[0][0]]
     article = article_before(line, *found[0][1:]) and MODEL.fullmatch(line[found[0][2] :])

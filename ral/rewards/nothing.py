@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ral.rewards.refusals import refuses
+
 _LEAD = (
     r"(?:(?:so|therefore|thus),? )?(?:(?:the answer|it|the (?:number|count|total)) (?:is|would be) |answer ?: ?"
     r"|(?:in total,? )?there (?:is|are|was|were) |there's |(?:i|we) (?:can )?(?:see|count|find|have) "
@@ -32,6 +34,11 @@ _HAN = re.compile(
 
 
 def says_none(text: str) -> bool:
-    """Tell whether a text says that there is none of something; not "none of the above", "no idea", "no more than"."""
+    """Tell whether a text says that there is none of something.
+
+    "none of the above", "no idea", "no more than" and refusals ("No image was provided.") do not.
+    """
     plain = " ".join(text.split()).strip("*\"'` ")
+    if refuses(plain):
+        return False
     return _ENGLISH.fullmatch(plain) is not None or _HAN.fullmatch(plain) is not None

@@ -32,6 +32,7 @@ from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_valu
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.quantities import join_money, join_quantities, join_rates
+from ral.rewards.refusals import refuses
 from ral.rewards.rough import ROUGH
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
@@ -173,7 +174,7 @@ def _in_digits(plain: str, currency: Unit | None) -> Number | None:
 
 def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """Return the number of a text without digits: English words or Chinese numerals."""
-    if re.search(r"\d", plain) or says_none(plain):
+    if re.search(r"\d", plain) or says_none(plain) or refuses(plain):
         return None
     plain = join_halves(plain)
     for denied_word, others in words_set_aside(plain):
