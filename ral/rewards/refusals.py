@@ -19,6 +19,9 @@ _HANDED = (
 _IS = r"(?:is|are|was|were|has been|have been|seems? to be|appears? to be)"
 _MESSAGE = r"(?:message|request|question|prompt|conversation|chat|post|input|text|query|context|system)"
 _TO_ME = (
+    r"(?:to|with|by|in|along|from|for) (?:me\b|us\b|you\b|your\b|analysis\b|review\b"
+    rf"|(?:this|the|our) {_MESSAGE}\b)"
+)
     rf"(?:to|with|by|in|along|from|for) (?:me\b|us\b|you\b|your\b|analysis\b|review\b|(?:this|the|our) {_MESSAGE}\b)"
 )
 _END = rf"(?= ?(?:$|[.,;:!)\n]|(?:so|and|but|because|therefore|here|yet|that|which)\b|{_TO_ME}))"
