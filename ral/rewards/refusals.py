@@ -22,8 +22,6 @@ _TO_ME = (
     r"(?:to|with|by|in|along|from|for) (?:me\b|us\b|you\b|your\b|analysis\b|review\b"
     rf"|(?:this|the|our) {_MESSAGE}\b)"
 )
-    rf"(?:to|with|by|in|along|from|for) (?:me\b|us\b|you\b|your\b|analysis\b|review\b|(?:this|the|our) {_MESSAGE}\b)"
-)
 _END = rf"(?= ?(?:$|[.,;:!)\n]|(?:so|and|but|because|therefore|here|yet|that|which)\b|{_TO_ME}))"
 _KNOWN = r"(?:identified|determined|confirmed|verified|ascertained|established|concluded|inferred|answered)"
 _SEEN = r"(?:seen|made out|distinguished|recogni[sz]ed|detected|counted|read|discerned)"
