@@ -109,12 +109,24 @@ def stated_verdict(text: str) -> Verdict | None:
         return said
     if said := next(filter(None, map(find_verdict, without_claims(text))), None):
         return Verdict(None, "") if said.yes and _agrees_with_none(text, said) else said
-    line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
-    last = next(filter(None, map(_last().search, without_claims(line))), None)
-    if last and not UNSURE.search(line) and not _MAYBE.search(line):
-        return Verdict(_answers()[last["said"]], "")
+    if last := _said_last(text):
+        return last
+    line = _behind_question(text)
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
     return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
+
+
+def _said_last(text: str) -> Verdict | None:
+    """Return the verdict of a clause of nothing else that a text ends with, "..., so the answer is yes"; else None."""
+    line = _behind_question(text)
+    last = next(filter(None, map(_last().search, without_claims(line))), None)
+    doubted = UNSURE.search(line) or _MAYBE.search(line)
+    return Verdict(_answers()[last["said"]], "") if last and not doubted else None
+
+
+def _behind_question(text: str) -> str:
+    """Return the part of a text, in small letters, that stands behind its own question."""
+    return _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])
 
 
 def stated_truth(text: str) -> Verdict | None:
@@ -178,6 +190,8 @@ def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple
         return (None,)
     if found is None and of_statements:
         found = next(((form, verdict) for form in forms if (verdict := stated_truth(form))), None)
+    if found is None and forms and (last := _said_last(forms[0])):
+        found = forms[0], last
     if found is None:
         return None
     form, verdict = found
