@@ -28,6 +28,7 @@ from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visibl
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
+from ral.rewards.plain_said import both_or_neither, choice_alone
 from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
 from ral.rewards.verdicts import changed_verdict, option_of_verdict
 from ral.rewards.word_forms import in_option_words
@@ -71,6 +72,10 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     forms = in_option_words(answer, tuple(split_options(tuple(options)).values()))
     if forms != answer and (named := _chosen(forms, options, question)):
         return named
+    if named := both_or_neither(visible(answer), split_options(tuple(options))):
+        return named
+    if alone := choice_alone(answer, question):
+        return chosen_letter(alone, options, question)
     turned = as_asked(question, answer)
     return _chosen(turned, options, question) if turned != answer else None
 

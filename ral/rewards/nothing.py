@@ -20,8 +20,17 @@ _UNLIKE = r"(?! (?:but|or|and|except|besides|only|other|than)\b)"
 _ENGLISH = re.compile(
     rf"{_LEAD}(?:none(?: at all| (?:of|in) (?:them|these|those|it"
     r"|the (?!above|options?|choices?|answers?|given|following)[a-z]+))?"
+    r"|none (?:are|is|were|was|can be) (?:visible|seen|shown|present|there|found)(?: here| in (?:it|the [a-z]+))?"
     rf"|nil|nobody|no one|not (?:any|a single one)|nought|nothing(?: at all)?|no "
     rf"(?!(?:{_NOT_COUNTED})\b)[a-z]+(?:{_UNLIKE} [a-z]+){{0,5}})[\s.!]*",
+    re.IGNORECASE,
+)
+_NOT_ANY = re.compile(
+    r"(?:there (?:are|is|were) ?(?:n't|not)|(?:i|we) (?:do|can|could|did)(?:n't|not| not) (?:see|find|count)"
+    r"|(?:i|we) can't (?:see|find)) (?:any|a single one)(?: (?!image|picture|photo|video|clip|frame|file|information"
+    r"|data|answer|way|reason|doubt|difference|problem|other|more|but|or|and|except|than)[a-z]+"
+    rf"(?:{_UNLIKE} [a-z]+){{0,4}})?"
+    r"[\s.!]*",
     re.IGNORECASE,
 )
 _HAN = re.compile(
@@ -41,4 +50,5 @@ def says_none(text: str) -> bool:
     plain = " ".join(text.split()).strip("*\"'` ")
     if refuses(plain):
         return False
-    return _ENGLISH.fullmatch(plain) is not None or _HAN.fullmatch(plain) is not None
+    plain = plain.replace("’", "'")
+    return any(form.fullmatch(plain) for form in (_ENGLISH, _NOT_ANY)) or _HAN.fullmatch(plain) is not None

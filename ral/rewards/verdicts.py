@@ -64,6 +64,7 @@ _TRUTH = re.compile(
     rf"(?:(?:clearly|definitely|simply|indeed) )?(?:(?P<true>{_TRUE})|{_FALSE})(?=\s*(?:$|[.,;!]|(?:because|since)\b))"
 )
 _AGREES = re.compile(r"(?:true|correct)\b")
+_SURELY = re.compile(r"(?:certainly|definitely|absolutely|of course|surely|sure)(?P<no> not)?[\s.!]*")
 _HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|正[确確]))")
 
 
@@ -83,6 +84,8 @@ def find_verdict(text: str) -> Verdict | None:
     line = _asked().sub("", _plain(text), count=1)
     if _QUESTION.match(line) or _both().match(line):
         return Verdict(None, "")
+    if surely := _SURELY.fullmatch(line):
+        return Verdict(surely["no"] is None, "")
     found = _head().match(line)
     if found is None:
         return None
