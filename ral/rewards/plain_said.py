@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+LONGEST = 400  # characters of a choice in which such words are looked for
 _SURE = re.compile(
     r"\b(?:(?:i am|i'm|i’m|we are) )?(?:about )?\d{1,3} ?(?:%|percent) (?:sure|confident|certain|positive)"
     r"(?: that)?,? ?",
@@ -66,7 +67,9 @@ def choice_alone(text: str, question: str) -> str | None:
     "I'd go with B, though D is tempting", "~~A~~ B", "All right, left", "It used to be blue, now it is red" (unless
     `question` asks for what was), and "no" of "There is no dog in the image" where the question is whether there is.
     """
-    asked, said = _IS_THERE.fullmatch(question.strip()), _THERE_IS.fullmatch(text.strip())
+    if len(text) > LONGEST:
+        return None
+    asked, said = _IS_THERE.fullmatch(question[:LONGEST].strip()), _THERE_IS.fullmatch(text.strip())
     if asked and said and asked["thing"].lower() == said["thing"].lower():
         return "no" if said["no"] else "yes"
     rest = _ASSENT.sub("", _SURE.sub("", _STRUCK.sub(" ", text)), count=1)
@@ -80,6 +83,6 @@ def choice_alone(text: str, question: str) -> str | None:
 
 def both_or_neither(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option that begins with "both" or "neither", where a text says just that."""
-    found = _ALL_OF_TWO.fullmatch(text.strip())
+    found = _ALL_OF_TWO.fullmatch(text[:LONGEST].strip())
     named = [letter for letter, own in options.items() if found and own.startswith(f"{found['word'].lower()} ")]
     return named[0] if len(named) == 1 else None

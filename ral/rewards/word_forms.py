@@ -48,7 +48,9 @@ def _as_written(text: str, verb: str, word: str, known: Collection[str]) -> str:
     state = verb in ("open", "close")
 
     def put(found: re.Match[str]) -> str:
-        ended = re.search(r"\b(?:stop|ceas|quit|finish)\w* $", text[: found.start()], re.IGNORECASE)
+        ended = re.search(
+            r"\b(?:stop|ceas|quit|finish)\w* $", text[max(0, found.start() - 20) : found.start()], re.IGNORECASE
+        )
         stays = ended or found[0].lower() in known or (state and found[0].lower().endswith("ed"))
         return found[0] if stays else word
 
