@@ -15,7 +15,7 @@ from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
-from ral.rewards.number_words import same_number
+from ral.rewards.number_words import lone_number, same_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
@@ -130,9 +130,15 @@ def _free_form(gold: str, answer: str) -> float:
         return float(said.yes is yes)
     if (true := truth_of_gold(gold)) is not None and (said := stated_truth(undress(answer))):
         return float(said.yes is true)
-    if same_text(gold, answer) or same_text(gold, plain) or same_number(gold, plain):
+    if same_text(gold, answer) or same_text(gold, plain) or same_number(gold, plain) or _is_count(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
+
+
+def _is_count(gold: str, answer: str) -> bool:
+    """Tell whether the one number of a sentence, without a unit or bound, is a gold answer that is a lone integer."""
+    wanted, said = lone_number(gold), parse_number(answer)
+    return wanted is not None and said == Number(wanted, whole=True, step=said.step if said else Fraction(0))
 
 
 def _read_text(gold: str, answer: str) -> float:

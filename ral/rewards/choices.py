@@ -28,6 +28,7 @@ from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visibl
 from ral.rewards.forms import option_of_form
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
+from ral.rewards.plain_said import both_or_neither, choice_alone
 from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
 from ral.rewards.verdicts import changed_verdict, option_of_verdict
 from ral.rewards.word_forms import in_option_words
@@ -63,19 +64,23 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     not"), in its options' own forms of a word ("decreases" for "Decrease", `word_forms`), and where `question` asks for
     what is wrong, "B is wrong" as B (`asked.as_asked`).
     """
-    if named := _chosen(answer, options):
+    if named := _chosen(answer, options, question):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))
-    if (plain, own) != (answer, tuple(options)) and (named := _chosen(plain, own)):
+    if (plain, own) != (answer, tuple(options)) and (named := _chosen(plain, own, question)):
         return named
     forms = in_option_words(answer, tuple(split_options(tuple(options)).values()))
-    if forms != answer and (named := _chosen(forms, options)):
+    if forms != answer and (named := _chosen(forms, options, question)):
         return named
+    if named := both_or_neither(visible(answer), split_options(tuple(options))):
+        return named
+    if alone := choice_alone(answer, question):
+        return chosen_letter(alone, options, question)
     turned = as_asked(question, answer)
-    return _chosen(turned, options) if turned != answer else None
+    return _chosen(turned, options, question) if turned != answer else None
 
 
-def _chosen(answer: str, options: Sequence[str]) -> str | None:
+def _chosen(answer: str, options: Sequence[str], question: str) -> str | None:
     """Return the letter of the option that an answer names as it is written."""
     if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
         answer = held[1]
@@ -84,12 +89,12 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
         return said[0]
     later, own_text = corrected(answer[: 2 * LONGEST]), _by_text((plain, visible(answer)), texts)
     if later and len(answer) <= 2 * LONGEST and not own_text:
-        named = _chosen(later[0], options)
+        named = _chosen(later[0], options, question)
         if named or later[1]:
             return named
     if not (own_text and plain[-1:] != "?") and (said := option_of_verdict(without_claims(plain), texts)):
         return said[0]
-    if not own_text and (named := preferred(plain, lambda part: _chosen(part, options))):
+    if not own_text and (named := preferred(plain, lambda part: _chosen(part, options, question))):
         return named
     if named := _read(answer, texts):
         if other_number(_text_behind(plain), options, named):
@@ -104,7 +109,7 @@ def _chosen(answer: str, options: Sequence[str]) -> str | None:
         _stated_last(plain, texts)
         or _first_value(answer, options)
         or _first_form(answer, options)
-        or one_in_sentence(plain, texts)
+        or one_in_sentence(plain, texts, question)
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from ral.rewards.refusals import REFUSAL
+
 LONGEST = 200  # characters of an answer in which such words are looked for
 MOST_CLAIMS = 4  # one inside the other: "So I think the answer is option B"
 ENDS = " .,:;!?。、…·"
@@ -151,6 +153,7 @@ UNSURE = re.compile(
     r"|be certain|conclude|read|make out|choose|select|pick|confirm)"
     r"|(?:not|n't) (?:sure|certain|clear|know|enough|visible|possible|see)|unsure|uncertain|unclear|insufficient"
     r"|unknown|cannot answer|no idea|undetermined|indeterminate)\b"
+    rf"|{REFUSAL}"
     r"|nothing (?:certain|conclusive|clear)|无法|無法|不能确定|不确定|不確定|不知道|看不清|不清楚|わかりません"
     r"|分かりません|판단할 수 없|모르겠|не могу|невозможно|ne peux pas|no puedo|não posso|nicht bestimmen|kann nicht",
     re.IGNORECASE,

@@ -28,6 +28,9 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:times|cdot)(?![a-z])", "×"),
         (r"\^\s*\{([^{}]*)\}", r"^\1"),
         (r"[−–—‐‑‒―]", "-"),
+        (r"^between\s+([\d:.]+)\s+and\s+([\d:.]+)$", r"\1-\2"),
+        (r"^from\s+(?=\d)", ""),
+        (r"(?<![\d:.])0(?=\d:\d\d)", ""),
         (r"(?<=\d)\s+(?:to|through)\s+(?=\d)", "-"),
         (r"^(?:in\s+)?(?:the\s+)?year\s+(?=\d{4}$)", ""),
     )

@@ -13,7 +13,8 @@ from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
-from ral.rewards.number_words import read_words
+from ral.rewards.landmarks import only_near, without_landmark
+from ral.rewards.number_words import is_pronoun, read_words
 from ral.rewards.rough import ROUGH
 
 MOST_WORDS = 24  # of such a sentence
@@ -24,6 +25,7 @@ SETS_OFF = re.compile(
     r"|whether|if|either|or|maybe|perhaps|possibly|might|may|could|than|unlike|instead|besides|apart|excluding|hardly"
     r"|barely|unlikely|doubt\w*|wrong|incorrect|false|impossible|opposite|used to|anything|everything|any|all|both"
     r"|similar|almost|nearly|guess|assume|suppose|hope|wish|would have|exclud\w*|eliminat\w*|rul\w* out|lacks?"
+    r"|quits?|quitting|gave up|gives? up"
     r"|missing|absent|fails?|denies|refus\w*|other|another|expected|supposed|hesitat\w*|reluctant)\b|n['’]t\b|[?？≠]|!="
     r"|不|没|沒|非|无|無|别|或|还是|還是|但|可能|也许|除|ない|아니",
     re.IGNORECASE,
@@ -43,24 +45,30 @@ _LAST = re.compile(
 )
 _CLAUSE = re.compile(r"[,，;；。.:]\s*|\s(?:so|thus|hence|therefore|because|since|and)\s")
 _ADDED = re.compile(
-    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and|plus|和|与|與)\b|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
+    r"\s*(?:,|，|、|/|&|\+)?\s*(?:and(?! (?:it|he|she|they|there|we|i)\b)|plus|和|与|與)\b"
+    r"|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
 _NUMERAL = re.compile(r"\d[\d.,]*|[零〇一二两兩三四五六七八九十百千万萬亿億]+")
+_HAND = re.compile(r"\b(left|right)[ -]hand\b", re.IGNORECASE)
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
 
 
-def one_in_sentence(text: str, options: Mapping[str, str]) -> str | None:
+def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -> str | None:
     """Return the letter of the one option that a short sentence names by its text or, last, by its letter; else None.
 
     text: without dress. options: {letter: text in small letters}, () where unknown. Texts count as whole words, the
-    longer first ("hot dog" is no "dog"); texts of one letter, and of articles, are none that a sentence could name.
+    longer first ("hot dog" is no "dog"); texts of one letter, and of articles, are none that a sentence could name, and
+    neither is a landmark ("behind the table", `landmarks`), unless `question` asks by that relation.
     """
-    line = " ".join(text.split())
+    line = _HAND.sub(r"\1", " ".join(text.split()))
     if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
         return None
-    return _last_letter(line, options) or _one_text(line, options)
+    if named := _last_letter(line, options) or one_text(line, options, question):
+        return named
+    place = without_landmark(line, question)
+    return one_text(place, options, question) if place else None
 
 
 def lone_letters(line: str) -> set[str]:
@@ -87,10 +95,10 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
     return found["letter"] if named <= {found["letter"]} else None
 
 
-def _one_text(line: str, options: Mapping[str, str]) -> str | None:
+def one_text(line: str, options: Mapping[str, str], question: str = "") -> str | None:
     """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
     found = list(mentions(line, options))
-    if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line):
+    if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
     letter, own = found[0][0], options[found[0][0]]
     article = article_before(line, *found[0][1:]) and MODEL.fullmatch(line[found[0][2] :])
@@ -106,6 +114,8 @@ def _one_text(line: str, options: Mapping[str, str]) -> str | None:
         if _is_number(own) and bound(ahead, behind):
             return None
         if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
+            return None
+        if only_near(ahead, line[start:end], question, options.values()):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
@@ -154,6 +164,8 @@ def _pattern(own: str) -> str:
         return (
             f"({whole})" if len(bare) > 1 else rf"(?:[是为為]|一[只隻个個条條匹头頭张張辆輛])({whole})(?=[\s。.!！]*$)"
         )
+    if bare in ("on", "in"):
+        return rf"(?<![\w-])({bare})(?=[\s.!]*$)"
     if (len(bare) < 2 and not bare.isdigit()) or bare in _WORDS_OF_ALL:
         return ""
     return rf"(?<![\w$€£])(?<![-–.,'’](?=\w))(?<!\d[.,])({re.escape(bare)})(?![\w%°]|[-–.,:/]\d|[-–'’]\w)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ral.rewards.refusals import refuses
+
 _LEAD = (
     r"(?:(?:so|therefore|thus),? )?(?:(?:the answer|it|the (?:number|count|total)) (?:is|would be) |answer ?: ?"
     r"|(?:in total,? )?there (?:is|are|was|were) |there's |(?:i|we) (?:can )?(?:see|count|find|have) "
@@ -18,8 +20,17 @@ _UNLIKE = r"(?! (?:but|or|and|except|besides|only|other|than)\b)"
 _ENGLISH = re.compile(
     rf"{_LEAD}(?:none(?: at all| (?:of|in) (?:them|these|those|it"
     r"|the (?!above|options?|choices?|answers?|given|following)[a-z]+))?"
+    r"|none (?:are|is|were|was|can be) (?:visible|seen|shown|present|there|found)(?: here| in (?:it|the [a-z]+))?"
     rf"|nil|nobody|no one|not (?:any|a single one)|nought|nothing(?: at all)?|no "
     rf"(?!(?:{_NOT_COUNTED})\b)[a-z]+(?:{_UNLIKE} [a-z]+){{0,5}})[\s.!]*",
+    re.IGNORECASE,
+)
+_NOT_ANY = re.compile(
+    r"(?:there (?:are|is|were) ?(?:n't|not)|(?:i|we) (?:do|can|could|did)(?:n't|not| not) (?:see|find|count)"
+    r"|(?:i|we) can't (?:see|find)) (?:any|a single one)(?: (?!image|picture|photo|video|clip|frame|file|information"
+    r"|data|answer|way|reason|doubt|difference|problem|other|more|but|or|and|except|than)[a-z]+"
+    rf"(?:{_UNLIKE} [a-z]+){{0,4}})?"
+    r"[\s.!]*",
     re.IGNORECASE,
 )
 _HAN = re.compile(
@@ -32,6 +43,12 @@ _HAN = re.compile(
 
 
 def says_none(text: str) -> bool:
-    """Tell whether a text says that there is none of something; not "none of the above", "no idea", "no more than"."""
+    """Tell whether a text says that there is none of something.
+
+    "none of the above", "no idea", "no more than" and refusals ("No image was provided.") do not.
+    """
     plain = " ".join(text.split()).strip("*\"'` ")
-    return _ENGLISH.fullmatch(plain) is not None or _HAN.fullmatch(plain) is not None
+    if refuses(plain):
+        return False
+    plain = plain.replace("’", "'")
+    return any(form.fullmatch(plain) for form in (_ENGLISH, _NOT_ANY)) or _HAN.fullmatch(plain) is not None

@@ -30,6 +30,12 @@ _LEAD = re.compile(
 )
 _OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))
 _OUT_OF = re.compile(r"(.+?) (?:out of(?: every)?|in every) (.+)", re.IGNORECASE | re.DOTALL)
+_PRONOUN = re.compile(
+    r"\bone (?:(?:can|could|should|must|may|might|would|will|shall|ought to|has to|needs to)(?:not| not|n?['’]t)?"
+    r"|won['’]t) (?:[a-z]+ly |never |also |only |just |first )*(?!be\b|have\b)[a-z]"
+    r"|\bone (?:wonders|never knows|thing is (?:certain|sure|clear))\b",
+    re.IGNORECASE,
+)
 MOST_WORDS = 4  # behind the number
 _DIGITS_ALONE = re.compile(r"-?[0-9]{1,9}")
 
@@ -48,6 +54,8 @@ def read_words(text: str) -> Words | None:
         return share
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
     line = line.removesuffix(" or so")
+    if is_pronoun(line):
+        return None
     while lead := _LEAD.match(line):
         line = line[lead.end() :]
     words = re.findall(r"[^\W\d_]+|[^\w\s]", line)
@@ -62,13 +70,20 @@ def read_words(text: str) -> Words | None:
     return Words(sign * value, value.denominator == 1 and not large, " ".join(rest))
 
 
+def is_pronoun(text: str) -> bool:
+    """Tell whether a text has a "one" that is anybody: "One cannot tell.", "One must look closely."; not "one can be
+    seen".
+    """
+    return _PRONOUN.search(text) is not None
+
+
 def same_number(one: str, other: str) -> bool:
     """Tell whether two texts are nothing but one integer, in digits or words: "two" and "2"."""
-    first, second = _alone(one), _alone(other)
+    first, second = lone_number(one), lone_number(other)
     return first is not None and first == second
 
 
-def _alone(text: str) -> Fraction | None:
+def lone_number(text: str) -> Fraction | None:
     """Return the integer that a text is, in digits or words and with nothing beside it; else None."""
     line = text.strip().rstrip(" .。!")
     if _DIGITS_ALONE.fullmatch(line):

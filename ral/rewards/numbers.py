@@ -31,7 +31,9 @@ from ral.rewards.han import join_han, read_han
 from ral.rewards.latex import BOXED, LISTED, is_argument, is_formula, latex_value, plain_text
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
+from ral.rewards.plain_said import without_asides
 from ral.rewards.quantities import join_money, join_quantities, join_rates
+from ral.rewards.refusals import refuses
 from ral.rewards.rough import ROUGH
 from ral.rewards.scales import take_scale
 from ral.rewards.shares import PERCENT, SHARE, find_share
@@ -93,6 +95,8 @@ def parse_number(text: str) -> Number | None:
     if later := corrected(text):
         number = parse_number(later[0])
         return number if number or later[1] else _parsed(text)
+    if (alone := without_asides(text)) is not None:
+        return parse_number(alone)
     if chain := read_chain(text):
         return _equated(chain, rounded_end(text))
     readings = (explained, concluded_in_words, total_said, year_of_month, without_times, without_labels, counted)
@@ -173,7 +177,7 @@ def _in_digits(plain: str, currency: Unit | None) -> Number | None:
 
 def _in_words(plain: str, currency: Unit | None) -> Number | None:
     """Return the number of a text without digits: English words or Chinese numerals."""
-    if re.search(r"\d", plain) or says_none(plain):
+    if re.search(r"\d", plain) or says_none(plain) or refuses(plain):
         return None
     plain = join_halves(plain)
     for denied_word, others in words_set_aside(plain):

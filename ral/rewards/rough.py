@@ -31,6 +31,7 @@ _LATIN = (
     rf"|{_NUMBER} (?:and (?:a (?:bit|few|half-dozen)|some|change)|y pico|et quelques|e poucos|e passa|с лишним"
     r"|und ein paar)\b"
     r"|\b(?:early|mid|middle|late|low|lower|high|upper|the|in (?:its|my)|his|her|their)[ -]\d*0['’]?s\b"
+    r"|\b(?:maybe|perhaps|possibly) (?=\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)\b)"
     r"|\b(?:several|a few|some|many|a couple(?: of)?) (?:dozen|hundred|thousand|million|tens)s?\b"
 )
 ROUGH = re.compile(rf"{_HAN}|{_LATIN}", re.IGNORECASE)

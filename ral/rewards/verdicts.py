@@ -12,46 +12,9 @@ from functools import cache
 from typing import NamedTuple
 
 from ral.rewards.claims import UNSURE, without_claims
+from ral.rewards.embedded import denied_at_once, judged_clause
 from ral.rewards.mentions import SETS_OFF, lone_letters
-
-# words for yes, words for no: of one language or of one way to judge
-_LANGUAGES = (
-    ("yes yeah yep yup yea", "no nope nah nay"),
-    ("是 是的 嗯 嗯嗯 没错 沒錯", "否 不 不是 不是的 並非 并非"),
-    ("对 对的 對 對的", "不对 不對"),
-    ("はい ええ うん そうです はいそうです", "いいえ いえ 違います ちがいます そうではありません"),
-    ("네 예 그렇습니다 맞습니다 맞아요 그래요", "아니요 아니오 아뇨 아닙니다 아니에요"),
-    ("ja jawohl jep", "nein nee nej nei"),
-    ("oui", "non"),
-    ("sí si sì claro", "no"),
-    ("sim", "não nao"),
-    ("да ага", "нет"),
-    ("так", "ні"),
-    ("tak", "nie"),
-    ("ano", "ne"),
-    ("evet", "hayır hayir"),
-    ("có đúng", "không sai"),
-    ("ya iya", "tidak bukan"),
-    ("نعم أجل بله آره", "لا كلا خیر نه"),
-    ("हाँ हां जी हाँ", "नहीं"),
-    ("ใช่ ใช่ครับ ใช่ค่ะ", "ไม่ใช่ ไม่ ไม่ครับ ไม่ค่ะ"),
-    ("ναι", "όχι"),
-)
-_JUDGEMENTS = (
-    ("true", "false"),
-    ("correct", "incorrect"),
-    ("有 有的", "没有 沒有 没 沒 无 無 没有的"),
-    ("正确 正確 正确的 正確的", "错误 錯誤 错 錯 错的 错误的 錯誤的 不正确 不正確"),
-    ("对 對 对的", "错 錯 错的 错误 錯誤"),
-    ("会 會", "不会 不會"),
-    ("能 可以", "不能 不可以"),
-    ("あります います 正しい 正しいです", "ありません いません 正しくない 正しくありません"),
-    ("있습니다 있어요", "없습니다 없어요 틀렸습니다"),
-)
-_OF_OPTIONS_ALONE = (("right", "wrong"), ("〇 ○ ✓ ✔ √ o", "× ✗ ✘ x"))
-"""Words that mean yes and no where they are the options, and may mean anything else in an answer."""
-
-_OF_STATEMENTS = {"true", "false", "correct", "incorrect", "right", "wrong"}
+from ral.rewards.verdict_words import JUDGEMENTS, LANGUAGES, OF_OPTIONS_ALONE, OF_STATEMENTS
 
 _QUESTION = re.compile(
     r".{0,8}(?:是否|是不是|[对對]不[对對]|有[没沒]有|能否|[会會]不[会會]|能不能|可不可以|可否)|.*[吗嗎][\s.。?!]*$",
@@ -100,6 +63,8 @@ _TRUTH = re.compile(
     r"(?P<no>(?:(?:is|was)n't|(?:(?:clearly|definitely|simply) )?not) )?"
     rf"(?:(?:clearly|definitely|simply|indeed) )?(?:(?P<true>{_TRUE})|{_FALSE})(?=\s*(?:$|[.,;!]|(?:because|since)\b))"
 )
+_AGREES = re.compile(r"(?:true|correct)\b")
+_SURELY = re.compile(r"(?:certainly|definitely|absolutely|of course|surely|sure)(?P<no> not)?[\s.!]*")
 _HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|正[确確]))")
 
 
@@ -116,9 +81,11 @@ def find_verdict(text: str) -> Verdict | None:
     A word counts up to a mark, the end, or a clause of its own ("Yes it is"): "no dogs", "no idea", 不一定 and 对不起
     are none.
     """
-    line = _plain(text)
+    line = _asked().sub("", _plain(text), count=1)
     if _QUESTION.match(line) or _both().match(line):
         return Verdict(None, "")
+    if surely := _SURELY.fullmatch(line):
+        return Verdict(surely["no"] is None, "")
     found = _head().match(line)
     if found is None:
         return None
@@ -141,25 +108,59 @@ def stated_verdict(text: str) -> Verdict | None:
     "Yes, it is", "The answer is yes", "I'd say no" and "There is one, so yes" give it; "not yes", "I wouldn't say yes"
     and "I'm not sure it's yes" doubt it. None where it does neither, as in "there are two" and "yes indeed it shines".
     """
-    if said := next(filter(None, map(find_verdict, without_claims(text))), None):
+    if said := next(filter(None, map(_of_clause, without_claims(text))), None):
         return said
-    line = _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])  # what stands behind its own question
-    last = next(filter(None, map(_last().search, without_claims(line))), None)
-    if last and not UNSURE.search(line) and not _MAYBE.search(line):
-        return Verdict(_answers()[last["said"]], "")
+    if said := next(filter(None, map(find_verdict, without_claims(text))), None):
+        return Verdict(None, "") if said.yes and _agrees_with_none(text, said) else said
+    if last := _said_last(text):
+        return last
+    line = _behind_question(text)
     others = re.sub(rf"(?<!\w)(?:{_any_word()})(?!\w)", " ", line)
     return Verdict(None, "") if UNSURE.search(line) or SETS_OFF.search(others) else None
+
+
+def _said_last(text: str) -> Verdict | None:
+    """Return the verdict of a clause of nothing else that a text ends with, "..., so the answer is yes"; else None."""
+    line = _behind_question(text)
+    last = next(filter(None, map(_last().search, without_claims(line))), None)
+    doubted = UNSURE.search(line) or _MAYBE.search(line)
+    return Verdict(_answers()[last["said"]], "") if last and not doubted else None
+
+
+def _behind_question(text: str) -> str:
+    """Return the part of a text, in small letters, that stands behind its own question."""
+    return _plain(text[text.rstrip(" ?？").rfind("?") + 1 :])
 
 
 def stated_truth(text: str) -> Verdict | None:
     """Return what a text says first of a statement: "It is not true." is False, "isn't false" True; else None."""
     line = _plain(text)
+    if clause := next(filter(None, map(_of_clause, without_claims(line))), None):
+        return clause
     found = next(filter(None, map(_TRUTH.match, without_claims(line))), None)
     if found is None:
         return None
     true = (found["true"] is not None) != (found["no"] is not None)
     rest = found.string[found.end() :].strip(" \n,.;:!")
     return Verdict(None if _contradicts(true, rest) else true, "")
+
+
+def _of_clause(text: str) -> Verdict | None:
+    """Return the verdict of a judgement of a clause, "It is not true that it is red"; None for any other text."""
+    found = judged_clause(_plain(text), _truth)
+    return None if found is None else Verdict(None if UNSURE.search(text) else found.yes, "")
+
+
+def _truth(clause: str) -> bool | None:
+    """Return what a clause says of a statement, or as a verdict; None for neither."""
+    said = stated_truth(clause) or find_verdict(clause)
+    return said.yes if said else None
+
+
+def _agrees_with_none(text: str, said: Verdict) -> bool:
+    """Tell whether a text agrees by "true" or "correct" with there being none: "True, no dog is visible"."""
+    agrees = next((form for form in without_claims(_plain(text)) if _AGREES.match(form)), None)
+    return agrees is not None and denied_at_once(said.rest)
 
 
 def truth_of_gold(gold: str) -> bool | None:
@@ -173,7 +174,7 @@ def verdict_of_gold(gold: str) -> bool | None:
     Words that may mean more than that (有, "true", "right") are none.
     """
     word = _plain(gold).strip(" .。!")
-    return next((word in yes for yes, no in _families(_LANGUAGES) if word in yes | no), None)
+    return next((word in yes for yes, no in _families(LANGUAGES) if word in yes | no), None)
 
 
 def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple[str | None] | None:
@@ -185,9 +186,15 @@ def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple
     poles = _poles(options)
     if not poles:
         return None
-    found = next(((form, verdict) for form in forms if (verdict := find_verdict(form))), None)
-    if found is None and {_plain(options[letter]).strip(" .!") for letter in poles.values()} <= _OF_STATEMENTS:
+    found = next(((form, verdict) for form in forms if (verdict := _of_clause(form))), None)
+    found = found or next(((form, verdict) for form in forms if (verdict := find_verdict(form))), None)
+    of_statements = {_plain(options[letter]).strip(" .!") for letter in poles.values()} <= OF_STATEMENTS
+    if found and not of_statements and found[1].yes and _agrees_with_none(*found):
+        return (None,)
+    if found is None and of_statements:
         found = next(((form, verdict) for form in forms if (verdict := stated_truth(form))), None)
+    if found is None and forms and (last := _said_last(forms[0])):
+        found = forms[0], last
     if found is None:
         return None
     form, verdict = found
@@ -198,7 +205,7 @@ def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple
 def _poles(options: Mapping[str, str]) -> dict[bool, str] | None:
     """Return {True: letter of yes, False: letter of no}; None where options say neither, or one of them in two ways."""
     texts = {letter: _plain(own).strip(" .。!") for letter, own in options.items()}
-    for yes, no in _families((*_LANGUAGES, *_JUDGEMENTS, *_OF_OPTIONS_ALONE)):
+    for yes, no in _families((*LANGUAGES, *JUDGEMENTS, *OF_OPTIONS_ALONE)):
         for_yes = [letter for letter, own in texts.items() if own in yes]
         for_no = [letter for letter, own in texts.items() if own in no]
         if len(for_yes) == len(for_no) == 1 and for_yes != for_no:
@@ -242,7 +249,7 @@ def _split(words: str) -> list[str]:
 @cache
 def _answers() -> dict[str, bool]:
     """Return {word: whether it means yes} of all words that an answer may begin with."""
-    return {word: word in yes for yes, no in _families((*_LANGUAGES, *_JUDGEMENTS)) for word in (*yes, *no)}
+    return {word: word in yes for yes, no in _families((*LANGUAGES, *JUDGEMENTS)) for word in (*yes, *no)}
 
 
 @cache
@@ -254,6 +261,12 @@ def _head() -> re.Pattern[str]:
 def _both() -> re.Pattern[str]:
     """Return the pattern of "yes and no", 是或否 and "yes/no"."""
     return re.compile(rf"(?:{_any_word()}){_JOINED}(?:{_any_word()})(?![a-z])")
+
+
+@cache
+def _asked() -> re.Pattern[str]:
+    """Return the pattern of a question repeated in front of its answer: "True or false?"."""
+    return re.compile(rf"^(?:{_any_word()}){_JOINED}(?:{_any_word()})\?\s*(?=\w)")
 
 
 @cache

@@ -30,15 +30,42 @@ def in_option_words(answer: str, options: Sequence[str]) -> str:
     for word in dict.fromkeys(found[0] for option in options if (found := _WORD.match(option))):
         if word in _CHANGES:
             answer = _without_endings(answer, word, known)
+    for word, verb in _inflected(options).items():
+        answer = _as_written(answer, verb, word, known)
     names = {_place(found[0]): found[0] for option in options for found in _ORDINAL.finditer(option)}
     return _ORDINAL.sub(lambda found: names.get(_place(found[0]), found[0]), answer)
 
 
+def _inflected(options: Sequence[str]) -> dict[str, str]:
+    """Return {word: verb} of the options' first words that are a verb of change with an ending, each verb once."""
+    firsts = dict.fromkeys(found[0] for option in options if (found := _WORD.match(option)))
+    verbs = {word: verb for word in firsts for verb in _CHANGES if word != verb and _ended(verb).fullmatch(word)}
+    return {word: verb for word, verb in verbs.items() if list(verbs.values()).count(verb) == 1}
+
+
+def _as_written(text: str, verb: str, word: str, known: Collection[str]) -> str:
+    """Return a text with an option's word in place of the verb's other forms; "closed" stays, which may be a state."""
+    state = verb in ("open", "close")
+
+    def put(found: re.Match[str]) -> str:
+        ended = re.search(
+            r"\b(?:stop|ceas|quit|finish)\w* $", text[max(0, found.start() - 20) : found.start()], re.IGNORECASE
+        )
+        stays = ended or found[0].lower() in known or (state and found[0].lower().endswith("ed"))
+        return found[0] if stays else word
+
+    return _ended(verb).sub(put, text)
+
+
+def _ended(verb: str) -> re.Pattern[str]:
+    """Return the pattern of a verb with -s, -ed or -ing."""
+    stem = re.escape(verb.removesuffix("e"))
+    return re.compile(rf"(?<![\w'’-]){stem}(?:e?s|e?d|ing|{stem[-1]}(?:ed|ing))(?![\w'’-])", re.IGNORECASE)
+
+
 def _without_endings(text: str, verb: str, known: Collection[str]) -> str:
     """Return a text with a verb in place of the verb with -s, -ed or -ing; words that are known stay."""
-    stem = re.escape(verb.removesuffix("e"))
-    ended = re.compile(rf"(?<![\w'’-]){stem}(?:e?s|e?d|ing|{stem[-1]}(?:ed|ing))(?![\w'’-])", re.IGNORECASE)
-    return ended.sub(lambda found: found[0] if found[0].lower() in known else verb, text)
+    return _ended(verb).sub(lambda found: found[0] if found[0].lower() in known else verb, text)
 
 
 def _place(ordinal: str) -> int:

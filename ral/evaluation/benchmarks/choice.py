@@ -15,9 +15,12 @@ from ral.evaluation.benchmarks.items import Item, Judged
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
-from ral.rewards.claims import DESCRIBED, UNSURE
-from ral.rewards.compounds import part_of_more
+from ral.rewards.claims import DESCRIBED, UNSURE, without_claims
+from ral.rewards.denials import denied
+from ral.rewards.dress import undress, unmarked
+from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text
 from ral.rewards.option_texts import split_options
+from ral.rewards.verdicts import option_of_verdict
 
 _STATED = re.compile(
     r"(?i:\b(?:answers?|(?:correct|right|best|final|my) (?:option|choice))\b(?:\s+(?:is|would be|should be|must be))?)"
@@ -40,7 +43,10 @@ _A_WORDS = {
 _PIECES = re.compile(
     r"((?<=[.!?。！？])\s+|\n+|,? +\b(?:but|however|yet|still|so|therefore|thus|hence|nevertheless)\b,?)"
 )
-_DOUBT = re.compile(r"\b(?:whether|doubts?|unless)\b", re.IGNORECASE)
+_DOUBT = re.compile(
+    r"\b(?:whether|doubts?|unless)\b|\bif\b[^.]{1,80}\b(?:were|had)\b[^.]*\bwould\b|\bwould\b[^.]*\bif\b[^.]*\bwere\b",
+    re.IGNORECASE,
+)
 _ONE = r"(?:(?:option|choice) )?[(\[*]*[A-Z][)\]*]*(?![A-Za-z'])"
 _SEVERAL = re.compile(
     rf"(?<![\w'])(?i:(?:n?either|both|between) )?{_ONE}(?:(?:, ?(?i:(?:or|and|nor) )?|/| (?i:or|and|nor) ){_ONE})+"
@@ -56,7 +62,9 @@ _DENIED = re.compile(
     r"(?= ?(?i:(?:is|was|would be|can be|seems|looks|does|could)(?: \w+)?(?: (?:only|clearly|single))?"
     r"(?: not|n't| wrong| incorrect| false| ruled out| out| excluded| eliminated)|isn't|doesn't|cannot|can't)\b)"
 )
-_NEGATION = re.compile(r"(?:\b(?:not|no|never|neither|nor|without|cannot)|n't)(?: (?!but\b)\w+){0,2} *$")
+_SENTENCES = re.compile(
+    r"(?<=[.!?。！？;；])\s+|\n+|,? +\b(?:however|yet|so|therefore|thus|hence|nevertheless)\b,?|, +but\b"
+)
 
 
 def final(response: str) -> str:
@@ -100,7 +108,7 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
         named = set(_letters(pattern, line, texts))
         if named:
             return named.pop() if len(named) == 1 else ""
-    occurring = _occurring(texts, line.casefold())
+    occurring = _occurring(texts, certain, question)
     found = occurring if len(occurring) == 1 else sorted(set(_letters(_ALONE, line, texts)))
     return found[0] if len(found) == 1 else ""
 
@@ -124,30 +132,35 @@ def _compares(line: str) -> bool:
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """Return the letters of options that a pattern finds, in order, without the article "A" and the pronoun "I"."""
+    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor what is denied."""
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):
             word = _A_WORDS.get(match[1])
-            if not (word and word.match(text, match.end(1))) and (not texts or match[1] in texts):
+            said = not (word and word.match(text, match.end(1))) and not denied(text[: match.start(1)])
+            if said and (not texts or match[1] in texts):
                 yield match[1]
 
     return list(found())
 
 
-def _occurring(texts: dict[str, str], line: str) -> list[str]:
-    """Return the options whose text stands in a line as words of their own: the longer first, none inside it or inside
-    another noun ("dog" of "hot dog stand"), and not as what it is not.
+def _occurring(texts: dict[str, str], text: str, question: str) -> list[str]:
+    """Return the options that the sentences of a text name, each as rewards read it (`mentions.one_text`).
+
+    A sentence that denies, doubts or compares names none; [] too where one names several, or none plainly, and where
+    a yes or no contradicts itself.
     """
-    named: list[str] = []
-    taken: list[tuple[int, int]] = []
-    for name, option in sorted(texts.items(), key=lambda item: -len(item[1])):
-        places = [found.span() for found in re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", line) if option]
-        free = [(i, k) for i, k in places if not any(i < stop and begin < k for begin, stop in taken)]
-        taken += free
-        if any(not _NEGATION.search(line[:i]) and not part_of_more(line, i, k) for i, k in free):
-            named.append(name)
-    return named
+    named: set[str] = set()
+    if option_of_verdict(without_claims(undress(text)), texts):
+        return []
+    for sentence in _SENTENCES.split(text):
+        line = " ".join(unmarked(sentence).split())
+        line = f"a{line[1:]}" if _A_WORDS["A"].match(line, 1) and line.startswith("A ") else line
+        if chosen := one_in_sentence(line, texts, question) or one_text(line, texts, question):
+            named.add(chosen)
+        elif any(mentions(line, texts)) and not SETS_OFF.search(line):
+            return []
+    return sorted(named)
 
 
 def judge(item: Item, response: str) -> Judged:
