@@ -50,7 +50,7 @@ def export(checkpoint: Path, output: Path) -> Path:
     if config is None:
         raise UserError(f"{checkpoint.parent.parent / 'config.yaml'}: missing; export from the run's own folder")
     cfg = OmegaConf.create(config)
-    cfg.lora.resume = None  # the checkpoint has the adapters; the run wrote down their rank and targets
+    cfg.lora.resume, cfg.hardware.shard = None, None  # the checkpoint has the adapters; one process holds all of it
     policy = load_policy(cfg)
     policy.network.load_state_dict(trained_weights(policy, checkpoint), strict=False)  # a tied head follows
     state = policy.network.state_dict()
