@@ -139,7 +139,7 @@ def test_treebench_as_published(tmp_path: Path) -> None:
         [(10, 14, 30, 42)],
     ]
     assert [e.uid for e in entries] == ["Attributes/1", "Comparison/2", "OCR/3"]
-    assert [e.answer for e in entries] == ["B", "A", "A"] and [len(e.options) for e in entries] == [4, 2, 0]
+    assert [e.answer for e in entries] == ["B", "A", "A"] and [len(e.options) for e in entries] == [4, 2, 2]
     assert choice.judge(Item(entries[2]), "<answer>A</answer>").score == 1
 
 

@@ -119,7 +119,7 @@ def test_the_site_is_built_without_a_dead_link(tmp_path: Path, monkeypatch: pyte
     assert "<math" in method and "\\frac" not in method
     assert "group_normalised" in (tmp_path / "api" / "ops_advantages.html").read_text()
     api = " ".join((tmp_path / "api" / "ops_attention.html").read_text().split())
-    assert "divergences are averaged over them. heads:" in api and "<details" not in api, "sentences, no boxes"
+    assert "Divergences are averaged over them. heads:" in api and "<details" not in api, "sentences, no boxes"
     made = [page.read_text() for page in tmp_path.rglob("*.html")]
     assert not any('class="mermaid"' in page for page in made), "its script would be loaded from elsewhere"
     architecture = (tmp_path / "architecture.html").read_text()
