@@ -22,6 +22,7 @@ CHOICES = (
     (("A. Drop", "B. Stop", "C. Rise"), "C", "It is rising.|It rises"),
     (("A. Nike", "B. Puma"), "-", "Nikes are shown"),
     (("A. Stop", "B. Stops"), "B", "It stops."),
+    (("A. Stop", "B. Stops and waits"), "-", "It stops."),
     (("A. dogs", "B. dogs and cats"), "B", "dogs and cats"),
     (("A. Turn left", "B. Turn right"), "A", "It turns left.|The car turned left|turning left"),
     (("A. Turn left", "B. Turn right"), "-", "It turns.|It turns left, then turns right"),
