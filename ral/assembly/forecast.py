@@ -34,7 +34,8 @@ UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 class Speed:
     """Speed of a machine. operations: floating-point operations a second; moved: bytes a second.
 
-    decoding: weights a second that are multiplied by one token of all responses."""
+    decoding: weights a second that are multiplied by one token of all responses.
+    """
 
     operations: float
     decoding: float

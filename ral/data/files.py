@@ -146,7 +146,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
         shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
-        lines = unpacked.as_lines(folder, path, text, f"lines of {shape}", rows)
+        lines = unpacked.as_lines(folder, text, f"lines of {shape}", rows)
         return open_json(path, lines, shape + how)
     whole = _whole(path, text) if key else _wrapped(path, text)
     if whole is None:
@@ -159,7 +159,7 @@ def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) 
     found = shaped(whole, path, key)
     if found is None:
         return replace(open_json(path, text), shape=f"one JSON object{how}")
-    lines = unpacked.as_lines(folder, path, text, f"lines of {key}", found.rows)
+    lines = unpacked.as_lines(folder, text, f"lines of {key}", found.rows)
     return open_json(path, lines, found.shape + how)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from typing import Any
 
 from ral.data.fields import is_number
@@ -83,7 +82,7 @@ def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             stems.setdefault(found[1], []).append((int(found[2]), name))
     for there in stems.values():
         there.sort()
-        if len(there) == 2 and all(after - before == 1 for (before, _), (after, _) in pairwise(there)):
+        if len(there) == 2 and there[1][0] - there[0][0] == 1:
             yield there[0][1], there[1][1]
 
 

@@ -113,10 +113,10 @@ def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
         raise UserError(f"{path}: looks like {encoding} text and is not ({reason}); write it as UTF-8") from error
 
 
-def as_lines(folder: Path, path: Path, text: Path, form: str, rows: Iterable[Any]) -> Path:
+def as_lines(folder: Path, text: Path, form: str, rows: Iterable[Any]) -> Path:
     """Return a copy of `text` as JSON lines, one for each of `rows`, which are read only where there is no copy yet.
 
-    form: name of the form, a part of the copy's name. path: not used.
+    form: name of the form, a part of the copy's name.
     """
 
     def write(file: BinaryIO) -> None:

@@ -110,7 +110,7 @@ def verified(folder: Path, key: str = "resume=") -> Path:
             raise UserError(f"{key}{folder}: that is no checkpoint but {what}: write {key}{steps[-1]}")
         if beside := saved(folder.parent):
             number = re.sub(r"\D", "", folder.name)
-            near = [step for step in beside if number and int(re.sub(r"\D", "", step.name) or -1) == int(number)]
+            near = [step for step in beside if number and step_of(step) == int(number)]
             raise UserError(f"{key}{folder}: no such checkpoint folder; write {key}{(near or beside)[-1]}")
         auto = f"{key}auto or " if key else ""
         raise UserError(f"{key}{folder}: no such checkpoint folder; write {auto}outputs/.../checkpoints/step_N")

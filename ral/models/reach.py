@@ -16,7 +16,7 @@ from ral.models.family import PatchSettings
 from ral.types import Grid, Pixels
 
 Block = tuple[int, int]
-"""Of a run of visual tokens: positions by which it moves the text after it, and positions that it takes itself."""
+"""Positions of a run of visual tokens: (the shift of the text behind it, the number that the run itself takes)."""
 
 
 def most_positions(config: Any) -> int | None:

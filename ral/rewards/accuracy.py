@@ -15,7 +15,7 @@ from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.nothing import says_none
-from ral.rewards.number_words import lone_number, same_number
+from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
@@ -130,7 +130,7 @@ def _free_form(gold: str, answer: str) -> float:
         return float(said.yes is yes)
     if (true := truth_of_gold(gold)) is not None and (said := stated_truth(undress(answer))):
         return float(said.yes is true)
-    if same_text(gold, answer) or same_text(gold, plain) or same_number(gold, plain) or _is_count(gold, plain):
+    if same_text(gold, answer) or same_text(gold, plain) or _is_count(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 

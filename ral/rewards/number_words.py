@@ -77,12 +77,6 @@ def is_pronoun(text: str) -> bool:
     return _PRONOUN.search(text) is not None
 
 
-def same_number(one: str, other: str) -> bool:
-    """Tell whether two texts are nothing but one integer, in digits or words: "two" and "2"."""
-    first, second = lone_number(one), lone_number(other)
-    return first is not None and first == second
-
-
 def lone_number(text: str) -> Fraction | None:
     """Return the integer that a text is, in digits or words and with nothing beside it; else None."""
     line = text.strip().rstrip(" .。!")

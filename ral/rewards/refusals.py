@@ -37,7 +37,7 @@ REFUSAL = (
     rf"|\bno (?:[a-z]+ ){{1,4}}(?:can|could) be (?:{_KNOWN}|(?:{_SEEN}) {_CERTAINLY}|{_CERTAINLY} {_SEEN})"
     rf"|\b(?:no one|nobody) (?:(?:can|could|would|will)(?: [a-z]+ly)? {_TELL}\b|knows\b)"
 )
-"""What a refusal is matched by, anywhere in a text; upper and lower case alike."""
+"""Pattern of a refusal, to be searched for in a text with `re.IGNORECASE`."""
 _REFUSAL = re.compile(REFUSAL, re.IGNORECASE)
 
 
