@@ -33,8 +33,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     rules="fixed", by `example.problem_type`:
     - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);
     - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
-      as an integer must be met exactly, any other within 1e-2 of the larger of the two; a conversion that the answer
-      rounds counts to the digits that it gives, three or more (`numbers.rounding`);
+      as an integer must be met exactly, any other within 1e-2 of the larger of the two; an answer in another unit may
+      be off by the rounding of its last digit, where it gives three digits or more (`numbers.rounding`);
     - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case; quotes, Markdown and LaTeX around
       the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
@@ -44,9 +44,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
       (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
-
     A response without a readable answer scores 0. Under "fixed" a gold answer that cannot be read, or an unknown
-    problem type, raises UserError naming the entry: a reward must never be silently 0.
+    problem type, raises UserError naming the entry: a reward must never be silently 0. So do any other `rules`.
     """
     if rules == "compat":
         return published_accuracy(example, response)
@@ -63,7 +62,7 @@ def check_gold(example: Example) -> None:
 
 
 def _judge(example: Example) -> Scorer:
-    """Return the function from an answer to its score, its gold answer already read."""
+    """Return the function from an answer to its score by the rules "fixed"; the gold answer is read once, here."""
     match example.problem_type:
         case "multiple choice":
             return _choice_judge(example)
@@ -94,7 +93,7 @@ def _choice_judge(example: Example) -> Scorer:
 
 
 def _answered(gold: Number, answer: str) -> Number | None:
-    """Return the number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
+    """Return the number of an answer, None where it has none; where gold is 0, "none" and "no apples" are 0."""
     number = parse_number(answer)
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
@@ -102,8 +101,8 @@ def _answered(gold: Number, answer: str) -> Number | None:
 def _numerical(gold: Number, answer: Number | None) -> float:
     """Return 1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
 
-    The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". A rounded
-    conversion may lie off by `rounding` in either case.
+    The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". An answer in
+    another unit may be off by `rounding`, too. None scores 0.
     """
     if answer is None:
         return 0.0
@@ -136,7 +135,7 @@ def _free_form(gold: str, answer: str) -> float:
 
 
 def _is_count(gold: str, answer: str) -> bool:
-    """Tell whether the one number of a sentence, without a unit or bound, is a gold answer that is a lone integer."""
+    """Tell whether gold is a lone integer and the one number of the answer, without a unit or bound, equals it."""
     wanted, said = lone_number(gold), parse_number(answer)
     return wanted is not None and said == Number(wanted, whole=True, step=said.step if said else Fraction(0))
 

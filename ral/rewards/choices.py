@@ -53,16 +53,20 @@ _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> str | None:
     """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
+    options: texts with or without letters ("A. blue", "blue"); empty where unknown: then any letter alone counts.
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
-    None where that text is another option's or another number than the option, lists more letters, rules the letter
-    out or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that a
-    short sentence names (`mentions.one_in_sentence`), or gives in place of another (`contrasts`). Where the options are
-    yes and no, the yes or no of any language that an answer begins with (`verdicts`). Case, width, quotes and white
-    space do not count. What names none is read again with its contractions written out ("doesn't" for an option "does
-    not"), in its options' own forms of a word ("decreases" for "Decrease", `word_forms`), and where `question` asks for
-    what is wrong, "B is wrong" as B (`asked.as_asked`).
+    None where that text is another option's or another number than the option, lists more letters, rules the letter out
+    or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that has a
+    short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
+    Before all that: the last of several answers counts where one corrects another (`corrections`), an option that is
+    given in place of another (`contrasts`), and, where the options are yes and no, the yes or no of any language that
+    the answer begins with (`verdicts`). Case, width, quotes and white space do not count.
+    An answer that names none is read again with its contractions written out ("doesn't" for an option "does not"), in
+    its options' own forms of a word ("decreases" for "Decrease", `word_forms`), as "both" or "neither" of two, without
+    what it says beside its choice (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B
+    (`asked.as_asked`).
     """
     if named := _chosen(answer, options, question):
         return named

@@ -162,7 +162,7 @@ UNSURE = re.compile(
 
 
 def without_claims(text: str) -> list[str]:
-    """Return the text, then the text with one claim in front removed, then with two, and so on."""
+    """Return [the text, the text without the first claim in front, without the second, ...], up to MOST_CLAIMS."""
     forms = [text]
     for _ in range(MOST_CLAIMS):
         head = forms[-1][:LONGEST]

@@ -65,14 +65,20 @@ _PER = re.compile(
 
 
 def without_times(text: str) -> str | None:
-    """Return a sentence without the clauses that say when, or of how many; None where no other number is left."""
+    """Return a sentence without the clauses that say when, or of how many.
+
+    None where it has no such clause, or holds no digit beside them.
+    """
     rest = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     rest = _HAN.sub("", _LAST.sub("", rest), count=1)
     return rest if rest != text and _REST.search(rest) else None
 
 
 def without_labels(text: str) -> str | None:
-    """Return a sentence without its numbered names, "Table 2" and "Player 10"; None where no other number is left."""
+    """Return a sentence without its numbered names, "Table 2" and "Player 10".
+
+    None where it has no such name, or holds no digit beside them.
+    """
     rest = _LABELLED.sub(" ", text)
     return rest if rest != text and _REST.search(rest) else None
 
@@ -84,7 +90,7 @@ def year_of_month(text: str) -> str | None:
 
 
 def total_said(text: str) -> str | None:
-    """Return what a sum in figures or words is said to be: "5" of "3 plus 2 equals 5" and "1 + 2 + 2 = 3 + 2 = 5"."""
+    """Return the text of what a sum is said to be, "5" of "3 plus 2 equals 5" and "1 + 2 + 2 = 3 + 2 = 5"; else None."""
     if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
         return found["end"]
     spoken = _SPOKEN.fullmatch(text)
@@ -92,7 +98,7 @@ def total_said(text: str) -> str | None:
 
 
 def join_parts(text: str) -> str:
-    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; of more than the whole ("5 out of 2") nothing is made."""
+    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
     return _PER.sub(_part, text)
 
 

@@ -30,10 +30,10 @@ _HOUR = re.compile(
 
 
 def read_clock(text: str) -> tuple[int, Unit] | None:
-    """Return (value, unit) of "3:45", "1:02:03", "10:30 AM" and "10 AM"; None for any other form.
+    """Return (value, unit) of "3:45", "1:02:03", "10:30 AM" and "10 AM"; None for any other form, and for "13:00 AM".
 
-    A clock does not say its unit: "3:45" is 225, so "3 min 45 s", "3 h 45 min" and 225 alone all are the same. With AM
-    or PM it is a time of day, in minutes (seconds, where it gives some) since midnight: "10:30 PM" is 22:30.
+    A clock does not say its unit: "3:45" is 225, which meets 225 alone, "3 min 45 s" and "3 h 45 min". With AM or PM,
+    or words such as 下午, it is a time of day, in minutes (in seconds where it gives some) since midnight.
     """
     if found := _TIME.fullmatch(text.strip()):
         parts = [found["first"], found["second"] or found["minutes"], found["third"]]
@@ -52,7 +52,10 @@ def _half(han: str | None, letter: str | None, words: str | None) -> str:
 
 
 def _value(parts: list[int], half: str) -> tuple[int, Unit] | None:
-    """Return (value, unit) of hours, minutes and perhaps seconds; None for "17:30 PM" and "13:00 AM"."""
+    """Return (value, unit) of [hours, minutes, perhaps seconds]; None for "13:00 AM" and "0:30 PM", not for "17:30 PM".
+
+    half: "a", "p" or "", as `_half` returns.
+    """
     if half and not (1 <= parts[0] <= 12 or (half == "p" and 13 <= parts[0] <= 23) or (half == "a" and not parts[0])):
         return None
     hours = parts[0] % 12 + 12 * (half == "p") if half else parts[0]

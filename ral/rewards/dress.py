@@ -57,7 +57,7 @@ def unmarked(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    r"""Return a text without what is set around the whole of it: quotes, Markdown, \\boxed{} and \\text{}.
+    r"""Return a text without what is set around the whole of it: quotes, Markdown, \boxed{} and \text{}.
 
     What stands inside stays as it is, but for typographic apostrophes, which become plain ones.
     """
@@ -81,7 +81,9 @@ def quoted(text: str) -> str:
 
 
 def undress(text: str) -> str:
-    """Return the text of an answer without LaTeX, HTML, Markdown and quotes."""
+    """Return an answer without LaTeX commands of type and spacing, HTML, Markdown, quotes and emoji, in one width
+    (NFKC).
+    """
     text = _LATEX_LETTER.sub(r"\1", _HEADING.sub("", visible(text)))
     for _ in range(_NESTED):
         text = _LATEX.sub(r"\1", text)

@@ -40,7 +40,11 @@ _TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
 
 
 class Han(NamedTuple):
-    """A number in Chinese numerals. rest: what follows it, such as a unit. whole: not rounded by a large unit."""
+    """A number in Chinese numerals.
+
+    value: in percent where `percent` is True. whole: whether it has to be met exactly; False for halves and where a
+    large unit such as 万 may round. rest: the text behind the number, such as a unit.
+    """
 
     value: Fraction
     whole: bool
@@ -49,13 +53,15 @@ class Han(NamedTuple):
 
 
 def join_han(text: str) -> tuple[str, bool]:
-    """Return (the text with "3万5千" written 35000, whether there was one): digits before numerals of scale."""
+    """Return (the text with 35000 for "3万5千", whether it had such a number): digits before numerals of scale."""
     text = _COUNTED_DOZENS.sub(lambda match: _decimal(_dozens(match[1], match[2])), text)
     return _MIXED.sub(lambda match: _decimal(_value(match[0])), text), _MIXED.search(text) is not None
 
 
 def read_han(text: str) -> Han | None:
-    """Return the number of a text that is one in Chinese numerals, perhaps with 答案是 before and a unit behind."""
+    """Return the number of a text that holds nothing else but words such as 答案是 before it and a unit behind; else
+    None.
+    """
     if found := _PERCENT.fullmatch(text):
         return Han(_signed(found[1], _value(found[2])), True, True, "")
     if found := _TENTHS.fullmatch(text):

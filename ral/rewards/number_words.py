@@ -49,7 +49,10 @@ class Words(NamedTuple):
 
 
 def read_words(text: str) -> Words | None:
-    """Return the one number that a short text gives in words; None where there is none, or the words go on about it."""
+    """Return the one number that a short text gives in words; else None.
+
+    None also where more than MOST_WORDS words, or another number word, stand behind the number.
+    """
     if (part := _OUT_OF.fullmatch(text.strip())) and (share := _share(part[1], part[2])):
         return share
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
@@ -71,14 +74,12 @@ def read_words(text: str) -> Words | None:
 
 
 def is_pronoun(text: str) -> bool:
-    """Tell whether a text has a "one" that is anybody: "One cannot tell.", "One must look closely."; not "one can be
-    seen".
-    """
+    """Tell whether "one" means anybody: "One cannot tell.", "One must look closely."; not in "one can be seen"."""
     return _PRONOUN.search(text) is not None
 
 
 def lone_number(text: str) -> Fraction | None:
-    """Return the integer that a text is, in digits or words and with nothing beside it; else None."""
+    """Return the integer that a text is, in digits or words and with nothing beside it; None for any other text."""
     line = text.strip().rstrip(" .。!")
     if _DIGITS_ALONE.fullmatch(line):
         return Fraction(line)

@@ -89,7 +89,7 @@ class Number:
 
 @lru_cache(maxsize=4096)
 def parse_number(text: str) -> Number | None:
-    """Return the one number in `text`; None where there is none, more than one, or a form that is not understood."""
+    """Return the one number in `text`; None for no number, several, unknown forms, and over LONGEST_TEXT characters."""
     if len(text) > LONGEST_TEXT:
         return None
     if later := corrected(text):
@@ -128,7 +128,7 @@ def _twice(text: str) -> Number | None:
 
 
 def _parsed(text: str) -> Number | None:
-    """Return the one number in a text that corrects none."""
+    """Return the one number in a text that corrects nothing; else None."""
     taken = take_currency(join_money(html.unescape(_HTML.sub(" ", shown(text)))))
     if taken is None or NO_NUMBER.search(taken[0]):
         return None
@@ -153,7 +153,7 @@ def _parsed(text: str) -> Number | None:
 
 
 def _without_unit(formula: str) -> tuple[str, Unit | None]:
-    r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text and None without one."""
+    r"""Return (the formula, its unit) of "π/2 rad" and "2\sqrt{3} cm"; (the text, None) without one."""
     behind = _UNIT_BEHIND.search(formula)
     if behind is None:
         return formula, None
@@ -247,9 +247,9 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
     """Return the values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
 
     Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
-    counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where
-    one of the two is a share and the other has no unit, both readings count: "50%" is met by "50" (the question asked
-    for percent) and by "0.5" (the same number); "50 kg" contradicts it.
+    counts as left out on the other, but a time of day meets only an hour of 24. A bound ("more than 5") is met by the
+    same bound, or by the number itself. Where one of the two is a share and the other has no unit, both readings count:
+    "50%" is met by "50" (the question asked for percent) and by "0.5" (the same number); "50 kg" contradicts it.
     """
     if answer.also is not None:
         exact, rounded = replace(answer, also=None), replace(answer, value=answer.also, also=None)
@@ -279,10 +279,10 @@ def _hour(gold: Number, answer: Number) -> list[Fraction]:
 
 
 def rounding(gold: Number, answer: Number) -> Fraction:
-    """Return how far, in gold's units, a right answer may lie off because it was converted and then rounded.
+    """Return how far, in gold's units, a right answer may be off because it was converted and then rounded.
 
-    Half a unit of the answer's last digit where it has FEWEST_DIGITS digits or more and the two units differ by
-    more than a power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
+    Half a unit of the answer's last digit where the answer has FEWEST_DIGITS digits or more and the ratio of the two
+    units is no power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
     """
     if not (gold.unit and answer.unit and answer.step) or abs(answer.value) < answer.step * 10 ** (FEWEST_DIGITS - 1):
         return Fraction(0)

@@ -24,10 +24,10 @@ _WORD = re.compile(r"[^\W\d_]+")
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of the one option that is the same number; None for no number, no such option, or several.
 
-    Where none is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off from,
-    if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names none.
-    Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and what
-    doubts or sets off ("maybe 3", "other than 3") is not.
+    Where no option is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off
+    from, if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names
+    none. Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and
+    an answer that doubts or sets off ("maybe 3", "other than 3") is not.
     """
     number = parse_number(text)
     if number is None or not options:
@@ -81,7 +81,7 @@ def other_number(text: str, options: Sequence[str], letter: str) -> bool:
 def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
     """Tell whether an answer without a unit may be several options that have one: "5" of "$5" and "5 €".
 
-    An option that is the answer word for word is meant.
+    False where an option is the answer word for word.
     """
     number = parse_number(text)
     if number is None or number.unit is not None or not options:
