@@ -39,7 +39,7 @@ COMMAND = piped.calling("ral.data.decoder.main")
 
 
 class Decoder:
-    """Calls readers in another process, with the settings' time limit. A pickled copy starts a process of its own."""
+    """Caller of readers in another process, with the settings' time limit. A pickled copy starts its own process."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None

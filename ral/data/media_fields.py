@@ -121,7 +121,7 @@ _TAGGED = re.compile(
 
 
 def refuse_tagged(entry: Entry, texts: Sequence[str]) -> None:
-    """Raise the bad entry's error where the text of an entry without media names a file of one, which nothing reads."""
+    """Raise BadSample where the text of an entry without media names an image or video file, which nothing reads."""
     for found in (match for text in texts for match in _TAGGED.finditer(text)):
         file = (found[2] or found[3] or found[4]).strip()
         if is_medium(file):

@@ -61,8 +61,8 @@ def _number(entry: Entry, key: str, value: object) -> float:
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
     """Return the fields of `Media` that `said`, an entry or the object of one medium in it, sets; null sets nothing.
 
-    kind: of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict each
-    other or ask an image for time, and for keys of OTHER_KEYS.
+    kind: that of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict
+    each other or ask an image for time, and for keys of OTHER_KEYS.
     """
     for key, write in OTHER_KEYS.items():
         if said.get(key) is not None:

@@ -55,7 +55,7 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
 
 
 def _refuse_pairs(entry: Entry, answer: str) -> None:
-    """Raise the bad entry's error where fields hold two times by their values, which nobody is asked for."""
+    """Raise BadSample where unread fields hold two times, by their values, that neither evidence nor answer has."""
     unread = {name: value for name, value in entry.data.items() if isinstance(name, str) and name not in READ}
     shown_at = [list(item.span) for item in evidence_of(entry) if item.span]
     for name, times in parts_by_value(unread):

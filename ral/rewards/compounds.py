@@ -130,7 +130,7 @@ def article_before(line: str, start: int, end: int) -> bool:
 
 
 def content_word(word: str) -> bool:
-    """Tell whether a word behind a noun may form a longer noun with it: no verb, preposition or adverb, no class word."""
+    """Tell whether a word behind a noun may form a longer noun with it: no verb, preposition, adverb or class word."""
     word = word.lower()
     if word in _FUNCTION or word in _CLASS or word.endswith("ly"):
         return False

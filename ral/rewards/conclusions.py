@@ -55,15 +55,13 @@ NO_NUMBER = re.compile(
 
 
 def said_twice(text: str) -> tuple[str, str] | None:
-    """Return both forms of a number that a text gives in two, "2/5" and "40%" of "2/5 (40%)" or "2/5, or 40%"; else
-    None.
-    """
+    """Return the two forms of a number that a text gives, "2/5" and "40%" of "2/5 (40%)" or "2/5, or 40%"; else None."""
     found = _TWICE.fullmatch(text)
     return (found["one"], found["inner"] or found["other"]) if found else None
 
 
 def concluded_in_words(text: str) -> str | None:
-    """Return the conclusion that a text draws without digits, "five" of "two red and three blue, so five"; else None."""
+    """Return the conclusion that a text draws without digits, "five" of "two red and three, so five"; else None."""
     found = _IN_WORDS.fullmatch(text)
     return (found["so"] or found["total"]) if found else None
 

@@ -81,9 +81,7 @@ def quoted(text: str) -> str:
 
 
 def undress(text: str) -> str:
-    """Return an answer without LaTeX commands of type and spacing, HTML, Markdown, quotes and emoji, in one width
-    (NFKC).
-    """
+    """Return an answer in one width (NFKC), without LaTeX of type and spacing, HTML, Markdown, quotes and emoji."""
     text = _LATEX_LETTER.sub(r"\1", _HEADING.sub("", visible(text)))
     for _ in range(_NESTED):
         text = _LATEX.sub(r"\1", text)

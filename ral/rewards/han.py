@@ -59,8 +59,9 @@ def join_han(text: str) -> tuple[str, bool]:
 
 
 def read_han(text: str) -> Han | None:
-    """Return the number of a text that holds nothing else but words such as 答案是 before it and a unit behind; else
-    None.
+    """Return the number of a text that is nothing else but words such as 答案是 before it and a unit behind.
+
+    None for any other text.
     """
     if found := _PERCENT.fullmatch(text):
         return Han(_signed(found[1], _value(found[2])), True, True, "")

@@ -33,8 +33,7 @@ _LETTER_OF_MONEY = re.compile(r" ?(k|mm|m|b|t)(?![^\W\d_])", re.IGNORECASE)
 
 
 def take_scale(rest: str, *, money: bool) -> tuple[int, str, bool]:
-    """Return (factor, rest, exact) of the text `rest` behind a number; (1, rest, True) where it has no scale word in
-    front.
+    """Return (factor, rest, exact) of the text `rest` behind a number; (1, rest, True) where no scale word comes first.
 
     The returned rest is the text behind the scale words. exact: False for a scale that may round (thousand, million). A
     letter counts where it is joined to the digits ("5k", "2.5M"); with money=True also "m", "b", "t", and with a blank.

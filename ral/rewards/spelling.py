@@ -24,8 +24,7 @@ def _powered(found: re.Match[str]) -> str:
 
 
 def spelled(text: str) -> str:
-    """Return the unit in `text` (all that follows a number) in one spelling: "°C" for "degrees C", "km/h" for "km per
-    h".
+    """Return the unit in `text` (all that follows a number) in one spelling: "°C" for "degrees C", "m/s" for "m per s".
 
     Also: "m^2" for "m ^2", "floz" for "fl. oz", "Nm" for "N·m". Marks at the ends are removed, other words stay.
     """

@@ -69,7 +69,7 @@ def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Return a text with runs of one special token as "token x count", cut in the middle to LONGEST_SHOWN characters."""
+    """Return a text with runs of one special token as "token x count", cut in the middle to LONGEST_SHOWN letters."""
     text = _REPEATED.sub(lambda match: f"{match[1]} x {match[0].count(match[1])}", text)
     half = LONGEST_SHOWN // 2
     return text if len(text) <= LONGEST_SHOWN else f"{text[:half]} [...] {text[-half:]}"

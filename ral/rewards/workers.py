@@ -49,7 +49,7 @@ class Worker:
         self.send(functions)
 
     def send(self, value: object) -> None:
-        """Send a picklable value to the process: first the functions, then lists of jobs. UserError where it has ended."""
+        """Send a picklable value: the functions first, then lists of jobs. UserError where the process has ended."""
         assert self.process.stdin is not None
         try:
             pickle.dump(value, self.process.stdin, protocol=pickle.HIGHEST_PROTOCOL)

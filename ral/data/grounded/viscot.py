@@ -66,7 +66,7 @@ def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:
-    """Return all entries of viscot_363k.json."""
+    """Return all entries of viscot_363k.json. media_root: folder of the images; None for the file's."""
     return read_file(Path(path), media_root=None if media_root is None else Path(media_root), parse=parse)
 
 
