@@ -55,7 +55,7 @@ NO_NUMBER = re.compile(
 
 
 def said_twice(text: str) -> tuple[str, str] | None:
-    """Return the two forms of a number that a text gives, "2/5" and "40%" of "2/5 (40%)" or "2/5, or 40%"; else None."""
+    """Return the two forms of a number that a text gives, "2/5" and "40%" of "2/5 (40%)"; None where it gives none."""
     found = _TWICE.fullmatch(text)
     return (found["one"], found["inner"] or found["other"]) if found else None
 

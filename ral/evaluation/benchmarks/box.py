@@ -24,7 +24,11 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 where the last four numbers in a row of the answer, fractions of the picture, are the evidence's box."""
+    """Return 1 where the box that a response gives overlaps the box of the first evidence by RIGHT or more, else 0.
+
+    The box is the last four numbers in a row of the answer: left, top, right, bottom in fractions of the image. 0 where
+    the answer has no such numbers, or the example no evidence.
+    """
     said = _BOX.findall(final(response))
     if not said or not item.example.evidence:
         return Judged("", 0.0)

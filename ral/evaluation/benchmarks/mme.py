@@ -40,8 +40,9 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def said(text: str) -> str:
-    """Return "yes", "no" or "": y, n, or the word within the first four characters, as the authors' evaluation reads
-    it.
+    """Return "yes", "no" or "", as the authors' evaluation reads a text.
+
+    It reads "y", "n", and the word within the first four characters; case and points do not count.
     """
     text = text.lower().strip().replace(".", "")
     head = {"y": "yes", "n": "no"}.get(text, text[:4])
@@ -55,9 +56,9 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def points(records: Sequence[ScoredItem]) -> float:
-    """Return the points of one subtask.
+    """Return the points of one subtask: 100 * (accuracy + accuracy+), at most 200.
 
-    A picture of which one question was asked (a limit cut it) adds accuracy alone.
+    A picture of which only one question was asked (a limit cut the items) counts as wrong in accuracy+.
     """
     pictures: dict[str, list[float]] = defaultdict(list)
     for record in records:

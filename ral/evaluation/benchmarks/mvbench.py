@@ -46,7 +46,7 @@ ABOVE = ("", "video", "data0613")  # folders that the archives' folders may lie 
 
 
 def load(path: str | Path, tasks: Sequence[str] = tuple(FOLDERS)) -> Sequence[Item]:
-    """Return the items, task by task; group: the task. UserError names a task that there is none of."""
+    """Return the items, task by task; group: the task. UserError for an unknown task."""
     if unknown := [task for task in tasks if task not in FOLDERS]:
         raise UserError(f"tasks: there is no '{unknown[0]}'; write some of {', '.join(FOLDERS)}")
     parts = [[{**row, "task": task, "number": n} for n, row in enumerate(table(path, task))] for task in tasks]
@@ -70,14 +70,14 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(FOLDERS)) -> Sequence[It
 
 
 def table(path: str | Path, task: str) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a task: one JSON file each, or a configuration of parquet files."""
+    """Return the rows of a task, from its JSON file or from a configuration of parquet files."""
     files = [Path(path).expanduser() / folder / f"{task}.json" for folder in ("json", "")]
     file = next((f for f in files if f.is_file()), None)
     return rows(file or path, "train", None if file else task, EXPECTED, COLUMNS)
 
 
 def letter_of(row: Mapping[str, Any]) -> str:
-    """Return the letter of the candidate that the answer is. UserError where it is none."""
+    """Return the letter of the candidate that equals the answer. UserError where no candidate does."""
     if row["answer"] not in row["candidates"]:
         write = "fetch the dataset again"
         raise UserError(f"{row['task']}: the answer {row['answer']!r} is none of {row['candidates']}; {write}")

@@ -61,14 +61,14 @@ def is_open(row: Mapping[str, Any]) -> bool:
 
 
 def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options with letters; some are published with them."""
+    """Return the options with letters, as published or added here."""
     given = [str(option) for option in row["options"] or ()]
     have = all(option.startswith(f"{letter}.") for letter, option in zip("ABCDEFGHIJ", given, strict=False))
     return tuple(given) if have else lettered(given)
 
 
 def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
-    """Return the user's turn."""
+    """Return the text of the user's turn."""
     question = "\n".join((row["question"], *options))
     if row["track"] != "Adaptation":
         return question + IGNORE
