@@ -69,9 +69,7 @@ def finish(run: Running) -> str | None:
 
 
 class Bar:
-    """Progress bar with the time left, from the mean seconds of the cells so far. Prints lines outside
-    of a terminal.
-    """
+    """Progress bar with the time left, from the mean seconds of the cells so far; lines where there is no terminal."""
 
     def __init__(self, total: int, processes: int, console: Console) -> None:
         self.total, self.processes, self.console = total, processes, console

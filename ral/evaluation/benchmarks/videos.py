@@ -35,6 +35,6 @@ class Clips:
         return Media("video", self.by_stem.get(stem, self.root / f"{stem}.mp4"))
 
     def at(self, name: str, folders: Sequence[str]) -> Media:
-        """Return the video at the path `name` below the first of `folders` that has it; other folders may repeat names."""
+        """Return the video at the path `name` below the first of `folders` that has it: folders may share names."""
         places = [self.root / folder / name for folder in folders]
         return Media("video", next((place for place in places if place.is_file()), places[0]))
