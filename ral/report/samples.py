@@ -1,4 +1,4 @@
-"""The sampled responses of the page: each question with its image or video, and attention before and after training."""
+"""Cards of chosen questions: image or video, evaluated responses and their attention before and after training."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as the page has it. when: before or after; sign, words: the verdict; grounding: its
-    text, '' without.
+    """A response as the page has it.
+
+    when: "before" or "after" training. answer: the text extracted from it, None for none. sign, words: the verdict.
+    grounding: as text, "" where it is not known.
     """
 
     when: str
@@ -50,10 +52,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """One sampled question with its responses. strips: () where there is no image or it cannot be read; `note` says
-    which.
+    """One chosen question with its responses.
 
-    peak: the share of attention of the overlays' strongest colour, in percent; '' without overlays.
+    strips: () where there is no image or it cannot be read, as `note` then says. peak: the share of attention of the
+    overlays' strongest colour, in percent; "" where there are no overlays.
     """
 
     item: Item

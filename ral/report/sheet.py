@@ -39,7 +39,7 @@ def attention_of(found: Mapping[str, Any]) -> Attention:
 
 
 def plain(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels) -> Shown:
-    """Return the image, or the frames that `strip` takes, without attention: with the evidence, and times below."""
+    """Return the image, or the frames that `strip` takes, without attention, with the evidence and with times below."""
     frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
     times = slots(attention, len(frames), pixels.seconds_per_frame)
     images = [

@@ -50,7 +50,7 @@ def points(change: float) -> str:
 
 
 def headline(row: Row | None) -> str:
-    """Return the result of the run in one sentence; `row` is the row of all items."""
+    """Return the result of the run in one sentence. row: the row of all items, None where there was no evaluation."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
     found, items = row.accuracy, _items(row.n)
@@ -65,8 +65,9 @@ def headline(row: Row | None) -> str:
 
 
 def details(row: Row | None) -> str:
-    """Return the intervals of the headline, whether the change may be chance, and the grounding; ''
-    without evaluation.
+    """Return the intervals of the headline, whether the change may be chance, and the grounding.
+
+    row: the row of all items, None where the model was not evaluated: "".
     """
     if row is None:
         return ""

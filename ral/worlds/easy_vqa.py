@@ -82,7 +82,7 @@ class Question:
 def find_data(source: Path) -> Path:
     """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it.
 
-    UserError for none.
+    UserError where none has both.
     """
     for folder in (source, source / "data", source / "easy_vqa" / "data"):
         if all((folder / half / "questions.json").is_file() for half in ("train", "test")):
