@@ -182,7 +182,7 @@ def _of(metric: str) -> str:
 
 
 def never_below(main: TableResult, base: Run | None) -> Claim:
-    """Return claim (b): in the types of question where GRPO's interval lies below the shipped model, RAL is not below."""
+    """Return claim (b): in the types of question where GRPO's interval lies below the shipped model, RAL's does not."""
     text = "RAL is not below the shipped model where GRPO is, by type of question"
     metrics = [metric for metric in by_type(main) if metric.removeprefix(TYPE) not in MEDIA]
     grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
