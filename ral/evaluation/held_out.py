@@ -95,7 +95,7 @@ def with_layers(
 
 
 def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dict[str, Any]:
-    """Return the record with one more field, right after `key`."""
+    """Return the record with one more field, `name` with `value`, right after `key`."""
     names = list(record)
     place = names.index(key) + 1
     return {**{k: record[k] for k in names[:place]}, name: value, **{k: record[k] for k in names[place:]}}

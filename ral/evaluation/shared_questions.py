@@ -80,7 +80,7 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return the batches of heads (indices) to decode together: of similar length, with few empty rows (PLACES)."""
+    """Return the batches of heads (indices) to decode at once: of similar length, with few empty rows (PLACES)."""
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
     for bucket in length_buckets(lengths):

@@ -108,5 +108,5 @@ def _of_response(
 
 
 def _inside(example: Example, grid: tuple[int, int, int], seconds: float) -> Tensor | None:
-    """Mark the visual tokens on the evidence [V]; None without evidence."""
+    """Mark the visual tokens on the evidence [V]; None where the example has no evidence."""
     return evidence_tokens(example.evidence, grid, seconds).flatten() if example.evidence else None

@@ -56,9 +56,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluated question with the model's response. answer: the text extracted from the response, None for none.
+    """One evaluated question with the model's response.
 
-    evidence: boxes and times of the question. attention: None where it has no map.
+    answer: the text extracted from the response, None where there is none. evidence: boxes and times of the question.
+    attention: None where it has no map.
     """
 
     uid: str

@@ -38,8 +38,8 @@ class Strip:
 class Answer:
     """A response as the page has it.
 
-    when: "before" or "after" training. answer: the text extracted from it, None for none. sign, words: the verdict.
-    grounding: as text, "" where it is not known.
+    when: "before" or "after" training. answer: the text extracted from it, None where there is none. sign, words: the
+    verdict. grounding: as text, "" where it is not known.
     """
 
     when: str

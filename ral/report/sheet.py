@@ -33,7 +33,7 @@ class Shown:
 
 
 def attention_of(found: Mapping[str, Any]) -> Attention:
-    """Return an attention map of an evaluation, {"grid", "weights", "seconds_per_slot"}, as the report's record."""
+    """Return `found`, a map of an evaluation {"grid", "weights", "seconds_per_slot"}, as the report's record."""
     t, h, w = found["grid"]
     return Attention((t, h, w), tuple(found["weights"]), found["seconds_per_slot"])
 

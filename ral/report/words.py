@@ -100,7 +100,10 @@ def label(config: Mapping[str, Any], group: str) -> str:
 
 
 def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
-    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown."""
+    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown.
+
+    config: of the run, as plain values. metrics: its logged steps.
+    """
     wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
     if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
         return None

@@ -141,7 +141,7 @@ def _is_count(gold: str, answer: str) -> bool:
 
 
 def _read_text(gold: str, answer: str) -> float:
-    """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
+    """Return 1 - word error rate, clipped to [0, 1]: the best of the answer as written and without dress or quotes."""
     plain = unwrapped(answer)
     forms = {answer, plain, quoted(answer) or answer, plain.rstrip(" .。")}
     golds = {one_line(gold), one_line(unwrapped(gold))}

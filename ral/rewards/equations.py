@@ -80,8 +80,9 @@ def read_chain(text: str) -> Chain | None:
 def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool:
     """Tell whether the sides of a chain are one value.
 
-    computed: of the sides in front, at least one. shown: of the last side. step: the value of one more in the last
-    digit of `shown`, which may be rounded or cut off there: 1 for an integer behind "≈", 0 where it is written exactly.
+    computed: values of the sides in front, at least one. shown: the last side's value. step: the value of one more in
+    the last digit of `shown`, which may be rounded or cut off there: 1 for an integer behind "≈", 0 where it is written
+    exactly.
     """
     exact = computed[0]
     if any(abs(value - exact) > SAME * max(abs(value), abs(exact)) for value in computed[1:]):

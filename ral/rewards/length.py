@@ -22,7 +22,7 @@ def length_bonus(
     Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5, adds 0.2 for this; here the weight of the part says how much it
     counts. Two deviations: lengths are words between white space, not tokens, because a reward sees text alone; and
     each response is judged by itself, so there is no rule that at least two responses of a group must be right.
-    rules: of `accuracy`. UserError for a range that is none.
+    rules: those of `accuracy`. UserError unless 0 <= shortest <= longest.
     """
     if not 0 <= shortest <= longest:
         raise UserError(f"length_bonus: shortest={shortest} to longest={longest} is no range; write 0 <= both, ordered")

@@ -1,6 +1,6 @@
 """The one option that a short sentence names: "The color is blue", "It's the dog.", "Yes, it is.", 颜色是蓝色.
 
-Where it names two, denies or doubts anything, or compares, it names none: what it means is then a matter of reading.
+A sentence that names two, denies or doubts anything, or compares, counts as naming none: its meaning is then open.
 """
 
 from __future__ import annotations

@@ -71,12 +71,13 @@ FACTORIAL = re.compile(r"[\s$(\[]*\d+[\s)\]]*(?:!|！)[\s.!$！]*")
 
 @dataclass(frozen=True)
 class Number:
-    """One number. value: as written, before its unit. whole: written as an integer, so to be met exactly.
+    """One number.
 
-    unit: of measure, of money, or a share such as percent.
+    value: as written, before its unit. whole: whether it is written as an integer, so to be met exactly.
+    unit: a unit of measure, a currency, or a share such as percent; None where there is none.
     bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
-    step: what one more in the last digit written is worth; 0 for fractions and words, which are exact.
-    also: the same number as the text shows it rounded: 3.46 of "2√3 ≈ 3.46".
+    step: the value of one more in the last digit written; 0 for fractions and words, which are exact.
+    also: the same number as the text shows it rounded: 3.46 of "2√3 ≈ 3.46"; None where it does not.
     """
 
     value: Fraction
@@ -153,7 +154,7 @@ def _parsed(text: str) -> Number | None:
 
 
 def _without_unit(formula: str) -> tuple[str, Unit | None]:
-    r"""Return (the formula, its unit) of "π/2 rad" and "2\sqrt{3} cm"; (the text, None) without one."""
+    r"""Return (the formula, its unit) of "π/2 rad" and "2\sqrt{3} cm"; (the text, None) where it has no unit."""
     behind = _UNIT_BEHIND.search(formula)
     if behind is None:
         return formula, None

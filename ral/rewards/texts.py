@@ -1,6 +1,6 @@
 """Similarity of two texts: word error rate, ROUGE, and equality after normalisation.
 
-jiwer and rouge-score are imported at their first use: together they take half a second.
+jiwer and rouge-score are imported at their first use, since the two imports take half a second.
 """
 
 from __future__ import annotations

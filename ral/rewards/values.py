@@ -47,7 +47,7 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
 
 
 def _exact(number: Number) -> bool:
-    """Tell whether a number is written as a fraction, a root or with π, so that its decimals may go on without end."""
+    """Tell whether a number is written as a fraction, a root or with π, so that its decimals may never end."""
     return not number.whole and number.step <= abs(number.value) * FORMULA_STEP
 
 

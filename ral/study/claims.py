@@ -92,7 +92,7 @@ class Claim:
 
 
 def verdict(found: Compared | None) -> str:
-    """Return the verdict of one comparison by interval and corrected p."""
+    """Return the verdict of one comparison by interval and corrected p; None, for too few runs, is inconclusive."""
     if found is None or not found.corrected < ALPHA:
         return INCONCLUSIVE
     if found.mean.low > 0:
@@ -182,7 +182,10 @@ def _of(metric: str) -> str:
 
 
 def never_below(main: TableResult, base: Run | None) -> Claim:
-    """Return claim (b): in the types of question where GRPO's interval lies below the shipped model, RAL's does not."""
+    """Return claim (b): in the types of question where GRPO's interval lies below the shipped model, RAL's does not.
+
+    base: the shipped model's run, None where it is not done.
+    """
     text = "RAL is not below the shipped model where GRPO is, by type of question"
     metrics = [metric for metric in by_type(main) if metric.removeprefix(TYPE) not in MEDIA]
     grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
@@ -253,7 +256,10 @@ def without_thinking(main: TableResult, base: Run | None) -> Claim:
 
 
 def to_the_evidence(main: TableResult, base: Run | None) -> Claim:
-    """Return claim (f): RAL has more grounding, in the last layer, than GRPO."""
+    """Return claim (f): RAL has more grounding, in the last layer, than GRPO.
+
+    base: the shipped model's run, None where it is not done.
+    """
     comparisons = (
         _pair(main, "ral", "grpo", GROUNDING),
         _from(main, "ral", base, "base", GROUNDING, decides=False),

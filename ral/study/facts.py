@@ -74,7 +74,7 @@ def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
 
 
 def records(run: Run) -> list[dict[str, Any]]:
-    """Return the records of the run's last evaluation, one a question; [] without the file."""
+    """Return the records of the run's last evaluation, one a question; [] where the file is missing."""
     return jsonl.read(run.folder / "eval" / "after.jsonl")
 
 

@@ -34,8 +34,8 @@ DIGITS = 6  # of the hash that keeps folders of different overrides apart
 class Row:
     """Runs that differ in their seed alone.
 
-    overrides: settings of train.py, in order. baseline: label of the row it is compared with, None for none. own_seeds:
-    number of seeds, where the row has its own; None: the table's.
+    overrides: settings of train.py, in order. baseline: label of the row it is compared with, None where it has none.
+    own_seeds: number of seeds, where the row has its own; None: the table's.
     """
 
     label: str
@@ -161,7 +161,10 @@ def run_directory(folder: Path) -> str:
 
 
 def command_line(overrides: Sequence[str], seed: int, folder: Path | None = None) -> str:
-    """Return the shell command of a cell, to be typed in the repository's root. folder: of the run; None: not set."""
+    """Return the shell command of a cell, to be typed in the repository's root.
+
+    folder: the run's folder; None: not set.
+    """
     given = [*overrides, f"seed={seed}", *([] if folder is None else [run_directory(folder)])]
     return f"OMP_NUM_THREADS={THREADS} {shlex.join(['python', 'train.py', *given])}"
 
@@ -190,7 +193,8 @@ def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
 def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:
     """Return every cell once, sorted by seed over all rows, so that an interruption leaves whole low seeds.
 
-    keep: names of experiments; the weights of rows with experiment=NAME alone are kept.
+    asked: seeds; None: each table's. keep: names of experiments; the weights of rows with experiment=NAME alone are
+    kept.
     """
     found: dict[Path, Cell] = {}
     for table in tables:

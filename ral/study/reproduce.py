@@ -101,7 +101,10 @@ def published(study: Study) -> list[Table]:
 
 
 def results_of(study: Study, base: Run | None) -> list[TableResult]:
-    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns."""
+    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns.
+
+    base: the shipped model's run, None where it is not done.
+    """
     output, seeds, experiments = study.settings.output, study.settings.seeds, study.experiments
     if not study.settings.docs:
         return [analyse(table, seeds, output, experiments, base) for table in study.chosen]

@@ -64,7 +64,7 @@ class Question:
 
     @property
     def named(self) -> str | None:
-        """Return the shape or color that the question itself names; None for none."""
+        """Return the shape or color that the question itself names; None where it names none."""
         match = NAMED.search(self.text)
         return match.group() if match else None
 

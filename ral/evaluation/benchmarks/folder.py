@@ -105,7 +105,7 @@ def rows(
 
 
 def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
-    """Return the image in a cell of a row: bytes, {"bytes": ..., "path": ...} or a path.
+    """Return the image in `value`, a cell of a row: bytes, {"bytes": ..., "path": ...} or a path.
 
     root: folder that relative paths start from. Bytes are written below `cache` once, under the hash of their content.
     UserError where the file is missing.

@@ -48,7 +48,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def options_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the options: columns option0 to option4 of the parquet file, a list `candidates` in the authors' JSON."""
+    """Return the options of a row: columns option0 to option4, or a list `candidates` in the authors' JSON."""
     if "candidates" in row:
         return [str(option) for option in row["candidates"]]
     found = [row.get(f"option{n}") for n in range(MOST_OPTIONS)]

@@ -77,7 +77,7 @@ def table(path: str | Path, task: str) -> Sequence[Mapping[str, Any]]:
 
 
 def letter_of(row: Mapping[str, Any]) -> str:
-    """Return the letter of the candidate that equals the answer. UserError where no candidate does."""
+    """Return the letter of the candidate of a row that equals its answer. UserError where no candidate does."""
     if row["answer"] not in row["candidates"]:
         write = "fetch the dataset again"
         raise UserError(f"{row['task']}: the answer {row['answer']!r} is none of {row['candidates']}; {write}")

@@ -88,7 +88,7 @@ def visual_search(
 
 
 def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
-    """Return the items of Video-R1's evaluation files: of one file, or of all `eval_*.json` in a folder.
+    """Return the items of one of Video-R1's evaluation files, or of all `eval_*.json` in a folder.
 
     Groups are the files' names less "eval_". media_root: folder that paths of media start from; None for the file's.
     UserError where there is no such file.

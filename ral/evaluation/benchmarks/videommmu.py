@@ -56,19 +56,19 @@ def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
 
 
 def is_open(row: Mapping[str, Any]) -> bool:
-    """Tell whether a question has no options to choose from."""
+    """Tell whether the question of a row has no options to choose from."""
     return str(row["question_type"]).lower().startswith(OPEN) or not row["options"]
 
 
 def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options with letters, as published or added here."""
+    """Return the options of a row with letters, as published or added here."""
     given = [str(option) for option in row["options"] or ()]
     have = all(option.startswith(f"{letter}.") for letter, option in zip("ABCDEFGHIJ", given, strict=False))
     return tuple(given) if have else lettered(given)
 
 
 def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
-    """Return the text of the user's turn."""
+    """Return the text of the user's turn for a row. options: its options, with letters."""
     question = "\n".join((row["question"], *options))
     if row["track"] != "Adaptation":
         return question + IGNORE

@@ -108,7 +108,10 @@ def stages(graph: Graph, failed: Mapping[str, str]) -> Section:
 
 
 def stage_row(graph: Graph, stage: Stage, problem: str | None) -> list[str]:
-    """Return the cells of a stage: a link to it, the stage that it starts from, its state, minutes and commit."""
+    """Return the cells of a stage: a link to it, the stage that it starts from, its state, minutes and commit.
+
+    problem: why it failed, shown as its state; None where it did not.
+    """
     record: Mapping[str, Any] = record_of(stage) or {}
     minutes = f"{record['seconds'] / 60:.1f}" if record else ""
     state = problem.replace("|", "/") if problem else state_of(stage)

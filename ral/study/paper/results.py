@@ -82,7 +82,7 @@ def lines_of(graph: Graph) -> list[Line]:
 def measured(folder: Path, benchmark: str) -> Measured:
     """Return a benchmark's score in the paper's unit, with its 95% interval.
 
-    folder: of a finished evaluation of the benchmark.
+    folder: output of a finished evaluation of the benchmark.
     """
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     counts = {"n": summary["n"], "errors": summary["errors"], "unfinished": summary["unfinished"]}
