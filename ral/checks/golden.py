@@ -1,4 +1,4 @@
-"""Short trainings of two checkouts and a comparison of every metric: does a change of structure change a result?"""
+"""Short trainings of two checkouts and a comparison of every metric, to see whether a change alters any result."""
 
 from __future__ import annotations
 

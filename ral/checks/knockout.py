@@ -74,7 +74,7 @@ def knock_out(cfg: DictConfig) -> None:
 
 
 def check_cuttable(policy: MLLM, checkpoint: str) -> None:
-    """Raise UserError for a model with linear attention, whose states carry what a cut of softmax attention hides."""
+    """Raise UserError for a model with linear attention, whose states pass on what a cut of softmax attention hides."""
     if policy.linear:
         raise UserError(
             f"checkpoint={checkpoint}: a knock-out cuts softmax attention, and this model's layers of linear attention"

@@ -123,7 +123,7 @@ def reason_of(error: BaseException) -> str:
 def main() -> None:
     """Answer requests (number, reader, path, settings) from stdin until it is closed.
 
-    An answer is (number, result); result is what the reader returns, a BadRequest, or a text with the reason of another
+    An answer is (number, result); result is the reader's result, a BadRequest, or a text with the reason of another
     error. At the time limit the kernel ends this process: a decoder that hangs in C would not notice anything milder.
     """
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin

@@ -1,8 +1,8 @@
-"""Questions on the same picture or clip, answered from one prefill of what their prompts have in common.
+"""Questions on the same image or video, answered from one prefill of what their prompts have in common.
 
-A prompt is a head (the turn's beginning, the media, whatever words follow in all questions on them) and a tail. Heads
-go through the vision tower and the prefill once, all tails through one more pass over the heads' cache; what follows
-them is sampled. The answers are those of questions asked one by one.
+A prompt is a head (the turn's beginning, the media, the words that follow in all questions on them) and a tail. Heads
+go through the vision tower and the prefill once, all tails through one more forward pass over the heads' cache; then
+the responses are sampled. They are the same as for questions asked one by one.
 """
 
 from __future__ import annotations

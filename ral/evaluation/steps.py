@@ -1,8 +1,8 @@
 """Steps of a reasoning one at a time: whether each is said right, and looks at the right place, given those before.
 
-The right response is read in one pass (teacher forcing), so every token is predicted behind right ones alone. A step is
-right if each of its tokens is the most likely one. It is judged by one row of attention: of the position that produces
-its first wrong token, or its last token where all are right.
+The right response is read in one forward pass (teacher forcing), so every token is predicted behind right ones alone. A
+step is right if each of its tokens is the most likely one. Its look is judged by one row of attention: that of the
+position that produces its first wrong token, or its last token where all are right.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _steps_of(processor: Processor, ids: Sequence[int], example: Example) -> Ten
 
 
 def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
-    """Return the visual tokens of each step [S V], of a clip in all slots."""
+    """Return the visual tokens of each step [S V], of a video in all slots."""
     boxes = [[Evidence(box) for box in step.boxes] for step in example.steps]
     return torch.stack([evidence_tokens(evidence, grid, 0.0).flatten() for evidence in boxes])
 

@@ -116,7 +116,7 @@ def _medium(item: Item) -> Media:
 
 
 def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
-    """Return the picture or clip plain with its evidence, then attention before and after on one scale of heat."""
+    """Return the image or video plain with its evidence, then attention before and after on one scale of heat."""
     frames = np.asarray(pixels.frames)
     sides = [(name, side.attention) for name, side in _sides(pair) if side.attention is not None]
     first = sides[0][1] if sides else None

@@ -2,7 +2,7 @@
 
 Columns question_id, image, question, answer (the expressions that refer to one object), segmentation, bbox ([x, y,
 width, height] in pixels), iscrowd, file_name; as on the card of lmms-lab/RefCOCOg. The published question asks for a
-caption of a region that is drawn into the picture. Here the first expression is asked for, with nothing drawn.
+caption of a region that is drawn into the image. Here the first expression is asked for, with nothing drawn.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Saliency-R1-8k (Gong et al. 2026, arXiv 2604.04500): peterant330/saliency-r1-8k, parquet.
 
-Columns image, problem, solution, and bbox: "[left, top, right, bottom]" as text, fractions of the picture; as the
+Columns image, problem, solution, and bbox: "[left, top, right, bottom]" as text, fractions of the image; as the
 authors' training code reads them (trl/grpo_vlm.py, trl/rewards/saliency_rewards.py); the data were not seen.
 """
 

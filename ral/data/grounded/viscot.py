@@ -2,7 +2,7 @@
 
 An array of objects with `image`, ["FILE", "FILE###[left, top, right, bottom]"], the box in pixels of FILE, and
 `conversations` of four turns: a question, which ends by asking for a box; that box; that crop; the answer. The
-box of the second turn counts in the picture padded to a square, so it is not read. Read as the authors' training and
+box of the second turn counts in the image padded to a square, so it is not read. Read as the authors' training and
 evaluation code does (llava/train/train.py, llava/eval/model_cot_loader.py); the file itself was not seen.
 """
 

@@ -131,7 +131,7 @@ def _compares(line: str) -> bool:
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor what is denied."""
+    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor denied letters."""
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):

@@ -21,7 +21,7 @@ COLUMNS = ("idx", "type", "task", "image", "choices", "answer", "prompt", "sourc
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the picture."""
+    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the image."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(row["choices"])

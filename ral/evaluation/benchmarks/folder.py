@@ -1,4 +1,4 @@
-"""A benchmark's downloaded folder: its rows by configuration and split, and the pictures that lie in them.
+"""A benchmark's downloaded folder: its rows by configuration and split, and the images that lie in them.
 
 Read in this order: a folder of `save_to_disk`; the hub's parquet files, under any of the names it gives them
 (CONFIG/SPLIT-00000-of-00002.parquet, data/SPLIT-..., SPLIT_CONFIG.parquet, CONFIG/SPLIT/0000.parquet); a .jsonl or
@@ -24,7 +24,7 @@ MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": 
 
 
 class DatasetRows(Sequence[Mapping[str, Any]]):
-    """Rows of a `datasets.Dataset`, read when asked for; pictures as {"bytes": ..., "path": ...}."""
+    """Rows of a `datasets.Dataset`, read when asked for; images as {"bytes": ..., "path": ...}."""
 
     def __init__(self, table: Any) -> None:
         self.table = table.with_format("arrow")

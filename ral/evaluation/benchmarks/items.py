@@ -3,8 +3,8 @@
 A benchmark is three functions, named by its yaml:
     source(path) -> Sequence[Item]        reads the published layout; UserError says which layout was expected
     judge(item, response) -> Judged       extracts the answer and scores it as the authors do
-    summary(records) -> {name: number}    what the authors report; first the figure of the paper's table: "accuracy" in
-                                          [0, 1], or another name in a unit of its own
+    summary(records) -> {name: number}    the figures that the authors report; first that of the paper's table:
+                                          "accuracy" in [0, 1], or another name in a unit of its own
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""LongVideoBench (Wu et al. 2024, arXiv 2407.15754): questions that refer to a moment of clips of up to an hour.
+"""LongVideoBench (Wu et al. 2024, arXiv 2407.15754): questions that refer to a moment of videos of up to an hour.
 
-Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. The clip alone is
+Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. The video alone is
 shown: the variant with subtitles between the frames is another one. Prompt and instruction are lmms-eval's. A response
 that names no option is wrong; the authors' code guesses at random there.
 """

@@ -1,7 +1,7 @@
-"""MVBench (Li et al. 2023, arXiv 2311.17005): 20 tasks of 200 questions on short clips.
+"""MVBench (Li et al. 2023, arXiv 2311.17005): 20 tasks of 200 questions on short videos.
 
-Dataset OpenGVLab/MVBench, revision `video`, where the clips are cut already (those of the first revision have to be cut
-by start and end, and those of one task are folders of frames: not read here). Prompt and instruction are lmms-eval's.
+Dataset OpenGVLab/MVBench, revision `video`, whose videos are already cut. The first revision is not read: its videos
+have to be cut by start and end, and those of one task are folders of frames. Prompt and instruction are lmms-eval's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): 300 lecture clips, asked for what is seen, understood and applied.
+"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): 300 lecture videos, asked for what is seen, understood and applied.
 
 Dataset lmms-eval/VideoMMMU, configurations Perception, Comprehension and Adaptation, split test, 300 questions each.
-Prompts are lmms-eval's; of Adaptation the picture asked about is the end of the clip. Open questions (a few of
+Prompts are lmms-eval's; of Adaptation the image asked about is the end of the video. Open questions (a few of
 Adaptation) are scored by MMMU's rules (`open_answer`).
 """
 

@@ -1,4 +1,4 @@
-"""The clips of a benchmark's downloaded folder, wherever the published archives were unpacked."""
+"""The videos of a benchmark's downloaded folder, wherever the published archives were unpacked."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def content(results: Results, n: int) -> dict[str, Any]:
 
 
 def rows_of(results: Results) -> list[list[str]]:
-    """Return the rows of the table: layers, what is cut, from what, accuracy with its interval."""
+    """Return the rows of the table: layers, the keys that are cut, from which part, accuracy with its interval."""
     found = []
     for where, own in results.items():
         for name, share in own.items():
