@@ -98,7 +98,10 @@ def rounded_end(text: str) -> bool:
 
 
 def evaluate(side: str) -> Fraction | None:
-    r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{\sqrt{3}}{2}"; None for any other text."""
+    r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{√{3}}{2}"; None for any other text.
+
+    side: as `_plain` writes it, with √ for \sqrt. Roots and π are computed in double precision.
+    """
     for _ in range(4):  # roots and fractions inside one another
         side = _ROOT.sub(lambda m: f"sqrt(({m[1] or m[2] or m[3]}))", side)
         side = _FRACTION.sub(lambda m: f"(({m[1] or m[3]})/({m[2] or m[4]}))", side)
