@@ -30,10 +30,11 @@ _HOUR = re.compile(
 
 
 def read_clock(text: str) -> tuple[int, Unit] | None:
-    """Return (value, unit) of "3:45", "1:02:03", "10:30 AM" and "10 AM"; None for any other form, and for "13:00 AM".
+    """Return (value, unit) of "3:45", "1:02:03", "10:30 AM" and "10 AM"; None for any other form.
 
     A clock does not say its unit: "3:45" is 225, which meets 225 alone, "3 min 45 s" and "3 h 45 min". With AM or PM,
-    or words such as 下午, it is a time of day, in minutes (in seconds where it gives some) since midnight.
+    or words such as 下午, it is a time of day, in minutes (in seconds where it gives some) since midnight. None for
+    times that no clock has, such as "13:00 AM".
     """
     if found := _TIME.fullmatch(text.strip()):
         parts = [found["first"], found["second"] or found["minutes"], found["third"]]

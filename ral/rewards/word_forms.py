@@ -23,8 +23,8 @@ _WORD = re.compile(r"[a-z]+")
 def in_option_words(answer: str, options: Sequence[str]) -> str:
     """Return an answer with its options' own forms of a word: "It decrease" for "It decreases", "second" for "2nd".
 
-    options: texts without letters, in small letters. Endings are changed only in verbs of change that an option begins
-    with, and only where no option has the word as it stands.
+    options: texts without letters, in small letters. An ending is taken off a verb of change that an option
+    begins with, where no option has the longer word.
     """
     known = {word for option in options for word in _WORD.findall(option)}
     for word in dict.fromkeys(found[0] for option in options if (found := _WORD.match(option))):
