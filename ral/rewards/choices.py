@@ -60,13 +60,11 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     None where that text is another option's or another number than the option, lists more letters, rules the letter out
     or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that has a
     short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
-    Before all that: the last of several answers counts where one corrects another (`corrections`), an option that is
-    given in place of another (`contrasts`), and, where the options are yes and no, the yes or no of any language that
-    the answer begins with (`verdicts`). Case, width, quotes and white space do not count.
-    An answer that names none is read again with its contractions written out ("doesn't" for an option "does not"), in
-    its options' own forms of a word ("decreases" for "Decrease", `word_forms`), as "both" or "neither" of two, without
-    what it says beside its choice (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B
-    (`asked.as_asked`).
+    First of all count a correction (`corrections`), an option given in place of another (`contrasts`) and, where the
+    options are yes and no, a yes or no of any language (`verdicts`). Case, width, quotes and white space never count.
+    Else the answer is read again with its contractions written out ("doesn't"), in its options' own forms of a word
+    ("decreases" for "Decrease", `word_forms`), as "both" or "neither", without asides (`plain_said`), and, where
+    `question` asks for what is wrong, with "B is wrong" as B (`asked.as_asked`).
     """
     if named := _chosen(answer, options, question):
         return named
