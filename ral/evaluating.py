@@ -160,8 +160,7 @@ def summarise(
 ) -> tuple[Result, dict[str, Any]]:
     """Return a benchmark's result for the table, and the content of summary.json (docs/outputs.md).
 
-    summary: the benchmark's function, records of answers -> metrics. whole: number of items of the whole benchmark.
-    paper: {model: published figure}.
+    summary: records of answers -> metrics; whole: items of the whole benchmark; paper: {model: published figure}.
     """
     (estimate,) = bootstrap(np.array([[item.score] for item in answered]), RESAMPLES)
     metrics = summary([item.record() for item in answered])

@@ -23,12 +23,15 @@ from ral.types import Example, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class ScorePass:
-    """Passes that give one score for each response; no log-probs and no attention."""
+    """Forward passes that give one score for each response; no log-probs and no attention."""
 
     offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the model being trained, with their graph: scores [N], mask and weights [N C]."""
+        """Return the signals of the model being trained, with their graph: scores [N], mask and weights [N C].
+
+        needs is not used: all of them are returned.
+        """
         rollout = experience.rollout
         scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid, experience.shown)
         signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
@@ -56,7 +59,11 @@ class RewardModelTask:
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write hf/: backbone, head, and mean, standard deviation and accuracy of the scores in eval/after.jsonl."""
+        """Write hf/ into the run's folder: backbone, head, and mean, standard deviation and accuracy of the scores in
+        eval/after.jsonl.
+
+        state: all weights of the network, whole; run: the run's folder; step: the last step.
+        """
         records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
 
