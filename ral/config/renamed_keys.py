@@ -26,7 +26,7 @@ MOVED = {
 
 
 def today(key: str) -> str | None:
-    """Return the present name of a dotted key of an earlier version; None for any other."""
+    """Return the present name of a dotted key of an earlier version; None for any other key."""
     for old, new in MOVED.items():
         if key == old or key.startswith(f"{old}."):
             return new + key.removeprefix(old)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 LONGEST = 128
 """Most characters of a title: as many as W&B shows in a list."""
 SAID_OTHERWISE = ("algo", "seed", "name", "experiment", "resume", "resume_changed", "overwrite", "logger")
-"""Keys that a title leaves out: its name and seed say them, or they do not change what is trained."""
+"""Keys that a title leaves out: the run's name and seed say them, or they do not change what is trained."""
 SWEEP = "multirun.yaml"
 """File in the folder of a sweep (ral.config.sweeps writes it): the configuration that Hydra got."""
 PARTS = 2
