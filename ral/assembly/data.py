@@ -66,8 +66,7 @@ def check_even(cfg: DictConfig) -> None:
 
 
 def prompts_read(cfg: DictConfig) -> int:
-    """Return the number of prompts read for a step: algo.prompts_per_step, times algo.redraw.rounds where that is set.
-    """
+    """Return the number of prompts read for a step: algo.prompts_per_step, times algo.redraw.rounds if that is set."""
     redraw = cfg.algo.redraw
     return int(cfg.algo.prompts_per_step * (1 if redraw is None else redraw.rounds))
 

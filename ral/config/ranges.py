@@ -66,8 +66,7 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
-    """Return a line where all parts of the reward have weight 0, one is not whole, or `accuracy` is missing; else None.
-    """
+    """Return a line where no part of the reward has a weight, one is not whole, or `accuracy` is missing; else None."""
     parts = select(cfg, "reward.parts")
     if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
         return None
@@ -145,8 +144,7 @@ def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
 
 
 def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
-    """Return a line where hardware.fused_log_probs is set with sharded weights, or without bf16 arithmetic; else None.
-    """
+    """Return a line where hardware.fused_log_probs is set with sharded weights or without bf16 arithmetic, or None."""
     if not select(cfg, "hardware.fused_log_probs"):
         return None
     if select(cfg, "hardware.shard") is not None:

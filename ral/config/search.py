@@ -15,8 +15,7 @@ CLOSE = 2.0
 
 @dataclass(frozen=True)
 class Trial:
-    """A run of a search: its folder's name, the last value of the metric, and the number of questions in that value.
-    """
+    """A run of a search: its folder's name, the last value of the metric, and the number of questions in that value."""
 
     folder: str
     value: float

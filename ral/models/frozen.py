@@ -22,17 +22,17 @@ class FrozenModel(Protocol):
 
     @property
     def network(self) -> PreTrainedModel:
-        """Return the Hugging Face network."""
+        """The Hugging Face network."""
         ...
 
     @property
     def processor(self) -> Processor:
-        """Return the processor."""
+        """The model's processor."""
         ...
 
     @property
     def depth(self) -> int:
-        """Return the number of decoder layers that have softmax attention."""
+        """Number of decoder layers that have softmax attention."""
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
@@ -74,21 +74,21 @@ class Wrapped(ABC):
 
     @abstractmethod
     def around(self) -> AbstractContextManager[None]:
-        """Return the context that each forward pass runs in."""
+        """Return the context inside which each forward pass runs, except `head`."""
 
     @property
     def network(self) -> PreTrainedModel:
-        """Return the Hugging Face network."""
+        """The Hugging Face network."""
         return self.model.network
 
     @property
     def processor(self) -> Processor:
-        """Return the processor."""
+        """The model's processor."""
         return self.model.processor
 
     @property
     def depth(self) -> int:
-        """Return the number of decoder layers that have softmax attention."""
+        """Number of decoder layers that have softmax attention."""
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
@@ -124,9 +124,10 @@ class Wrapped(ABC):
 
 @dataclass(frozen=True)
 class View:
-    """A frozen model with the prompts of a batch and the parts of responses that were not sampled, as it reads them.
+    """A frozen model with the prompts of a batch, and the parts of responses that were not sampled, as this model reads
+    them.
 
-    shown: of MLLM.show; None for a rollout of sampled tokens alone.
+    prepared: result of its `prepare`. shown: result of its `show`; None for a rollout of sampled tokens alone.
     """
 
     model: FrozenModel
@@ -135,6 +136,6 @@ class View:
 
 
 def read(model: FrozenModel, prompts: PromptBatch, rollout: Rollout) -> View:
-    """Return the View of a model on prompts and their rollout; runs its vision tower."""
+    """Return the View of a model on prompts and their rollout; the model's vision tower runs."""
     prepared = model.prepare(prompts)
     return View(model, prepared, model.show(prepared, rollout))
