@@ -172,9 +172,9 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions [3 N C] and visual embeddings [N C D] of responses that hold media; runs the vision tower.
+        """Return positions [3 N C] and visual embeddings [N C D] of responses that hold media, by the vision tower.
 
-        None for a rollout whose `shown` is None: its responses are sampled tokens alone. prepared: the prompts.
+        None for a rollout whose `shown` is None: its responses are sampled tokens alone.
         """
         if rollout.shown is None:
             return None
@@ -223,8 +223,7 @@ class MLLM(nn.Module):
     ) -> States:
         """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
 
-        token_ids, valid [N C], N = B * G. spec: attention to capture; None to capture none. shown: result of `show` for
-        this rollout; None where all tokens were sampled.
+        token_ids, valid [N C], N = B * G. spec: attention to capture; None for no capture. shown: result of `show`.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch

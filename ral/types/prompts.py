@@ -25,17 +25,17 @@ class Sequences(Protocol):
 
     @property
     def token_ids(self) -> Tensor:
-        """Return the tokens, [M S] int64."""
+        """The tokens, [M S] int64."""
         ...
 
     @property
     def valid(self) -> Tensor:
-        """Return the mask of tokens that are no padding, [M S] bool."""
+        """Mask of the tokens that are no padding, [M S] bool."""
         ...
 
     @property
     def media(self) -> dict[str, Tensor]:
-        """Return the keyword tensors of the vision tower (pixel_values, image_grid_thw, ...); {} for text alone."""
+        """Keyword tensors of the vision tower (pixel_values, image_grid_thw, ...); {} for text alone."""
         ...
 
 
@@ -84,12 +84,12 @@ class PromptBatch:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Return the B prompts as the chat template writes them."""
+        """The B prompts as the chat template writes them."""
         return tuple(wording.text for wording in self.wordings)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Return the B responses to learn in supervised fine-tuning; () otherwise."""
+        """The B responses to learn in supervised fine-tuning; () otherwise."""
         return tuple(wording.target for wording in self.wordings if wording.target is not None)
 
     def to(self, device: torch.device | str) -> PromptBatch:
@@ -153,8 +153,8 @@ class Cut:
     """Keys of B prompts that some queries cannot attend to (an attention knockout): the softmax leaves them out.
 
     keys [B P] bool: the hidden positions. queries [B P] bool: prompt positions that do not see them; a position always
-    sees itself. response: whether response tokens do not see them either. layers: decoder layers (from 0) where this
-    holds; None for all.
+    sees itself. response: True where response tokens do not see them either. layers: indices, among the decoder layers
+    with softmax attention (from 0), of those where keys are hidden; None for all of them.
     """
 
     keys: Tensor
@@ -164,14 +164,15 @@ class Cut:
 
     @cached_property
     def _sides(self) -> tuple[bool, bool]:
-        """Tell whether anything is hidden from prompt positions, and from response tokens."""
+        """Whether anything is hidden from prompt positions, and whether from response tokens."""
         there = bool(self.keys.any())
         return there and bool(self.queries.any()), there and self.response
 
     def hides(self, layer: int, *, prompt: bool = False, response: bool = False) -> bool:
-        """Tell whether decoder layer `layer` (from 0) hides any key from prompt positions, or from response tokens.
+        """Tell whether a layer hides any key from prompt positions, or from response tokens.
 
-        prompt, response: which of the two groups of queries to ask about; False for both gives False.
+        layer: index among the decoder layers with softmax attention. prompt, response: which of the two groups of
+        queries to ask about; False for both gives False.
         """
         of_prompt, of_response = self._sides
         hidden = (prompt and of_prompt) or (response and of_response)
@@ -199,7 +200,7 @@ class Prepared:
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
     positions [3 B P] int64 (time, row, column), for the rotary embedding;
     seen: visual embeddings, states [B P D].
-    cut: keys that forward passes over these prompts leave out of the attention; None for nothing.
+    cut: keys that forward passes over these prompts leave out of the attention; None where none are left out.
     """
 
     prompts: PromptBatch
@@ -216,7 +217,7 @@ class Prepared:
 
     @property
     def next_position(self) -> Tensor:
-        """Return the position [B] of the first token after each prompt, the same on all three axes."""
+        """Position [B] of the first token after each prompt, the same on all three axes."""
         return self.positions.masked_fill(~self.valid, -1).amax(dim=(0, 2)) + 1
 
     def take(self, chosen: Sequence[int]) -> Prepared:

@@ -29,8 +29,8 @@ def finish_reasons(finished: Tensor) -> tuple[FinishReason, ...]:
 class Segment:
     """One piece of a response: tokens that the policy sampled, or that it was shown (text, an image, a tool's result).
 
-    sampled: True for what the policy sampled. token_ids: exactly as sampled, or as the processor makes them, with one
-    placeholder for each visual token.
+    sampled: True for tokens that the policy sampled. token_ids: exactly as sampled, or as the processor makes them,
+    with one placeholder for each visual token.
     log_probs: of sampled tokens as the engine computed them; () where the engine gives none.
     media: images and videos of a shown segment, in the order of their placeholders.
     compact_ids: of a shown segment, its tokens with one placeholder for each image or video (`ral.rollout.requests`).
@@ -81,10 +81,11 @@ class Rollout:
     trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
     texts: the N texts of the trainable tokens. policy_version: version of the policy that sampled; None for given
     responses.
-    log_probs [N C] fp32: of the sampled tokens as the sampler computed them; None where nothing was sampled.
-    attention_rows [L N C K] fp32: where the sampler adds noise to attention, its attention rows under that noise, or
-    the noise itself, as its setting `record` says; zero rows for tokens that it never fed; None where there was no
-    noise.
+    log_probs [N C] fp32: of the sampled tokens as the engine computed them; None where it computed none, and for given
+    responses.
+    attention_rows [L N C K] fp32: where the engine adds noise to attention, the attention rows under that noise, or the
+    noise itself, as the setting `record` of the noise says; zero for tokens that were never fed; None where there was
+    no noise.
     shown: media of shown segments; None where every trajectory is one answer.
     """
 
@@ -102,7 +103,7 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit ended one."""
+        """Mask [N] bool, on the CPU, of the trajectories that the policy ended; False where the length limit did."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:
