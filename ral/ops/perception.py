@@ -95,7 +95,7 @@ def dependence(
 def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: float) -> Bool[Tensor, "N C"]:
     """Mark the tokens of greatest dependence, ceil(share * tokens) of each response; among equals the earlier ones.
 
-    values [N C]: of `dependence`. share: in [0, 1].
+    values [N C]: result of `dependence`. share: in [0, 1].
     Token-level gradient filtering of VPPO (arXiv 2510.09285), section 3.2.
     """
     order = values.masked_fill(~mask, -math.inf).sort(dim=1, descending=True, stable=True).indices
@@ -107,9 +107,10 @@ def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: floa
 def dependence_shape(
     values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], group_size: int, least: float
 ) -> Float[Tensor, " N"]:
-    """Return a weight for each response that grows with its mean dependence; in a group, least `least` and mean 1.
+    """Return a weight for each response that grows with its mean dependence; in a group the weights are at least
+    `least` and have mean 1.
 
-    Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2. values: of `dependence`. The paper's
+    values: result of `dependence`. Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2, whose
     code takes minimum and maximum over a rank's batch and the mean over a micro-batch; here all are over the group, so
     that micro-batches and ranks change no update. Groups of equal dependence get 1. A response without tokens counts as
     one of dependence 0.
@@ -243,7 +244,7 @@ def look_weights(
 ) -> Float[Tensor, "N C"]:
     """Return a weight for each token: its attention's share on the evidence over the response's mean, at most `most`.
 
-    The share is out of the whole attention row, averaged over layers. Before the bound the weights of a response have
+    The share is that of the whole attention row, averaged over layers. Before the bound the weights of a response have
     mean 1. Responses with no attention on the evidence get 1 everywhere. Not in a paper.
     """
     seen = share_on(old_rows, evidence).masked_fill(~mask, 0.0)
