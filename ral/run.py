@@ -155,8 +155,8 @@ def build_run(
 ) -> tuple[PolicyModule, PromptData]:
     """Return Lightning's module, which makes the steps, and its datamodule.
 
-    state: the run state to begin from; resume: the checkpoint's folder, None to begin at step 0. opened: receives what
-    is to be closed after the run. UserError where model, data and algorithm do not fit each other.
+    state: the run state to begin from; resume: the checkpoint's folder, None to begin at step 0. opened: receives the
+    reward and the engine, to be closed after the run. UserError where model, data and algorithm do not fit each other.
     """
     objective = build_objective(cfg)
     policy = load_policy(cfg)

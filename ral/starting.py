@@ -103,7 +103,7 @@ def write_facts(cfg: DictConfig, folder: Path) -> None:
 
 
 def check_machine(cfg: DictConfig) -> None:
-    """Raise UserError where this machine, or the launcher of this process, lacks what the configuration asks for."""
+    """Raise UserError where machine or launcher of this process do not fit `hardware` and `lora` of `cfg`."""
     hardware = cfg.hardware
     check_started(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())

@@ -82,11 +82,14 @@ def record(example: Example, chosen: float, rejected: float) -> dict[str, Any]:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return mean and (population) standard deviation of the scores of all held-out responses."""
+    """Return mean and (population) standard deviation of the scores of all held-out responses.
+
+    records: those of `record`, at least one.
+    """
     scores = torch.tensor([r[key] for r in records for key in ("reward", "rejected_reward")], dtype=torch.float64)
     return {"mean": float(scores.mean()), "std": float(scores.std(correction=0))}
 
 
 def accuracy(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the number of held-out pairs, one at least, and their mean accuracy."""
+    """Return the number of held-out pairs and their mean accuracy. records: those of `record`, at least one."""
     return {"pairs": len(records), "pair_accuracy": sum(r["accuracy"] for r in records) / len(records)}

@@ -78,7 +78,7 @@ def compose(settings: Sequence[str], task: Task) -> Composed:
 def _set(whole: Any) -> Iterator[None]:
     """Set the configuration of `HydraConfig` inside the block to `whole`, and restore the former one afterwards.
 
-    whole: a configuration with its key `hydra`; None for none.
+    whole: a configuration with its key `hydra`; None for no configuration.
     """
     before = HydraConfig.instance().cfg
     HydraConfig.instance().cfg = whole

@@ -136,7 +136,7 @@ def evaluate(config: Composed) -> Results:
 
 
 def knockout(config: Composed) -> Results:
-    """Cut attention to the evidence and count right answers, as `python scripts/knockout.py` does (docs/knockout.md).
+    """Measure accuracy with attention to the evidence cut, as `python scripts/knockout.py` does (docs/knockout.md).
 
     Args:
         config: a configuration from `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.

@@ -82,11 +82,11 @@ def check_redraw(cfg: DictConfig, entries: int) -> None:
 
 
 def check_acting(objective: Objective, temporal: bool, examples: Sequence[Example]) -> None:
-    """Raise UserError where no usable entry of the training split has what the algorithm needs.
+    """Raise UserError where no usable entry of the training split has the fields that the algorithm needs.
 
     Needed are: evidence, where a term or the second view reads it; images or videos, for a second view and for
     attention on visual keys alone; videos, where `temporal` (algo.temporal is set). Entries are read, without their
-    media, until one has what is needed.
+    media, until one has the needed field.
     """
     view = objective.view
     readers = [f"algo.{name}" for name, term in objective.terms.items() if "evidence" in needed([term])]

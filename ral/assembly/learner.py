@@ -117,7 +117,10 @@ def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> N
 
 
 def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
-    """Return the task that the network is trained for: that of algo.task, else `PolicyTask` with greedy responses."""
+    """Return the task that the network is trained for: that of algo.task, else `PolicyTask`.
+
+    `PolicyTask` evaluates by greedy responses of `engine`, scored by `reward`.
+    """
     given: Task | None = instantiate(cfg.algo.task)
     sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     passes: Any = objective.passes
@@ -162,7 +165,7 @@ def build_step(
 
 
 def check_redrawn(redraw: Redraw | None, models: Models) -> None:
-    """Raise UserError where prompts are redrawn and a frozen model has a vision tower of its own.
+    """Raise UserError where prompts are redrawn (`redraw` is not None) and a frozen model has its own vision tower.
 
     Redrawn prompts keep the policy's visual embeddings, but not their pixels.
     """

@@ -100,7 +100,8 @@ def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
 def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
     """Return template and pixels in words, the file of the training, and the settings that differ from the training's.
 
-    trained: settings of the checkpoint's training; None where they are not known.
+    media: media settings with which questions are asked. trained: settings of the checkpoint's training; None where
+    they are not known.
     """
     if trained is None:
         return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"

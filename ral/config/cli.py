@@ -92,7 +92,7 @@ def run(
     """Compose the configuration from sys.argv, check it, call main with it. Failures leave by SystemExit (see the
     module).
 
-    main: called once, or once for each job of a sweep; imports what it needs itself.
+    main: called once, or once for each job of a sweep; it should import heavy packages itself.
     check: called with the configuration before main; raises UserError.
     claim: locks a job's folder before anything is written there (ral.files.run_folder); None: no folder is locked.
     texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves (`literal`).

@@ -112,8 +112,8 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model. family: the file of a family of one's own, which may read any
-    model type; None for the families of this package.
+    """Raise UserError for a folder that holds no model. family: dotted path of a family of one's own, which may read
+    any model type; None for the families of this package.
     """
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 

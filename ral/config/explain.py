@@ -285,7 +285,7 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
 
 
 def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
-    """Return the line for a key that nothing has: what it is called here, or the keys most like it."""
+    """Return the line for an unknown key, with the name of the same setting here, or with the keys most like it."""
     found, value = closest(key, known), _value(key)
     way = known_here(key, value, known, config_dir)
     if way is None and found == NOTHING_LIKE_IT:
@@ -294,6 +294,6 @@ def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
 
 
 def _value(key: str) -> str:
-    """Return what was typed behind a key; '' where it was not typed."""
+    """Return the value that was typed for a key; '' where none was typed."""
     given = [o.partition("=")[2] for o in typed() if o.lstrip("+~").partition("=")[0] == key]
     return given[-1] if given else ""

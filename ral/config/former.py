@@ -34,7 +34,7 @@ ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", 
 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved configuration in the keys of this version; one of this version is returned as it is."""
+    """Return `config`, a resolved configuration, in the keys of this version; one of this version as it is."""
     if "sampler" not in config.get("algo", {}):
         return dict(config)
     tree: dict[str, Any] = renamed(dict(config))

@@ -42,7 +42,7 @@ def moved(key: str) -> str | None:
 
 
 def check_moved(tree: Mapping[str, Any]) -> None:
-    """Raise UserError for the first key of an earlier version in a configuration."""
+    """Raise UserError for the first key of an earlier version in `tree`, a resolved configuration."""
     for key, _ in walk(tree):
         if (line := moved(key)) is not None:
             raise UserError(line)

@@ -84,7 +84,7 @@ def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Tell whether two values mean the same: 1 and 1.0 do, and two ways to write one path."""
+    """Tell whether the values `old` and `new` of a key mean the same: 1 and 1.0 do, and two spellings of one path."""
     if isinstance(old, str) and isinstance(new, str):
         return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
     return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
@@ -136,7 +136,7 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the keys that earlier versions did not have, at the values then in effect.
+    """Return `tree`, a configuration, with the keys that earlier versions did not have, at the values then in effect.
 
     Terms of UNNAMED that the objective does not name are left out.
     """

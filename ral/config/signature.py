@@ -240,7 +240,7 @@ def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def select(tree: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted key; None where there is none."""
+    """Return the value of `tree` at a dotted key; None where the key is missing."""
     value: Any = tree
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,7 +1,7 @@
 """Rules of an objective that need the functions of its terms: the signals they ask for, and cases without any gradient.
 
-No rule looks at the name that a term has in yaml. The signals stand in a function's signature; what a signature does
-not tell is an attribute of the function (ral.ops.signals: still_at_its_anchor, compares).
+No rule looks at the name that a term has in yaml. The signals stand in a function's signature; facts that a signature
+does not tell are attributes of the function (ral.ops.signals: still_at_its_anchor, compares).
 """
 
 from __future__ import annotations

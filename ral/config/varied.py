@@ -29,7 +29,7 @@ def varied_keys(typed: Sequence[str], searched: Mapping[str, object]) -> list[st
 
 
 def _values(text: str) -> str:
-    """Return what a sweep chooses from, without the function's name and brackets."""
+    """Return the values from which a sweep chooses, without the function's name and brackets."""
     return re.sub(r"^\w+\((.*)\)$", r"\1", text.replace(", ", ","))
 
 

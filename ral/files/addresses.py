@@ -36,7 +36,7 @@ def _same(url: str) -> str:
 
 
 def _problem(url: str) -> tuple[str, str] | None:
-    """Return what is wrong with an address and what to write instead; None for a whole one."""
+    """Return the fault of an address and the address to write instead; None where it has none."""
     scheme, separator, rest = url.strip().partition("://")
     host = rest if separator else url.strip().removeprefix("http:").removeprefix("https:").strip("/")
     whole = _whole(host)

@@ -189,7 +189,7 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
-    """Raise UserError where the model, teacher or adapter that a training configuration names is not whole."""
+    """Raise UserError where the model, teacher or adapter that `cfg`, a training configuration, names is not whole."""
     outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)

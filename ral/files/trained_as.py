@@ -89,7 +89,10 @@ def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("ima
 
 
 def differences(trained: TrainedAs, template: str, media: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (setting, value in training, value here) of the template and each of MEDIA that differs."""
+    """Return (setting, value in training, value here) of the template and each of MEDIA that differs.
+
+    template, media: the settings here.
+    """
     pairs: list[tuple[str, Any, Any]] = [("template", trained.template, template)]
     pairs += [(key, value, media.get(key)) for key, value in trained.media.items() if key in media]
     return [(key, there, here) for key, there, here in pairs if there != here]

@@ -84,7 +84,7 @@ def counted_once(losses: Mapping[str, object], ranks: int) -> Metrics:
 
 
 def entropy_metrics(signals: Mapping[str, Any], mask: Tensor) -> Metrics:
-    """Return {"entropy": (sum in nats, count)} of the policy over the response tokens in mask [N C]; {} without it."""
+    """Return {"entropy": (sum in nats, count)} over the response tokens in mask [N C]; {} if signals lack entropy."""
     if "entropy" not in signals:
         return {}
     return {"entropy": ((signals["entropy"] * mask).sum(), mask.sum())}

@@ -199,7 +199,10 @@ def entropy_climb(history: History, *, multiple: float) -> str | None:
 
 
 def watched(entropy_low: float | None, entropy_high: float | None) -> dict[str, Sign]:
-    """Return {name: sign}: all of SIGNS, and those of the entropy whose threshold is not None."""
+    """Return {name: sign}: all of SIGNS, and those of the entropy whose threshold is not None.
+
+    entropy_low, entropy_high: thresholds, as multiples of the entropy of the first WINDOW steps.
+    """
     found = dict(SIGNS)
     if entropy_low is not None:
         found["entropy_collapse"] = partial(entropy_collapse, share=entropy_low)

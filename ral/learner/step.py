@@ -36,7 +36,7 @@ Observer = Callable[[Rollout, Scores], None]
 
 
 class Companion(Protocol):
-    """Source of further responses beside the rollout, which change its rewards and are not trained on."""
+    """Source of further responses beside the rollout: they change its rewards, and nothing is trained on them."""
 
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
         """Return the further responses; None where this rank has none. To be called inside a session of the engine."""

@@ -156,7 +156,10 @@ class Update:
         return self.objective.needs | (more & self.objective.passes.offers)
 
     def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
-        """Return the metrics of a micro-batch without its losses: entropy, gap to the engine's log-probs, attention."""
+        """Return the metrics of a micro-batch without its losses: entropy, gap to the engine's log-probs, attention.
+
+        signals: {name: signal} of the micro-batch; index: number of the update, from 0; step: number of the step.
+        """
         gap = engine_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
         return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]

@@ -201,7 +201,7 @@ class Wandb(WandbLogger):
 
 @contextmanager
 def told(consequence: str) -> Iterator[None]:
-    """Turn any Exception within the block into a warning that ends with `consequence`, so that training goes on."""
+    """Turn any Exception within the block into a warning that ends with `consequence`; training continues."""
     try:
         yield
     except Exception as error:

@@ -110,7 +110,10 @@ def deciding(name: str, config: Any) -> str:
 
 
 def depth(names: Iterable[str], config: Any) -> str:
-    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else ""."""
+    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else "".
+
+    config: the network's.
+    """
     found = list(names)
     if len(found) < OF_A_LAYER or not all(re.search(r"\.(?:layers|blocks|layer)\.\d+\.", name) for name in found):
         return ""

@@ -44,7 +44,8 @@ def states_kept(linear: bool) -> LinearStates | None:
 def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
     """Run the stack over prompts, then over their responses, [B S D]; in decoding, over one token of each response.
 
-    past: collects the prompts' states; in decoding, hands out the states from which this step continues.
+    decoder, layout: as in `run_decoder`. past: collects the prompts' states; in decoding, hands out the states from
+    which this step continues.
     """
 
     def stack(embeds: Tensor, positions: Tensor, part: Layout, valid: Tensor | None) -> Tensor:

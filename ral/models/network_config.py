@@ -92,7 +92,7 @@ def check_rotation(pretrained: str, text: Any, default: Sequence[int] | None = N
 
 
 def shareable(config: Any) -> str | None:
-    """Return, in words, why responses cannot share a prompt in a network of this configuration; None where they can."""
+    """Return, in words, why responses cannot share a prompt in a network with this `config`; None where they can."""
     family = FAMILIES.get(config.model_type)
     handed = family is not None and family.network.hands_states
     for layer, kind in enumerate(layer_types(config)):

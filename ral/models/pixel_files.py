@@ -56,7 +56,7 @@ def broken_json(folder: str, names: Sequence[str]) -> str:
 
 
 def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
-    """Return the PatchSettings of a model folder or hub id.
+    """Return the PatchSettings of a model folder or hub id. config: Transformers' configuration of the model.
 
     UserError, naming the file, where settings are missing, impossible, contradict each other or are not supported here.
     """
@@ -100,7 +100,7 @@ def _three(key: str, value: Any) -> Any:
 
 
 def unkept(raw: Mapping[str, Any]) -> str:
-    """Return, in words, the first setting of a file that is not supported, and a remedy; "" where all are."""
+    """Return, in words, the first unsupported setting in `raw`, a file's content, and a remedy; "" for none."""
     for key, kept in KEPT.items():
         if (value := raw.get(key)) is not None and not _same(value, kept):
             shown, ours = json.dumps(value), "1/255" if key == "rescale_factor" else json.dumps(kept)

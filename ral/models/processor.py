@@ -71,7 +71,7 @@ class Processor:
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
-        """Read the tokenizer and patch settings of a model folder or hub id. UserError names what is missing or bad."""
+        """Read tokenizer and patch settings of a model folder or hub id. UserError names a missing or bad file."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except Exception as error:  # of the tokenizers library too, which has no class for its errors

@@ -1,6 +1,6 @@
 """Gradient checkpointing of decoder layers, without the dropout that training mode would switch on.
 
-The hidden states that enter each layer, which it keeps for the backward pass, may wait in main memory.
+Checkpointing keeps the hidden states that enter each layer for the backward pass; these may wait in main memory.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ def held(folder: Path, named: str) -> dict[str, Held]:
 class Origin:
     """Origin of a weight in the files: one tensor as it is, or several that Transformers joins or splits.
 
-    parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None for one tensor as it is.
+    parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None where the weight is one
+    tensor as it is.
     first: name of the first weight that the converter makes.
     """
 

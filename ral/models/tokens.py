@@ -125,7 +125,7 @@ def _cause(processor: Processor, kind: str, text: str) -> str:
 
 
 def black(processor: Processor) -> dict[str, Pixels]:
-    """Return the smallest black image ("picture") and video ("clip") that the vision tower takes."""
+    """Return {"picture": image, "clip": video}: the smallest black ones that the vision tower takes."""
     side = processor.patches.factor
     frames = torch.zeros(processor.patches.temporal_patch_size, side, side, 3, dtype=torch.uint8)
     return {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}

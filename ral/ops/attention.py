@@ -167,7 +167,10 @@ class CapturedAttention:
             yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.layers))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
-        """Return the attention rows (RAL, Eq. 2) of all response positions, fp32 or wider; zero where mask is False."""
+        """Return the attention rows (RAL, Eq. 2) of all response positions, fp32 or wider; zero where mask is False.
+
+        chunk: positions computed at once; None for as many as SCORES_AT_ONCE allows.
+        """
         return self._read(self._pieces(chunk), [WholeRows()] * len(self.layers))
 
     def compare(

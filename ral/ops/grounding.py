@@ -77,7 +77,7 @@ def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
 def hardest(hard: Float[Tensor, " C"], among: Bool[Tensor, " C"]) -> Bool[Tensor, " C"]:
     """Mark tokens of `among` whose hardness is at least HARDEST times the greatest of `among`. Not in a paper.
 
-    hard: of `hardness`.
+    hard: result of `hardness`.
     """
     if not bool(among.any()):
         return among

@@ -74,8 +74,8 @@ def token(
 
     against: the model taken for pi_old. old: the weights at rollout; sampler: the sampler's distribution, which differs
     where it put noise on the attention. ratio, clip: "sequence" is GSPO's, "weight" CISPO's (`ral.ops.ratios`).
-    correction: for engines that sample from almost pi_old (`ral.ops.correction`); UserError where it is on and the
-    engine gives no log-probs. ValueError for unknown values of these three.
+    correction: for engines that sample from almost pi_old (`ral.ops.correction`); UserError where it is on and
+    sampler_log_probs, the engine's log-probs, is None. ValueError for unknown values of these three.
     """
     log_ratio = at_level(log_probs - anchor_log_probs, mask, ratio)
     r, bounds = exp_then_straight(log_ratio, MAX_LOG_RATIO), (1 - clip_low, 1 + clip_high)

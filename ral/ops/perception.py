@@ -148,7 +148,7 @@ def perceptive_token(
 
     VPPO (arXiv 2510.09285), section 3.2: A'(tau) = alpha(tau) A(tau), alpha of `dependence_shape` with `least`; only
     the `share` of tokens that `pivotal` marks have a gradient. The other keywords are those of
-    `ral.ops.objectives.token`. UserError where `correction` is on and the engine gives no log-probs.
+    `ral.ops.objectives.token`. UserError where `correction` is on and sampler_log_probs, the engine's, is None.
     """
     values = dependence(old_log_probs, view_log_probs, mask)
     chosen, shape = pivotal(values, mask, share), dependence_shape(values, mask, group_size, least)
@@ -275,7 +275,8 @@ def looking_token(
     """Return the clipped policy loss with each token's advantage weighted by its attention to the evidence.
 
     A_t = A * w_t, w_t of `look_weights` with the attention rows of the policy before any update. Not in a paper. The
-    other keywords are those of `ral.ops.objectives.token`.
+    other keywords are those of `ral.ops.objectives.token`. UserError where `correction` is on and sampler_log_probs,
+    the engine's, is None.
     """
     factor = look_weights(old_rows, evidence, mask, most)
     loss = objectives.token(

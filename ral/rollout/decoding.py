@@ -99,7 +99,7 @@ class Slots:
 def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
     """Group the indices of prompts by length, so that none is longer than LONGEST times the shortest of its group.
 
-    lengths: of the prompts, in tokens.
+    lengths: tokens of each prompt.
     """
     buckets: list[list[int]] = []
     for n in sorted(range(len(lengths)), key=lambda n: lengths[n]):

@@ -82,13 +82,13 @@ class Engine(Protocol):
     def session(self) -> AbstractContextManager[None]:
         """Keep whole weights ready inside the block.
 
-        All ranks enter it together; inside, each may call `generate` any number of times. A call outside any block
-        opens its own, so that all ranks have to make it together.
+        All ranks enter the block at the same time; inside, each may call `generate` any number of times. A call of
+        `generate` outside any block opens its own block, so that all ranks have to make this call.
         """
         ...
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Take over the policy's current weights and note their version. All ranks call it together.
+        """Take over the policy's current weights and note their version. All ranks call it at the same time.
 
         The first call comes before the first `generate`, with version 0, or in a resumed run with the version of the
         checkpoint, since each process makes a new engine.

@@ -155,7 +155,7 @@ def captured(step: Step) -> Step:
 
 
 def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None:
-    """Return, in words, why steps cannot have fixed shapes; None where they can. sharded: of the policy's weights."""
+    """Return, in words, why steps cannot have fixed shapes; None where they can. sharded: whether weights are."""
     config = policy.network.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if sharded:

@@ -93,10 +93,10 @@ class Example:
     media:    images and videos in the order in which they are shown. Marks (IMAGE_MARK, VIDEO_MARK) in `turns`,
     `question` and `options` say where each one stands: one mark for each, of its kind; without any mark all stand in
     front of the question.
-    turns:    what was said before the question: a system turn, earlier user and assistant turns.
+    turns:    the turns before the question: a system turn, earlier user and assistant turns.
     options:  ("A. red", "B. blue", ...); () where the entry has none.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
-    evidence: boxes (and time spans) of what the question asks about; () where unknown.
+    evidence: boxes (and time spans) of the things that the question asks about; () where unknown.
     steps:    where each step of the reasoning has to look, in their order; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
     source:   the name of this entry in messages, such as "train.json: entry 12".

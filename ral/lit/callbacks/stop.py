@@ -21,7 +21,8 @@ EXIT = 128
 class GentleStop(L.Callback):
     """Callback for Ctrl-C, SIGTERM and SIGUSR1: the run ends after the current step. A second Ctrl-C stops at once.
 
-    A signal before the first step raises SystemExit at once. requested: signal that this process got, None before one;
+    A signal before the first step raises SystemExit at once. console: None for stderr. requested: signal that this
+    process got, None before one;
     agreed: signal on which all ranks agreed, None before that. left: signal that ended the run before the first step; 0
     where none did.
     """
