@@ -115,7 +115,7 @@ def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], 
 
 
 def send_artifacts(loggers: Iterable[Logger], folder: Path) -> None:
-    """Upload the files that logger.wandb.artifacts names to W&B, and end the W&B run; a failed upload is a warning.
+    """Send the files that logger.wandb.artifacts names to W&B, and end the W&B run; a failed upload is a warning.
 
     Do nothing where no artifact is named.
     """

@@ -88,7 +88,7 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Record the passes made inside the block. tokens: masks of all their rows, in the order of the passes."""
+        """Capture the passes made inside the block. tokens: masks of all their rows, in the order of the passes."""
         self.recorders, self.tokens = [], tokens
         try:
             yield

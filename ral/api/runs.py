@@ -35,24 +35,24 @@ class Run:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """Lines of metrics.jsonl, one a step: {"step": 1, "train/reward": 0.4, ...} (docs/metrics.md)."""
+        """Return the lines of metrics.jsonl, one a step: {"step": 1, "train/reward": 0.4, ...} (docs/metrics.md)."""
         return jsonl.read(self.folder / "metrics.jsonl")
 
     @property
     def checkpoint(self) -> Path | None:
-        """Folder of the newest checkpoint, for `resume=<folder>`; None where the run has no checkpoint."""
+        """Return the folder of the newest checkpoint, for `resume=<folder>`; None where the run has no checkpoint."""
         from ral.learner.checkpoints import newest
 
         return newest(self.folder / "checkpoints")
 
     @property
     def model(self) -> Path:
-        """Folder of the trained model, which `ral.load` and plain Transformers read."""
+        """Return the folder of the trained model, which `ral.load` and plain Transformers read."""
         return self.folder / "hf"
 
     @property
     def report(self) -> Path:
-        """Path of report.html, the page with curves, samples and overlays."""
+        """Return the path of report.html, the page with curves, samples and overlays."""
         return self.folder / "report.html"
 
 

@@ -36,7 +36,7 @@ def listing(_root_: Any) -> str:
 
 
 def register() -> None:
-    """Register `listing` with OmegaConf, so that `${options:}` in yaml is the list of options (conf/hydra/help)."""
+    """Add `listing` to OmegaConf's resolvers, so that `${options:}` in yaml is that list (conf/hydra/help)."""
     OmegaConf.register_new_resolver("options", listing, replace=True)
 
 

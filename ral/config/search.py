@@ -23,8 +23,9 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Standard error of `value`, sqrt(p (1 - p) / n), as a share p of n questions; NaN where it is no share of
-        questions.
+        """Return the standard error of `value`, sqrt(p (1 - p) / n), as a share p of n questions.
+
+        NaN where the value is no share of questions.
         """
         inside = 0 <= self.value <= 1 and self.questions > 0
         return math.sqrt(self.value * (1 - self.value) / self.questions) if inside else math.nan

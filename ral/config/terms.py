@@ -34,22 +34,22 @@ class FoundTerm:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """Signals that the term asks for: the parameters before the `*` that yaml does not bind."""
+        """Return the signals that the term asks for: the parameters before the `*` that yaml does not bind."""
         return asked(self.function, self.given)
 
     @property
     def anchors(self) -> frozenset[str]:
-        """Signals among `asked` that are computed from the model `against`."""
+        """Return the signals among `asked` that are computed from the model `against`."""
         return frozenset(name for name in self.asked if name.startswith(ANCHOR))
 
     @property
     def against(self) -> str:
-        """Name of the model that the term compares the policy with; "anchor" where it compares with none."""
+        """Return the name of the model that the term compares the policy with; "anchor" where it compares with none."""
         return str(self.keyword("against", ANCHOR))
 
     @property
     def counts(self) -> bool:
-        """Whether the term is part of the loss: its `coef` is not 0."""
+        """Tell whether the term is part of the loss: its `coef` is not 0."""
         return self.keyword("coef", 1.0) != 0
 
 

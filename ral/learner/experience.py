@@ -92,7 +92,7 @@ class Passes(Protocol):
 
     @property
     def offers(self) -> frozenset[str]:
-        """Names of the signals (ral.ops.signals) that terms may ask for."""
+        """Return the names of the signals (ral.ops.signals) that terms may ask for."""
         ...
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:

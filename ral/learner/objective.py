@@ -44,12 +44,12 @@ class Objective:
 
     @cached_property
     def needs(self) -> frozenset[str]:
-        """Names of all signals that the terms need."""
+        """Return the names of all signals that the terms need."""
         return needed(self.terms.values())
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """{frozen model: kinds of signals} that the terms need; "view" also where only passes of the policy read it."""
+        """Return {frozen model: kinds of signals} that the terms need; "view" also where only live passes read it."""
         return ({"view": ()} if self.needs & MASKED else {}) | frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:

@@ -46,7 +46,7 @@ class Best:
     value: float = -math.inf
 
     def beaten(self, evaluated: Evaluated) -> bool:
-        """Record an evaluation if its `metric` is higher than in all before; return whether it is."""
+        """Note an evaluation if its `metric` is higher than in all before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
         if not value > self.value:  # nor where it is NaN, of which nothing is higher
             return False

@@ -33,22 +33,22 @@ class Backend(Protocol):
 
     @property
     def rank(self) -> int:
-        """Number of this process, from 0."""
+        """Return the number of this process, from 0."""
         ...
 
     @property
     def ranks(self) -> int:
-        """Number of processes."""
+        """Return the number of processes."""
         ...
 
     @property
     def sums_once(self) -> bool:
-        """Whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
+        """Tell whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
         ...
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer; its `defaults["lr"]` is the peak of the learning rate."""
+        """Return the optimizer; its `defaults["lr"]` is the peak of the learning rate."""
         ...
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:

@@ -60,12 +60,12 @@ class JsonLines(Logger):
 
     @property
     def name(self) -> str:
-        """The name of this logger."""
+        """Return the name of this logger."""
         return "jsonl"
 
     @property
     def version(self) -> str:
-        """The empty string: a folder has one file of metrics."""
+        """Return the empty string: a folder has one file of metrics."""
         return ""
 
     @rank_zero_only

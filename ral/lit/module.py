@@ -33,22 +33,22 @@ class LightningBackend:
 
     @property
     def rank(self) -> int:
-        """Number of this process, from 0."""
+        """Return the number of this process, from 0."""
         return self.module.global_rank
 
     @property
     def ranks(self) -> int:
-        """Number of processes."""
+        """Return the number of processes."""
         return self.module.trainer.world_size
 
     @property
     def sums_once(self) -> bool:
-        """Whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
+        """Tell whether gradients of sharded weights are summed over ranks once an update, not once a micro-batch."""
         return getattr(self.module.trainer.strategy, "sum_once", True)
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer, whose steps go through Lightning's precision plugin."""
+        """Return the optimizer, whose steps go through Lightning's precision plugin."""
         return self.module.optimizers(use_pl_optimizer=True)
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:

@@ -108,12 +108,12 @@ class Trackio(Logger):
 
     @property
     def name(self) -> str:
-        """The project in Trackio."""
+        """Return the project in Trackio."""
         return self.project
 
     @property
     def version(self) -> str:
-        """The name of the run in Trackio."""
+        """Return the name of the run in Trackio."""
         return self.run_name
 
     @rank_zero_only

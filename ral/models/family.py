@@ -40,7 +40,7 @@ class PatchSettings:
 
     @property
     def factor(self) -> int:
-        """Number of pixels of which each side of an image has to be a multiple; 1 for towers that take tiles."""
+        """Return the number of pixels that divides each side of an image; 1 for towers that take tiles."""
         return 1 if self.tile else self.patch_size * self.merge_size
 
 

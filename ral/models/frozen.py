@@ -22,17 +22,17 @@ class FrozenModel(Protocol):
 
     @property
     def network(self) -> PreTrainedModel:
-        """The Hugging Face network."""
+        """Return the Hugging Face network."""
         ...
 
     @property
     def processor(self) -> Processor:
-        """The model's processor."""
+        """Return the model's processor."""
         ...
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers that have softmax attention."""
+        """Return the number of decoder layers that have softmax attention."""
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
@@ -78,17 +78,17 @@ class Wrapped(ABC):
 
     @property
     def network(self) -> PreTrainedModel:
-        """The Hugging Face network."""
+        """Return the Hugging Face network."""
         return self.model.network
 
     @property
     def processor(self) -> Processor:
-        """The model's processor."""
+        """Return the model's processor."""
         return self.model.processor
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers that have softmax attention."""
+        """Return the number of decoder layers that have softmax attention."""
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:

@@ -125,22 +125,22 @@ class MLLM(nn.Module):
 
     @property
     def trains_vision(self) -> bool:
-        """Whether the vision tower is trained; its embeddings are then valid for a single update."""
+        """Tell whether the vision tower is trained; its embeddings are then valid for a single update."""
         return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
 
     @property
     def depth(self) -> int:
-        """Number of decoder layers that have softmax attention."""
+        """Return the number of decoder layers that have softmax attention."""
         return len(attention_layers(self.network.config))
 
     @property
     def linear(self) -> bool:
-        """Whether some decoder layers have linear attention; responses then begin with the states of their prompt."""
+        """Tell whether some decoder layers have linear attention, whose states prompts pass on to their responses."""
         return LINEAR in layer_types(self.network.config)
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights."""
+        """Return the device of the weights."""
         return next(self.network.parameters()).device
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:

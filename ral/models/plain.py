@@ -33,11 +33,11 @@ class PlainDecode(Decode):
 
     @property
     def mask(self) -> Tensor:
-        """Mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
+        """Return a mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as Decode.keep."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert isinstance(self.past, Cache)

@@ -36,7 +36,7 @@ class Piece:
 
     @property
     def tokens(self) -> tuple[int, slice, slice]:
-        """Index of the tokens in [B G C]."""
+        """Return the index of the tokens in [B G C]."""
         return self.b, slice(self.first, self.last), slice(self.start, self.stop)
 
 

@@ -53,7 +53,7 @@ class Responses:
 
     @property
     def finished(self) -> Tensor:
-        """Mask [N] of the responses that ended by an end token."""
+        """Return a mask [N] of the responses that ended by an end token."""
         return self.asked & ~self.running
 
     def add(self, step: int, rows: Tensor, tokens: Tensor, log_probs: Tensor, ends: Tensor) -> None:

@@ -88,7 +88,7 @@ class Exploration:
         self.records: dict[int, list[Record]] = {layer: [] for layer in self.layers}
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as `ral.models.attention.rollout_layouts.Decode.keep`."""
+        """Remove all but some prompts and responses, as `ral.models.attention.rollout_layouts.Decode.keep`."""
         self.grid = self.grid[prompts[:, None], slots]
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 

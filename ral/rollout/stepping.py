@@ -43,7 +43,7 @@ class Steps(Protocol):
         ...
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as Decode.keep."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         ...
 
 
@@ -70,7 +70,7 @@ class OrdinarySteps:
         return self.pick(self.policy.decode(ids, self.state), uniform)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as Decode.keep."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         self.state.keep(prompts, slots)
 
 
@@ -116,7 +116,7 @@ class FixedSteps:
         log_prob.copy_(found[1])
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as Decode.keep; the next step is captured anew."""
+        """Remove all but some prompts and responses, as Decode.keep; the next step is captured anew."""
         self.replay = None
         self.state.keep(prompts, slots)
 

@@ -25,17 +25,17 @@ class Sequences(Protocol):
 
     @property
     def token_ids(self) -> Tensor:
-        """The tokens, [M S] int64."""
+        """Return the tokens, [M S] int64."""
         ...
 
     @property
     def valid(self) -> Tensor:
-        """Mask of the tokens that are no padding, [M S] bool."""
+        """Return a mask of the tokens that are no padding, [M S] bool."""
         ...
 
     @property
     def media(self) -> dict[str, Tensor]:
-        """Keyword tensors of the vision tower (pixel_values, image_grid_thw, ...); {} for text alone."""
+        """Return the keyword tensors of the vision tower (pixel_values, image_grid_thw, ...); {} for text alone."""
         ...
 
 
@@ -84,12 +84,12 @@ class PromptBatch:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The B prompts as the chat template writes them."""
+        """Return the B prompts as the chat template writes them."""
         return tuple(wording.text for wording in self.wordings)
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The B responses to learn in supervised fine-tuning; () otherwise."""
+        """Return the B responses to learn in supervised fine-tuning; () otherwise."""
         return tuple(wording.target for wording in self.wordings if wording.target is not None)
 
     def to(self, device: torch.device | str) -> PromptBatch:
@@ -164,7 +164,7 @@ class Cut:
 
     @cached_property
     def _sides(self) -> tuple[bool, bool]:
-        """Whether anything is hidden from prompt positions, and whether from response tokens."""
+        """Tell whether anything is hidden from prompt positions, and whether from response tokens."""
         there = bool(self.keys.any())
         return there and bool(self.queries.any()), there and self.response
 
@@ -217,7 +217,7 @@ class Prepared:
 
     @property
     def next_position(self) -> Tensor:
-        """Position [B] of the first token after each prompt, the same on all three axes."""
+        """Return the position [B] of the first token after each prompt, the same on all three axes."""
         return self.positions.masked_fill(~self.valid, -1).amax(dim=(0, 2)) + 1
 
     def take(self, chosen: Sequence[int]) -> Prepared:

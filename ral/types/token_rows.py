@@ -32,7 +32,7 @@ class RowChoice:
 
     @property
     def rows(self) -> int:
-        """Number of rows kept of each token."""
+        """Return the number of rows kept of each token."""
         return len(self.queries) * len(self.layers) * (1 + self.heads)
 
 

@@ -57,7 +57,7 @@ class Checkpoints(L.Callback):
             self.write(trainer, module)
 
     def better(self) -> bool:
-        """Record this step's evaluation, if there is one; return whether it is the best so far."""
+        """Note this step's evaluation, if there is one; return whether it is the best so far."""
         evaluated = self.state.evaluated
         return evaluated.step == self.state.progress.step and self.state.best.beaten(evaluated)
 

@@ -56,7 +56,7 @@ class GentleStop(L.Callback):
 
     @property
     def hurried(self) -> bool:
-        """Whether all ranks stop for a scheduler, which leaves time for a checkpoint and nothing else."""
+        """Tell whether all ranks stop for a scheduler, which leaves time for a checkpoint and nothing else."""
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:

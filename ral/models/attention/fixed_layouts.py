@@ -35,12 +35,12 @@ class FixedDecode(Decode):
 
     @property
     def began(self) -> int:
-        """Greatest number of prefix tokens (`Openings`) of a response; 0 where there are no prefixes."""
+        """Return the greatest number of prefix tokens (`Openings`) of a response; 0 where there are no prefixes."""
         return 0 if self.given is None else self.given.shape[2]
 
     @property
     def room(self) -> int:
-        """Number of sampled tokens that the buffers have room for."""
+        """Return the number of sampled tokens that the buffers have room for."""
         return next(iter(self.own.values()))[0].shape[3] - self.began
 
     def make_room(self, tokens: int) -> None:
@@ -53,7 +53,7 @@ class FixedDecode(Decode):
             self.own[layer] = wider[0], wider[1]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, as Decode.keep."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         super().keep(prompts, slots)
         self.own = {layer: (k.contiguous(), v.contiguous()) for layer, (k, v) in self.own.items()}
 

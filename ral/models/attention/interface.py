@@ -35,12 +35,12 @@ class Layout(Protocol):
 
     @property
     def mask(self) -> Tensor | None:
-        """Mask [B S] of valid positions for Transformers; None where the layout computes attention itself."""
+        """Return a mask [B S] of valid positions for Transformers; None where the layout computes attention itself."""
         ...
 
     @property
     def past(self) -> Cache | LinearStates | None:
-        """Transformers' cache, or the one of linear-attention states; None where the pass has no cache."""
+        """Return Transformers' cache, or the one of linear-attention states; None where the pass has no cache."""
         ...
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:

@@ -31,7 +31,7 @@ class Explores(Protocol):
     layers: tuple[int, ...]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, in place.
+        """Remove all but some prompts and responses, in place.
 
         prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
         responses to keep.
@@ -116,11 +116,11 @@ class Decode:
 
     @property
     def mask(self) -> Tensor | None:
-        """None: the layout computes attention itself, without Transformers' mask."""
+        """Return None: the layout computes attention itself, without Transformers' mask."""
         return None
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Drop all but some prompts and responses, in place.
+        """Remove all but some prompts and responses, in place.
 
         prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
         responses to keep.
