@@ -98,7 +98,8 @@ class Tap:
     def captured(self) -> CapturedAttention:
         """Return the attention of the only pass since `open`, with its graph.
 
-        UserError where it has no gradient, or the network's layers do not call Transformers' attention interface.
+        UserError where it has no gradient although autograd is on, or the network's layers do not call Transformers'
+        attention interface.
         ValueError where there were several passes, or none.
         """
         (only,) = self.recorders

@@ -144,7 +144,7 @@ def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
 
 
 def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
-    """Return a line where hardware.fused_log_probs is set with sharded weights or without bf16 arithmetic, or None."""
+    """Return a line where fused_log_probs is set with sharded weights, or without bf16 arithmetic; else None."""
     if not select(cfg, "hardware.fused_log_probs"):
         return None
     if select(cfg, "hardware.shard") is not None:

@@ -26,7 +26,8 @@ def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -
     """Raise UserError for a hub id that is not in the hub's cache while the hub certainly cannot be reached.
 
     named: the hub id; key: the setting that holds it. env: environment variables. If the hub cannot be reached and the
-    model is cached, HF_HUB_OFFLINE is set, so that the hub is not asked later either.
+    model is cached, HF_HUB_OFFLINE is set, unless huggingface_hub is imported already, so that the hub is not asked
+    later either.
     """
     if (reason := unreachable(env)) is None:
         return

@@ -227,7 +227,7 @@ def first_rank() -> bool:
 
 
 def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
-    """Release the folder. Where no run began, also remove the files and folders made since the claim, except `keep`."""
+    """Release the folder; where no run began in it, as `abandon`."""
     if claimed.started:
         release(claimed)
     else:
@@ -265,7 +265,7 @@ def release(claimed: Claim) -> None:
 def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
     """Release a folder in which no run began, and remove the files and folders made since the claim.
 
-    keep: names of files that stay. Where an earlier run was found in the folder, its files all stay.
+    keep: names of files that stay. Where files of an earlier run were found in the folder, no file is removed.
     """
     new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
     if not claimed.found:

@@ -15,7 +15,7 @@ WINDOW = 20
 FIRST = 5
 """Steps over which the signs that show at the start of a run are taken."""
 LEAST_MOVED = 0.5
-"""Share of the weights with a gradient below which updates change too few: near 1 in fp32, a few percent in bf16."""
+"""Least share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round."""
 LEAST_FALL = 0.1
 """Least fall of the mean reward that counts as a sign, for a reward of about 0 to 1."""
 HARDLY_A_SIGNAL = 0.95

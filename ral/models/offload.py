@@ -18,7 +18,7 @@ from ral.models.mllm import MLLM
 def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
     """Hold parameters and buffers on `device` inside the block, except those whose id() is in `staying`.
 
-    After the block they have their former tensors again: changes made inside are lost.
+    After the block they have their former tensors again; changes made on `device` are not copied back.
     """
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]

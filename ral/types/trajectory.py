@@ -103,7 +103,7 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """Return a mask [N], on the CPU: True where the policy ended the trajectory, False where the length limit did."""
+        """Return a mask [N], on the CPU: True where the policy ended a trajectory, False where the length limit did."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:
