@@ -44,8 +44,8 @@ FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 def run_folder() -> Path:
     """Return the run's folder, the same for every rank. UserError where it cannot be written.
 
-    Ranks that Lightning starts get it from the first one (FOLDER_VARIABLE). Those of torchrun and srun start apart:
-    UserError unless hydra.run.dir names it.
+    Ranks that Lightning starts get the folder from the first rank (FOLDER_VARIABLE). Ranks of torchrun and srun start
+    by themselves: UserError unless hydra.run.dir names the folder.
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))
     given = os.environ.get(FOLDER_VARIABLE) if rank else None

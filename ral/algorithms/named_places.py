@@ -1,7 +1,7 @@
 """Passes with one signal more: the visual tokens that each response names by its own words.
 
 A function of the data finds them in the response's text; a loss term then draws attention rows to them
-(ral.ops.looking.named_place). It is an upper bound for loss terms on attention.
+(ral.ops.looking.named_place). This term is an upper bound for loss terms on attention.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: An
 
 
 def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
-    """Return what makes a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw.
+    """Return the maker of a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw.
 
     UserError where a term needs a record of noise that the sampling does not make.
     """

@@ -125,5 +125,5 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the evaluation's folder, cfg.output, for this process. UserError where another process works in it."""
+    """Lock the evaluation's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(Path(cfg.output), "output")

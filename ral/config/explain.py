@@ -40,7 +40,7 @@ def explain(
 ) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: gives the line for errors that are not Hydra's, yaml's or a file's. arguments: typed; None for sys.argv.
+    message: gives the line for errors that are not Hydra's, yaml's or a file's. arguments: None for sys.argv.
     """
     if isinstance(error, MissingConfigException):
         return _missing_config(error, typed(arguments))

@@ -214,7 +214,7 @@ CALLED_WITH = {"algo.advantage": ("rewards",), "algo.aggregate": ("mask", "total
 def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     """Yield a line for each term, advantage and aggregate that cannot be called with its signals and keywords.
 
-    They are bound partially, so that the error would come no earlier than in the first update.
+    These functions are bound partially: without this check the error would come in the first update.
     """
     slots = [(key, select(tree, key), handed) for key, handed in CALLED_WITH.items()]
     calls = [(key, node, handed) for key, node, handed in slots if isinstance(node, Mapping) and node.get("_partial_")]

@@ -29,7 +29,7 @@ def run_title(cfg: DictConfig) -> str:
 def varying(typed: Sequence[str]) -> Sequence[str]:
     """Return the overrides of a sweep's run that differ between its runs; outside of a sweep, all of them.
 
-    typed: the overrides of the run. Those that all runs share are read from the sweep's multirun.yaml.
+    typed: the overrides of the run. The overrides that all runs share are read from the sweep's multirun.yaml.
     """
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return typed

@@ -72,7 +72,8 @@ class Collate:
     def check(self, example: Example) -> None:
         """Raise BadSample for an example that this run cannot use.
 
-        That is one whose answer or pair is missing or cannot be scored, or whose texts hold special tokens.
+        Its answer or pair is missing or cannot be scored, its texts hold special tokens, or the marks of media in them
+        do not fit its media.
         """
         place = example.source or example.uid
         if self.preferences and example.chosen is None:

@@ -67,7 +67,7 @@ class FrozenModel(Protocol):
 class Wrapped(ABC):
     """A frozen model that runs the forward passes of `model` inside the context `around()`.
 
-    It is no nn.Module, so that its weights are not counted, moved, sharded or saved a second time.
+    A wrapper is no nn.Module, so that weights are not counted, moved, sharded or saved a second time.
     """
 
     model: MLLM

@@ -172,7 +172,7 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions [3 N C] and visual embeddings [N C D] of responses that hold media, by the vision tower.
+        """Return positions [3 N C] and visual embeddings [N C D] of responses with shown segments; runs vision tower.
 
         None for a rollout whose `shown` is None: its responses are sampled tokens alone.
         """

@@ -1,8 +1,8 @@
 """Reward models: a backbone of any supported family with a head that gives one score for each response; as a reward.
 
-The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. It is a part of the
-network, so optimizer, sharding and checkpoints treat it like every other weight; on disk it is a file of its own in a
-plain Hugging Face folder.
+The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. The head is a part of the
+network, so optimizer, sharding and checkpoints treat its weight like every other; on disk the head is a file of its own
+in a plain Hugging Face folder.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class Counts:
 def counts(mask: Bool[Tensor, "N C"]) -> Counts:
     """Return the numbers of responses with a token, and of tokens, in one rank's batch [N C]. Not in a paper.
 
-    They are to be summed over ranks.
+    The result is to be summed over ranks.
     """
     return Counts(sequences=float(mask.any(1).sum()), tokens=float(mask.sum()))
 

@@ -267,8 +267,8 @@ def token_distillation(
     """Pull the student's next-token distribution to the teacher's: KL(pi_theta || pi_phi) over the whole vocabulary.
 
     L_GKD of RAL (arXiv 2602.04884), Eq. 6; coef is mu. direction: reverse_kl (the paper's), forward_kl, or
-    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher), ValueError beyond (0, 1).
-    Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
+    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher); ValueError for others, and
+    for beta beyond (0, 1). Tokens are computed in chunks that the backward pass recomputes; no [N, C, V] tensor exists.
     """
     if not 0 < beta < 1:
         raise ValueError(

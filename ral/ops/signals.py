@@ -148,7 +148,7 @@ def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
 def still_at_its_anchor(term: Term) -> Term:
     """Mark a term whose value and gradient are zero while the policy equals the model that it is compared with.
 
-    That model is the one that `against` names, or the reference where the term has no `against`.
+    This model is the one that `against` names, or the reference where the term has no `against`.
     """
     vars(term)["still_at_its_anchor"] = True
     return term

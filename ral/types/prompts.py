@@ -256,7 +256,7 @@ class Prepared:
 def rows_of(chosen: Sequence[int], device: torch.device | str = "cpu") -> slice | Tensor:
     """Return an index of the chosen rows, at least one.
 
-    That is a slice, which makes views instead of copies, where the rows are consecutive; else an int64 tensor on
+    The index is a slice, which makes views instead of copies, where the rows are consecutive; else an int64 tensor on
     `device`.
     """
     chosen, first = list(chosen), chosen[0]

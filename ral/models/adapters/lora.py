@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, Hu et al. 2021, by peft) as the only trained weights; without them the policy is its own
 reference.
 
-They have no dropout, since rollout, old and current policy have to be the same function of the weights.
+The adapters have no dropout, since rollout, old and current policy have to be the same function of the weights.
 """
 
 from __future__ import annotations
