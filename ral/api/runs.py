@@ -27,7 +27,7 @@ class Run:
     """A run of training that has ended. docs/outputs.md says what its folder holds.
 
     folder: the run's folder. best: the last evaluation's value of `checkpoint.best` (by default the accuracy, 0 to 1);
-    None where no evaluation was made.
+    None where no evaluation gave one.
     """
 
     folder: Path
