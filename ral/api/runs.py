@@ -118,7 +118,7 @@ def evaluate(config: Composed) -> Results:
             task="evaluate")`.
 
     Returns:
-        `Results` with `.content` {benchmark: summary} and `.folder`. A summary holds the accuracy (0 to 1), its 95%
+        `Results` with `.content` {benchmark: summary} and `.folder`. A summary holds the accuracy (0 to 1), its
         bootstrap interval, scores by type, settings and more (summary.json of docs/outputs.md).
 
     Raises:
