@@ -112,8 +112,8 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model. family: of one's own, which any model type may be of; None for
-    ours.
+    """Raise UserError for a folder that holds no model. family: dotted path of a family of one's own, which may read
+    any model type; None for the families of this package.
     """
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
@@ -125,5 +125,5 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the evaluation's folder, cfg.output, for this process. UserError where another process works in it."""
+    """Lock the evaluation's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(Path(cfg.output), "output")

@@ -107,5 +107,5 @@ def beside(tree: Mapping[str, Any], typed: Collection[str]) -> str | None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the page's folder, cfg.output, for this process. UserError where another process works in it."""
+    """Lock the page's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(Path(cfg.output), "output")

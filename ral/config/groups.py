@@ -54,6 +54,6 @@ def of_another_program(key: str, config_dir: Path, config_name: str, typed: Sequ
 
 
 def _of_own_data(typed: Sequence[str]) -> str:
-    """Return how evaluate.py is told of data of one's own."""
+    """Return the settings of evaluate.py for data of one's own, with the dataset.path that was typed, if any."""
     paths = [value for key, _, value in (one.lstrip("+").partition("=") for one in typed) if key == "dataset.path"]
     return f"benchmark=jsonl benchmark.path={paths[-1] if paths else '<file>'}, or another of conf/benchmark"

@@ -68,5 +68,5 @@ def check(cfg: DictConfig) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the knockout's folder, cfg.output, for this process. UserError where another process works in it."""
+    """Lock the knockout's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(Path(cfg.output), "output")

@@ -1,4 +1,4 @@
-"""Folders that a command may write to as its own, and the line about one that cannot be used."""
+"""Folders that a command may take for its own output, and the message about a folder that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def refuse_shared(folder: Path, key: str) -> None:
 
 
 def unusable(folder: Path, key: str, error: OSError) -> str:
-    """Return the line about a folder that cannot be made or written: the reason, and what to write for `key`."""
+    """Return the message about a folder that cannot be made or written: the reason, and what to write for `key`.
+
+    error: the one of the attempt.
+    """
     other = f"write {key}=<another folder>"
     for path in (folder, *folder.parents):
         if path.exists():

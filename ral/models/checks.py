@@ -16,7 +16,7 @@ def same_tokens(
 ) -> None:
     """Raise UserError unless two models have the same vocabulary and the same visual tokens of an image or video.
 
-    roles: names of the two in the message. use: the feature that needs it, for the message.
+    roles: what messages call `ours` and `theirs`. use: the feature that needs equal tokens, as messages name it.
     """
     both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
     if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
@@ -59,7 +59,7 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
 
 
 def those_counted(model: FrozenModel) -> str:
-    """Return, in words, the decoder layers that `attention_policy.layers` counts; "" where it counts all of them."""
+    """Return, in words, the decoder layers that `attention_policy.layers` counts; "" where these are all layers."""
     there, every = attention_layers(model.network.config), len(layer_types(model.network.config))
     if len(there) == every:
         return ""
