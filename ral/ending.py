@@ -38,7 +38,7 @@ QUICK_TO_VIEW = 64e6
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
     """Return an error line that lists settings to change for a run that takes less memory.
 
-    Settings of `hardware` that cannot be lowered further are left out. reason: PyTorch's message; its first line is
+    Settings that cannot be lowered further are left out. reason: PyTorch's message; its first line is
     quoted.
     """
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
@@ -51,7 +51,8 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
     part = hardware.micro_batch_responses or algo.group_size
     ways += [f"hardware.micro_batch_responses={part // 2}"] if part > 1 else []
     ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
-    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
+    ways += [f"dataset.media.max_frames below {media.max_frames}"]
+    ways += [f"algo.group_size below {algo.group_size}"] if algo.group_size > 1 else []
     return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
 
 

@@ -51,6 +51,8 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
                     f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
                     f"{kinds[layer]}, not softmax attention over all earlier tokens; {write}"
                 )
+        if not spec.heads:
+            raise UserError(f"algo.attention_policy.heads names none: write all, or some of 0 to {heads - 1}")
         if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
             raise UserError(
                 f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}: "

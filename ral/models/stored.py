@@ -139,7 +139,7 @@ class Stored:
             return
         tensor, rows = origin.parts[0][1], rows_of(shape)
         if not shape:
-            yield 0, tensor.read(())
+            yield 0, tensor.read(()).to(self.dtype)
             return
         for start in range(0, shape[0], rows):
             end = min(start + rows, shape[0])
