@@ -14,6 +14,7 @@ from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED
 from ral.rewards.dress import quoted, undress, unwrapped
+from ral.rewards.keyed import keyed
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
@@ -53,7 +54,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     if rules != "fixed":
         raise UserError(f'reward rules {rules!r} are unknown; write "fixed" or "compat"')
     judge = _judge(example)
-    answer = extract_answer(response)
+    answer = extract_answer(response) or ""
+    answer = answer if example.answer.lstrip().startswith("{") else keyed(answer)
     return judge(answer) if answer else 0.0
 
 

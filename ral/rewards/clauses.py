@@ -15,7 +15,8 @@ _MONTH = (
     r"|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)(?![a-z])\.?)"
 )
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
-_DATE = rf"(?:(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
+_QUARTER = rf"(?:(?:Q|H)[1-4](?:[ ,/-]| of |')*(?:FY ?)?{_YEAR}|{_YEAR}[ -]?(?:Q|H)[1-4](?!\d)|(?:FY|CY) ?'?\d\d(?:\d\d)?(?!\d))"
+_DATE = rf"(?:{_QUARTER}|(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
 _CLOCK = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
 _SPAN = r"\d+(?:\.\d+)? ?(?:s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|months?|years?)\b"
 _WHEN = (
@@ -46,6 +47,20 @@ DATED = re.compile(
 )
 """Matches a date, of which a number is only a part."""
 _REST = re.compile(r"\d")
+_PERIOD = re.compile(
+    rf"\s*\((?:in |for |as of )?(?:{_DATE}|{_YEAR})\)"
+    rf"|(?<![\d-])(?:\b(?:in|for|of|during|on|as of|by) )?(?:the )?(?<!\w)"
+    rf"(?:{_QUARTER}|(?:{_DAY} (?:of )?)?{_MONTH}(?: {_DAY},?)?,? {_YEAR})(?! ?(?:and|or|to)\b| ?[-–/])"
+    rf"|(?<=[a-z]) (?:in|during) {_YEAR}(?= (?:was|is|were|are|stood at|had|equals|amounted to|came to)\b)",
+    re.IGNORECASE,
+)
+_JOINED = re.compile(r"\b(?:and|or|to|than|not|n['’]t)\s*$|[-–/]\s*$", re.IGNORECASE)
+_CHANGE = re.compile(
+    r"(?P<said>[^?？]*\d[^?？,;(]*)[,;(]\s*(?:which is |that is )?(?:an? )?"
+    r"(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
+    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?\)?[\s.!]*",
+    re.IGNORECASE,
+)
 
 _OPERATOR = r"(?:plus|minus|times|multiplied by|divided by|added to)"
 _EQUALS = r"(?:equals?|is equal to|makes?|gives?|is|are|=)"
@@ -75,6 +90,20 @@ def without_labels(text: str) -> str | None:
     """Return a sentence without its numbered names, "Table 2" and "Player 10"; None where no other number is left."""
     rest = _LABELLED.sub(" ", text)
     return rest if rest != text and _REST.search(rest) else None
+
+
+def without_periods(text: str) -> str | None:
+    """Return a sentence without its quarters, years of account, and months with a year, "Q3 2021" and "March 2020";
+    None where no other number is left.
+    """
+    rest = _PERIOD.sub(lambda found: found[0] if _JOINED.search(text[: found.start()]) else " ", text)
+    return " ".join(rest.split()) if rest != text and _REST.search(rest) else None
+
+
+def without_changes(text: str) -> str | None:
+    """Return a sentence without the change that it says behind its number: "5, up 12% from 2020" is "5"."""
+    found = _CHANGE.fullmatch(text)
+    return found["said"] if found else None
 
 
 def year_of_month(text: str) -> str | None:

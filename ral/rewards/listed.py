@@ -1,0 +1,45 @@
+"""Counts with a list of the things: "two people: a man and a woman", a bold number above bullets, bulleted parts."""
+
+from __future__ import annotations
+
+import re
+
+from ral.rewards.number_words import SMALL
+
+_BULLET = re.compile(r"^[ \t]*[-*•–][ \t]+(?=\S)", re.MULTILINE)
+_EMPHASIS = re.compile(r"\*\*|__")
+_N = rf"(?:(?<![\d.,/%$-])\d{{1,3}}(?![\d/%:]|[.,]\d)|\b(?:{'|'.join(sorted(SMALL, key=len, reverse=True))})\b)"
+_LISTED = re.compile(
+    rf"(?P<end>[^\d:()?？\n]*?(?P<count>{_N})(?: [^\W\d_]+){{0,5}}?)\s*(?::|\s[—–-]\s|\()\s*(?P<things>[^\d()?？:]+?)\)?[\s.!]*",
+    re.IGNORECASE,
+)
+_NOT_LISTED = re.compile(
+    rf"\b(?:{'|'.join(name for name in SMALL if name != 'one')}|or|not|no|nor|without|maybe|perhaps|possibly|probably"
+    r"|might|may|could|but|actually|wait|if|plus|so|therefore|total|another|more|other|others|instead|except"
+    r"|dozen|several|few|some|couple|pair|pairs|both)\b|n['’]t\b|\bi (?:think|guess|suppose)\b",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(r"\b(?:least|most|than|about|around|or|to|and|between|not|no|of|either|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"\s*(?:[,;]\s*(?:and\s+)?|\n+|\s+and\s+)\s*", re.IGNORECASE)
+
+
+def unlisted(text: str) -> str | None:
+    """Return a text of several lines without bullets and Markdown emphasis; None where it has neither."""
+    plain = _EMPHASIS.sub("", text)
+    plain = _BULLET.sub("", plain) if len(_BULLET.findall(plain)) > 1 else plain
+    return plain if plain != text and "\n" in text.strip() else None
+
+
+def enumerated(text: str) -> str | None:
+    """Return a count without the things listed behind it: "There are two people" of "... two people: a man and a
+    woman".
+
+    As many things have to be listed as are counted, or one phrase has to say what they all are; else, and for texts
+    that doubt, add or bound anything, None.
+    """
+    found = _LISTED.fullmatch(_EMPHASIS.sub("", text).strip())
+    if found is None or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
+        return None
+    things = [thing for thing in _BETWEEN.split(_BULLET.sub("\n", f"\n{found['things']}")) if thing.strip()]
+    counted = int(found["count"]) if found["count"].isdigit() else SMALL[found["count"].lower()]
+    return found["end"] if len(things) in (1, counted) else None
