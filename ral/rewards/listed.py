@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from ral.rewards.denials import taken_back
 from ral.rewards.number_words import SMALL
 
 _BULLET = re.compile(r"^[ \t]*[-*•–][ \t]+(?=\S)", re.MULTILINE)
 _EMPHASIS = re.compile(r"\*\*|__")
-_N = rf"(?:(?<![\d.,/%$-])\d{{1,3}}(?![\d/%:]|[.,]\d)|\b(?:{'|'.join(sorted(SMALL, key=len, reverse=True))})\b)"
+_N = rf"\b(?:{'|'.join(sorted(SMALL, key=len, reverse=True))})\b"
+_ALL = re.compile(r"\s*(?:all|each|every one)\b", re.IGNORECASE)
 _LISTED = re.compile(
     rf"(?P<end>[^\d:()?？\n]*?(?P<count>{_N})(?: [^\W\d_]+){{0,5}}?)\s*(?::|\s[—–-]\s|\()\s*(?P<things>[^\d()?？:]+?)\)?[\s.!]*",
     re.IGNORECASE,
@@ -31,15 +33,16 @@ def unlisted(text: str) -> str | None:
 
 
 def enumerated(text: str) -> str | None:
-    """Return a count without the things listed behind it: "There are two people" of "... two people: a man and a
-    woman".
+    """Return a count in words without the things listed behind it: "There are two people" of "... two people: a man and
+    a woman".
 
-    As many things have to be listed as are counted, or one phrase has to say what they all are; else, and for texts
-    that doubt, add or bound anything, None.
+    As many things have to be listed as are counted, or "all" has to say what they are; else, and for texts that doubt,
+    add or bound anything, None.
     """
-    found = _LISTED.fullmatch(_EMPHASIS.sub("", text).strip())
-    if found is None or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
+    plain = _EMPHASIS.sub("", text).strip()
+    found = _LISTED.fullmatch(plain)
+    if found is None or taken_back(plain[found.end("end") :]) or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
         return None
     things = [thing for thing in _BETWEEN.split(_BULLET.sub("\n", f"\n{found['things']}")) if thing.strip()]
-    counted = int(found["count"]) if found["count"].isdigit() else SMALL[found["count"].lower()]
-    return found["end"] if len(things) in (1, counted) else None
+    alike = len(things) == SMALL[found["count"].lower()] > 1 or _ALL.match(found["things"])
+    return found["end"] if alike else None
