@@ -28,3 +28,11 @@ def unusable(folder: Path, key: str, error: OSError) -> str:
         file = ""
     problem = f"{file}, and a folder is needed there" if file else f"cannot be written ({error.strerror or error})"
     return f"{key}={folder}: {problem}; {other}"
+
+
+def check_resume(resume: object) -> None:
+    """Raise UserError where `resume` is neither null nor a text, such as the true of other programs."""
+    if resume is not None and not isinstance(resume, str):
+        typed = str(resume).lower() if isinstance(resume, bool) else resume
+        write = "resume=auto to go on from the newest checkpoint in hydra.run.dir, or resume=<run>/checkpoints/step_N"
+        raise UserError(f"resume={typed} has the wrong type: a folder, auto or null expected; write {write}")
