@@ -31,6 +31,7 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.groups import refuse_numbers
 from ral.config.other_names import undashed
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
@@ -107,6 +108,7 @@ def run(
     try:
         sys.argv[1:] = with_home(sys.argv[1:])
         flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
+        refuse_numbers(flags.overrides, config_dir)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
             return print(page, flush=True)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))

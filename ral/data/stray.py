@@ -123,7 +123,7 @@ def _is_unread(value: object, named_so: bool) -> bool:
     if isinstance(value, list):
         return any(_is_unread(item, named_so) for item in value)
     if isinstance(value, Mapping):
-        if STORED >= value.keys():
+        if value.keys() <= STORED:
             return any(item is not None for item in value.values())
         return any(_is_unread(item, named_so) for item in value.values())
     if isinstance(value, str):
@@ -140,4 +140,4 @@ def refuse_sound(entry: Entry, texts: Sequence[str]) -> None:
     """Raise BadSample where a text marks the place of a sound that the entry has: no sound is read."""
     name = entry.named(["audios", "audio"])
     if name and entry.data[name] and any("<audio>" in text for text in texts):
-        entry.fail(name, "no sound is read, and the text has its mark <audio>", "the entry without both, or leave it out")
+        entry.fail(name, "no sound is read, and the text has its mark <audio>", "an entry without both")

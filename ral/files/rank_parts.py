@@ -46,7 +46,8 @@ def _matching(pattern: re.Pattern[str], names: Sequence[str]) -> list[str]:
 
 def _said(folder: Path, found: Sequence[str], merge: str) -> str:
     files = f"{len(found)} files such as {found[0]}" if len(found) > 1 else found[0]
-    return f"no whole weights, only parts that ranks saved ({files} in {folder}); merge them first by {merge}, and write that folder"
+    what = f"no whole weights, only parts that ranks saved ({files} in {folder})"
+    return f"{what}; merge them first by {merge}, and write that folder"
 
 
 def without_weights(path: Path, expected: str, otherwise: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from ral.rewards.number_words import SMALL, TENS
+from ral.rewards.number_words import SMALL
 from ral.rewards.units import CLOCK, TIME_OF_DAY, Unit
 
 _LEAD = (
@@ -29,7 +29,7 @@ _HOUR = re.compile(
     re.IGNORECASE,
 )
 _HOURS = {name: value for name, value in SMALL.items() if 1 <= value <= 12}
-_MINUTES = {**{name: value for name, value in SMALL.items() if value}, "twenty": TENS["twenty"], "quarter": 15, "half": 30}
+_MINUTES = {name: value for name, value in SMALL.items() if value} | {"twenty": 20, "quarter": 15, "half": 30}
 _MINUTES |= {f"twenty{mark}{name}": 20 + value for name, value in SMALL.items() if 0 < value < 10 for mark in " -"}
 _PAST = rf"(?:an? )?(?P<part>{'|'.join(sorted(_MINUTES, key=len, reverse=True))}|[1-5]?\d)(?P<unit> minutes?)?"
 _SPOKEN = re.compile(
@@ -39,7 +39,8 @@ _SPOKEN = re.compile(
 )
 _FIGURES = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
 _CONCLUDED = re.compile(
-    r"(?P<why>[^?？]*\bhands?\b[^?？]*)[,;.:]\s*(?:and )?(?:so|hence|thus|therefore|which (?:means|makes)|meaning)(?: that)?,? "
+    r"(?P<why>[^?？]*\bhands?\b[^?？]*)[,;.:]\s*(?:and )?(?:so|hence|thus|therefore|which (?:means|makes)|meaning)"
+    r"(?: that)?,? "
     rf"(?P<end>[^\d?？,;:]{{0,40}}{_FIGURES}[\s.!]*)",
     re.IGNORECASE | re.DOTALL,
 )

@@ -12,9 +12,14 @@ OPENING, CLOSING = r"(\[{<【「『《〈〔〖⟨«‹", r")\]}>】」』》〉
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
 _SPECIAL = re.compile(r"<\|[A-Za-z][\w-]{0,39}\|>")
 _ELEMENT = r"(?P<element>(?<![a-z\\])[A-Z][a-z]?|[)\]}])"
-_SUBSCRIPT = re.compile(rf"{_ELEMENT}\s*(?:\$_(?:(\d{{1,3}})|\{{(\d{{1,3}})\}})\$|_(?:\{{\s*(\d{{1,3}})\s*\}}|(\d{{1,3}})(?![\w.])|(\d)))")
+_SUBSCRIPT = re.compile(
+    rf"{_ELEMENT}\s*(?:\$_(?:(\d{{1,3}})|\{{(\d{{1,3}})\}})\$"
+    r"|_(?:\{\s*(\d{1,3})\s*\}|(\d{1,3})(?![\w.])|(\d)))"
+)
 _MINUS = re.compile(r"(?<=[A-Za-z\d)\]}])−(?!\s*[\w(\\])")
-_CHARGE = re.compile(rf"(?P<element>[A-Z][a-z]?\d{{0,3}}|[)\]}}]\d{{0,3}})\$?\^(?:\{{\s*(\d?[+-])\s*\}}|(\d?[+-])(?!\s*[\w(\\]))")
+_CHARGE = re.compile(
+    r"(?P<element>[A-Z][a-z]?\d{0,3}|[)\]}]\d{0,3})\$?\^(?:\{\s*(\d?[+-])\s*\}|(\d?[+-])(?!\s*[\w(\\]))"
+)
 _ENCLOSED_STARTS = (0x1F150, 0x1F170, 0x1F1E6)  # negative circled, negative squared, regional: the letter as an emoji
 _ENCLOSED = {start + n: letter for start in _ENCLOSED_STARTS for n, letter in enumerate(string.ascii_uppercase)}
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|code|span|p|br|s|answer|think) ?/?>", re.IGNORECASE)
@@ -30,7 +35,8 @@ _WRAPPED = re.compile(
     re.DOTALL,
 )
 _QUOTED = re.compile(
-    r"(?P<lead>[^\"“「『:]{1,60}?)(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)\s*[:：,]?\s*(?=[\"“「『]))"
+    r"(?P<lead>[^\"“「『:]{1,60}?)"
+    r"(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)(?:\s*[:：,]?\s*(?=[\"“「『])|\s+(?=[^\s\"“「『])))"
     r"(?P<inner>\S(?:.*\S)?)\s*",
     re.DOTALL | re.IGNORECASE,
 )

@@ -12,7 +12,8 @@ _EMPHASIS = re.compile(r"\*\*|__")
 _N = rf"\b(?:{'|'.join(sorted(SMALL, key=len, reverse=True))})\b"
 _ALL = re.compile(r"\s*(?:all|each|every one)\b", re.IGNORECASE)
 _LISTED = re.compile(
-    rf"(?P<end>[^\d:()?？\n]*?(?P<count>{_N})(?: [^\W\d_]+){{0,5}}?)\s*(?::|\s[—–-]\s|\()\s*(?P<things>[^\d()?？:]+?)\)?[\s.!]*",
+    rf"(?P<end>[^\d:()?？\n]*?(?P<count>{_N})(?: [^\W\d_]+){{0,5}}?)\s*(?::|\s[—–-]\s|\()\s*"
+    r"(?P<things>[^\d()?？:]+?)\)?[\s.!]*",
     re.IGNORECASE,
 )
 _NOT_LISTED = re.compile(
@@ -21,7 +22,9 @@ _NOT_LISTED = re.compile(
     r"|dozen|several|few|some|couple|pair|pairs|both)\b|n['’]t\b|\bi (?:think|guess|suppose)\b",
     re.IGNORECASE,
 )
-_BOUND = re.compile(r"\b(?:least|most|than|about|around|or|to|and|between|not|no|of|either|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE)
+_BOUND = re.compile(
+    r"\b(?:least|most|than|about|around|or|to|and|between|not|no|of|either|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE
+)
 _BETWEEN = re.compile(r"\s*(?:[,;]\s*(?:and\s+)?|\n+|\s+and\s+)\s*", re.IGNORECASE)
 
 
@@ -41,7 +44,9 @@ def enumerated(text: str) -> str | None:
     """
     plain = _EMPHASIS.sub("", text).strip()
     found = _LISTED.fullmatch(plain)
-    if found is None or taken_back(plain[found.end("end") :]) or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
+    if found is None or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
+        return None
+    if taken_back(plain[found.end("end") :]):
         return None
     things = [thing for thing in _BETWEEN.split(_BULLET.sub("\n", f"\n{found['things']}")) if thing.strip()]
     alike = len(things) == SMALL[found["count"].lower()] > 1 or _ALL.match(found["things"])
