@@ -36,7 +36,7 @@ _WRAPPED = re.compile(
 )
 _QUOTED = re.compile(
     r"(?P<lead>[^\"“「『:]{1,60}?)"
-    r"(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)(?:\s*[:：,]?\s*(?=[\"“「『])|\s+(?=[^\s\"“「『])))"
+    r"(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)(?:\s*[:：,]?\s*(?=[\"“「『])|\s+(?!(?:not|never|no|either|neither|probably|maybe|perhaps)\b)(?=[^\s\"“「『])))"
     r"(?P<inner>\S(?:.*\S)?)\s*",
     re.DOTALL | re.IGNORECASE,
 )
