@@ -18,7 +18,7 @@ _LISTED = re.compile(
 )
 _NOT_LISTED = re.compile(
     rf"\b(?:{'|'.join(name for name in SMALL if name != 'one')}|or|not|no|nor|without|maybe|perhaps|possibly|probably"
-    r"|might|may|could|but|actually|wait|if|plus|so|therefore|total|another|more|other|others|instead|except"
+    r"|might|may|could|none|neither|nobody|but|actually|wait|if|plus|so|therefore|total|another|more|other|others|instead|except"
     r"|dozen|several|few|some|couple|pair|pairs|both)\b|n['’]t\b|\bi (?:think|guess|suppose)\b",
     re.IGNORECASE,
 )
