@@ -93,6 +93,9 @@ NOT_COUNTED = [
     ("2:30", "The minute hand is at 6, so it is 2:30 or 3:30."),
     ("3:30", "The minute hand points at 6, so it is 2:30."),
     ("2:30", "The minute hand points at 6, so it is past 2:30."),
+    ("2:30", "The hands show 3:15, so it is 2:30."),
+    ("2", "It is not two people: a man and a woman."),
+    ("2", "either two people: a man and a woman"),
     ("2√3", "The length is not 2√3."),
     ("2√3", "The length is less than 2√3."),
     ("2√3", "The reciprocal is 2√3."),
@@ -124,6 +127,7 @@ def test_two_numbers_bounds_and_doubts_stay_none(gold: str, answer: str) -> None
         ("How far did runner 8 run?", "12", "Runner 7 ran 12 km.", False),
         ("Is it runner 7 or runner 8?", "8", "runner 7 or runner 8", False),
         ("Who is first, rider 7 or rider 9?", "9", "rider 7, not rider 9", False),
+        ("Is rider 7 the first?", "9", "rider 7 or 9", False),
         ("How many more than 5 are there?", "7", "more than 5, 7", False),
     ],
 )

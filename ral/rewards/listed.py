@@ -22,9 +22,6 @@ _NOT_LISTED = re.compile(
     r"|dozen|several|few|some|couple|pair|pairs|both)\b|n['’]t\b|\bi (?:think|guess|suppose)\b",
     re.IGNORECASE,
 )
-_BOUND = re.compile(
-    r"\b(?:least|most|than|about|around|or|to|and|between|not|no|of|either|maybe|perhaps)\b|n['’]t\b", re.IGNORECASE
-)
 _BETWEEN = re.compile(r"\s*(?:[,;]\s*(?:and\s+)?|\n+|\s+and\s+)\s*", re.IGNORECASE)
 
 
@@ -44,7 +41,7 @@ def enumerated(text: str) -> str | None:
     """
     plain = _EMPHASIS.sub("", text).strip()
     found = _LISTED.fullmatch(plain)
-    if found is None or _NOT_LISTED.search(found["things"]) or _BOUND.search(found["end"]):
+    if found is None or _NOT_LISTED.search(found["things"]):
         return None
     if taken_back(plain[found.end("end") :]):
         return None
