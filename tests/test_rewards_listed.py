@@ -154,7 +154,10 @@ CHOSEN = [
     *[(IONS, said, True) for said in ("$Ca^{2+}$", "Ca²⁺", "Ca^{2+}", "$\\mathrm{Ca^{2+}}$")],
     *[(IONS, said, False) for said in ("Ca", "$Ca^2$", "$SO_4^{2-}$")],
     *[(DIRECTIONS, said, True) for said in ("Back right", "to the back right of me", "It is to my back right.")],
-    *[(DIRECTIONS, said, False) for said in ("right", "back, right", "back right or back left", "not back right")],
+    *[
+        (DIRECTIONS, said, False)
+        for said in ("right", "back, right", "back right or back left", "not back right", "Turn back right away.")
+    ],
     *[(PARTED, said, True) for said in ("back-right", "It is to the back-right.")],
     *[(FRACTIONS, said, True) for said in ("5/6", "The probability is 5/6.", "The probability is $\\frac{5}{6}$.")],
     *[(FRACTIONS, f"The probability is {said}.", False) for said in ("not 5/6", "less than 5/6", "5/6 or 2/3", "6/5")],

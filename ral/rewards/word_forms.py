@@ -46,7 +46,9 @@ def _parted(text: str, option: str) -> str:
     if found is None:
         return text
     first, mark, second = found.groups()
-    return re.sub(rf"(?<![\w-]){first}[ -]{second}(?![\w-])", f"{first}{mark}{second}", text, flags=re.IGNORECASE)
+    return re.sub(
+        rf"(?<![\w-]){first}[ -]{second}(?![\w-]| (?:away|now)\b)", f"{first}{mark}{second}", text, flags=re.IGNORECASE
+    )
 
 
 def _inflected(options: Sequence[str]) -> dict[str, str]:
