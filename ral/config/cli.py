@@ -31,6 +31,8 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.groups import refuse_numbers
+from ral.config.other_names import undashed
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
@@ -105,7 +107,8 @@ def run(
     listing.register()
     try:
         sys.argv[1:] = with_home(sys.argv[1:])
-        flags = _check_flags(sys.argv[1:])
+        flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
+        refuse_numbers(flags.overrides, config_dir)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
             return print(page, flush=True)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))
@@ -247,12 +250,17 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return bool(given) and given[-1] in ("true", "1", "yes", "on")
 
 
-def _check_flags(arguments: Sequence[str]) -> Namespace:
-    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2."""
+def _check_flags(arguments: Sequence[str], of_training: bool = False) -> Namespace:
+    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2.
+
+    of_training: whether the settings are those of train.py, whose names in other programs are known.
+    """
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:
-        raise UserError(f"{message}; settings are written key=value without dashes, --help lists them")
+        ways = undashed(arguments) if of_training else []
+        here = f": write {' '.join(ways)}" if ways else ", --help lists them"
+        raise UserError(f"{message}; settings are written key=value without dashes{here}")
 
     parser.error = fail  # type: ignore[method-assign]
     return parser.parse_args(arguments)

@@ -110,6 +110,8 @@ def expect(value: Any, annotation: Any, key: str) -> None:
     if not fits(value, annotation):
         whole = isinstance(value, float) and value.is_integer() and fits(int(value), annotation)
         write = f"; write {key}={int(value)}" if whole else ""
+        if annotation is bool:
+            write = f"; write {key}=true or {key}=false"
         if value is None and (found := range_of(key)) is not None:
             write = f"; write {found}, such as {key}={plain(found.such_as)}"
         typed = "null" if value is None else repr(value)

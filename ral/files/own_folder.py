@@ -31,3 +31,18 @@ def unusable(folder: Path, key: str, error: OSError) -> str:
         file = ""
     problem = f"{file}, and a folder is needed there" if file else f"cannot be written ({error.strerror or error})"
     return f"{key}={folder}: {problem}; {other}"
+
+
+def as_folder(value: object, key: str) -> Path:
+    """Return the folder that a setting names. UserError for a number, a truth value and null. key: the setting."""
+    if not isinstance(value, str):
+        raise UserError(f"{key}={'null' if value is None else repr(value)} has the wrong type: str expected")
+    return Path(value)
+
+
+def check_resume(resume: object) -> None:
+    """Raise UserError where `resume` is neither null nor a text, such as the true of other programs."""
+    if resume is not None and not isinstance(resume, str):
+        typed = str(resume).lower() if isinstance(resume, bool) else resume
+        write = "resume=auto to go on from the newest checkpoint in hydra.run.dir, or resume=<run>/checkpoints/step_N"
+        raise UserError(f"resume={typed} has the wrong type: a folder, auto or null expected; write {write}")

@@ -16,6 +16,7 @@ from typing import Any
 from ral.errors import UserError
 from ral.files.hub import check_reachable
 from ral.files.lfs import is_pointer
+from ral.files.rank_parts import parts_of_ranks, without_weights
 from ral.files.repository import ROOT, find
 from ral.files.weight_sets import refuse_two_sets
 
@@ -112,6 +113,8 @@ def no_model(path: Path, names: Sequence[str]) -> str:
         return "GGUF files, which cannot be trained; write the folder of the safetensors model they were made from"
     if any(name.endswith(".ckpt") for name in names):
         return "a checkpoint of Lightning, no model; export its weights with save_pretrained first"
+    if parts := parts_of_ranks(path):
+        return parts
     if snapshots := sorted((path / "snapshots").glob("*/config.json")):
         return f"a folder of the hub's cache; write {snapshots[-1].parent}"
     if inner:
@@ -263,10 +266,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
     parts = sorted(p.name for p in path.glob("*.safetensors"))
     if parts:
         raise UserError(f"{named}: {parts[0]} is there, but neither {WEIGHTS} nor {INDEX} that names it; {AGAIN}")
-    others = [p.name for p in sorted(path.iterdir()) if p.suffix in (".gguf", ".h5", ".msgpack", ".pt", ".pth")]
-    which = f", only {others[0]}" if others else ""
-    remedy = "write the folder of the safetensors model it was made from" if others else AGAIN
-    raise UserError(f"{named}: the folder has no weights ({WEIGHTS}){which}; {remedy}")
+    raise UserError(f"{named}: {without_weights(path, WEIGHTS, AGAIN)}")
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:

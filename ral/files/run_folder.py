@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ral.errors import UserError
-from ral.files.own_folder import refuse_shared, unusable
+from ral.files.own_folder import check_resume, refuse_shared, unusable
 
 LOCK = ".lock"
 """Lock file in a folder that a process works in; its text names the process."""
@@ -182,6 +182,7 @@ def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
     resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed. UserError
     also where overwrite would remove the run that is to be resumed.
     """
+    check_resume(resume)
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)

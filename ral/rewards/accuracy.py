@@ -12,14 +12,15 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter
-from ral.rewards.clauses import DATED
+from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
+from ral.rewards.keyed import keyed
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
-from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
+from ral.rewards.texts import one_line, rouge, same_text, word_error_rate, words_alone
 from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
@@ -52,7 +53,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     if rules != "fixed":
         raise UserError(f'reward rules {rules!r} are unknown; write "fixed" or "compat"')
     judge = _judge(example)
-    answer = extract_answer(response)
+    answer = extract_answer(response) or ""
+    answer = answer if example.answer.lstrip().startswith("{") else keyed(answer)
     return judge(answer) if answer else 0.0
 
 
@@ -68,10 +70,10 @@ def _judge(example: Example) -> Scorer:
             return _choice_judge(example)
         case "numerical":
             gold = _gold_number(example)
-            return lambda answer: _numerical(gold, _answered(gold, answer))
+            return lambda answer: _numerical(gold, _answered(gold, answer, example.question))
         case "regression":
             gold = _gold_number(example)
-            return lambda answer: _regression(gold, _answered(gold, answer))
+            return lambda answer: _regression(gold, _answered(gold, answer, example.question))
         case "OCR":
             text = _gold_text(example)
             return lambda answer: _read_text(text, answer)
@@ -92,9 +94,12 @@ def _choice_judge(example: Example) -> Scorer:
     return lambda answer: float(chosen_letter(answer, example.options, example.question) == gold)
 
 
-def _answered(gold: Number, answer: str) -> Number | None:
-    """Return the number of an answer, None where it has none; where gold is 0, "none" and "no apples" are 0."""
-    number = parse_number(answer)
+def _answered(gold: Number, answer: str, question: str) -> Number | None:
+    """Return the number of an answer, None where it has none; where gold is 0, "none" and "no apples" are 0.
+
+    Numbers that only name what `question` asks about ("in Q3 2021") are left out where the answer has several.
+    """
+    number = parse_number(answer) or parse_number(without_names(answer, question) or "")
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 
@@ -141,11 +146,16 @@ def _is_count(gold: str, answer: str) -> bool:
 
 
 def _read_text(gold: str, answer: str) -> float:
-    """Return 1 - word error rate, clipped to [0, 1]: the best of the answer as written and without dress or quotes."""
+    """Return 1 - word error rate, clipped to [0, 1]: the best of the answer as written and without dress or quotes.
+
+    Where the answer breaks its lines as the sign may, marks between words do not count.
+    """
     plain = unwrapped(answer)
-    forms = {answer, plain, quoted(answer) or answer, plain.rstrip(" .。")}
+    said = quoted(answer) or answer
+    forms = {answer, plain, said, said.rstrip(" .。"), plain.rstrip(" .。")}
     golds = {one_line(gold), one_line(unwrapped(gold))}
     rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
+    rates += [word_error_rate(words_alone(gold), words_alone(form)) for form in forms if "\n" in form.strip()]
     return min(1.0, max(0.0, 1.0 - min(rates)))
 
 

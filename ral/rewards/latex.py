@@ -161,7 +161,7 @@ def _formula(text: str) -> str:
         text = boxed.group(1)
     text = unicodedata.normalize("NFKC", text).replace("π", r"\pi ").replace("−", "-")
     text = re.sub(rf"(?i){_PI}", r"\\pi ", re.sub(rf"(?i){_ROOT}|\\sqrt(?=\s*[\d(])", "√", text))
-    text = re.sub(r"√\s*(\d[\d.]*)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = re.sub(r"√\s*(\d+(?:\.\d+)?)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
     text = text.replace("√", r"\sqrt").replace("*", r" \cdot ")
     text = re.sub(
         r"\^\s*\{?\s*\\circ\s*\}?|\\[()\[\]]|\$|°|\\[,;: ]|\\text\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?", " ", text

@@ -16,11 +16,10 @@ from functools import lru_cache
 
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
-from ral.rewards.clauses import join_parts, total_said, without_labels, without_times, year_of_month
+from ral.rewards.clauses import join_parts
 from ral.rewards.clocks import read_clock
-from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
+from ral.rewards.conclusions import NO_NUMBER, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
-from ral.rewards.counts import counted
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
@@ -33,6 +32,7 @@ from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.plain_said import without_asides
 from ral.rewards.quantities import join_money, join_quantities, join_rates
+from ral.rewards.readings import READINGS, REWRITINGS
 from ral.rewards.refusals import refuses
 from ral.rewards.rough import ROUGH
 from ral.rewards.scales import take_scale
@@ -100,8 +100,9 @@ def parse_number(text: str) -> Number | None:
         return parse_number(alone)
     if chain := read_chain(text):
         return _equated(chain, rounded_end(text))
-    readings = (explained, concluded_in_words, total_said, year_of_month, without_times, without_labels, counted)
-    return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
+    number = _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in READINGS)), None) or _twice(text)
+    others = (rest for rewrite in REWRITINGS if number is None and (rest := rewrite(text)))
+    return number or next(filter(None, map(parse_number, others)), None)
 
 
 def _equated(chain: Chain, rounded: bool) -> Number | None:

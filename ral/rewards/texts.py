@@ -17,6 +17,7 @@ _BETWEEN_DIGITS = re.compile(rf"(?<=\d)[^\w\s{SIGN}]+(?=\d)")
 _FULLWIDTH = {0xFF01 + n: chr(0x21 + n) for n in range(94)}  # letters, digits and marks of two columns
 _ONE_WAY = _FULLWIDTH | dict(zip(map(ord, "‐‑‒–—―−‘’‚“”„"), "-" * 7 + "'" * 3 + '"' * 3, strict=True))
 """One way of writing letters and digits, dashes and quotes."""
+_PARTING = re.compile(r"[:;,.!|•]+(?=\s|$)|(?<!\S)[-|•]+(?=\s)")
 _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
@@ -45,6 +46,11 @@ def one_line(text: str) -> str:
     Characters are composed (NFC).
     """
     return " ".join(unicodedata.normalize("NFC", text.translate(_ONE_WAY)).casefold().split())
+
+
+def words_alone(text: str) -> str:
+    """Return a text on one line without the colons, commas, full stops and dashes that part its words."""
+    return " ".join(_PARTING.sub(" ", one_line(text)).split())
 
 
 def same_text(one: str, other: str) -> bool:

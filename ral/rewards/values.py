@@ -19,6 +19,7 @@ HALF_A_DAY = 12 * 60  # minutes
 _ENDS = " .。,!"
 _ONLY_NUMBER = re.compile(r"[\s$€£¥]*[-+]?\d[\d.,/\s]*(?:[%°]|[^\W\d_]{1,12})?[\s.。!]*")
 _WORD = re.compile(r"[^\W\d_]+")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
 
 
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
@@ -32,7 +33,7 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
     number = parse_number(text)
     if number is None or not options:
         return None
-    said, sure = set(_WORD.findall(text.casefold())), not SETS_OFF.search(text) and not UNSURE.search(text)
+    said, sure = set(_words(text)), not SETS_OFF.search(text) and not UNSURE.search(text)
     if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
         return None
     alike = {
@@ -111,4 +112,9 @@ def _other_half(option: Number | None, answer: Number) -> bool:
 def _values(options: tuple[str, ...]) -> dict[str, tuple[Number | None, frozenset[str]]]:
     """Return {letter: (its number, its words)}."""
     texts = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
-    return {letter: (parse_number(text), frozenset(_WORD.findall(text.casefold()))) for letter, text in texts.items()}
+    return {letter: (parse_number(text), frozenset(_words(text))) for letter, text in texts.items()}
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in small letters, without LaTeX's commands."""
+    return _WORD.findall(_COMMAND.sub(" ", text).casefold())
