@@ -25,7 +25,7 @@ class VLLMServers:
     """Rollout engine that samples from copies of the weights in vLLM servers.
 
     Which server answers a prompt changes nothing but rounding. urls: of the servers. media, precision, folder: as in
-    VLLMEngine. timeout_s: seconds for one answer of a server. patience_s: seconds to wait for a server that does not
+    `vllm_engine`. timeout_s: seconds for one answer of a server. patience_s: seconds to wait for a server that does not
     answer, before the run ends. UserError where urls is empty or vLLM does not serve the family.
     """
 
