@@ -31,6 +31,9 @@ if __name__ == "__main__":
     stale, drop = os.environ["STALE"], handling.drop_caches
     if stale in ("prefix", "encoder"):
         handling.drop_caches = lambda llm: drop(Keeps(llm, stale))
+    if stale == "adapters":
+        usual = handling.adapters_in
+        handling.adapters_in = lambda folder, load=False: usual(folder)
     if stale == "head":
         inside.renew_packed_head = lambda model: None
     if stale == "positions":
