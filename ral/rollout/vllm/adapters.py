@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -17,6 +18,8 @@ RANKS = (1, 8, 16, 32, 64, 128, 256, 320, LARGEST_ADAPTER)
 """Ranks for which vLLM can make room (vllm.config.lora, MaxLoRARanks); an adapter may be smaller."""
 FOLDER = "adapter"
 """Name of the adapters' folder inside that of the weights."""
+FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Files of that folder."""
 
 
 def rank_of(policy: MLLM) -> int:
@@ -27,6 +30,11 @@ def rank_of(policy: MLLM) -> int:
 def room_for(rank: int) -> int:
     """Return the least of RANKS that holds adapters of this rank."""
     return min(room for room in RANKS if room >= rank)
+
+
+def arguments_for(rank: int) -> dict[str, Any]:
+    """Return the arguments of vLLM's engine by which it takes adapters of this rank."""
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room_for(rank)}
 
 
 def write_adapters(policy: MLLM, folder: Path, writes: bool) -> Path:

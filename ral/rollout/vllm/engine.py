@@ -15,7 +15,7 @@ from ral.machine import DROPS, BesideTrainer
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.seeds import prompt_seeds
-from ral.rollout.vllm.adapters import rank_of, room_for, write_adapters
+from ral.rollout.vllm.adapters import arguments_for, rank_of, write_adapters
 from ral.rollout.vllm.answers import rollout_of
 from ral.rollout.vllm.arguments import engine_arguments, head_rows
 from ral.rollout.vllm.process import CACHE, WEIGHTS, OwnProcess, check_package
@@ -178,7 +178,7 @@ class VLLMEngine:
         """Return the arguments of vLLM's engine that the hand-over asks for."""
         found: dict[str, Any] = {} if self.handover.sleep is None else {"enable_sleep_mode": True}
         if self.handover.adapters == "alone":
-            found |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": room_for(rank_of(self.policy))}
+            found |= arguments_for(rank_of(self.policy))
         return found
 
     def close(self) -> None:
