@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONF, make_prompts
+from conftest import CONF, ENVIRONMENT, make_prompts
 from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 from stub_vllm_worker import digest
@@ -182,6 +184,25 @@ def test_one_rank_cannot_give_sharded_weights_to_a_new_process(policy: MLLM, mon
     stream, none = Streams(by_handle, torch.device("cpu")), pytest.fail
     with pytest.raises(UserError, match=r"^rollout=vllm: weights are sharded, .* rollout.engine.transport=file"):
         stream.again(policy, none, torch.float32, True)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", ["-", "2"])
+def test_sharded_weights_are_gathered_a_bucket_at_a_time_on_all_ranks_together(
+    ends: str, policy: MLLM, model_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Also where the process of one rank ends in the middle: both ranks hand over again."""
+    command = [sys.executable, str(Path(__file__).parent / "sharded_streams.py")]
+    rest = [str(tmp_path), str(model_folder("qwen2_5_vl")), ends]
+    env = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(CONF.parent), str(Path(__file__).parent)])}
+    ranks = [subprocess.Popen([*command, str(rank), *rest], env=env) for rank in (0, 1)]
+    assert [rank.wait(200) for rank in ranks] == [0, 0]
+    found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    assert all(one["digest"] == sent(policy) and one["sharded"] for one in found)
+    largest = max(value.nbytes for _, value in named_weights(policy, torch.float32))
+    assert all(len(one["sizes"]) > 3 and max(one["sizes"]) < 30_000 + largest for one in found)
+    assert [one["restarts"] for one in found] == [0, int(ends != "-")]
+    assert all(one["done"][-1] == "finish" for one in found)
 
 
 def test_auto_is_files_on_a_cpu_handles_in_one_gpu_and_a_broadcast_between_two(tmp_path: Path) -> None:
