@@ -152,7 +152,7 @@ def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
 def pushed(
     policy: MLLM, engine: VLLMEngine, given: argparse.Namespace, push: int, memory: dict[str, Any]
 ) -> dict[str, Any]:
-    """Hand the weights over, sample once, and move the weights; return the figures. memory: gets that of the GPU, in place.
+    """Hand weights over, sample once, then move them; return the figures. memory: gets that of the GPU, in place.
 
     far: gap between these responses and the moved policy, as of an engine that a push has not reached.
     """
