@@ -96,6 +96,9 @@ class LLM:
         note("wake", tags=tags)
         self.asleep -= set(tags)
 
+    def is_sleeping(self) -> bool:
+        return bool(self.asleep)
+
     def reset_encoder_cache(self) -> None: ...
 
     def reset_mm_cache(self) -> None: ...

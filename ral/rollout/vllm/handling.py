@@ -80,7 +80,9 @@ class Handler:
         self.llm.wake_up(tags=message.head["tags"])
 
     def ask(self, message: Message) -> dict[str, Any]:
-        """Answer prompts."""
+        """Answer prompts. RuntimeError where vLLM is asleep: it would wait for ever."""
+        if self.llm.llm_engine.is_sleeping():
+            raise RuntimeError("vLLM is asleep")
         prompts, parameters = prompts_of(message), parameters_of(message)
         outputs = self.llm.generate(prompts, parameters, use_tqdm=False, lora_request=self.adapters)
         return {"answers": [answer_of(output) for output in outputs]}
