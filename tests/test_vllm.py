@@ -281,7 +281,7 @@ def test_training_by_vllm_logs_how_far_the_engine_is(run: Callable[..., Path], s
 
 def test_a_killed_trainer_leaves_no_engine_and_no_weights(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from ral.models.mllm import MLLM; from ral.rollout.vllm.engine import VLLMEngine\n"
+        "import sys, time; from ral.models.mllm import MLLM; from ral.rollout.vllm.engine import vllm_engine\n"
         f"policy = MLLM.load({TINY!r}); engine = vllm_engine(policy, cache_gb=0.25, folder={str(tmp_path / 'w')!r})\n"
         "engine.update_weights(policy, 0); print(engine.process.process.popen.pid, flush=True); time.sleep(100)"
     )
