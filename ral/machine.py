@@ -15,9 +15,10 @@ ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
 
 
 def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
-    """Raise UserError where what started this process, or is left over from it, has not what hardware asks for.
+    """Raise UserError where the launcher of this process, or variables left over from one, do not fit `hardware`.
 
-    variables: those that number processes and nodes.
+    env: environment variables; those of SLURM that Lightning reads are set here. devices: processes a node. variables:
+    names of those that number processes and nodes.
     """
     check_slurm(env, devices, num_nodes)
     check_torchrun(env, devices, num_nodes)
@@ -25,9 +26,9 @@ def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, v
 
 
 def srun_tasks(env: Mapping[str, str]) -> int:
-    """Return the number of processes in the srun step of this process; 0 where srun did not start it.
+    """Return the number of processes in the srun step of this process; 0 where srun did not start this process.
 
-    env: environment variables. In a SLURM job without srun it is 0 too.
+    env: environment variables. Also 0 for a process that a SLURM job's script started without srun.
     """
     if env.get("SLURM_STEP_ID") in (None, "", INTERACTIVE_STEP, "interactive"):
         return 0
@@ -35,16 +36,17 @@ def srun_tasks(env: Mapping[str, str]) -> int:
 
 
 def number(env: Mapping[str, str], name: str) -> int:
-    """Return a variable as a whole number; 0 where it is not set or is no whole number."""
+    """Return the environment variable `name` as a whole number; 0 where it is not set or is no whole number."""
     text = env.get(name, "")
     return int(text) if text.isdecimal() else 0
 
 
 def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> None:
-    """Set the SLURM variables that Lightning reads to what is the case. UserError where srun's processes do not fit.
+    """Set the SLURM variables from which Lightning takes how processes were started.
 
-    devices: processes a node. A process that srun did not start, or started alone, starts the others itself: Lightning
-    is kept from looking for more.
+    devices: processes a node. A process that srun did not start, or started alone, starts the others itself, so
+    Lightning is kept from waiting for processes of srun. UserError where srun started another number of processes than
+    asked, and for several nodes in a SLURM job without srun or torchrun.
     """
     tasks, asked = srun_tasks(env), devices * num_nodes
     if tasks > 1 or (tasks and num_nodes > 1):
@@ -103,7 +105,7 @@ def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: 
     """Raise UserError where one of the variables says that this is a later rank of a group that nothing started.
 
     Such a process would leave folder, metrics and report to a first rank that does not exist. devices: processes a
-    node.
+    node. variables: names of environment variables that number processes and nodes.
     """
     several = devices * num_nodes > 1
     if several and (srun_tasks(env) > 1 or "WORLD_SIZE" in env):
@@ -120,7 +122,10 @@ def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: 
 
 
 def check_alone(env: Mapping[str, str], script: str) -> None:
-    """Raise UserError where a launcher started several processes of a command that works in one process."""
+    """Raise UserError where a launcher started several processes of a command that works in one process.
+
+    script: the command's file, which the message names.
+    """
     tasks = srun_tasks(env)
     started = tasks or (number(env, "WORLD_SIZE") if {"RANK", "WORLD_SIZE"} <= env.keys() else 0)
     if started > 1:
@@ -150,7 +155,8 @@ HOPPER = (9, 0)
 def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | None) -> None:
     """Raise UserError where fused log-probs are asked for on a device without their kernel, or without liger-kernel.
 
-    capability: compute capability of this process's GPU; None without one.
+    asked: hardware.fused_log_probs. capability: compute capability of this process's GPU; None where it has no GPU.
+    UserError also where CUTLASS's Python package, which the kernel needs, is missing.
     """
     if not asked:
         return
@@ -167,7 +173,10 @@ def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | Non
 
 
 def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
-    """Raise UserError where weights are to be kept in 4 bits (lora.base=nf4) without a GPU or without bitsandbytes."""
+    """Raise UserError where weights are to be kept in 4 bits (lora.base=nf4) without a GPU or without bitsandbytes.
+
+    base: lora.base. gpus: number that PyTorch sees.
+    """
     if base != "nf4":
         return
     if accelerator == "cpu" or not gpus:

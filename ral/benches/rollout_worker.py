@@ -2,7 +2,7 @@
 
     python -m ral.benches.rollout_worker '{"engine": "native", "model": ..., ...}'
 
-A step includes the vision tower, and no response can have an end token, on every side.
+A step includes the vision tower, and no response can have an end token, on every side. `spec` is that argument, parsed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
-    """Return prompts with new random images, of `prompt_tokens` visual tokens each."""
+    """Return prompts with new random images, of spec["prompt_tokens"] visual tokens each. step: the seed."""
     rows = next(n for n in range(math.isqrt(spec["prompt_tokens"]), 0, -1) if spec["prompt_tokens"] % n == 0)
     sides = (rows * TOKEN_SIDE, spec["prompt_tokens"] // rows * TOKEN_SIDE)
     generator = torch.Generator().manual_seed(step)
@@ -111,7 +111,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 
 def processor_seconds(engine: Any) -> float:
-    """Return the processor time of an engine's own process; 0 without one."""
+    """Return the processor time of an engine's own process in seconds; 0 where it has none."""
     process = getattr(engine, "process", None)
     if process is None:
         return 0.0

@@ -1,4 +1,7 @@
-"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks."""
+"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks.
+
+`given` is the parsed command line of scripts/gpu_check.py.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ POLL = 0.5  # seconds between readings of the GPU's memory
 
 
 def gpu_memory_mb() -> float | None:
-    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None without one."""
+    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None where there is no GPU."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -37,8 +40,9 @@ def gpu_memory_mb() -> float | None:
 
 
 def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
-    """Run a command with its output in `log`; return exit code (124: stopped), seconds, and the GPU's peak memory
-    (MiB).
+    """Run a command, with its output in `log`; return its exit code, seconds, and the GPU's peak memory in MiB.
+
+    The exit code is STOPPED where it took longer than given.timeout.
     """
     peaks: list[float] = []
     over = threading.Event()
@@ -141,9 +145,7 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the cost of the attention term at both shapes. At 7B each side in a process of its own:
-    both do not fit.
-    """
+    """Measure the cost of the attention term at both shapes; at 7B each side by itself, since both do not fit."""
     sides = {
         "3b_4096": ["3b", "4096"],
         "3b_16384": ["3b", "16384", "--checkpointing"],
@@ -201,8 +203,9 @@ def sized(model: str, tokens: str, *more: str) -> list[str]:
 
 
 def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Run one benchmark in a folder of its own; return its exit code, seconds, memory, and the content of its JSON
-    file.
+    """Run one benchmark in a folder of its own; return its exit code, seconds, memory and result.
+
+    result: content of its JSON file; missing where the benchmark failed.
     """
     folder = given.output / name
     facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))

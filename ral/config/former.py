@@ -35,7 +35,7 @@ ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", 
 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved configuration in the keys of this version; one of this version is returned as it is."""
+    """Return `config`, a resolved configuration, in the keys of this version; one of this version as it is."""
     tree: dict[str, Any] = renamed(dict(config))
     if "sampler" not in tree.get("algo", {}):
         return tree
@@ -61,7 +61,11 @@ def judge_of_today(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
-    """Return conf/algo with `sampling` or `given` in place of `sampler`, and `task` in place of `module`."""
+    """Return the node `algo` of version 0.1, with its targets renamed, in the keys of this version.
+
+    `sampler` becomes `given` or `sampling`; `module` becomes `task`; `temporal.sampler` becomes `temporal.sampling` and
+    `temporal.group_size`. Nodes of ABSENT_WAS_NULL that are missing become null.
+    """
     new = {name: node for name, node in algo.items() if name not in ("sampler", "module")}
     sampler = algo["sampler"]
     if sampler["_target_"] in GIVEN:
@@ -78,5 +82,5 @@ def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_group_size(sampler: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sampler's keywords without group_size: those of the sampling."""
+    """Return the keywords of a sampler of version 0.1 without group_size, which are those of algo.sampling."""
     return {name: value for name, value in sampler.items() if name != "group_size"}

@@ -169,7 +169,7 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
 
 
 def _refuse_open_end(entry: Entry, chat: Chat) -> None:
-    """Raise the bad entry's error where a conversation ends with the user, and no field has the answer."""
+    """Raise BadSample where a conversation ends with the user, and no field has the answer."""
     open_end = chat.question is not None and chat.answer is None and entry.named(ANSWER) is None
     if open_end and lacking(entry.data, ANSWER) is None:
         problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
@@ -212,7 +212,10 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """The answer without its tags and without reasoning, be that above the mark of a worked solution."""
+    """Return the gold answer of `said` without tags and reasoning, such as all above the mark of a worked solution.
+
+    BadSample for several different answer blocks, and for half a tag.
+    """
     rest = without("think", said)
     rest = final_answer(rest) or rest
     blocks = {text.strip() for text in _blocks(rest)}
@@ -263,7 +266,7 @@ def preference_of(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _response(entry: Entry, name: str) -> str | None:
-    """Return one whole response: of a text, or of TRL's list of one assistant turn; None where it is missing."""
+    """Return one whole response, from a text or from TRL's list of one assistant turn; None where it is missing."""
     value = entry.data.get(name)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _plain_answer(entry, name, value)
