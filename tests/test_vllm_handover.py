@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 from stub_vllm_worker import digest
 
 from ral.config.check import check
+from ral.config.engines import VLLM
+from ral.config.former import of_today
 from ral.errors import UserWarned
 from ral.machine import LARGEST_ADAPTER, BesideTrainer
 from ral.models.adapters.lora import Adapters, add_adapters
@@ -480,6 +482,11 @@ def test_it_is_refused_before_weights_are_loaded(overrides: list[str], line: str
 def test_the_yaml_takes_what_is_possible(overrides: list[str]) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check(compose("train", ["rollout=vllm", *overrides]))
+
+
+def test_a_run_that_began_by_the_engine_s_former_name_goes_on() -> None:
+    before = {"algo": {}, "rollout": {"engine": {"_target_": "ral.rollout.vllm.engine.VLLMEngine", "cache_gb": 1.0}}}
+    assert of_today(before)["rollout"]["engine"] == {"_target_": VLLM, "cache_gb": 1.0}
 
 
 def test_a_cpu_and_adapters_too_large_are_refused_at_the_start_too(policy: MLLM, plan: Callable[..., None]) -> None:
