@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 
 from ral.errors import UserError
 
@@ -185,3 +186,73 @@ def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError("lora.base=nf4 needs bitsandbytes, which is not installed: pip install '.[fourbit]'")
+
+
+LARGEST_ADAPTER = 512
+"""Largest rank of adapters that vLLM loads (vllm.config.lora, MaxLoRARanks)."""
+DROPS = 2
+"""vLLM's level of sleep at which it drops its weights; at 1 it moves them to main memory."""
+
+
+@dataclass(frozen=True)
+class BesideTrainer:
+    """Request for a vLLM engine beside the trainer, and the places of both; None for what is not known yet.
+
+    adapters: merged or alone; rank: theirs, 0 for none. transport: auto, file, ipc or broadcast. sleep: level, None for
+    no sleep. cpu: whether there is no GPU; own_gpu: whether the engine has another GPU than the trainer; half: whether
+    arithmetic is in 16 bits.
+    """
+
+    adapters: str = "merged"
+    rank: int | None = None
+    transport: str = "auto"
+    sleep: int | None = None
+    cpu: bool | None = None
+    own_gpu: bool | None = None
+    half: bool | None = None
+
+    def fault(self) -> str | None:
+        """Return in one line why the engine cannot be as asked, and what to write instead; None where it can."""
+        return self.fault_of_adapters() or self.fault_of_sleep() or self.fault_of_transport()
+
+    def fault_of_adapters(self) -> str | None:
+        """Return why adapters cannot be sent alone; None where they can, or are merged."""
+        if self.adapters != "alone":
+            return None
+        key = "rollout.engine.adapters=alone"
+        if self.rank == 0:
+            return f"{key}: there are no adapters: write rollout.engine.adapters=merged, or lora.rank=16"
+        if self.rank is not None and self.rank > LARGEST_ADAPTER:
+            return (
+                f"{key}: vLLM loads no adapters above rank {LARGEST_ADAPTER}, and these have {self.rank}: write merged"
+            )
+        if self.cpu is False and self.half is False:
+            return f"{key}: on a GPU vLLM computes adapters in 16 bits: write hardware.precision=bf16-mixed, or merged"
+        if self.sleep == DROPS:
+            return (
+                f"{key}: rollout.engine.sleep_level={DROPS} drops frozen weights too, which are sent once: write "
+                "rollout.engine.sleep_level=1, or merged"
+            )
+        return None
+
+    def fault_of_sleep(self) -> str | None:
+        """Return why the engine cannot sleep between rollouts; None where it can, or need not."""
+        if self.sleep is None:
+            return None
+        if self.cpu:
+            return "rollout.engine.sleep=true: vLLM does not sleep on a CPU: write rollout.engine.sleep=false"
+        if self.own_gpu:
+            return (
+                "rollout.engine.sleep=true makes room on the trainer's GPU, and rollout.engine.device names another: "
+                "write rollout.engine.sleep=false, or rollout.engine.device=null"
+            )
+        return None
+
+    def fault_of_transport(self) -> str | None:
+        """Return why weights cannot be handed over as asked; None where they can."""
+        key = f"rollout.engine.transport={self.transport}"
+        if self.transport == "ipc" and self.own_gpu:
+            return f"{key} is within one GPU, and the engine has its own: write auto (NCCL)"
+        if self.transport == "broadcast" and self.cpu is False and self.own_gpu is False:
+            return f"{key}: NCCL is between two GPUs, and trainer and engine share one: write auto (CUDA IPC)"
+        return None

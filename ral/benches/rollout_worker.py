@@ -26,7 +26,7 @@ from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine, read_by_decoding
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
-from ral.rollout.vllm.engine import VLLMEngine
+from ral.rollout.vllm.engine import vllm_engine
 from ral.types import Example, Media, Pixels, PromptBatch
 
 Step = Callable[[PromptBatch, int], int]
@@ -130,7 +130,7 @@ def main(spec: dict[str, Any]) -> None:
         "native_casts": partial(NativeEngine, cast_once=False),
         "native_steps": partial(NativeEngine, fixed_shapes=False),
         "native_fixed": partial(NativeEngine, fixed_shapes=True),
-        "vllm": lambda policy: VLLMEngine(policy, cache_gb=spec["cache_gb"]),
+        "vllm": lambda policy: vllm_engine(policy, cache_gb=spec["cache_gb"]),
     }
     engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None
     step = by_hf(policy, spec) if engine is None else by_engine(policy, engine, spec)

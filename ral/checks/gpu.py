@@ -185,6 +185,18 @@ def rollout(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def vllm(given: argparse.Namespace) -> dict[str, Any]:
+    """Check vLLM beside the trainer in fp32 and at the 3B shape in bf16, and measure its tokens a second there."""
+    shape = ["--model", "3b", "--cache-gb", "8", "--prompt-tokens", "1024", "--response-tokens", "128"]
+    common = ["--engines", "native,vllm", "--device", "cuda", "--dtype", "bfloat16", "--trained", "--apart"]
+    speed = [*common, "--response-tokens", "256", "--repeats", "5", "--cache-gb", "8"]
+    return {
+        "fp32": bench(given, "vllm_fp32", "check_vllm.py", "--device", "cuda", "--dtype", "float32", "--cache-gb", "2"),
+        "3b": bench(given, "vllm_3b", "check_vllm.py", "--device", "cuda", *shape),
+        "speed": bench(given, "vllm_speed", "bench_rollout.py", *sized("3b", "1024"), *speed),
+    }
+
+
 def sized(model: str, tokens: str, *more: str) -> list[str]:
     """Return the command-line arguments of a benchmark of this shape and prompt length."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
@@ -210,5 +222,8 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "attention": attention,
     "step": step,
     "rollout": rollout,
+    "vllm": vllm,
 }
 """Name of a part on the command line -> the function that measures it."""
+BY_ITSELF = [name for name in PARTS if name != "vllm"]
+"""Parts that need no package beyond this project's."""

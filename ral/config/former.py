@@ -1,4 +1,4 @@
-"""The configuration of a run of version 0.1 in the keys of this version, so that the run can be resumed."""
+"""The configuration of a run of an earlier version in the keys of this version, so that the run can be resumed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TARGETS = {
     "ral.lit.eightbit.adamw_8bit": "ral.learner.eightbit.adamw_8bit",
     "ral.data.visual_search.source": "ral.worlds.visual_search.source",
     "ral.models.shard.gathered": "ral.models.sharding.gathered",
+    "ral.rollout.vllm.engine.VLLMEngine": "ral.rollout.vllm.engine.vllm_engine",
 }
 """Value of `_target_` in earlier versions -> its value in this one."""
 JUDGE, REQUESTS = "ral.rewards.judge.Judge", "ral.rewards.judge.Requests"
@@ -35,9 +36,9 @@ ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return `config`, a resolved configuration, in the keys of this version; one of this version as it is."""
-    if "sampler" not in config.get("algo", {}):
-        return dict(config)
     tree: dict[str, Any] = renamed(dict(config))
+    if "sampler" not in tree.get("algo", {}):
+        return tree
     gather = tree.get("hardware", {}).get("gather_weights")
     engine = {"_target_": "ral.rollout.native.NativeEngine", "_partial_": True, "gather_weights": gather}
     return {**tree, "algo": algo_of_today(tree["algo"]), "rollout": {"engine": engine}}

@@ -131,6 +131,7 @@ RUN: dict[str, Range] = {
     "rollout.engine.max_length": Range(1, MOST, 8192, whole=True),
     "rollout.engine.cache_gb": Range(0, 1e5, 1.0, ends="(]"),
     "rollout.engine.device": Range(0, 1023, 1, whole=True),
+    "rollout.engine.sleep_level": Range(1, 2, 1, whole=True),
     "rollout.engine.timeout_s": SECONDS,
     "rollout.engine.patience_s": Range(0, 86400, 300.0),
     "seed": SEED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ral.config.engines import vllm_can_do_what_is_asked
 from ral.config.schema import Node
 from ral.config.signature import select
 
@@ -183,6 +184,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
     a_base_in_four_bits_is_trainable,
+    vllm_can_do_what_is_asked,
     fused_log_probs_are_whole_and_half,
     attention_is_of_something,
 )

@@ -32,7 +32,8 @@ FREE = (
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
     *("dataset.media.timeout_s", "rollout.gaps", "rollout.urls", "rollout.engine.urls", "rollout.engine.cache_gb"),
     *("rollout.engine.max_length", "rollout.engine.device", "rollout.engine.folder"),
-    *("rollout.engine.timeout_s", "rollout.engine.patience_s"),
+    *("rollout.engine.timeout_s", "rollout.engine.patience_s", "rollout.engine.adapters", "rollout.engine.transport"),
+    *("rollout.engine.sleep", "rollout.engine.sleep_level"),
 )
 """Keys that a resumed run may change, with all keys below them.
 
