@@ -33,6 +33,7 @@ from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
 from ral.data.names import IDS
+from ral.data.option_columns import CHOICE, refuse_columns
 from ral.data.option_fields import (
     has_options,
     listed_options,
@@ -49,7 +50,6 @@ from ral.types import Example
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
 QUESTION, ANSWER = ["question", "problem"], ["answer", "solution"]
 THOUGHT = ["thought", "process"]
-CHOICE = "multiple choice"
 CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
 ASKED = '"What color is the star?"'
 
@@ -65,6 +65,8 @@ def parse_video_r1(entry: Entry) -> Example:
     question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
     thought = text_of(entry, ["process"], '"<think>...</think>"')
     kind, options = problem_type_of(entry, None, null=False), listed_options(entry)
+    if kind == CHOICE and not options:
+        refuse_columns(entry, "solution", answer, kind, question)
     path = entry.data.get("path")
     if path is not None and not isinstance(path, str):
         entry.fail("path", f"{shown(path)} is not text", PATH)
@@ -115,6 +117,8 @@ def parse_own(entry: Entry) -> Example:
     if untyped:
         refuse_unread_options(entry)
         kind = type_by_subject(entry, answer, worked=final_answer(without("think", said)) is not None)
+    if not options:
+        refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
     example = Example(

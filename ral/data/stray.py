@@ -105,7 +105,7 @@ def is_medium(value: object) -> bool:
 def refuse_unread_media(entry: Entry) -> None:
     """Raise BadSample where an entry of which no medium was read has one in a field that nothing reads."""
     for name in filter(None, (unread_medium(name, value) for name, value in entry.data.items())):
-        of_table = f" (of a table: dataset=hf dataset.source.columns.image={name})" if _in_table(entry) else ""
+        of_table = f" (of a table: dataset=hf dataset.source.columns.image={name})" if in_table(entry) else ""
         write = f'"image", "images", "video" or "videos" in its place{of_table}, or leave it out for text alone'
         entry.fail(name, "nothing reads it, and it looks like a medium", write)
 
@@ -132,7 +132,8 @@ def _is_unread(value: object, named_so: bool) -> bool:
     return isinstance(value, bytes) and named_so
 
 
-def _in_table(entry: Entry) -> bool:
+def in_table(entry: Entry) -> bool:
+    """Tell whether an entry is a row of a table on disk."""
     return entry.file.suffix.lower() in TABLES
 
 
