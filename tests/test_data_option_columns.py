@@ -75,12 +75,17 @@ def test_wrong_options_count_without_the_right_one() -> None:
         ("1", {"a2": "tea", "a3": "map"}),
         ("2", {"x1": 1, "x2": 5, "box_0": 3, "box_1": 4, "hint_1": "near", "hint_2": "far"}),
         ("yes", {"answer1": "yes", "answer2": "yes", "answer3": "no"}),
-        ("1", {"view_0": "front.png", "view_1": "back.png", "view_2": "data:image/png;base64,AA"}),
         ("1", {"a0": ["x"], "a1": {"y": 1}}),
     ],
 )
 def test_what_is_no_list_of_options_is_let_be(answer: str, fields: dict[str, Any]) -> None:
     assert (read(answer, **fields).answer, read(answer, **fields).options) == (answer, ())
+
+
+def test_pictures_in_columns_are_no_options(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"not opened")
+    fields = {"question": "Which?", "answer": "1", "image": "a.png", "view_0": "a.png", "view_1": "b.png"}
+    assert parse_own(Entry(tmp_path / "d", 1, fields, tmp_path)).answer == "1"
 
 
 def test_options_that_are_read_or_asked_for_in_the_text_are_enough() -> None:

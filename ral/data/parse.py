@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ral.data.answer_phrase import presented
 from ral.data.asked_options import options_in_question
 from ral.data.chat import Chat, chat_field, chat_of
 from ral.data.fields import (
@@ -104,7 +105,7 @@ def parse_own(entry: Entry) -> Example:
     thought = (
         text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
     )
-    answer = _bare(entry, field, said)
+    answer = _presented(_bare(entry, field, said), kind, (question, *options))
     if chosen is None:  # preferences need no gold answer
         if not answer:
             refuse_null(entry, field, options)
@@ -229,6 +230,15 @@ def _bare(entry: Entry, field: str, said: str) -> str:
     if "<answer>" in answer or "</answer>" in answer or "<think>" in answer or "</think>" in answer:
         entry.fail(field, f"{shown(rest)} holds a tag without its other half", '"<answer>red</answer>" or "red"')
     return answer
+
+
+def _presented(answer: str, kind: str, asked: Sequence[str]) -> str:
+    """Return the gold answer without "The answer is"; as it is where that stands in the picture, or in what is asked.
+
+    asked: the question and the options.
+    """
+    whole = kind == "OCR" or any(answer.casefold() in text.casefold() for text in asked)
+    return answer if whole else presented(answer)
 
 
 def _blocks(text: str) -> list[str]:
