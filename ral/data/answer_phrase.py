@@ -13,7 +13,7 @@ _WORDS = rf"[#*_\s]*(?:{_OPENING}{_NOUN}{_OF}{_VERB}|{_CHINESE})"
 _PHRASE = re.compile(_WORDS, re.IGNORECASE)
 _LAST = re.compile(rf".*(?:[.!?。]\s+|\n){_WORDS}([^\n]+?)\s*", re.IGNORECASE | re.DOTALL)
 _SENTENCES = re.compile(r"[.!?。]\s+\S")
-_LABEL = re.compile(r"[(\[]?[A-Za-z\d][.)\]]\s+")
+_LABEL = re.compile(r"\A[(\[]?[A-Za-z\d][.)\]]\s+")
 _OPTION = re.compile(r"(?:option|choice)\s*[:：]?\s*(?=[(\[]?[A-J](?:\W|$))", re.IGNORECASE)
 _ABBREVIATED = re.compile(r"(?:^|[\s.])[A-Za-z]\.$")
 
