@@ -80,7 +80,9 @@ def _is_text(value: object) -> bool:
 
 def _places(name: str) -> list[tuple[tuple[str, ...], int]]:
     """Return [(stem, place)] of a name, in each way that it can be read: ("number", "a", "") and 0 of "a0"."""
-    found = [(("number", m[1].lower(), m[3].lower()), int(m[2])) for m in [_INDEX.fullmatch(name)] if m]
+    found: list[tuple[tuple[str, ...], int]] = [
+        (("number", m[1].lower(), m[3].lower()), int(m[2])) for m in [_INDEX.fullmatch(name)] if m
+    ]
     for form in (_LETTER_LAST, _LETTER_FIRST):
         if m := form.fullmatch(name):
             found.append(((form.pattern, m[1].lower(), m[3].lower()), string.ascii_lowercase.index(m[2].lower())))
