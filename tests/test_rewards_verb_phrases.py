@@ -11,6 +11,7 @@ from ral.types import Example
 DOG = ("A. walk away", "B. pat its head", "C. throw the ball", "D. pick up the leash", "E. sit down")
 AFTER = "What does the man do after the dog jumps up?"
 CARS = ("A. car on the left", "B. dog near the tree", "C. bus at the stop")
+FRONT = ("A. car up front", "B. bus up ahead", "C. dog near the tree", "D. cat near it", "E. bird on a tree")
 MIXED = ("A. carry the box", "B. carries the box", "C. open the door")
 
 # options ; question ; letter, "" for none ; answers
@@ -27,6 +28,7 @@ TABLE = (
      "|He pretends that he throws the ball.|I cannot tell whether he sits down.|He refuses to sit down."
      "|Does he sit down?|No man sits down."),
     (CARS, "Which?", "", "The cars on the left|They are the dogs near the tree"),
+    (FRONT, "Which?", "", "The red cars up front"),
     (MIXED, "?", "B", "He carries the box."),
     (MIXED, "?", "C", "He opens the door.|He opened the door."),
     (MIXED, "?", "", "He saw the opened door|It is carried by the boxes"),

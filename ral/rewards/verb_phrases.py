@@ -36,23 +36,22 @@ def in_base_form(answer: str, options: Sequence[str], question: str) -> str:
     options: texts without letters, in small letters. Read are verbs with -s, -ed or -ing, and the past of some others,
     in front of the option's own further words and behind a pronoun or a noun with its article; behind a noun of the
     question, only where the question asks what that one does. Half of the options have to be such phrases ("sit
-    down"). Left as they are: clauses behind "after" or "stops", and words that another option has.
+    down"). Left as they are: clauses behind "after" or "stops".
     """
     phrases = [found for option in options if (found := _PHRASE.fullmatch(option))]
     if len(phrases) < _FEWEST * len(options) or len(phrases) < 2:
         return answer
-    known = {word for option in options for word in option.split()}
     for found in phrases:
-        answer = _untold(answer, found["verb"], found["rest"], known, question)
+        answer = _untold(answer, found["verb"], found["rest"], question)
     return answer
 
 
-def _untold(answer: str, verb: str, rest: str, known: set[str], question: str) -> str:
+def _untold(answer: str, verb: str, rest: str, question: str) -> str:
     pattern = re.compile(rf"(?<![\w'’-])(?P<told>{_forms(verb)}) (?P<rest>{re.escape(rest)})(?![\w'’-])", re.IGNORECASE)
 
     def put(found: re.Match[str]) -> str:
         ahead = answer[: found.start()]
-        stays = found["told"].lower() in known or _ASIDE.search(ahead) or not _told_of(ahead, question)
+        stays = _ASIDE.search(ahead) or not _told_of(ahead, question)
         return found[0] if stays else f"{verb} {found['rest']}"
 
     return pattern.sub(put, answer)
