@@ -55,7 +55,8 @@ TABLE = (
      "|The chair is closer to the door than the lamp.|The chair is not closer to the table than the lamp."
      "|Nothing is closer to the table than the lamp.|The chair is closer to the table than the sofa."
      "|The lamp is farther away, so the chair and the lamp."
-     "|The chair is bright, so the lamp is seen."),
+     "|The chair is bright, so the lamp is seen.|The chair is closer than the lamp, so the lamp is farther away."
+     "|The lamp is farther than the chair.|The lamp is closer to the chair than the table."),
     (DOORS, TO_CAMERA, "B",
      "The door (highlighted by a blue box) is closer to the camera than the refrigerator."
      "|The refrigerator is farther away, so the door."),

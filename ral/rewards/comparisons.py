@@ -51,6 +51,12 @@ def compared(line: str, question: str) -> tuple[str, str] | None:
     return found["said"], found["other"]
 
 
+def as_asked_for(text: str, question: str) -> bool:
+    """Tell whether a text has the one comparative that its question has: "the lamp is closer" of "Which is closer?"."""
+    degrees = _comparatives(text)
+    return len(degrees) == 1 and degrees == _comparatives(question) and not _TURNED.search(question)
+
+
 def _comparatives(text: str) -> set[str]:
     return {found[0].lower() for found in _COMPARATIVE.finditer(text)}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
-from ral.rewards.comparisons import compared
+from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
@@ -148,7 +148,7 @@ def _is_number(own: str) -> bool:
 def _concluded(line: str, options: Mapping[str, str], question: str) -> str | None:
     """Return the letter of the option that a sentence ends with: the door of "The lamp is farther away, so the door".
 
-    Behind a comparison of two options the end may be a sentence; else None where it is more than the option's text, and
+    The end may be a sentence that compares as `question` asks; else None where it is more than the option's text, and
     where what stands in front denies or doubts anything, or names none.
     """
     found = _SO.fullmatch(line)
@@ -160,9 +160,10 @@ def _concluded(line: str, options: Mapping[str, str], question: str) -> str | No
     )
     if named is None or not told:
         return None
-    if _THAN.search(found["ahead"]):
-        return named if len(told) == 2 and named in told else None
-    return named if _IT_IS.sub("", found["end"].casefold()).strip(" .!") == options[named] else None
+    if _THAN.search(found["ahead"]) and (len(told) != 2 or named not in told):
+        return None
+    bare = _IT_IS.sub("", found["end"].casefold()).strip(" .!") == options[named]
+    return named if bare or as_asked_for(found["end"], question) else None
 
 
 def without_mentions(line: str, options: Mapping[str, str]) -> str:
