@@ -64,8 +64,9 @@ _JOINED_BEHIND = re.compile(r" ?(?:and|or|to|not|than)\b|,? not\b", re.IGNORECAS
 _JOINED = re.compile(r"\b(?:and|or|to|than|not|n['’]t)\s*$|[-–/]\s*$", re.IGNORECASE)
 _CHANGE = re.compile(
     r"(?P<said>[^?？]*\d[^?？,;(]*)[,;(]\s*(?:which is |that is )?(?:an? )?"
-    r"(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
-    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?\)?[\s.!]*",
+    r"(?:(?:up|down) from [\d.,]+ ?(?:%|percent)?(?: in \d{4})?"
+    r"|(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
+    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?)\)?[\s.!]*",
     re.IGNORECASE,
 )
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ral.rewards.counts import times_done
+
 LONGEST = 400  # characters of a choice in which such words are looked for
 _SURE = re.compile(
     r"\b(?:(?:i am|i'm|i’m|we are) )?(?:about )?\d{1,3} ?(?:%|percent) (?:sure|confident|certain|positive)"
@@ -58,7 +60,7 @@ def without_asides(text: str) -> str | None:
     if found := _SINGLE.fullmatch(text):
         return f"1 {found['thing']}"
     rest = _BRACKETS.sub("", _SURE.sub("", text)).strip()
-    return rest if rest != text else None
+    return rest if rest != text else times_done(text)
 
 
 def choice_alone(text: str, question: str) -> str | None:
