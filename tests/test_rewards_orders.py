@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from judged import check_letter
 
-from ral.evaluation.benchmarks import choice
 from ral.rewards.accuracy import accuracy
 from ral.types import Example
 
@@ -57,10 +57,7 @@ TEXTS = (
 @pytest.mark.parametrize(("options", "letter", "answers"), ORDERS)
 def test_orders(options: tuple[str, ...], letter: str, answers: str) -> None:
     for answer in answers.split("|"):
-        golds = {own[0]: Example("u", "Order?", own[0], "multiple choice", options=options) for own in options}
-        right = [gold for gold, example in golds.items() if accuracy(example, f"<answer>{answer}</answer>")]
-        assert right == list(letter), answer
-        assert choice.letter(answer, options, "Order?") == letter, answer
+        check_letter(answer, options, "Order?", letter)
 
 
 @pytest.mark.parametrize(("gold", "right", "wrong"), TEXTS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from judged import check_letter
 
-from ral.evaluation.benchmarks import choice
 from ral.rewards.accuracy import accuracy
 from ral.types import Example
 
@@ -52,10 +52,7 @@ TIMES = (
 @pytest.mark.parametrize(("options", "question", "letter", "answers"), TABLE)
 def test_by_hand(options: tuple[str, ...], question: str, letter: str, answers: str) -> None:
     for answer in answers.split("|"):
-        golds = {own[0]: Example("u", question, own[0], "multiple choice", options=options) for own in options}
-        right = [gold for gold, example in golds.items() if accuracy(example, f"<answer>{answer}</answer>")]
-        assert right == list(letter), answer
-        assert choice.letter(answer, options, question) == letter, answer
+        check_letter(answer, options, question, letter)
 
 
 @pytest.mark.parametrize(("answers", "right"), [(TIMES[0], 1.0), (TIMES[1], 0.0)])

@@ -28,7 +28,7 @@ from ral.rollout.vllm.engine import VLLMEngine, vllm_engine
 from ral.types import Prepared, Rollout
 
 TRANSPORTS, LEVELS, ADAPTERS = ("file", "ipc", "broadcast"), (0, 1, 2), ("merged", "alone")
-"""What can be combined: ways of weights, levels of sleep (0: none), ways of adapters."""
+"""Values of the settings transport, sleep_level (0: no sleep) and adapters of rollout=vllm."""
 TINY = "tiny"
 """Name of the shipped model among the models."""
 BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}

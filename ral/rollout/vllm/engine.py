@@ -26,7 +26,7 @@ from ral.rollout.vllm.wire import Message
 from ral.types import Prepared, Rollout, UserError
 
 Adapters = Literal["merged", "alone"]
-"""Whether adapters are added into the weights that are handed over, or handed over beside them."""
+"""How adapters reach the engine: "merged", added into the weights; "alone", as factors beside the weights."""
 Transport = Literal["auto", "file", "ipc", "broadcast"]
 """Way of weights from trainer to engine."""
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
