@@ -70,11 +70,12 @@ def server_environment(cpu: bool, given: Mapping[str, str]) -> dict[str, str]:
 class Process:
     """One process with one vLLM engine. engine: its arguments; env: environment variables.
 
-    folder: of the weights, which the process removes if the trainer is gone. Ended where the process does not start.
+    folder: of the weights, which the process removes if the trainer is gone. lock: file descriptor by which the process
+    holds the folder (`ral.rollout.vllm.folders.hold`); None for none. Ended where the process does not start.
     """
 
-    def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="ral-vllm-", suffix=".log")  # noqa: SIM115, closed with the process
+    def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path, lock: int | None) -> None:
+        self.log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, closed with the process
         self.pipe, theirs = Pipe()
         command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
         self.popen = subprocess.Popen(
@@ -83,11 +84,15 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(),) if lock is None else (theirs.fileno(), lock),
             start_new_session=True,  # Ctrl-C is for the trainer, which ends the engine when it has saved its state
         )
         theirs.close()
-        self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
+        try:
+            self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
+        except (Ended, UserError):
+            self.close()
+            raise
 
     def exchange(self, message: Message) -> Message:
         """Send a message; return the reply. Ended where the process has ended; UserError where vLLM refuses."""
@@ -124,7 +129,8 @@ class Process:
             code = self.popen.wait()
         if code < 0:
             return f"signal {signal.Signals(-code).name}"
-        lines = [line.strip() for line in Path(self.log.name).read_text(errors="replace").splitlines() if line.strip()]
+        self.log.seek(0)
+        lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return lines[-1] if lines else f"exit code {code}"
 
     def close(self) -> None:
@@ -149,11 +155,13 @@ class OwnProcess:
     """The vLLM engine of this rank; its process is started again where it ends, at most once for each message.
 
     given: by name, what the process has been given, and a process that is started later is given too. asleep: which of
-    WEIGHTS and CACHE have no memory now. UserError where no process starts.
+    WEIGHTS and CACHE have no memory now. folder, lock: as of Process. UserError where no process starts.
     """
 
-    def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path) -> None:
-        self.engine, self.device, self.folder = engine, device, folder
+    def __init__(
+        self, engine: Mapping[str, Any], device: torch.device, folder: Path, lock: int | None = None
+    ) -> None:
+        self.engine, self.device, self.folder, self.lock = engine, device, folder, lock
         self.given: dict[str, Give] = {}
         self.asleep: set[str] = set()
         self.process = self.started()
@@ -161,7 +169,7 @@ class OwnProcess:
     def started(self) -> Process:
         """Start a process and return it. UserError where it does not start."""
         try:
-            return Process(self.engine, environment(self.device, os.environ), self.folder)
+            return Process(self.engine, environment(self.device, os.environ), self.folder, self.lock)
         except Ended as ended:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 

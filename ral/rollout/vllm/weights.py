@@ -16,6 +16,7 @@ from torch import Tensor
 from ral.models.adapters.lora import NAME, adapted
 from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
+from ral.rollout.vllm.folders import remove_stale
 from ral.types import UserError
 
 BUCKET = 2**30
@@ -134,12 +135,19 @@ def first_of_node() -> bool:
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
+def main_memory() -> Path:
+    """Return the folder whose files are in main memory; the one for temporary files where there is none."""
+    return MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+
+
 def make_folder(root: str | None) -> Path:
     """Return the path of the folder of a run's weights, the same on every rank; it is not created.
 
-    root: folder that holds it; None for main memory, or the folder for temporary files where there is no MEMORY.
+    Folders that killed runs left beside it are removed. root: folder that holds it; None for `main_memory`.
     """
-    base = Path(root) if root else MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+    base = Path(root) if root else main_memory()
+    if first_of_node():
+        remove_stale(base)
     name = [f"ral-weights-{os.getpid()}-{os.urandom(4).hex()}"]
     if dist.is_available() and dist.is_initialized():
         dist.broadcast_object_list(name)
