@@ -15,11 +15,14 @@ from typing import Any
 
 from ral.benches.measure import Reply, Worker, compare, in_turn, range_text, spread
 from ral.benches.step import SIZES as SHAPES
+from ral.benches.vs_trl import TRL as RELEASE
 from ral.benches.work import SIZES, VOCABULARY, drawn, write_bench_model
 from ral.errors import UserError
 from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
+TRL = "trl_vllm"
+"""TRL's own way to vLLM (ral.benches.trl_rollouts)."""
 VARIANTS = ("native_casts", "native_steps", "native_fixed")
 """Variants of `native`: weights cast at every token; ordinary steps; steps of fixed shapes."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
@@ -32,11 +35,15 @@ def engines_of(text: str | None) -> list[str]:
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
     chosen = text.split(",")
-    if not set(chosen) <= {*ENGINES, *VARIANTS}:
-        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, *VARIANTS))}")
-    if "vllm" in chosen and not there:
+    if not set(chosen) <= {*ENGINES, TRL, *VARIANTS}:
+        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, TRL, *VARIANTS))}")
+    if {"vllm", TRL} & set(chosen) and not there:
         raise UserError(
             "--engines: vllm is not installed here: make vllm, then .venv-vllm/bin/python in place of python"
+        )
+    if TRL in chosen and importlib.util.find_spec("trl") is None:
+        raise UserError(
+            f"--engines: trl is not installed here: write {sys.executable} -m pip install --no-deps {RELEASE}"
         )
     return chosen
 

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,13 @@ from ral.errors import UserWarned
 
 NAMES = re.compile(r"ral-(weights-\d+-[0-9a-f]{8}|served-[0-9a-f]{32})\.lock")
 """Names of lock files: of trainers and of servers."""
+MEMORY = Path("/dev/shm")
+"""Folder whose files are in main memory."""
+
+
+def main_memory() -> Path:
+    """Return the folder whose files are in main memory; the one for temporary files where there is none."""
+    return MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
 
 
 def lock_file(folder: Path) -> Path:

@@ -158,9 +158,7 @@ class OwnProcess:
     WEIGHTS and CACHE have no memory now. folder, lock: as of Process. UserError where no process starts.
     """
 
-    def __init__(
-        self, engine: Mapping[str, Any], device: torch.device, folder: Path, lock: int | None = None
-    ) -> None:
+    def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path, lock: int | None = None) -> None:
         self.engine, self.device, self.folder, self.lock = engine, device, folder, lock
         self.given: dict[str, Give] = {}
         self.asleep: set[str] = set()

@@ -20,9 +20,8 @@ from typing import Any
 
 from ral.rollout.vllm.clip_times import keep_clip_times
 from ral.rollout.vllm.facts import facts_of
-from ral.rollout.vllm.folders import hold, remove, remove_stale
+from ral.rollout.vllm.folders import hold, main_memory, remove, remove_stale
 from ral.rollout.vllm.inside import adapters_in, answer_of, one_line, parameters_of, prompts_of
-from ral.rollout.vllm.weights import main_memory
 from ral.rollout.vllm.wire import Message, unpacked
 
 OK, REFUSED, FORBIDDEN, OTHER_WEIGHTS = 200, 400, 401, 409

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from torch import Tensor
 from ral.models.adapters.lora import NAME, adapted
 from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
-from ral.rollout.vllm.folders import remove_stale
+from ral.rollout.vllm.folders import main_memory, remove_stale
 from ral.types import UserError
 
 BUCKET = 2**30
 """Number of bytes of weights that are gathered before they are written to a file."""
-MEMORY = Path("/dev/shm")
-"""Folder whose files are in main memory."""
 CPU = torch.device("cpu")
 
 
@@ -133,11 +130,6 @@ def is_sharded(policy: MLLM) -> bool:
 def first_of_node() -> bool:
     """Tell whether this rank is the first of its machine, which writes."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
-
-
-def main_memory() -> Path:
-    """Return the folder whose files are in main memory; the one for temporary files where there is none."""
-    return MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
 
 
 def make_folder(root: str | None) -> Path:
