@@ -181,7 +181,8 @@ def test_what_is_not_ours_stays(root: Path, tmp_path: Path) -> None:
 
 def test_folders_of_another_user_stay(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = stale(root)
-    monkeypatch.setattr(os, "getuid", lambda own=os.getuid(): own + 1)
+    other = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: other)
     remove_stale(root)
     assert left(folder) == ["weights-00000.safetensors"] and lock_file(folder).exists()
     monkeypatch.undo()
