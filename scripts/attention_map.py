@@ -22,6 +22,8 @@ on the visual tokens, mean over heads, renormalised: what evaluation during trai
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path

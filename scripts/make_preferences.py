@@ -12,6 +12,8 @@ name the right option, are left out and counted; so are those that cannot be use
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

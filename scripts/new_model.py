@@ -9,6 +9,8 @@ The folder loads by `from_pretrained` like any checkpoint:
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

@@ -25,6 +25,8 @@ line is `paper: <folder>`. Exit codes: 0, 1 where something is missing or a stag
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import sys
 from collections.abc import Sequence
 
