@@ -19,12 +19,14 @@ PROGRAMS = ["train.py", "evaluate.py", *(f"scripts/{path.name}" for path in sort
 @pytest.mark.parametrize("program", [name for name in PROGRAMS if Path(name).name not in BY_ITSELF])
 def test_a_program_without_its_packages_says_how_to_enter_the_environment(tmp_path: Path, program: str) -> None:
     """-S leaves site-packages out, as in a Python of another environment; -E what PYTHONPATH names."""
-    command = [sys.executable, "-S", "-E", str(ROOT / program)]
+    path = (ROOT / program).resolve()  # as Python takes it
+    root = path.parents[len(Path(program).parts) - 1]
+    command = [sys.executable, "-S", "-E", str(path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and not done.stdout
     assert line.startswith(f"error: the package hydra is not installed for {sys.executable}: ")
-    assert line.endswith(f"`source {ROOT}/.venv/bin/activate`") and "environment" in line
+    assert line.endswith(f"`source {root}/.venv/bin/activate`") and "environment" in line
 
 
 def test_what_is_typed_follows_from_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
