@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from transformers.utils.logging import disable_progress_bar
 from ral.config.as_trained import AS_ASKED, as_trained
 from ral.config.build import instantiate
 from ral.config.check import overridden
+from ral.config.evaluation import renamed
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking
@@ -105,6 +107,7 @@ def run(
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
         looks=layer_of(policy, name, task),
+        in_words=partial(renamed, name=name, source=task.source),
     )
     answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
@@ -211,7 +214,11 @@ def path_of(cfg: DictConfig, name: str) -> str:
 
 def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
     """Return a benchmark's items. UserError where it has no path, or its path does not hold the published layout."""
-    items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
+    source = cfg.benchmark.tasks[name].source
+    try:
+        items: Sequence[Item] = instantiate(source)(path_of(cfg, name))
+    except UserError as error:
+        raise UserError(renamed(str(error), name, source)) from error
     return items
 
 

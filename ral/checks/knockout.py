@@ -102,13 +102,14 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
 
     UserError where there are none, with the reason.
     """
-    types, there = wanted(cfg), Counter[str]()
+    types, there, bad = wanted(cfg), Counter[str](), list[str]()
     found = []
     for at in range(len(examples)):
         try:
             example = examples[at]
-        except BadSample:
+        except BadSample as error:
             found.append(at)
+            bad.append(str(error))
             continue
         if example.evidence and example.media:
             own = {"problem_types": example.problem_type, "data_types": example.media[0].kind}
@@ -116,9 +117,12 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
             if all(types[name] is None or value in (types[name] or ()) for name, value in own.items()):
                 found.append(at)
     if not there:
+        several = f"dataset: none of the {len(examples)} entries of split {cfg.split}"
+        if len(bad) == len(examples) > 0:
+            raise UserError(f"{several} can be used; the first: {bad[0]}")
         raise UserError(
-            f"dataset: none of the {len(examples)} entries of split {cfg.split} has evidence: give entries the field"
-            " evidence, boxes of what the question is about (docs/data.md)"
+            f"{several} has evidence: give entries the field evidence, boxes of what the question is about"
+            f" (docs/data.md){f'; {len(bad)} cannot be used, the first: {bad[0]}' if bad else ''}"
         )
     if not found:
         kinds = "; ".join(f"{n} of {kind}" for kind, n in sorted(there.items()))

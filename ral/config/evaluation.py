@@ -124,6 +124,21 @@ def check_values(tree: Mapping[str, Any]) -> None:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 
 
+def renamed(message: str, name: str, source: Mapping[str, Any]) -> str:
+    """Return a message on data, which names settings of training, with those of benchmark `name` in their place.
+
+    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path.
+    """
+    own = f"benchmark.tasks.{name}.source"
+    parts = {own: source, f"{own}.read": source.get("read") or {}}
+    root = next((f"{part}.media_root" for part, keys in parts.items() if "media_root" in keys), "benchmark.path")
+    here = {"dataset.media_root": root, "dataset.path": "benchmark.path", "dataset.media.": "media."}
+    here |= {"dataset.disk_cache": "disk_cache", "dataset.source.": f"{own}."}
+    for key, one in here.items():
+        message = message.replace(key, one)
+    return message
+
+
 def claim(cfg: DictConfig) -> run_folder.Claim:
     """Lock the evaluation's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(as_folder(cfg.output, "output"), "output")

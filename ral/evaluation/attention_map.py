@@ -124,10 +124,16 @@ def example_of(settings: Mapping[str, str]) -> Example:
 
 
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
-    """Return the pixels of the example's image or video. factor: both sides become a multiple of it."""
+    """Return the pixels of the example's image or video. factor: both sides become a multiple of it.
+
+    UserError where the file is not there, or cannot be read.
+    """
+    (file,) = example.media
+    if not file.path.is_file():
+        raise UserError(f"{file.kind}={file.path}: no such file; write the path of a file on this machine")
     low, high = number(settings, "min_pixels"), number(settings, "max_pixels")
     media = MediaSettings(1.0, max(number(settings, "max_frames"), 2), low, high, low, high, factor=factor)
-    return MediaReader(media).read(example.media[0])
+    return MediaReader(media).read(file)
 
 
 def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:

@@ -60,10 +60,11 @@ def write_viewer(
     """Write the page of some samples and return its path.
 
     facts: {label: text} at the top of the page, which make its title. notes: lines below. UserError where there are no
-    samples, or the page cannot be written.
+    samples, with the first of the notes, or the page cannot be written.
     """
     if not samples:
-        raise UserError(f"{path}: there is no answer to a question about a picture or a clip, so nothing to show")
+        why = next(iter(notes), "there is no answer to a question about a picture or a clip")
+        raise UserError(f"nothing to show: {why}")
     content = render_viewer(samples, facts, notes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
