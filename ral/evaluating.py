@@ -32,7 +32,7 @@ from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, measured, reported, table
 from ral.evaluation.token_rows import checked_layer
-from ral.files import run_folder
+from ral.files.first_answer import SETTINGS, occupied_once_answered
 from ral.files.repository import find
 from ral.models.loading import named
 from ral.models.mllm import MLLM
@@ -44,6 +44,7 @@ from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Example, UserError
 
 RESAMPLES = 10_000  # of the bootstrap
+ITEMS = "items.jsonl"
 ENDS = 2**20  # bytes at either end of a file of weights that enter its fingerprint
 
 
@@ -58,12 +59,12 @@ def evaluate(cfg: DictConfig) -> None:
     for template in {template_of(cfg, task) for task in tasks.values()} - {AS_ASKED}:
         load_template(template)
     policy, folder = load_policy(cfg), Path(cfg.output)
-    run_folder.begin(folder)
     results = []
     with closing(make_engine(cfg, policy)) as engine:
         for name, items in sources.items():
             where = folder / name if len(tasks) > 1 else folder
-            results.append(run(cfg, policy, engine, name, items, where, lines.get(name)))
+            with occupied_once_answered(where, ITEMS, folder):
+                results.append(run(cfg, policy, engine, name, items, where, lines.get(name)))
     (folder / "results.md").write_text(table(results, str(cfg.checkpoint)), encoding="utf-8")
     print(f"results: {folder / 'results.md'}")
     for result in results:
@@ -91,8 +92,7 @@ def run(
     """
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    items_file.check_settings(folder / "settings.json", settings)
+    items_file.check_settings(folder / SETTINGS, settings)
     count = min(len(items), cfg.limit or len(items))
     if not count:
         raise UserError(f"benchmark {name}: no items below {path_of(cfg, name)}")
@@ -109,7 +109,7 @@ def run(
         looks=layer_of(policy, name, task),
         in_words=partial(renamed, name=name, source=task.source),
     )
-    answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
+    answered = answer_all(answering, count, cfg.batch, folder / ITEMS)
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(table([result], str(cfg.checkpoint)), encoding="utf-8")

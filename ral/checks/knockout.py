@@ -32,7 +32,7 @@ from ral.evaluation.knockout.conditions import conditions, layer_sets
 from ral.evaluation.knockout.figure import draw
 from ral.evaluation.knockout.measure import Answer, Knockout, measure
 from ral.evaluation.knockout.results import Results, content, results_of, rows_of
-from ral.files import run_folder
+from ral.files.first_answer import SETTINGS, occupied_once_answered
 from ral.files.repository import find
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
@@ -40,6 +40,7 @@ from ral.rewards.accuracy import check_gold
 from ral.rollout.engine import Sampling
 from ral.types import Example, PromptBatch
 
+ANSWERS = "answers.jsonl"
 MADE = "visual_search"
 TAUGHT = {"problem_types": ["free-form"], "data_types": ["image"]}
 """Questions of visual_search that are asked by default: those that the shipped models were trained to answer."""
@@ -62,13 +63,12 @@ def knock_out(cfg: DictConfig) -> None:
     check_cuttable(policy, str(cfg.checkpoint))
     layers = list(cfg.layers) if OmegaConf.is_list(cfg.layers) else cfg.layers
     plan = conditions(cfg.cut, cfg.parts, cfg.draws, layer_sets(layers, cfg.window, policy.depth))
-    run_folder.begin(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    check_settings(folder / "settings.json", settings_of(cfg))
-    print(line, file=sys.stderr, flush=True)
     knockout = Knockout(policy, plan, Sampling(1.0, cfg.dataset.max_new_tokens, greedy=True), cfg.seed)
     batches = Batches(cfg, policy, examples, places)
-    answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / "answers.jsonl")
+    with occupied_once_answered(folder, ANSWERS, folder):
+        check_settings(folder / SETTINGS, settings_of(cfg))
+        print(line, file=sys.stderr, flush=True)
+        answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / ANSWERS)
     batches.tell()
     show(results_of(answers), len({answer.uid for answer in answers}), folder)
 
