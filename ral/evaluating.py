@@ -34,6 +34,7 @@ from ral.evaluation.benchmarks.table import Result, measured, reported, table
 from ral.evaluation.token_rows import checked_layer
 from ral.files.first_answer import SETTINGS, occupied_once_answered
 from ral.files.repository import find
+from ral.files.trained_as import trained_as
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.opening import load
@@ -51,7 +52,7 @@ ENDS = 2**20  # bytes at either end of a file of weights that enter its fingerpr
 def evaluate(cfg: DictConfig) -> None:
     """Score every benchmark of a checked configuration; write and print the results. UserError for bad input."""
     disable_progress_bar()  # of loading weights
-    cfg, lines = as_trained(cfg, overridden())
+    cfg, lines = as_trained(cfg, overridden(), {str(name): path_of(cfg, name) for name in cfg.benchmark.tasks})
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     tasks = cfg.benchmark.tasks
@@ -90,7 +91,8 @@ def run(
     UserError where the folder holds other settings or no evaluation, the benchmark is empty, the layer of `looks` has
     no attention rows, GPU memory is too small, or no item could be asked.
     """
-    task = cfg.benchmark.tasks[name]
+    task, trained = cfg.benchmark.tasks[name], trained_as(str(cfg.checkpoint))
+    root = None if trained is None else trained.data.get("media_root")
     settings = settings_of(cfg, name)
     items_file.check_settings(folder / SETTINGS, settings)
     count = min(len(items), cfg.limit or len(items))
@@ -107,7 +109,7 @@ def run(
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
         looks=layer_of(policy, name, task),
-        in_words=partial(renamed, name=name, source=task.source),
+        in_words=partial(renamed, name=name, source=task.source, root=root),
     )
     answered = answer_all(answering, count, cfg.batch, folder / ITEMS)
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))

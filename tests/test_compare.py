@@ -262,3 +262,24 @@ def test_evaluations_that_do_not_compare_are_refused(tmp_path: Path) -> None:
         done = side_by_side(f"A={one}", f"B={wrong}")
         assert done.returncode == 1 and done.stderr.startswith(f"error: {wrong}: ") and said in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_settings_to_type_are_named(tmp_path: Path) -> None:
+    """All that differ, each by the key that evaluate.py takes; what is null since answers are greedy is not typed."""
+    shared = {"benchmark": "visual_search", "greedy": True, "seed": None, "temperature": None, "scorer": "a version 1"}
+    media, source = {"fps": 1.0, "image_min_pixels": 784}, {"split": "test", "media_root": None}
+    first = shared | {"max_new_tokens": 768, "media": media, "source": source, "path": "/held.json"}
+    second = shared | {
+        "max_new_tokens": 1024,
+        "path": "/held.json",
+        "greedy": False,
+        "seed": 1,
+        "scorer": "a version 2",
+    }
+    second |= {"media": {"fps": 2.0, "image_min_pixels": 3136}, "source": {"split": None, "media_root": "/pictures"}}
+    one, other = (evaluation(tmp_path / n, {"a": [1]}, **s) for n, s in (("one", first), ("other", second)))
+    done = side_by_side(f"A={one}", f"B={other}")
+    own = "benchmark.tasks.visual_search"
+    typed = f"max_new_tokens=768 greedy=true media.fps=1.0 {own}.media.image_min_pixels=784"
+    typed += f" {own}.source.split=test {own}.source.media_root=null"
+    assert done.stderr.endswith(f" in the first evaluation: evaluate again with {typed} and another output\n")

@@ -99,6 +99,13 @@ def test_one_benchmark_without_an_answer_leaves_the_other_as_it_is(tmp_path: Pat
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["a", "items.jsonl", "settings.json"]
 
 
+def test_settings_that_were_there_before_stay(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("somebody's own")
+    with pytest.raises(UserError), occupied_once_answered(tmp_path, "items.jsonl", tmp_path):
+        raise UserError("refused")
+    assert (tmp_path / "settings.json").read_text() == "somebody's own"
+
+
 READS = """
 import sys, time
 from ral.files.pretrained import check_folder

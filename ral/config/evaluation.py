@@ -124,18 +124,20 @@ def check_values(tree: Mapping[str, Any]) -> None:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 
 
-def renamed(message: str, name: str, source: Mapping[str, Any]) -> str:
+def renamed(message: str, name: str, source: Mapping[str, Any], root: str | None = None) -> str:
     """Return a message on data, which names settings of training, with those of benchmark `name` in their place.
 
-    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path.
+    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path. root:
+    media_root of the checkpoint's run, offered as the value; None where it had none.
     """
     own = f"benchmark.tasks.{name}.source"
     parts = {own: source, f"{own}.read": source.get("read") or {}}
-    root = next((f"{part}.media_root" for part, keys in parts.items() if "media_root" in keys), "benchmark.path")
-    here = {"dataset.media_root": root, "dataset.path": "benchmark.path", "dataset.media.": "media."}
+    key = next((f"{part}.media_root" for part, keys in parts.items() if "media_root" in keys), "benchmark.path")
+    offered = {"dataset.media_root=<the folder that it starts from>": f"{key}={root}, as in training"} if root else {}
+    here = {**offered, "dataset.media_root": key, "dataset.path": "benchmark.path", "dataset.media.": "media."}
     here |= {"dataset.disk_cache": "disk_cache", "dataset.source.": f"{own}."}
-    for key, one in here.items():
-        message = message.replace(key, one)
+    for there, one in here.items():
+        message = message.replace(there, one)
     return message
 
 
