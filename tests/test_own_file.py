@@ -128,7 +128,7 @@ def test_what_a_run_was_trained_with_is_used_but_for_what_is_typed(tmp_path: Pat
 
 
 def test_a_runs_own_file_is_read_as_the_run_read_it(tmp_path: Path) -> None:
-    """Its media_root and what it holds out, in an evaluation and in the viewer; another file, or what is typed: as given."""
+    """Its media_root and what it holds out, in an evaluation and the viewer; other files and what is typed: as given."""
     folder = run_folder(tmp_path / "run")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["dataset"] |= {"path": "x", "validation_path": "~/held", "media_root": "/pictures"}
