@@ -28,6 +28,7 @@ from ral.files.trained_as import MEDIA, SIZE, trained_as
 from ral.learner.start_check import StartCheck
 from ral.study.side_by_side import OWN
 from ral.types import Rollout, Scores
+from ral.viewing.questions import own_settings
 
 TINY = CONF.parent / "assets/tiny"
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
@@ -128,7 +129,7 @@ def test_what_a_run_was_trained_with_is_used_but_for_what_is_typed(tmp_path: Pat
 
 
 def test_a_runs_own_file_is_read_as_the_run_read_it(tmp_path: Path) -> None:
-    """Its media_root and what it holds out, in an evaluation and the viewer; other files and what is typed: as given."""
+    """Its media_root and what it holds out, here and in the viewer; other files and what is typed stay as given."""
     folder = run_folder(tmp_path / "run")
     config = yaml.safe_load((folder / "config.yaml").read_text())
     config["dataset"] |= {"path": "x", "validation_path": "~/held", "media_root": "/pictures"}
@@ -226,6 +227,18 @@ def test_one_s_own_question_is_asked_as_the_checkpoint_was_trained(tmp_path: Pat
     unknown = complete({**asked, "checkpoint": "a/b", "image": "a.png"})
     assert said_of(unknown) == "template=as_asked, a picture of 784 to 4,014,080 pixels"
     assert unknown["max_frames"] == "128"
+
+
+def test_two_models_are_asked_as_the_one_after_was_trained(tmp_path: Path) -> None:
+    """In the viewer as in the attention map; as the other one, where nothing is known of that."""
+    run, other = (str(run_folder(tmp_path / t, template=t) / "hf") for t in ("short", "mini"))
+    for after, before, template in ((run, "a/b", "short"), ("a/b", run, "short"), (run, other, "short")):
+        own = ("question=x", "image=a.png", f"checkpoint={after}", f"before={before}")
+        asked = complete({"checkpoint": before, "checkpoint2": after, "question": "x", "image": "a.png"})
+        assert asked["template"] == own_settings(explored(*own))["template"] == template
+        cfg, line = dataset_as_trained(explored(f"checkpoint={after}", f"before={before}"), [])
+        assert cfg.dataset.templates.think == template and f"asked with template={template}" in line
+    assert own_settings(explored("question=x", "image=a.png", f"checkpoint={run}"))["template"] == "short"
 
 
 def explored(*overrides: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ral.files.trained_as import TrainedAs, differences, said, trained_as
+from ral.files.trained_as import TrainedAs, differences, said, trained_as, trained_as_first
 
 AS_ASKED = "as_asked"
 
@@ -44,10 +44,10 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
     """Return the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that says so.
 
     typed: keys given on the command line; these settings stay as typed. The others of template and media are those of
-    the checkpoint's run, and a file of its own data is read as there. The line names template, pixels and the file that
-    they are from. Where the training is not known, no setting changes.
+    the checkpoint's run (else of that of `before`), and a file of its own data is read as there. The line names
+    template, pixels and the file that they are from. Where the training is not known, no setting changes.
     """
-    trained, cfg = trained_as(str(cfg.checkpoint)), cfg.copy()
+    trained, cfg = trained_as_first(str(cfg.checkpoint), cfg.get("before")), cfg.copy()
     if trained is not None:
         media = {k: v for k, v in trained.media.items() if f"dataset.media.{k}" not in typed}
         templates = {k: v for k, v in trained.templates.items() if f"dataset.templates.{k}" not in typed}

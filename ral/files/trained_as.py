@@ -71,6 +71,15 @@ def trained_as(checkpoint: str) -> TrainedAs | None:
     return None
 
 
+def trained_as_first(*checkpoints: str | None) -> TrainedAs | None:
+    """Return how the first of several models was trained of which that is known; None where it is of none.
+
+    checkpoints: the model after a training, then the one before it. None and "" name no model.
+    """
+    known = (trained_as(checkpoint) for checkpoint in checkpoints if checkpoint)
+    return next((found for found in known if found is not None), None)
+
+
 def _of(source: Path, config: Mapping[str, Any]) -> TrainedAs | None:
     """Return the settings in a run's configuration; None where it lacks the template, media or length limit."""
     dataset, algo = _part(config, "dataset"), _part(config, "algo")
