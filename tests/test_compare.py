@@ -113,6 +113,13 @@ def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"compare: {sweep / 'compare.md'} {sweep / 'compare.png'}"
 
 
+def test_short_names_stand_in_the_table(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.split() for line in compare(sweep, "--baseline", "algo=grpo").stdout.splitlines()]
+    assert ["runs", "seeds", "mean", "minus", "GRPO", "p", "(Holm)"] in lines
+    assert ["RAL", "3", "73.3", "+13.3", "0.250"] in lines and ["1", "GRPO"] not in lines
+
+
 def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
         long = ["algo.attention.coef=0.25", "algo.attention_policy.query=previous"]
@@ -122,10 +129,11 @@ def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pyt
     done = compare(sweep, "--baseline", "algo=grpo")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
+    assert lines[:3] == ["1  GRPO", "2  attention.coef=0.25 attention_policy.query=previous RAL", "3  RAL"]
     at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["runs", "seeds"])
-    assert lines[at].split() == ["runs", "seeds", "mean", "minus", "GRPO", "p", "(Holm)"]
-    rows = [line.split() for line in lines[at:] if line.strip().startswith(("GRPO", "RAL"))]
-    assert ["RAL", "3", "73.3", "+13.3", "0.500"] in rows
+    assert lines[at].split() == ["runs", "seeds", "mean", "minus", "1", "p", "(Holm)"]
+    rows = [line.split() for line in lines[at:] if line.strip()[:1].isdigit()]
+    assert ["3", "3", "73.3", "+13.3", "0.500"] in rows
     assert all(len(line) <= 80 for line in lines[:-1]) and not any("…" in line for line in lines)
     assert "to 100.0" in done.stdout and not re.search(r"to 1[0-9]{2}\.[1-9]", done.stdout)
 

@@ -186,6 +186,6 @@ def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
     """Return a line with samples, layers, heads and size of the page."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
-    layers = ", ".join(map(str, choice.layers))
-    megabytes = path.stat().st_size / 1e6
-    return f"{len(samples)} sample{'s' * (len(samples) != 1)}, layers {layers}, {heads}; {megabytes:.1f} MB"
+    layers, n, megabytes = ", ".join(map(str, choice.layers)), len(choice.layers), path.stat().st_size / 1e6
+    kept = f"of {n} layer{'s' * (n != 1)} ({layers}) with {heads}"
+    return f"{len(samples)} sample{'s' * (len(samples) != 1)}: rows {kept}; {megabytes:.1f} MB"
