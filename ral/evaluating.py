@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +32,7 @@ from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, measured, reported, table
 from ral.evaluation.token_rows import checked_layer
 from ral.files.first_answer import SETTINGS, occupied_once_answered
+from ral.files.hashed import fingerprint
 from ral.files.repository import find
 from ral.files.trained_as import trained_as
 from ral.models.loading import named
@@ -46,7 +46,6 @@ from ral.types import Example, UserError
 
 RESAMPLES = 10_000  # of the bootstrap
 ITEMS = "items.jsonl"
-ENDS = 2**20  # bytes at either end of a file of weights that enter its fingerprint
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -294,16 +293,3 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "dtype": dtype_of(cfg),
         "versions": {"commit": git_commit(), **{p: version(p) for p in PACKAGES}},
     }
-
-
-def fingerprint(checkpoint: str) -> str | None:
-    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None where it has none (a hub id)."""
-    files = sorted(Path(checkpoint).glob("*.safetensors"))
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as handle:
-            digest.update(f"{file.name} {size}".encode() + handle.read(ENDS))
-            handle.seek(max(0, size - ENDS))
-            digest.update(handle.read())
-    return digest.hexdigest()[:16] if files else None

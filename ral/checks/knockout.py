@@ -26,13 +26,14 @@ from ral.data.bad import BadSample, Checked
 from ral.data.media import media_reader
 from ral.data.samples import Sample, Samples
 from ral.errors import UserError
-from ral.evaluating import fingerprint, load_policy
+from ral.evaluating import load_policy
 from ral.evaluation.benchmarks.items_file import check_settings
 from ral.evaluation.knockout.conditions import conditions, layer_sets
 from ral.evaluation.knockout.figure import draw
 from ral.evaluation.knockout.measure import Answer, Knockout, measure
 from ral.evaluation.knockout.results import Results, content, results_of, rows_of
 from ral.files.first_answer import SETTINGS, occupied_once_answered
+from ral.files.hashed import fingerprint
 from ral.files.repository import find
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM

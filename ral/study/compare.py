@@ -193,5 +193,5 @@ def show(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> None:
     for line in lines:
         table.add_row(*map(escape, line))
     console.print(table)
-    for line in [*remarks(rows), *(f"left out: {name}: {reason}" for name, reason in lost.items())]:
-        console.print(line, markup=False, highlight=False)
+    for text in [*remarks(rows), *(f"left out: {name}: {reason}" for name, reason in lost.items())]:
+        console.print(text, markup=False, highlight=False)
