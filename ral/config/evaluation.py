@@ -63,7 +63,7 @@ class Media:
 
 @dataclass
 class Evaluate:
-    """conf/evaluate.yaml."""
+    """Schema of conf/evaluate.yaml, the configuration of an evaluation; comments in the yaml explain the keys."""
 
     checkpoint: str
     family: str | None

@@ -114,7 +114,7 @@ class Wrapped(ABC):
             return self.model.states(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head, outside the context `around()`."""
+        """Return logits [M V] of hidden states [M D], as MLLM.head does; the one pass that does not need `around()`."""
         return self.model.head(hidden)
 
     def sees_like(self, other: MLLM) -> bool:

@@ -101,9 +101,10 @@ def verdict(found: Compared | None) -> str:
 
 
 def not_below(found: Compared | None, margin: float) -> str:
-    """Return the verdict of a comparison that asks for no loss, by the interval alone.
+    """Return the verdict on a claim that a mean difference is not below 0, from its 95% interval alone.
 
-    margin: how far the interval may reach below 0.
+    CONTRADICTED where the interval lies below 0; else SUPPORTED where it lies above -margin; else INCONCLUSIVE, also
+    where `found` is None. margin: tolerated loss, in the unit of the differences.
     """
     if found is None:
         return INCONCLUSIVE
