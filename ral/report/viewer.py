@@ -74,7 +74,7 @@ def write_viewer(
 
 
 def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """Return the page's HTML. Arguments as of `write_viewer`."""
+    """Return the page's HTML. Arguments as in `write_viewer`."""
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     index, blob = content_of(samples)

@@ -211,7 +211,7 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
     """Return claim (c) or (c'): runs trained on few and on many decide; fewer in evaluation alone is only shown.
 
     The latter are runs of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
-    letter, axis: "c" with "tokens", or "c'" with "frames". reduced, trained: as of `judge`.
+    letter, axis: "c" with "tokens", or "c'" with "frames". reduced, trained: as in `judge`.
     """
     what, unit, questions = AXES[axis]
     own = trained.get(axis)

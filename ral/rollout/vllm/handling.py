@@ -50,8 +50,7 @@ class Handler:
         drop_caches(self.llm)
 
     def join(self, message: Message) -> None:
-        """Join the trainer's process group, for broadcasts. message.head["file"]: path of the file by which they meet.
-        """
+        """Join the trainer's process group, for broadcasts. message.head["file"]: path by which the processes meet."""
         self.llm.collective_rpc("join", args=(message.head["file"],))
 
     def begin(self, message: Message) -> None:

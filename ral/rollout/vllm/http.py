@@ -1,4 +1,6 @@
-"""Client of vLLM servers: it spreads prompts over servers, sends weights to each, and waits for a server that is away.
+"""Client of vLLM servers: it spreads prompts over servers, sends weights to each, and waits for servers that are away.
+
+A server is away while it does not answer, as during a restart.
 """
 
 from __future__ import annotations

@@ -48,8 +48,7 @@ class Served:
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer requests below /ral/, and pass all others on to the server. An error becomes status 400 with one line.
-        """
+        """Answer requests below /ral/, and pass all others on to the server. An error is status 400 with one line."""
         if scope["type"] != "http" or not scope["path"].startswith("/ral/"):
             await self.app(scope, receive, send)
             return

@@ -77,8 +77,7 @@ class Broadcasts:
         self.groups: dict[int, Any] = {}
 
     def group(self, process: Process) -> Any:
-        """Return the process group with a process, and make it where there is none. Ended where the process has ended.
-        """
+        """Return the process group with a process, made at the first call for it. Ended where the process has ended."""
         pid = process.popen.pid
         if pid not in self.groups:
             self.folder.mkdir(parents=True, exist_ok=True)
