@@ -51,8 +51,7 @@ class Algo:
 
 @dataclass
 class Model:
-    """Schema of conf/model: the weights that training starts from, those of the teacher, and which parts are trained.
-    """
+    """Schema of conf/model: the weights that training starts from, the teacher, and which parts are trained."""
 
     pretrained: str
     teacher: str | None

@@ -15,8 +15,8 @@ GB = 2**30
 
 
 def head_rows(config: Any) -> int:
-    """Return the number of rows of the model's output head, which may exceed the number of tokens. config:
-    Transformers' configuration of the model.
+    """Return the number of rows of the output head, which may exceed the number of tokens. config: the model's, of
+    Transformers.
     """
     return int(config.get_text_config().vocab_size)
 

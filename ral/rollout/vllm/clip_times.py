@@ -18,7 +18,7 @@ SECONDS = "second_per_grid_ts"
 
 
 def keep_clip_times() -> None:
-    """Patch vLLM's parser of Qwen-VL's media, in this process, so that embedded videos may come with their times."""
+    """Make vLLM's parser of Qwen-VL's media, in this process, take embedded videos with their times."""
     parser: Any = qwen2_vl.Qwen2VLMultiModalDataParser
     usual: Callable[..., Any] = parser._parse_video_data
 

@@ -1,6 +1,4 @@
-"""The rollout engine `vllm`: each rank has a vLLM engine in a process of its own, on the trainer's device or another
-GPU.
-"""
+"""The rollout engine `vllm`: each rank has a vLLM engine in a process of its own, on the trainer's or another GPU."""
 
 from __future__ import annotations
 
@@ -36,8 +34,9 @@ PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 
 def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
-    """Return the dtype of an engine's arithmetic, of PRECISIONS; "auto" gives the policy's. UserError for an unknown
-    name.
+    """Return the dtype of an engine's arithmetic. UserError for an unknown precision.
+
+    precision: key of PRECISIONS, or "auto" for the policy's dtype.
     """
     if precision != "auto" and precision not in PRECISIONS:
         raise UserError(f"rollout.engine.precision={precision}: write {', '.join(PRECISIONS)} or auto")
@@ -102,9 +101,7 @@ class VLLMEngine:
         self.open = False
 
     def beside(self, **known: bool) -> BesideTrainer:
-        """Return the request for this engine, whose contradictions `check_beside` finds. known: cpu, own_gpu, once they
-        are known.
-        """
+        """Return the request for this engine, as `check_beside` takes it. known: cpu and own_gpu, once known."""
         way = self.handover
         rank = rank_of(self.policy)
         return BesideTrainer(way.adapters, rank, way.transport, way.sleep, half=self.dtype.itemsize == 2, **known)
@@ -142,8 +139,7 @@ class VLLMEngine:
         process.wake(CACHE)
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Hand the policy's weights, as version `version`, to the engine of every rank; the first call starts the
-        engine.
+        """Hand the policy's weights, as version `version`, to every rank's engine; the first call starts the engine.
 
         An engine that sleeps is woken for its weights alone; the caches sleep until the next session. UserError, on all
         ranks, where an engine does not start or weights cannot be handed over.
@@ -158,10 +154,11 @@ class VLLMEngine:
         self.version = version
 
     def hand_over(self, process: OwnProcess) -> None:
-        """Hand over the weights: with adapters merged in, or the adapters, and the frozen weights where the process
-        lacks them.
+        """Hand the policy's weights to the engine's process.
 
-        All ranks call it at the same time. UserError, on all ranks, where one of them has an error.
+        Merged adapters are handed over within the weights. Else the adapters are handed over alone, after the frozen
+        weights where the process has not got them. All ranks call it at the same time. UserError, on all ranks, where
+        one of them has an error.
         """
         assert self.transport is not None and self.folder is not None
         merge = self.handover.adapters == "merged"

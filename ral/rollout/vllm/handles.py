@@ -1,5 +1,4 @@
-"""Handles by which another process on this machine opens the memory of a tensor: CUDA IPC on a GPU, shared memory on a
-CPU.
+"""Handles by which another process on this machine opens a tensor's memory: CUDA IPC, or shared memory on a CPU.
 
 PyTorch's own reductions for multiprocessing make the handles (torch.multiprocessing.reductions).
 """
@@ -23,8 +22,9 @@ DEVICE = 6
 
 @contextmanager
 def shared_by_name() -> Iterator[None]:
-    """Make tensors in main memory shared by name inside the block; PyTorch's default, sharing by file descriptor, would
-    need processes with a common ancestor.
+    """Share main memory by name inside the block.
+
+    PyTorch's default, sharing by file descriptor, needs processes with a common ancestor.
     """
     usual = get_sharing_strategy()
     set_sharing_strategy("file_system")

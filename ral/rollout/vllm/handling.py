@@ -54,7 +54,7 @@ class Handler:
         self.llm.collective_rpc("join", args=(message.head["file"],))
 
     def begin(self, message: Message) -> None:
-        """Begin to load new weights, which follow in buckets."""
+        """Start to load new weights, which follow in buckets."""
         self.llm.collective_rpc("begin_weights")
 
     def bucket(self, message: Message) -> None:
@@ -62,7 +62,7 @@ class Handler:
         self.llm.collective_rpc("take_bucket", args=(message.head,))
 
     def finish(self, message: Message) -> None:
-        """Finish loading new weights after the last bucket, and drop caches."""
+        """End the loading of new weights after the last bucket, and drop caches."""
         self.llm.collective_rpc("finish_weights")
         drop_caches(self.llm)
 
@@ -78,8 +78,9 @@ class Handler:
         self.adapters = adapters_in(folder)
 
     def sleep(self, message: Message) -> None:
-        """Free the memory of weights and caches. message.head["level"]: 1 keeps the weights in main memory, 2 drops
-        them.
+        """Free the memory of weights and caches.
+
+        message.head["level"]: 1 keeps the weights in main memory, 2 drops them.
         """
         self.llm.sleep(level=message.head["level"])
 

@@ -115,9 +115,7 @@ class Servers:
             self.each(self.renew)
 
     def renew(self, url: str) -> None:
-        """Send the newest weights to one server: the adapters alone where it holds the frozen weights, else all of
-        them.
-        """
+        """Send the newest weights to one server, the adapters alone where it holds the frozen weights."""
         if not self.pushed.adapters:
             self.give(url)
             return
@@ -143,8 +141,7 @@ class Servers:
         request(url, "push", packed(Message(head)), self.timeout)
 
     def ask(self, message: Message) -> list[Any]:
-        """Return the responses to a question's prompts, in the order of the prompts. Each server gets a share of the
-        prompts.
+        """Return the responses to a question's prompts, in their order, from a share of the prompts to each server.
 
         UserError where a server refuses, or stays away for `patience` seconds.
         """
@@ -156,8 +153,9 @@ class Servers:
         return [found[n] for n in range(count)]
 
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
-        """Return one server's responses to the prompts with the indices `chosen`; a server that holds other weights
-        gets the newest first.
+        """Return one server's responses to the prompts with the indices `chosen`.
+
+        A server that holds other weights gets the newest weights first.
         """
         data = packed(part(message, chosen, self.pushed.tag))
         try:
@@ -167,10 +165,9 @@ class Servers:
             return list(request(url, "ask", data, self.timeout)["answers"])
 
     def each(self, call: Callable[[str], T], urls: Sequence[str] = ()) -> list[T]:
-        """Call a function of a server's url for several servers in parallel; return the results, in the order of the
-        urls.
+        """Call a function for each of several urls, in parallel; return the results in the order of the urls.
 
-        urls: () for all servers.
+        urls: () for all servers. UserError where a server stays away for `patience` seconds.
         """
         chosen = urls or self.urls
         with ThreadPoolExecutor(len(chosen)) as pool:

@@ -61,12 +61,12 @@ class Weights:
     """The process group with the trainer; None before `join`."""
 
     def take_weights(self, files: list[str]) -> None:
-        """Load new weights from safetensors files, one tensor at a time; update what vLLM derives from weights."""
+        """Load new weights from safetensors files, one tensor at a time; compute anew what vLLM derives from them."""
         self.reload_weights(weights_iterator=tensors_of(files))
         self.renew()
 
     def begin_weights(self) -> None:
-        """Begin to load new weights, which follow in buckets."""
+        """Start to load new weights, which follow in buckets."""
         with set_current_vllm_config(self.vllm_config):
             initialize_layerwise_reload(self.model_runner.get_model())
 
@@ -81,8 +81,9 @@ class Weights:
             self.model_runner.get_model().load_weights(unpacked_bucket(head, received))
 
     def copied(self, handle: str) -> Tensor:
-        """Return a copy of the tensor that a handle points to. It must be a copy: layers keep it, and the trainer
-        reuses its memory.
+        """Return a copy of the tensor that a handle points to.
+
+        It has to be a copy, since layers keep the tensor and the trainer reuses its memory.
         """
         copy = opened(handle, self.device).clone()
         if copy.is_cuda:
@@ -90,8 +91,10 @@ class Weights:
         return copy
 
     def broadcast(self, head: dict[str, Any]) -> Tensor:
-        """Return the bucket that the trainer broadcasts, [total], described by `head`. RuntimeError where the trainer
-        is gone.
+        """Receive and return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is
+        gone.
+
+        head: the description from `packed_bucket`.
         """
         room, trainer = room_of(head, self.device), os.getppid()
         if not broadcast(self.pair, room, lambda: os.getppid() == trainer):
@@ -99,14 +102,14 @@ class Weights:
         return room
 
     def finish_weights(self) -> None:
-        """Finish loading new weights after the last bucket; update what vLLM derives from weights."""
+        """End the loading of new weights after the last bucket; compute anew what vLLM derives from weights."""
         with set_current_vllm_config(self.vllm_config):
             finalize_layerwise_reload(self.model_runner.get_model(), self.vllm_config.model_config)
         self.model_runner.reset_lora_state()
         self.renew()
 
     def renew(self) -> None:
-        """Update what vLLM derives from weights: the packed head on a CPU, and the rule of positions."""
+        """Compute anew what vLLM derives from weights, the packed head on a CPU, and set the rule of positions."""
         model = self.model_runner.get_model()
         renew_packed_head(model)
         use_own_positions(model)
@@ -125,17 +128,16 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def adapters_in(folder: str, load: bool = False) -> LoRARequest:
-    """Return vLLM's request for the adapters in a folder. load: whether vLLM reads them now, in place of earlier
-    adapters.
+    """Return vLLM's request for the adapters in a folder.
 
-    Only the request that loads them has load=True; with it on questions too, vLLM would read the folder again at every
-    token.
+    load: whether vLLM reads the folder now, in place of earlier adapters. Requests that go with questions have
+    load=False: with True vLLM would read the folder again at every token.
     """
     return LoRARequest(ADAPTERS, 1, folder, load_inplace=load)
 
 
 def renew_packed_head(model: Any) -> None:
-    """Update the packed copy of the output head, which vLLM uses on a CPU and a reload of weights leaves unchanged."""
+    """Make a new packed copy of the output head, which vLLM uses on a CPU and a reload of weights leaves unchanged."""
     head = model.get_language_model().lm_head
     if head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)

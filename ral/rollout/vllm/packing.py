@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 def packed_bucket(bucket: Mapping[str, Tensor]) -> tuple[dict[str, Any], Tensor]:
-    """Return the description of some weights of one dtype (names, shapes, dtype; JSON values), and the weights as one
-    tensor.
+    """Return (description of weights, the weights as one new tensor [total]).
 
-    bucket: {name: weight}. The tensor [total] is new, with `total` the number of all values.
+    bucket: {name: weight}, all of one dtype. The description holds names, shapes and dtype as JSON values; total is the
+    number of all values.
     """
     flat = torch.cat([value.reshape(-1) for value in bucket.values()])
     shapes = [list(value.shape) for value in bucket.values()]

@@ -39,11 +39,11 @@ def joined(file: Path, rank: int, device: torch.device) -> Any:
 
 
 def broadcast(group: Any, tensor: Tensor, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Send a tensor from TRAINER to ENGINE, which receives into its own `tensor` of the same shape; return True on
-    success.
+    """Send a tensor from TRAINER to ENGINE and wait for the end; return whether it arrived.
 
-    The call ends when the transfer has. It returns False where the other side did not join, failed, or is not alive.
-    alive: function that tells whether the other process still runs, which NCCL does not notice.
+    Both sides call it with a tensor of the same shape; ENGINE's is overwritten. It returns False where the other side
+    does not join, fails or is not alive. alive: function that tells whether the other process still runs, which NCCL
+    does not notice.
     """
     options: Any = dist.BroadcastOptions()
     options.rootRank = TRAINER

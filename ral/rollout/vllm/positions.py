@@ -39,8 +39,7 @@ def use_own_positions(model: Any) -> None:
 
 
 def media_of(features: Sequence[Any]) -> dict[str, Tensor]:
-    """Return {name: grids, or seconds per time slot} of a prompt's media, each stacked in the order of their
-    placeholders.
+    """Return {name: patch grids, or seconds per time slot} of a prompt's media, stacked in the order of placeholders.
 
     features: vLLM's features of the prompt's media.
     """

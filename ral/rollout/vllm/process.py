@@ -46,10 +46,9 @@ def check_package() -> None:
 
 
 def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of an engine's process: without the trainer's ranks, with one GPU, or a CPU's
-    settings.
+    """Return the environment variables of an engine's process: no rank of the run, one GPU or none.
 
-    device: the device of the engine, by this process's numbering. given: environment variables of this process.
+    device: device of the engine, by this process's numbering. given: environment variables of this process.
     """
     found = {
         name: value for name, value in given.items() if name not in OF_RANKS and not name.startswith("TORCHELASTIC")
@@ -177,8 +176,8 @@ class OwnProcess:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 
     def restart(self, ended: Ended) -> None:
-        """Start a process in place of one that ended, with a warning; it is awake, with the weights of the model's
-        folder.
+        """Start a process in place of one that ended, and warn. The new one is awake and holds the weights of the
+        model's files.
 
         UserError where the process does not start.
         """
@@ -208,8 +207,7 @@ class OwnProcess:
             self.give_again(lambda: None)
 
     def exchange(self, message: Message) -> Message:
-        """Send a message and return the reply; where the process has ended, start another one, with a warning, and send
-        again.
+        """Send a message and return the reply. Where the process has ended, a new one is started and gets the message.
 
         UserError where vLLM refuses, or where the new process ends as well.
         """
@@ -220,8 +218,9 @@ class OwnProcess:
         return self.give_again(lambda: self.process.exchange(message))
 
     def give_again(self, then: Callable[[], T]) -> T:
-        """Call all functions in `given` for a new process, then `then`; return its result. UserError where the process
-        ends.
+        """Call all functions in `given` for a new process, then call `then` and return its result.
+
+        UserError where the process ends.
         """
         try:
             for give in self.given.values():

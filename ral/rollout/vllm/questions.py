@@ -115,7 +115,7 @@ def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request])
 
 
 def embeddings(medium: SeenMedium) -> Tensor:
-    """Return the embeddings of an image or video with its J deepstack features beside them, [M (1 + J) * D], M visual
+    """Return the embeddings of an image or video with J deepstack features beside each, [M (1 + J) * D], M visual
     tokens.
     """
     return torch.cat([medium.states, *medium.deepstack.unbind(0)], dim=-1)

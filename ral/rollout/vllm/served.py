@@ -32,11 +32,10 @@ keep_clip_times()
 
 
 class Served:
-    """The middleware around the server's `app`. pushed: tag of the weights that the engine holds; None before the first
-    push.
+    """The middleware around the server's `app`.
 
-    base: tag of its frozen weights. adapters: vLLM's request for the adapters, sent along with prompts; None where
-    there are none.
+    pushed: tag of the weights that the engine holds; None before the first push. base: tag of its frozen weights.
+    adapters: vLLM's request for the adapters, sent along with prompts; None where there are none.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
@@ -97,12 +96,11 @@ class Served:
                 file.write(part)
 
     async def push(self, engine: Any, message: Message) -> tuple[int, dict[str, Any]]:
-        """Load the files that were sent, as new weights or adapters, and drop caches of earlier ones; return (status,
-        reply).
+        """Load the files that were sent, as weights or adapters, and drop the caches; return HTTP status and reply.
 
-        Status 409 where only adapters were sent, and the server does not hold their frozen weights. message.head: names
-        of the files, and tags of the weights. RuntimeError where the prefix cache cannot be reset, as other clients use
-        it.
+        message.head: names of the files, and tags of the weights. Status 409 where only adapters were sent and the
+        server does not hold their frozen weights. RuntimeError where the prefix cache cannot be reset, as other clients
+        use it.
         """
         head = message.head
         async with self.lock:
@@ -150,8 +148,8 @@ async def body(receive: Any) -> Any:
 
 
 async def one(engine: Any, prompt: Any, parameters: Any, adapters: Any) -> dict[str, Any]:
-    """Return the engine's responses to one prompt (`answer_of`). adapters: vLLM's request for them; None for the
-    weights alone.
+    """Return the engine's responses to one prompt (`answer_of`). adapters: vLLM's request for them; None without
+    adapters.
     """
     asked = engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}", lora_request=adapters)
     outputs = [output async for output in asked]

@@ -86,10 +86,10 @@ class VLLMServers:
         self.version = version
 
     def written(self, policy: MLLM, folder: Path, version: int) -> Pushed:
-        """Write the weights that servers need, for `push`: all, or only the adapters once the frozen weights are
-        written.
+        """Write the weights that servers need; return them as `push` takes them.
 
-        version: version of the policy's weights, for their tag. UserError, on all ranks, where the folder is full.
+        With adapters alone the frozen weights are written once, later calls write the adapters only. version: version
+        of the policy's weights, for their tag. UserError, on all ranks, where the folder is full.
         """
         writes, alone = first_of_node(), self.rank is not None
         if not alone or not self.files:
@@ -106,9 +106,7 @@ class VLLMServers:
         self.servers.push(pushed, sends=rank == 0)
 
     def check(self, servers: Servers) -> None:
-        """Raise UserError for a server whose model, dtype or banned tokens differ, or that has no room for the
-        adapters.
-        """
+        """Raise UserError for a server with another model, dtype or banned tokens, or without room for the adapters."""
         processor, network = self.policy.processor, self.policy.network
         banned = banned_tokens(processor, head_rows(network.config))
         ours = facts_of(network.config, str(self.dtype).removeprefix("torch."), banned)

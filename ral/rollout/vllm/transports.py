@@ -1,5 +1,4 @@
-"""Transports of the policy's weights to an engine's process: by files, by handles of the trainer's memory, by
-broadcast.
+"""Transports of the policy's weights to an engine's process: files, handles of the trainer's memory, broadcasts.
 
 All ranks call a transport at the same time, since sharded weights are gathered from all ranks, one bucket at a time.
 Adapters that are sent alone go by `write_adapters`.
@@ -56,7 +55,7 @@ class Files:
 
 
 def by_handle(process: Process, head: dict[str, Any], values: Tensor) -> None:
-    """Have a process copy a bucket from this process's memory. head, values: results of `packed_bucket`.
+    """Let a process copy a bucket from this process's memory. head, values: results of `packed_bucket`.
 
     Ended where the process has ended; UserError where vLLM refuses.
     """
@@ -88,7 +87,7 @@ class Broadcasts:
         return self.groups[pid]
 
     def __call__(self, process: Process, head: dict[str, Any], values: Tensor) -> None:
-        """Broadcast a bucket to a process, which loads it. head, values: results of `packed_bucket`.
+        """Send a bucket by broadcast to a process, which loads it. head, values: results of `packed_bucket`.
 
         Ended where the process has ended; UserError where the broadcast fails or vLLM refuses.
         """

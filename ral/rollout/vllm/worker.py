@@ -30,7 +30,7 @@ def serve(pipe: Connection, start: Message) -> None:
 
 
 def main() -> None:
-    """Serve the trainer; where it is gone, remove the folder of weights that it left behind."""
+    """Answer the trainer's messages; where the trainer is gone, remove the folder of weights that it left behind."""
     pipe = Connection(int(sys.argv[1]))
     start = unpacked(pipe.recv_bytes())
     try:
