@@ -91,7 +91,7 @@ class Weights:
         return copy
 
     def broadcast(self, head: dict[str, Any]) -> Tensor:
-        """Receive and return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is
+        """Return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is
         gone.
 
         head: the description from `packed_bucket`.
