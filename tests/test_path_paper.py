@@ -40,7 +40,7 @@ def result(changed: Mapping[str, float], grounding: Mapping[str, float] | None =
     rows = []
     for row in TABLE.rows:
         number = row.own_seeds or made.SEEDS
-        own = runs((LEVEL | changed)[row.label], (grounding or {}).get(row.label, 0.4), number)
+        own = runs({**LEVEL, **changed}[row.label], (grounding or {}).get(row.label, 0.4), number)
         rows.append(RowResult(row, own, number, interval([run.last["eval/accuracy"] for run in own.values()])))
     return TableResult(TABLE, tuple(rows))
 

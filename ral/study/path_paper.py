@@ -1,7 +1,7 @@
 """Claims about the table `path_paper`: the paper's claims (a), (b), (d), (e), (f) where every step must look.
 
 (j) is (a): RAL, as published (rows of the token itself, lambda 1), is more accurate than GRPO.
-(k) is (b): RAL is not below the student in a kind of question in which GRPO is; where GRPO is in none, it does not apply.
+(k) is (b): RAL is not below the student in a kind of question in which GRPO is. Without such a kind it does not apply.
 (m) is (d): RAL without thinking beats the student, thinking and not thinking.
 (n) is (e): attention distillation, as published, adds to token distillation.
 (o) is (f): RAL has more grounding in the last layer than GRPO.
