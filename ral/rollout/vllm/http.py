@@ -27,6 +27,8 @@ OTHER_WEIGHTS = 409
 """HTTP status of a server that does not have the weights asked for, since it was started anew."""
 PAUSE = 1.0
 """Seconds between two attempts to reach a server."""
+ATTEMPTS = 4
+"""Times that a question is asked of a server that holds other weights, which gets the newest ones after each."""
 
 
 class OtherWeights(Exception):
@@ -155,14 +157,19 @@ class Servers:
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
         """Return one server's responses to the prompts with the indices `chosen`.
 
-        A server that holds other weights gets the newest weights first.
+        A server that holds other weights gets the newest weights first. UserError where it then holds others again,
+        ATTEMPTS times.
         """
         data = packed(part(message, chosen, self.pushed.tag))
-        try:
-            return list(request(url, "ask", data, self.timeout)["answers"])
-        except OtherWeights:
-            self.give(url)
-            return list(request(url, "ask", data, self.timeout)["answers"])
+        for _ in range(ATTEMPTS):
+            try:
+                return list(request(url, "ask", data, self.timeout)["answers"])
+            except OtherWeights:
+                self.give(url)
+        raise UserError(
+            f"rollout.urls: {url} held other weights {ATTEMPTS} times, each time after it had got this run's: another"
+            " training sends weights to it; give each its own servers"
+        )
 
     def each(self, call: Callable[[str], T], urls: Sequence[str] = ()) -> list[T]:
         """Call a function for each of several urls, in parallel; return the results in the order of the urls.
