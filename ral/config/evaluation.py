@@ -22,8 +22,9 @@ TYPES = ("auto", "float32", "bfloat16")
 
 @dataclass
 class Task:
-    """conf/benchmark: one benchmark. `source`, `judge` and `summary` are `_target_` nodes; the yaml explains the
-    fields.
+    """Schema of a file of conf/benchmark, one benchmark; comments in the yaml explain its keys.
+
+    `source`, `judge` and `summary` are `_target_` nodes.
     """
 
     path: str | None
@@ -42,7 +43,7 @@ class Task:
 
 @dataclass
 class Benchmark:
-    """conf/evaluate.yaml, benchmark. `check` checks each of the tasks against `Task`."""
+    """Schema of benchmark in conf/evaluate.yaml. `check` checks each entry of `tasks` against `Task`."""
 
     path: str | None
     tasks: Node
@@ -50,7 +51,7 @@ class Benchmark:
 
 @dataclass
 class Media:
-    """conf/evaluate.yaml, media: the fields of ral.data.media.MediaSettings that a user sets."""
+    """Schema of media in conf/evaluate.yaml: the fields of ral.data.media.MediaSettings that a user sets."""
 
     fps: float
     max_frames: int
@@ -63,7 +64,7 @@ class Media:
 
 @dataclass
 class Evaluate:
-    """conf/evaluate.yaml."""
+    """Schema of conf/evaluate.yaml, the configuration of an evaluation; comments in the yaml explain the keys."""
 
     checkpoint: str
     family: str | None
@@ -122,6 +123,23 @@ def check_values(tree: Mapping[str, Any]) -> None:
     """Raise UserError for a dtype that is none of TYPES."""
     if tree["dtype"] not in TYPES:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
+
+
+def renamed(message: str, name: str, source: Mapping[str, Any], root: str | None = None) -> str:
+    """Return a message on data, which names settings of training, with those of benchmark `name` in their place.
+
+    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path. root:
+    media_root of the checkpoint's run, offered as the value; None where it had none.
+    """
+    own = f"benchmark.tasks.{name}.source"
+    parts = {own: source, f"{own}.read": source.get("read") or {}}
+    key = next((f"{part}.media_root" for part, keys in parts.items() if "media_root" in keys), "benchmark.path")
+    offered = {"dataset.media_root=<the folder that it starts from>": f"{key}={root}, as in training"} if root else {}
+    here = {**offered, "dataset.media_root": key, "dataset.path": "benchmark.path", "dataset.media.": "media."}
+    here |= {"dataset.disk_cache": "disk_cache", "dataset.source.": f"{own}."}
+    for there, one in here.items():
+        message = message.replace(there, one)
+    return message
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:

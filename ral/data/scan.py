@@ -75,7 +75,7 @@ def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | 
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what is particular to one entry, at most 80 characters: the key to group reasons by."""
+    """Return a reason without details of one entry, at most 80 characters long, by which reasons are grouped."""
     return re.sub(r"field ('\w+'): .* (is not|is none)", r"field \1: \2", re.split(r" \(|: /|: [^:]*/", reason)[0])[:80]
 
 
@@ -101,5 +101,5 @@ def skipped_table(bad: Sequence[Bad]) -> Table:
     counts = Counter(kind_of(b.reason) for b in bad)
     first = {kind_of(b.reason): b for b in reversed(bad)}
     for kind, count in counts.most_common():
-        table.add_row(kind, str(count), f"index {first[kind].index}  {first[kind].path or ''}")
+        table.add_row(kind, str(count), f"entry {first[kind].index + 1}  {first[kind].path or ''}")
     return table

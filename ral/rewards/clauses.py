@@ -149,7 +149,7 @@ def year_of_month(text: str) -> str | None:
 
 
 def total_said(text: str) -> str | None:
-    """Return the text of what a sum is said to be, "5" of "3 plus 2 equals 5" or "1 + 2 + 2 = 3 + 2 = 5"; else None."""
+    """Return the total that a sum states: "5" for "3 plus 2 equals 5" or "1 + 2 + 2 = 3 + 2 = 5"; else None."""
     if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
         return found["end"]
     spoken = _SPOKEN.fullmatch(text)

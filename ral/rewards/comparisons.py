@@ -30,11 +30,12 @@ _WORDS = re.compile(r"[^\W_]+")
 
 
 def compared(line: str, question: str) -> tuple[str, str] | None:
-    """Return (what a sentence says, what it compares that with): ("The chair is closer to the table", "the lamp").
+    """Return (the part of a sentence that states something, the thing that it compares with).
 
-    None where it compares nothing, or by a comparative that `question` does not ask for: it has to hold that one alone,
-    and the words between it and "than". Of "rather than" and "unlike" no comparative is needed; one that is there has
-    to be the question's too.
+    "The chair is closer to the table than the lamp" gives ("The chair is closer to the table", "the lamp"). None for a
+    sentence that compares nothing, whose comparative or words between it and "than" `question` does not have, and where
+    either has a negation, "twice", "same" or the like. With "rather than", "instead of" and "unlike" no comparative is
+    needed; one that is there has to be the question's.
     """
     found = _AHEAD.fullmatch(line) or _BEHIND.fullmatch(line)
     if found is None or _TURNED.search(line) or _TURNED.search(question):

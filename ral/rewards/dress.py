@@ -91,9 +91,9 @@ def unmarked(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    r"""Return a text without what is set around the whole of it: quotes, Markdown, \boxed{} and \text{}.
+    r"""Return a text without the quotes, Markdown, \boxed{} or \text{} that enclose the whole of it.
 
-    What stands inside stays as it is, but for typographic apostrophes, which become plain ones.
+    The text inside is kept, but typographic apostrophes become plain ones.
     """
     text = _QUOTES.sub("'", shown(text)).strip()
     for _ in range(_NESTED):

@@ -36,9 +36,11 @@ _ASKED = re.compile(
 
 
 def without_bound(answer: str, question: str) -> str | None:
-    """Return "There are 3 bars" of "There are 3 bars above 50%" where the question counts what is above 50%.
+    """Return a count without the bound that it repeats from its question: "There are 3 bars" for "There are 3 bars
+    above 50%".
 
-    Cases behind a colon, "Canada (54%), UK (55%)", are left out too, where they are as many as the count.
+    Cases behind a colon, "Canada (54%), UK (55%)", are left out as well. None where the question does not count, the
+    answer does not repeat the bound once and in its words, or the cases are not as many as the count.
     """
     if not _COUNTS.search(question) or _DOUBT.search(answer):
         return None

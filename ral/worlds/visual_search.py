@@ -117,7 +117,7 @@ def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
             if rng.random() < settings.list_share:
                 question = listing(scene)
             return scene, question, question.salient if rng.random() < settings.salient_share else question.right
-    raise UserError(f"visual_search: no scene fits entry {index} of split '{settings.split}'; allow more cells")
+    raise UserError(f"visual_search: no scene fits entry {index + 1} of split '{settings.split}'; allow more cells")
 
 
 def _evidence(reply: Reply) -> list[dict[str, Any]]:
@@ -200,7 +200,7 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as of `make`.
+    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as in `make`.
 
     limit: first entries to keep, None for all. UserError for a split without a size, for settings that do not work, for
     a root that cannot be written.
