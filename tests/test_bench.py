@@ -225,8 +225,20 @@ def test_methods_are_measured_against_grpo_at_several_sizes(tmp_path: Path) -> N
     assert all(entry["evidence"] == [{"box": [0.25, 0.25, 0.5, 0.5]}] for entry in entries)
 
 
+def test_an_engines_own_process_counts() -> None:
+    """Tokens a processor second, and the ratio to the first engine, have both processes."""
+
+    def steps(seconds: float, own: float) -> list[dict[str, Any]]:
+        facts = {"tokens": 12, "engine_cpu_seconds": own, "bytes_read": 1, "bytes_per_second": 1}
+        return [{"seconds": 2.0, "cpu_seconds": seconds, "peak_gb": 1.0, "facts": facts}] * 2
+
+    one, two = steps(3.0, 0.0), steps(1.0, 5.0)
+    assert rollout.against(two, one)["cpu_ratio"]["median"] == 0.5
+    assert rollout.figures(two)["tokens_per_processor_second"]["median"] == 2.0
+
+
 def test_engines_that_are_none() -> None:
-    with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,trl_vllm,native_casts,"):
+    with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,trl_vllm,native_"):
         rollout.engines_of("native,nativ")
 
 

@@ -86,10 +86,15 @@ def answered(
 def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
     """Return an engine's speed relative to the first one's, step by step, in wall time and in processor time.
 
-    Processor time leaves out an engine's second process.
+    Processor time is with that of an engine's own process.
     """
-    ratios = compare(found, first)
+    ratios = compare(*([r | {"cpu_seconds": spent(r)} for r in replies] for replies in (found, first)))
     return {name: ratios[name] for name in ("ratio", "cpu_ratio")}
+
+
+def spent(reply: Reply) -> float:
+    """Return the processor time of a step in seconds, with that of an engine's own process."""
+    return float(reply["cpu_seconds"] + reply["facts"]["engine_cpu_seconds"])
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -100,11 +105,10 @@ def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]
-    spent = [r["cpu_seconds"] + r["facts"]["engine_cpu_seconds"] for r in replies]
     return {
         "tokens": tokens[0],
         "tokens_per_second": spread([t / r["seconds"] for t, r in zip(tokens, replies, strict=True)], 1),
-        "tokens_per_processor_second": spread([t / s for t, s in zip(tokens, spent, strict=True)], 1),
+        "tokens_per_processor_second": spread([t / spent(r) for t, r in zip(tokens, replies, strict=True)], 1),
         "bandwidth_share": spread(shares),
         "peak_gb": max(r["peak_gb"] for r in replies),
     }

@@ -126,6 +126,8 @@ def main(spec: dict[str, Any]) -> None:
     line = Line()
     policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])
     policy.processor.banned[list(policy.processor.end_ids)] = True
+    weights = {"bytes_read": bytes_read(policy, spec["response_tokens"])}
+    weights["bytes_per_second"] = int(bytes_per_second(policy.device))
     makes: dict[str, Callable[[MLLM], Any]] = {
         "native": NativeEngine,
         "native_casts": partial(NativeEngine, cast_once=False),
@@ -137,8 +139,6 @@ def main(spec: dict[str, Any]) -> None:
     others = {"hf": by_hf, "trl_vllm": trl_step}
     step = others[spec["engine"]](policy, spec) if engine is None else by_engine(policy, engine, spec)
     number, before = 0, 0.0
-    weights = {"bytes_read": bytes_read(policy, spec["response_tokens"])}
-    weights["bytes_per_second"] = int(bytes_per_second(policy.device))
     prompts = prompts_of(policy, spec, 0)
     line.next_step()
     while True:
