@@ -5,7 +5,8 @@
     python scripts/bench_rollout.py --model 7b --device cuda --dtype bfloat16 --response-tokens 768   # on a GPU
 
 A step answers `--prompts` new pictures, `--group-size` responses of exactly `--response-tokens` tokens to each, vision
-tower included; the engines take turns, one step each; ratios are to the first. Variants of the native engine:
+tower included; the engines take turns, one step each; ratios are to the first. trl_vllm is TRL's way to vLLM in its
+own process, where both are installed: what its GRPOTrainer asks. Variants of the native engine:
 native_casts (weights cast at every token), native_steps (no steps of fixed shapes), native_fixed (these on a CPU too).
 The last line is a JSON object.
 """
@@ -27,7 +28,9 @@ from ral.errors import UserError
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engines", help="of native, vllm, hf (unless given, those that run here) and variants")
+    parser.add_argument(
+        "--engines", help="of native, vllm, hf (unless given, those that run here), trl_vllm and variants"
+    )
     parser.add_argument("--prompt-tokens", default="64,256", help="visual tokens of a prompt, a comma list")
     parser.add_argument("--response-tokens", type=int, default=64, help="tokens of each response, exactly")
     parser.add_argument("--prompts", type=int, default=8, help="prompts a step")

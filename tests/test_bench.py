@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import load_script
 from PIL import Image
 
-from ral.benches import measure, media, rollout, vs_trl, work
+from ral.benches import measure, media, rollout, rollout_worker, vs_trl, work
+from ral.benches.trl_rollouts import trl_step
 from ral.checks import gpu
 from ral.files.markdown import table
+from ral.models.mllm import MLLM
 from ral.models.recipe import Sizes
+from ral.rollout.vllm.pixels import frames_of
 from ral.types import UserError
 
 SMALLEST = Sizes(hidden=64, layers=2, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
@@ -219,9 +225,77 @@ def test_methods_are_measured_against_grpo_at_several_sizes(tmp_path: Path) -> N
     assert all(entry["evidence"] == [{"box": [0.25, 0.25, 0.5, 0.5]}] for entry in entries)
 
 
+def test_an_engines_own_process_counts() -> None:
+    """Tokens a processor second, and the ratio to the first engine, have both processes."""
+
+    def steps(seconds: float, own: float) -> list[dict[str, Any]]:
+        facts = {"tokens": 12, "engine_cpu_seconds": own, "bytes_read": 1, "bytes_per_second": 1}
+        return [{"seconds": 2.0, "cpu_seconds": seconds, "peak_gb": 1.0, "facts": facts}] * 2
+
+    one, two = steps(3.0, 0.0), steps(1.0, 5.0)
+    assert rollout.against(two, one)["cpu_ratio"]["median"] == 0.5
+    assert rollout.figures(two)["tokens_per_processor_second"]["median"] == 2.0
+
+
 def test_engines_that_are_none() -> None:
-    with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,native_casts,"):
+    with pytest.raises(UserError, match=r"^--engines native,nativ: write some of native,vllm,hf,trl_vllm,native_"):
         rollout.engines_of("native,nativ")
+
+
+def test_trl_without_trl_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And without vLLM, which it asks."""
+    with monkeypatch.context() as patched:
+        patched.setattr(rollout.importlib.util, "find_spec", lambda name: None if name == "trl" else name)
+        with pytest.raises(
+            UserError, match=r"^--engines: trl is not installed here: write \S+ -m pip install .*trl==1"
+        ):
+            rollout.engines_of("native,trl_vllm")
+        assert rollout.engines_of(None) == ["native", "vllm", "hf"]
+    monkeypatch.setattr(rollout.importlib.util, "find_spec", lambda name: None if name == "vllm" else name)
+    with pytest.raises(UserError, match=r"^--engines: vllm is not installed here: make vllm"):
+        rollout.engines_of("native,trl_vllm")
+
+
+def test_trl_is_asked_for_the_same_work(
+    load: Callable[..., MLLM], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One placeholder a picture, the very pictures, each prompt G times, full length, the dtype asked for."""
+    made: dict[str, Any] = {}
+
+    class Sampler:
+        """TRL's class; "vLLM" reads what `read` makes of the ids."""
+
+        def __init__(self, **settings: Any) -> None:
+            made.update(settings, llm=stand_in.LLM())
+
+        def generate(self, ids: list[list[int]], images: list[list[Any]], count: int) -> tuple[Any, ...]:
+            made.update(asked=ids, images=images, count=count)
+            return [read(row) for row in ids], [[7] * made["max_completion_length"] for _ in ids], None, None
+
+    stand_in = ModuleType("trl.generation.vllm_generation")
+    stand_in.LLM, stand_in.VLLMGeneration = dict, Sampler  # type: ignore[attr-defined]
+    package = ModuleType("trl.generation")
+    package.vllm_generation = stand_in  # type: ignore[attr-defined]
+    for each in (package, stand_in):
+        monkeypatch.setitem(sys.modules, each.__name__, each)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    policy = load()
+    sizes = {"prompts": 2, "group_size": 3, "response_tokens": 5, "prompt_tokens": 4, "temperature": 0.9}
+    spec = sizes | {"dtype": "float32", "device": "cpu", "cache_gb": 0.4}
+    step, prompts = trl_step(policy, spec), rollout_worker.prompts_of(policy, spec, 3)
+    placeholder, whole = policy.network.config.image_token_id, prompts.token_ids[0].tolist()
+    at, runs = whole.index(placeholder), whole.count(placeholder)
+    read = lambda row: [*row[:at], *[placeholder] * runs, *row[at + 1 :]]  # noqa: E731
+    assert step(prompts, 3) == 2 * 3 * 5 and runs > 1
+    assert made["llm"] == {"dtype": "float32"} and made["generation_kwargs"] == {"min_tokens": 5, "ignore_eos": True}
+    assert made["max_num_seqs"] == 6 and made["count"] == 3 and os.environ["VLLM_CPU_KVCACHE_SPACE"] == "1"
+    assert made["asked"] == [whole[: at + 1] + whole[at + runs :]] * 6
+    shown = [frames_of(prompts.media, "image", policy.processor.patches)[each][0] for each in (0, 0, 0, 1, 1, 1)]
+    assert all(np.array_equal(image, frames) for (image,), frames in zip(made["images"], shown, strict=True))
+    assert not torch.equal(shown[0], shown[-1])
+    read = list
+    with pytest.raises(UserError, match=r"^trl_vllm: vLLM reads other ids than the prompt's$"):
+        step(prompts, 3)
 
 
 @pytest.mark.slow

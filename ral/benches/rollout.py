@@ -15,11 +15,14 @@ from typing import Any
 
 from ral.benches.measure import Reply, Worker, compare, in_turn, range_text, spread
 from ral.benches.step import SIZES as SHAPES
+from ral.benches.vs_trl import TRL as RELEASE
 from ral.benches.work import SIZES, VOCABULARY, drawn, write_bench_model
 from ral.errors import UserError
 from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
+TRL = "trl_vllm"
+"""TRL's own way to vLLM (ral.benches.trl_rollouts)."""
 VARIANTS = ("native_casts", "native_steps", "native_fixed")
 """Variants of `native`: weights cast at every token; ordinary steps; steps of fixed shapes."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
@@ -32,11 +35,15 @@ def engines_of(text: str | None) -> list[str]:
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
     chosen = text.split(",")
-    if not set(chosen) <= {*ENGINES, *VARIANTS}:
-        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, *VARIANTS))}")
-    if "vllm" in chosen and not there:
+    if not set(chosen) <= {*ENGINES, TRL, *VARIANTS}:
+        raise UserError(f"--engines {text}: write some of {','.join((*ENGINES, TRL, *VARIANTS))}")
+    if {"vllm", TRL} & set(chosen) and not there:
         raise UserError(
             "--engines: vllm is not installed here: make vllm, then .venv-vllm/bin/python in place of python"
+        )
+    if TRL in chosen and importlib.util.find_spec("trl") is None:
+        raise UserError(
+            f"--engines: trl is not installed here: write {sys.executable} -m pip install --no-deps {RELEASE}"
         )
     return chosen
 
@@ -79,10 +86,15 @@ def answered(
 def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
     """Return an engine's speed relative to the first one's, step by step, in wall time and in processor time.
 
-    Processor time leaves out an engine's second process.
+    Processor time is with that of an engine's own process.
     """
-    ratios = compare(found, first)
+    ratios = compare(*([r | {"cpu_seconds": spent(r)} for r in replies] for replies in (found, first)))
     return {name: ratios[name] for name in ("ratio", "cpu_ratio")}
+
+
+def spent(reply: Reply) -> float:
+    """Return the processor time of a step in seconds, with that of an engine's own process."""
+    return float(reply["cpu_seconds"] + reply["facts"]["engine_cpu_seconds"])
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -93,11 +105,10 @@ def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]
-    spent = [r["cpu_seconds"] + r["facts"]["engine_cpu_seconds"] for r in replies]
     return {
         "tokens": tokens[0],
         "tokens_per_second": spread([t / r["seconds"] for t, r in zip(tokens, replies, strict=True)], 1),
-        "tokens_per_processor_second": spread([t / s for t, s in zip(tokens, spent, strict=True)], 1),
+        "tokens_per_processor_second": spread([t / spent(r) for t, r in zip(tokens, replies, strict=True)], 1),
         "bandwidth_share": spread(shares),
         "peak_gb": max(r["peak_gb"] for r in replies),
     }

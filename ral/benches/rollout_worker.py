@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from ral.benches.trl_rollouts import trl_step
 from ral.benches.work import QUESTION, TOKEN_SIDE
 from ral.benches.worker import Line
 from ral.models.attention.interface import NAME
@@ -125,6 +126,8 @@ def main(spec: dict[str, Any]) -> None:
     line = Line()
     policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])
     policy.processor.banned[list(policy.processor.end_ids)] = True
+    weights = {"bytes_read": bytes_read(policy, spec["response_tokens"])}
+    weights["bytes_per_second"] = int(bytes_per_second(policy.device))
     makes: dict[str, Callable[[MLLM], Any]] = {
         "native": NativeEngine,
         "native_casts": partial(NativeEngine, cast_once=False),
@@ -133,10 +136,9 @@ def main(spec: dict[str, Any]) -> None:
         "vllm": lambda policy: vllm_engine(policy, cache_gb=spec["cache_gb"]),
     }
     engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None
-    step = by_hf(policy, spec) if engine is None else by_engine(policy, engine, spec)
+    others = {"hf": by_hf, "trl_vllm": trl_step}
+    step = others[spec["engine"]](policy, spec) if engine is None else by_engine(policy, engine, spec)
     number, before = 0, 0.0
-    weights = {"bytes_read": bytes_read(policy, spec["response_tokens"])}
-    weights["bytes_per_second"] = int(bytes_per_second(policy.device))
     prompts = prompts_of(policy, spec, 0)
     line.next_step()
     while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ral.rollout.seeds import prompt_seeds
 from ral.rollout.vllm.adapters import arguments_for, rank_of, write_adapters
 from ral.rollout.vllm.answers import rollout_of
 from ral.rollout.vllm.arguments import engine_arguments, head_rows
+from ral.rollout.vllm.folders import hold, remove
 from ral.rollout.vllm.process import CACHE, WEIGHTS, OwnProcess, check_package
 from ral.rollout.vllm.questions import Kind, ask, check_family, numbers
 from ral.rollout.vllm.transports import Files, Streams, transport_of
@@ -96,6 +96,7 @@ class VLLMEngine:
         self.own_device, self.handover, self.settings = device, handover, settings
         check_beside(self.beside())
         self.folder: Path | None = None
+        self.lock: int | None = None
         self.process: OwnProcess | None = None
         self.transport: Files | Streams | None = None
         self.open = False
@@ -187,7 +188,8 @@ class VLLMEngine:
         name = str(self.dtype).removeprefix("torch.")
         made = {**self.settings, "options": {**self.further(), **(self.settings.get("options") or {})}}
         arguments = engine_arguments(self.policy.processor, rows, name, cpu=engine.type == "cpu", **made)
-        self.process = OwnProcess(arguments, engine, self.folder)
+        self.lock = hold(self.folder)
+        self.process = OwnProcess(arguments, engine, self.folder, self.lock)
 
     def further(self) -> dict[str, Any]:
         """Return the arguments of vLLM's engine that sleep and adapters need, by name."""
@@ -201,7 +203,8 @@ class VLLMEngine:
         if self.process is not None:
             self.process.close()
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder, self.lock)
+            self.lock = None
 
 
 def check_beside(asked: BesideTrainer) -> None:

@@ -74,11 +74,12 @@ class Process:
     """One process with one vLLM engine.
 
     engine: arguments of the engine; env: environment variables; folder: folder of the weights, which the process
-    removes when the trainer is gone. Ended where the process does not start.
+    removes when the trainer is gone; lock: file descriptor by which the process holds the folder
+    (`ral.rollout.vllm.folders.hold`), None for none. Ended where the process does not start.
     """
 
-    def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
-        self.log = tempfile.NamedTemporaryFile("w+", prefix="ral-vllm-", suffix=".log")  # noqa: SIM115, closed with the process
+    def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path, lock: int | None) -> None:
+        self.log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115, closed with the process
         self.pipe, theirs = Pipe()
         command = [sys.executable, "-m", MODULE, str(theirs.fileno())]
         self.popen = subprocess.Popen(
@@ -87,11 +88,15 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            pass_fds=(theirs.fileno(),),
+            pass_fds=(theirs.fileno(),) if lock is None else (theirs.fileno(), lock),
             start_new_session=True,  # Ctrl-C is for the trainer, which ends the engine when it has saved its state
         )
         theirs.close()
-        self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
+        try:
+            self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
+        except (Ended, UserError):
+            self.close()
+            raise
 
     def exchange(self, message: Message) -> Message:
         """Send a message and return the reply. Ended where the process has ended; UserError where vLLM refuses."""
@@ -134,7 +139,8 @@ class Process:
             code = self.popen.wait()
         if code < 0:
             return f"signal {signal.Signals(-code).name}"
-        lines = [line.strip() for line in Path(self.log.name).read_text(errors="replace").splitlines() if line.strip()]
+        self.log.seek(0)
+        lines = [line.strip() for line in self.log.read().splitlines() if line.strip()]
         return lines[-1] if lines else f"exit code {code}"
 
     def close(self) -> None:
@@ -159,11 +165,12 @@ class OwnProcess:
     """The vLLM engine of this rank, in a process that is started again where it ends, at most once for each message.
 
     given: {name: function that hands weights or adapters to a process}, called again for a process that is started
-    later. asleep: those of WEIGHTS and CACHE that have no memory now. UserError where the process does not start.
+    later. asleep: those of WEIGHTS and CACHE that have no memory now. folder, lock: as of Process. UserError where the
+    process does not start.
     """
 
-    def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path) -> None:
-        self.engine, self.device, self.folder = engine, device, folder
+    def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path, lock: int | None = None) -> None:
+        self.engine, self.device, self.folder, self.lock = engine, device, folder, lock
         self.given: dict[str, Give] = {}
         self.asleep: set[str] = set()
         self.process = self.started()
@@ -171,7 +178,7 @@ class OwnProcess:
     def started(self) -> Process:
         """Start a process and return it. UserError where it does not start."""
         try:
-            return Process(self.engine, environment(self.device, os.environ), self.folder)
+            return Process(self.engine, environment(self.device, os.environ), self.folder, self.lock)
         except Ended as ended:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 

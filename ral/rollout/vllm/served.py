@@ -13,7 +13,6 @@ import atexit
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,8 +20,8 @@ from typing import Any
 
 from ral.rollout.vllm.clip_times import keep_clip_times
 from ral.rollout.vllm.facts import facts_of
+from ral.rollout.vllm.folders import hold, main_memory, remove, remove_stale
 from ral.rollout.vllm.inside import adapters_in, answer_of, one_line, parameters_of, prompts_of
-from ral.rollout.vllm.weights import MEMORY
 from ral.rollout.vllm.wire import Message, unpacked
 
 OK, REFUSED, FORBIDDEN, OTHER_WEIGHTS = 200, 400, 401, 409
@@ -42,9 +41,10 @@ class Served:
         self.app, self.pushed, self.lock = app, None, asyncio.Lock()
         self.base: str | None = None
         self.adapters: Any = None
-        base = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+        base = main_memory()
+        remove_stale(base)
         self.folder = base / f"ral-served-{uuid.uuid4().hex}"
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        atexit.register(remove, self.folder, hold(self.folder))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer requests below /ral/, and pass all others on to the server. An error is status 400 with one line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from ral.rollout.vllm.answers import rollout_of
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
 from ral.rollout.vllm.engine import Adapters, answered, check_beside, engine_dtype
 from ral.rollout.vllm.facts import difference, facts_of
+from ral.rollout.vllm.folders import hold, remove
 from ral.rollout.vllm.http import Pushed, Servers
 from ral.rollout.vllm.questions import Kind, check_family
 from ral.rollout.vllm.weights import first_of_node, make_folder, on_each_rank, write_weights
@@ -57,6 +57,7 @@ class VLLMServers:
         check_beside(BesideTrainer(adapters, self.rank))
         self.files: list[Path] = []
         self.folder: Path | None = None
+        self.lock: int | None = None
         self.servers: Servers | None = None
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
@@ -80,7 +81,9 @@ class VLLMServers:
         is full, or a server refuses or stays away.
         """
         self.policy, rank = policy, dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
-        self.folder = self.folder or make_folder(self.root)
+        if self.folder is None:
+            self.folder = make_folder(self.root)
+            self.lock = hold(self.folder)
         pushed = self.written(policy, self.folder, version)
         on_each_rank(lambda: self.push(pushed, rank))
         self.version = version
@@ -124,4 +127,5 @@ class VLLMServers:
     def close(self) -> None:
         """Remove the files of the weights; servers keep running."""
         if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            remove(self.folder, self.lock)
+            self.lock = None

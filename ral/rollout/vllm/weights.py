@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -16,12 +15,11 @@ from torch import Tensor
 from ral.models.adapters.lora import NAME, adapted
 from ral.models.mllm import MLLM
 from ral.models.sharding import reshard
+from ral.rollout.vllm.folders import main_memory, remove_stale
 from ral.types import UserError
 
 BUCKET = 2**30
 """Number of bytes of weights that are gathered before they are written to a file."""
-MEMORY = Path("/dev/shm")
-"""Folder whose files are in main memory."""
 CPU = torch.device("cpu")
 
 
@@ -146,9 +144,11 @@ def first_of_node() -> bool:
 def make_folder(root: str | None) -> Path:
     """Return a path for the folder of a run's weights, the same on every rank; the folder is not made.
 
-    root: folder above it; None for main memory (MEMORY), or the folder for temporary files where MEMORY does not exist.
+    root: folder above it, from which folders that killed runs left are removed; None for `main_memory`.
     """
-    base = Path(root) if root else MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
+    base = Path(root) if root else main_memory()
+    if first_of_node():
+        remove_stale(base)
     name = [f"ral-weights-{os.getpid()}-{os.urandom(4).hex()}"]
     if dist.is_available() and dist.is_initialized():
         dist.broadcast_object_list(name)

@@ -5,13 +5,14 @@ It answers messages (ral.rollout.vllm.wire) one at a time, and ends when the oth
 
 from __future__ import annotations
 
-import shutil
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from vllm import LLM
 
 from ral.rollout.vllm.clip_times import keep_clip_times
+from ral.rollout.vllm.folders import remove
 from ral.rollout.vllm.handling import Handler
 from ral.rollout.vllm.wire import Message, packed, unpacked
 
@@ -36,7 +37,7 @@ def main() -> None:
     try:
         serve(pipe, start)
     except (EOFError, ConnectionError):
-        shutil.rmtree(start.head["folder"], ignore_errors=True)
+        remove(Path(start.head["folder"]))
 
 
 if __name__ == "__main__":
