@@ -34,7 +34,7 @@ def main() -> None:
     try:
         for name in given.recipes:
             found[name] = facts(checked([f"experiment=paper/{name}", *given.overrides]))
-            print(f"{name}: {found[name]['stopped'] or 'all stages'}, {found[name]['seconds']} s", file=sys.stderr)
+            print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
     except UserError as error:
         sys.exit(f"error: {error}")
     print(markdown(found))

@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,8 @@ GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLO
 """Settings with which glibc returns what is freed at once, so that resident memory is that of live tensors."""
 TIMEOUT = 900
 """Seconds that a run may take."""
+POLL = 0.2
+"""Seconds between two looks at the processes of a run."""
 
 
 def models(output: Path) -> tuple[str, str]:
@@ -74,7 +79,7 @@ def models(output: Path) -> tuple[str, str]:
 def overrides_of(name: str, model: str, data: Path, steps: int) -> list[str]:
     """Return the overrides of a run of RUNS with this model."""
     own = (f"model.pretrained={model}", f"model.teacher={model}", f"dataset.path={data.absolute()}")
-    return [*own, *COMMON, *RUNS[name], f"max_steps={steps}"]
+    return [*own, *COMMON, *RUNS[name], f"max_steps={steps}", "overwrite=true"]
 
 
 def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
@@ -85,17 +90,50 @@ def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
 
 
 def run(folder: Path, spec: Mapping[str, Any], ranks: int, more: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Make a run in `ranks` processes of one thread each; return what each wrote. UserError where it fails."""
+    """Make a run in `ranks` processes of one thread each; return what each wrote. UserError where one fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    started = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"] if ranks > 1 else []
-    command = [sys.executable, *started, "-m", "ral.benches.plan_worker", json.dumps({**spec, "folder": str(folder)})]
+    command = [sys.executable, "-m", "ral.benches.plan_worker", json.dumps({**spec, "folder": str(folder)})]
     kept = {key: value for key, value in os.environ.items() if key != "RAL_RUN_FOLDER"}
-    variables = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **more}
-    done = subprocess.run(command, capture_output=True, text=True, env=kept | variables, timeout=TIMEOUT)
-    if done.returncode:
-        words = done.stderr.strip().splitlines() or ["nothing"]
-        raise UserError(f"a run of the plan's ended with exit code {done.returncode}; its last words: {words[-1]}")
+    kept |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **more}
+    port = free_port()
+    with ExitStack() as stack:
+        logs = [stack.enter_context((folder / f"rank_{rank}.log").open("w+")) for rank in range(ranks)]
+        processes = [
+            subprocess.Popen(command, env=kept | of_rank(rank, ranks, port), stdout=log, stderr=subprocess.STDOUT)
+            for rank, log in enumerate(logs)
+        ]
+        codes = ended(processes)
+    for rank in sorted(range(ranks), key=lambda rank: codes[rank] < 0):  # one that failed before those that it took along
+        if codes[rank]:
+            words = (folder / f"rank_{rank}.log").read_text().strip().splitlines() or ["nothing"]
+            raise UserError(f"rank {rank} of {ranks} ended; its last words: {words[-1]} (all: {folder}/rank_{rank}.log)")
     return [json.loads((folder / f"rank_{rank}.json").read_text()) for rank in range(ranks)]
+
+
+def ended(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Return the exit codes of processes when all have ended; where one fails, or TIMEOUT is over, end the others."""
+    until = time.monotonic() + TIMEOUT
+    while any(process.poll() is None for process in processes):
+        if time.monotonic() > until or any(process.poll() for process in processes):
+            for process in processes:
+                process.kill()
+        time.sleep(POLL)
+    return [process.returncode for process in processes]
+
+
+def of_rank(rank: int, ranks: int, port: int) -> dict[str, str]:
+    """Return the environment by which a process is one of several, as Lightning sets it; {} for the only one."""
+    if ranks == 1:
+        return {}
+    own = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return {name: str(value) for name, value in own.items()}
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
 
 
 def folder_of(output: Path, kind: str, name: str) -> Path:
@@ -114,7 +152,7 @@ def memory(name: str, output: Path) -> dict[str, Any]:
     overrides = overrides_of(name, model, output / "plan_data", steps=1)
     plan = planned(overrides)
     least = [*overrides, f"model.pretrained={small}", f"model.teacher={small}", *SMALL]
-    spec = {"small": least, "run": [*overrides, "overwrite=true"]}
+    spec = {"small": least, "run": overrides}
     said = run(folder_of(output, "memory", name), spec, ranks_of(plan), GIVES_BACK)
     peaks, loads = ([rank[key] - rank["before"] for rank in said] for key in ("peak", "load"))
     return {
@@ -134,7 +172,7 @@ def seconds(name: str, output: Path, repeats: int) -> dict[str, float]:
     model, _ = models(output)
     overrides = overrides_of(name, model, output / "plan_data", repeats + 1)
     folder = folder_of(output, "time", name)
-    run(folder, {"run": [*overrides, "overwrite=true"]}, ranks_of(planned(overrides)), {})
+    run(folder, {"run": overrides}, ranks_of(planned(overrides)), {})
     lines = [line for line in jsonl.read(folder / "run" / "metrics.jsonl") if "time/step_s" in line][1:]
     names = sorted({key for line in lines for key in line if key.startswith("time/")})
     return {key.removeprefix("time/"): statistics.median(line.get(key, 0.0) for line in lines) for key in names}

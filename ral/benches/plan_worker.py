@@ -29,6 +29,10 @@ from ral.files.repository import CONF
 from ral.lit.callbacks.memory import give_back
 from ral.lit.module import PolicyModule
 from ral.run import train
+from ral.starting import FOLDER_VARIABLE
+
+STARTED = {name: os.environ[name] for name in ("WORLD_SIZE",) if name in os.environ}
+"""Variables by which this process is one of several, which Lightning removes after a run."""
 
 
 def trained(folder: Path, overrides: Sequence[str]) -> None:
@@ -38,6 +42,7 @@ def trained(folder: Path, overrides: Sequence[str]) -> None:
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(folder)
     HydraConfig.instance().set_config(cfg)
+    os.environ.update(STARTED | {FOLDER_VARIABLE: str(folder)})  # the folder is read by ranks other than the first
     try:
         with open_dict(cfg):
             del cfg["hydra"]
@@ -92,7 +97,7 @@ def main() -> None:
     else:
         trained(folder / "run", spec["run"])
         found = {}
-    (folder / f"rank_{os.environ.get('RANK', '0')}.json").write_text(json.dumps(found))
+    (folder / f"rank_{os.environ.get('LOCAL_RANK', '0')}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -194,8 +194,8 @@ def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def cell(figures: Mapping[str, float] | None) -> str:
-    """Return planned and stepped-through GB, and their ratio, as one cell; "-" for a stage that there is not."""
-    if figures is None:
+    """Return planned and stepped-through GB, and their ratio, as one cell; "-" where the plan has no such stage."""
+    if figures is None or "ratio" not in figures:
         return "-"
     return f"{figures['planned_gb']:.1f} / {figures['stepped_gb']:.1f} = {figures['ratio']:.2f}"
 
