@@ -3,10 +3,12 @@
     python scripts/bench_plan.py                                    # all runs; some ten minutes on two idle cores
     python scripts/bench_plan.py --runs full '2 ranks, fsdp' --kinds memory
     python scripts/bench_plan.py --kinds time
+    python scripts/bench_plan.py --runs adapters --hardware single_gpu --shape 7b --prompt-tokens 4096   # on a GPU
 
-Memory: resident memory of a step beyond what the process holds after a step with a small model. Time: median of three
-steps, against a plan with the numbers of conf/machine that the first run gives ("calibrated" in the JSON). The
-last line is a JSON object.
+Memory: resident memory of a step beyond what the process holds after a step with a small model; on a GPU what PyTorch
+allocated. Time: median of the steps after the first, against a plan with the numbers of conf/machine by which the run
+`full`, or without it the first one, takes what it took ("calibrated" in the JSON, to write into a yaml of your
+own). The JSON, the last line, has both by stage of a step.
 """
 
 from __future__ import annotations
@@ -18,18 +20,33 @@ from pathlib import Path
 import torch
 
 from ral.benches.measure import machine, progress_bar, publish
-from ral.benches.plan import KINDS, RUNS, markdown, measured
+from ral.benches.plan import ADAPTERS, KINDS, RUNS, markdown, measured
+from ral.benches.step import SIZES
 from ral.errors import UserError
+
+
+def first_size(text: str) -> int:
+    """Return the first of a comma list of sizes, as `make bench` hands them to all scripts."""
+    return int(text.split(",")[0])
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", nargs="+", choices=list(RUNS), default=list(RUNS), help="default: all")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what to measure (default: both)")
+    parser.add_argument(
+        "--runs", nargs="+", choices=[*RUNS, ADAPTERS], default=list(RUNS), help="default: all but adapters"
+    )
+    parser.add_argument(
+        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what to measure (default: both)"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="steps whose seconds count (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("outputs/bench"), help="folder for everything written")
-    others = ("--prompt-tokens", "--response-tokens", "--group-size", "--threads")
+    parser.add_argument("--hardware", default="cpu", help="of the run adapters: cpu, or single_gpu")
+    parser.add_argument("--shape", choices=list(SIZES), default="small", help="of its model (default: %(default)s)")
+    parser.add_argument(
+        "--prompt-tokens", type=first_size, default=256, help="its visual tokens (default: %(default)s)"
+    )
+    others = ("--response-tokens", "--group-size", "--threads")
     parser.add_argument(*others, dest="unused", help="of the other scripts that `make bench` runs; no use here")
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """The paper's recipes at their true size, on tensors without memory: each composes, shards, and steps through.
 
-    python scripts/check_recipes.py                       # every conf/experiment/paper/*.yaml; some ten minutes on one core
+    python scripts/check_recipes.py        # every conf/experiment/paper/*.yaml; a quarter of an hour on one core
     python scripts/check_recipes.py ral 7b_80gb --overrides dataset.max_new_tokens=1024
     python scripts/check_recipes.py ral --overrides model.pretrained=Qwen/Qwen2.5-VL-32B-Instruct
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from hydra import compose, initialize_config_dir
@@ -26,6 +26,7 @@ from ral.benches.worker import peak_gb, reset_peak
 from ral.config.check import check
 from ral.errors import UserError
 from ral.files.repository import CONF
+from ral.learner.clock import Clock
 from ral.lit.callbacks.memory import give_back
 from ral.lit.module import PolicyModule
 from ral.run import train
@@ -52,34 +53,50 @@ def trained(folder: Path, overrides: Sequence[str]) -> None:
         HydraConfig.instance().cfg = None
 
 
+class Peaks(Clock):
+    """Clock of a step that notes the peak of memory of each of its parts, {name: GB}, in `most`."""
+
+    most: ClassVar[dict[str, float]] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Do as Clock, and note the peak of the block."""
+        reset_peak()
+        with super().__call__(name):
+            yield
+        self.most[name] = max(self.most.get(name, 0.0), peak_gb())
+
+
 @contextmanager
 def noted_at_load(found: dict[str, Any]) -> Iterator[None]:
-    """Write the peak of memory until training begins to found["load"] inside the block; the peak then starts anew."""
+    """Write the peak of memory until training begins to found["load"] inside the block."""
     begin = PolicyModule.on_fit_start
 
     def noted(module: PolicyModule) -> None:
         begin(module)
         found["load"] = peak_gb()
-        reset_peak()
 
-    with patch.object(PolicyModule, "on_fit_start", noted):
+    with patch.object(PolicyModule, "on_fit_start", noted), patch("ral.learner.step.Clock", Peaks):
         yield
 
 
-def measured(folder: Path, small: Sequence[str], run: Sequence[str]) -> dict[str, Any]:
-    """Return resident memory in GB: after the small run, at its most at load, at its most in the steps of the run.
+def measured(folder: Path, run: Sequence[str], small: Sequence[str] | None) -> dict[str, Any]:
+    """Return memory in GB: before the run, at its most at load, at its most in the stages of its steps.
 
-    UserError where the kernel does not permit to start the peak anew.
+    small: overrides of a run that comes first; None for none, on a GPU, where memory is that of tensors. UserError
+    where the kernel does not permit to start the peak anew.
     """
-    trained(folder / "small", small)
-    gc.collect()
-    give_back()
+    found: dict[str, Any] = {"before": 0.0}
+    if small is not None:
+        trained(folder / "small", small)
+        gc.collect()
+        give_back()
+        found["before"] = resident_gb()
     if not reset_peak():
         raise UserError("the peak of memory cannot be measured here: /proc/self/clear_refs cannot be written")
-    found: dict[str, Any] = {"before": resident_gb()}
     with noted_at_load(found):
         trained(folder / "run", run)
-    return found | {"peak": peak_gb()}
+    return found | {"peak": max(Peaks.most.values()), "stages": Peaks.most}
 
 
 def resident_gb() -> float:
@@ -89,14 +106,10 @@ def resident_gb() -> float:
 
 
 def main() -> None:
-    """Measure as sys.argv[1] asks, in JSON; without "small" the run alone, for its seconds."""
+    """Measure as sys.argv[1] asks, in JSON, and write what was found."""
     spec = json.loads(sys.argv[1])
     folder = Path(spec["folder"])
-    if "small" in spec:
-        found = measured(folder, spec["small"], spec["run"])
-    else:
-        trained(folder / "run", spec["run"])
-        found = {}
+    found = measured(folder, spec["run"], spec.get("small"))
     (folder / f"rank_{os.environ.get('LOCAL_RANK', '0')}.json").write_text(json.dumps(found))
 
 

@@ -22,10 +22,11 @@ from ral.models.masters import DTYPES, settle
 from ral.models.mllm import MLLM
 from ral.models.network_config import read_config
 from ral.models.processor import Processor
+from ral.models.states import TokenRows
 from ral.models.stored import Stored
 from ral.planning.architecture import known_config
 from ral.planning.workload import Batch
-from ral.types import Example, Grid, Media, Pixels, PromptBatch, Rollout
+from ral.types import Example, Grid, Media, MediaKind, Pixels, PromptBatch, Rollout, Sequences, finish_reasons
 
 
 class Assumed(Stored):
@@ -90,15 +91,16 @@ def shortened(model: MLLM) -> None:
 
 
 def prompts_of(processor: Processor, batch: Batch, frames: int) -> PromptBatch:
-    """Return a rank's prompts of a step: a clip of so many frames each, or a picture, of batch.visual tokens, and words.
+    """Return a rank's prompts of a step, each of a clip or a picture of batch.visual tokens, and words.
 
-    They have batch.prompt tokens, or up to two fewer. frames: of a clip.
+    They have batch.prompt tokens, or up to two fewer. frames: of a clip; a picture where its tokens are no multiple.
     """
     slots = -(-frames // processor.patches.temporal_patch_size)
     slots = slots if batch.visual % slots == 0 else 1
     rows = next(n for n in range(math.isqrt(batch.visual // slots), 0, -1) if batch.visual // slots % n == 0)
     columns, side = batch.visual // slots // rows, processor.patches.factor
-    kind, count = ("video", slots * processor.patches.temporal_patch_size) if slots > 1 else ("image", 1)
+    kind: MediaKind = "video" if slots > 1 else "image"
+    count = slots * processor.patches.temporal_patch_size if slots > 1 else 1
     pixels = Pixels(kind, torch.zeros(count, rows * side, columns * side, 3, dtype=torch.uint8), 1.0 * (slots > 1))
     examples = [Example(str(n), "?", "a", "free-form", (Media(kind, Path(kind)),)) for n in range(batch.prompts)]
     text = words(processor, examples[0], pixels, (slots, rows, columns), batch.prompt)
@@ -123,7 +125,7 @@ def responses(prompts: PromptBatch, batch: Batch) -> Rollout:
         valid=valid,
         trainable=valid,
         texts=("?",) * count,
-        finish_reasons=("stop",) * count,
+        finish_reasons=finish_reasons(torch.ones(count, dtype=torch.bool)),
         group_size=batch.group,
         log_probs=torch.zeros(count, batch.response),
         policy_version=0,
@@ -161,15 +163,12 @@ def without_numbers(mode: Shapes) -> Iterator[None]:
     """
     positions = MLLM._positions
 
-    def computed(model: MLLM, rows: Any) -> Any:
+    def computed(model: MLLM, rows: Sequences) -> Tensor:
         media = {name: value for name, value in rows.media.items() if not name.startswith("pixel_values")}
-        plain = type("Rows", (), {})
-
-        def call(token_ids: Tensor, valid: Tensor, media: dict[str, Tensor]) -> Tensor:
-            plain.token_ids, plain.valid, plain.media = token_ids, valid, media
-            return positions(model, plain)
-
-        return really(mode, call, rows.token_ids, rows.valid, media)
+        found: Tensor = really(
+            mode, lambda *parts: positions(model, TokenRows(*parts)), rows.token_ids, rows.valid, media
+        )
+        return found
 
     with ExitStack() as stack:
         stack.enter_context(patch("ral.ops.attention.SCORES_AT_ONCE", {"cpu": 2**26}))

@@ -37,7 +37,7 @@ from ral.learner.step import NoCompanion, Responding
 from ral.models.filling import fill
 from ral.planning.device import device_of
 from ral.planning.memory import GB, phases
-from ral.planning.plan import Plan, plan_of
+from ral.planning.plan import STAGES, Plan, plan_of, stages
 from ral.rollout.engine import open_engine
 from ral.types import Prepared, PromptBatch, Scores
 
@@ -45,13 +45,6 @@ REPLY = 2
 """Tokens of each response that are decoded."""
 UPDATES = 2
 """Most updates that are made: the first keeps the old policy's signals, all later ones are alike."""
-PHASES: Mapping[str, tuple[str, ...]] = {
-    "vision": ("vision",),
-    "rollout": ("rollout",),
-    "frozen passes": ("frozen passes",),
-    "updates": ("update, forward", "update, backward", "optimizer step"),
-}
-"""Stage of a step -> phases of the plan that it holds; a rollout's are those of a plan with REPLY tokens."""
 
 
 @dataclass
@@ -98,13 +91,13 @@ def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
         models = build_models(cfg, load_policy(cfg), objective)
     batch, frames = found.plan.networks.work.batch, int(cfg.dataset.media.get("max_frames", 1))
     with shapes_only() as mode, parts.without_numbers(mode):
-        stages = Stages(mode, found)
-        stages("networks", lambda: filled(cfg, models, mesh))
+        stage = Stages(mode, found)
+        stage("networks", lambda: filled(cfg, models, mesh))
         before = mode.live
         prompts = parts.prompts_of(models.policy.processor, batch, frames)
-        stages.aside = mode.live - before
+        stage.aside = mode.live - before
         try:
-            stepped(cfg, models, objective, prompts, stages)
+            stepped(cfg, models, objective, prompts, stage)
         finally:
             found.assumed = tuple(sorted(mode.assumed))
 
@@ -138,9 +131,9 @@ class Stages:
         return result
 
 
-def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: PromptBatch, stages: Stages) -> None:
+def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: PromptBatch, stage: Stages) -> None:
     """Make the stages of a step, after an update that makes the optimizer's state and the gradients."""
-    policy, work = models.policy, stages.found.plan.networks.work
+    policy, work = models.policy, stage.found.plan.networks.work
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     rollout = parts.responses(prompts, work.batch)
     scores = Scores(torch.arange(float(len(rollout.texts))), {})
@@ -157,40 +150,38 @@ def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: Prom
             made = step.update(made, index, Progress(), backend).parts
 
     step.update(batches(policy.prepare(prompts))[:1], 0, Progress(), backend)
-    prepared = stages("vision", lambda: policy.prepare(prompts))
+    prepared = stage("vision", lambda: policy.prepare(prompts))
     if work.frozen.sampled:
         sampling = replace(instantiate(cfg.algo.sampling), max_new_tokens=REPLY)
-        stages("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
-    made = stages("frozen passes", lambda: batches(prepared))
-    stages("updates", lambda: updates(made))
+        stage("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
+    made = stage("frozen passes", lambda: batches(prepared))
+    stage("updates", lambda: updates(made))
 
 
-def planned(plan: Plan) -> dict[str, float]:
-    """Return {stage: GB} of a plan: of its phases that PHASES names, the one that takes most."""
+def expected(plan: Plan) -> dict[str, float]:
+    """Return {stage: GB} of a plan, a rollout's with REPLY tokens of each response."""
     short = replace(plan.networks.work.batch, response=REPLY)
     brief = replace(plan.networks, work=replace(plan.networks.work, batch=short))
-    found = {phase.name: phase.total / GB for phase in plan.phases}
-    found |= {phase.name: phase.total / GB for phase in phases(brief) if phase.name == "rollout"}
-    stages = {stage: [found[name] for name in names if name in found] for stage, names in PHASES.items()}
-    return {stage: max(sizes) for stage, sizes in stages.items() if sizes}
+    rollouts = {phase.name: phase.total / GB for phase in phases(brief) if phase.name == "rollout"}
+    return stages(plan) | rollouts
 
 
 def facts(found: Checked) -> dict[str, Any]:
     """Return the result of a check as plain values; ratio: planned over stepped through, of each stage."""
-    expected = planned(found.plan)
-    stages = {
+    ours = expected(found.plan)
+    through = {
         name: {"stepped_gb": round(most, 2)}
-        | ({"planned_gb": round(expected[name], 2), "ratio": round(expected[name] / most, 3)} if name in expected else {})
+        | ({"planned_gb": round(ours[name], 2), "ratio": round(ours[name] / most, 3)} if name in ours else {})
         for name, most in found.stages.items()
     }
-    kept = {"stages": stages, "stopped": found.stopped, "assumed": list(found.assumed), "fits": found.plan.fits}
+    kept = {"stages": through, "stopped": found.stopped, "assumed": list(found.assumed), "fits": found.plan.fits}
     return kept | {"ranks": found.plan.networks.work.ranks.count, "seconds": round(found.seconds, 1)}
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return {name: facts} as a Markdown table: planned and stepped-through GB of each stage."""
-    rows = [(name, *(cell(each["stages"].get(stage)) for stage in PHASES), end(each)) for name, each in found.items()]
-    return table(("recipe", *(f"{stage}, GB" for stage in PHASES), "went through"), rows, left=1)
+    rows = [(name, *(cell(each["stages"].get(stage)) for stage in STAGES), end(each)) for name, each in found.items()]
+    return table(("recipe", *(f"{stage}, GB" for stage in STAGES), "went through"), rows, left=1)
 
 
 def cell(figures: Mapping[str, float] | None) -> str:

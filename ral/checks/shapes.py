@@ -79,9 +79,15 @@ class Shapes(TorchDispatchMode):
             made = tree_map(self.entered, real) if open_shape else made
             tree_map(note, made, real)
         elif func._schema.is_mutable:
-            for tensor in outputs:
-                note(tensor, None)
+            self.assume_written(func, outputs)
         return made
+
+    def assume_written(self, func: Any, written: list[Tensor]) -> None:
+        """Assume the values that an operation writes from numbers that are not there, in all views of them."""
+        for tensor in written:
+            if (value := value_of(tensor)) is not None:
+                with unset_fake_temporarily():
+                    self.assume(str(func), value.fill_(1))
 
     def entered(self, value: Any) -> Any:
         """Return an ordinary tensor as a fake one that knows its values; anything else unchanged."""

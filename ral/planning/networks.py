@@ -108,7 +108,7 @@ class Networks:
 
     @property
     def summed_once(self) -> bool:
-        """Tell whether each rank holds whole gradients of sharded weights, from the first of several passes to the last."""
+        """Tell whether each rank holds whole gradients of sharded weights until the last of several passes."""
         ranks = self.work.ranks
         return ranks.sharded and ranks.sum_once and self.work.batch.passes > 1
 
