@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra import compose, initialize_config_dir
 
 from ral.benches.ranks import run
@@ -113,10 +114,11 @@ def large(given: argparse.Namespace) -> list[str]:
 
 
 def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
-    """Return the plan of a run. device: None for the one that its configuration names."""
+    """Return the plan of a run. device: None for the one that its configuration names, or the GPU here."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         tree = plain(compose("train", [*overrides, "planning.text_tokens=40"]))
-    return plan_of(tree, device or device_of(tree))
+    here = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return plan_of(tree, device or device_of(tree, here))
 
 
 def folder_of(output: Path, kind: str, name: str) -> Path:

@@ -183,6 +183,13 @@ def rollout(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def plan(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure memory and seconds of a step with adapters beside its plan, by stage; 7B, without a GPU given.shape."""
+    shape = "7b" if given.hardware != "cpu" else given.shape
+    common = ["--runs", "adapters", "--hardware", given.hardware, "--prompt-tokens", str(given.prompt_tokens)]
+    return {f"{shape}_lora": bench(given, f"plan_{shape}", "bench_plan.py", "--shape", shape, *common)}
+
+
 def sized(model: str, tokens: str, *more: str) -> list[str]:
     """Return the command-line arguments of a benchmark of this shape and prompt length."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
@@ -207,5 +214,6 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "attention": attention,
     "step": step,
     "rollout": rollout,
+    "plan": plan,
 }
 """Name of a part on the command line -> the function that measures it."""
